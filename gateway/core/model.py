@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the configuration says and what the PBX last told, as plain values the core decides with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NewType
+
+from gateway.core.hours import Schedule
+from gateway.core.outcome import Reason
+
+LegId = NewType("LegId", str)
+"""One SIP dialog of ours."""
+TransferId = NewType("TransferId", str)
+"""A ULID: 26 characters, sortable by time."""
+
+
+class PeerKind(StrEnum):
+    """What a profile describes."""
+
+    TRUNK = "trunk"
+    PBX = "pbx"
+
+
+class Entry(StrEnum):
+    """How a transfer was asked for."""
+
+    REFER = "refer"
+    INVITE = "invite"
+    COMMAND = "command"
+
+
+class WhenUnknown(StrEnum):
+    """What the gate decides when the state of the queue or extension is unknown."""
+
+    ALLOW = "allow"
+    REFUSE = "refuse"
+
+
+class FinalNotify(StrEnum):
+    """What the final NOTIFY of a successful transfer waits for."""
+
+    ON_RING = "on-ring"
+    ON_ANSWER = "on-answer"
+    ON_HUMAN = "on-human"
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What an assistant may transfer to, and what is dialled on the PBX for it."""
+
+    id: str
+    extension: str
+    number: str | None = None  # E.164
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+    message: str = ""
+    queue: str | None = None  # None: the extension's own state is checked
+    hours: Schedule | None = None  # None: always open
+    min_available: int = 1
+    max_waiting: int | None = None
+    max_wait: timedelta | None = None
+    max_concurrent: int | None = None
+    when_unknown: WhenUnknown = WhenUnknown.ALLOW
+    ring_timeout: timedelta = timedelta(seconds=25)
+    overflow: tuple[str, ...] = ()  # destination ids
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedNumber:
+    """A number of ours on a trunk, with the destinations its assistant may transfer to."""
+
+    id: str
+    number: str  # E.164
+    trunk: str
+    pbx: str
+    destinations: Mapping[str, Destination]  # by id, in the configuration's order
+    answer: str | None = None  # destination id
+    fallback: str | None = None  # destination id
+    country: str | None = None  # ISO 3166 alpha-2, for numbers given in national form
+
+
+class DeviceState(StrEnum):
+    """State of an extension as the PBX reports it."""
+
+    IDLE = "idle"
+    RINGING = "ringing"
+    IN_USE = "in-use"
+    BUSY = "busy"
+    ON_HOLD = "on-hold"
+    UNAVAILABLE = "unavailable"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """One queue at one moment, counted as the PBX itself counts."""
+
+    name: str
+    logged_in: int  # members that are registered; paused and busy ones included
+    available: int  # members that could take a call now
+    callers: int  # waiting
+    longest_wait_s: float = 0.0
+    paused: int = 0
+    busy: int = 0
+    max_len: int | None = None  # the queue's own limit of waiting callers; None: no limit
+    expected_wait_s: float | None = None  # None: unknown
+
+
+@dataclass(frozen=True, slots=True)
+class PbxState:
+    """Snapshot of a PBX: what it said of its queues and extensions, and how fresh that is."""
+
+    pbx: str
+    source: str = "none"  # ami | none
+    proven_at: datetime | None = None  # last time the PBX proved to be alive; None: unknown as of now
+    max_age: timedelta = timedelta(seconds=10)
+    queues: Mapping[str, QueueState] = field(default_factory=dict)
+    extensions: Mapping[str, DeviceState] = field(default_factory=dict)
+    unknown_because: str = "no state source is configured"  # for the trail, when proven_at is None
+
+    def fresh(self, now: datetime) -> bool:
+        """Whether the snapshot may be relied on at `now`."""
+        return self.proven_at is not None and now - self.proven_at <= self.max_age
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much the gateway carries at the moment of a decision."""
+
+    calls: int = 0
+    max_calls: int = 500
+    per_destination: Mapping[str, int] = field(default_factory=dict)  # running, by destination id
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The gate's answer: where to, or why not, and what each check found."""
+
+    accepted: bool
+    reason: Reason
+    destination: Destination | None  # the one to dial, or the one that was asked for when refused; None: unknown
+    trail: tuple[str, ...] = ()
+    retry_after_s: int | None = None
+    refusals: tuple[tuple[str, Reason], ...] = ()  # (destination id, reason) of those passed over before
+
+    @property
+    def sip_code(self) -> int:
+        """200 when accepted, else the code of the refusal."""
+        return self.reason.sip_code

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Why a transfer went as it did: every reason with its SIP code and the outcome it leads to."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of a transfer; each transfer has exactly one."""
+
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+    INTERRUPTED = "interrupted"
+
+
+class Reason(StrEnum):
+    """The slug that names a reason in events, metrics and the SIP Reason header."""
+
+    ACCEPTED = "accepted"
+    ANSWERED = "answered"
+    BAD_REQUEST = "bad-request"
+    PEER_NOT_ALLOWED = "peer-not-allowed"
+    FORBIDDEN_TARGET = "forbidden-target"
+    UNKNOWN_DESTINATION = "unknown-destination"
+    NOT_ASSIGNED = "not-assigned"
+    UNSUPPORTED_EXTENSION = "unsupported-extension"
+    NOT_BRIDGED = "not-bridged"
+    OUTSIDE_HOURS = "outside-hours"
+    HOLIDAY = "holiday"
+    QUEUE_UNSTAFFED = "queue-unstaffed"
+    QUEUE_UNKNOWN = "queue-unknown"
+    WAIT_TOO_LONG = "wait-too-long"
+    AGENTS_BUSY = "agents-busy"
+    QUEUE_FULL = "queue-full"
+    TRANSFER_PENDING = "transfer-pending"
+    AT_CAPACITY = "at-capacity"
+    BUSY = "busy"
+    NO_ANSWER = "no-answer"
+    DECLINED = "declined"
+    UNREACHABLE = "unreachable"
+    PBX_ERROR = "pbx-error"
+    CALLER_HUNG_UP = "caller-hung-up"
+    GATEWAY_STOPPED = "gateway-stopped"
+
+    @property
+    def sip_code(self) -> int:
+        """The status code a peer is told (RFC 3261 §21)."""
+        return _TABLE[self].sip_code
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome a transfer has when it ends for this reason."""
+        return _TABLE[self].outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    sip_code: int
+    outcome: Outcome
+
+
+_TABLE: dict[Reason, _Row] = {
+    Reason.ACCEPTED: _Row(200, Outcome.COMPLETED),
+    Reason.ANSWERED: _Row(200, Outcome.COMPLETED),
+    Reason.BAD_REQUEST: _Row(400, Outcome.REFUSED),
+    Reason.PEER_NOT_ALLOWED: _Row(403, Outcome.REFUSED),
+    Reason.FORBIDDEN_TARGET: _Row(403, Outcome.REFUSED),
+    Reason.UNKNOWN_DESTINATION: _Row(404, Outcome.REFUSED),
+    Reason.NOT_ASSIGNED: _Row(404, Outcome.REFUSED),
+    Reason.UNSUPPORTED_EXTENSION: _Row(420, Outcome.REFUSED),
+    Reason.NOT_BRIDGED: _Row(480, Outcome.REFUSED),
+    Reason.OUTSIDE_HOURS: _Row(480, Outcome.REFUSED),
+    Reason.HOLIDAY: _Row(480, Outcome.REFUSED),
+    Reason.QUEUE_UNSTAFFED: _Row(480, Outcome.REFUSED),
+    Reason.QUEUE_UNKNOWN: _Row(480, Outcome.REFUSED),
+    Reason.WAIT_TOO_LONG: _Row(480, Outcome.REFUSED),
+    Reason.AGENTS_BUSY: _Row(486, Outcome.REFUSED),
+    Reason.QUEUE_FULL: _Row(486, Outcome.REFUSED),
+    Reason.TRANSFER_PENDING: _Row(491, Outcome.REFUSED),
+    Reason.AT_CAPACITY: _Row(503, Outcome.REFUSED),
+    Reason.BUSY: _Row(486, Outcome.FAILED),
+    Reason.NO_ANSWER: _Row(480, Outcome.FAILED),
+    Reason.DECLINED: _Row(603, Outcome.FAILED),
+    Reason.UNREACHABLE: _Row(480, Outcome.FAILED),
+    Reason.PBX_ERROR: _Row(502, Outcome.FAILED),
+    Reason.CALLER_HUNG_UP: _Row(487, Outcome.ABANDONED),
+    Reason.GATEWAY_STOPPED: _Row(503, Outcome.INTERRUPTED),
+}
+
+
+def reason_for_failure(sip_code: int) -> Reason:
+    """Name what a final response of a dialled target means (RFC 3261 §21.4 to §21.6).
+
+    486 and 600 are busy, 603 (and 607, 608) declined, 408 and 487 no answer, 404, 410, 480 and 484 unreachable;
+    whatever else a PBX says is its error.
+    """
+    match sip_code:
+        case 486 | 600:
+            return Reason.BUSY
+        case 603 | 607 | 608:
+            return Reason.DECLINED
+        case 408 | 487:
+            return Reason.NO_ANSWER
+        case 404 | 410 | 480 | 484 | 604:
+            return Reason.UNREACHABLE
+        case _:
+            return Reason.PBX_ERROR
