@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Chores that run outside the gateway: fetching, building, demonstrating."""
+"""Chores around the gateway: setting up, locking, building. None of it is installed with the gateway."""

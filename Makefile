@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# make setup   everything that is needed, on a Debian machine with git, make and Python >= 3.11
+# make demo    a PBX, a caller, an assistant and four transfers, on the terminal (ONCE=1: end after them)
+# make test    all checks and all tests
+# make check   the checks and the quick tests
+# Every target sets up first, which costs nothing once all is there.
+
+PYTHON ?= python3
+PREFIX ?= /opt/transfer-gateway
+BIN := .venv/bin
+ONCE ?=
+
+export PYTHON PREFIX
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint format lock install clean
+
+help:
+	@sed -n 's/^# make/  make/p' Makefile
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@$(BIN)/python -m tests.demo $(if $(ONCE),--once)
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest
+
+check: lint
+	$(BIN)/pytest -m "not sip and not broker and not pbx"
+
+# make format   lays out the code as `make lint` wants it
+format: setup
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+# make lock     pins the newest releases that the *.in files allow, with their hashes
+lock: setup
+	@scripts/lock.sh
+
+# make install  the gateway, without this tree, into PREFIX (/opt/transfer-gateway)
+install: setup
+	@scripts/install.sh
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
