@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The programs of the test bed: a real PBX, phones, a traffic generator, a broker, Prometheus; fetched once.
+
+They come from Debian sid and are unpacked side by side in a directory of the cache, without root and without
+touching this machine's packages. They run through their own dynamic loader, with their own libraries.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import fnmatch
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.debian_mirror import write_private_apt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGES = ("asterisk", "baresip-core", "sip-tester", "mosquitto", "prometheus")
+
+# Pulled in by maintainer scripts, never run here; they are most of the volume.
+SKIPPED = ("python3*", "libpython3*", "perl*", "libperl*", "gnupg*", "gpg*", "dirmngr", "pinentry*", "passwd", "login*")
+TRIMMED = ("./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./usr/share/info", "./usr/share/bug",
+           "./usr/share/prometheus", "./usr/share/perl*")  # fmt: skip
+
+# Raise it when unpacking changes, so that a cache made by older code is not taken for a new one.
+RECIPE = 1
+
+
+class FetchError(RuntimeError):
+    """The test bed's programs could not be had; the message says why."""
+
+
+@dataclass(frozen=True)
+class Programs:
+    """An unpacked root file system of Debian packages, never chrooted into."""
+
+    root: Path
+
+    @property
+    def lib(self) -> Path:
+        """The directory of the shared libraries, e.g. root/usr/lib/x86_64-linux-gnu."""
+        return self.loader.parent
+
+    @property
+    def loader(self) -> Path:
+        return next((self.root / "usr/lib").glob("*-linux-gnu*/ld-linux*.so.*"))
+
+    def command(self, program: str) -> list[str]:
+        """The start of an argument list that runs `program`, e.g. "usr/sbin/asterisk", with its own libraries."""
+        return [str(self.loader), "--library-path", str(self.lib), str(self.root / program)]
+
+
+def cache_dir() -> Path:
+    """Where everything that was fetched or built is kept; TRANSFER_GATEWAY_CACHE overrides it."""
+    chosen = os.environ.get("TRANSFER_GATEWAY_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "transfer-gateway"
+
+
+def programs() -> Programs:
+    """The test bed's programs, fetched on first use (some 100 MB), from the cache afterwards. Raises FetchError."""
+    key = hashlib.sha256(repr((RECIPE, PACKAGES, SKIPPED, TRIMMED)).encode()).hexdigest()[:12]
+    cache = cache_dir()
+    ready = cache / f"testbed-{key}"
+    if not ready.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        with _lock(cache / "testbed.lock"):
+            # Another process may have finished while this one waited for the lock.
+            if not ready.is_dir():
+                _fetch(cache, ready)
+    return Programs(ready / "root")
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(cache: Path, ready: Path) -> None:
+    print(f"Fetching the test bed ({', '.join(PACKAGES)}) into {ready}", file=sys.stderr, flush=True)
+    work = Path(tempfile.mkdtemp(prefix="testbed-", suffix=".partial", dir=cache))
+    try:
+        apt = ["apt-get", "-qq", *write_private_apt(work / "apt", ["deb"], ["main"])]
+        _run([*apt, "update"])
+        _run([*apt, "--download-only", "-y", "install", *PACKAGES])
+        (work / "root").mkdir()
+        debs = sorted((work / "apt/cache/archives").glob("*.deb"))
+        wanted = [deb for deb in debs if not any(fnmatch.fnmatch(deb.name, f"{skip}_*") for skip in SKIPPED)]
+        # Two at a time keep one busy unpacking while the other waits for the disk.
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda deb: _unpack(deb, work / "root"), wanted))
+        (work / "manifest").write_text("".join(f"{deb.stem}\n" for deb in wanted))
+        shutil.rmtree(work / "apt")
+        work.rename(ready)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+
+
+def _unpack(deb: Path, root: Path) -> None:
+    tar = ["tar", "-x", "-C", str(root), "--no-same-owner", "--keep-directory-symlink"]
+    tar += [f"--exclude={path}" for path in TRIMMED]
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as source:
+        _run(tar, stdin=source.stdout)
+    if source.returncode:
+        raise FetchError(f"{deb.name} cannot be read: dpkg-deb says {source.returncode}")
+
+
+def _run(command: list[str], stdin: object = subprocess.DEVNULL) -> None:
+    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True)  # type: ignore[call-overload]
+    if done.returncode:
+        raise FetchError(f"{command[0]} {command[-1]} failed: {(done.stderr or done.stdout).strip()}")
