@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A real PBX: Asterisk, set up by the files of deploy/asterisk that are shipped, and by those of pbx_etc around them.
+
+What it has, by extension: 6001–6003 people's phones (see baresip.py) · 6009 a phone that never registers · 6010 busy ·
+6011 rings for ever · 6012 declines · 6500 queue sales (6001, 6002) · 6501 queue support (6003) · 6510 queue tiny (6003,
+one may wait) · 6598 queue sales, answered at once, with music · 6599 answers and plays a tone for ever · every other
+is unknown. An outside caller is whoever calls from `Net.provider`; he reaches the gateway by an assigned number.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tests.support import tones
+from tests.support.ami import Ami, AmiError, Block
+from tests.support.fetch import Programs, programs
+from tests.support.processes import Child, Net, free_port
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+OURS = Path(__file__).with_name("pbx_etc")
+SHIPPED = Path(__file__).parents[2] / "deploy" / "asterisk"
+
+# Configurations whose defaults suit us, empty so that the log holds no error but real ones.
+ABSENT = ("acl", "ccss", "cel", "features", "pjproject", "queuerules", "stasis", "udptl")
+
+SIP_PORT = 5070
+GATEWAY_PORT = 5060
+GATEWAY_AMI = ("transfer-gateway", "5e3r3t-of-the-test-bed")
+"""User and secret with which the gateway logs in to the manager interface."""
+
+VOICEMAIL_HZ = 850
+MUSIC_HZ = 350
+
+
+class Asterisk:
+    """One PBX: `async with Asterisk(net) as pbx`. It can be stopped, killed and started again on the same ports."""
+
+    def __init__(self, net: Net, *, installed: Programs | None = None) -> None:
+        self.net = net
+        self.installed = installed or programs()
+        self.ami_port = free_port()
+        # Short, since the path of its control socket may have 107 characters.
+        self.directory = Path(tempfile.mkdtemp(prefix="pbx-"))
+        self.child: Child | None = None
+        self._configure()
+
+    @property
+    def host(self) -> str:
+        """The address it listens on, over UDP at port 5070."""
+        return self.net.pbx
+
+    @property
+    def uri(self) -> str:
+        """Where it is, as the gateway's profile of it says."""
+        return f"sip:{self.host}:{SIP_PORT}"
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        shutil.rmtree(self.directory)
+
+    async def start(self) -> Self:
+        """Start it and wait until it is fully booted."""
+        command = [*self.installed.command("usr/sbin/asterisk"), "-f", "-C", f"{self.directory}/etc/asterisk.conf"]
+        self.child = Child("asterisk", command, self.directory / "log" / "console")
+
+        async def booted() -> bool:
+            try:
+                async with Ami(self.ami_port) as ami:
+                    await ami.event("FullyBooted", timeout_s=0.5)
+            except (TimeoutError, AmiError):
+                return False
+            return True
+
+        await self.child.ready(booted)
+        return self
+
+    async def stop(self) -> None:
+        """Stop it in an orderly way; nothing happens when it is not running."""
+        if self.child is not None:
+            await self.child.stop()
+            self.child = None
+
+    async def kill(self) -> None:
+        """Crash it: no BYE, no unregistration, no goodbye on the manager interface."""
+        if self.child is not None:
+            await self.child.kill()
+            self.child = None
+
+    async def restart(self) -> None:
+        """Stop it and start it again; registrations survive in its database."""
+        await self.stop()
+        await self.start()
+
+    def ami(self) -> Ami:
+        """A manager connection of the administrator: `async with pbx.ami() as ami`."""
+        return Ami(self.ami_port)
+
+    async def action(self, name: str, /, **fields: str | int) -> list[Block]:
+        """Carry out one manager action; returns the response, then the events of its list. Raises AmiError."""
+        async with self.ami() as ami:
+            return await ami.action(name, **fields)
+
+    async def cli(self, command: str) -> str:
+        """What the PBX's console prints for a command, e.g. "pjsip show contacts"."""
+        return (await self.action("Command", Command=command))[0].get("Output", "")
+
+    async def pause(self, extension: str, *, paused: bool = True, queue: str = "") -> None:
+        """Pause an agent in one queue or in all of them, or end that."""
+        fields = {"Queue": queue} if queue else {}
+        await self.action("QueuePause", Interface=f"PJSIP/{extension}", Paused=str(paused).lower(), **fields)
+
+    async def add_member(self, queue: str, extension: str) -> None:
+        """Log an agent in to a queue."""
+        phone = f"PJSIP/{extension}"
+        await self.action("QueueAdd", Queue=queue, Interface=phone, StateInterface=phone, MemberName=extension)
+
+    async def remove_member(self, queue: str, extension: str) -> None:
+        """Log an agent out of a queue."""
+        await self.action("QueueRemove", Queue=queue, Interface=f"PJSIP/{extension}")
+
+    async def originate(self, number: str, *, caller: str = "+31201112222", hz: int = VOICEMAIL_HZ) -> None:
+        """Send a caller who hums `hz` to the assistant: the PBX calls an assigned number through the gateway."""
+        await self.action(
+            "Originate",
+            Channel=f"Local/{number}@to-transfer-gateway/n",
+            Application="PlayTones",
+            Data=str(hz),
+            CallerID=f"<{caller}>",
+            Async="true",
+        )
+
+    async def members(self, queue: str) -> dict[str, Block]:
+        """The queue's members as the PBX sees them, by extension; Status 1 is idle, 5 unavailable."""
+        blocks = await self.action("QueueStatus", Queue=queue)
+        members = [block for block in blocks if block.get("Event") == "QueueMember"]
+        return {block["Location"].removeprefix("PJSIP/"): block for block in members}
+
+    async def channels(self) -> int:
+        """How many channels exist: 0 when every call has ended."""
+        return len(await self.action("CoreShowChannels")) - 1
+
+    def log(self) -> str:
+        """Everything it printed."""
+        return (self.directory / "log" / "console").read_text(errors="replace")
+
+    def _configure(self) -> None:
+        for name in ("etc", "var/keys", "spool", "log", "music"):
+            (self.directory / name).mkdir(parents=True)
+        # The music file is whole periods long, so that its repetition is not heard as another tone.
+        tones.write_wav(self.directory / "music" / "tone.wav", tones.tone(MUSIC_HZ, 2))
+        ours = {
+            "@BED@": str(self.directory),
+            "@ROOT@": str(self.installed.root),
+            "@ROOT_LIB@": str(self.installed.lib),
+            "@PBX@": self.host,
+            "@PORT@": str(SIP_PORT),
+            "@PROVIDER@": self.net.provider,
+            "@AMI_PORT@": str(self.ami_port),
+            "@VOICEMAIL_HZ@": str(VOICEMAIL_HZ),
+        }
+        for source in sorted(OURS.glob("*.conf")):
+            _install(source, self.directory / "etc" / source.name, ours)
+        for name in ABSENT:
+            (self.directory / "etc" / f"{name}.conf").touch()
+        # What somebody who adds these files to his PBX would edit; the rest must work as it is shipped.
+        edits: dict[str, dict[str, str]] = {
+            "pjsip.d": {
+                "127.0.0.2": self.net.gateway,
+                # No waiting until the PBX has found out that a gateway just started is there.
+                "qualify_frequency = 10": "qualify_frequency = 0",
+            },
+            "extensions.d": {},
+            "manager.d": {"CHANGE-ME": GATEWAY_AMI[1]},
+        }
+        for folder, values in edits.items():
+            (self.directory / "etc" / folder).mkdir()
+            source = SHIPPED / folder / "transfer-gateway.conf"
+            missing = [old for old in values if old not in source.read_text()]
+            if missing:
+                raise RuntimeError(f"{source} no longer contains {missing}")
+            _install(source, self.directory / "etc" / folder / source.name, values)
+
+
+def _install(source: Path, target: Path, values: dict[str, str]) -> None:
+    text = source.read_text()
+    for old, new in values.items():
+        text = text.replace(old, new)
+    target.write_text(text)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Real servers as children of the test: started, awaited, stopped or killed by pid, and never left behind.
+
+Nothing here is bound to an event loop between calls, so a server that lives for a whole test session serves tests
+that each have a loop of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
+
+# Below the kernel's ephemeral range (32768–60999), so that no outgoing connection takes a port just found free;
+# above the ranges that the gateway (20000–29999) and the PBX (10000–19999) use for RTP.
+PORTS = range(30000, 32768)
+POLL_S = 0.01
+
+
+class ChildError(RuntimeError):
+    """A server did not start, or ended by itself; the message holds the end of its log."""
+
+
+class Child:
+    """A running child process whose output goes to a file.
+
+    It gets no terminal and no pipe, since a server that inherits one can block or hold its parent open, and the
+    kernel kills it when this process dies, however that happens.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else {**os.environ, **env},
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id; it stays the same through the start-up helpers, which all exec."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative: the signal that ended it."""
+        return self._process.poll()
+
+    async def ready(self, condition: Callable[[], Awaitable[bool]], timeout_s: float = 20.0) -> Self:
+        """Wait until `condition` holds, an OSError counting as no; raises ChildError when it ends or takes too long."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with suppress(OSError):
+                if await condition():
+                    return self
+            if self.exit_code is not None:
+                raise ChildError(f"{self.name} ended with {self.exit_code}\n{self.tail()}")
+            if time.monotonic() > deadline:
+                raise ChildError(f"{self.name} is not ready after {timeout_s} s\n{self.tail()}")
+            await asyncio.sleep(POLL_S)
+
+    async def accepts(self, host: str, port: int, timeout_s: float = 20.0) -> Self:
+        """Wait until it listens on a TCP port."""
+
+        async def connects() -> bool:
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            await writer.wait_closed()
+            return True
+
+        return await self.ready(connects, timeout_s)
+
+    async def wait(self, timeout_s: float = 20.0) -> int:
+        """Wait for its end; returns the exit code, negative for a signal. Raises TimeoutError."""
+        if (code := self.exit_code) is not None:
+            return code
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+        descriptor = os.pidfd_open(self.pid)
+        loop.add_reader(descriptor, lambda: ended.done() or ended.set_result(None))
+        try:
+            await asyncio.wait_for(ended, timeout_s)
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        return self._process.wait()
+
+    async def stop(self, timeout_s: float = 5.0) -> int:
+        """End it by SIGTERM, and by SIGKILL when that does not help in time; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        try:
+            return await self.wait(timeout_s)
+        except TimeoutError:
+            return await self.kill()
+
+    async def kill(self) -> int:
+        """End it by SIGKILL: a crash, as its peers see it."""
+        self.signal(signal.SIGKILL)
+        return await self.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing happens when it has ended."""
+        if self.exit_code is None:
+            self._process.send_signal(number)
+
+    def tail(self, lines: int = 25) -> str:
+        """The end of its output."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    async def lines(self, poll_s: float = 0.02) -> AsyncIterator[str]:
+        """Its output, line by line, from the beginning; ends when the process has ended and all is read."""
+        with self.log.open(errors="replace") as file:
+            rest = ""
+            while True:
+                ended = self.exit_code is not None
+                rest += file.read()
+                *whole, rest = rest.split("\n")
+                for line in whole:
+                    yield line
+                if ended:
+                    return
+                await asyncio.sleep(poll_s)
+
+
+class Net:
+    """A /24 of loopback addresses that no other test bed on this machine uses at the same time.
+
+    Each actor gets an address of its own, since SIP peers are told apart by it: `host(2)` is 127.0.N.2.
+    """
+
+    # Fixed places, so that a trace can be read without a legend.
+    PBX, GATEWAY, TRUNK = 1, 2, 3
+    AGENTS, PROVIDER = 10, 20
+
+    def __init__(self) -> None:
+        self._claim = socket.socket(socket.AF_UNIX)
+        for number in range(256):
+            # A name in the abstract namespace needs no file, and the kernel frees it when its holder dies.
+            with suppress(OSError):
+                self._claim.bind(f"\0transfer-gateway-bed-{number}")
+                self.number = number
+                return
+        self._claim.close()
+        raise RuntimeError("256 test beds are running")
+
+    def host(self, last: int) -> str:
+        """The address with this last number."""
+        return f"127.0.{self.number}.{last}"
+
+    @property
+    def pbx(self) -> str:
+        """Where the PBX listens (port 5070)."""
+        return self.host(self.PBX)
+
+    @property
+    def gateway(self) -> str:
+        """Where the PBX expects the gateway (port 5060)."""
+        return self.host(self.GATEWAY)
+
+    @property
+    def trunk(self) -> str:
+        """Where the voice platform is played."""
+        return self.host(self.TRUNK)
+
+    @property
+    def provider(self) -> str:
+        """The company's own telephone line, from which outside callers reach the PBX."""
+        return self.host(self.PROVIDER)
+
+    def agent(self, extension: str) -> str:
+        """The address of an agent's phone: 6001 is at 127.0.N.11."""
+        return self.host(self.AGENTS + int(extension) % 10)
+
+    def close(self) -> None:
+        """Give the addresses back."""
+        self._claim.close()
+
+
+def free_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port of `host` that nobody is bound to."""
+    for port in random.sample(PORTS, 200):
+        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise RuntimeError(f"no free port on {host}")
