@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What the gateway adds to pjsua2.
+ */
+%{
+#include "loop.hpp"
+%}
+
+%include "loop.hpp"

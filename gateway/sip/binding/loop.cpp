@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "loop.hpp"
+
+#include <pjlib.h>
+#include <pjsip.h>
+#include <pjsua-lib/pjsua.h>
+
+namespace gateway {
+
+int loop_fd()
+{
+    pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    if (!endpoint)
+        return -1;
+    return static_cast<int>(reinterpret_cast<long>(pj_ioqueue_get_os_handle(pjsip_endpt_get_ioqueue(endpoint))));
+}
+
+long next_timer_ms()
+{
+    pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    pj_time_val due;
+    if (!endpoint || pj_timer_heap_earliest_time(pjsip_endpt_get_timer_heap(endpoint), &due) != PJ_SUCCESS)
+        return -1;
+    pj_time_val now;
+    pj_gettickcount(&now);
+    PJ_TIME_VAL_SUB(due, now);
+    const long left = PJ_TIME_VAL_MSEC(due);
+    return left > 0 ? left : 0;
+}
+
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What an event loop needs to run PJSIP in its own thread: a descriptor to watch and the time of the next timer.
+ */
+#pragma once
+
+namespace gateway {
+
+/* The epoll descriptor of PJSIP's ioqueue, readable when there is something to poll; -1 before libInit. */
+int loop_fd();
+
+/* Milliseconds until PJSIP's earliest timer is due, 0 when it is overdue, -1 when there is none. */
+long next_timer_ms();
+
+}

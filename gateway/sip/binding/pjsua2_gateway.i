@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What SWIG reads first: all of pjsua2, and the gateway's helpers in the same module.
+ */
+%module(directors="1") pjsua2
+
+%include "pjsua2.i"
+%include "helpers.i"
