@@ -23,6 +23,14 @@ class PeerKind(StrEnum):
     PBX = "pbx"
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a request: the profile it was recognised by."""
+
+    name: str
+    kind: PeerKind
+
+
 class Entry(StrEnum):
     """How a transfer was asked for."""
 

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the transfer machine wants done. The engine carries the commands out, in their order."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.core.model import Destination, LegId
+from gateway.core.outcome import Reason
+from gateway.core.record import Milestone
+
+
+class Timer(StrEnum):
+    """The timers of one transfer; each runs at most once at a time."""
+
+    RING = "ring"
+    DEADLINE = "deadline"
+    HUMAN = "human"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """Give the REFER (or the command) its own response; exactly one for each request."""
+
+    code: int
+    reason: Reason
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Send the state of the transfer to the transferor (RFC 3515 §2.4.5)."""
+
+    code: int
+    reason: Reason
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer the fresh INVITE that is the transfer: 180 or 200."""
+
+    leg: LegId
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Call the destination's extension on the PBX; the new leg has the id `target`."""
+
+    target: LegId
+    destination: Destination
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Take the transferee out of the conversation and let it hear that something is being tried."""
+
+    transferee: LegId
+    transferor: LegId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Join transferee and target; answered with Switched or SwitchFailed."""
+
+    transferee: LegId
+    target: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Give the transferee back to the transferor, as if nothing had happened."""
+
+    transferee: LegId
+    transferor: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End a leg in the way its state asks for: CANCEL, a final response with `code`, or BYE."""
+
+    leg: LegId
+    reason: Reason
+    code: int
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Start (or restart) a timer."""
+
+    timer: Timer
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopTimer:
+    """Stop a timer; nothing happens when it does not run."""
+
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tell the outside that the transfer reached a milestone."""
+
+    milestone: Milestone
+
+
+Command = AnswerRequest | Notify | Respond | Dial | Wait | Switch | Return | HangUp | StartTimer | StopTimer | Report

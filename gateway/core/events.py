@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What can happen to a transfer. Every event carries the moment it happened (aware, UTC): the core has no clock."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.core.model import Decision, LegId
+from gateway.core.outcome import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at `at`."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TargetProgress(Event):
+    """The target's PBX sent a provisional response other than 100."""
+
+    target: LegId
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class TargetAnswered(Event):
+    """The target's PBX answered with a 2xx."""
+
+    target: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFailed(Event):
+    """The target's leg ended: a final response of 300 or above, a transport error, or its BYE after the answer."""
+
+    target: LegId
+    reason: Reason
+    sip_code: int
+    next: Decision  # what the gate says of the rest of the hunt, now
+
+
+@dataclass(frozen=True, slots=True)
+class RingTimeout(Event):
+    """The target rang for its whole ring time."""
+
+    next: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class TransfereeGone(Event):
+    """The caller hung up."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferorGone(Event):
+    """Who asked for the transfer hung up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline(Event):
+    """The transferor is about to stop waiting for the final NOTIFY."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switched(Event):
+    """Caller and target hear each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchFailed(Event):
+    """The two legs could not be joined."""
+
+    next: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class HumanAnswered(Event):
+    """The PBX says that a person took the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class HumanTimeout(Event):
+    """The PBX did not name a person soon after it had answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyFailed(Event):
+    """The transferor no longer takes NOTIFYs: 481, a time-out, or its unsubscription (RFC 6665 §4.2.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTimeout(Event):
+    """The transferor did not hang up by itself after the final NOTIFY."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(Event):
+    """The gateway stops and can wait no longer."""
