@@ -12,7 +12,9 @@ int loop_fd()
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
     if (!endpoint)
         return -1;
-    return static_cast<int>(reinterpret_cast<long>(pj_ioqueue_get_os_handle(pjsip_endpt_get_ioqueue(endpoint))));
+    // The handle of the epoll and kqueue back ends is a pointer to their descriptor.
+    const void *handle = pj_ioqueue_get_os_handle(pjsip_endpt_get_ioqueue(endpoint));
+    return handle ? *static_cast<const int *>(handle) : -1;
 }
 
 long next_timer_ms()
