@@ -67,30 +67,53 @@ def parse_target(text: str, country: str | None = None) -> Target:
     `country` tells how numbers in national form are dialled. Angle brackets and blanks around the text are borne.
     Raises TargetError for other schemes, a method other than INVITE, control characters, and what is empty or too long.
     """
-    text = _plain(text)
-    text = text.partition("?")[0]
-    match = _SCHEME.fullmatch(text)
-    scheme = match["scheme"].lower() if match else ""
-    if match is None:
-        return _target(text, *_user_and_parameters(text), host=None, country=country)
-    match scheme:
-        case "sip" | "sips":
-            return _sip(text, match["rest"], country)
-        case "tel":
-            return _target(text, *_user_and_parameters(match["rest"]), host=None, country=country)
-        case _:
-            raise TargetError(f"the scheme {scheme[:20]}: is none that can be called")
+    parts = _parse(text, country)
+    keys = tuple(dict.fromkeys(key for suffix in (*parts.suffixes, "") for key in parts.keys(suffix)))
+    return Target(text=parts.text, user=parts.user, host=parts.host, e164=parts.e164, keys=keys)
 
 
 def lookup_keys(text: str, country: str | None = None) -> tuple[str, ...]:
     """The keys under which a number or alias of the configuration is found. Raises TargetError as `parse_target` does.
 
-    An alias that names a host stands for that user at that host alone; all others for the user at any host.
+    An alias with a host stands for that user at that host alone, all others for the user at any host; one with
+    `;ext=` for that extension of the number alone.
     """
-    target = parse_target(text, country)
-    if target.host is not None:
-        return target.keys[:1]
-    return target.keys
+    parts = _parse(text, country)
+    keys = parts.keys(next(iter(parts.suffixes), ""))
+    return tuple(key for key in keys if key.startswith("sip:")) or keys
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    text: str
+    user: str
+    host: str | None
+    e164: str | None
+    suffixes: tuple[str, ...]
+
+    def keys(self, suffix: str) -> tuple[str, ...]:
+        literal = self.user.lower()
+        compact = _SEPARATORS.sub("", literal)
+        names = [self.e164, literal, compact if compact.lstrip("+").isdigit() else None]
+        plain = [f"{name}{suffix}" for name in names if name]
+        hosted = [f"sip:{name}@{self.host}" for name in plain] if self.host else []
+        return tuple(dict.fromkeys(hosted + plain))
+
+
+def _parse(text: str, country: str | None) -> _Parts:
+    text = _without_headers(_plain(text))
+    match = _SCHEME.fullmatch(text)
+    if match is None:
+        user, parameters = _user_and_parameters(text)
+        return _parts(text, user, parameters, None, country)
+    match scheme := match["scheme"].lower():
+        case "sip" | "sips":
+            return _sip(text, match["rest"], country)
+        case "tel":
+            user, parameters = _user_and_parameters(match["rest"])
+            return _parts(text, user, parameters, None, country)
+        case _:
+            raise TargetError(f"{scheme[:20]}: is no scheme that can be called")
 
 
 def _plain(text: str) -> str:
@@ -100,9 +123,15 @@ def _plain(text: str) -> str:
     if text.startswith("<") and text.endswith(">"):
         text = text[1:-1].strip(" \t")
     _refuse_controls(text)
-    if not text:
-        raise TargetError("the target is empty")
     return text
+
+
+def _without_headers(text: str) -> str:
+    # A user part may hold a question mark (RFC 3261 §25.1): headers begin at the first one after the host has begun.
+    user, at, rest = text.partition("@")
+    if at:
+        return user + at + rest.partition("?")[0]
+    return text.partition("?")[0]
 
 
 def _refuse_controls(text: str) -> None:
@@ -110,8 +139,7 @@ def _refuse_controls(text: str) -> None:
         raise TargetError("the target holds control characters")
 
 
-def _sip(text: str, rest: str, country: str | None) -> Target:
-    # The user part may hold ; and ? (RFC 3261 §25.1), the host part may not hold @: the last @ parts them.
+def _sip(text: str, rest: str, country: str | None) -> _Parts:
     userinfo, at, hostpart = rest.rpartition("@")
     hostpart, *uri_parameters = hostpart.split(";")
     for parameter in uri_parameters:
@@ -121,11 +149,11 @@ def _sip(text: str, rest: str, country: str | None) -> Target:
     hostport = _HOST_PORT.fullmatch(hostpart)
     if hostport is None or (at and not hostport["host"]):
         raise TargetError("the target's host can't be read")
-    host = hostport["host"].lower().rstrip(".")
-    if not at:
-        return _target(text, *_user_and_parameters(host), host=None, country=country)
+    host = hostport["host"]
+    if not at:  # `sip:2001`: the host stands where the user should
+        return _parts(text, _decoded(host), {}, None, country)
     user, parameters = _user_and_parameters(userinfo)
-    return _target(text, user.partition(":")[0], parameters, host=host, country=country)
+    return _parts(text, user.partition(":")[0], parameters, host.lower().rstrip("."), country)
 
 
 def _user_and_parameters(text: str) -> tuple[str, dict[str, str]]:
@@ -146,21 +174,18 @@ def _decoded(text: str) -> str:
     return decoded
 
 
-def _target(text: str, user: str, parameters: dict[str, str], *, host: str | None, country: str | None) -> Target:
+def _parts(text: str, user: str, parameters: dict[str, str], host: str | None, country: str | None) -> _Parts:
     user = user.strip()
     if not user:
         raise TargetError("the target names nobody")
     if len(user) > MAX_USER:
         raise TargetError("the target is too long")
-    context = parameters.get("phone-context", "")
+    context = parameters.get("phone-context", "").lower()
+    suffixes = [
+        f";{name}={value}" for name, value in (("ext", parameters.get("ext")), ("phone-context", context)) if value
+    ]
     number = e164(user, _country_of(context) or country)
-    extension = parameters.get("ext", "")
-    names = [name for name in (number, user.lower(), _SEPARATORS.sub("", user.lower())) if name]
-    keys = [f"sip:{name}@{host}" for name in names if host]
-    keys += [f"{name};ext={extension}" for name in names if extension]
-    keys += [f"{name};phone-context={context.lower()}" for name in names if context]
-    keys += names
-    return Target(text=text, user=user, host=host, e164=number, keys=tuple(dict.fromkeys(keys)))
+    return _Parts(text=text, user=user, host=host, e164=number, suffixes=tuple(suffixes))
 
 
 def _country_of(context: str) -> str | None:
