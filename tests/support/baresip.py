@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A real phone with a person at it: baresip, registered at the PBX, speaking a tone and recording what it hears.
+
+`async with Agent(pbx, "6001", hz=440) as anna`: it is registered when the block is entered, unregisters at its end,
+and is at an address of its own. G.711 only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+
+from tests.support import tones
+from tests.support.processes import Child, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+
+    from tests.support.asterisk import Asterisk
+
+Manner = Literal["answer", "ring", "busy"]
+"""What the person does when it rings: picks up at once; lets it ring; rejects the call (486)."""
+
+VOICE_S = 300
+MODULES = ("g711", "aubridge", "aufile", "uuid")
+APPLICATIONS = ("account", "menu", "ctrl_tcp")
+
+
+class Agent:
+    """One phone. `hz` is the tone its person speaks; None: it returns what it hears (an echo), unrecorded."""
+
+    def __init__(
+        self,
+        pbx: Asterisk,
+        extension: str,
+        *,
+        hz: int | None = 440,
+        manner: Manner = "answer",
+        codecs: Iterable[str] = ("PCMA", "PCMU"),
+    ) -> None:
+        self.extension = extension
+        self.host = pbx.net.agent(extension)
+        self.hz = hz
+        self.manner = manner
+        self.events: list[dict[str, Any]] = []
+        """What happened to it, oldest first; `type` is CALL_INCOMING, CALL_ESTABLISHED, CALL_CLOSED …"""
+        self._pbx = pbx
+        self._codecs = ",".join(codecs)
+        self._directory = Path(tempfile.mkdtemp(prefix=f"phone-{extension}-"))
+        self._control_port = free_port(self.host)
+        self._child: Child | None = None
+
+    @property
+    def recording(self) -> Path:
+        """What it hears, or heard in its last call."""
+        return self._directory / "heard.wav"
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        shutil.rmtree(self._directory)
+
+    async def start(self) -> Self:
+        """Start it, and wait until the PBX has registered it and counts it as available."""
+        self._configure()
+        self.events.clear()
+        command = [*self._pbx.installed.command("usr/bin/baresip"), "-f", str(self._directory)]
+        log = self._directory / "log"
+        log.unlink(missing_ok=True)
+        self._child = Child(f"phone {self.extension}", command, log)
+        try:
+            await self._child.accepts(self.host, self._control_port)
+            self._reader, self._writer = await asyncio.open_connection(self.host, self._control_port)
+            self._changed = asyncio.Condition()
+            self._task = asyncio.create_task(self._listen())
+            async with self._pbx.ami() as ami:
+
+                async def available() -> bool:
+                    # The PBX may still count a contact from before a crash, so the phone must have its own 200 too.
+                    if " 200 OK " not in log.read_text(errors="replace"):
+                        return False
+                    where = {"Context": "transfer-destinations", "Exten": self.extension}
+                    return (await ami.action("ExtensionState", **where))[0]["Status"] == "0"
+
+                await self._child.ready(available)
+        except BaseException:
+            await self._child.kill()
+            raise
+        return self
+
+    async def stop(self) -> None:
+        """Log out: unregister and end."""
+        if self._child is not None:
+            await self._child.stop()
+            await self._disconnect()
+
+    async def kill(self) -> None:
+        """Pull the plug: nobody is told."""
+        if self._child is not None:
+            await self._child.kill()
+            await self._disconnect()
+
+    async def hang_up(self) -> None:
+        """End the call, or reject the one that rings (486)."""
+        await self._command("hangup")
+
+    async def pick_up(self) -> None:
+        """Answer the call that rings."""
+        await self._command("accept")
+
+    async def dial(self, number: str) -> None:
+        """Call a number at the PBX."""
+        await self._command("dial", f"sip:{number}@{self._pbx.host}:5070")
+
+    async def event(self, name: str, *, timeout_s: float = 10.0, count: int = 1) -> dict[str, Any]:
+        """Wait for the `count`th event of this type since the start, past ones included."""
+        found: list[dict[str, Any]] = []
+
+        def happened() -> bool:
+            found[:] = [event for event in self.events if event["type"] == name]
+            return len(found) >= count
+
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(happened)
+        return found[count - 1]
+
+    def heard(self, seconds: float = 0.3) -> tones.Pcm:
+        """The last so many seconds of what it hears."""
+        if not self.recording.exists():
+            return tones.tone(0, 0)
+        return tones.read_wav(self.recording)[-round(seconds * tones.RATE) :]
+
+    async def hears(self, hz: float, *, timeout_s: float = 5.0) -> float:
+        """Wait until it hears this tone; returns the seconds that took. Raises AssertionError."""
+        return await until_heard(self.heard, hz, timeout_s=timeout_s, who=f"phone {self.extension}")
+
+    async def _disconnect(self) -> None:
+        self._child = None
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _command(self, command: str, params: str = "") -> None:
+        # A netstring around JSON, as the module ctrl_tcp wants it.
+        body = json.dumps({"command": command, "params": params}).encode()
+        self._writer.write(b"%d:%s," % (len(body), body))
+        await self._writer.drain()
+
+    async def _listen(self) -> None:
+        with suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                length = int((await self._reader.readuntil(b":"))[:-1])
+                message = json.loads((await self._reader.readexactly(length + 1))[:-1])
+                if not message.get("event"):
+                    continue
+                async with self._changed:
+                    self.events.append(message)
+                    self._changed.notify_all()
+                if message["type"] == "CALL_INCOMING" and self.manner == "busy":
+                    await self.hang_up()
+
+    def _configure(self) -> None:
+        if self.hz is None:
+            source = player = "aubridge,echo"
+        else:
+            # It does not repeat a file, so the file outlasts every call.
+            voice = np.tile(tones.tone(self.hz, 1), VOICE_S)
+            source = f"aufile,{tones.write_wav(self._directory / 'voice.wav', voice)}"
+            player = f"aufile,{self.recording}"
+        mode = "auto" if self.manner == "answer" else "manual"
+        config = {
+            "sip_listen": f"{self.host}:5060",
+            "net_interface": self.host,
+            "audio_source": source,
+            "audio_player": player,
+            "audio_alert": "aubridge,alert",
+            "ausrc_srate": "8000",
+            "auplay_srate": "8000",
+            "ausrc_channels": "1",
+            "auplay_channels": "1",
+            "jitter_buffer_type": "off",
+            "call_max_calls": "1",
+            "rtp_ports": "10000-19998",
+            "ringback_disabled": "yes",
+            "ctrl_tcp_listen": f"{self.host}:{self._control_port}",
+            "module_path": f"{self._pbx.installed.root}/usr/lib/baresip/modules",
+        }
+        lines = [f"{key} {value}" for key, value in config.items()]
+        lines += [f"module {name}.so" for name in MODULES] + [f"module_app {name}.so" for name in APPLICATIONS]
+        (self._directory / "config").write_text("\n".join([*lines, ""]))
+        account = f"<sip:{self.extension}@{self._pbx.host}:5070>;auth_pass=none;answermode={mode};regint=60"
+        (self._directory / "accounts").write_text(f"{account};audio_codecs={self._codecs}\n")
+        (self._directory / "contacts").touch()
+
+
+async def until_heard(listen: Callable[[], tones.Pcm], hz: float, *, timeout_s: float, who: str) -> float:
+    """Wait until `listen` returns a signal with this tone in it; returns the seconds that took."""
+    start = time.monotonic()
+    while tones.strength(listen(), hz) < tones.SHARE:
+        waited = time.monotonic() - start
+        assert waited < timeout_s, f"{who} does not hear {hz} Hz within {timeout_s} s"
+        await asyncio.sleep(0.02)
+    return time.monotonic() - start
