@@ -22,7 +22,7 @@ remember() { mkdir -p "$stamps" && printf '%s' "$2" >"$stamps/$1"; }
 
 as_root() {
     if [[ $(id -u) == 0 ]]; then "$@"
-    elif [[ -t 0 ]]; then sudo "$@"
+    elif [[ -t 2 ]]; then sudo "$@" # it asks for the password on the terminal itself
     else sudo -n "$@"; fi
 }
 
@@ -49,7 +49,7 @@ PY
 }
 
 install_system_packages() {
-    local wanted=(gcc g++ make swig patch pkg-config xz-utils zstd ca-certificates dpkg-dev
+    local wanted=(gcc g++ make swig patch pkg-config xz-utils zstd ca-certificates debian-archive-keyring
         libssl-dev libopus-dev libsrtp2-dev libspeexdsp-dev libspeex-dev uuid-dev)
     # A Python from elsewhere (pyenv, python.org) brings its own headers and venv.
     [[ $py_headers == headers ]] || wanted+=("python$py_version-dev")
@@ -71,9 +71,9 @@ install_system_packages() {
     say "installing system packages: ${missing[*]}"
     [[ $(id -u) == 0 ]] || command -v sudo >/dev/null ||
         fail "that takes root, and there is no sudo" "as root: apt-get install ${missing[*]}"
-    as_root apt-get -q update >&2 </dev/null ||
+    as_root apt-get -q update >&2 ||
         fail "apt-get update failed (see above)" "check the mirror in /etc/apt/sources.list.d and the network"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}" >&2 </dev/null ||
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "${missing[@]}" >&2 ||
         fail "apt-get install failed (see above)" "once it is mended: apt-get install ${missing[*]}"
 }
 
@@ -109,9 +109,9 @@ install_project() {
 
 build_binding() {
     local key wheel
-    key="$(hash_of gateway/sip/binding/* scripts/binding/*.py) ${PJPROJECT_SOURCE:-}"
+    key="$(hash_of gateway/sip/binding/*.{h,hpp,cpp,i} scripts/binding/*.py) ${PJPROJECT_SOURCE:-}"
     done_before binding "$key" && return
-    say "building the SIP binding (pjsua2); the first time takes about three minutes, afterwards it comes from the cache"
+    say "the SIP binding (pjsua2): from the cache where it can, else compiled, which takes two to three minutes"
     wheel=$(.venv/bin/python -m scripts.binding) || exit 1
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-index --no-deps --force-reinstall "$wheel" ||
         fail "pip could not install $wheel (see above)"
@@ -120,9 +120,12 @@ build_binding() {
     say "ready: make demo, make test, .venv/bin/transfer-gateway --help"
 }
 
+exec </dev/null 9<scripts/setup.sh
+flock -n 9 || { say "another make setup is under way; waiting for it"; flock 9; }
+
 check_python
 install_system_packages
 make_venv
 install_dependencies
 install_project
-[[ ! -e scripts/binding/__main__.py ]] || build_binding
+build_binding

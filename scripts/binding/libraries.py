@@ -24,7 +24,7 @@ CONFIGURE = """
     --disable-lyra --disable-silk --disable-opencore-amr --with-external-srtp --with-external-speex
     --enable-speex-resample --disable-ilbc-codec --disable-gsm-codec --disable-speex-codec --disable-g7221-codec
     --disable-l16-codec
-""".split()
+"""
 
 # In the build tree's own make syntax: asks build.mak for what a program must be compiled and linked with.
 _ASK_FLAGS = """
@@ -60,8 +60,9 @@ class Libraries:
 def compile_libraries(source: Source, log: Path) -> Libraries:
     """The libraries of `source`, out of the cache when they were compiled before."""
     site = BINDING / "config_site.h"
-    system = f"{platform.machine()} {platform.freedesktop_os_release().get('PRETTY_NAME', '')} {output_of('gcc', '-dumpfullversion')}"
-    key = cache.digest(source.digest, site, C_FLAGS, *CONFIGURE, system, Path(__file__))
+    release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    system = f"{platform.machine()} {release} {output_of('gcc', '-dumpfullversion')}"
+    key = cache.digest(source.digest, site, C_FLAGS, CONFIGURE, system, Path(__file__))
     home = cache.keep("libs", key, lambda work: _compile(source, site, work, log))
     facts = json.loads((home / "facts.json").read_text())
     link = (*(str(home / "lib" / name) for name in facts["archives"]), *facts["libraries"])
@@ -78,7 +79,7 @@ def _compile(source: Source, site: Path, work: Path, log: Path) -> None:
     (build / "pjmedia/src/pjmedia-audiodev/bdimad_dev.c").touch()
     flags = f"{C_FLAGS} -ffile-prefix-map={build}=pjproject"
     env = {**os.environ, "CFLAGS": flags, "CXXFLAGS": flags, "LIBS": "-lspeexdsp", "MAKEFLAGS": "", "MAKELEVEL": ""}
-    run("configure", ["./configure", *CONFIGURE], log=log, cwd=build, env=env)
+    run("configure", ["./configure", *CONFIGURE.split()], log=log, cwd=build, env=env)
     run("make dep", ["make", "dep"], log=log, cwd=build, env=env)
     run("make lib", ["make", f"-j{os.cpu_count() or 1}", "lib"], log=log, cwd=build, env=env)
     _collect(build, version, work)
@@ -96,7 +97,9 @@ def _collect(build: Path, version: str, home: Path) -> None:
         shutil.copy(archive, home / "lib")
     for part in ("pjlib", "pjlib-util", "pjnath", "pjmedia", "pjsip"):
         shutil.copytree(build / part / "include", home / "include", dirs_exist_ok=True)
-    shutil.copytree(build / "pjsip-apps/src/swig", home / "swig", ignore=lambda _, names: [n for n in names if not n.endswith(".i")])
+    (home / "swig").mkdir()
+    for interface in (build / "pjsip-apps/src/swig").glob("*.i"):
+        shutil.copy(interface, home / "swig")
     names = [Path(archive).name for archive in archives]
     facts = {
         "version": version,

@@ -16,11 +16,11 @@ from scripts.binding.tools import BINDING, BuildError, output_of, run
 
 ENTRY = BINDING / "pjsua2_gateway.i"
 # -O2 takes twice as long over SWIG's 10 MB of glue, and no call is measurably faster for it.
-WRAPPER_FLAGS = ("-O1", "-fPIC", "-DNDEBUG", "-fvisibility=hidden", "-w")
-OUR_FLAGS = ("-O2", "-g", "-fPIC", "-DNDEBUG", "-std=c++17", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror=return-type")
-SWIG_FLAGS = ("-c++", "-python", "-threads")
+WRAPPER_FLAGS = "-O1 -fPIC -DNDEBUG -fvisibility=hidden -w"
+OUR_FLAGS = "-O2 -g -fPIC -DNDEBUG -fvisibility=hidden -std=c++17 -Wall -Wextra -Werror=return-type"
+SWIG_FLAGS = "-c++ -python -threads"
 # Only Python's own entry point is seen from outside, and calls within stay direct.
-LINK_FLAGS = ("-shared", "-Wl,--exclude-libs,ALL", "-Wl,--strip-debug", "-Wl,--no-undefined-version", "-Wl,-z,now")
+LINK_FLAGS = "-shared -Wl,--exclude-libs,ALL -Wl,--strip-debug -Wl,-z,now"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def build_module(libraries: Libraries, target: Path, log: Path) -> Module:
         ]
         objects = [wrapper.result() / "wrapper.o", *(one.result() / "object.o" for one in ours)]
     shared = target / f"_pjsua2{sysconfig.get_config_var('EXT_SUFFIX')}"
-    command = ["g++", *LINK_FLAGS, "-o", str(shared), *map(str, objects), *libraries.link]
+    command = ["g++", *LINK_FLAGS.split(), "-o", str(shared), *map(str, objects), *libraries.link]
     run("linking", command, log=log)
     python = target / "pjsua2.py"
     shutil.copy(wrapper.result() / "pjsua2.py", python)
@@ -70,12 +70,12 @@ def _includes(libraries: Libraries) -> list[str]:
     return [f"-I{BINDING}", f"-I{libraries.include}"]
 
 
-def _compile(libraries: Libraries, flags: tuple[str, ...], source: Path, target: Path, log: Path) -> None:
+def _compile(libraries: Libraries, flags: str, source: Path, target: Path, log: Path) -> None:
     headers = Path(sysconfig.get_paths()["include"])
     if not (headers / "Python.h").is_file():
         raise BuildError(f"there is no Python.h in {headers}: install the development package of this Python")
     includes = [*_includes(libraries), f"-isystem{headers}"]
-    command = ["g++", "-c", *flags, *libraries.defines, *includes, str(source), "-o", str(target)]
+    command = ["g++", "-c", *flags.split(), *libraries.defines, *includes, str(source), "-o", str(target)]
     run(f"compiling {source.name}", command, log=log)
 
 
@@ -84,20 +84,18 @@ def _wrapper(libraries: Libraries, log: Path) -> Path:
 
     def make(work: Path) -> None:
         code = work / "wrapper.cpp"
-        swig_includes = [f"-I{libraries.swig}", *_includes(libraries)]
-        command = ["swig", *SWIG_FLAGS, *libraries.defines, *swig_includes, "-outdir", str(work), "-o", str(code), str(ENTRY)]
-        run("swig", command, log=log)
+        flags = [*SWIG_FLAGS.split(), *libraries.defines, f"-I{libraries.swig}", *_includes(libraries)]
+        run("swig", ["swig", *flags, "-outdir", str(work), "-o", str(code), str(ENTRY)], log=log)
         _compile(libraries, WRAPPER_FLAGS, code, work / "wrapper.o", log)
         code.unlink()
 
     declared = _sources("*.i", "*.hpp", "*.h")
-    key = cache.digest(
-        libraries.digest, python_abi(), *WRAPPER_FLAGS, *SWIG_FLAGS, output_of("swig", "-version"), *declared
-    )
+    tools = (python_abi(), WRAPPER_FLAGS, SWIG_FLAGS, output_of("swig", "-version"))
+    key = cache.digest(libraries.digest, *tools, *declared)
     return cache.keep("wrapper", key, make)
 
 
 def _object(source: Path, libraries: Libraries, log: Path) -> Path:
     """A cache entry with object.o, made of one of our own C++ files."""
-    key = cache.digest(libraries.digest, python_abi(), *OUR_FLAGS, source, *_sources("*.hpp", "*.h"))
+    key = cache.digest(libraries.digest, python_abi(), OUR_FLAGS, source, *_sources("*.hpp", "*.h"))
     return cache.keep("object", key, lambda work: _compile(libraries, OUR_FLAGS, source, work / "object.o", log))

@@ -68,7 +68,9 @@ def _fetch(tarball: Path, log: Path) -> None:
         except BuildError as error:
             said = str(error)
             if "NO_PUBKEY" in said or "not signed" in said:
-                said += "\nthe installed debian-archive-keyring is too old to know the key that signs sid: upgrade that package"
+                said += (
+                    "\nthe installed debian-archive-keyring does not know the key that signs sid: upgrade that package"
+                )
             raise BuildError(f"{said}\n{OVERRIDE_HELP}") from None
         fetch = ["apt-get", *options, "source", "--download-only", "--only-source", "asterisk"]
         run("fetching the source package", fetch, log=log, cwd=work)

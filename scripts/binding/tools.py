@@ -43,8 +43,9 @@ def run(
 def output_of(*command: str) -> str:
     """What `command` prints, without the white space around it."""
     try:
-        return subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout.strip()
+        done = subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
         raise BuildError(f"there is no '{command[0]}' on this machine; make setup installs it") from None
     except subprocess.CalledProcessError as error:
         raise BuildError(f"'{' '.join(command)}' failed: {error.stderr.strip()}") from None
+    return done.stdout.strip()

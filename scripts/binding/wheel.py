@@ -12,7 +12,19 @@ from pathlib import Path
 
 from scripts.binding.module import Module
 
-SUMMARY = "PJSIP's pjsua2 for Python, with the settings and helpers of transfer-gateway"
+METADATA = """\
+Metadata-Version: 2.1
+Name: pjsua2
+Version: {version}
+Summary: PJSIP's pjsua2 for Python, with the settings and helpers of transfer-gateway
+License: GPL-2.0-or-later
+"""
+WHEEL = """\
+Wheel-Version: 1.0
+Generator: scripts.binding
+Root-Is-Purelib: false
+Tag: {tag}
+"""
 
 
 def pack(module: Module, version: str, target: Path) -> Path:
@@ -23,10 +35,8 @@ def pack(module: Module, version: str, target: Path) -> Path:
     contents = {
         module.python.name: module.python.read_bytes(),
         module.shared.name: module.shared.read_bytes(),
-        f"{info}/METADATA": (
-            f"Metadata-Version: 2.1\nName: pjsua2\nVersion: {version}\nSummary: {SUMMARY}\nLicense: GPL-2.0-or-later\n"
-        ).encode(),
-        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: scripts.binding\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
+        f"{info}/METADATA": METADATA.format(version=version).encode(),
+        f"{info}/WHEEL": WHEEL.format(tag=tag).encode(),
     }
     record = [f"{name},sha256={_record_hash(data)},{len(data)}\n" for name, data in contents.items()]
     contents[f"{info}/RECORD"] = "".join([*record, f"{info}/RECORD,,\n"]).encode()
