@@ -79,9 +79,9 @@ def _covers(intervals: tuple[tuple[time, time], ...], clock: time, *, next_day: 
 def _open_at(schedule: Schedule, local: datetime) -> bool:
     today, clock = local.date(), local.time()
     yesterday = today - _DAY
-    return (
-        _covers(_intervals(schedule, today), clock, next_day=False) and _closed_for(schedule, today) is None
-    ) or (_covers(_intervals(schedule, yesterday), clock, next_day=True) and _closed_for(schedule, yesterday) is None)
+    return (_covers(_intervals(schedule, today), clock, next_day=False) and _closed_for(schedule, today) is None) or (
+        _covers(_intervals(schedule, yesterday), clock, next_day=True) and _closed_for(schedule, yesterday) is None
+    )
 
 
 def _closing_holiday(schedule: Schedule, local: datetime) -> str | None:
@@ -107,7 +107,7 @@ def _next_change(schedule: Schedule, local: datetime, is_open: bool) -> datetime
 
 
 def _moments(schedule: Schedule, day: date) -> Iterator[datetime]:
-    """The moments, in UTC, at which the schedule may open or close on `day`: its hours' ends, and a change of clocks."""
+    """The moments, in UTC, at which the schedule may open or close on `day`: the ends of its hours, a change of clocks."""
     zone = schedule.time_zone
     clocks = {clock for interval in _intervals(schedule, day) for clock in interval}
     clocks |= {end for start, end in _intervals(schedule, day - _DAY) if end <= start}

@@ -84,9 +84,7 @@ class Routes:
         return any(self._numbers.get(key) is number for key in target.keys)
 
     @staticmethod
-    def _first(
-        index: dict[tuple[Peer, str], AssignedNumber], peer: Peer, target: Target
-    ) -> AssignedNumber | None:
+    def _first(index: dict[tuple[Peer, str], AssignedNumber], peer: Peer, target: Target) -> AssignedNumber | None:
         return next((index[peer, key] for key in target.keys if (peer, key) in index), None)
 
 
