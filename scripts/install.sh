@@ -19,6 +19,7 @@ into --require-hashes -r requirements.txt
 
 say "installing the SIP binding and the gateway"
 binding=$(.venv/bin/python -m scripts.binding)
+rm -rf build # or files deleted since the last time would be installed too
 .venv/bin/python -m pip wheel -qq --disable-pip-version-check --no-deps --no-build-isolation -w "$wheels" .
 into --no-index --no-deps --force-reinstall "$binding" "$wheels"/*.whl
 
