@@ -107,7 +107,7 @@ def _next_change(schedule: Schedule, local: datetime, is_open: bool) -> datetime
 
 
 def _moments(schedule: Schedule, day: date) -> Iterator[datetime]:
-    """The moments, in UTC, at which the schedule may open or close on `day`: the ends of its hours, a change of clocks."""
+    """The moments, in UTC, at which the schedule may open or close on `day`: its ends and a change of clocks."""
     zone = schedule.time_zone
     clocks = {clock for interval in _intervals(schedule, day) for clock in interval}
     clocks |= {end for start, end in _intervals(schedule, day - _DAY) if end <= start}
