@@ -2,10 +2,11 @@
 """What the engine and the adapters ask of each other. Everything is called on the event loop's thread; nothing blocks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from gateway.core.model import PbxState
+from gateway.core.model import LegId, PbxState, Peer
 from gateway.core.outcome import Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 
@@ -100,3 +101,105 @@ class Operations(Protocol):
         """Load the configuration anew; the mistakes that kept it from being taken, empty when it was."""
 
 
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A fresh INVITE from a peer of ours; nothing has been answered yet."""
+
+    leg: LegId
+    peer: Peer
+    call_id: str  # SIP Call-ID
+    called: str  # request URI
+    calling: tuple[str, ...]  # URIs of From, P-Asserted-Identity and Diversion, in this order
+    caller_name: str = ""
+    context: Mapping[str, str] = field(default_factory=dict)  # headers the profile lets pass
+
+
+class ReferHandle(Protocol):
+    """The way back to who sent a REFER."""
+
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+        """Send the REFER's own response; within the call that delivered it, and once."""
+
+    def notify(self, code: int, reason: Reason, final: bool) -> None:
+        """Queue a NOTIFY with this status; they are sent one at a time. Nothing is sent after a final one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferRequest:
+    """A REFER inside the dialog of one of our legs, read but not judged."""
+
+    handle: ReferHandle
+    leg: LegId  # the transferor's
+    peer: Peer
+    target: str  # the URI or number of Refer-To, without embedded headers
+    context: Mapping[str, str] = field(default_factory=dict)  # headers, embedded or plain, the profile lets pass
+    subscribe: bool = True  # False: Refer-Sub: false (RFC 4488)
+    problem: Reason | None = None  # why it cannot be served, whatever the gate says
+    problem_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DialOrder:
+    """A call to make."""
+
+    leg: LegId  # the id the new leg will have
+    peer: Peer
+    user: str  # user part of the request URI: an extension or a number
+    caller: str | None = None  # user part of From
+    caller_name: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class SipPort(Protocol):
+    """What the engine has done with legs."""
+
+    def dial(self, order: DialOrder) -> None:
+        """Start a call. Raises OSError when it cannot even be tried."""
+
+    def respond(self, leg: LegId, code: int) -> None:
+        """Send a provisional response, or 200, to an incoming INVITE."""
+
+    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+        """End a leg by CANCEL, a final response or BYE, after its last NOTIFY is out. An unknown leg is no error."""
+
+    def join(self, one: LegId, other: LegId) -> bool:
+        """Let two legs hear each other and nobody else; False when either is gone."""
+
+    def ring(self, leg: LegId) -> None:
+        """Take a leg out of its conversation and let it hear ringback."""
+
+    def part(self, leg: LegId) -> None:
+        """Take a leg out of its conversation; it hears silence."""
+
+    def call_id(self, leg: LegId) -> str | None:
+        """The SIP Call-ID of a leg."""
+
+
+class SipListener(Protocol):
+    """Who is told what happens to legs."""
+
+    def incoming_call(self, call: IncomingCall) -> None:
+        """A peer calls."""
+
+    def refer(self, request: ReferRequest) -> None:
+        """A peer asks for a transfer; its handle is to be answered before this returns."""
+
+    def leg_progress(self, leg: LegId, code: int) -> None:
+        """A dialled leg got a provisional response, 180 to 199."""
+
+    def leg_answered(self, leg: LegId) -> None:
+        """A leg is established."""
+
+    def leg_ended(self, leg: LegId, code: int, by_peer: bool) -> None:
+        """A leg is over: `code` is the final response of its INVITE, or 200 after a BYE."""
+
+    def notify_failed(self, leg: LegId) -> None:
+        """The transferor on this leg takes no more NOTIFYs."""
+
+    def request_rejected(self, reason: Reason) -> None:
+        """A request was answered without anything being made of it."""
+
+    def admit(self) -> Reason | None:
+        """Whether a further call can be taken now: None, or why not."""

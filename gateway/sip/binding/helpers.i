@@ -4,6 +4,14 @@
  */
 %{
 #include "loop.hpp"
+#include "requests.hpp"
+#include "subscriptions.hpp"
 %}
 
+%feature("director") gateway::RequestHandler;
+%nodefaultctor gateway::SipRequest;
+
+
 %include "loop.hpp"
+%include "requests.hpp"
+%include "subscriptions.hpp"

@@ -4,5 +4,8 @@
  */
 %module(directors="1") pjsua2
 
+// Called for every transaction of every call, and of no use to the gateway.
+%feature("nodirector") pj::Call::onCallTsxState;
+
 %include "pjsua2.i"
 %include "helpers.i"

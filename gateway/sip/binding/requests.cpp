@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "requests.hpp"
+
+#include <pjsip.h>
+#include <pjsip_ua.h>
+#include <pjsua-lib/pjsua.h>
+#include <pjsua-lib/pjsua_internal.h>
+
+#include "subscriptions.hpp"
+
+namespace gateway {
+
+namespace {
+
+RequestHandler *handler_ = nullptr;
+pjsip_module usage_;
+
+std::string str(const pj_str_t &text)
+{
+    return std::string(text.ptr ? text.ptr : "", text.slen > 0 ? text.slen : 0);
+}
+
+pj_str_t pj(const std::string &text)
+{
+    pj_str_t view;
+    view.ptr = const_cast<char *>(text.data());
+    view.slen = static_cast<pj_ssize_t>(text.size());
+    return view;
+}
+
+bool is(const pjsip_rx_data *rdata, const char *method)
+{
+    return pj_strcmp2(&rdata->msg_info.msg->line.req.method.name, method) == 0;
+}
+
+void add(pjsip_hdr *list, pj_pool_t *pool, const std::vector<pj::SipHeader> &headers)
+{
+    pj_list_init(list);
+    for (const pj::SipHeader &header : headers) {
+        pj_str_t name = pj(header.hName), value = pj(header.hValue);
+        pj_list_push_back(list, pjsip_generic_string_hdr_create(pool, &name, &value));
+    }
+}
+
+int call_of(const pjsip_dialog *dialog)
+{
+    const pjsua_call *call = static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]);
+    return call ? call->index : -1;
+}
+
+/* Runs the application's code; an exception there leaves the request unanswered and the caller answers 500. */
+template <typename Decide> void ask(SipRequest &request, Decide decide)
+{
+    try {
+        decide();
+    } catch (...) {
+        PJ_LOG(1, ("requests", "the handler of a %s failed", request.method.c_str()));
+    }
+}
+
+/* Answer a SUBSCRIBE that refreshes or ends the subscription of a REFER (RFC 3515 §2.4.4, RFC 6665 §4.2.1). */
+void on_subscribe(pjsip_dialog *dialog, pjsip_rx_data *rdata)
+{
+    SipRequest request(rdata, dialog);
+    const std::vector<std::string> event = request.values("Event", "o");
+    const int subscription = event.size() == 1 ? find_subscription(dialog, event[0]) : -1;
+    if (subscription < 0) {
+        request.respond(event.empty() ? 400 : 489, "", {});
+        return;
+    }
+    const pjsip_expires_hdr *expires =
+        static_cast<pjsip_expires_hdr *>(pjsip_msg_find_hdr(rdata->msg_info.msg, PJSIP_H_EXPIRES, nullptr));
+    const unsigned seconds = expires ? expires->ivalue : 60;
+    pj::SipHeader granted;
+    granted.hName = "Expires";
+    granted.hValue = std::to_string(seconds);
+    request.respond(200, "", {granted});
+    if (seconds == 0 && handler_)
+        ask(request, [&] { handler_->onUnsubscribed(subscription); });
+}
+
+/* Dialog usage: sees the first state of a server transaction before the INVITE session and PJSUA do. */
+void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
+{
+    if (tsx->role != PJSIP_ROLE_UAS || tsx->state != PJSIP_TSX_STATE_TRYING || event->type != PJSIP_EVENT_TSX_STATE ||
+        event->body.tsx_state.type != PJSIP_EVENT_RX_MSG)
+        return;
+    pjsip_rx_data *rdata = event->body.tsx_state.src.rdata;
+    pjsip_dialog *dialog = pjsip_tsx_get_dlg(tsx);
+    if (!dialog)
+        return;
+    if (is(rdata, "SUBSCRIBE")) {
+        on_subscribe(dialog, rdata);
+    } else if (is(rdata, "REFER")) {
+        SipRequest request(rdata, dialog);
+        if (handler_)
+            ask(request, [&] { handler_->onRefer(call_of(dialog), request); });
+        if (!request.answered)
+            request.respond(500, "", {});
+        request.expire();
+    }
+}
+
+/* In front of the dialogs: makes sure that our usage is part of the dialog that a REFER or SUBSCRIBE is for. */
+pj_bool_t on_dialog_request(pjsip_rx_data *rdata)
+{
+    if (rdata->msg_info.to->tag.slen == 0 || !(is(rdata, "REFER") || is(rdata, "SUBSCRIBE")))
+        return PJ_FALSE;
+    pjsip_dialog *dialog = pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag,
+                                                &rdata->msg_info.from->tag, PJ_FALSE);
+    if (dialog)
+        pjsip_dlg_add_usage(dialog, &usage_, nullptr);
+    return PJ_FALSE;
+}
+
+/* Behind the dialogs: what belongs to none of them. */
+pj_bool_t on_stray_request(pjsip_rx_data *rdata)
+{
+    if (rdata->msg_info.msg->line.req.method.id == PJSIP_ACK_METHOD)
+        return PJ_FALSE;
+    SipRequest request(rdata, nullptr);
+    std::vector<pj::SipHeader> headers;
+    int code = 500;
+    if (handler_)
+        ask(request, [&] { code = handler_->onRequest(request, headers); });
+    request.expire();
+    if (code == 0)
+        return PJ_FALSE;
+    pjsip_hdr list;
+    add(&list, rdata->tp_info.pool, headers);
+    pjsip_endpt_respond_stateless(pjsua_get_pjsip_endpt(), rdata, code, nullptr, &list, nullptr);
+    return PJ_TRUE;
+}
+
+pjsip_module module(const char *name, int priority)
+{
+    pjsip_module made;
+    pj_bzero(&made, sizeof(made));
+    made.name = pj_str(const_cast<char *>(name));
+    made.id = -1;
+    made.priority = priority;
+    return made;
+}
+
+}
+
+SipRequest::SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog)
+    : sourceHost(rdata->pkt_info.src_name), sourcePort(rdata->pkt_info.src_port),
+      transport(rdata->tp_info.transport->type_name), cseq(rdata->msg_info.cseq->cseq), answered(false), rdata_(rdata),
+      dialog_(dialog)
+{
+    const pjsip_request_line &line = rdata->msg_info.msg->line.req;
+    method = str(line.method.name);
+    callId = str(rdata->msg_info.cid->id);
+    fromTag = str(rdata->msg_info.from->tag);
+    toTag = str(rdata->msg_info.to->tag);
+    char uri[PJSIP_MAX_URL_SIZE];
+    const int length = pjsip_uri_print(PJSIP_URI_IN_REQ_URI, line.uri, uri, sizeof(uri));
+    requestUri.assign(uri, length > 0 ? length : 0);
+}
+
+void SipRequest::expire()
+{
+    rdata_ = nullptr;
+    dialog_ = nullptr;
+}
+
+std::vector<std::string> SipRequest::values(const std::string &name, const std::string &compact) const
+{
+    std::vector<std::string> found;
+    if (!rdata_)
+        return found;
+    const pj_str_t wanted = pj(name), brief = pj(compact);
+    const pjsip_hdr *headers = &rdata_->msg_info.msg->hdr;
+    for (const pjsip_hdr *header = headers->next; header != headers; header = header->next) {
+        if (pj_stricmp(&header->name, &wanted) != 0 && (!brief.slen || pj_stricmp(&header->name, &brief) != 0))
+            continue;
+        char line[PJSIP_MAX_PKT_LEN];
+        const int length = pjsip_hdr_print_on(const_cast<pjsip_hdr *>(header), line, sizeof(line));
+        if (length <= 0)
+            continue;
+        const std::string printed(line, length);
+        const size_t colon = printed.find(':');
+        const size_t start = printed.find_first_not_of(" \t", colon == std::string::npos ? 0 : colon + 1);
+        found.push_back(start == std::string::npos ? "" : printed.substr(start));
+    }
+    return found;
+}
+
+std::string SipRequest::text() const
+{
+    return rdata_ ? std::string(rdata_->msg_info.msg_buf, rdata_->msg_info.len) : std::string();
+}
+
+bool SipRequest::respond(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers)
+{
+    if (!rdata_ || !dialog_ || answered)
+        return false;
+    answered = true;
+    pjsip_hdr list;
+    add(&list, rdata_->tp_info.pool, headers);
+    const pj_str_t phrase = pj(reason);
+    return pjsip_dlg_respond(dialog_, rdata_, code, reason.empty() ? nullptr : &phrase, &list, nullptr) == PJ_SUCCESS;
+}
+
+int SipRequest::accept(int code, const std::vector<pj::SipHeader> &headers)
+{
+    if (!dialog_ || answered)
+        return -1;
+    pjsip_dialog *dialog = dialog_;
+    const int subscription = create_subscription(dialog, cseq);
+    if (!respond(code, "", headers)) {
+        end_subscription(subscription);
+        return -1;
+    }
+    return subscription;
+}
+
+RequestHandler *request_handler()
+{
+    return handler_;
+}
+
+void set_request_handler(RequestHandler *handler)
+{
+    static pjsip_module door, strays;
+    handler_ = handler;
+    if (!handler)
+        return;
+    pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    usage_ = module("mod-gateway-usage", PJSIP_MOD_PRIORITY_DIALOG_USAGE - 1);
+    usage_.on_tsx_state = &on_tsx_state;
+    door = module("mod-gateway-door", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);
+    door.on_rx_request = &on_dialog_request;
+    strays = module("mod-gateway-strays", PJSIP_MOD_PRIORITY_APPLICATION - 1);
+    strays.on_rx_request = &on_stray_request;
+    pjsip_endpt_register_module(endpoint, &usage_);
+    pjsip_endpt_register_module(endpoint, &door);
+    pjsip_endpt_register_module(endpoint, &strays);
+}
+
+}

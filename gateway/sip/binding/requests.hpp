@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Requests that PJSUA must not decide on: everything outside of a dialog, and REFER and SUBSCRIBE inside of one.
+ *
+ * PJSUA would dial the Refer-To of any REFER as it came, and leave requests it does not know without an answer. These
+ * modules see them first and ask the application's RequestHandler; whatever goes wrong there becomes a 500, never a call.
+ */
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <pjsua2.hpp>
+
+struct pjsip_rx_data;
+struct pjsip_dialog;
+
+namespace gateway {
+
+/* A request as PJSIP parsed it. Valid only inside the callback that was handed it. */
+class SipRequest {
+public:
+    std::string method;
+    std::string requestUri;
+    std::string sourceHost; /* address the request came from */
+    int sourcePort;
+    std::string transport; /* UDP, TCP, TLS */
+    std::string callId;
+    std::string fromTag;
+    std::string toTag;
+    long cseq;
+    bool answered;
+
+    /* The values of each header of this name or (when not empty) compact name, unparsed, in their order. */
+    std::vector<std::string> values(const std::string &name, const std::string &compact = "") const;
+
+    /* The whole message, as it was received. */
+    std::string text() const;
+
+    /* Answer a request inside of a dialog. Only the first answer counts; false when it could not be sent. */
+    bool respond(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers);
+
+    /* Answer a REFER with a 2xx and keep its dialog for NOTIFYs: the id of the subscription, or -1. */
+    int accept(int code, const std::vector<pj::SipHeader> &headers);
+
+#ifndef SWIG
+    SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog);
+    void expire();
+#endif
+
+private:
+    pjsip_rx_data *rdata_;
+    pjsip_dialog *dialog_;
+};
+
+/* Who decides. Called on the thread that polls PJSIP. */
+class RequestHandler {
+public:
+    virtual ~RequestHandler() {}
+
+    /* A request outside of any dialog: 0 leaves it to PJSUA, a code answers it (with the headers put into `headers`). */
+    virtual int onRequest(SipRequest &request, std::vector<pj::SipHeader> &headers)
+    {
+        return 500;
+    }
+
+    /* A REFER in the dialog of a call (-1: PJSUA has let go of it): answer it with accept() or respond(). */
+    virtual void onRefer(int callId, SipRequest &request) {}
+
+    /* The transferor answered a NOTIFY (408 and 503: it did not). */
+    virtual void onNotifyAnswered(int subscription, int code) {}
+
+    /* The transferor ended its subscription by a SUBSCRIBE with Expires: 0. */
+    virtual void onUnsubscribed(int subscription) {}
+};
+
+/* Register the modules (once, after libInit) and name the handler; null takes it away. */
+void set_request_handler(RequestHandler *handler);
+
+}

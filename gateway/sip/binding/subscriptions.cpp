@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "subscriptions.hpp"
+
+#include <map>
+
+#include <pjsip.h>
+#include <pjsip_ua.h>
+#include <pjsua-lib/pjsua.h>
+
+#include "requests.hpp"
+
+namespace gateway {
+
+RequestHandler *request_handler();
+
+namespace {
+
+struct Subscription {
+    pjsip_dialog *dialog;
+    long cseq;
+    bool last_sent;
+};
+
+std::map<int, Subscription> subscriptions_;
+int next_id_ = 1;
+
+pjsip_module *keeper()
+{
+    // Sessions are counted per dialog, whoever holds them; the name is for PJSIP's log alone.
+    static pjsip_module module = [] {
+        pjsip_module made;
+        pj_bzero(&made, sizeof(made));
+        made.name = pj_str(const_cast<char *>("mod-gateway-notifier"));
+        made.id = -1;
+        return made;
+    }();
+    return &module;
+}
+
+void add_header(pjsip_tx_data *tdata, const char *name, const std::string &value)
+{
+    const pj_str_t hname = pj_str(const_cast<char *>(name));
+    pj_str_t hvalue;
+    hvalue.ptr = const_cast<char *>(value.data());
+    hvalue.slen = static_cast<pj_ssize_t>(value.size());
+    pjsip_hdr *header = reinterpret_cast<pjsip_hdr *>(pjsip_generic_string_hdr_create(tdata->pool, &hname, &hvalue));
+    pjsip_msg_add_hdr(tdata->msg, header);
+}
+
+bool send(pjsip_dialog *dialog, pjsip_tx_data *tdata, int subscription);
+
+void on_answer(void *token, pjsip_event *event)
+{
+    const int subscription = static_cast<int>(reinterpret_cast<size_t>(token));
+    const auto found = subscriptions_.find(subscription);
+    if (found == subscriptions_.end() || event->type != PJSIP_EVENT_TSX_STATE)
+        return;
+    pjsip_transaction *tsx = event->body.tsx_state.tsx;
+    int code = tsx->status_code;
+    pjsip_dialog *dialog = found->second.dialog;
+    if ((code == 401 || code == 407) && event->body.tsx_state.type == PJSIP_EVENT_RX_MSG) {
+        pjsip_tx_data *again = nullptr;
+        if (pjsip_auth_clt_reinit_req(&dialog->auth_sess, event->body.tsx_state.src.rdata, tsx->last_tx, &again) ==
+                PJ_SUCCESS &&
+            send(dialog, again, subscription))
+            return;
+    }
+    if (found->second.last_sent || code == 481 || code == 408)
+        end_subscription(subscription);
+    RequestHandler *handler = request_handler();
+    if (!handler)
+        return;
+    try {
+        handler->onNotifyAnswered(subscription, code);
+    } catch (...) {
+        PJ_LOG(1, ("subscriptions", "the handler of a NOTIFY's answer failed"));
+    }
+}
+
+bool send(pjsip_dialog *dialog, pjsip_tx_data *tdata, int subscription)
+{
+    PJSIP_MSG_CSEQ_HDR(tdata->msg)->cseq = dialog->local.cseq++;
+    pjsip_tx_data_invalidate_msg(tdata);
+    if (dialog->via_addr.host.slen > 0) {
+        tdata->via_addr = dialog->via_addr;
+        tdata->via_tp = dialog->via_tp;
+    }
+    pjsip_tx_data_set_transport(tdata, &dialog->tp_sel);
+    void *token = reinterpret_cast<void *>(static_cast<size_t>(subscription));
+    return pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, token, &on_answer) == PJ_SUCCESS;
+}
+
+}
+
+int create_subscription(pjsip_dialog *dialog, long cseq)
+{
+    const int id = next_id_++;
+    pjsip_dlg_inc_session(dialog, keeper());
+    subscriptions_[id] = Subscription{dialog, cseq, false};
+    return id;
+}
+
+int find_subscription(const pjsip_dialog *dialog, const std::string &event)
+{
+    for (const auto &entry : subscriptions_) {
+        const std::string with_id = "refer;id=" + std::to_string(entry.second.cseq);
+        if (entry.second.dialog == dialog && (event == "refer" || event == with_id))
+            return entry.first;
+    }
+    return -1;
+}
+
+void end_subscription(int subscription)
+{
+    const auto found = subscriptions_.find(subscription);
+    if (found == subscriptions_.end())
+        return;
+    pjsip_dialog *dialog = found->second.dialog;
+    subscriptions_.erase(found);
+    pjsip_dlg_dec_session(dialog, keeper());
+}
+
+int subscription_count()
+{
+    return static_cast<int>(subscriptions_.size());
+}
+
+bool send_notify(int subscription, const std::string &status_line, const std::string &state, bool with_id)
+{
+    const auto found = subscriptions_.find(subscription);
+    if (found == subscriptions_.end())
+        return false;
+    pjsip_dialog *dialog = found->second.dialog;
+    const pj_str_t name = pj_str(const_cast<char *>("NOTIFY"));
+    pjsip_method method;
+    pjsip_method_init_np(&method, const_cast<pj_str_t *>(&name));
+    pjsip_tx_data *tdata = nullptr;
+    if (pjsip_dlg_create_request(dialog, &method, -1, &tdata) != PJ_SUCCESS)
+        return false;
+    if (!pjsip_msg_find_hdr(tdata->msg, PJSIP_H_CONTACT, nullptr))
+        pjsip_msg_add_hdr(tdata->msg, static_cast<pjsip_hdr *>(pjsip_hdr_clone(tdata->pool, dialog->local.contact)));
+    add_header(tdata, "Event", with_id ? "refer;id=" + std::to_string(found->second.cseq) : "refer");
+    add_header(tdata, "Subscription-State", state);
+    const std::string body = status_line + "\r\n";
+    const pj_str_t type = pj_str(const_cast<char *>("message")), subtype = pj_str(const_cast<char *>("sipfrag"));
+    pj_str_t text;
+    text.ptr = const_cast<char *>(body.data());
+    text.slen = static_cast<pj_ssize_t>(body.size());
+    tdata->msg->body = pjsip_msg_body_create(tdata->pool, &type, &subtype, &text);
+    pjsip_param *version = PJ_POOL_ALLOC_T(tdata->pool, pjsip_param);
+    version->name = pj_str(const_cast<char *>("version"));
+    version->value = pj_str(const_cast<char *>("2.0"));
+    pj_list_push_back(&tdata->msg->body->content_type.param, version);
+    found->second.last_sent = state.compare(0, 10, "terminated") == 0;
+    return send(dialog, tdata, subscription);
+}
+
+}
