@@ -7,10 +7,14 @@ Written apart from the gateway's client, so that the one does not hide the other
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+ADMINISTRATOR = ("testbed", "testbed")
+"""User and secret with every right, of pbx_etc/manager.conf."""
 
 Block: TypeAlias = dict[str, str]
 """One message: header names as sent; of a header that comes more than once, the values joined by newlines."""
@@ -23,11 +27,10 @@ class AmiError(RuntimeError):
 class Ami:
     """A logged-in manager connection: `async with Ami(port) as ami`."""
 
-    def __init__(self, port: int, username: str = "testbed", secret: str = "testbed", *, host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, login: tuple[str, str] = ADMINISTRATOR, *, host: str = "127.0.0.1") -> None:
         self._where = (host, port)
-        self._login = (username, secret)
+        self._login = login
         self._count = 0
-        self._blocks: asyncio.Queue[Block | None] = asyncio.Queue()
         self.events: list[Block] = []
         """Every event since the login, oldest first, those that answer an action left out."""
 
@@ -49,10 +52,9 @@ class Ami:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
-        try:
+        # The PBX may have been killed: that is what some tests do.
+        with suppress(OSError):
             await self._writer.wait_closed()
-        except OSError:
-            pass  # the PBX was killed: that is what some tests do
         if hasattr(self, "_task"):
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -78,12 +80,12 @@ class Ami:
             del self._answers[action_id]
         return blocks
 
-    async def event(self, name: str, /, *, timeout_s: float = 10.0, **fields: str) -> Block:
-        """The first event since the login, past ones included, with this name and these fields."""
+    async def event(self, name: str, /, *, after: int = 0, timeout_s: float = 10.0, **fields: str) -> Block:
+        """The first event with this name and these fields, past ones included from `events[after]` on."""
 
         def found() -> Block | None:
             wanted = {"Event": name, **fields}
-            return next((event for event in self.events if wanted.items() <= event.items()), None)
+            return next((event for event in self.events[after:] if wanted.items() <= event.items()), None)
 
         async with asyncio.timeout(timeout_s), self._arrived:
             await self._arrived.wait_for(found)

@@ -9,6 +9,7 @@ is unknown. An outside caller is whoever calls from `Net.provider`; he reaches t
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from pathlib import Path
@@ -144,6 +145,16 @@ class Asterisk:
         blocks = await self.action("QueueStatus", Queue=queue)
         members = [block for block in blocks if block.get("Event") == "QueueMember"]
         return {block["Location"].removeprefix("PJSIP/"): block for block in members}
+
+    async def until_state(self, extension: str, status: int, *, timeout_s: float = 10.0) -> None:
+        """Wait until a phone's state is this: 0 idle, 1 in use, 4 unavailable, 8 ringing. Raises TimeoutError."""
+        async with asyncio.timeout(timeout_s), self.ami() as ami:
+            while True:
+                seen = len(ami.events)
+                state = await ami.action("ExtensionState", Context="transfer-destinations", Exten=extension)
+                if int(state[0]["Status"]) == status:
+                    return
+                await ami.event("ExtensionStatus", after=seen, timeout_s=timeout_s, Exten=extension)
 
     async def channels(self) -> int:
         """How many channels exist: 0 when every call has ended."""

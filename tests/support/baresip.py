@@ -11,7 +11,6 @@ import asyncio
 import json
 import shutil
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -22,7 +21,7 @@ from tests.support import tones
 from tests.support.processes import Child, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import TracebackType
 
     from tests.support.asterisk import Asterisk
@@ -145,7 +144,7 @@ class Agent:
 
     async def hears(self, hz: float, *, timeout_s: float = 5.0) -> float:
         """Wait until it hears this tone; returns the seconds that took. Raises AssertionError."""
-        return await until_heard(self.heard, hz, timeout_s=timeout_s, who=f"phone {self.extension}")
+        return await tones.until_heard(self.heard, hz, timeout_s=timeout_s, who=f"phone {self.extension}")
 
     async def _disconnect(self) -> None:
         self._child = None
@@ -206,13 +205,3 @@ class Agent:
         account = f"<sip:{self.extension}@{self._pbx.host}:5070>;auth_pass=none;answermode={mode};regint=60"
         (self._directory / "accounts").write_text(f"{account};audio_codecs={self._codecs}\n")
         (self._directory / "contacts").touch()
-
-
-async def until_heard(listen: Callable[[], tones.Pcm], hz: float, *, timeout_s: float, who: str) -> float:
-    """Wait until `listen` returns a signal with this tone in it; returns the seconds that took."""
-    start = time.monotonic()
-    while tones.strength(listen(), hz) < tones.SHARE:
-        waited = time.monotonic() - start
-        assert waited < timeout_s, f"{who} does not hear {hz} Hz within {timeout_s} s"
-        await asyncio.sleep(0.02)
-    return time.monotonic() - start

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from scripts.debian_mirror import write_private_apt
 
@@ -118,7 +118,7 @@ def _unpack(deb: Path, root: Path) -> None:
         raise FetchError(f"{deb.name} cannot be read: dpkg-deb says {source.returncode}")
 
 
-def _run(command: list[str], stdin: object = subprocess.DEVNULL) -> None:
-    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True)  # type: ignore[call-overload]
+def _run(command: list[str], stdin: IO[bytes] | int | None = subprocess.DEVNULL) -> None:
+    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FetchError(f"{command[0]} {command[-1]} failed: {(done.stderr or done.stdout).strip()}")

@@ -90,11 +90,11 @@ class Child:
         if (code := self.exit_code) is not None:
             return code
         loop = asyncio.get_running_loop()
-        ended = loop.create_future()
+        ended = asyncio.Event()
         descriptor = os.pidfd_open(self.pid)
-        loop.add_reader(descriptor, lambda: ended.done() or ended.set_result(None))
+        loop.add_reader(descriptor, ended.set)
         try:
-            await asyncio.wait_for(ended, timeout_s)
+            await asyncio.wait_for(ended.wait(), timeout_s)
         finally:
             loop.remove_reader(descriptor)
             os.close(descriptor)

@@ -6,14 +6,16 @@ Audio is 16-bit mono at 8000 samples a second throughout, in numpy arrays of int
 
 from __future__ import annotations
 
+import asyncio
 import struct
+import time
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 Pcm: TypeAlias = NDArray[np.int16]
@@ -65,12 +67,22 @@ def decode(data: bytes, codec: str) -> Pcm:
     return _DECODE[codec][np.frombuffer(data, np.uint8)]
 
 
+async def until_heard(listen: Callable[[], Pcm], hz: float, *, timeout_s: float, who: str) -> float:
+    """Wait until `listen` returns a signal with this tone in it; returns the seconds that took."""
+    start = time.monotonic()
+    while strength(listen(), hz) < SHARE:
+        waited = time.monotonic() - start
+        assert waited < timeout_s, f"{who} does not hear {hz} Hz within {timeout_s} s"
+        await asyncio.sleep(0.02)
+    return time.monotonic() - start
+
+
 def write_wav(path: Path, pcm: Pcm) -> Path:
     """Write a WAV file that Asterisk and baresip play; returns its path."""
     data = pcm.astype("<i2").tobytes()
-    header = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16,
-                         b"data", len(data))  # fmt: skip
-    path.write_bytes(header + data)
+    riff = struct.pack("<4sI4s", b"RIFF", 36 + len(data), b"WAVE")
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    path.write_bytes(riff + form + struct.pack("<4sI", b"data", len(data)) + data)
     return path
 
 

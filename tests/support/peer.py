@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A scripted SIP user agent over UDP: the far end in tests of exactly what goes over the wire.
+
+It says what the test tells it to say, right or wrong, keeps every message with its time, and shares no code with the
+gateway. Nothing is retransmitted unless asked for; retransmissions that arrive are answered as before.
+
+    async with Peer("127.0.0.3") as assistant:
+        call = await assistant.wait_call()
+        await call.answer(hz=600)
+        accepted = await call.refer("<sip:+31612345678@example.com>")
+        assert accepted.code == 202
+        assert [notify.sipfrag for notify in await call.notifies()] == [100, 180, 200]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from tests.support.peer_call import Call
+from tests.support.sip_message import Address, Message, reply, sdp, token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A message that was sent or received; `at` is time.monotonic(), `repeated` marks a retransmission."""
+
+    at: float
+    sent: bool
+    message: Message
+    remote: Address
+    repeated: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.at:.3f} {'->' if self.sent else '<-'} {self.message.label}{' (again)' if self.repeated else ''}"
+
+
+@dataclass
+class Transaction:
+    """A request that was sent, with all the responses that came, repeated ones included."""
+
+    peer: Peer
+    request: Message
+    remote: Address
+    responses: list[Message] = field(default_factory=list)
+
+    async def final(self, timeout_s: float = 10.0) -> Message:
+        """Wait for the final response."""
+        return await self.peer.until(
+            lambda: next((response for response in self.responses if response.code >= 200), None),
+            f"final response to {self.request.method}",
+            timeout_s,
+        )
+
+    async def provisional(self, code: int, timeout_s: float = 10.0) -> Message:
+        """Wait for a provisional response with this code."""
+        return await self.peer.until(
+            lambda: next((response for response in self.responses if response.code == code), None),
+            f"{code} to {self.request.method}",
+            timeout_s,
+        )
+
+    def resend(self) -> None:
+        """Send the very same bytes again, as if the answer had been lost."""
+        self.peer.send(self.request, self.remote, repeated=True)
+
+
+class Peer(asyncio.DatagramProtocol):
+    """One user agent at one address: `async with Peer(host, port) as peer`."""
+
+    def __init__(self, host: str, port: int = 5060, *, user: str = "assistant") -> None:
+        self.host = host
+        self.port = port
+        self.user = user
+        self.trace: list[Entry] = []
+        """Every message in order, retransmissions included."""
+        self.calls: list[Call] = []
+        self.answers: dict[str, int | None] = {"OPTIONS": 200}
+        """What a request outside a dialog is answered with; None: not at all; a method not named: 501."""
+        self._taken = 0
+        self._transactions: dict[tuple[str, str], Transaction] = {}
+        self._answered: dict[tuple[str, str], Message | None] = {}
+        self._seen: set[bytes] = set()
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def contact(self) -> str:
+        """Its own URI."""
+        return f"sip:{self.user}@{self.host}:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, self.port))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for call in self.calls:
+            call.close()
+        self._transport.close()
+
+    async def wait_call(self, timeout_s: float = 10.0) -> Call:
+        """The next call that comes in, in order of arrival; it is not answered yet, not even with 100."""
+
+        def next_call() -> Call | None:
+            incoming = [call for call in self.calls if call.incoming]
+            return incoming[self._taken] if len(incoming) > self._taken else None
+
+        call = await self.until(next_call, "incoming INVITE", timeout_s)
+        self._taken += 1
+        return call
+
+    def invite(
+        self,
+        uri: str,
+        remote: Address,
+        *,
+        to: str | None = None,
+        from_: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        hz: int | None = None,
+        codecs: tuple[str, ...] = ("PCMA", "PCMU"),
+        body: bytes | None = None,
+    ) -> Call:
+        """Send an INVITE to `uri` at `remote` and return at once; go on with call.answered() or call.final().
+
+        `to` and `from_` are header values without tag, e.g. '"Eve" <sip:+31201112222@example.com>'. `hz` is the tone
+        that is sent once the call is answered; `body` replaces the offer made from `codecs`, b"" sends none.
+        """
+        local = from_ or f"<{self.contact}>"
+        call = Call(self, remote, local=f"{local};tag={token()}", far=to or f"<{uri}>", call_id=token())
+        call.target, call.hz = uri, hz
+        self.calls.append(call)
+        offer = sdp(self.host, call.media.port, codecs) if body is None else body
+        call.invite = call.begin("INVITE", headers=headers, body=offer, content_type="application/sdp")
+        return call
+
+    async def request(
+        self, method: str, uri: str, remote: Address, *, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+    ) -> Message:
+        """Send a request outside any dialog; returns the final response."""
+        call = Call(self, remote, local=f"<{self.contact}>;tag={token()}", far=f"<{uri}>", call_id=token())
+        call.target = uri
+        try:
+            return await call.begin(method, headers=headers, body=body).final()
+        finally:
+            call.close()
+
+    def send(self, message: Message, remote: Address, *, repeated: bool = False) -> None:
+        """Put a message on the wire as it is."""
+        self.trace.append(Entry(time.monotonic(), True, message, remote, repeated))
+        self._transport.sendto(bytes(message), remote)
+
+    def send_raw(self, data: bytes, remote: Address) -> None:
+        """Put bytes on the wire that need not be SIP; they leave no trace entry."""
+        self._transport.sendto(data, remote)
+
+    def transact(self, request: Message, remote: Address) -> Transaction:
+        """Send a request and collect its responses."""
+        transaction = Transaction(self, request, remote)
+        self._transactions[request.branch, request.method] = transaction
+        self.send(request, remote)
+        return transaction
+
+    def respond(self, request: Message, remote: Address, response: Message) -> None:
+        """Send a response, and again whenever that request is repeated."""
+        self._answered[request.branch, request.method] = response
+        self.send(response, remote)
+
+    def ladder(self) -> list[str]:
+        """What went over the wire without retransmissions, e.g. ["<- INVITE", "-> 200 INVITE", "<- ACK"]."""
+        return [f"{'->' if one.sent else '<-'} {one.message.label}" for one in self.trace if not one.repeated]
+
+    def received(self, method: str) -> list[Message]:
+        """The requests of a method that came in, retransmissions left out."""
+        entries = [one for one in self.trace if not one.sent and not one.repeated]
+        return [one.message for one in entries if one.message.is_request and one.message.method == method]
+
+    async def until(self, find: Callable[[], T | None], what: str, timeout_s: float = 10.0) -> T:
+        """Wait until `find`, asked after every message, returns something; raises AssertionError with the trace."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            if (found := find()) is not None:
+                return found
+            arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(arrived)
+            try:
+                await asyncio.wait_for(arrived, deadline - time.monotonic())
+            except TimeoutError:
+                raise AssertionError(f"no {what} within {timeout_s} s\n" + "\n".join(map(str, self.trace))) from None
+            finally:
+                self._waiting.discard(arrived)
+
+    def wake(self) -> None:
+        """Let everybody who waits look again."""
+        for arrived in self._waiting:
+            if not arrived.done():
+                arrived.set_result(None)
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
+        """Take in a message; what is not SIP (a keep-alive) is dropped."""
+        if not data.strip(b"\r\n\0"):
+            return
+        message, remote = Message.parse(data), (str(addr[0]), int(addr[1]))
+        key = (message.branch, message.method)
+        if not message.is_request:
+            self._note(message, remote, repeated=data in self._seen)
+            self._seen.add(data)
+            if (transaction := self._transactions.get(key)) is not None:
+                transaction.responses.append(message)
+                call = self._call_of(message)
+                if call is not None and transaction.request.method == "INVITE":
+                    call.take_invite_response(transaction, message)
+        elif key in self._answered:
+            self._note(message, remote, repeated=True)
+            if (response := self._answered[key]) is not None:
+                self.send(response, remote, repeated=True)
+        else:
+            self._note(message, remote)
+            self._take_request(message, remote)
+        self.wake()
+
+    def _note(self, message: Message, remote: Address, *, repeated: bool = False) -> None:
+        self.trace.append(Entry(time.monotonic(), False, message, remote, repeated))
+
+    def _take_request(self, request: Message, remote: Address) -> None:
+        self._answered[request.branch, request.method] = None
+        if (call := self._call_of(request)) is not None:
+            call.remote = remote
+            call.take_request(request)
+        elif request.method == "INVITE" and request.tag("To") is None:
+            local = f"{request['To']};tag={token()}"
+            call = Call(self, remote, local=local, far=request["From"], call_id=request["Call-ID"])
+            call.accept_from(request)
+            self.calls.append(call)
+        elif request.method != "ACK":
+            code = 481 if request.tag("To") else self.answers.get(request.method, 501)
+            if code is not None:
+                self.respond(request, remote, reply(request, code, tag=token()))
+
+    def _call_of(self, message: Message) -> Call | None:
+        call_id = message["Call-ID"]
+        return next((call for call in reversed(self.calls) if call.call_id == call_id), None)

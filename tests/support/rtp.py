@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One end of an RTP stream (RFC 3550): sends a tone or a file's sound in G.711, records all that arrives.
+
+Sending is paced by the clock from the start, so a late wake-up is made up for and not added to; arrival times are
+kept, so that a gap in what a caller hears can be measured to the packet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import struct
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from tests.support import tones
+from tests.support.processes import PORTS
+
+HEADER = struct.Struct("!BBHII")
+CODECS = {number: name for name, number in tones.PAYLOAD_TYPES.items()}
+PACKET_S = 0.02
+VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """A packet as it came in; `at` is time.monotonic()."""
+
+    at: float
+    payload_type: int
+    sequence: int
+    timestamp: int
+    ssrc: int
+    payload: bytes
+
+
+class Rtp:
+    """A UDP port for RTP, open from its making until close(), within a running loop."""
+
+    def __init__(self, host: str, *, hz: int | None = None, codec: str = "PCMA") -> None:
+        self.host = host
+        self.hz = hz
+        """The tone it sends, changeable at any time; None: silence, but packets all the same."""
+        self.codec = codec
+        self.received: list[Packet] = []
+        """Everything that arrived, oldest first, whoever sent it."""
+        self._remote: tuple[str, int] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ssrc = random.getrandbits(32)
+        self._socket = _bind_even(host)
+        self.port: int = self._socket.getsockname()[1]
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._socket, self._receive)
+
+    def close(self) -> None:
+        """Stop, and give the port back."""
+        self.pause()
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def send_to(self, host: str, port: int, codec: str | None = None) -> None:
+        """Send to this address from now on, in `codec` (default: as before)."""
+        self.codec = codec or self.codec
+        self._remote = (host, port)
+        if self._task is None:
+            self._task = self._loop.create_task(self._send())
+
+    def pause(self) -> None:
+        """Send nothing any more until the next send_to."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def heard(self, seconds: float = 0.3, *, before: float | None = None) -> tones.Pcm:
+        """What arrived in the last so many seconds (before a time.monotonic(), default now), gaps left out."""
+        end = time.monotonic() if before is None else before
+        recent = []
+        for packet in reversed(self.received):
+            if packet.at < end - seconds:
+                break
+            if packet.at <= end and packet.payload_type in CODECS:
+                recent.append(tones.decode(packet.payload, CODECS[packet.payload_type]))
+        return np.concatenate(recent[::-1]) if recent else np.zeros(0, np.int16)
+
+    def detect(self, *candidates: float, seconds: float = 0.3) -> set[float]:
+        """Those of the candidate frequencies (Hz) that were heard in the last so many seconds."""
+        return tones.detect(self.heard(seconds), candidates)
+
+    async def hears(self, hz: float, *, timeout_s: float = 5.0) -> float:
+        """Wait until it hears this tone; returns the seconds that took. Raises AssertionError."""
+        return await tones.until_heard(self.heard, hz, timeout_s=timeout_s, who=f"RTP {self.host}:{self.port}")
+
+    def longest_gap(self, since: float = 0.0) -> float:
+        """The longest time, in seconds, between two packets that follow each other, from a time.monotonic() on."""
+        times = [packet.at for packet in self.received if packet.at >= since]
+        return max((later - earlier for earlier, later in pairwise(times)), default=float("inf"))
+
+    def _receive(self) -> None:
+        # An ICMP error of an earlier packet is reported here: nobody listens there, as happens on any network.
+        with suppress(OSError):
+            while True:
+                data = self._socket.recv(2048)
+                if len(data) < HEADER.size or data[0] >> 6 != VERSION:
+                    continue
+                first, second, sequence, timestamp, ssrc = HEADER.unpack_from(data)
+                payload = data[HEADER.size + 4 * (first & 0x0F) :]
+                self.received.append(Packet(time.monotonic(), second & 0x7F, sequence, timestamp, ssrc, payload))
+
+    async def _send(self) -> None:
+        sequence, timestamp = random.getrandbits(16), random.getrandbits(32)
+        position, start = 0, time.monotonic()
+        while self._remote:
+            payload = tones.encode(self._frame(position), self.codec)
+            marker = 0 if position else 0x80
+            header = HEADER.pack(0x80, tones.PAYLOAD_TYPES[self.codec] | marker, sequence, timestamp, self._ssrc)
+            with suppress(OSError):
+                self._socket.sendto(header + payload, self._remote)
+            sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + tones.FRAME) & 0xFFFFFFFF
+            position += 1
+            await asyncio.sleep(start + position * PACKET_S - time.monotonic())
+
+    def _frame(self, position: int) -> tones.Pcm:
+        if self.hz is None:
+            return np.zeros(tones.FRAME, np.int16)
+        # The phase follows from the position, so the wave goes on unbroken from packet to packet.
+        samples = (np.arange(tones.FRAME) + position * tones.FRAME) / tones.RATE
+        return (8000 * np.sin(2 * np.pi * self.hz * samples)).astype(np.int16)
+
+
+def _bind_even(host: str) -> socket.socket:
+    # RTP wants an even port with the next one for RTCP (RFC 3550 §11), which nobody here sends.
+    for port in random.sample(range(PORTS.start, PORTS.stop, 2), 200):
+        candidate = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            candidate.bind((host, port))
+        except OSError:
+            candidate.close()
+        else:
+            return candidate
+    raise RuntimeError(f"no free port for RTP on {host}")
