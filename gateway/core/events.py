@@ -16,25 +16,28 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class TargetProgress(Event):
-    """The target's PBX sent a provisional response other than 100."""
+class TargetEvent(Event):
+    """Something that happened to the leg `target`, which may have been given up by then."""
 
     target: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class TargetProgress(TargetEvent):
+    """The target's PBX sent a provisional response other than 100."""
+
     code: int
 
 
 @dataclass(frozen=True, slots=True)
-class TargetAnswered(Event):
+class TargetAnswered(TargetEvent):
     """The target's PBX answered with a 2xx."""
-
-    target: LegId
 
 
 @dataclass(frozen=True, slots=True)
-class TargetFailed(Event):
+class TargetFailed(TargetEvent):
     """The target's leg ended: a final response of 300 or above, a transport error, or its BYE after the answer."""
 
-    target: LegId
     reason: Reason
     sip_code: int
     next: Decision  # what the gate says of the rest of the hunt, now
@@ -63,25 +66,25 @@ class Deadline(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class Switched(Event):
+class Switched(TargetEvent):
     """Caller and target hear each other."""
 
 
 @dataclass(frozen=True, slots=True)
-class SwitchFailed(Event):
+class SwitchFailed(TargetEvent):
     """The two legs could not be joined."""
 
     next: Decision
 
 
 @dataclass(frozen=True, slots=True)
-class HumanAnswered(Event):
+class HumanAnswered(TargetEvent):
     """The PBX says that a person took the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class HumanTimeout(Event):
-    """The PBX did not name a person soon after it had answered."""
+    """The PBX did not name a person for a long time after its answer, or can no longer do so."""
 
 
 @dataclass(frozen=True, slots=True)

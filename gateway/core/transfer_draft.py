@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One step of the transfer machine while it is being made: what the moves are made of."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from gateway.core.commands import Command, Dial, HangUp, Notify, Report, StartTimer, StopTimer, Timer, Wait
+from gateway.core.model import Decision, Destination, Entry
+from gateway.core.outcome import Reason
+from gateway.core.record import Attempt, Milestone, TransferRecord
+from gateway.core.transfer_state import State, Transfer
+
+_MILESTONES = tuple(Milestone)
+
+
+@dataclass(slots=True)
+class Draft:
+    """The transfer as it becomes, and the commands so far, in their order."""
+
+    transfer: Transfer
+    at: datetime
+    commands: list[Command] = field(default_factory=list)
+
+    @property
+    def record(self) -> TransferRecord:
+        """What the outside learns of the transfer."""
+        return self.transfer.record
+
+    @record.setter
+    def record(self, record: TransferRecord) -> None:
+        self.transfer = replace(self.transfer, record=record)
+
+    @property
+    def is_invite(self) -> bool:
+        """Whether the transfer is a fresh INVITE, told by its own responses."""
+        return self.record.entry is Entry.INVITE
+
+    def do(self, command: Command) -> None:
+        """Have a command carried out after the others."""
+        self.commands.append(command)
+
+    def stop(self, *timers: Timer) -> None:
+        """Stop timers, whether they run or not."""
+        self.commands.extend(StopTimer(timer) for timer in timers)
+
+    def enter(self, state: State) -> None:
+        """Go to a state."""
+        self.transfer = replace(self.transfer, state=state)
+
+    def report(self, milestone: Milestone) -> None:
+        """Report a milestone, unless a target that was tried before had reached it already."""
+        reached = self.transfer.reached
+        if reached is None or _MILESTONES.index(milestone) > _MILESTONES.index(reached):
+            self.transfer = replace(self.transfer, reached=milestone)
+            self.do(Report(milestone))
+
+    def tell(self, reason: Reason) -> None:
+        """Tell the transferor the end of it, which is told but once."""
+        if self.transfer.notifies:
+            self.do(Notify(reason.sip_code, reason, final=True))
+            self.stop(Timer.DEADLINE)
+        if self.transfer.told is None:
+            self.transfer = replace(self.transfer, told=reason.sip_code)
+
+    def redial(self, destination: Destination) -> None:
+        """Call another target; a caller who had heard the one before would hear nothing meanwhile."""
+        if self.transfer.state in (State.SWITCHING, State.CONNECTED):
+            self.do(Wait(self.transfer.transferee, self.transfer.transferor))
+        self.dial(destination)
+
+    def dial(self, destination: Destination) -> None:
+        """Call a target."""
+        attempt = Attempt(destination.id, destination.extension)
+        attempts = (*self.record.attempts, attempt)
+        self.record = replace(
+            self.record, destination=destination.id, attempts=attempts, answered_at=None, human_at=None
+        )
+        self.transfer = replace(self.transfer, destination=destination, dialled=self.transfer.dialled + 1)
+        self.do(Dial(self.transfer.target, destination))
+        self.do(StartTimer(Timer.RING, destination.ring_timeout.total_seconds()))
+        self.enter(State.DIALLING)
+
+    def hang_up_target(self, reason: Reason) -> None:
+        """Cancel the target, or hang it up if it has answered."""
+        self.do(HangUp(self.transfer.target, reason, reason.sip_code))
+
+    def settle(self, reason: Reason, sip_code: int) -> None:
+        """Write down what came of the attempt under way."""
+        *others, last = self.record.attempts
+        attempts = (*others, replace(last, reason=reason, sip_code=sip_code))
+        self.record = replace(self.record, attempts=attempts)
+
+    def note(self, decision: Decision) -> None:
+        """Write down what the gate found, and whom it passed over."""
+        passed = tuple(Attempt(destination, "", reason, reason.sip_code) for destination, reason in decision.refusals)
+        self.record = replace(
+            self.record, trail=self.record.trail + decision.trail, attempts=self.record.attempts + passed
+        )
+
+    def conclude(self, reason: Reason) -> None:
+        """Write down the outcome."""
+        self.record = replace(
+            self.record, outcome=reason.outcome, reason=reason, sip_code=reason.sip_code, ended_at=self.at
+        )
+
+    def end(self) -> None:
+        """Nothing is done after this."""
+        self.stop(*Timer)
+        self.report(Milestone.ENDED)
+        self.enter(State.ENDED)

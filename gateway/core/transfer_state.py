@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the transfer machine knows of one transfer."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from gateway.core.model import Destination, Entry, FinalNotify, LegId
+from gateway.core.record import Milestone, TransferRecord
+
+
+class State(StrEnum):
+    """Where a transfer is."""
+
+    DIALLING = "dialling"
+    RINGING = "ringing"
+    SWITCHING = "switching"
+    CONNECTED = "connected"  # caller and target hear each other; the outcome waits for a person
+    RELEASING = "releasing"  # the outcome is known; the transferor has not hung up yet
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the transferor wants to be told, from its profile and its request."""
+
+    notify: bool = True  # False: no NOTIFY was asked for (Refer-Sub: false, a command, an INVITE)
+    final_notify: FinalNotify = FinalNotify.ON_ANSWER
+    refuse_in_notify: bool = False
+    deadline: timedelta | None = None  # the final NOTIFY must be out by then
+    cancel_at_deadline: bool = True  # False: the failure is told, and the dialling goes on all the same
+    names_humans: bool = False  # the PBX tells when a queue's agent takes a call
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One transfer; `record` is what the outside learns of it."""
+
+    record: TransferRecord
+    state: State
+    transferee: LegId
+    transferor: LegId | None  # None: nobody to return the caller to
+    manner: Manner
+    fallback: Destination | None = None  # None: there is none, or it was tried
+    destination: Destination | None = None  # what was dialled last
+    dialled: int = 0  # how many targets
+    told: int | None = None  # the code the transferor (or the INVITE) was told as final
+    reached: Milestone | None = None  # the last one that was reported
+
+    @property
+    def target(self) -> LegId:
+        """The leg that was dialled last."""
+        return LegId(f"{self.record.transfer}/{self.dialled}")
+
+    @property
+    def notifies(self) -> bool:
+        """Whether the transferor still waits for NOTIFYs."""
+        return self.manner.notify and self.told is None
+
+    @property
+    def deadline(self) -> timedelta | None:
+        """How long the transferor waits for the final NOTIFY; None: as long as it takes, or nobody waits."""
+        return self.manner.deadline if self.notifies and self.transferor is not None else None
+
+    @property
+    def awaits_human(self) -> bool:
+        """Whether the PBX has yet to say that a person took the call."""
+        queued = self.destination is not None and self.destination.queue is not None
+        return self.manner.names_humans and queued and self.record.human_at is None
+
+    @property
+    def stranded(self) -> bool:
+        """Whether nobody expects the caller back: neither a transferor nor an INVITE that waits for its final code."""
+        return self.told == 200 or (self.transferor is None and self.record.entry is not Entry.INVITE)
+
+    def __repr__(self) -> str:
+        return f"<Transfer {self.record.transfer} {self.state} to {self.record.destination}>"
