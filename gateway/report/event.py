@@ -157,7 +157,13 @@ _EVENTS: TypeAdapter[TransferEvent | TransferEndedEvent | CallEndedEvent] = Type
 def transfer_event(
     instance: str, milestone: Milestone, record: TransferRecord, now: datetime
 ) -> TransferEvent | TransferEndedEvent:
-    """The event of one milestone. Raises ValueError when the record does not hold what the milestone needs."""
+    """The event of one milestone. Raises pydantic.ValidationError when the record lacks what the milestone needs."""
+    kind = TransferEndedEvent if milestone is Milestone.ENDED else TransferEvent
+    return kind.model_validate(transfer_envelope(instance, milestone, record, now))
+
+
+def transfer_envelope(instance: str, milestone: Milestone, record: TransferRecord, now: datetime) -> dict[str, object]:
+    """The event of one milestone as JSON, whatever the record holds; `now` is its time if the record has none."""
     moments = {
         Milestone.REQUESTED: record.requested_at,
         Milestone.ACCEPTED: record.decided_at,
@@ -165,17 +171,16 @@ def transfer_event(
         Milestone.CONNECTED: record.answered_at,
         Milestone.ENDED: record.ended_at,
     }
-    kind = TransferEndedEvent if milestone is Milestone.ENDED else TransferEvent
-    return kind.model_validate(
-        {
-            "id": str(ULID()),
-            "source": f"/transfer-gateway/{instance}",
-            "type": f"transfer.{milestone}.v1",
-            "time": timestamp(moments[milestone] or now),
-            "subject": record.transfer,
-            "data": transfer_document(record),
-        }
-    )
+    return {
+        "specversion": "1.0",
+        "id": str(ULID()),
+        "source": f"/transfer-gateway/{instance}",
+        "type": f"transfer.{milestone}.v1",
+        "time": timestamp(moments[milestone] or now),
+        "subject": record.transfer,
+        "datacontenttype": "application/json",
+        "data": transfer_document(record),
+    }
 
 
 def call_event(instance: str, record: CallRecord, now: datetime) -> CallEndedEvent:

@@ -79,6 +79,7 @@ class Outbox:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self.stored = asyncio.Event()
+        self.empty = asyncio.Event()  # set while no event waits
         self.state = OutboxState()
 
     async def open(self) -> Remembered:
@@ -225,6 +226,10 @@ class Outbox:
     def _changed(self, state: OutboxState) -> None:
         self.state = state
         self.stored.set()
+        if state.events:
+            self.empty.clear()
+        else:
+            self.empty.set()
         self._on_state(state)
 
 

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Keeps a connection to the MQTT broker, and sends over it what waits in the outbox.
+
+Events go out in order at QoS 1, a few in flight at once, each forgotten when its own acknowledgement arrived; after
+a lost connection all that were not acknowledged go out again, with the same ids. The status is retained, with
+'offline' as the will. Queue snapshots are retained too, only the newest of each is kept.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+import aiomqtt
+import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from gateway.core.document import timestamp
+from gateway.report.client import Broker, Client, connected, explain
+from gateway.report.event import CONTENT_TYPE
+from gateway.report.outbox import Outbox, StoredEvent
+
+FIRST_RETRY_S = 0.5
+LAST_RETRY_S = 30.0
+HOPELESS_RETRY_S = 60.0  # when only a person can mend it
+SNAPSHOT_EVERY_S = 0.2
+GOODBYE_S = 2.0
+
+CommandHandler = Callable[[bytes, str | None, bytes | None], Awaitable[Mapping[str, object] | None]]
+"""Carries out a command: payload, response topic, correlation data -> the reply, None for none."""
+
+log = structlog.get_logger("mqtt")
+
+
+class MqttPublisher:
+    """See the module. `on_connected` is told each time the connection is made or lost."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        outbox: Outbox,
+        *,
+        version: str,
+        on_command: CommandHandler | None = None,
+        on_connected: Callable[[bool], None] = lambda _up: None,
+    ) -> None:
+        self._broker = broker
+        self._outbox = outbox
+        self._version = version
+        self._on_command = on_command
+        self._on_connected = on_connected
+        self._state: Literal["online", "draining"] = "online"
+        self._state_changed = asyncio.Event()
+        self._snapshots: dict[str, bytes] = {}  # by topic
+        self._unsent_snapshots: dict[str, None] = {}  # topics, in the order they changed
+        self._snapshot_changed = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._flush_s = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._complaint = ""
+        self.connected = False
+
+    def start(self) -> None:
+        """Connect, and stay connected, in the background."""
+        self._task = asyncio.create_task(self._stay_connected(), name="mqtt")
+
+    async def stop(self, flush_s: float = 5.0) -> None:
+        """Send what waits, if the broker takes it within `flush_s`, say goodbye and disconnect."""
+        if self._task is None:
+            return
+        self._flush_s = flush_s
+        self._stopping.set()
+        await asyncio.wait({self._task}, timeout=flush_s + GOODBYE_S if self.connected else GOODBYE_S)
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    def draining(self) -> None:
+        """Tell that no new calls are taken."""
+        self._state = "draining"
+        self._state_changed.set()
+
+    def snapshot(self, topic: str, document: Mapping[str, object]) -> None:
+        """Publish `document` as the newest state of `topic` (relative to the base), now or when the broker is back."""
+        self._snapshots[topic] = _json(document)
+        self._unsent_snapshots[topic] = None
+        self._snapshot_changed.set()
+
+    async def _stay_connected(self) -> None:
+        attempt = 0
+        while not self._stopping.is_set():
+            error: BaseException | None = None
+            try:
+                await self._connection()
+            except* (aiomqtt.MqttError, OSError) as group:
+                error = _first(group)
+            if self.connected:
+                attempt = 0
+                self._set_connected(False)
+            if error is not None:
+                await self._pause(error, attempt)
+                attempt += 1
+
+    async def _pause(self, error: BaseException, attempt: int) -> None:
+        why, hopeless = explain(error, self._broker)
+        if why != self._complaint:
+            log.error(why, events_waiting=self._outbox.state.events)
+            self._complaint = why
+        longest = HOPELESS_RETRY_S if hopeless else min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempt, 10))
+        # Many gateways must not come back at the same moment.
+        pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not a key
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._stopping.wait()
+
+    async def _connection(self) -> None:
+        will = aiomqtt.Will(self._topic("status"), self._status("offline", "connection lost"), qos=1, retain=True)
+        async with connected(self._broker, will) as client:
+            self._state_changed.clear()
+            await self._send_status(client, self._state)
+            self._set_connected(True)
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(work)
+                    for work in (
+                        client.watch(),
+                        self._send_events(client),
+                        self._send_snapshots(client),
+                        self._send_changed_status(client),
+                        self._take_commands(client),
+                    )
+                ]
+                await self._stopping.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._flush_s):
+                        await self._outbox.flush()
+                        await self._outbox.empty.wait()
+                for task in tasks:
+                    task.cancel()
+            await self._send_status(client, "offline", "stopped")
+
+    async def _send_events(self, client: Client) -> None:
+        sent = 0
+        room = asyncio.Semaphore(client.in_flight_limit)
+        async with asyncio.TaskGroup() as publishes:
+            while True:
+                self._outbox.stored.clear()
+                events = await self._outbox.fetch(sent, client.in_flight_limit)
+                for event in events:
+                    await room.acquire()
+                    # Tasks start in the order they are made, and publish before they first wait: order is kept.
+                    publishes.create_task(self._send_event(client, event, room))
+                    sent = event.seq
+                if not events:
+                    await self._outbox.stored.wait()
+
+    async def _send_event(self, client: Client, event: StoredEvent, room: asyncio.Semaphore) -> None:
+        await client.publish(self._topic(event.topic), event.payload, qos=1, properties=_content_type(CONTENT_TYPE))
+        self._outbox.forget(event.seq)
+        room.release()
+
+    async def _send_snapshots(self, client: Client) -> None:
+        self._unsent_snapshots = dict.fromkeys(self._snapshots)
+        while True:
+            self._snapshot_changed.clear()
+            for topic in list(self._unsent_snapshots):
+                del self._unsent_snapshots[topic]
+                await client.publish(self._topic(topic), self._snapshots[topic], qos=0, retain=True)
+            await self._snapshot_changed.wait()
+            # What changes meanwhile goes out as one.
+            await asyncio.sleep(SNAPSHOT_EVERY_S)
+
+    async def _send_changed_status(self, client: Client) -> None:
+        while True:
+            await self._state_changed.wait()
+            self._state_changed.clear()
+            await self._send_status(client, self._state)
+
+    async def _send_status(self, client: Client, state: str, reason: str | None = None) -> None:
+        await client.publish(self._topic("status"), self._status(state, reason), qos=1, retain=True)
+
+    async def _take_commands(self, client: Client) -> None:
+        if self._on_command is not None:
+            # A command that was kept for later would move a caller who no longer wants it.
+            options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+            await client.subscribe(self._topic("commands/transfer"), options=options)
+        # Also what notices that the connection was lost.
+        async for message in client.messages:
+            if self._on_command is not None and not message.retain:
+                await self._take_command(client, message, self._on_command)
+
+    async def _take_command(self, client: Client, message: aiomqtt.Message, handler: CommandHandler) -> None:
+        response_topic: str | None = getattr(message.properties, "ResponseTopic", None)
+        correlation: bytes | None = getattr(message.properties, "CorrelationData", None)
+        reply = await handler(message.payload, response_topic, correlation)
+        if reply is None:
+            return
+        properties = _content_type("application/json")
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        topic = self._topic("responses/transfer")
+        if response_topic and self._may_reply_to(response_topic):
+            topic = response_topic
+        await client.publish(topic, _json(reply), qos=1, properties=properties)
+
+    def _may_reply_to(self, topic: str) -> bool:
+        """Whether a response topic is safe: no way to have us write events, status or commands of our own."""
+        if len(topic) > 256 or topic.startswith("$") or set(topic) & set("+#\0"):
+            return False
+        base = self._broker.base
+        return topic.startswith(f"{base}/responses/") or not topic.startswith(f"{self._broker.base_topic}/")
+
+    def _set_connected(self, up: bool) -> None:
+        self.connected = up
+        if up:
+            log.info(
+                "connected to the broker",
+                broker=f"{self._broker.host}:{self._broker.port}",
+                events_waiting=self._outbox.state.events,
+            )
+            self._complaint = ""
+        self._on_connected(up)
+
+    def _topic(self, name: str) -> str:
+        return f"{self._broker.base}/{name}"
+
+    def _status(self, state: str, reason: str | None = None) -> bytes:
+        document: dict[str, object] = {"state": state, "instance": self._broker.instance, "version": self._version}
+        if reason is not None:
+            document["reason"] = reason
+        if reason != "connection lost":
+            # The will is written long before it is sent: it can't know when.
+            document["at"] = timestamp(datetime.now(UTC))
+        return _json(document)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _content_type(name: str) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.ContentType = name
+    return properties
+
+
+def _json(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The reporter: every milestone becomes a log line and an event in the outbox, from where MQTT takes it."""
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from pydantic import ValidationError
+
+from gateway.core.document import queue_document, transfer_document, transfer_record
+from gateway.core.model import PbxState
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import CallRecord, Milestone, TransferRecord
+from gateway.report.client import Broker
+from gateway.report.event import call_event, transfer_envelope, transfer_event
+from gateway.report.mqtt import CommandHandler, MqttPublisher
+from gateway.report.outbox import Outbox, OutboxState, Put, TransferChange
+from gateway.report.store import HISTORY_OF_EACH
+
+UNKNOWN = "unknown"  # stands in topics for a number that is none of ours
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+log = structlog.get_logger("report")
+
+
+class EventReporter:
+    """A `ports.Reporter` on outbox, MQTT and log.
+
+    `broker` None: outcomes stay in the outbox, for inspection, and in the log. `on_connected` and `on_outbox` are
+    told what the metrics want to know.
+    """
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        state_dir: Path,
+        version: str,
+        broker: Broker | None,
+        on_command: CommandHandler | None = None,
+        on_connected: Callable[[bool], None] = lambda _up: None,
+        on_outbox: Callable[[OutboxState], None] = lambda _state: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._instance = instance
+        self._clock = clock
+        self._outbox = Outbox(state_dir, forwarding=broker is not None, on_state=on_outbox)
+        self._publisher: MqttPublisher | None = None
+        if broker is not None:
+            self._publisher = MqttPublisher(
+                broker, self._outbox, version=version, on_command=on_command, on_connected=on_connected
+            )
+        self._queues: Mapping[str, Collection[str]] | None = None
+        self._unfit_queues: set[str] = set()
+        self._running: dict[str, TransferRecord] = {}
+        # Failures outlive successes: they are what people look for.
+        self._completed: deque[TransferRecord] = deque(maxlen=HISTORY_OF_EACH)
+        self._others: deque[TransferRecord] = deque(maxlen=HISTORY_OF_EACH)
+
+    async def start(self) -> list[TransferRecord]:
+        """Open the outbox, report every transfer the last run left under way as interrupted, and connect.
+
+        Returns those transfers. Raises outbox.StoreError when the outbox can't be used.
+        """
+        remembered = await self._outbox.open()
+        for record in _records(reversed(remembered.ended)):
+            self._remember(record, ended=True)
+        interrupted = []
+        for record in _records(remembered.running):
+            ended = replace(
+                record,
+                outcome=Outcome.INTERRUPTED,
+                reason=Reason.GATEWAY_STOPPED,
+                sip_code=Reason.GATEWAY_STOPPED.sip_code,
+                fault="the gateway ended without warning while this transfer was under way",
+                ended_at=self._clock(),
+            )
+            # Stored in one transaction with the end of its running state: killed here, the rest is found again.
+            self.transfer(Milestone.ENDED, ended)
+            interrupted.append(ended)
+        await self._outbox.flush()
+        if self._publisher is not None:
+            self._publisher.start()
+        return interrupted
+
+    async def stop(self, flush_s: float = 5.0) -> None:
+        """Send what the broker takes within `flush_s`; the rest stays in the outbox for the next start."""
+        if self._publisher is not None:
+            await self._publisher.stop(flush_s)
+        await self._outbox.close()
+
+    def configure(self, queues: Mapping[str, Collection[str]]) -> None:
+        """Tell which queues of each PBX are published, by the PBX's id."""
+        self._queues = queues
+
+    def draining(self) -> None:
+        """Publish that no new calls are taken."""
+        if self._publisher is not None:
+            self._publisher.draining()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there; False when none is configured."""
+        return self._publisher is not None and self._publisher.connected
+
+    @property
+    def outbox(self) -> OutboxState:
+        """How much waits for the broker."""
+        return self._outbox.state
+
+    def transfers(self) -> list[TransferRecord]:
+        """Running and remembered transfers, newest first."""
+        known = (*self._running.values(), *self._completed, *self._others)
+        return sorted(known, key=lambda record: (record.requested_at, record.transfer), reverse=True)
+
+    def transfer(self, milestone: Milestone, record: TransferRecord) -> None:
+        """See ports.Reporter."""
+        self._remember(record, ended=milestone is Milestone.ENDED)
+        self._log(milestone, record)
+        now = self._clock()
+        try:
+            event = transfer_event(self._instance, milestone, record, now)
+            event_id, payload = event.id, event.model_dump_json()
+        except ValidationError as error:
+            # An outcome that looks odd is worth more than none.
+            log.exception("a transfer is not as it should be", transfer=record.transfer, why=str(error))
+            envelope = transfer_envelope(self._instance, milestone, record, now)
+            event_id, payload = str(envelope["id"]), json.dumps(envelope)
+        change = TransferChange(
+            record.transfer,
+            json.dumps(transfer_document(record)),
+            ended=milestone is Milestone.ENDED,
+            completed=record.outcome is Outcome.COMPLETED,
+        )
+        self._outbox.put(Put(event_id, self._topic(record.number), payload, now.timestamp(), change))
+
+    def call_ended(self, record: CallRecord) -> None:
+        """See ports.Reporter."""
+        log.info(
+            "call ended", call=record.call, transfer=record.transfer, number=record.number,
+            destination=record.destination, talk_s=record.talk_s, hung_up_by=record.hung_up_by,
+        )  # fmt: skip
+        now = self._clock()
+        event = call_event(self._instance, record, now)
+        self._outbox.put(Put(event.id, self._topic(record.number), event.model_dump_json(), now.timestamp()))
+
+    def queue_snapshot(self, state: PbxState) -> None:
+        """See ports.Reporter."""
+        if self._publisher is None:
+            return
+        queues = state.queues if self._queues is None else self._queues.get(state.pbx, ())
+        for queue in queues:
+            if _SLUG.fullmatch(queue):
+                document = queue_document(state, queue, self._clock())
+                self._publisher.snapshot(f"queues/{state.pbx}/{queue}", document)
+            elif queue not in self._unfit_queues:
+                self._unfit_queues.add(queue)
+                log.warning("a queue is not published: its name is not fit for a topic", queue=queue)
+
+    def _remember(self, record: TransferRecord, *, ended: bool) -> None:
+        if not ended:
+            self._running[record.transfer] = record
+            return
+        self._running.pop(record.transfer, None)
+        (self._completed if record.outcome is Outcome.COMPLETED else self._others).append(record)
+
+    def _log(self, milestone: Milestone, record: TransferRecord) -> None:
+        level = "warning" if record.fault else "info"
+        facts: dict[str, object] = {
+            "transfer": record.transfer,
+            "number": record.number,
+            "entry": record.entry.value,
+            "requested_target": record.requested_target,
+            "caller": record.caller,
+            "destination": record.destination,
+        }
+        if milestone is Milestone.ENDED:
+            facts |= {
+                "outcome": record.outcome,
+                "reason": record.reason,
+                "sip_code": record.sip_code,
+                "fault": record.fault,
+                "returned_to_transferor": record.returned_to_transferor,
+                "trail": list(record.trail),
+            }
+        getattr(log, level)(f"transfer {milestone}", **{name: fact for name, fact in facts.items() if fact is not None})
+
+    @staticmethod
+    def _topic(number: str | None) -> str:
+        return f"transfers/{number if number and _SLUG.fullmatch(number) else UNKNOWN}"
+
+
+def _records(documents: Iterable[str]) -> list[TransferRecord]:
+    records = []
+    for document in documents:
+        try:
+            records.append(transfer_record(json.loads(document)))
+        except (KeyError, TypeError, ValueError) as error:
+            log.error("a stored transfer cannot be read", why=str(error))  # noqa: TRY400 -- the reason is enough
+    return records
