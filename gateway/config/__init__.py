@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The configuration: one directory of TOML files, checked as a whole before any of it is used."""
+
+from gateway.config.fields import uri_host, uri_port
+from gateway.config.loading import Config, json_schema, load
+from gateway.config.mistakes import ConfigError, Mistake
+from gateway.config.profiles import PbxProfile, QueueSource, TrunkProfile
+from gateway.config.settings import GatewaySettings, HttpSettings, MqttSettings, SipSettings
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "GatewaySettings",
+    "HttpSettings",
+    "Mistake",
+    "MqttSettings",
+    "PbxProfile",
+    "QueueSource",
+    "SipSettings",
+    "TrunkProfile",
+    "json_schema",
+    "load",
+    "uri_host",
+    "uri_port",
+]

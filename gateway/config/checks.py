@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What must be right between the parts of a configuration: names lead somewhere, nothing means two things."""
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+
+from gateway.config.fields import IpNetwork, uri_host, uri_port
+from gateway.config.mistakes import Mistake, did_you_mean
+from gateway.config.profiles import PbxProfile, TrunkProfile
+from gateway.config.settings import DestinationSettings, GatewayFile, HttpSettings, NumberSettings, SipSettings
+from gateway.core.model import WhenUnknown
+from gateway.core.numbers import TargetError, lookup_keys
+
+MAIN = "gateway.toml"
+Profiles = Mapping[str, TrunkProfile | PbxProfile]
+
+
+def check(main: GatewayFile, profiles: Profiles) -> Iterator[Mistake]:
+    """Every mistake that no single table shows by itself."""
+    country = main.gateway.default_country if main.gateway else None
+    if main.sip:
+        yield from _ports(main.sip, main.http)
+        yield from _transports(main.sip, profiles)
+    yield from _addresses(profiles)
+    yield from _assigned_numbers(main.numbers)
+    for number in main.numbers:
+        yield from _names(number, main)
+        yield from _loops(number)
+        yield from _targets(number, main.numbers, country)
+        yield from _states(number, profiles)
+
+
+def _ports(sip: SipSettings, http: HttpSettings) -> Iterator[Mistake]:
+    if sip.tcp_port and sip.tcp_port == sip.tls_port:
+        yield Mistake(MAIN, "sip.tls_port", f"{sip.tls_port} is tcp_port already; give it one of its own")
+    if sip.rtp_port_min <= sip.udp_port <= sip.rtp_port_max:
+        problem = f"{sip.udp_port} lies among the RTP ports {sip.rtp_port_min}-{sip.rtp_port_max}; move one of them"
+        yield Mistake(MAIN, "sip.udp_port", problem)
+    if http.port and _meet(sip.bind_address, http.bind_address):
+        for key, port in (("tcp_port", sip.tcp_port), ("tls_port", sip.tls_port)):
+            if port == http.port:
+                yield Mistake(MAIN, "http.port", f"{port} is sip.{key} on the same address; give it one of its own")
+
+
+def _meet(one: str, other: str) -> bool:
+    first, second = ipaddress.ip_address(one), ipaddress.ip_address(other)
+    return first == second or first.is_unspecified or second.is_unspecified
+
+
+def _transports(sip: SipSettings, profiles: Profiles) -> Iterator[Mistake]:
+    ports = {"udp": sip.udp_port, "tcp": sip.tcp_port, "tls": sip.tls_port}
+    for name, profile in profiles.items():
+        if not ports[profile.transport]:
+            problem = f'"{profile.transport}" is off; set {profile.transport}_port under [sip] in {MAIN}'
+            yield Mistake(f"sip_profiles/{name}.toml", "transport", problem)
+        key, uri = ("outbound", profile.outbound) if isinstance(profile, TrunkProfile) else ("address", profile.address)
+        if uri and uri_host(uri) == sip.bind_address and uri_port(uri) == ports[profile.transport]:
+            problem = f'"{uri}" is the gateway itself; calls would come back to it'
+            yield Mistake(f"sip_profiles/{name}.toml", key, problem)
+
+
+def _addresses(profiles: Profiles) -> Iterator[Mistake]:
+    owners: dict[IpNetwork, str] = {}
+    for name, profile in profiles.items():
+        for network in dict.fromkeys(profile.networks()):
+            owner = owners.setdefault(network, name)
+            if owner != name:
+                problem = f"{_written(network)} is an address of {owner} as well; it must mean one of them"
+                yield Mistake(f"sip_profiles/{name}.toml", "addresses", problem)
+
+
+def _written(network: IpNetwork) -> str:
+    return str(network.network_address) if network.num_addresses == 1 else str(network)
+
+
+def _assigned_numbers(numbers: Iterable[NumberSettings]) -> Iterator[Mistake]:
+    ids: set[str] = set()
+    owners: dict[str, str] = {}
+    for number in numbers:
+        if number.id in ids:
+            yield Mistake(MAIN, f"numbers[{number.id}].id", f'"{number.id}" is taken by another number')
+        elif number.number in owners:
+            problem = f'"{number.number}" is {owners[number.number]} already; a number can be assigned once'
+            yield Mistake(MAIN, f"numbers[{number.id}].number", problem)
+        ids.add(number.id)
+        owners.setdefault(number.number, number.id)
+
+
+def _names(number: NumberSettings, main: GatewayFile) -> Iterator[Mistake]:
+    ids = [destination.id for destination in number.destinations]
+    for key, name in (("answer", number.answer), ("fallback", number.fallback)):
+        if name is not None and name not in ids:
+            yield Mistake(MAIN, f"numbers[{number.id}].{key}", _no_destination(name, ids))
+    seen: set[str] = set()
+    for destination in number.destinations:
+        where = _where(number, destination)
+        if destination.id in seen:
+            yield Mistake(MAIN, f"{where}.id", f'"{destination.id}" is taken by another destination of {number.id}')
+        seen.add(destination.id)
+        if destination.hours is not None and destination.hours not in main.hours:
+            hint = did_you_mean(destination.hours, main.hours)
+            yield Mistake(MAIN, f"{where}.hours", f"there is no [hours.{destination.hours}]; {hint}")
+        for name in destination.overflow:
+            if name not in ids:
+                yield Mistake(MAIN, f"{where}.overflow", _no_destination(name, ids))
+
+
+def _no_destination(name: str, ids: Iterable[str]) -> str:
+    return f'"{name}" is no destination of this number; {did_you_mean(name, ids)}'
+
+
+def _where(number: NumberSettings, destination: DestinationSettings) -> str:
+    return f"numbers[{number.id}].destinations[{destination.id}]"
+
+
+def _loops(number: NumberSettings) -> Iterator[Mistake]:
+    """Overflow that comes back to where it began; each loop is told once, at the destination that closes it."""
+    overflow = {destination.id: destination.overflow for destination in number.destinations}
+    done: set[str] = set()
+
+    def walk(name: str, path: tuple[str, ...]) -> Iterator[Mistake]:
+        if name in path:
+            loop = " -> ".join((*path[path.index(name) :], name))
+            where = f"numbers[{number.id}].destinations[{path[-1]}].overflow"
+            yield Mistake(MAIN, where, f"{loop} is a loop; the last destination must overflow to none of the others")
+        elif name in overflow and name not in done:
+            for following in overflow[name]:
+                yield from walk(following, (*path, name))
+            done.add(name)
+
+    for name in overflow:
+        yield from walk(name, ())
+
+
+def _targets(number: NumberSettings, numbers: tuple[NumberSettings, ...], country: str | None) -> Iterator[Mistake]:
+    """Numbers, aliases and ids by which two destinations could be meant, or one of our own numbers."""
+    assigned = {key: other.id for other in numbers for key in lookup_keys(other.number, country)}
+    owners: dict[str, str] = {}
+    for destination in number.destinations:
+        names = [("number", destination.number)] if destination.number else []
+        names += [*(("aliases", alias) for alias in destination.aliases), ("id", destination.id)]
+        for key, name in names:
+            where = f"{_where(number, destination)}.{key}"
+            try:
+                found_by = lookup_keys(name, country)
+            except TargetError as error:
+                yield Mistake(MAIN, where, f'"{name}" can never be asked for: {error}')
+                continue
+            owner = next(
+                (owners[each] for each in found_by if owners.get(each, destination.id) != destination.id), None
+            )
+            if owner is not None:
+                yield Mistake(MAIN, where, f'"{name}" means {owner} as well; it must mean one destination')
+            elif mine := next((assigned[each] for each in found_by if each in assigned), None):
+                yield Mistake(MAIN, where, f'"{name}" is the assigned number of {mine}, where the assistant answers')
+            for each in found_by:
+                owners.setdefault(each, destination.id)
+
+
+def _states(number: NumberSettings, profiles: Profiles) -> Iterator[Mistake]:
+    profile = profiles.get(number.pbx)
+    if not isinstance(profile, PbxProfile) or profile.queues.source != "none":
+        return
+    for destination in number.destinations:
+        if destination.when_unknown is WhenUnknown.REFUSE:
+            problem = f'"refuse" refuses every call: the [queues] source of {number.pbx} is "none"'
+            yield Mistake(MAIN, f"{_where(number, destination)}.when_unknown", problem)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From what the files say to the values that the core decides with."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+
+from gateway.config.settings import DestinationSettings, HoursSettings, NumberSettings
+from gateway.core.hours import Schedule
+from gateway.core.model import AssignedNumber, Destination
+
+_YEARS_AHEAD = 3  # calendars are worked out for these at the start; for later ones when first asked for
+
+
+def schedule(name: str, hours: HoursSettings) -> Schedule:
+    """The schedule that an `[hours.<name>]` table means."""
+    return Schedule(
+        id=name,
+        time_zone=hours.time_zone,
+        weekly=hours.weekly.by_weekday(),
+        closed=frozenset(hours.closed),
+        holiday=_calendar(hours.holidays) if hours.holidays else lambda _day: None,
+    )
+
+
+def assigned_number(
+    number: NumberSettings, schedules: Mapping[str, Schedule], default_country: str | None
+) -> AssignedNumber:
+    """The assigned number that a `[[numbers]]` table means."""
+    return AssignedNumber(
+        id=number.id,
+        number=number.number,
+        trunk=number.trunk,
+        pbx=number.pbx,
+        destinations={each.id: _destination(each, schedules) for each in number.destinations},
+        answer=number.answer,
+        fallback=number.fallback,
+        country=default_country,
+    )
+
+
+def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule]) -> Destination:
+    return Destination(
+        id=settings.id,
+        extension=settings.extension,
+        number=settings.number,
+        aliases=settings.aliases,
+        description=settings.description,
+        message=settings.message,
+        queue=settings.queue,
+        hours=schedules[settings.hours] if settings.hours else None,
+        min_available=settings.min_available,
+        max_waiting=settings.max_waiting,
+        max_wait=None if settings.max_wait_s is None else timedelta(seconds=settings.max_wait_s),
+        max_concurrent=settings.max_concurrent,
+        when_unknown=settings.when_unknown,
+        ring_timeout=timedelta(seconds=settings.ring_timeout_s),
+        overflow=settings.overflow,
+    )
+
+
+def _calendar(place: str) -> Callable[[date], str | None]:
+    import holidays  # noqa: PLC0415 - slow to load, and needed only where a calendar is named
+
+    country, _, subdivision = place.partition("-")
+    this_year = datetime.now(UTC).year
+    calendar = holidays.country_holidays(
+        country, subdiv=subdivision or None, years=range(this_year, this_year + _YEARS_AHEAD)
+    )
+
+    def holiday(day: date) -> str | None:
+        name: str | None = calendar.get(day)
+        return name
+
+    return holiday

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kinds of values that configuration files hold, each refusing what can't be meant."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62})")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_SIP_URI = re.compile(
+    r"(?P<scheme>sips?):(?:(?P<user>[^@;?\s<>]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*))"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<parameters>(?:;[^;?\s<>]+)*)",
+    re.IGNORECASE,
+)
+
+
+class Section(BaseModel):
+    """A table of a configuration file: unknown keys are mistakes, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, validate_default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a file stands that is being validated: what its `…_file` keys are looked up in."""
+
+    directory: Path
+    name: str = ""  # of a profile
+    credentials: Path | None = None  # $CREDENTIALS_DIRECTORY (systemd.exec(5))
+
+
+def _slug(text: str) -> str:
+    if not _SLUG.fullmatch(text):
+        raise ValueError(f'must be lower-case letters, digits and hyphens, such as "main-line"; is "{text[:80]}"')
+    return text
+
+
+def _number(text: str) -> str:
+    if not _E164.fullmatch(text):
+        raise ValueError(f'must be an international number such as "+31201234567"; is "{text[:40]}"')
+    return text
+
+
+def _dialled(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9*#+_.!-]{1,64}", text):
+        raise ValueError(f'must be what the PBX dials, such as "6500": letters, digits and *#+_.!-; is "{text[:80]}"')
+    return text
+
+
+def _queue_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.@-]{1,80}", text):
+        raise ValueError(f'must be the queue\'s name on the PBX: letters, digits and _.@-; is "{text[:80]}"')
+    return text
+
+
+def _topic(text: str) -> str:
+    if not re.fullmatch(r"[^+#/\x00-\x20]+(?:/[^+#/\x00-\x20]+)*", text) or text.startswith("$"):
+        raise ValueError(f'must be an MQTT topic without wildcards, such as "transfer-gateway"; is "{text[:80]}"')
+    return text
+
+
+def _address(text: str) -> str:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f'must be an IP address such as "127.0.0.2"; is "{text[:80]}"') from None
+    return text
+
+
+def _or_nothing(check: Callable[[str], str]) -> AfterValidator:
+    return AfterValidator(lambda text: check(text) if text else text)
+
+
+def _network(text: object) -> IpNetwork:
+    if not isinstance(text, str):
+        raise ValueError(f'must be an address or network in quotes, such as "203.0.113.10"; is {text}')  # noqa: TRY004 - pydantic takes ValueError alone
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        try:
+            would_be = f'; did you mean "{ipaddress.ip_network(text, strict=False)}"?'
+        except ValueError:
+            would_be = ""
+        raise ValueError(
+            f'must be an address or network such as "203.0.113.10" or "198.51.100.0/24"; is "{text[:80]}"{would_be}'
+        ) from None
+    if network.prefixlen == 0:
+        raise ValueError(f'"{text}" would let everybody in; name the networks that requests come from')
+    return network
+
+
+def _sip_uri(text: str) -> str:
+    match = _SIP_URI.fullmatch(text)
+    if not match or int(match["port"] or 1) not in range(1, 65536):
+        raise ValueError(f'must be a SIP URI such as "sip:sip.example.net:5060"; is "{text[:80]}"')
+    return text
+
+
+def uri_host(uri: str) -> str:
+    """The host of a valid SIP URI, lower case, an IPv6 address without its brackets; "" for an empty one."""
+    match = _SIP_URI.fullmatch(uri)
+    return match["host"].lower().strip("[]") if match else ""
+
+
+def uri_port(uri: str) -> int:
+    """The port of a valid SIP URI; where it names none, the scheme's and transport's own (RFC 3261 §19.1.2)."""
+    match = _SIP_URI.fullmatch(uri)
+    if match and match["port"]:
+        return int(match["port"])
+    secure = match is not None and (match["scheme"].lower() == "sips" or "transport=tls" in match["parameters"].lower())
+    return 5061 if secure else 5060
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f'must be an absolute path such as "/var/lib/transfer-gateway"; is "{path}"')
+    return path
+
+
+def _found(name: object, info: ValidationInfo) -> Path:
+    """The file a `…_file` key names: in the credentials' directory first, then beside the file that names it."""
+    if not isinstance(name, str) or not name:
+        raise ValueError("must be the name of a file, in quotes")
+    around = info.context
+    if not isinstance(around, Surroundings):
+        return Path(name)
+    places = [around.directory / name]
+    if around.credentials is not None and not Path(name).is_absolute():
+        places.insert(0, around.credentials / name)
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        raise ValueError(f"there is no file {' or '.join(str(place) for place in places)}")
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+    return path
+
+
+def _secret(name: object, info: ValidationInfo) -> SecretStr:
+    if isinstance(name, SecretStr):
+        return name
+    path = _found(name, info)
+    try:
+        text = path.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(f"{path} does not hold text") from None
+    if not text.strip():
+        raise ValueError(f"{path} is empty; it should hold the secret")
+    return SecretStr(text)
+
+
+Slug = Annotated[str, AfterValidator(_slug)]
+E164 = Annotated[str, AfterValidator(_number)]
+Dialled = Annotated[str, AfterValidator(_dialled)]
+QueueName = Annotated[str, AfterValidator(_queue_name)]
+Topic = Annotated[str, AfterValidator(_topic)]
+Address = Annotated[str, AfterValidator(_address)]
+Network = Annotated[IpNetwork, BeforeValidator(_network, json_schema_input_type=str)]
+AddressOrNothing = Annotated[str, _or_nothing(_address)]
+SipUri = Annotated[str, AfterValidator(_sip_uri)]
+SipUriOrNothing = Annotated[str, _or_nothing(_sip_uri)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+ReadableFile = Annotated[Path, BeforeValidator(_found, json_schema_input_type=str)]
+SecretFile = Annotated[SecretStr, BeforeValidator(_secret, json_schema_input_type=str)]
+"""In the file the name of the file that holds the secret, in the model the secret itself."""
+Text = Annotated[str, Field(max_length=2000)]
+Flag = Annotated[bool, Field(strict=True)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
+Seconds = Annotated[float, Field(strict=True, gt=0, le=86400)]

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The configuration's directory, read and checked as a whole and turned into what the core decides with."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from gateway.config.checks import check
+from gateway.config.conversion import assigned_number, schedule
+from gateway.config.fields import IpNetwork, Surroundings
+from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
+from gateway.config.profiles import PbxProfile, TrunkProfile
+from gateway.config.reading import Table, credentials_directory, read_model, read_table
+from gateway.config.settings import GatewayFile, GatewaySettings, HttpSettings, MqttSettings, SipSettings
+from gateway.core.hours import Schedule
+from gateway.core.model import AssignedNumber, Peer
+from gateway.core.routing import Routes
+
+MAIN_FILE = "gateway.toml"
+PROFILES = "sip_profiles"
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration in which no mistake was found. It never changes; a reload makes a new one."""
+
+    directory: Path
+    gateway: GatewaySettings
+    sip: SipSettings
+    mqtt: MqttSettings | None
+    http: HttpSettings
+    schedules: Mapping[str, Schedule]
+    numbers: tuple[AssignedNumber, ...]
+    trunks: Mapping[str, TrunkProfile]  # by name; those that a number names
+    pbxs: Mapping[str, PbxProfile]
+
+    @cached_property
+    def routes(self) -> Routes:
+        """The index of the numbers and their destinations."""
+        return Routes(self.numbers)
+
+    def peer_for(self, address: str) -> Peer | None:
+        """The trunk or PBX that a request from this IP address comes from; the narrowest network that holds it wins."""
+        try:
+            source = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+        except ValueError:
+            return None
+        if isinstance(source, ipaddress.IPv6Address) and source.ipv4_mapped:
+            source = source.ipv4_mapped
+        return next((peer for network, peer in self._networks if source in network), None)
+
+    @cached_property
+    def _networks(self) -> tuple[tuple[IpNetwork, Peer], ...]:
+        profiles = (*self.trunks.values(), *self.pbxs.values())
+        networks = [(network, profile.peer) for profile in profiles for network in profile.networks()]
+        return tuple(sorted(networks, key=lambda entry: entry[0].prefixlen, reverse=True))
+
+
+class Directory(BaseModel):
+    """A configuration's directory as one document, for the JSON schema: each file's content under its name."""
+
+    main: GatewayFile = Field(alias="gateway.toml")
+    profiles: dict[str, Annotated[TrunkProfile | PbxProfile, Field(discriminator="kind")]] = Field(alias="sip_profiles")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a configuration's directory: of `gateway.toml`, and of each `sip_profiles/<name>.toml`."""
+    schema = Directory.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "transfer-gateway"}
+
+
+def load(directory: Path) -> Config:
+    """Read and check the configuration in `directory`. Raises ConfigError with every mistake in it."""
+    directory = directory.absolute()
+    mistakes: list[Mistake] = []
+    table = read_table(directory, MAIN_FILE, mistakes)
+    if table is None:
+        raise ConfigError(mistakes)
+    around = Surroundings(directory, credentials=credentials_directory())
+    main = read_model(GatewayFile, table, file=MAIN_FILE, around=around, mistakes=mistakes)
+    mistakes += [
+        Mistake(MAIN_FILE, key, "is missing; see docs/configuration.md for what it holds")
+        for key in ("gateway", "sip", "numbers")
+        if not table.get(key)
+    ]
+    if main is None:
+        raise ConfigError(mistakes)
+    profiles = _load_profiles(directory, main, mistakes)
+    mistakes += check(main, profiles)
+    if mistakes or main.gateway is None or main.sip is None:
+        raise ConfigError(sorted(dict.fromkeys(mistakes), key=_reading_order))
+    schedules = {name: schedule(name, hours) for name, hours in main.hours.items()}
+    return Config(
+        directory=directory,
+        gateway=main.gateway,
+        sip=main.sip,
+        mqtt=main.mqtt,
+        http=main.http,
+        schedules=schedules,
+        numbers=tuple(assigned_number(number, schedules, main.gateway.default_country) for number in main.numbers),
+        trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},
+        pbxs={name: profile for name, profile in profiles.items() if isinstance(profile, PbxProfile)},
+    )
+
+
+def _reading_order(mistake: Mistake) -> tuple[bool, str]:
+    return mistake.file != MAIN_FILE, mistake.file  # those of one file stay in the order they were found
+
+
+def _load_profiles(directory: Path, main: GatewayFile, mistakes: list[Mistake]) -> dict[str, TrunkProfile | PbxProfile]:
+    """The profiles that numbers name, by name. A mistake is told once, where the profile is first named."""
+    folder = directory / PROFILES
+    existing = sorted(path.stem for path in folder.glob("*.toml"))
+    tables: dict[str, Table | None] = {}
+    profiles: dict[str, TrunkProfile | PbxProfile] = {}
+    for number in main.numbers:
+        for key, kind, name in (("trunk", "trunk", number.trunk), ("pbx", "pbx", number.pbx)):
+            where = f"numbers[{number.id}].{key}"
+            file = f"{PROFILES}/{name}.toml"
+            if name not in existing:
+                hint = did_you_mean(name, existing)
+                mistakes.append(Mistake(MAIN_FILE, where, f"there is no {file}; {hint}"))
+                continue
+            first = name not in tables
+            if first:
+                tables[name] = read_table(directory, file, mistakes)
+            table = tables[name]
+            if table is None:
+                continue
+            if table.get("kind") not in ("trunk", "pbx"):
+                if first:
+                    mistakes.append(Mistake(file, "kind", 'must be "trunk" or "pbx"'))
+                continue
+            if table["kind"] != kind:
+                problem = f'{file} is of kind "{table["kind"]}"; one of kind "{kind}" is needed here'
+                mistakes.append(Mistake(MAIN_FILE, where, problem))
+                continue
+            if name not in profiles and (profile := _profile(folder, name, file, table, mistakes)):
+                profiles[name] = profile
+    return profiles
+
+
+def _profile(
+    folder: Path, name: str, file: str, table: Table, mistakes: list[Mistake]
+) -> TrunkProfile | PbxProfile | None:
+    around = Surroundings(folder, name=name, credentials=credentials_directory())
+    if table["kind"] == "trunk":
+        return read_model(TrunkProfile, table, file=file, around=around, mistakes=mistakes)
+    return read_model(PbxProfile, table, file=file, around=around, mistakes=mistakes)

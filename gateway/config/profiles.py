@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`sip_profiles/<name>.toml`: what is peculiar to a trunk or a PBX, as data."""
+
+import contextlib
+import ipaddress
+import re
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+
+from gateway.config.fields import (
+    Flag,
+    IpNetwork,
+    Network,
+    Seconds,
+    SecretFile,
+    Section,
+    SipUri,
+    SipUriOrNothing,
+    Surroundings,
+    uri_host,
+)
+from gateway.core.model import FinalNotify, Peer, PeerKind
+
+_HEADER = re.compile(r"[A-Za-z0-9.!%_`'~+-]+\*?")  # token, RFC 3261 §25.1
+# They belong to a dialog, a transaction or a route of ours, and so never travel from one leg to another.
+_OWN_HEADERS = frozenset(
+    (
+        *("authorization", "call-id", "contact", "content-length", "content-type", "cseq", "from", "max-forwards"),
+        *("proxy-authorization", "record-route", "refer-to", "replaces", "require", "route", "supported", "to", "via"),
+    )
+)
+
+
+def _header(text: str) -> str:
+    if not _HEADER.fullmatch(text):
+        raise ValueError(f'must be a header\'s name, or its beginning and a star, such as "X-*"; is "{text[:60]}"')
+    if text.lower() in _OWN_HEADERS:
+        raise ValueError(f"{text} belongs to one leg and can't be passed on")
+    return text
+
+
+Transport = Literal["udp", "tcp", "tls"]
+Srtp = Literal["off", "optional", "required"]
+Codec = Literal["PCMA", "PCMU", "G722", "opus"]
+Header = Annotated[str, AfterValidator(_header)]
+Codecs = Annotated[tuple[Codec, ...], Field(min_length=1)]
+Login = Annotated[str, Field(max_length=128)]
+
+
+class _Profile(Section):
+    """What trunks and PBXs have in common. The profile's name is its file's."""
+
+    addresses: tuple[Network, ...] = ()
+    transport: Transport = "udp"
+    username: Login = ""
+    password: SecretFile | None = Field(default=None, alias="password_file")
+    pass_headers: tuple[Header, ...] = ("User-to-User", "X-*")
+    codecs: Codecs = ("PCMA", "PCMU", "G722", "opus")
+    srtp: Srtp = "off"
+    _name: str = PrivateAttr(default="")
+    _peer_kind: ClassVar[PeerKind]
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Take the profile's name from where it was found."""
+        if isinstance(context, Surroundings):
+            self._name = context.name
+
+    @property
+    def peer(self) -> Peer:
+        """Who this profile recognises."""
+        return Peer(self.name, self._peer_kind)
+
+    def networks(self) -> tuple[IpNetwork, ...]:
+        """Where its requests come from."""
+        return self.addresses
+
+    @property
+    def name(self) -> str:
+        """The name by which `[[numbers]]` and events know it."""
+        return self._name
+
+    @model_validator(mode="after")
+    def _has_credentials(self) -> Self:
+        if bool(self.username) is not bool(self.password):
+            raise ValueError("username and password_file go together: give both, or neither")
+        return self
+
+
+class TrunkProfile(_Profile):
+    """A trunk of the platform on which the assistant answers."""
+
+    _peer_kind = PeerKind.TRUNK
+    kind: Literal["trunk"]
+    addresses: tuple[Network, ...] = Field(min_length=1)
+    outbound: SipUriOrNothing = ""  # empty: no calls go to the assistant
+    registers: Flag = Field(default=False, alias="register")
+    challenge: Flag = False
+    final_notify: FinalNotify = FinalNotify.ON_ANSWER
+    event_id: Literal["when-needed", "always"] = "when-needed"
+    refusal: Literal["response", "notify"] = "response"
+    deadline_s: Seconds = 30
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if self.registers and not (self.outbound and self.username):
+            raise ValueError("register = true needs outbound, username and password_file")
+        if self.challenge and not self.username:
+            raise ValueError("challenge = true needs the username and password_file it asks for")
+        return self
+
+
+class QueueSource(Section):
+    """`[queues]`: where the state of queues and extensions comes from."""
+
+    source: Literal["none", "ami"] = "none"
+    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 5038
+    username: Login = ""
+    password: SecretFile | None = Field(default=None, alias="password_file")
+    max_age_s: Seconds = 10
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if self.source == "ami" and not (self.username and self.password):
+            raise ValueError('source = "ami" needs username and password_file')
+        return self
+
+
+class PbxProfile(_Profile):
+    """A PBX with the people that callers are transferred to."""
+
+    _peer_kind = PeerKind.PBX
+    kind: Literal["pbx"]
+    address: SipUri
+    transfer_mode: Literal["bridge", "hand-down"] = "bridge"
+    queues: QueueSource = QueueSource()
+
+    def networks(self) -> tuple[IpNetwork, ...]:
+        """Where its requests come from: its `addresses`, and the host of `address` where that is no name."""
+        host = uri_host(self.address)
+        own = []
+        for each in ("127.0.0.1", "::1") if host == "localhost" else (host,):
+            with contextlib.suppress(ValueError):  # what a name stands for may change: only `addresses` tell
+                own.append(ipaddress.ip_network(each))
+        return tuple(dict.fromkeys((*self.addresses, *own)))
+
+    @model_validator(mode="after")
+    def _can_be_recognised(self) -> Self:
+        if not self.networks():
+            host = uri_host(self.address)
+            raise ValueError(f"address names the host {host}; addresses must say where its requests come from")
+        return self

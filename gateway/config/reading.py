@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""TOML files into models, so that one mistake does not hide another."""
+
+import copy
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gateway.config.fields import Surroundings
+from gateway.config.mistakes import Location, Mistake, in_words, key_name
+
+M = TypeVar("M", bound=BaseModel)
+Table = dict[str, Any]
+
+_PASSES = 8  # each takes out what was wrong; validators of whole tables speak up once their parts are right
+
+
+def read_table(directory: Path, file: str, mistakes: list[Mistake]) -> Table | None:
+    """The table in a TOML file, or None with a mistake when it can't be read."""
+    try:
+        return tomllib.loads((directory / file).read_text(encoding="utf-8"))
+    except OSError as error:
+        mistakes.append(Mistake(file, "file", f"can't be read: {error.strerror}"))
+    except UnicodeDecodeError:
+        mistakes.append(Mistake(file, "file", "is not UTF-8 text, as TOML must be"))
+    except tomllib.TOMLDecodeError as error:
+        problem, _, place = str(error).rpartition(" (at ")
+        mistakes.append(Mistake(file, place.rstrip(")") or "file", f"is not TOML: {problem or error}"))
+    return None
+
+
+def credentials_directory() -> Path | None:
+    """Where systemd puts a service's credentials (systemd.exec(5), LoadCredential=)."""
+    path = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(path) if path else None
+
+
+def read_model(model: type[M], data: Table, *, file: str, around: Surroundings, mistakes: list[Mistake]) -> M | None:
+    """The model of `data`, its mistakes added to `mistakes`.
+
+    What is wrong is left out of the model that comes back, so that the rest can be checked further; None when nothing
+    useful is left.
+    """
+    rest = copy.deepcopy(data)
+    incomplete: set[Location] = set()  # tables that lost something: what they then say of themselves is not told
+    for _ in range(_PASSES):
+        try:
+            return model.model_validate(rest, context=around)
+        except ValidationError as error:
+            wrong: set[Location] = set()
+            lost: set[Location] = set()
+            for detail in error.errors(include_url=False):
+                location = _in_data(detail["loc"], rest)
+                missing = detail["type"] == "missing"
+                if (location[:-1] if missing else location) not in incomplete:
+                    mistakes.append(Mistake(file, key_name(location, rest) or "file", in_words(detail, model)))
+                wrong.add(location[:-1] if missing else location)
+                if detail["type"] != "extra_forbidden":
+                    lost.add(location[:-1])
+            if () in wrong:
+                return None
+            for location in sorted(wrong, key=_last_first):
+                _take_out(rest, location)
+            incomplete |= lost
+    return None
+
+
+def _last_first(location: Location) -> tuple[tuple[int, str], ...]:
+    # Later entries of a list go first, so that the positions of those before them still hold.
+    return tuple((-part, "") if isinstance(part, int) else (0, part) for part in location)
+
+
+def _in_data(location: Location, data: object) -> Location:
+    """The location without the names that pydantic adds for the branches of unions and the keys of mappings."""
+    found: list[int | str] = []
+    for position, part in enumerate(location):
+        last = position == len(location) - 1
+        if isinstance(data, dict) and isinstance(part, str) and (part in data or last):
+            if part == "[key]":
+                break
+            found.append(part)
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            found.append(part)
+            data = data[part]
+    return tuple(found)
+
+
+def _take_out(data: object, location: Location) -> None:
+    *path, last = location
+    for part in path:
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+    if isinstance(data, dict):
+        data.pop(last, None)
+    elif isinstance(data, list) and isinstance(last, int) and last < len(data):
+        del data[last]

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`gateway.toml` as it is written: one model a table."""
+
+import itertools
+import re
+from datetime import date, time
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+import phonenumbers
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+from gateway.config.fields import (
+    E164,
+    AbsolutePath,
+    Address,
+    AddressOrNothing,
+    Count,
+    Dialled,
+    Flag,
+    Port,
+    QueueName,
+    ReadableFile,
+    Seconds,
+    SecretFile,
+    Section,
+    Slug,
+    Text,
+    Topic,
+)
+from gateway.config.mistakes import did_you_mean
+from gateway.core.model import WhenUnknown
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_INTERVAL = re.compile(r"(?P<from>[0-9]{2}:[0-9]{2})\s*[-–]\s*(?P<to>[0-9]{2}:[0-9]{2})")
+_PORTS_PER_CALL = 6  # three legs while a transfer is under way, RTP and RTCP each
+
+
+def _country(text: str) -> str:
+    if text not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f'must be a country\'s two capital letters (ISO 3166-1), such as "NL"; is "{text[:20]}"')
+    return text
+
+
+def _time_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        hint = did_you_mean(text, available_timezones()) if text else ""
+        hint = hint if hint.startswith("did you mean") else 'a name such as "Europe/Amsterdam" is needed'
+        raise ValueError(f'"{text[:60]}" is no known time zone; {hint}') from None
+
+
+def _holidays(text: str) -> str:
+    import holidays  # noqa: PLC0415 - slow to load, and needed only where a calendar is named
+
+    country, _, subdivision = text.partition("-")
+    known = holidays.list_supported_countries()
+    if country not in known:
+        hint = did_you_mean(country, known) if country.isalpha() and len(country) == 2 else ""
+        hint = hint if hint.startswith("did you mean") else 'such as "NL" or "DE-BY" is needed'
+        raise ValueError(f'"{text[:20]}" is no country whose holidays are known; {hint}')
+    if subdivision and subdivision not in known[country]:
+        hint = did_you_mean(subdivision, known[country], what="known are")
+        raise ValueError(f"{country} has no subdivision {subdivision[:20]}; {hint}")
+    return text
+
+
+def _interval(text: object) -> object:
+    match = _INTERVAL.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(f'must be hours such as "09:00-17:30"; is "{text}"')
+    try:
+        start = time.fromisoformat(match["from"])
+        end = time.min if match["to"] == "24:00" else time.fromisoformat(match["to"])
+    except ValueError:
+        raise ValueError(f'"{text}" holds no times of a day; hours go from 00:00 to 24:00') from None
+    if match["from"] == match["to"]:
+        raise ValueError(f'"{text}" is no time at all; the whole day is "00:00-24:00"')
+    return start, end
+
+
+Interval = Annotated[tuple[time, time], BeforeValidator(_interval, json_schema_input_type=str)]
+Country = Annotated[str, AfterValidator(_country)]
+TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone, json_schema_input_type=str)]
+Holidays = Annotated[str, AfterValidator(_holidays)]
+
+
+class GatewaySettings(Section):
+    """`[gateway]`: the gateway itself."""
+
+    instance: Slug
+    state_dir: AbsolutePath = Field(default="/var/lib/transfer-gateway", validate_default=True)
+    default_country: Country | None = None
+    drain_timeout_s: Annotated[float, Field(strict=True, ge=0, le=3600)] = 30
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_numbers: Flag = False
+
+
+class SipSettings(Section):
+    """`[sip]`: where we listen. A port of 0 is off."""
+
+    bind_address: Address
+    udp_port: Port = 0
+    tcp_port: Port = 0
+    tls_port: Port = 0
+    tls_certificate: ReadableFile | None = None
+    tls_key: ReadableFile | None = None
+    tls_ca: ReadableFile | None = None
+    public_address: AddressOrNothing = ""
+    rtp_port_min: Annotated[int, Field(strict=True, ge=1024, le=65535)] = 20000
+    rtp_port_max: Annotated[int, Field(strict=True, ge=1024, le=65535)] = 29999
+    max_calls: Annotated[int, Field(strict=True, ge=1, le=5000)] = 500
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if not (self.udp_port or self.tcp_port or self.tls_port):
+            raise ValueError("no transport is on; set udp_port, tcp_port or tls_port")
+        if self.tls_port and not (self.tls_certificate and self.tls_key):
+            raise ValueError("tls_port needs tls_certificate and tls_key")
+        if self.rtp_port_min > self.rtp_port_max:
+            raise ValueError(f"rtp_port_min {self.rtp_port_min} is above rtp_port_max {self.rtp_port_max}")
+        ports, needed = self.rtp_port_max - self.rtp_port_min + 1, self.max_calls * _PORTS_PER_CALL
+        if ports < needed:
+            raise ValueError(
+                f"{ports} RTP ports are too few for max_calls {self.max_calls}: {needed} are needed, "
+                f"{_PORTS_PER_CALL} for each call"
+            )
+        return self
+
+
+class MqttSettings(Section):
+    """`[mqtt]`: the broker that events go to."""
+
+    host: Annotated[str, Field(min_length=1, max_length=255)]
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 1883
+    tls: Flag = False
+    ca_file: ReadableFile | None = None
+    username: str = ""
+    password: SecretFile | None = Field(default=None, alias="password_file")
+    base_topic: Topic = "transfer-gateway"
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if self.password and not self.username:
+            raise ValueError("password_file needs a username")
+        if self.ca_file and not self.tls:
+            raise ValueError("ca_file needs tls = true")
+        return self
+
+
+class HttpSettings(Section):
+    """`[http]`: metrics, health and the API. A port of 0 is off; without a token the POSTs are refused."""
+
+    bind_address: Address = "127.0.0.1"
+    port: Port = 9470
+    token: SecretFile | None = Field(default=None, alias="token_file")
+
+
+class WeeklySettings(Section):
+    """The hours of each weekday, by the clock on the wall; an interval may end after midnight."""
+
+    mon: tuple[Interval, ...] = ()
+    tue: tuple[Interval, ...] = ()
+    wed: tuple[Interval, ...] = ()
+    thu: tuple[Interval, ...] = ()
+    fri: tuple[Interval, ...] = ()
+    sat: tuple[Interval, ...] = ()
+    sun: tuple[Interval, ...] = ()
+
+    def by_weekday(self) -> dict[int, tuple[tuple[time, time], ...]]:
+        """The intervals of each weekday that has any, 0 = Monday."""
+        days = (self.mon, self.tue, self.wed, self.thu, self.fri, self.sat, self.sun)
+        return {weekday: intervals for weekday, intervals in enumerate(days) if intervals}
+
+    @model_validator(mode="after")
+    def _does_not_overlap(self) -> Self:
+        spans = []
+        for weekday, intervals in self.by_weekday().items():
+            for start, end in intervals:
+                begins = weekday * 1440 + start.hour * 60 + start.minute
+                ends = weekday * 1440 + end.hour * 60 + end.minute + (1440 if end <= start else 0)
+                until = f"{end:%H:%M}" if end > time.min else "24:00"
+                spans.append((begins, ends, f"{WEEKDAYS[weekday]} {start:%H:%M}-{until}"))
+        spans.sort()
+        if spans:  # Sunday night runs into Monday morning
+            spans.append((spans[0][0] + 7 * 1440, spans[0][1] + 7 * 1440, spans[0][2]))
+        for (_, ends, name), (begins, _, next_name) in itertools.pairwise(spans):
+            if begins < ends:
+                raise ValueError(f"{name} overlaps {next_name}; make them one")
+        return self
+
+
+class HoursSettings(Section):
+    """`[hours.<name>]`: when somebody is there."""
+
+    time_zone: TimeZone
+    holidays: Holidays | None = None
+    closed: tuple[date, ...] = ()
+    weekly: WeeklySettings
+
+
+class DestinationSettings(Section):
+    """`[[numbers.destinations]]`: what an assistant may transfer to."""
+
+    id: Slug
+    number: E164 | None = None
+    aliases: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()
+    description: Text = ""
+    message: Text = ""
+    extension: Dialled
+    queue: QueueName | None = None
+    hours: Slug | None = None
+    min_available: Count = 1
+    max_waiting: Count | None = None
+    max_wait_s: Seconds | None = None
+    max_concurrent: Annotated[int, Field(strict=True, ge=1)] | None = None
+    when_unknown: WhenUnknown = WhenUnknown.ALLOW
+    ring_timeout_s: Annotated[float, Field(strict=True, gt=0, le=600)] = 25
+    overflow: tuple[Slug, ...] = ()
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if self.queue is None and (self.max_waiting is not None or self.max_wait_s is not None):
+            raise ValueError("max_waiting and max_wait_s need a queue")
+        return self
+
+
+class NumberSettings(Section):
+    """`[[numbers]]`: a number of ours on a trunk."""
+
+    id: Slug
+    number: E164
+    trunk: Slug
+    pbx: Slug
+    answer: Slug | None = None
+    fallback: Slug | None = None
+    destinations: tuple[DestinationSettings, ...] = Field(min_length=1)
+
+
+class GatewayFile(Section):
+    """`gateway.toml`."""
+
+    # Absent tables are found by the loader, so that it can go on and look at the others.
+    model_config = ConfigDict(json_schema_extra={"required": ["gateway", "sip", "numbers"]})
+
+    gateway: GatewaySettings | None = None
+    sip: SipSettings | None = None
+    mqtt: MqttSettings | None = None
+    http: HttpSettings = HttpSettings()
+    hours: dict[Slug, HoursSettings] = Field(default_factory=dict)
+    numbers: tuple[NumberSettings, ...] = ()
