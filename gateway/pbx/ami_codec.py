@@ -30,6 +30,10 @@ class NotAmiError(AmiError):
     """What answers at this address does not speak AMI."""
 
 
+class UnsendableError(AmiError):
+    """An action holds what would change its meaning on the wire."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A Response or an Event. Keys are matched without regard to case; of a doubled key `get` gives the first value."""
@@ -141,13 +145,13 @@ class Decoder:
 
 
 def encode(action: str, action_id: str, fields: Iterable[tuple[str, str]] = ()) -> bytes:
-    """One action as bytes. Raises ValueError for what would change its meaning on the wire: CR, LF, NUL, length."""
+    """One action as bytes. Raises UnsendableError for CR, LF, NUL and for what Asterisk would cut."""
     lines = []
     for key, value in (("Action", action), ("ActionID", action_id), *fields):
         if not _KEY.fullmatch(key) or _FORBIDDEN.search(value):
-            raise ValueError(f"{key!r} can't be sent: a line break or another forbidden character")
+            raise UnsendableError(f"{key!r} can't be sent: a line break or another forbidden character")
         line = f"{key}: {value}\r\n".encode()
         if len(line) > MAX_ACTION_LINE:
-            raise ValueError(f"{key} can't be sent: longer than {MAX_ACTION_LINE} bytes")
+            raise UnsendableError(f"{key} can't be sent: longer than {MAX_ACTION_LINE} bytes")
         lines.append(line)
     return b"".join(lines) + b"\r\n"

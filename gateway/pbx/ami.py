@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The state of an Asterisk's queues and extensions, kept current through its manager interface (AMI).
+
+An event changes the snapshot at once, without asking back. What events don't tell (a reloaded queue, a lost message)
+is found by comparing our counts with the PBX's own at every heartbeat and by reading everything anew from time to time.
+The AMI user needs `read = agent,call` and `write = reporting`; `system` in `read` tells of a shutdown sooner.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from gateway.core.model import PbxState
+from gateway.pbx.ami_codec import AmiError, Message
+from gateway.pbx.ami_connection import ActionRefusedError, Connection, LoginRefusedError, NoAnswerError
+from gateway.pbx.callers import Callers
+from gateway.pbx.reader import Reader
+from gateway.pbx.settling import Settling, uptime_s
+from gateway.pbx.snapshot import Effect, Snapshot
+from gateway.ports import PbxListener
+
+log = structlog.get_logger()
+
+_EVENT_CLASSES = "agent,call,system"
+# Everything else is noise to us; taken only by a PBX that lets our user set filters (write = system).
+_WANTED_EVENTS = "Event: (Queue|AgentConnect|ExtensionStatus|DeviceStateChange|FullyBooted|Shutdown|Reload)"
+_JUST_STARTED = "the PBX has just started"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds."""
+
+    login_s: float = 5.0  # from the connection's start to being logged in; Asterisk thinks 1 s about a wrong secret
+    settle_s: float = 5.0  # from a PBX's start until its phones are back (settling.py)
+    resync_s: float = 30.0  # between two readings of everything
+    doubt_s: float = 0.2  # at least, between two readings because something did not fit
+    starting_s: float = 0.5  # between two readings while the PBX has no queues yet
+    retry_min_s: float = 0.5  # before the first attempt to reconnect; doubled each time
+    retry_max_s: float = 5.0
+    refused_retry_s: float = 30.0  # after a refused login
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AmiSource:
+    """A `PbxSource`. `run` does the work until it is cancelled; `state` and `up` tell the result at any time."""
+
+    def __init__(
+        self,
+        *,
+        pbx: str,
+        host: str,
+        port: int,
+        username: str,
+        secret: str,
+        queues: Collection[str],
+        extensions: Collection[str],
+        listener: PbxListener,
+        max_age: timedelta = timedelta(seconds=10),
+        extension_context: str | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+        timing: Timing = Timing(),
+    ) -> None:
+        """`extension_context`: the dialplan context that holds the hints; None: wherever they are."""
+        self._pbx = pbx
+        self._address = host, port
+        self._credentials = username, secret
+        self._listener = listener
+        self._clock = clock
+        self._timing = timing
+        self._log = log.bind(pbx=pbx)
+        self._snapshot = Snapshot(queues, extensions, extension_context)
+        self._settling = Settling(timing.settle_s)
+        # A heartbeat that is sent a third of the way and may take the rest proves every healthy PBX fresh.
+        self._heartbeat_s = max_age.total_seconds() / 3
+        self._answer_s = max_age.total_seconds() - self._heartbeat_s
+        self._reader = Reader(self._snapshot, self._answer_s, self._took, clock, self._log)
+        self._connection: Connection | None = None
+        self._callers: Callers | None = None
+        self._wake = asyncio.Event()
+        self._doubtful = False
+        self._proven_at = clock()
+        self._state = PbxState(pbx, "ami", None, max_age, unknown_because="not connected to the PBX yet")
+        self._counted = True  # whether _state holds what _snapshot says
+        self._last_failure = ""
+        self._failures = 0
+
+    @property
+    def state(self) -> PbxState:
+        """The newest snapshot; waiting times and `proven_at` are those of now."""
+        state = self._state
+        if state.proven_at is not None:
+            if not self._counted or any(q.callers for q in state.queues.values()):
+                self._state = replace(
+                    state,
+                    proven_at=self._proven_at,
+                    queues=self._snapshot.queue_states(self._clock()),
+                    extensions=self._snapshot.extension_states(),
+                )
+                self._counted = True
+            elif state.proven_at != self._proven_at:
+                self._state = replace(state, proven_at=self._proven_at)
+        return self._state
+
+    @property
+    def up(self) -> bool:
+        """Whether we are logged in and the PBX proved to be alive within `max_age`."""
+        return self._connection is not None and self._clock() - self._proven_at <= self._state.max_age
+
+    def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
+        """Watch these queues and extensions from now on; new ones are unknown until the PBX told of them."""
+        self._snapshot.watch(queues, extensions)
+        self._doubt()
+        self._changed()
+
+    async def run(self) -> None:
+        """Connect, keep the snapshot current and reconnect, until cancelled."""
+        while True:
+            try:
+                await self._session()
+            except AmiError as error:
+                self._failed(error)
+                await asyncio.sleep(self._retry_s(error))
+
+    async def _session(self) -> None:
+        host, port = self._address
+        username, secret = self._credentials
+        connection = await Connection.open(
+            host,
+            port,
+            username,
+            secret,
+            events=_EVENT_CLASSES,
+            within=self._timing.login_s,
+            on_event=self._event,
+            on_data=self._alive,
+        )
+        callers = Callers(connection, self._answer_s, self._agent_connected)
+        try:
+            self._alive()
+            self._connection, self._callers = connection, callers
+            connection.lost.add_done_callback(lambda _: self._wake.set())
+            await self._greet(connection)
+            await self._follow(connection)
+        finally:
+            self._connection = self._callers = None
+            callers.close()
+            connection.close()
+
+    async def _greet(self, connection: Connection) -> None:
+        boot = uptime = None
+        try:
+            pong = (await connection.action("Ping", within=self._answer_s)).response
+            core = (await connection.action("CoreStatus", within=self._answer_s)).response
+        except ActionRefusedError as error:
+            self._log.warning("the PBX does not tell when it started", error=str(error))
+        else:
+            date, time = core.get("CoreStartupDate"), core.get("CoreStartupTime")
+            boot, uptime = f"{date} {time}", uptime_s(date, time, pong.get("Timestamp"))
+        self._settling.connected(boot, uptime, _steady())
+        try:
+            await connection.action("Filter", within=self._answer_s, Operation="Add", Filter=_WANTED_EVENTS)
+        except ActionRefusedError:
+            self._log.debug("the PBX sends more events than needed: our AMI user may not set a filter")
+        self._log.info("connected to the PBX")
+        self._last_failure, self._failures = "", 0
+
+    async def _follow(self, connection: Connection) -> None:
+        beat_at, read_at = _steady() + self._heartbeat_s, _steady()
+        while not connection.lost.done():
+            if _steady() >= read_at:
+                self._doubtful = False
+                ready = await self._reader.read(connection)
+                if not ready:
+                    self._settling.started(0.0, _steady())
+                read_at = _steady() + (self._timing.resync_s if ready else self._timing.starting_s)
+            elif _steady() >= beat_at:
+                await self._reader.heartbeat(connection)
+                beat_at = _steady() + self._heartbeat_s
+            self._settle()
+            self._wake.clear()
+            if self._doubtful:
+                read_at = min(read_at, _steady() + self._timing.doubt_s)
+            settled_at = self._settling.over_at()
+            try:
+                async with asyncio.timeout_at(min(beat_at, read_at, math.inf if settled_at is None else settled_at)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+        raise connection.lost.result()
+
+    def _alive(self) -> None:
+        self._proven_at = self._clock()
+
+    def _event(self, event: Message) -> None:
+        at = self._clock()
+        callers = self._callers
+        match event.event:
+            case "QueueCallerJoin" if callers:
+                callers.joined(event)
+            case "QueueCallerAbandon" if callers:
+                callers.abandoned(event)
+            case "AgentConnect" if callers:
+                callers.answered(event, at)
+            case "FullyBooted":
+                self._settling.started(event.number("Uptime") or 0.0, _steady())
+                self._doubt()
+            case "Reload":
+                self._doubt()
+            case "Shutdown" if self._connection:
+                self._connection.close("the PBX is shutting down")
+        self._took(self._snapshot.apply(event, at))
+
+    def _agent_connected(self, call_id: str, agent: str, at: datetime) -> None:
+        self._listener.agent_connected(self._pbx, call_id, agent, at)
+
+    def _took(self, effect: Effect) -> None:
+        if effect is Effect.DOUBTFUL:
+            self._doubt()
+        if effect is not Effect.NONE:
+            self._changed()
+
+    def _doubt(self) -> None:
+        self._doubtful = True
+        self._wake.set()
+
+    def _changed(self) -> None:
+        self._counted = False
+        if self._state.proven_at is not None:
+            self._listener.pbx_changed(self.state)
+        else:
+            self._wake.set()
+
+    def _settle(self) -> None:
+        """Become known, or unknown again, as the PBX's start demands; only after everything was read."""
+        settled = self._settling.settled(self._snapshot.reachable(), _steady())
+        if settled and self._state.proven_at is None:
+            self._counted = False
+            self._state = replace(self._state, proven_at=self._proven_at, unknown_because="")
+            self._log.info("the PBX's state is known")
+            self._listener.pbx_changed(self.state)
+        elif not settled:
+            self._become_unknown(_JUST_STARTED)
+
+    def _become_unknown(self, because: str) -> None:
+        if self._state.proven_at is not None:
+            self._settling.remember(self._snapshot.reachable())
+        elif because == self._state.unknown_because:
+            return
+        self._state = PbxState(self._pbx, "ami", None, self._state.max_age, unknown_because=because)
+        self._listener.pbx_changed(self._state)
+
+    def _failed(self, error: AmiError) -> None:
+        match error:
+            case LoginRefusedError():
+                because = str(error)
+            case NoAnswerError():
+                because = "the PBX does not answer"
+            case _:
+                because = f"not connected to the PBX: {error}"
+        self._become_unknown(because)
+        self._snapshot.forget()
+        self._failures += 1
+        if because == self._last_failure:
+            self._log.debug("still no state of the PBX", because=because)
+        elif isinstance(error, LoginRefusedError):
+            self._log.error(
+                "the PBX refuses our AMI user name or secret", because=because, username=self._credentials[0]
+            )
+        else:
+            self._log.warning("the state of the PBX is unknown", because=because)
+        self._last_failure = because
+
+    def _retry_s(self, error: AmiError) -> float:
+        if isinstance(error, LoginRefusedError):
+            return self._timing.refused_retry_s
+        longest: float = min(self._timing.retry_max_s, self._timing.retry_min_s * 2 ** min(self._failures - 1, 16))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only spread
+
+
+def _steady() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Asterisk's queues and extensions as its AMI events and lists tell them. Pure: time comes in with each message.
+
+Counts are those of Asterisk's own QueueSummary, kept member by member, so that an event changes them at once:
+
+    LoggedIn    members whose device is not invalid (4) and not unavailable (5); paused and busy ones count
+    Available   of those, not paused and idle (1), or of unknown state (0), which Asterisk rings too
+    Callers     those who joined and did not leave
+
+As in QueueSummary, an agent in wrap-up and one whose penalty keeps him from a caller count as available: AMI tells
+neither a queue's wrap-up time nor a caller's penalty limits.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from gateway.core.model import DeviceState, QueueState
+from gateway.pbx.ami_codec import Message
+
+_UNKNOWN, _IDLE, _INVALID, _UNAVAILABLE = 0, 1, 4, 5
+
+_DEVICE = {
+    "NOT_INUSE": DeviceState.IDLE,
+    "INUSE": DeviceState.IN_USE,
+    "BUSY": DeviceState.BUSY,
+    "UNAVAILABLE": DeviceState.UNAVAILABLE,
+    "RINGING": DeviceState.RINGING,
+    "RINGINUSE": DeviceState.IN_USE,
+    "ONHOLD": DeviceState.ON_HOLD,
+}
+
+# A hint's status is a set of bits; of several devices, the one that matters most to a new call speaks.
+_HINT_BITS = (
+    (2, DeviceState.BUSY),
+    (1, DeviceState.IN_USE),
+    (8, DeviceState.RINGING),
+    (16, DeviceState.ON_HOLD),
+    (4, DeviceState.UNAVAILABLE),
+)
+
+
+class Effect(Enum):
+    """What a message did to the snapshot."""
+
+    NONE = auto()
+    CHANGED = auto()
+    DOUBTFUL = auto()  # it does not fit what is known: read everything anew
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    status: int
+    paused: bool
+
+    @property
+    def logged_in(self) -> bool:
+        return self.status not in {_INVALID, _UNAVAILABLE}
+
+    @property
+    def available(self) -> bool:
+        return self.status in {_UNKNOWN, _IDLE} and not self.paused
+
+    @property
+    def reachable(self) -> bool:
+        return self.logged_in and self.status != _UNKNOWN
+
+
+@dataclass(slots=True)
+class _Queue:
+    max_len: int | None = None
+    members: dict[str, _Member] = field(default_factory=dict)  # by interface
+    callers: dict[str, datetime] = field(default_factory=dict)  # when each joined, by the channel's unique id
+
+
+class Snapshot:
+    """The queues and extensions that are watched. A queue or extension that nothing is known of is absent."""
+
+    def __init__(self, queues: Iterable[str], extensions: Iterable[str], context: str | None = None) -> None:
+        """`context`: where the extensions' hints are; None: wherever a hint of that name is."""
+        self._context = context
+        self._queues: dict[str, _Queue] = {}  # by name in lower case: Asterisk matches queues so
+        self._hints: dict[str, dict[str, DeviceState]] = {}  # by extension, then context
+        self._devices: dict[str, DeviceState] = {}  # by extension
+        self.watch(queues, extensions)
+
+    def watch(self, queues: Iterable[str], extensions: Iterable[str]) -> None:
+        """Watch these from now on, forgetting all others."""
+        self.queues = {name.lower(): name for name in sorted(queues)}
+        self.extensions = frozenset(extensions)
+        for known, watched in (
+            (self._queues, self.queues),
+            (self._hints, self.extensions),
+            (self._devices, self.extensions),
+        ):
+            for name in known.keys() - watched:
+                del known[name]
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self._queues.clear()
+        self._hints.clear()
+        self._devices.clear()
+
+    # What is known
+
+    def queue_states(self, now: datetime) -> dict[str, QueueState]:
+        """Each known queue, by the name it is watched under."""
+        return {name: _count(name, self._queues[key], now) for key, name in self.queues.items() if key in self._queues}
+
+    def extension_states(self) -> dict[str, DeviceState]:
+        """Each extension of known state: by its hint, else by the PJSIP device of the same name."""
+        states = {}
+        for extension in sorted(self.extensions):
+            told = set(self._hints.get(extension, {}).values())
+            if not told and extension in self._devices:
+                told = {self._devices[extension]}
+            # Hints in several contexts that disagree tell nothing.
+            if len(told) == 1:
+                states[extension] = told.pop()
+        return states
+
+    def unknown_queues(self) -> frozenset[str]:
+        """Watched queues that the PBX does not have."""
+        return frozenset(name for key, name in self.queues.items() if key not in self._queues)
+
+    def without_hint(self) -> tuple[str, ...]:
+        """Extensions whose state only their device can tell."""
+        return tuple(sorted(self.extensions - self._hints.keys()))
+
+    def reachable(self) -> frozenset[tuple[str, str]]:
+        """Who is there at all: (queue, interface) of each registered member, ("", extension) of each extension."""
+        members = {(n, i) for n, q in self._queues.items() for i, m in q.members.items() if m.reachable}
+        states = self.extension_states()
+        return frozenset(members | {("", e) for e, s in states.items() if s is not DeviceState.UNAVAILABLE})
+
+    def agrees(self, summary: Iterable[Message]) -> bool:
+        """Whether the PBX's QueueSummary events say what we say, for every watched queue."""
+        theirs = {m.get("Queue").lower(): m for m in summary}
+        for key in self.queues:
+            ours, told = self._queues.get(key), theirs.get(key)
+            if ours is None or told is None:
+                if ours is not None or told is not None:
+                    return False
+                continue
+            members = ours.members.values()
+            counted = (sum(m.logged_in for m in members), sum(m.available for m in members), len(ours.callers))
+            if counted != (told.number("LoggedIn"), told.number("Available"), told.number("Callers")):
+                return False
+        return True
+
+    # What the PBX says
+
+    def load_queue(self, name: str, items: Sequence[Message], at: datetime) -> Effect:
+        """Replace a queue by what QueueStatus listed of it at `at`; nothing listed: the PBX has no such queue."""
+        key = name.lower()
+        if key not in self.queues:
+            return Effect.NONE
+        before = self._queues.pop(key, None)
+        queue: _Queue | None = None
+        for item in items:
+            if item.get("Queue").lower() != key:
+                continue
+            if item.event == "QueueParams":
+                queue = _Queue(max_len=item.number("Max") or None)
+            elif queue is not None and item.event == "QueueMember":
+                member = _member(item)
+                if member is None:
+                    return Effect.CHANGED
+                queue.members[item.get("Location")] = member
+            elif queue is not None and item.event == "QueueEntry":
+                waited = timedelta(seconds=max(0, item.number("Wait") or 0))
+                unique = item.get("Uniqueid")
+                known = before.callers.get(unique) if before else None
+                queue.callers[unique] = known or at - waited
+        if queue is not None:
+            self._queues[key] = queue
+        return Effect.NONE if queue == before else Effect.CHANGED
+
+    def load_hints(self, items: Iterable[Message]) -> Effect:
+        """Replace the hints by what ExtensionStateList listed."""
+        before = self._hints
+        self._hints = {}
+        for item in items:
+            self._hint(item)
+        return Effect.NONE if self._hints == before else Effect.CHANGED
+
+    def load_device(self, extension: str, state: str) -> Effect:
+        """Take the state of the PJSIP device of an extension: NOT_INUSE, UNAVAILABLE and so on."""
+        known = _DEVICE.get(state) if extension in self.extensions else None
+        if known is self._devices.get(extension):
+            return Effect.NONE
+        if known is None:
+            del self._devices[extension]
+        else:
+            self._devices[extension] = known
+        return Effect.CHANGED
+
+    def apply(self, event: Message, at: datetime) -> Effect:
+        """Take one event, of any kind, that came at `at`."""
+        match event.event:
+            case "ExtensionStatus":
+                return self._hint(event)
+            case "DeviceStateChange":
+                technology, _, name = event.get("Device").partition("/")
+                return self.load_device(name, event.get("State")) if technology == "PJSIP" else Effect.NONE
+            case "QueueMemberStatus" | "QueueMemberAdded" | "QueueMemberPause" | "QueueMemberRemoved":
+                return self._queue_event(event, self._member_event)
+            case "QueueCallerJoin" | "QueueCallerLeave":
+                return self._queue_event(event, lambda queue, event: self._caller_event(queue, event, at))
+            case _:
+                return Effect.NONE
+
+    def _queue_event(self, event: Message, apply: Callable[[_Queue, Message], Effect]) -> Effect:
+        key = event.get("Queue").lower()
+        if key not in self.queues:
+            return Effect.NONE
+        queue = self._queues.get(key)
+        # A queue that did not exist when we asked, and now does.
+        return Effect.DOUBTFUL if queue is None else apply(queue, event)
+
+    @staticmethod
+    def _member_event(queue: _Queue, event: Message) -> Effect:
+        interface = event.get("Interface")
+        before = queue.members.get(interface)
+        if event.event == "QueueMemberRemoved":
+            queue.members.pop(interface, None)
+            return Effect.CHANGED if before else Effect.NONE
+        member = _member(event)
+        if member is None:
+            return Effect.DOUBTFUL
+        queue.members[interface] = member
+        return Effect.NONE if member == before else Effect.CHANGED
+
+    @staticmethod
+    def _caller_event(queue: _Queue, event: Message, at: datetime) -> Effect:
+        unique = event.get("Uniqueid")
+        before = len(queue.callers)
+        if event.event == "QueueCallerJoin":
+            queue.callers.setdefault(unique, at)
+        else:
+            queue.callers.pop(unique, None)
+        if event.number("Count") != len(queue.callers):
+            return Effect.DOUBTFUL
+        return Effect.NONE if before == len(queue.callers) else Effect.CHANGED
+
+    def _hint(self, event: Message) -> Effect:
+        extension, context, status = event.get("Exten"), event.get("Context"), event.number("Status")
+        if extension not in self.extensions or (self._context is not None and context != self._context):
+            return Effect.NONE
+        state = _hint_state(status)
+        before = self._hints.get(extension, {}).get(context)
+        if state is not None:
+            self._hints.setdefault(extension, {})[context] = state
+        elif before is not None:
+            del self._hints[extension][context]
+            if not self._hints[extension]:
+                del self._hints[extension]
+        return Effect.NONE if state is before else Effect.CHANGED
+
+
+def _hint_state(status: int | None) -> DeviceState | None:
+    if status is None or status < 0:
+        return None
+    return next((state for bit, state in _HINT_BITS if status & bit), DeviceState.IDLE)
+
+
+def _member(message: Message) -> _Member | None:
+    status = message.number("Status")
+    return None if status is None else _Member(status, message.get("Paused") == "1")
+
+
+def _count(name: str, queue: _Queue, now: datetime) -> QueueState:
+    members = [m for m in queue.members.values() if m.logged_in]
+    first = min(queue.callers.values(), default=now)
+    return QueueState(
+        name=name,
+        logged_in=len(members),
+        available=sum(m.available for m in members),
+        callers=len(queue.callers),
+        longest_wait_s=max(0.0, (now - first).total_seconds()),
+        paused=sum(m.paused for m in members),
+        busy=sum(not m.paused and not m.available for m in members),
+        max_len=queue.max_len,
+    )
