@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is counted and measured, for Prometheus.
+
+Every label value comes from the configuration or from a fixed list, and every combination that can occur is exported
+at 0 from the start: a rate over a counter that springs into life at 1 misses its first event.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from gateway.core.model import Entry, PbxState
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import TransferRecord
+from gateway.report.outbox import OutboxState
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+UNKNOWN = "unknown"  # stands for a number or destination that is none of ours
+STAGES = ("dialling", "ringing", "switching", "releasing")
+AGENT_STATES = ("logged_in", "available", "busy", "paused")
+LAG_EVERY_S = 0.5
+
+# Reasons that are found before a destination is known: only these occur with destination "unknown".
+_UNROUTED = (
+    Reason.BAD_REQUEST,
+    Reason.PEER_NOT_ALLOWED,
+    Reason.FORBIDDEN_TARGET,
+    Reason.UNKNOWN_DESTINATION,
+    Reason.NOT_ASSIGNED,
+    Reason.UNSUPPORTED_EXTENSION,
+    Reason.NOT_BRIDGED,
+)
+# … and these with either.
+_ANYWHERE = (Reason.TRANSFER_PENDING, Reason.AT_CAPACITY, Reason.CALLER_HUNG_UP, Reason.GATEWAY_STOPPED)
+_ROUTED = tuple(reason for reason in Reason if reason not in _UNROUTED and reason is not Reason.ACCEPTED)
+
+_ANSWER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_SETUP_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 32)  # 32 s: timer B of RFC 3261 §17.1.1.2
+_RING_BUCKETS = (1, 2, 5, 10, 15, 20, 25, 30, 45, 60, 90, 120)
+_HUMAN_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200)
+_LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the configuration holds, as far as it becomes labels; all are ids."""
+
+    numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # assigned number -> its destinations
+    queues: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # PBX -> the queues that are looked at
+    trunks: tuple[str, ...] = ()
+
+
+class Metrics:
+    """A `ports.Observer`, with a registry of its own."""
+
+    def __init__(self, *, version: str, pjsip: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(f"transfer_gateway_{name}", help_text, labels, registry=registry)
+
+        def gauge(name: str, help_text: str, *labels: str) -> Gauge:
+            return Gauge(f"transfer_gateway_{name}", help_text, labels, registry=registry)
+
+        def histogram(name: str, help_text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"transfer_gateway_{name}", help_text, buckets=buckets, registry=registry)
+
+        self._transfers = counter(
+            "transfers_total", "Transfers that ended.", "number", "entry", "destination", "outcome", "reason"
+        )
+        self._stages = gauge("transfers_in_progress", "Transfers under way.", "stage")
+        self._calls = gauge("calls_in_progress", "Calls under way.")
+        self._refer = histogram("refer_response_seconds", "From a REFER to its response.", _ANSWER_BUCKETS)
+        self._setup = histogram("target_setup_seconds", "From our INVITE to the first 18x or 2xx.", _SETUP_BUCKETS)
+        self._ring = histogram("target_ring_seconds", "From ringing to the PBX's answer.", _RING_BUCKETS)
+        self._human = histogram("time_to_human_seconds", "From the request to a human's answer.", _HUMAN_BUCKETS)
+        self._decisions = counter("gate_decisions_total", "The gate's answers.", "destination", "decision", "reason")
+        self._agents = gauge("queue_agents", "Agents of a queue; NaN: unknown.", "pbx", "queue", "state")
+        self._waiting = gauge("queue_callers_waiting", "Callers that wait in a queue; NaN: unknown.", "pbx", "queue")
+        self._longest = gauge(
+            "queue_longest_wait_seconds", "How long the first caller of a queue waits; NaN: unknown.", "pbx", "queue"
+        )
+        self._proven = gauge(
+            "queue_snapshot_timestamp_seconds",
+            "When the PBX last proved that it is alive; 0: its state is unknown.", "pbx", "queue",
+        )  # fmt: skip
+        self._pbx_up = gauge("pbx_up", "Whether the state of a PBX is known.", "pbx")
+        self._trunk_up = gauge("trunk_up", "Whether a trunk answers.", "trunk")
+        self._mqtt = gauge("mqtt_connected", "Whether the broker is there.")
+        self._outbox = gauge("outbox_events", "Events that wait for the broker.")
+        self._outbox_oldest = gauge(
+            "outbox_oldest_timestamp_seconds", "When the oldest waiting event was stored; 0: none waits."
+        )
+        self._rejected = counter(
+            "requests_rejected_total", "Requests that became neither a call nor a transfer.", "reason"
+        )
+        self._reload_ok = gauge("config_last_reload_successful", "Whether the last (re)load was taken.")
+        self._reload_at = gauge("config_last_reload_success_timestamp_seconds", "When the running one was loaded.")
+        gauge("build_info", "Constant 1.", "version", "pjsip").labels(version, pjsip).set(1)
+        self._lag = histogram("event_loop_lag_seconds", "How late the event loop runs what is due.", _LAG_BUCKETS)
+        self._plan = Plan()
+        for stage in STAGES:
+            self._stages.labels(stage)
+        for reason in Reason:
+            if reason.outcome is Outcome.REFUSED:
+                self._rejected.labels(reason)
+
+    def configure(self, plan: Plan) -> None:
+        """Export all that `plan` makes possible; gauges of what is no longer configured go, counters stay."""
+        for labels in _transfer_labels(plan):
+            self._transfers.labels(*labels)
+        for destination in (*_all_destinations(plan), UNKNOWN):
+            for decision, reason in _decisions(destination):
+                self._decisions.labels(destination, decision, reason)
+        _exchange(self._trunk_up, _singles(self._plan.trunks), _singles(plan.trunks))
+        _exchange(self._pbx_up, _singles(self._plan.queues), _singles(plan.queues))
+        before, now = set(_queues(self._plan)), set(_queues(plan))
+        for gauge in (self._waiting, self._longest, self._proven):
+            _exchange(gauge, before, now)
+        _exchange(self._agents, _with_states(before), _with_states(now))
+        self._plan = plan
+
+    def reload_done(self, *, taken: bool, at: datetime) -> None:
+        """A configuration was loaded (at the start, too) or refused."""
+        self._reload_ok.set(taken)
+        if taken:
+            self._reload_at.set(at.timestamp())
+
+    def transfer_stage(self, stage: str, delta: int) -> None:
+        """See ports.Observer."""
+        self._stages.labels(stage).inc(delta)
+
+    def transfer_ended(self, record: TransferRecord) -> None:
+        """See ports.Observer."""
+        reason, outcome = record.reason, record.outcome
+        destinations = self._plan.numbers.get(record.number or "")
+        destination = record.destination if record.destination in (destinations or ()) else None
+        self._transfers.labels(
+            record.number if destinations is not None else UNKNOWN,
+            record.entry.value,
+            destination or UNKNOWN,
+            outcome.value if outcome else UNKNOWN,
+            reason.value if reason else UNKNOWN,
+        ).inc()
+        if record.ringing_at and record.answered_at:
+            self._ring.observe(max(0.0, (record.answered_at - record.ringing_at).total_seconds()))
+        if record.human_at:
+            self._human.observe(max(0.0, (record.human_at - record.requested_at).total_seconds()))
+
+    def gate_decision(self, destination: str | None, accepted: bool, reason: Reason) -> None:
+        """See ports.Observer."""
+        known = destination is not None and destination in _all_destinations(self._plan)
+        self._decisions.labels(destination if known else UNKNOWN, _decision(accepted), reason.value).inc()
+
+    def refer_answered(self, seconds: float) -> None:
+        """See ports.Observer."""
+        self._refer.observe(seconds)
+
+    def target_setup(self, seconds: float) -> None:
+        """See ports.Observer."""
+        self._setup.observe(seconds)
+
+    def request_rejected(self, reason: Reason) -> None:
+        """See ports.Observer."""
+        self._rejected.labels(reason.value).inc()
+
+    def calls_in_progress(self, count: int) -> None:
+        """See ports.Observer."""
+        self._calls.set(count)
+
+    def pbx_state(self, state: PbxState) -> None:
+        """See ports.Observer."""
+        if state.pbx not in self._plan.queues:
+            return
+        self._pbx_up.labels(state.pbx).set(state.proven_at is not None)
+        for queue in self._plan.queues[state.pbx]:
+            self._set_queue(state.pbx, queue, state)
+
+    def trunk_up(self, trunk: str, up: bool) -> None:
+        """See ports.Observer."""
+        if trunk in self._plan.trunks:
+            self._trunk_up.labels(trunk).set(up)
+
+    def mqtt_connected(self, up: bool) -> None:
+        """The connection to the broker was made or lost."""
+        self._mqtt.set(up)
+
+    def outbox_state(self, state: OutboxState) -> None:
+        """What waits in the outbox has changed."""
+        self._outbox.set(state.events)
+        self._outbox_oldest.set(state.oldest_at or 0)
+
+    async def observe_lag(self) -> None:
+        """Measure, until cancelled, how late the event loop wakes this up."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            self._lag.observe(max(0.0, loop.time() - due))
+
+    def render(self) -> bytes:
+        """All of it, in Prometheus' text format. Safe to call from any thread; takes some ms."""
+        return generate_latest(self.registry)
+
+    def _set_queue(self, pbx: str, queue: str, state: PbxState) -> None:
+        found = state.queues.get(queue) if state.proven_at else None
+        # Unknown is no number: neither 0 nor the last one.
+        counts = (found.logged_in, found.available, found.busy, found.paused) if found else (float("nan"),) * 4
+        for name, count in zip(AGENT_STATES, counts, strict=True):
+            self._agents.labels(pbx, queue, name).set(count)
+        self._waiting.labels(pbx, queue).set(found.callers if found else float("nan"))
+        self._longest.labels(pbx, queue).set(found.longest_wait_s if found else float("nan"))
+        self._proven.labels(pbx, queue).set(state.proven_at.timestamp() if found and state.proven_at else 0)
+
+
+def _transfer_labels(plan: Plan) -> Iterator[tuple[str, str, str, str, str]]:
+    for number, destinations in (*plan.numbers.items(), (UNKNOWN, ())):
+        for entry in Entry:
+            for destination in (*destinations, UNKNOWN):
+                for reason in (*_UNROUTED, *_ANYWHERE) if destination == UNKNOWN else _ROUTED:
+                    yield number, entry.value, destination, reason.outcome.value, reason.value
+
+
+def _decisions(destination: str) -> Iterator[tuple[str, str]]:
+    if destination != UNKNOWN:
+        yield _decision(True), Reason.ACCEPTED.value
+    for reason in (*_UNROUTED, Reason.AT_CAPACITY) if destination == UNKNOWN else _ROUTED:
+        if reason.outcome is Outcome.REFUSED:
+            yield _decision(False), reason.value
+
+
+def _decision(accepted: bool) -> str:
+    return "accept" if accepted else "refuse"
+
+
+def _all_destinations(plan: Plan) -> set[str]:
+    return {destination for destinations in plan.numbers.values() for destination in destinations}
+
+
+def _exchange(gauge: Gauge, before: set[tuple[str, ...]], now: set[tuple[str, ...]]) -> None:
+    for labels in before - now:
+        gauge.remove(*labels)
+    for labels in now - before:
+        gauge.labels(*labels)
+
+
+def _singles(values: Iterable[str]) -> set[tuple[str, ...]]:
+    return {(value,) for value in values}
+
+
+def _with_states(queues: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    return {(*queue, state) for queue in queues for state in AGENT_STATES}
+
+
+def _queues(plan: Plan) -> Iterator[tuple[str, ...]]:
+    for pbx, queues in plan.queues.items():
+        for queue in queues:
+            yield pbx, queue

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What Prometheus scrapes: the contract's names and labels, there from the start, and counted truly."""
+
+import math
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.core.model import Entry, PbxState
+from gateway.core.outcome import Outcome, Reason
+from gateway.ports import Observer
+from gateway.report.metrics import Metrics, Plan
+from gateway.report.outbox import OutboxState
+from tests.report import samples
+from tests.support.fetch import programs
+
+PLAN = Plan(
+    numbers={"main-line": ("sales", "support"), "night-line": ("voicemail",)},
+    queues={"asterisk": ("sales", "support")},
+    trunks=("hms",),
+)
+
+CONTRACT = {
+    "transfers_total": {"number", "entry", "destination", "outcome", "reason"},
+    "transfers_in_progress": {"stage"},
+    "calls_in_progress": set(),
+    "refer_response_seconds": set(),
+    "target_setup_seconds": set(),
+    "target_ring_seconds": set(),
+    "time_to_human_seconds": set(),
+    "gate_decisions_total": {"destination", "decision", "reason"},
+    "queue_agents": {"pbx", "queue", "state"},
+    "queue_callers_waiting": {"pbx", "queue"},
+    "queue_longest_wait_seconds": {"pbx", "queue"},
+    "queue_snapshot_timestamp_seconds": {"pbx", "queue"},
+    "pbx_up": {"pbx"},
+    "trunk_up": {"trunk"},
+    "mqtt_connected": set(),
+    "outbox_events": set(),
+    "outbox_oldest_timestamp_seconds": set(),
+    "requests_rejected_total": {"reason"},
+    "config_last_reload_successful": set(),
+    "config_last_reload_success_timestamp_seconds": set(),
+    "build_info": {"version", "pjsip"},
+    "event_loop_lag_seconds": set(),
+}
+
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    made = Metrics(version="0.1.0", pjsip="2.17")
+    made.configure(PLAN)
+    return made
+
+
+def scrape(metrics: Metrics) -> Series:
+    return {
+        (sample.name.removeprefix("transfer_gateway_"), frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(metrics.render().decode())
+        for sample in family.samples
+    }
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    return scrape(metrics)[name, frozenset(labels.items())]
+
+
+def changed(before: Series, after: Series) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    return {key: found - before.get(key, 0) for key, found in after.items() if found != before.get(key, 0)}
+
+
+def test_every_metric_of_the_contract_is_there_at_0_with_its_labels(metrics: Metrics) -> None:
+    series = scrape(metrics)
+    for name, labels in CONTRACT.items():
+        found = [(key, number) for key, number in series.items() if key[0] in (name, f"{name}_count")]
+        assert found, name
+        for (_, pairs), number in found:
+            assert {label for label, _ in pairs} == labels
+            assert number == (1 if name == "build_info" else 0), name
+
+
+def test_whatever_a_transfer_comes_to_its_series_was_there_before(metrics: Metrics) -> None:
+    observer: Observer = metrics
+    before = scrape(metrics)
+    ends: list[tuple[str | None, Reason]] = [
+        (destination, reason)
+        for destination in ("sales", "support")
+        for reason in (Reason.ANSWERED, Reason.BUSY, Reason.QUEUE_UNSTAFFED, Reason.CALLER_HUNG_UP)
+    ]
+    ends += [(None, Reason.UNKNOWN_DESTINATION), (None, Reason.BAD_REQUEST), (None, Reason.GATEWAY_STOPPED)]
+    for entry in Entry:
+        for destination, reason in ends:
+            ended = replace(
+                samples.completed(), entry=entry, destination=destination, reason=reason, outcome=reason.outcome
+            )
+            observer.transfer_ended(ended)
+    observer.transfer_ended(replace(samples.refused(), number=None, destination=None, reason=Reason.NOT_ASSIGNED))
+    observer.gate_decision("sales", True, Reason.ACCEPTED)
+    observer.gate_decision("sales", False, Reason.AGENTS_BUSY)
+    observer.gate_decision(None, False, Reason.UNKNOWN_DESTINATION)
+    observer.request_rejected(Reason.PEER_NOT_ALLOWED)
+    after = scrape(metrics)
+    assert after.keys() == before.keys()
+    counted = {key: by for key, by in changed(before, after).items() if key[0] == "transfers_total"}
+    assert len(counted) == 3 * len(ends) + 1
+    assert set(counted.values()) == {1}
+
+
+def test_no_label_comes_from_the_wire(metrics: Metrics) -> None:
+    before = scrape(metrics)
+    odd = replace(samples.refused(), number="+31201234567", destination="+31612345678", reason=Reason.NOT_ASSIGNED)
+    metrics.transfer_ended(odd)
+    metrics.gate_decision("+31612345678", False, Reason.UNKNOWN_DESTINATION)
+    metrics.trunk_up("eve", True)
+    metrics.pbx_state(PbxState("eve"))
+    after = scrape(metrics)
+    assert after.keys() == before.keys()
+    labels = {"number": "unknown", "destination": "unknown", "entry": "refer"}
+    assert value(metrics, "transfers_total", outcome="refused", reason="not-assigned", **labels) == 1
+
+
+def test_times_of_a_completed_transfer_are_measured(metrics: Metrics) -> None:
+    metrics.transfer_ended(samples.completed())
+    metrics.transfer_ended(samples.refused())
+    assert value(metrics, "target_ring_seconds_count") == 1
+    assert value(metrics, "target_ring_seconds_sum") == pytest.approx(4.0)
+    assert value(metrics, "time_to_human_seconds_sum") == pytest.approx(6.0)
+    metrics.refer_answered(0.004)
+    metrics.target_setup(0.3)
+    assert value(metrics, "refer_response_seconds_bucket", le="0.005") == 1
+    assert value(metrics, "refer_response_seconds_bucket", le="0.002") == 0
+    assert value(metrics, "target_setup_seconds_bucket", le="0.5") == 1
+
+
+def test_a_queue_that_is_not_known_is_no_queue_without_agents(metrics: Metrics) -> None:
+    metrics.pbx_state(samples.pbx_state())
+    sales = {"pbx": "asterisk", "queue": "sales"}
+    assert value(metrics, "pbx_up", pbx="asterisk") == 1
+    assert value(metrics, "queue_agents", state="available", **sales) == 1
+    assert value(metrics, "queue_callers_waiting", **sales) == 1
+    assert value(metrics, "queue_longest_wait_seconds", **sales) == 12.5
+    assert value(metrics, "queue_snapshot_timestamp_seconds", **sales) == pytest.approx(samples.START.timestamp())
+    metrics.pbx_state(samples.pbx_state(proven_at=None))
+    assert value(metrics, "pbx_up", pbx="asterisk") == 0
+    assert math.isnan(value(metrics, "queue_agents", state="available", **sales))
+    assert math.isnan(value(metrics, "queue_callers_waiting", **sales))
+    assert value(metrics, "queue_snapshot_timestamp_seconds", **sales) == 0
+
+
+def test_gauges_follow_what_is_told(metrics: Metrics) -> None:
+    metrics.transfer_stage("dialling", 1)
+    metrics.transfer_stage("dialling", 1)
+    metrics.transfer_stage("dialling", -1)
+    metrics.calls_in_progress(7)
+    metrics.mqtt_connected(True)
+    metrics.trunk_up("hms", True)
+    metrics.outbox_state(OutboxState(events=3, oldest_at=1700000000.5))
+    at = datetime(2026, 3, 2, tzinfo=UTC)
+    metrics.reload_done(taken=True, at=at)
+    assert value(metrics, "transfers_in_progress", stage="dialling") == 1
+    assert value(metrics, "calls_in_progress") == 7
+    assert value(metrics, "mqtt_connected") == 1
+    assert value(metrics, "trunk_up", trunk="hms") == 1
+    assert value(metrics, "outbox_events") == 3
+    assert value(metrics, "outbox_oldest_timestamp_seconds") == 1700000000.5
+    assert value(metrics, "config_last_reload_successful") == 1
+    metrics.reload_done(taken=False, at=datetime(2026, 3, 3, tzinfo=UTC))
+    assert value(metrics, "config_last_reload_successful") == 0
+    assert value(metrics, "config_last_reload_success_timestamp_seconds") == at.timestamp()
+    assert value(metrics, "build_info", version="0.1.0", pjsip="2.17") == 1
+
+
+def test_a_reload_adds_what_is_new_drops_what_is_gone_and_counts_on(metrics: Metrics) -> None:
+    metrics.transfer_ended(samples.completed())
+    metrics.trunk_up("hms", True)
+    metrics.configure(
+        Plan(numbers={"main-line": ("sales", "billing")}, queues={"asterisk": ("sales",)}, trunks=("hms", "other"))
+    )
+    series = scrape(metrics)
+    present = {(name, label) for name, pairs in series for label in pairs}
+    assert ("transfers_total", ("destination", "billing")) in present
+    assert ("trunk_up", ("trunk", "other")) in present
+    assert ("queue_agents", ("queue", "sales")) in present
+    assert ("queue_agents", ("queue", "support")) not in present
+    assert value(metrics, "trunk_up", trunk="hms") == 1
+    labels = {"number": "main-line", "entry": "refer", "destination": "sales"}
+    assert value(metrics, "transfers_total", outcome=Outcome.COMPLETED, reason="answered", **labels) == 1
+    metrics.configure(Plan())
+    assert not {name for name, pairs in scrape(metrics) if dict(pairs).keys() & {"queue", "pbx", "trunk"}}
+
+
+def test_ten_numbers_with_ten_destinations_each_stay_affordable() -> None:
+    metrics = Metrics(version="0", pjsip="0")
+    metrics.configure(Plan(numbers={f"n{n}": tuple(f"d{d}" for d in range(10)) for n in range(10)}))
+    assert len(scrape(metrics)) < 10_000
+
+
+@pytest.mark.broker  # the program comes with Prometheus
+def test_prometheus_own_linter_has_nothing_to_say(metrics: Metrics) -> None:
+    installed = programs()
+    command = [*installed.command("usr/bin/promtool"), "check", "metrics"]
+    done = subprocess.run(command, check=False, input=metrics.render(), capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
