@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command `transfer-gateway`; the only module that prints.
+
+What a command needs is imported when it runs, so that checking a configuration takes no SIP stack and no time.
+"""
+
+import argparse
+import json
+import sys
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway import __version__
+from gateway.remote import RemoteError, ask
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.core.model import AssignedNumber
+
+DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78  # 78: EX_CONFIG of sysexits.h
+DEFAULT_DIRECTORY = Path("/etc/transfer-gateway")
+
+
+class _UsageError(Exception):
+    """An argument that the parser could not know to be wrong."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 78 configuration."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except _UsageError as error:
+        _complain(str(error))
+        return USAGE
+    except RemoteError as error:
+        _complain(str(error))
+        return FAILED
+    except BrokenPipeError:  # whoever read our output has seen enough
+        sys.stdout = None
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+    except Exception as error:
+        from gateway.config import ConfigError  # noqa: PLC0415 - the module's docstring says why
+
+        if not isinstance(error, ConfigError):
+            raise
+        _complain(str(error))
+        return CONFIGURATION
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="transfer-gateway",
+        description="Transfers callers from a voice assistant to the people of a company's PBX.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        metavar="DIR",
+        type=Path,
+        default=DEFAULT_DIRECTORY,
+        help="the configuration's directory (default: %(default)s)",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, parents=[common], help=text, description=text)
+        added.set_defaults(command=function)
+        return added
+
+    command("run", _run, "run the gateway until it is stopped")
+    command("check", _check, "print every mistake in the configuration")
+    explain = command("explain", _explain, "tell where a transfer would go, and why")
+    explain.add_argument(
+        "target", metavar="TARGET", help="what would be asked for: a number, an alias, a SIP or TEL URI"
+    )
+    _add_number(explain)
+    explain.add_argument("--at", metavar="TIME", type=_time, help="at another time than now, such as 2026-12-24T18:00")
+    explain.add_argument("--json", action="store_true", help="as JSON")
+    tool = command("tool", _tool, "print the assistant's transfer_call tool, made from the destinations")
+    _add_number(tool)
+    schema = command("schema", _schema, "print a JSON schema")
+    schema.add_argument("of", choices=("event", "config"), help="of the events, or of the configuration")
+    status = command("status", _status, "tell how the running gateway is")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    transfer = command("transfer", _transfer, "transfer a running call")
+    transfer.add_argument("call", metavar="CALL", help="the call's id, as /api/calls tells it")
+    transfer.add_argument("destination", metavar="DESTINATION", help="a number, an alias, a SIP or TEL URI")
+    transfer.add_argument("--message", metavar="TEXT", help="what is said to the caller before")
+    return parser
+
+
+def _add_number(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--number", metavar="N", help="the assigned number, or its id; may be left out where there is only one"
+    )
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-12-24T18:00 or 2026-12-24T17:00Z") from None
+
+
+def _run(options: argparse.Namespace) -> int:
+    from gateway import app  # noqa: PLC0415 - brings the SIP stack
+
+    return app.main(options.config)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from gateway.config import ConfigError, load  # noqa: PLC0415
+
+    try:
+        config = load(options.config)
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            print(mistake)
+        return CONFIGURATION
+    destinations = sum(len(number.destinations) for number in config.numbers)
+    print(
+        f"{options.config}: no mistakes. Numbers: {len(config.numbers)}, destinations: {destinations}, "
+        f"trunks: {', '.join(config.trunks)}, PBXs: {', '.join(config.pbxs)}"
+    )
+    return DONE
+
+
+def _explain(options: argparse.Namespace) -> int:
+    config = _load(options)
+    number = _number(config, options.number)
+    answer: Mapping[str, Any]
+    query = {"target": options.target, "number": number.id}
+    if options.at:
+        query["at"] = options.at.astimezone(UTC).isoformat()
+    try:
+        answer = ask(config.http, f"/api/explain?{urllib.parse.urlencode(query)}")
+    except RemoteError as error:
+        _complain(f"{error}; this answer is made from the configuration alone")
+        answer = _explain_offline(config, number, options.target, options.at)
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        print(f"decision     {answer['decision']}")
+        print(f"destination  {answer['destination'] or '-'}")
+        print(f"extension    {answer['extension'] or '-'}")
+        print(f"reason       {answer['reason']} ({answer['sip_code']})")
+        print("trail")
+        for line in answer["trail"]:
+            print(f"  {line}")
+    return DONE if answer["decision"] == "accept" else FAILED
+
+
+def _explain_offline(config: "Config", number: "AssignedNumber", text: str, at: datetime | None) -> Mapping[str, Any]:
+    from gateway.core.gate import Request, Situation, decide, explanation  # noqa: PLC0415
+    from gateway.core.model import Decision, Load, PbxState  # noqa: PLC0415
+    from gateway.core.numbers import TargetError, parse_target  # noqa: PLC0415
+
+    try:
+        target = parse_target(text, number.country)
+    except TargetError as error:
+        refused = Decision(accepted=False, reason=error.reason, destination=None, trail=(f"target: {error}",))
+        return explanation(refused)
+    state = PbxState(pbx=number.pbx, unknown_because="no running gateway was asked")
+    situation = Situation(at or datetime.now(UTC), Load(max_calls=config.sip.max_calls), {number.pbx: state})
+    return explanation(decide(Request(target, number), config.routes, situation))
+
+
+def _tool(options: argparse.Namespace) -> int:
+    number = _number(_load(options), options.number)
+    destinations = []
+    for each in number.destinations.values():
+        if each.number is None:
+            _complain(f"{each.id} has no number that an assistant could be told; left out")
+            continue
+        entry = {"type": "number", "number": each.number, "description": each.description}
+        destinations.append(entry | ({"message": each.message} if each.message else {}))
+    if not destinations:
+        return FAILED
+    print(json.dumps({"type": "transfer_call", "destinations": destinations}, ensure_ascii=False, indent=2))
+    return DONE
+
+
+def _schema(options: argparse.Namespace) -> int:
+    if options.of == "event":
+        from gateway.report.event import schema as made  # noqa: PLC0415
+    else:
+        from gateway.config import json_schema as made  # noqa: PLC0415
+    print(json.dumps(made(), indent=2))
+    return DONE
+
+
+def _status(options: argparse.Namespace) -> int:
+    answer = _ask(_load(options), "/api/status")
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        _print_table(answer)
+    return DONE
+
+
+def _print_table(table: Mapping[str, Any], indent: str = "") -> None:
+    width = max((len(key) for key in table), default=0)
+    for key, value in table.items():
+        if isinstance(value, dict) and value:
+            print(f"{indent}{key}")
+            _print_table(value, f"{indent}  ")
+        else:
+            print(f"{indent}{key:<{width}}  {_cell(value)}")
+
+
+def _cell(value: object) -> str:
+    match value:
+        case True | False:
+            return "yes" if value else "no"
+        case None | {} | []:
+            return "-"
+        case list():
+            return ", ".join(_cell(each) for each in value)
+        case dict():
+            return " ".join(f"{key}={_cell(each)}" for key, each in value.items())
+    return str(value)
+
+
+def _transfer(options: argparse.Namespace) -> int:
+    config = _load(options)
+    body = {"type": "transfer", "destination": options.destination}
+    if options.message is not None:
+        body["message"] = options.message
+    answer = ask(config.http, f"/api/calls/{urllib.parse.quote(options.call, safe='')}/transfer", body)
+    print(json.dumps(answer, ensure_ascii=False))
+    return FAILED if answer.get("outcome") == "refused" else DONE
+
+
+def _load(options: argparse.Namespace) -> "Config":
+    from gateway.config import load  # noqa: PLC0415
+
+    return load(options.config)
+
+
+def _number(config: "Config", text: str | None) -> "AssignedNumber":
+    known = ", ".join(number.id for number in config.numbers)
+    if text is None:
+        if len(config.numbers) == 1:
+            return config.numbers[0]
+        raise _UsageError(f"--number is needed, one of: {known}")
+    number = config.routes.number(text)
+    if number is None:
+        raise _UsageError(f"--number {text} is not assigned; known are: {known}")
+    return number
+
+
+def _complain(text: str) -> None:
+    print(f"transfer-gateway: {text}" if "\n" not in text else text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How the command asks a gateway that is running on this machine: over its own HTTP API."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway.config import HttpSettings
+
+TIMEOUT_S = 2.0
+
+
+class RemoteError(Exception):
+    """No gateway answers where the configuration says it should, or not with what was asked for."""
+
+
+def ask(http: "HttpSettings", path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Ask the running gateway; with a body, as a POST. Raises RemoteError when it does not answer as it should."""
+    if not http.port:
+        raise RemoteError("the gateway has no HTTP port ([http] port = 0)")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.bind_address, http.bind_address)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{http.port}"
+    request = urllib.request.Request(f"{url}{path}", headers={"Accept": "application/json"})  # noqa: S310 - http alone
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+        if http.token:
+            request.add_header("Authorization", f"Bearer {http.token.get_secret_value()}")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our loopback
+    try:
+        with opener.open(request, timeout=TIMEOUT_S) as response:
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise RemoteError(f"the gateway at {url} answers {error.code} {_problem(error)}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise RemoteError(f"no gateway answers at {url} ({reason})") from None
+    if not isinstance(answer, dict):
+        raise RemoteError(f"what answers at {url} is no gateway")
+    return answer
+
+
+def _problem(error: urllib.error.HTTPError) -> str:
+    """What an error response says of itself, or what its code means."""
+    try:
+        told = json.load(error).get("error")
+    except (OSError, ValueError, AttributeError):
+        told = None
+    return str(told) if told else HTTPStatus(error.code).phrase if error.code in list(HTTPStatus) else ""
