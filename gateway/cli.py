@@ -197,7 +197,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    answer = _ask(_load(options), "/api/status")
+    answer = ask(_load(options).http, "/api/status")
     if options.json:
         print(json.dumps(answer, ensure_ascii=False))
     else:
