@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A conversation with the transfer machine: events in, commands out, and a diff where it went otherwise."""
+
+import difflib
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+
+from gateway.core.commands import Command, Notify, Report, StartTimer, StopTimer, Timer
+from gateway.core.events import (
+    Deadline,
+    Event,
+    HumanAnswered,
+    HumanTimeout,
+    NotifyFailed,
+    ReleaseTimeout,
+    RingTimeout,
+    Stop,
+    Switched,
+    SwitchFailed,
+    TargetAnswered,
+    TargetFailed,
+    TargetProgress,
+    TransfereeGone,
+    TransferorGone,
+)
+from gateway.core.model import Decision, Destination, Entry, FinalNotify, LegId, TransferId
+from gateway.core.outcome import Reason
+from gateway.core.record import Milestone, TransferRecord
+from gateway.core.transfer import Manner, State, start, step
+from gateway.core.transfer_moves import RELEASE_S
+
+BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+TRANSFER = TransferId("01JNA000000000000000000000")
+CALLER = LegId("caller")
+ASSISTANT = LegId("assistant")
+
+SALES = Destination("sales", "6500", queue="sales", ring_timeout=timedelta(seconds=20))
+SUPPORT = Destination("support", "6001", ring_timeout=timedelta(seconds=15))
+VOICEMAIL = Destination("voicemail", "6599", ring_timeout=timedelta(seconds=10))
+
+NONE_LEFT = Decision(accepted=False, reason=Reason.AGENTS_BUSY, destination=None)
+"""What the gate says when no destination can be tried any more."""
+
+END: tuple[Command, ...] = (*(StopTimer(timer) for timer in Timer), Report(Milestone.ENDED))
+"""How every transfer ends."""
+
+
+def to(destination: Destination, *, after: tuple[tuple[str, Reason], ...] = ()) -> Decision:
+    """A gate that lets `destination` pass, and had passed over those of `after`."""
+    trail = (f"{destination.id}: free",)
+    return Decision(accepted=True, reason=Reason.ACCEPTED, destination=destination, trail=trail, refusals=after)
+
+
+def refusal(reason: Reason, destination: Destination | None = SUPPORT, *, retry_after_s: int | None = None) -> Decision:
+    """A gate that refuses."""
+    trail = (f"no: {reason}",)
+    return Decision(False, reason, destination, trail=trail, retry_after_s=retry_after_s)
+
+
+def leg(number: int) -> LegId:
+    """The leg of the target that was dialled as the `number`-th."""
+    return LegId(f"{TRANSFER}/{number}")
+
+
+def rings(number: int, code: int = 180) -> Event:
+    """Target `number` rings."""
+    return TargetProgress(BEGIN, leg(number), code)
+
+
+def answers(number: int) -> Event:
+    """Target `number` answers."""
+    return TargetAnswered(BEGIN, leg(number))
+
+
+def fails(number: int, reason: Reason = Reason.BUSY, sip_code: int = 486, *, then: Decision = NONE_LEFT) -> Event:
+    """Target `number` ends; the gate says `then` of the rest."""
+    return TargetFailed(BEGIN, leg(number), reason, sip_code, then)
+
+
+def rings_out(*, then: Decision = NONE_LEFT) -> Event:
+    """The target does not answer."""
+    return RingTimeout(BEGIN, then)
+
+
+def is_switched(number: int) -> Event:
+    """Caller and target `number` are joined."""
+    return Switched(BEGIN, leg(number))
+
+
+def cannot_switch(number: int, *, then: Decision = NONE_LEFT) -> Event:
+    """Caller and target `number` could not be joined."""
+    return SwitchFailed(BEGIN, leg(number), then)
+
+
+def human(number: int) -> Event:
+    """A person took the call of target `number`."""
+    return HumanAnswered(BEGIN, leg(number))
+
+
+IN_30_S = timedelta(seconds=30)
+SILENT = Manner(notify=False)
+ON_RING = Manner(final_notify=FinalNotify.ON_RING)
+ON_HUMAN = Manner(final_notify=FinalNotify.ON_HUMAN, names_humans=True, deadline=IN_30_S)
+NAMES_HUMANS = Manner(names_humans=True)
+
+GONE = TransferorGone(BEGIN)
+CALLER_GONE = TransfereeGone(BEGIN)
+DEADLINE = Deadline(BEGIN)
+STOP = Stop(BEGIN)
+NOTIFY_FAILED = NotifyFailed(BEGIN)
+RELEASE_TIMEOUT = ReleaseTimeout(BEGIN)
+HUMAN_TIMEOUT = HumanTimeout(BEGIN)
+
+OVER = (StopTimer(Timer.RING), StopTimer(Timer.HUMAN), StopTimer(Timer.RELEASE))
+"""An attempt is over."""
+PARTING = (
+    StopTimer(Timer.RING),
+    StopTimer(Timer.DEADLINE),
+    StopTimer(Timer.HUMAN),
+    StartTimer(Timer.RELEASE, RELEASE_S),
+    Report(Milestone.ENDED),
+)
+"""The outcome is known, and the transferor is still there."""
+
+
+def told(reason: Reason) -> tuple[Notify, StopTimer]:
+    """The final NOTIFY."""
+    return Notify(reason.sip_code, reason, final=True), StopTimer(Timer.DEADLINE)
+
+
+class Playbook:
+    """One transfer, of which a test writes down what is said: events, each followed by the commands it is to cause."""
+
+    def __init__(
+        self,
+        decision: Decision,
+        *,
+        entry: Entry = Entry.REFER,
+        manner: Manner | None = None,
+        fallback: Destination | None = None,
+    ) -> None:
+        record = TransferRecord(TRANSFER, entry, "+31201230001", BEGIN)
+        self.now = BEGIN
+        self.transfer, commands = start(
+            record,
+            decision,
+            transferee=CALLER,
+            transferor=None if entry is Entry.INVITE else ASSISTANT,
+            manner=manner or Manner(),
+            fallback=fallback,
+            at=BEGIN,
+        )
+        self._unheard = [_line(command) for command in commands]
+
+    @property
+    def record(self) -> TransferRecord:
+        """What the outside learns of the transfer."""
+        return self.transfer.record
+
+    @property
+    def state(self) -> State:
+        """Where the transfer is."""
+        return self.transfer.state
+
+    @property
+    def attempts(self) -> list[tuple[str, Reason | None, int | None]]:
+        """Destination, reason and code of each attempt."""
+        return [(attempt.destination, attempt.reason, attempt.sip_code) for attempt in self.record.attempts]
+
+    def play(self, *lines: Event | Command) -> "Playbook":
+        """Send the events, one second apart, and fail unless the commands are exactly those written after each."""
+        expected: list[str] = []
+        actual: list[str] = self._unheard
+        for line in lines:
+            expected.append(_line(line))
+            if isinstance(line, Event):
+                actual += [_line(line), *(_line(command) for command in self._send(line))]
+        self._unheard = []
+        if expected != actual:
+            diff = difflib.unified_diff(expected, actual, "as written", "as it went", lineterm="", n=100)
+            raise AssertionError("the conversation went otherwise\n" + "\n".join(diff))
+        return self
+
+    def after(self, *events: Event) -> "Playbook":
+        """Send events of which a test does not care what they cause."""
+        self._unheard = []
+        for event in events:
+            self._send(event)
+        return self
+
+    def _send(self, event: Event) -> tuple[Command, ...]:
+        self.now += timedelta(seconds=1)
+        self.transfer, commands = step(self.transfer, replace(event, at=self.now))
+        return commands
+
+
+UNDECIDED: dict[State, list[Event]] = {
+    State.DIALLING: [],
+    State.RINGING: [rings(1)],
+    State.SWITCHING: [rings(1), answers(1)],
+    State.CONNECTED: [rings(1), answers(1), is_switched(1)],
+}
+"""How a transfer to a queue gets to each state before its outcome is known."""
+
+
+def in_state(state: State, manner: Manner = ON_HUMAN) -> Playbook:
+    """A transfer to a queue, in a state before its outcome is known."""
+    book = Playbook(to(SALES), manner=manner).after(*UNDECIDED[state])
+    assert book.state is state
+    return book
+
+
+def _line(said: Event | Command) -> str:
+    mark = ">>" if isinstance(said, Event) else "<<"
+    told = {field.name: getattr(said, field.name) for field in fields(said) if field.name != "at"}
+    return f"{mark} {type(said).__name__}({', '.join(f'{name}={_brief(value)}' for name, value in told.items())})"
+
+
+def _brief(value: object) -> str:
+    match value:
+        case Destination():
+            return value.id
+        case Decision():
+            return f"<{value.reason}: {_brief(value.destination)}>"
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
