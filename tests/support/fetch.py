@@ -34,7 +34,7 @@ TRIMMED = ("./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./usr/sh
            "./usr/share/prometheus", "./usr/share/perl*")  # fmt: skip
 
 # Raise it when unpacking changes, so that a cache made by older code is not taken for a new one.
-RECIPE = 1
+RECIPE = 2
 
 
 class FetchError(RuntimeError):
@@ -101,6 +101,8 @@ def _fetch(cache: Path, ready: Path) -> None:
         # Two at a time keep one busy unpacking while the other waits for the disk.
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda deb: _unpack(deb, work / "root"), wanted))
+        # Some libraries ship without the link that programs load them by, and leave it to ldconfig at installation.
+        _run([shutil.which("ldconfig", path="/usr/sbin:/sbin") or "ldconfig", "-n", str(Programs(work / "root").lib)])
         (work / "manifest").write_text("".join(f"{deb.stem}\n" for deb in wanted))
         shutil.rmtree(work / "apt")
         work.rename(ready)

@@ -38,7 +38,15 @@ class Child:
     kernel kills it when this process dies, however that happens.
     """
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +57,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=None if env is None else {**os.environ, **env},
+                cwd=cwd,
             )
 
     @property

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A real MQTT broker (mosquitto) on a port of its own, which can be stopped, killed, frozen and started again."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tests.support.fetch import Programs, programs
+from tests.support.processes import Child, free_port
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Broker:
+    """One broker: `async with Broker() as broker`. With persistence it keeps sessions over a restart.
+
+    `login` is the only user and password let in; None: everybody. `tls` holds certificate, key and CA file.
+    """
+
+    def __init__(
+        self,
+        *,
+        persistent: bool = False,
+        login: tuple[str, str] | None = None,
+        tls: tuple[Path, Path, Path] | None = None,
+        installed: Programs | None = None,
+    ) -> None:
+        self.host = "127.0.0.1"
+        self.port = free_port()
+        self.login = login
+        self.installed = installed or programs()
+        self.directory = Path(tempfile.mkdtemp(prefix="broker-"))
+        self.child: Child | None = None
+        self._configure(persistent, tls)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        shutil.rmtree(self.directory)
+
+    async def start(self) -> Self:
+        """Start it on its port and wait until it listens."""
+        command = [*self.installed.command("usr/sbin/mosquitto"), "-c", f"{self.directory}/mosquitto.conf"]
+        self.child = Child("mosquitto", command, self.directory / "log")
+        await self.child.accepts(self.host, self.port)
+        return self
+
+    async def stop(self) -> None:
+        """Stop it in an orderly way; nothing happens when it is not running."""
+        if self.child is not None:
+            await self.child.stop()
+            self.child = None
+
+    async def kill(self) -> None:
+        """Crash it."""
+        if self.child is not None:
+            await self.child.kill()
+            self.child = None
+
+    def freeze(self, *, frozen: bool = True) -> None:
+        """Make it accept and answer nothing, with every connection left open; or end that."""
+        if self.child is not None:
+            self.child.signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def _configure(self, persistent: bool, tls: tuple[Path, Path, Path] | None) -> None:
+        lines = [f"listener {self.port} {self.host}", f"allow_anonymous {str(self.login is None).lower()}"]
+        # Started by root it would otherwise look for a user of its own.
+        lines += ["user root", f"persistence {str(persistent).lower()}", f"persistence_location {self.directory}/"]
+        if persistent:
+            # Saved at every change: what a subscriber has subscribed to survives a crash too.
+            lines += ["autosave_on_changes true", "autosave_interval 1"]
+        if self.login is not None:
+            secrets = self.directory / "passwords"
+            command = [*self.installed.command("usr/bin/mosquitto_passwd"), "-b", "-c", str(secrets), *self.login]
+            subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+            lines.append(f"password_file {secrets}")
+        if tls is not None:
+            certificate, key, authority = tls
+            lines += [f"certfile {certificate}", f"keyfile {key}", f"cafile {authority}"]
+        (self.directory / "mosquitto.conf").write_text("\n".join([*lines, ""]))

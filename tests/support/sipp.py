@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""SIPp, for many calls at once: runs a scenario to its end and tells what it counted.
+
+Scenarios are in scenarios/*.xml, with @NAME@ for what this module or the test fills in. A scenario counts what matters
+by SIPp's `counter` attribute; those counts are in `Result.counters`. Each run is bounded in calls and in time.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from tests.support import tones
+from tests.support.fetch import Programs, programs
+from tests.support.processes import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from tests.support.sip_message import Address
+
+SCENARIOS = Path(__file__).with_name("scenarios")
+TONE_S = 2
+
+
+@dataclass(frozen=True)
+class Result:
+    """What SIPp says at its end."""
+
+    exit_code: int
+    """0: every call went as the scenario says; 1: some did not; 97, 99, 253–255: it could not run them all."""
+    successful: int
+    failed: int
+    counters: dict[str, int]
+    errors: str
+    """Its error file: unexpected messages, with the time and the scenario's step."""
+
+    def check(self) -> Self:
+        """Raise AssertionError unless every call went as the scenario says."""
+        assert self.exit_code == 0, f"SIPp ended with {self.exit_code}, {self.failed} failed:\n{self.errors[:4000]}"
+        return self
+
+
+class Sipp:
+    """One SIPp process: `async with Sipp("call", host, remote=…) as sipp: result = await sipp.finished()`.
+
+    Give `remote` for a calling scenario. `values` fill @NAME@ in the scenario; `rows` are the injection file's lines,
+    used in turn, one a call; `hz` is the tone it sends where the scenario streams @TONE@.
+    """
+
+    def __init__(
+        self,
+        scenario: str,
+        host: str,
+        *,
+        port: int = 5060,
+        remote: Address | None = None,
+        service: str = "",
+        calls: int = 1,
+        rate: float = 10,
+        limit: int | None = None,
+        hold_ms: int = 100,
+        timeout_s: float = 30,
+        hz: int = 600,
+        values: Mapping[str, str] | None = None,
+        rows: Sequence[Sequence[str]] = (),
+        options: Sequence[str] = (),
+        installed: Programs | None = None,
+    ) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="sipp-"))
+        self._timeout_s = timeout_s
+        self._installed = installed or programs()
+        self._fill(scenario, hz, values or {})
+        self._arguments = ["-sf", "scenario.xml", "-nostdin", "-i", host, "-p", str(port), "-mi", host]
+        self._arguments += ["-m", str(calls), "-d", str(hold_ms), "-timeout", f"{timeout_s}s", "-timeout_error"]
+        self._arguments += ["-trace_stat", "-stf", "statistics.csv", "-fd", "1", "-trace_err"]
+        self._arguments += ["-error_file", "errors.log", "-trace_msg", "-message_file", "messages.log"]
+        if limit is not None:
+            self._arguments += ["-l", str(limit)]
+        if rows:
+            lines = ["SEQUENTIAL", *(";".join(row) for row in rows)]
+            (self.directory / "rows.csv").write_text("\n".join([*lines, ""]))
+            self._arguments += ["-inf", "rows.csv"]
+        if remote is not None:
+            self._arguments += ["-r", str(rate), "-s", service, f"{remote[0]}:{remote[1]}"]
+        self._arguments += options
+
+    async def __aenter__(self) -> Self:
+        command = [*self._installed.command("usr/bin/sipp"), *self._arguments]
+        self.child = Child("sipp", command, self.directory / "log", cwd=self.directory)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.child.exit_code is None:
+            await self.child.kill()
+        shutil.rmtree(self.directory)
+
+    async def finished(self) -> Result:
+        """Wait until all its calls have ended, or its time is over."""
+        code = await self.child.wait(self._timeout_s + 10)
+        statistics = self.directory / "statistics.csv"
+        if not statistics.exists():
+            raise AssertionError(f"SIPp did not run: {code}\n{self.child.tail()}")
+        with statistics.open(newline="") as file:
+            last = list(csv.DictReader(file, delimiter=";"))[-1]
+        total = {key.removesuffix("(C)"): value for key, value in last.items() if key and key.endswith("(C)")}
+        # SIPp's own columns are in camel case; those that a scenario adds are in lower case here.
+        counters = {key: int(value) for key, value in total.items() if key.islower()}
+        errors = self.directory / "errors.log"
+        return Result(
+            exit_code=code,
+            successful=int(total["SuccessfulCall"]),
+            failed=int(total["FailedCall"]),
+            counters=counters,
+            errors=errors.read_text(errors="replace") if errors.exists() else "",
+        )
+
+    def messages(self) -> str:
+        """Everything it sent and received, as SIPp logs it."""
+        log = self.directory / "messages.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def _fill(self, scenario: str, hz: int, values: Mapping[str, str]) -> None:
+        text = (SCENARIOS / f"{scenario}.xml").read_text()
+        voice = np.tile(tones.tone(hz, 1), TONE_S)
+        (self.directory / "tone.alaw").write_bytes(tones.encode(voice, "PCMA"))
+        for name, value in {"TONE": "tone.alaw", "CALLER": "+31201112222", **values}.items():
+            text = text.replace(f"@{name}@", value)
+        (self.directory / "scenario.xml").write_text(text)
