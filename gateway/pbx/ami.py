@@ -26,9 +26,9 @@ from gateway.ports import PbxListener
 
 log = structlog.get_logger()
 
+# Within these classes the AMI user's `eventfilter` keeps the rest away; setting a filter from here would need a right
+# (write = system) with which the PBX can be restarted.
 _EVENT_CLASSES = "agent,call,system"
-# Everything else is noise to us; taken only by a PBX that lets our user set filters (write = system).
-_WANTED_EVENTS = "Event: (Queue|AgentConnect|ExtensionStatus|DeviceStateChange|FullyBooted|Shutdown|Reload)"
 _JUST_STARTED = "the PBX has just started"
 
 
@@ -166,10 +166,6 @@ class AmiSource:
             date, time = core.get("CoreStartupDate"), core.get("CoreStartupTime")
             boot, uptime = f"{date} {time}", uptime_s(date, time, pong.get("Timestamp"))
         self._settling.connected(boot, uptime, _steady())
-        try:
-            await connection.action("Filter", within=self._answer_s, Operation="Add", Filter=_WANTED_EVENTS)
-        except ActionRefusedError:
-            self._log.debug("the PBX sends more events than needed: our AMI user may not set a filter")
         self._log.info("connected to the PBX")
         self._last_failure, self._failures = "", 0
 

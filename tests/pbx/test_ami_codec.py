@@ -2,7 +2,7 @@
 """The AMI codec: whatever arrives, in whatever pieces, gives the same messages or a bounded refusal."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.pbx.ami_codec import MAX_LINE, MAX_MESSAGE, Decoder, Message, NotAmiError, UnsendableError, encode
@@ -103,6 +103,7 @@ bodies = st.lists(st.tuples(keys, words), max_size=5)
 messages_on_wire = st.lists(st.tuples(st.sampled_from(["Event", "Response"]), words, bodies), max_size=5)
 
 
+@settings(deadline=None)
 @given(messages_on_wire, st.data())
 def test_pieces_make_no_difference(parts: list[tuple[str, str, list[tuple[str, str]]]], data: st.DataObject) -> None:
     expected = [((kind, name), *body) for kind, name, body in parts]
@@ -114,6 +115,7 @@ def test_pieces_make_no_difference(parts: list[tuple[str, str, list[tuple[str, s
     assert decoder.dropped == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=20))
 def test_noise_never_raises_after_the_greeting(pieces: list[bytes]) -> None:
     whole = Decoder()
@@ -124,6 +126,7 @@ def test_noise_never_raises_after_the_greeting(pieces: list[bytes]) -> None:
     assert got == whole.feed(b"".join(pieces))
 
 
+@settings(deadline=None)
 @given(keys, st.lists(st.tuples(keys, words), max_size=5))
 def test_an_action_reads_back_as_it_was_meant(action: str, fields: list[tuple[str, str]]) -> None:
     wire = encode(action, "1", [(k, v.replace("\0", "")) for k, v in fields])

@@ -4,7 +4,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.model import DeviceState, QueueState
@@ -257,6 +257,7 @@ changes = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(changes, max_size=30), st.data())
 def test_events_older_than_a_list_do_no_lasting_harm(events: list[Message], data: st.DataObject) -> None:
     """A list overtakes events that the PBX has queued for us; once they have come, the counts are right again."""
