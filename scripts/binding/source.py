@@ -18,7 +18,7 @@ from scripts.binding.tools import BuildError, run, say
 from scripts.debian_mirror import MirrorError, write_private_apt
 
 OLDEST = (2, 17)  # the first whose API and behaviour the gateway is written for
-OVERRIDE_HELP = "or name a tarball or an unpacked tree of pjproject >= 2.17: make setup PJPROJECT_SOURCE=PATH"
+OVERRIDE_HELP = "make setup PJPROJECT_SOURCE=PATH takes a tarball or an unpacked tree of pjproject, 2.17 or newer"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def find(log: Path) -> Source:
             return Source(path, cache.tree_digest(path))
         if path.is_file():
             return Source(path, cache.digest(path.read_bytes()))
-        raise BuildError(f"PJPROJECT_SOURCE names {path}, where there is neither a tarball nor a tree")
+        raise BuildError(f"PJPROJECT_SOURCE names {path}, where there is neither a tarball nor a tree\n{OVERRIDE_HELP}")
     tarball = cache.root() / "source" / "pjproject.tar.xz"
     if not tarball.is_file():
         _fetch(tarball, log)
@@ -61,7 +61,7 @@ def _fetch(tarball: Path, log: Path) -> None:
         try:
             options = write_private_apt(work / "apt", ["deb-src"], ["main"])
         except MirrorError as error:
-            raise BuildError(f"{error}; {OVERRIDE_HELP}") from None
+            raise BuildError(f"{error}\n{OVERRIDE_HELP}") from None
         try:
             # Without 'any', apt-get update only warns when the archive's signature can't be checked.
             run("reading sid's index", ["apt-get", *options, "-oAPT::Update::Error-Mode=any", "update"], log=log)
@@ -76,7 +76,7 @@ def _fetch(tarball: Path, log: Path) -> None:
         run("fetching the source package", fetch, log=log, cwd=work)
         found = sorted(work.glob("*.orig-Xpjproject.tar.*"))
         if not found:
-            raise BuildError(f"sid's source package of Asterisk no longer carries pjproject; {OVERRIDE_HELP}")
+            raise BuildError(f"sid's source package of Asterisk no longer carries pjproject\n{OVERRIDE_HELP}")
         found[0].rename(tarball)
 
 
@@ -85,10 +85,10 @@ def version_of(tree: Path) -> str:
     try:
         text = (tree / "version.mak").read_text()
     except FileNotFoundError:
-        raise BuildError(f"this is no pjproject: it has no version.mak; {OVERRIDE_HELP}") from None
+        raise BuildError(f"this is no pjproject: it has no version.mak\n{OVERRIDE_HELP}") from None
     parts = [re.search(rf"PJ_VERSION_{name}\s*:=[ \t]*(\d*)", text) for name in ("MAJOR", "MINOR", "REV")]
     numbers = [int(part[1]) for part in parts if part and part[1]]
     version = ".".join(map(str, numbers))
     if tuple(numbers[:2]) < OLDEST:
-        raise BuildError(f"pjproject {version} is too old: 2.17 or newer is needed; {OVERRIDE_HELP}")
+        raise BuildError(f"pjproject {version} is too old: 2.17 or newer is needed\n{OVERRIDE_HELP}")
     return version

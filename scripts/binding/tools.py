@@ -27,9 +27,9 @@ def run(
     """Run `command`, its output added to the file `log`; a failure shows the end of that output as a BuildError."""
     started = time.monotonic()
     with log.open("ab") as out:
-        begin = out.tell()
         out.write(f"$ {' '.join(command)}\n".encode())
         out.flush()
+        begin = out.tell()
         try:
             code = subprocess.call(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         except FileNotFoundError:
