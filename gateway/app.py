@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The composition root: builds the parts, starts them in the right order, reloads, drains and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvloop
+
+import gateway
+from gateway import log as logging_setup
+from gateway import systemd
+from gateway.config import Config, ConfigError, PbxProfile, load
+from gateway.core.model import PbxState
+from gateway.core.record import CallRecord, TransferRecord
+from gateway.engine import Engine
+from gateway.pbx.ami import AmiSource
+from gateway.report.client import Broker
+from gateway.report.metrics import Metrics, Plan
+from gateway.report.reporter import EventReporter
+from gateway.sip.agent import SipAgent
+from gateway.web.server import WebServer
+
+log = structlog.get_logger("app")
+
+
+class App:
+    """The running gateway; implements ports.Operations for the web server and commands."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._started_at = datetime.now(UTC)
+        self._stop = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._serving = False
+        self.metrics = Metrics(version=gateway.__version__, pjsip=gateway.PJSIP_VERSION)
+        self.metrics.configure(_plan(config))
+        self.metrics.reload_done(taken=True, at=self._started_at)
+        self.reporter = EventReporter(
+            instance=config.gateway.instance,
+            state_dir=config.gateway.state_dir,
+            version=gateway.__version__,
+            broker=_broker(config),
+            on_connected=self.metrics.mqtt_connected,
+            on_outbox=self.metrics.outbox_state,
+        )
+        self.reporter.configure(_queues(config))
+        self.engine = Engine(config, self.reporter, self.metrics)
+        self.sip = SipAgent(config, self.engine, debug=config.gateway.log_level == "debug")
+        self.engine.attach(self.sip)
+        self.sources = {name: source for name, pbx in config.pbxs.items() if (source := self._source(pbx))}
+        self.engine.sources = self.sources
+        self.web = WebServer(
+            self,
+            metrics=self.metrics.render,
+            token=config.http.token.get_secret_value() if config.http.token else None,
+        )
+
+    def _source(self, pbx: PbxProfile) -> AmiSource | None:
+        if pbx.queues.source != "ami":
+            return None
+        queues, extensions = _watched(self._config, pbx.name)
+        secret = pbx.queues.password
+        return AmiSource(
+            pbx=pbx.name,
+            host=pbx.queues.host,
+            port=pbx.queues.port,
+            username=pbx.queues.username,
+            secret=secret.get_secret_value() if secret else "",
+            queues=queues,
+            extensions=extensions,
+            listener=self.engine,
+            max_age=timedelta(seconds=pbx.queues.max_age_s),
+        )
+
+    # --- life
+
+    async def run(self) -> None:
+        """Serve until a signal asks to stop, then drain. Raises OSError when a port or address cannot be had."""
+        loop = asyncio.get_running_loop()
+        for interrupted in await self.reporter.start():
+            self.metrics.transfer_ended(interrupted)
+        http = self._config.http
+        self._background("loop-lag", self.metrics.observe_lag())
+        for name, source in self.sources.items():
+            self._background(f"pbx-{name}", source.run())
+        self.sip.start()
+        try:
+            await self.web.start(http.bind_address, http.port)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(signal.SIGHUP, lambda: self._background("reload", self._reload_by_signal()))
+            self._serving = True
+            self._background("watchdog", systemd.watchdog())
+            systemd.ready("serving")
+            log.info(
+                "started",
+                version=gateway.__version__,
+                pjsip=gateway.PJSIP_VERSION,
+                instance=self._config.gateway.instance,
+            )
+            await self._stop.wait()
+            await self._drain()
+        finally:
+            await self._end()
+
+    async def _drain(self) -> None:
+        systemd.stopping()
+        self._serving = False
+        self.reporter.draining()
+        await self.engine.drain(self._config.gateway.drain_timeout_s)
+
+    async def _end(self) -> None:
+        await self.sip.stop()
+        await self.web.stop()
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self.reporter.stop()
+        log.info("stopped")
+
+    def _background(self, name: str, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks[name] = task
+        task.add_done_callback(_complain)
+
+    async def _reload_by_signal(self) -> None:
+        systemd.reloading()
+        await self.reload()
+        systemd.ready("serving")
+
+    # --- ports.Operations
+
+    def ready(self) -> tuple[bool, Mapping[str, bool]]:
+        """Whether calls can be taken."""
+        conditions = {"transports": self._serving, "configuration": True, "not-draining": not self.engine.draining}
+        return all(conditions.values()), conditions
+
+    def status(self) -> Mapping[str, Any]:
+        """What an operator asks first."""
+        state = "draining" if self.engine.draining else "online"
+        return {
+            "instance": self._config.gateway.instance,
+            "state": state,
+            "version": gateway.__version__,
+            "pjsip": gateway.PJSIP_VERSION,
+            "started_at": self._started_at.isoformat(timespec="seconds"),
+            "calls": len(self.engine.calls),
+            "transfers": len(self.engine.transfers),
+            "sip": self.sip.counts,
+            "pbx": {name: {"up": source.up} for name, source in self.sources.items()},
+            "trunks": {name: {} for name in self._config.trunks},
+            "mqtt": {"configured": self._config.mqtt is not None, "connected": self.reporter.connected},
+            "outbox": {"events": self.reporter.outbox.events},
+        }
+
+    def calls(self) -> Sequence[CallRecord]:
+        """See ports.Operations."""
+        return self.engine.call_records()
+
+    def transfers(self) -> Sequence[TransferRecord]:
+        """See ports.Operations."""
+        return self.reporter.transfers()
+
+    def pbx_states(self) -> Sequence[PbxState]:
+        """See ports.Operations."""
+        return [source.state for source in self.sources.values()]
+
+    def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
+        """See ports.Operations."""
+        return self.engine.explain(target, number, at)
+
+    def transfer_call(self, call: str, destination: str, message: str | None) -> TransferRecord:
+        """See ports.Operations."""
+        return self.engine.transfer_call(call, destination, message)
+
+    async def reload(self) -> Sequence[str]:
+        """Load the configuration anew; a wrong one is refused as a whole and the old one stays in force."""
+        now = datetime.now(UTC)
+        try:
+            config = await asyncio.to_thread(load, self._config.directory)
+        except ConfigError as error:
+            self.metrics.reload_done(taken=False, at=now)
+            mistakes = [str(mistake) for mistake in error.mistakes]
+            log.error("reload-refused", mistakes=mistakes)
+            return mistakes
+        fixed = _fixed_parts(self._config, config)
+        if fixed:
+            log.warning("restart-needed", changed=fixed)
+        self._config = config
+        self.engine.reconfigure(config)
+        self.sip.reconfigure(config)
+        self.metrics.configure(_plan(config))
+        self.reporter.configure(_queues(config))
+        for name, source in self.sources.items():
+            source.reconfigure(*_watched(config, name))
+        self.metrics.reload_done(taken=True, at=now)
+        log.info("reloaded", numbers=len(config.numbers))
+        return []
+
+
+def _fixed_parts(old: Config, new: Config) -> list[str]:
+    """What a reload cannot change."""
+    changed = [name for name in ("sip", "mqtt", "http") if getattr(old, name) != getattr(new, name)]
+    if (old.gateway.instance, old.gateway.state_dir) != (new.gateway.instance, new.gateway.state_dir):
+        changed.append("gateway")
+    if set(old.trunks) != set(new.trunks) or set(old.pbxs) != set(new.pbxs):
+        changed.append("profiles")
+    return changed
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        if error := task.exception():
+            log.error("task-failed", task=task.get_name(), exc_info=error)
+
+
+def _watched(config: Config, pbx: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The queues and the extensions of a PBX that destinations name."""
+    destinations = [one for number in config.numbers if number.pbx == pbx for one in number.destinations.values()]
+    queues = frozenset(one.queue for one in destinations if one.queue)
+    return queues, frozenset(one.extension for one in destinations if not one.queue)
+
+
+def _queues(config: Config) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(sorted(_watched(config, name)[0])) for name in config.pbxs}
+
+
+def _plan(config: Config) -> Plan:
+    return Plan(
+        numbers={number.id: tuple(number.destinations) for number in config.numbers},
+        queues=_queues(config),
+        trunks=tuple(config.trunks),
+    )
+
+
+def _broker(config: Config) -> Broker | None:
+    mqtt = config.mqtt
+    if mqtt is None:
+        return None
+    return Broker(
+        instance=config.gateway.instance,
+        host=mqtt.host,
+        port=mqtt.port,
+        base_topic=mqtt.base_topic,
+        tls=mqtt.tls,
+        ca_file=mqtt.ca_file,
+        username=mqtt.username or None,
+        password=mqtt.password.get_secret_value() if mqtt.password else None,
+    )
+
+
+def main(directory: Path) -> int:
+    """`transfer-gateway run`: serve until told to stop; the exit code. Raises ConfigError."""
+    config = load(directory)
+    logging_setup.configure(
+        format=config.gateway.log_format, level=config.gateway.log_level, log_numbers=config.gateway.log_numbers
+    )
+
+    async def serve() -> None:
+        await App(config).run()
+
+    try:
+        uvloop.run(serve())
+    except OSError as error:
+        log.error("cannot-start", error=str(error))
+        return 1
+    return 0

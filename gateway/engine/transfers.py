@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Runs transfer machines: turns what happens to legs into events, and carries out the commands, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from gateway.core import commands as cmd
+from gateway.core import events as ev
+from gateway.core import gate, transfer
+from gateway.core.model import Decision, Destination, LegId, Peer, PeerKind, TransferId
+from gateway.core.outcome import Reason, reason_for_failure
+from gateway.core.record import Milestone, TransferRecord
+from gateway.core.transfer import Manner, State, Transfer
+from gateway.engine.calls import Call, Calls
+from gateway.ports import DialOrder, Observer, ReferHandle, Reporter, SipPort
+
+log = structlog.get_logger(__name__)
+
+TRANSFER_HEADER = "X-Transfer-ID"
+"""Carries the transfer's id to the PBX, so that a screen pop can look it up."""
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """One machine at work."""
+
+    machine: Transfer
+    call: Call | None
+    asked: Destination | None
+    handle: ReferHandle | None
+    events: deque[ev.Event] = field(default_factory=deque)
+    busy: bool = False
+    timers: dict[cmd.Timer, asyncio.TimerHandle] = field(default_factory=dict)
+    dialled_at: float | None = None  # loop time of the attempt that has not progressed yet
+    stage: State | None = None
+    legs: dict[LegId, Peer | None] = field(default_factory=dict)  # every leg that ever took part
+    sip_call_ids: dict[str, str] = field(default_factory=dict)  # by role
+
+    @property
+    def record(self) -> TransferRecord:
+        """What is known of the transfer."""
+        return self.machine.record
+
+    @property
+    def holds_transferee(self) -> bool:
+        """Whether the machine still decides what becomes of the caller."""
+        return self.machine.state not in (State.RELEASING, State.ENDED)
+
+
+class Transfers:
+    """The transfers under way."""
+
+    def __init__(
+        self, sip: SipPort, calls: Calls, reporter: Reporter, observer: Observer, clock: Callable[[], datetime]
+    ) -> None:
+        self._sip = sip
+        self._calls = calls
+        self._reporter = reporter
+        self._observer = observer
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._runs: dict[TransferId, Run] = {}
+        self._by_leg: dict[LegId, Run] = {}
+        self._targets: dict[str, tuple[Run, LegId]] = {}  # by SIP Call-ID
+        self.situation: Callable[[], gate.Situation] = gate.Situation  # set by the engine
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @property
+    def running(self) -> list[Run]:
+        """Those that have not ended."""
+        return list(self._runs.values())
+
+    def of_call(self, call: Call) -> Run | None:
+        """The transfer that is under way for a call."""
+        return self._runs.get(call.transfer) if call.transfer else None
+
+    def per_destination(self) -> Counter[str]:
+        """How many attempts are under way to each destination."""
+        trying = (run.machine for run in self._runs.values() if run.holds_transferee)
+        return Counter(machine.destination.id for machine in trying if machine.destination)
+
+    def begin(
+        self,
+        record: TransferRecord,
+        decision: Decision,
+        *,
+        call: Call | None,
+        transferee: LegId,
+        transferor: LegId | None,
+        manner: Manner,
+        asked: Destination | None,
+        handle: ReferHandle | None = None,
+    ) -> TransferRecord:
+        """Start a transfer that the gate has decided on; what is known of it after its first steps."""
+        fallback = call.number.destinations.get(call.number.fallback or "") if call else None
+        machine, commands = transfer.start(
+            record,
+            decision,
+            transferee=transferee,
+            transferor=transferor,
+            manner=manner,
+            fallback=fallback,
+            at=self._clock(),
+        )
+        run = Run(machine, call, asked, handle)
+        if machine.state is not State.ENDED:
+            self._runs[record.transfer] = run
+            if call is not None:
+                call.transfer = record.transfer
+            for role, leg in (("transferee", transferee), ("transferor", transferor)):
+                if leg is not None:
+                    self._take_part(run, role, leg, call.legs.get(leg) if call else None)
+        self._carry_out(run, commands)
+        return run.record
+
+    # --- what happens to legs
+
+    def progress(self, leg: LegId, code: int) -> None:
+        """A dialled target got a provisional response."""
+        if run := self._by_leg.get(leg):
+            self._progressed(run)
+            self._feed(run, ev.TargetProgress(self._clock(), leg, code))
+
+    def answered(self, leg: LegId) -> None:
+        """A dialled target answered."""
+        if run := self._by_leg.get(leg):
+            self._progressed(run)
+            self._feed(run, ev.TargetAnswered(self._clock(), leg))
+
+    def leg_ended(self, leg: LegId, code: int) -> None:
+        """A leg of a transfer is over."""
+        run = self._by_leg.pop(leg, None)
+        if run is None:
+            return
+        at = self._clock()
+        if leg == run.machine.target:
+            # After its answer a target ends with 200: it hung up before a person was there.
+            reason = reason_for_failure(code) if code >= 300 else Reason.PBX_ERROR
+            self._feed(run, ev.TargetFailed(at, leg, reason, code, self._following(run)))
+        elif leg == run.machine.transferee:
+            self._feed(run, ev.TransfereeGone(at))
+        elif leg == run.machine.transferor:
+            self._feed(run, ev.TransferorGone(at))
+
+    def notify_failed(self, leg: LegId) -> None:
+        """The transferor takes no more NOTIFYs."""
+        for run in self.running:
+            if leg in run.legs and run.handle is not None:
+                self._feed(run, ev.NotifyFailed(self._clock()))
+                return
+
+    def human(self, sip_call_id: str, at: datetime) -> None:
+        """The PBX says that a person took the call with this Call-ID."""
+        if found := self._targets.get(sip_call_id):
+            run, target = found
+            self._feed(run, ev.HumanAnswered(at, target))
+
+    def humans_unknown(self, pbx: str) -> None:
+        """The PBX can no longer tell who takes a call."""
+        for run in self.running:
+            if run.record.pbx == pbx and run.machine.state is State.CONNECTED:
+                self._feed(run, ev.HumanTimeout(self._clock()))
+
+    def stop(self) -> None:
+        """Give every transfer its outcome now."""
+        for run in self.running:
+            self._feed(run, ev.Stop(self._clock()))
+
+    # --- the machine
+
+    def _following(self, run: Run) -> Decision:
+        number = run.call.number if run.call else None
+        if number is None or run.asked is None:
+            return Decision(False, Reason.NO_ANSWER, None)
+        tried = [attempt.destination for attempt in run.record.attempts if attempt.extension]
+        return gate.next_after(number, run.asked, tried, self.situation())
+
+    def _feed(self, run: Run, event: ev.Event) -> None:
+        run.events.append(event)
+        if run.busy:
+            return
+        run.busy = True
+        try:
+            while run.events:
+                machine, commands = transfer.step(run.machine, run.events.popleft())
+                run.machine = machine
+                self._do(run, commands)
+        finally:
+            run.busy = False
+        self._settle(run)
+
+    def _carry_out(self, run: Run, commands: tuple[cmd.Command, ...]) -> None:
+        run.busy = True
+        try:
+            self._do(run, commands)
+        finally:
+            run.busy = False
+        if run.events:
+            self._feed(run, run.events.popleft())
+        else:
+            self._settle(run)
+
+    def _settle(self, run: Run) -> None:
+        """Count the stage the machine is in, and let go of a transfer that has ended."""
+        state = run.machine.state
+        if state is not run.stage:
+            if run.stage is not None:
+                self._observer.transfer_stage(run.stage.value, -1)
+            run.stage = None if state is State.ENDED else state
+            if run.stage is not None:
+                self._observer.transfer_stage(run.stage.value, +1)
+        if state is State.ENDED:
+            for timer in run.timers.values():
+                timer.cancel()
+            run.timers.clear()
+            self._runs.pop(run.record.transfer, None)
+            for leg in run.legs:
+                if self._by_leg.get(leg) is run:
+                    del self._by_leg[leg]
+            self._targets.pop(run.sip_call_ids.get("target", ""), None)
+
+    def _do(self, run: Run, commands: tuple[cmd.Command, ...]) -> None:  # noqa: C901, PLR0912  # one case per command
+        for command in commands:
+            match command:
+                case cmd.AnswerRequest(code, reason, retry_after_s):
+                    if run.handle is not None:
+                        run.handle.answer(code, reason, retry_after_s)
+                case cmd.Notify(code, reason, final):
+                    if run.handle is not None:
+                        run.handle.notify(code, reason, final)
+                case cmd.Respond(leg, code):
+                    self._sip.respond(leg, code)
+                case cmd.Dial(target, destination):
+                    self._dial(run, target, destination)
+                case cmd.Wait(transferee, transferor):
+                    if transferor is not None:
+                        self._sip.part(transferor)
+                    self._sip.ring(transferee)
+                case cmd.Switch(transferee, target):
+                    self._switch(run, transferee, target)
+                case cmd.Return(transferee, transferor):
+                    self._return(run, transferee, transferor)
+                case cmd.HangUp(leg, reason, code, retry_after_s):
+                    self._sip.hang_up(leg, code, reason, retry_after_s)
+                case cmd.StartTimer(timer, seconds):
+                    self._stop_timer(run, timer)
+                    run.timers[timer] = self._loop.call_later(seconds, self._fire, run, timer)
+                case cmd.StopTimer(timer):
+                    self._stop_timer(run, timer)
+                case cmd.Report(milestone):
+                    self._report(run, milestone)
+
+    def _report(self, run: Run, milestone: Milestone) -> None:
+        self._reporter.transfer(milestone, run.record)
+        if milestone is Milestone.ENDED:
+            self._observer.transfer_ended(run.record)
+
+    def _stop_timer(self, run: Run, timer: cmd.Timer) -> None:
+        if running := run.timers.pop(timer, None):
+            running.cancel()
+
+    def _fire(self, run: Run, timer: cmd.Timer) -> None:
+        run.timers.pop(timer, None)
+        at = self._clock()
+        match timer:
+            case cmd.Timer.RING:
+                self._feed(run, ev.RingTimeout(at, self._following(run)))
+            case cmd.Timer.DEADLINE:
+                self._feed(run, ev.Deadline(at))
+            case cmd.Timer.HUMAN:
+                self._feed(run, ev.HumanTimeout(at))
+            case cmd.Timer.RELEASE:
+                self._feed(run, ev.ReleaseTimeout(at))
+
+    # --- commands that need more than one line
+
+    def _dial(self, run: Run, target: LegId, destination: Destination) -> None:
+        call = run.call
+        if call is None:
+            raise RuntimeError("a transfer is dialled for a call")
+        pbx = Peer(call.number.pbx, PeerKind.PBX)
+        context = tuple(run.record.context.items())
+        order = DialOrder(
+            leg=target,
+            peer=pbx,
+            user=destination.extension,
+            caller=call.caller_user,
+            caller_name=call.caller_name,
+            headers=((TRANSFER_HEADER, run.record.transfer), *context),
+        )
+        run.dialled_at = self._loop.time()
+        try:
+            self._sip.dial(order)
+        except OSError as error:
+            log.error("dial-failed", transfer=run.record.transfer, destination=destination.id, error=str(error))
+            self._loop.call_soon(partial(self.leg_ended, target, 502))
+        self._take_part(run, "target", target, pbx)
+
+    def _take_part(self, run: Run, role: str, leg: LegId, peer: Peer | None) -> None:
+        self._by_leg[leg] = run
+        run.legs[leg] = peer
+        sip_call_id = self._sip.call_id(leg)
+        if sip_call_id is None:
+            return
+        if role == "target":
+            self._targets.pop(run.sip_call_ids.get(role, ""), None)
+            self._targets[sip_call_id] = run, leg
+        run.sip_call_ids[role] = sip_call_id
+        run.machine = replace(run.machine, record=replace(run.record, call_ids=dict(run.sip_call_ids)))
+
+    def _progressed(self, run: Run) -> None:
+        if run.dialled_at is not None:
+            self._observer.target_setup(self._loop.time() - run.dialled_at)
+            run.dialled_at = None
+
+    def _switch(self, run: Run, transferee: LegId, target: LegId) -> None:
+        at = self._clock()
+        call = run.call
+        if call is None or not self._sip.join(transferee, target):
+            run.events.append(ev.SwitchFailed(at, target, self._following(run)))
+            return
+        for leg in list(call.legs):
+            if leg != transferee:
+                self._calls.leave(call, leg)
+        self._calls.join(call, target, Peer(call.number.pbx, PeerKind.PBX), self._sip.call_id(target))
+        call.up = True
+        call.destination = run.record.destination
+        call.connected_at = run.record.answered_at
+        run.events.append(ev.Switched(at, target))
+
+    def _return(self, run: Run, transferee: LegId, transferor: LegId) -> None:
+        call = run.call
+        if call is not None:
+            for leg in list(call.legs):
+                if leg not in (transferee, transferor):
+                    self._calls.leave(call, leg)
+            peer = run.legs.get(transferor)
+            if transferor not in call.legs and peer is not None:
+                self._calls.join(call, transferor, peer, self._sip.call_id(transferor))
+            call.destination = None
+        self._sip.join(transferee, transferor)

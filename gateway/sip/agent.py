@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The user agent: transports, accounts, the door through which requests come in, and the registry of legs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+import structlog
+
+from gateway.core.model import LegId
+from gateway.core.outcome import Reason
+from gateway.ports import DialOrder, IncomingCall, SipListener
+from gateway.sip import headers, settings
+from gateway.sip.door import Door
+from gateway.sip.leg import Leg
+from gateway.sip.media import Media
+from gateway.sip.peers import Invitation
+from gateway.sip.pump import Pump
+from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
+
+if TYPE_CHECKING:
+    from gateway.config import Config, PbxProfile, TrunkProfile
+
+log = structlog.get_logger(__name__)
+
+
+class _Endpoint(pj.Endpoint):  # type: ignore[misc]  # the binding has no types
+    """Picks the account of the peer whose request is being handled, so that nobody meets another's credentials."""
+
+    account = 0
+
+    def onSelectAccount(self, prm: pj.OnSelectAccountParam) -> None:  # pjsua2's name
+        """PJSUA: which account is an incoming call for."""
+        prm.accountIndex = self.account
+
+
+class _Account(pj.Account):  # type: ignore[misc]
+    """Hands incoming calls on."""
+
+    def __init__(self, agent: SipAgent) -> None:
+        super().__init__()
+        self._agent = agent
+
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
+        """PJSUA: an INVITE became a call."""
+        try:
+            self._agent.incoming(self, prm.callId)
+        except Exception:
+            log.exception("sip-callback-failed")
+
+
+class SipAgent:
+    """Implements ports.SipPort on PJSIP; create, `start()`, and `stop()` on the loop's thread."""
+
+    def __init__(self, config: Config, listener: SipListener, *, debug: bool = False) -> None:
+        self._config = config
+        self._listener = listener
+        self._debug = debug
+        self._legs: dict[LegId, Leg] = {}
+        self._by_index: dict[int, Leg] = {}
+        self._accounts: dict[str, _Account] = {}
+        self._media = Media()
+        self._door = Door(self)
+        self._invitation: Invitation | None = None
+        self._numbers = itertools.count(1)
+        self._all_ended = asyncio.Event()
+        self._all_ended.set()
+
+    # --- life
+
+    def start(self) -> None:
+        """Open the transports and begin to serve. Raises OSError when an address or port cannot be had."""
+        sip = self._config.sip
+        self._endpoint = _Endpoint()
+        self._endpoint.libCreate()
+        self._endpoint.libInit(settings.endpoint_config(sip.max_calls, self._debug))
+        self._endpoint.audDevManager().setNullDev()
+        transports = self._open_transports()
+        self._endpoint.libStart()
+        for profile in (*self._config.trunks.values(), *self._config.pbxs.values()):
+            self._open_account(profile, transports)
+        self._media.start()
+        pj.set_request_handler(self._door)
+        self._pump = Pump(self._endpoint)
+        self._pump.start()
+
+    def _open_transports(self) -> dict[str, int]:
+        sip = self._config.sip
+        kinds = {
+            "udp": (sip.udp_port, pj.PJSIP_TRANSPORT_UDP, settings.transport_config),
+            "tcp": (sip.tcp_port, pj.PJSIP_TRANSPORT_TCP, settings.transport_config),
+            "tls": (sip.tls_port, pj.PJSIP_TRANSPORT_TLS, lambda s, _port: settings.tls_config(s)),
+        }
+        opened = {}
+        for name, (port, kind, make) in kinds.items():
+            if not port:
+                continue
+            try:
+                opened[name] = self._endpoint.transportCreate(kind, make(sip, port))
+            except pj.Error as error:
+                raise OSError(f"cannot listen on {name} {sip.bind_address}:{port}: {error.reason}") from error
+        return opened
+
+    def _open_account(self, profile: TrunkProfile | PbxProfile, transports: dict[str, int]) -> None:
+        account = _Account(self)
+        account.create(settings.account_config(self._config.sip, profile, transports[profile.transport]))
+        self._accounts[profile.name] = account
+
+    def reconfigure(self, config: Config) -> None:
+        """Take the peers and settings of a new configuration; transports stay as they are until a restart."""
+        self._config = config
+
+    async def stop(self, patience_s: float = 2.0) -> None:
+        """End every leg, give their messages a moment to be answered, and end PJSIP."""
+        for leg in list(self._legs):
+            self.hang_up(leg, 503, Reason.GATEWAY_STOPPED)
+        try:
+            await asyncio.wait_for(self._all_ended.wait(), patience_s)
+        except TimeoutError:
+            log.warning("legs-unanswered", legs=len(self._legs))
+        pj.set_request_handler(None)
+        self._pump.stop()
+        self._media.stop()
+        self._legs.clear()
+        self._by_index.clear()
+        for account in self._accounts.values():
+            account.shutdown()
+        self._accounts.clear()
+        self._endpoint.libDestroy()
+
+    # --- what the door and the legs tell
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._config
+
+    @property
+    def listener(self) -> SipListener:
+        """Who is told."""
+        return self._listener
+
+    def expect(self, invitation: Invitation) -> None:
+        """The INVITE that PJSUA is about to make a call of."""
+        self._invitation = invitation
+        self._endpoint.account = self._accounts[invitation.peer.name].getId()
+
+    def leg_of(self, index: int) -> Leg | None:
+        """The leg with this PJSUA call index."""
+        return self._by_index.get(index)
+
+    def incoming(self, account: pj.Account, index: int) -> None:
+        """PJSUA made a call of the expected INVITE."""
+        invitation, self._invitation = self._invitation, None
+        if invitation is None:
+            raise RuntimeError("a call without an invitation")
+        leg = Leg(account, LegId(f"in-{next(self._numbers)}"), invitation.peer, True, self, index)
+        leg.sip_call_id = leg.getInfo().callIdString
+        self._register(leg)
+        self._listener.incoming_call(
+            IncomingCall(
+                leg=leg.id, peer=invitation.peer, call_id=leg.sip_call_id, called=invitation.called,
+                calling=invitation.calling, caller_name=invitation.caller_name, context=invitation.context,
+            )
+        )  # fmt: skip
+
+    def accepted_refer(self, leg: LegId, refer: PendingRefer) -> None:
+        """A REFER on this leg has a subscription: its NOTIFYs come before the leg's BYE."""
+        self._legs[leg].refer = refer
+
+    def progress(self, leg: Leg, code: int) -> None:
+        """LegEvents."""
+        self._listener.leg_progress(leg.id, code)
+
+    def answered(self, leg: Leg) -> None:
+        """LegEvents."""
+        self._listener.leg_answered(leg.id)
+
+    def media(self, leg: Leg, port: pj.AudioMedia | None) -> None:
+        """LegEvents."""
+        if port is None:
+            self._media.media_stopped(leg.id)
+        else:
+            self._media.media_started(leg.id, port)
+
+    def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
+        """LegEvents."""
+        self._media.forget(leg.id)
+        # PJSUA is still inside this object: it may not be collected before that has returned.
+        asyncio.get_running_loop().call_soon(lambda gone: None, leg)
+        self._legs.pop(leg.id, None)
+        self._by_index.pop(leg.getId(), None)
+        if not self._legs:
+            self._all_ended.set()
+        self._listener.leg_ended(leg.id, code, by_peer)
+
+    def _register(self, leg: Leg) -> None:
+        self._legs[leg.id] = leg
+        self._by_index[leg.getId()] = leg
+        self._all_ended.clear()
+
+    # --- ports.SipPort
+
+    def dial(self, order: DialOrder) -> None:
+        """See ports.SipPort."""
+        profile = self._config.trunks.get(order.peer.name) or self._config.pbxs[order.peer.name]
+        base = profile.outbound if order.peer.name in self._config.trunks else profile.address
+        uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)
+        sip = self._config.sip
+        host = sip.public_address or sip.bind_address
+        prm = pj.CallOpParam(True)
+        prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = 1, 0, 0
+        if order.caller:
+            prm.txOption.localUri = headers.name_addr(
+                order.caller_name, f"sip:{headers.user_part(order.caller)}@{host}"
+            )
+        prm.txOption.headers = sip_headers(order.headers)
+        leg = Leg(self._accounts[order.peer.name], order.leg, order.peer, False, self)
+        try:
+            leg.makeCall(uri, prm)
+        except pj.Error as error:
+            raise OSError(error.reason) from error
+        leg.sip_call_id = leg.getInfo().callIdString
+        self._register(leg)
+        self._pump.kick()
+
+    def respond(self, leg: LegId, code: int) -> None:
+        """See ports.SipPort."""
+        found = self._legs.get(leg)
+        if found is None or found.over:
+            return
+        prm = pj.CallOpParam()
+        prm.statusCode = code
+        found.answer(prm)
+        self._pump.kick()
+
+    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+        """See ports.SipPort."""
+        found = self._legs.get(leg)
+        if found is None:
+            return
+
+        def end() -> None:
+            found.end(code, sip_headers(refusal_headers(code, reason, retry_after_s) if code >= 300 else []))
+            self._pump.kick()
+
+        if found.refer is None:
+            end()
+        else:
+            found.refer.when_quiet(end)
+
+    def join(self, one: LegId, other: LegId) -> bool:
+        """See ports.SipPort."""
+        if one not in self._legs or other not in self._legs:
+            return False
+        self._media.join(one, other)
+        return True
+
+    def ring(self, leg: LegId) -> None:
+        """See ports.SipPort."""
+        if leg in self._legs:
+            self._media.ring(leg)
+
+    def part(self, leg: LegId) -> None:
+        """See ports.SipPort."""
+        self._media.part(leg)
+
+    def call_id(self, leg: LegId) -> str | None:
+        """See ports.SipPort."""
+        found = self._legs.get(leg)
+        return found.sip_call_id if found else None
+
+    # --- what is left, for status and tests
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many legs, joined pairs and subscriptions there are."""
+        return {"legs": len(self._legs), "pairs": self._media.pairs, "subscriptions": pj.subscription_count()}

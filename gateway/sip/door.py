@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The door: every request outside of a dialog, and every REFER, is looked at here before PJSUA may have it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+import structlog
+
+from gateway.core.model import LegId, Peer
+from gateway.core.outcome import Reason
+from gateway.sip.peers import read_invitation
+from gateway.sip.refer import PendingRefer, read_refer, refusal_headers, sip_headers
+
+if TYPE_CHECKING:
+    from gateway.sip.agent import SipAgent
+
+log = structlog.get_logger(__name__)
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, PRACK, UPDATE"
+OVERLOAD_RETRY_S = 5
+
+
+class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
+    """Lets peers in and sends everybody else away, before any state is made."""
+
+    def __init__(self, agent: SipAgent) -> None:
+        super().__init__()
+        self._agent = agent
+        self._refers: dict[int, tuple[PendingRefer, LegId]] = {}
+
+    def onRequest(self, request: pj.SipRequest, extra: pj.SipHeaderVector) -> int:  # binding's name
+        """A request outside of any dialog; 0 lets PJSUA have it, anything else is the response's code."""
+        try:
+            return self._outside(request, extra)
+        except Exception:
+            log.exception("sip-callback-failed", method=request.method)
+            return 500
+
+    def onRefer(self, index: int, request: pj.SipRequest) -> None:
+        """A REFER in one of our dialogs; whatever is not answered here is answered 500 by the binding."""
+        try:
+            self._refer(index, request)
+        except Exception:
+            log.exception("sip-callback-failed", method="REFER")
+
+    def onNotifyAnswered(self, subscription: int, code: int) -> None:
+        """A NOTIFY of ours was answered, or timed out."""
+        try:
+            self._notified(subscription, code)
+        except Exception:
+            log.exception("sip-callback-failed", method="NOTIFY")
+
+    def onUnsubscribed(self, subscription: int) -> None:
+        """The transferor wants no more NOTIFYs."""
+        self.onNotifyAnswered(subscription, 481)
+
+    def _outside(self, request: pj.SipRequest, extra: pj.SipHeaderVector) -> int:
+        peer = self._agent.config.peer_for(request.sourceHost)
+        if peer is None:
+            return self._reject(request, extra, 403, Reason.PEER_NOT_ALLOWED)
+        match request.method:
+            case "INVITE":
+                return self._invite(request, peer, extra)
+            case "OPTIONS":
+                _add(extra, [("Allow", ALLOW), ("Accept", "application/sdp")])
+                return 200
+            case "REFER":
+                return self._reject(request, extra, 403, Reason.FORBIDDEN_TARGET)
+            case "CANCEL" | "BYE" | "UPDATE" | "PRACK" | "INFO" | "NOTIFY":
+                return 481
+            case _:
+                _add(extra, [("Allow", ALLOW)])
+                return 405
+
+    def _invite(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:
+        if request.values("Replaces"):
+            return self._reject(request, extra, 403, Reason.FORBIDDEN_TARGET)
+        refused = self._agent.listener.admit()
+        if refused is not None:
+            return self._reject(request, extra, refused.sip_code, refused, OVERLOAD_RETRY_S)
+        config = self._agent.config
+        profile = config.trunks.get(peer.name) or config.pbxs[peer.name]
+        self._agent.expect(read_invitation(request, peer, profile.pass_headers))
+        return 0
+
+    def _reject(
+        self,
+        request: pj.SipRequest,
+        extra: pj.SipHeaderVector,
+        code: int,
+        reason: Reason,
+        retry_after_s: int | None = None,
+    ) -> int:
+        log.warning("request-rejected", method=request.method, source=request.sourceHost, reason=str(reason), code=code)
+        self._agent.listener.request_rejected(reason)
+        _add(extra, refusal_headers(code, reason, retry_after_s))
+        return code
+
+    def _refer(self, index: int, request: pj.SipRequest) -> None:
+        leg = self._agent.leg_of(index)
+        peer = self._agent.config.peer_for(request.sourceHost)
+        if leg is None or leg.over:
+            request.respond(481, "", sip_headers([]))
+            return
+        if peer != leg.peer:
+            log.warning(
+                "request-rejected", method="REFER", source=request.sourceHost, reason=str(Reason.PEER_NOT_ALLOWED)
+            )
+            self._agent.listener.request_rejected(Reason.PEER_NOT_ALLOWED)
+            request.respond(403, "", sip_headers(refusal_headers(403, Reason.PEER_NOT_ALLOWED, None)))
+            return
+        config = self._agent.config
+        trunk = config.trunks.get(peer.name)
+        pass_headers: Sequence[str] = trunk.pass_headers if trunk else config.pbxs[peer.name].pass_headers
+        subscribe = not any(value.strip().lower() == "false" for value in request.values("Refer-Sub"))
+        leg.refers += 1
+        with_id = leg.refers > 1 or (trunk is not None and trunk.event_id == "always")
+        handle = PendingRefer(
+            request, subscribe, with_id, lambda subscription, refer: self._opened(subscription, refer, leg.id)
+        )
+        read = read_refer(request, handle, leg.id, peer, pass_headers, subscribe)
+        self._agent.listener.refer(read)
+
+    def _opened(self, subscription: int, refer: PendingRefer, leg: LegId) -> None:
+        self._refers[subscription] = (refer, leg)
+        self._agent.accepted_refer(leg, refer)
+
+    def _notified(self, subscription: int, code: int) -> None:
+        found = self._refers.get(subscription)
+        if found is None:
+            return
+        refer, leg = found
+        if not refer.notify_answered(code):
+            self._agent.listener.notify_failed(leg)
+        if refer.closed:
+            del self._refers[subscription]
+
+
+def _add(vector: pj.SipHeaderVector, pairs: Sequence[tuple[str, str]]) -> None:
+    for header in sip_headers(pairs):
+        vector.append(header)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One leg: a SIP dialog of ours as PJSUA sees it, told about in the gateway's own words."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pjsua2 as pj
+import structlog
+
+from gateway.core.model import LegId, Peer
+from gateway.sip.refer import PendingRefer
+
+log = structlog.get_logger(__name__)
+
+
+class LegEvents(Protocol):
+    """Who is told what a leg does."""
+
+    def progress(self, leg: Leg, code: int) -> None:
+        """A provisional response other than 100 came."""
+
+    def answered(self, leg: Leg) -> None:
+        """The dialog is established."""
+
+    def media(self, leg: Leg, port: pj.AudioMedia | None) -> None:
+        """The leg's audio started (again), or stopped."""
+
+    def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
+        """The leg is over; it must not be used any more."""
+
+
+class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
+    """A pj.Call with a name; whoever owns the registry keeps it alive until it has ended."""
+
+    def __init__(
+        self,
+        account: pj.Account,
+        leg: LegId,
+        peer: Peer,
+        incoming: bool,
+        events: LegEvents,
+        index: int = pj.PJSUA_INVALID_ID,
+    ) -> None:
+        super().__init__(account, index)
+        self.id = leg
+        self.peer = peer
+        self.incoming = incoming
+        self.sip_call_id = ""
+        self.refer: PendingRefer | None = None  # the newest one
+        self.refers = 0
+        self.established = False
+        self.over = False
+        self._events = events
+        self._hung_up = False
+        self._has_media = False
+
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # pjsua2's name
+        """PJSUA: the INVITE session changed its state."""
+        _guard(self._state_changed)
+
+    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
+        """PJSUA: media was started, changed or stopped."""
+        _guard(self._media_changed)
+
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
+        """PJSUA would dial a REFER's target itself: never."""
+        prm.statusCode = pj.PJSIP_SC_DECLINE
+
+    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:
+        """PJSUA would let any INVITE with Replaces take this leg over: never."""
+        prm.statusCode = pj.PJSIP_SC_DECLINE
+
+    def end(self, code: int, extra: pj.SipHeaderVector) -> None:
+        """CANCEL, refuse with `code` or BYE, as the state asks for; once."""
+        if self._hung_up or self.over:
+            return
+        self._hung_up = True
+        prm = pj.CallOpParam()
+        prm.statusCode = code if self.incoming and not self.established else 0
+        prm.txOption.headers = extra
+        self.hangup(prm)
+
+    def _state_changed(self) -> None:
+        info = self.getInfo()
+        if not self.sip_call_id:
+            self.sip_call_id = info.callIdString
+        if info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming:
+            self._events.progress(self, info.lastStatusCode)
+        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
+            self.established = True
+            self._events.answered(self)
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
+            self.over = True
+            self._events.ended(self, info.lastStatusCode, not self._hung_up)
+
+    def _media_changed(self) -> None:
+        if self.over:
+            return
+        info = self.getInfo()  # owns what it lists: without a name it would be freed under the loop
+        for index, media in enumerate(info.media):
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in _HEARD:
+                self._has_media = True
+                self._events.media(self, self.getAudioMedia(index))
+                return
+        if self._has_media:
+            self._has_media = False
+            self._events.media(self, None)
+
+
+_HEARD = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD, pj.PJSUA_CALL_MEDIA_LOCAL_HOLD)
+
+
+def _guard(handle: object) -> None:
+    # An exception may not cross into PJSIP: it would be printed there and the event lost.
+    try:
+        handle()  # type: ignore[operator]
+    except Exception:
+        log.exception("sip-callback-failed")

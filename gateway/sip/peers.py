@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who is calling: the peer a request comes from, and the identities it gives for its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pjsua2 as pj
+
+from gateway.core.model import Peer
+from gateway.sip.headers import allowed, parse_name_addr
+from gateway.sip.refer import header_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What a fresh INVITE says, read before PJSUA makes a call of it."""
+
+    peer: Peer
+    called: str  # request URI
+    calling: tuple[str, ...]  # URIs of From, P-Asserted-Identity and Diversion
+    caller_name: str
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_invitation(request: pj.SipRequest, peer: Peer, pass_headers: tuple[str, ...]) -> Invitation:
+    """Read the INVITE of a peer."""
+    senders = [parse_name_addr(value) for value in request.values("From", "f")]
+    asserted = [parse_name_addr(value) for value in request.values("P-Asserted-Identity")]
+    diverted = [parse_name_addr(value) for value in request.values("Diversion")]
+    names = [identity.name for identity in (*asserted, *senders) if identity.name]
+    return Invitation(
+        peer=peer,
+        called=request.requestUri,
+        calling=tuple(identity.uri for identity in (*senders, *asserted, *diverted) if identity.uri),
+        caller_name=names[0] if names else "",
+        context=allowed(header_lines(request.text()), pass_headers),
+    )

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""PJSIP in the event loop's own thread: polled when its epoll descriptor is readable or its next timer is due."""
+
+import asyncio
+
+import pjsua2 as pj
+
+# PJSIP may start a timer from one of its media threads, where nobody can tell us.
+LONGEST_SLEEP_S = 0.1
+
+
+class Pump:
+    """Runs PJSIP's events on the loop; after whatever may have started a timer, `kick()` it."""
+
+    def __init__(self, endpoint: pj.Endpoint) -> None:
+        self._endpoint = endpoint
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = pj.loop_fd()
+        if self._descriptor < 0:
+            raise RuntimeError("PJSIP was built without epoll: build the binding anew with `make setup`")
+        self._timer: asyncio.TimerHandle | None = None
+        self._running = False
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._running = True
+        self._loop.add_reader(self._descriptor, self._poll)
+        self._poll()
+
+    def stop(self) -> None:
+        """Poll no more; the descriptor is PJSIP's to close."""
+        self._running = False
+        self._loop.remove_reader(self._descriptor)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def kick(self) -> None:
+        """Look again when the next timer is due."""
+        if not self._running:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        due = pj.next_timer_ms()
+        delay = LONGEST_SLEEP_S if due < 0 else min(due / 1000, LONGEST_SLEEP_S)
+        self._timer = self._loop.call_later(delay, self._poll)
+
+    def _poll(self) -> None:
+        if self._running:
+            self._endpoint.libHandleEvents(0)
+            self.kick()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A received REFER: read into a request, answered once, and followed by NOTIFYs one at a time (RFC 3515, RFC 6665)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import pjsua2 as pj
+
+from gateway.core.model import LegId, Peer
+from gateway.core.outcome import Reason
+from gateway.ports import ReferRequest
+from gateway.sip import headers
+
+# Longer than any hunt: the transferor must not take the subscription for expired while a target still rings.
+SUBSCRIPTION_S = 600
+# Option tags a REFER may require: `norefersub` alone has a meaning here (RFC 4488 §4); RFC 7614's are not supported.
+SUPPORTED = frozenset({"norefersub"})
+_PHRASES = {
+    100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 400: "Bad Request", 403: "Forbidden",
+    404: "Not Found", 420: "Bad Extension", 480: "Temporarily Unavailable", 486: "Busy Here",
+    487: "Request Terminated", 491: "Request Pending", 502: "Bad Gateway", 503: "Service Unavailable", 603: "Decline",
+}  # fmt: skip
+
+
+class PendingRefer:
+    """One REFER of a transferor: its response, then its subscription."""
+
+    def __init__(
+        self, request: pj.SipRequest, subscribe: bool, with_id: bool, opened: Callable[[int, PendingRefer], None]
+    ) -> None:
+        self._request: pj.SipRequest | None = request
+        self._subscribe = subscribe
+        self._with_id = with_id
+        self._opened = opened
+        self._subscription = -1
+        self._queue: deque[tuple[int, bool]] = deque()
+        self._waits_for_answer = False
+        self._closed = False
+        self._final_sent = False
+        self._when_quiet: list[Callable[[], None]] = []
+        self.unsupported: tuple[str, ...] = ()  # option tags of Require that a 420 has to name
+
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+        """Send the response; see ports.ReferHandle."""
+        if self._request is None:
+            return
+        request, self._request = self._request, None
+        if code >= 300:
+            extra = refusal_headers(code, reason, retry_after_s)
+            if code == 420:
+                extra.append(("Unsupported", ", ".join(self.unsupported)))
+            request.respond(code, "", sip_headers(extra))
+            return
+        if not self._subscribe:
+            request.respond(code, "", sip_headers([("Refer-Sub", "false")]))
+            return
+        self._subscription = request.accept(code, sip_headers([]))
+        if self._subscription < 0:
+            self._closed = True
+            return
+        self._opened(self._subscription, self)
+
+    def notify(self, code: int, reason: Reason, final: bool) -> None:
+        """Queue a NOTIFY; see ports.ReferHandle."""
+        if self._closed or self._final_sent or self._subscription < 0 or (self._queue and self._queue[-1][1]):
+            return
+        if self._queue and not final:
+            self._queue.pop()  # a newer provisional state makes the one that still waits worthless
+        self._queue.append((code, final))
+        self._send_next()
+
+    def notify_answered(self, code: int) -> bool:
+        """The transferor answered (or did not, 408 and 503); False when it takes no more of them."""
+        self._waits_for_answer = False
+        if code >= 300 or self._final_sent:
+            self.close()
+        else:
+            self._send_next()
+        return code < 300
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._closed
+
+    def when_quiet(self, then: Callable[[], None]) -> None:
+        """Call `then` once no NOTIFY is waiting to be sent or answered."""
+        if self._closed or not (self._queue or self._waits_for_answer):
+            then()
+        else:
+            self._when_quiet.append(then)
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._closed = True
+        self._queue.clear()
+        pj.end_subscription(self._subscription)
+        self._quiet()
+
+    def _send_next(self) -> None:
+        if self._waits_for_answer or self._closed:
+            return
+        if not self._queue:
+            self._quiet()
+            return
+        code, self._final_sent = self._queue.popleft()
+        state = "terminated;reason=noresource" if self._final_sent else f"active;expires={SUBSCRIPTION_S}"
+        self._waits_for_answer = True
+        if not pj.send_notify(self._subscription, f"SIP/2.0 {code} {_PHRASES[code]}", state, self._with_id):
+            self._waits_for_answer = False
+            self.close()
+
+    def _quiet(self) -> None:
+        waiting, self._when_quiet = self._when_quiet, []
+        for then in waiting:
+            then()
+
+
+def read_refer(
+    request: pj.SipRequest, handle: PendingRefer, leg: LegId, peer: Peer, pass_headers: Sequence[str], subscribe: bool
+) -> ReferRequest:
+    """Make a ReferRequest of what came in; what is wrong with it is said in its `problem`."""
+    problem: Reason | None = None
+    text = ""
+    target = headers.ReferTo("")
+    try:
+        target = headers.parse_refer_to(request.values("Refer-To", "r"))
+    except headers.HeaderError as error:
+        problem, text = Reason.BAD_REQUEST, str(error)
+    if missing := headers.unsupported(request.values("Require"), SUPPORTED):
+        problem, text = Reason.UNSUPPORTED_EXTENSION, f"not supported: {', '.join(missing)}"
+        handle.unsupported = tuple(missing)
+    context = headers.allowed([*target.embedded, *header_lines(request.text())], pass_headers)
+    return ReferRequest(
+        handle=handle, leg=leg, peer=peer, target=target.uri, context=context, subscribe=subscribe,
+        problem=problem, problem_text=text,
+    )  # fmt: skip
+
+
+def header_lines(message: str) -> list[tuple[str, str]]:
+    """The header fields of a message that PJSIP has parsed, unfolded, as (name, value)."""
+    head = message.partition("\r\n\r\n")[0].replace("\r\n ", " ").replace("\r\n\t", " ")
+    pairs = (line.partition(":") for line in head.split("\r\n")[1:])
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
+
+
+def refusal_headers(code: int, reason: Reason, retry_after_s: int | None) -> list[tuple[str, str]]:
+    """What a refusal carries besides its code: the reason's slug, and when to come again."""
+    made = [headers.reason_header(code, reason)]
+    if retry_after_s is not None:
+        made.append(("Retry-After", str(retry_after_s)))
+    return made
+
+
+def sip_headers(pairs: Sequence[tuple[str, str]]) -> pj.SipHeaderVector:
+    """Headers as PJSIP takes them."""
+    vector = pj.SipHeaderVector()
+    for name, value in pairs:
+        header = pj.SipHeader()
+        header.hName, header.hValue = name, value
+        vector.append(header)
+    return vector

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""PJSIP's settings, made from ours: endpoint, transports, and one account for each peer."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+
+from gateway import __version__
+
+if TYPE_CHECKING:
+    from gateway.config import PbxProfile, SipSettings, TrunkProfile
+
+CLOCK_RATE = 16000
+# Two legs a call, the target of a running transfer, and some that are on their way out.
+LEGS_PER_CALL = 3
+COMPILED_LEGS = 2048  # PJSUA_MAX_CALLS in binding/config_site.h
+
+
+def legs(max_calls: int) -> int:
+    """How many legs PJSUA is to hold for so many calls; never more than it was compiled for."""
+    return min(max_calls * LEGS_PER_CALL + 16, COMPILED_LEGS)
+
+
+def endpoint_config(max_calls: int, debug: bool) -> pj.EpConfig:
+    """One thread, no sound card, no log of PJSIP's own unless `debug`."""
+    config = pj.EpConfig()
+    config.uaConfig.threadCnt = 0
+    config.uaConfig.mainThreadOnly = True
+    config.uaConfig.maxCalls = legs(max_calls)
+    config.uaConfig.userAgent = f"transfer-gateway/{__version__}"
+    config.logConfig.level = config.logConfig.consoleLevel = 5 if debug else 0
+    config.logConfig.msgLogging = debug
+    config.medConfig.clockRate = CLOCK_RATE
+    config.medConfig.sndClockRate = CLOCK_RATE
+    config.medConfig.channelCount = 1
+    config.medConfig.noVad = True  # silence suppression would cut the line that a person listens to
+    config.medConfig.ecTailLen = 0
+    config.medConfig.sndAutoCloseTime = -1  # the null sound device is the bridge's clock
+    config.medConfig.threadCnt = 1
+    return config
+
+
+def transport_config(settings: SipSettings, port: int) -> pj.TransportConfig:
+    """A listener on the bind address."""
+    config = pj.TransportConfig()
+    config.port = port
+    config.boundAddress = settings.bind_address
+    config.publicAddress = settings.public_address
+    return config
+
+
+def tls_config(settings: SipSettings) -> pj.TransportConfig:
+    """The TLS listener: 1.2 and 1.3, and nobody unverified (PJSIP's own defaults are neither)."""
+    config = transport_config(settings, settings.tls_port)
+    tls = config.tlsConfig
+    tls.certFile = str(settings.tls_certificate or "")
+    tls.privKeyFile = str(settings.tls_key or "")
+    tls.CaListFile = str(settings.tls_ca or "")
+    tls.proto = pj.PJ_SSL_SOCK_PROTO_TLS1_2 | pj.PJ_SSL_SOCK_PROTO_TLS1_3
+    tls.verifyServer = True
+    tls.verifyClient = bool(settings.tls_ca)
+    tls.requireClientCert = False
+    return config
+
+
+def account_config(settings: SipSettings, profile: TrunkProfile | PbxProfile, transport: int) -> pj.AccountConfig:
+    """The account that calls to and from this peer use: its credentials, its media, no registration yet."""
+    config = pj.AccountConfig()
+    config.idUri = f"sip:transfer-gateway@{settings.public_address or settings.bind_address}"
+    config.sipConfig.transportId = transport
+    if profile.username and profile.password is not None:
+        credentials = pj.AuthCredInfo("Digest", "*", profile.username, 0, profile.password.get_secret_value())
+        config.sipConfig.authCreds.append(credentials)
+    media = config.mediaConfig
+    media.transportConfig.port = settings.rtp_port_min
+    media.transportConfig.portRange = settings.rtp_port_max - settings.rtp_port_min
+    media.transportConfig.boundAddress = settings.bind_address
+    media.transportConfig.publicAddress = settings.public_address
+    media.ipv6Use = pj.PJSUA_IPV6_DISABLED  # the default asks the resolver about our own name on every call
+    media.srtpUse = _SRTP[profile.srtp]
+    media.srtpSecureSignaling = 0
+    config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
+    config.callConfig.prackUse = pj.PJSUA_100REL_NOT_USED
+    return config
+
+
+_SRTP = {
+    "off": pj.PJMEDIA_SRTP_DISABLED,
+    "optional": pj.PJMEDIA_SRTP_OPTIONAL,
+    "required": pj.PJMEDIA_SRTP_MANDATORY,
+}
+_URI = re.compile(r"(?P<scheme>sips?):(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:;?]+)(?P<rest>.*)")
+
+
+def request_uri(base: str, user: str, transport: str) -> str:
+    """The URI to call `user` at a profile's address: its host, port and parameters, over its transport."""
+    match = _URI.fullmatch(base)
+    if match is None:
+        raise ValueError(f"{base} is no SIP URI")
+    rest = match["rest"]
+    if transport != "udp" and "transport=" not in rest:
+        rest += f";transport={transport}"
+    return f"{match['scheme']}:{user}@{match['host']}{rest}"
