@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The gate: who is put through where, who is refused, why, and what the trail says of it."""
+
+import timeit
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.gate import Request, Situation, decide, explanation, next_after
+from gateway.core.hours import Schedule
+from gateway.core.model import (
+    AssignedNumber,
+    Decision,
+    Destination,
+    DeviceState,
+    Entry,
+    Load,
+    PbxState,
+    Peer,
+    PeerKind,
+    QueueState,
+    WhenUnknown,
+)
+from gateway.core.numbers import parse_target
+from gateway.core.outcome import Reason
+from gateway.core.routing import Routes
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)  # a Wednesday
+OFFICE = Schedule("office", UTC, dict.fromkeys(range(5), ((time(9), time(17, 30)),)))
+SALES = Destination(id="sales", extension="6500", number="+31612345678", queue="sales", hours=OFFICE)
+TRUNK = Peer("hms", PeerKind.TRUNK)
+
+
+def line(*destinations: Destination) -> AssignedNumber:
+    return AssignedNumber("main-line", "+31201234567", "hms", "asterisk", {each.id: each for each in destinations})
+
+
+def pbx(
+    *queues: QueueState, extensions: dict[str, DeviceState] | None = None, proven_at: datetime | None = NOW
+) -> PbxState:
+    return PbxState(
+        "asterisk", "ami", proven_at, queues={each.name: each for each in queues}, extensions=extensions or {}
+    )
+
+
+def queue(name: str = "sales", logged_in: int = 3, available: int = 2, callers: int = 0) -> QueueState:
+    return QueueState(name, logged_in=logged_in, available=available, callers=callers)
+
+
+def gate(
+    *destinations: Destination,
+    state: PbxState | None = None,
+    now: datetime = NOW,
+    load: Load | None = None,
+    target: str | None = None,
+    entry: Entry = Entry.REFER,
+    peer: Peer | None = TRUNK,
+) -> Decision:
+    number = line(*destinations)
+    situation = Situation(now, load or Load(), {"asterisk": state} if state else {})
+    request = Request(parse_target(target or destinations[0].id, "NL"), number, peer, entry)
+    return decide(request, Routes([number]), situation)
+
+
+def test_a_staffed_queue_is_put_through_and_the_trail_tells_every_step() -> None:
+    limited = replace(SALES, max_concurrent=10)
+    load = Load(calls=12, per_destination={"sales": 2})
+    decision = gate(limited, state=pbx(queue()), load=load, target="0612345678")
+    assert decision.accepted
+    assert decision.destination is limited
+    assert decision.trail == (
+        "peer: hms, a trunk",
+        "number: main-line on trunk hms",
+        "destination: sales, extension 6500",
+        "hours: office is open until 17:30",
+        "queue sales: 2 of 3 agents free, 0 waiting",
+        "capacity: 12 of 500 calls, 2 of 10 at sales",
+    )
+
+
+def test_explain_gives_the_decision_in_the_words_of_the_contract() -> None:
+    assert explanation(gate(SALES, state=pbx(queue(logged_in=0, available=0)))) == {
+        "decision": "refuse",
+        "destination": "sales",
+        "extension": "6500",
+        "reason": "queue-unstaffed",
+        "sip_code": 480,
+        "trail": [
+            "peer: hms, a trunk",
+            "number: main-line on trunk hms",
+            "destination: sales, extension 6500",
+            "hours: office is open until 17:30",
+            "queue sales: no agent is logged in",
+        ],
+    }
+
+
+def test_a_call_of_no_number_of_ours_is_refused() -> None:
+    request = Request(parse_target("sales"), None, TRUNK, assigned="number: none of hms's was called")
+    decision = decide(request, Routes([]), Situation(NOW))
+    assert (decision.accepted, decision.reason, decision.destination) == (False, Reason.NOT_ASSIGNED, None)
+    assert decision.trail == ("peer: hms, a trunk", "number: none of hms's was called")
+
+
+@pytest.mark.parametrize(
+    ("peer", "allowed"),
+    [
+        (TRUNK, True),
+        (Peer("asterisk", PeerKind.PBX), True),
+        (None, True),  # an operator
+        (Peer("vapi", PeerKind.TRUNK), False),
+        (Peer("hms", PeerKind.PBX), False),
+    ],
+)
+def test_only_the_numbers_own_trunk_and_pbx_may_transfer_its_calls(peer: Peer | None, allowed: bool) -> None:
+    decision = gate(SALES, state=pbx(queue()), peer=peer)
+    assert decision.accepted is allowed
+    assert allowed or decision.reason is Reason.PEER_NOT_ALLOWED
+
+
+@pytest.mark.parametrize("target", ["+31699999999", "6500", "+500", "sip:root@127.0.0.1"])
+def test_what_is_not_configured_is_never_dialled(target: str) -> None:
+    decision = gate(SALES, state=pbx(queue()), target=target)
+    assert (decision.accepted, decision.reason, decision.destination) == (False, Reason.UNKNOWN_DESTINATION, None)
+
+
+def test_outside_hours_says_when_to_come_back() -> None:
+    decision = gate(SALES, state=pbx(queue()), now=datetime(2026, 3, 4, 17, 30, tzinfo=UTC))
+    assert decision.reason is Reason.OUTSIDE_HOURS
+    assert decision.retry_after_s == (15 * 60 + 30) * 60
+    assert decision.trail[-1] == "hours: office is closed: opens Thu 09:00"
+
+
+def test_a_holiday_has_its_own_reason() -> None:
+    hours = replace(OFFICE, holiday=lambda _day: "Koningsdag")
+    assert gate(replace(SALES, hours=hours), state=pbx(queue())).reason is Reason.HOLIDAY
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "reason"),
+    [
+        ({}, queue(available=1), Reason.ACCEPTED),
+        ({}, queue(available=0), Reason.AGENTS_BUSY),
+        ({}, queue(logged_in=0, available=0), Reason.QUEUE_UNSTAFFED),
+        ({"min_available": 0}, queue(logged_in=0, available=0), Reason.QUEUE_UNSTAFFED),
+        ({"min_available": 0}, queue(available=0, callers=7), Reason.ACCEPTED),
+        ({"min_available": 3}, queue(available=2), Reason.AGENTS_BUSY),
+        ({"min_available": 0, "max_waiting": 5}, queue(available=0, callers=4), Reason.ACCEPTED),
+        ({"min_available": 0, "max_waiting": 5}, queue(available=0, callers=5), Reason.QUEUE_FULL),
+        ({"min_available": 0, "max_waiting": 0}, queue(available=0), Reason.QUEUE_FULL),
+        ({"max_waiting": 0}, queue(available=1), Reason.ACCEPTED),  # nobody waits where an agent is free
+        ({"max_waiting": 1}, queue(available=1, callers=1), Reason.QUEUE_FULL),
+        ({}, replace(queue(available=2, callers=2), max_len=2), Reason.QUEUE_FULL),
+        ({"min_available": 0}, replace(queue(available=0, callers=2), max_len=3), Reason.ACCEPTED),
+    ],
+)
+def test_agents_and_waiting_callers(settings: dict[str, int], state: QueueState, reason: Reason) -> None:
+    assert gate(replace(SALES, **settings), state=pbx(state)).reason is reason  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("available", "expected", "longest", "reason"),
+    [
+        (0, 180.0, 0.0, Reason.ACCEPTED),
+        (0, 181.0, 0.0, Reason.WAIT_TOO_LONG),
+        (0, None, 180.0, Reason.ACCEPTED),
+        (0, None, 181.0, Reason.WAIT_TOO_LONG),
+        (0, 10.0, 500.0, Reason.ACCEPTED),  # what is expected counts for more than what has been
+        (2, 500.0, 500.0, Reason.ACCEPTED),  # two agents for one who waits
+        (1, 500.0, 0.0, Reason.WAIT_TOO_LONG),
+    ],
+)
+def test_the_expected_wait(available: int, expected: float | None, longest: float, reason: Reason) -> None:
+    patient = replace(SALES, min_available=0, max_wait=timedelta(seconds=180))
+    state = replace(queue(available=available, callers=1), expected_wait_s=expected, longest_wait_s=longest)
+    assert gate(patient, state=pbx(state)).reason is reason
+
+
+def test_an_unknown_wait_is_called_unknown() -> None:
+    patient = replace(SALES, min_available=0, max_wait=timedelta(seconds=180))
+    decision = gate(patient, state=pbx(replace(queue(available=0, callers=1), longest_wait_s=12.4)))
+    assert "wait: expected wait unknown; the longest so far is 12 s, 180 s allowed" in decision.trail
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (None, "queue sales: state unknown, no state source is configured"),
+        (pbx(queue(), proven_at=None), "queue sales: state unknown, no state source is configured"),
+        (
+            pbx(queue(), proven_at=NOW - timedelta(seconds=10.1)),
+            "queue sales: state unknown, asterisk last spoke 10 s ago",
+        ),
+        (pbx(queue("other")), "queue sales: state unknown, asterisk says nothing of such a queue"),
+    ],
+)
+def test_an_unknown_queue_is_for_the_configuration_to_decide(state: PbxState | None, says: str) -> None:
+    allowed = gate(SALES, state=state)
+    assert allowed.accepted
+    assert f"{says}: allowed, as when_unknown says" in allowed.trail
+    refused = gate(replace(SALES, when_unknown=WhenUnknown.REFUSE), state=state)
+    assert refused.reason is Reason.QUEUE_UNKNOWN
+    assert refused.trail[-1] == f"{says}: refused, as when_unknown says"
+
+
+def test_a_queue_without_agents_is_not_an_unknown_queue() -> None:
+    assert gate(SALES, state=pbx(queue(logged_in=0, available=0))).reason is Reason.QUEUE_UNSTAFFED
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (DeviceState.IDLE, Reason.ACCEPTED),
+        (DeviceState.IN_USE, Reason.AGENTS_BUSY),
+        (DeviceState.RINGING, Reason.AGENTS_BUSY),
+        (DeviceState.ON_HOLD, Reason.AGENTS_BUSY),
+        (DeviceState.BUSY, Reason.AGENTS_BUSY),
+        (DeviceState.UNAVAILABLE, Reason.QUEUE_UNSTAFFED),
+        (DeviceState.UNKNOWN, Reason.QUEUE_UNKNOWN),
+    ],
+)
+def test_without_a_queue_the_extension_itself_is_looked_at(state: DeviceState, reason: Reason) -> None:
+    desk = Destination(id="desk", extension="100", when_unknown=WhenUnknown.REFUSE)
+    assert gate(desk, state=pbx(extensions={"100": state})).reason is reason
+
+
+def test_an_extension_on_the_phone_may_be_allowed_a_second_call() -> None:
+    desk = Destination(id="desk", extension="100", min_available=0)
+    assert gate(desk, state=pbx(extensions={"100": DeviceState.IN_USE})).accepted
+    assert not gate(desk, state=pbx(extensions={"100": DeviceState.BUSY})).accepted
+
+
+@pytest.mark.parametrize(
+    ("load", "entry", "accepted"),
+    [
+        (Load(calls=499, max_calls=500), Entry.INVITE, True),
+        (Load(calls=500, max_calls=500), Entry.INVITE, False),
+        (Load(calls=500, max_calls=500), Entry.REFER, True),  # the caller is one of the 500
+        (Load(draining=True), Entry.REFER, False),
+        (Load(per_destination={"sales": 1}), Entry.REFER, True),
+        (Load(per_destination={"sales": 2}), Entry.REFER, False),
+        (Load(per_destination={"support": 2}), Entry.REFER, True),
+    ],
+)
+def test_capacity(load: Load, entry: Entry, accepted: bool) -> None:
+    decision = gate(replace(SALES, max_concurrent=2), state=pbx(queue()), load=load, entry=entry)
+    assert decision.accepted is accepted
+    assert accepted or decision.reason is Reason.AT_CAPACITY
+
+
+SUPPORT = Destination(id="support", extension="6501", queue="support")
+VOICEMAIL = Destination(id="voicemail", extension="190")
+
+
+def test_a_refusal_goes_on_to_the_first_overflow_destination_that_is_open() -> None:
+    sales = replace(SALES, overflow=("support", "voicemail"))
+    state = pbx(queue(available=0), queue("support", logged_in=0, available=0), extensions={"190": DeviceState.IDLE})
+    decision = gate(sales, SUPPORT, VOICEMAIL, state=state)
+    assert decision.accepted
+    assert decision.destination is VOICEMAIL
+    assert decision.refusals == (("sales", Reason.AGENTS_BUSY), ("support", Reason.QUEUE_UNSTAFFED))
+    assert decision.trail[3:] == (
+        "hours: office is open until 17:30",
+        "queue sales: 0 of 3 agents free, 0 waiting; at least 1 must be free",
+        "overflow: sales is refused (agents-busy); next is support, 6501",
+        "hours: always open",
+        "queue support: no agent is logged in",
+        "overflow: support is refused (queue-unstaffed); next is voicemail, 190",
+        "hours: always open",
+        "extension 190: idle",
+        "capacity: 0 of 500 calls",
+    )
+
+
+def test_when_no_overflow_is_open_the_reason_is_that_of_what_was_asked_for() -> None:
+    sales = replace(SALES, overflow=("support",))
+    decision = gate(sales, SUPPORT, state=pbx(queue(available=0), queue("support", logged_in=0, available=0)))
+    assert not decision.accepted
+    assert decision.destination is sales
+    assert decision.reason is Reason.AGENTS_BUSY
+    assert [name for name, _ in decision.refusals] == ["sales", "support"]
+
+
+def after(tried: Sequence[str], *destinations: Destination, state: PbxState) -> Decision:
+    return next_after(line(*destinations), destinations[0], tried, Situation(NOW, pbxs={"asterisk": state}))
+
+
+def test_after_no_answer_the_next_that_is_open_now_is_dialled() -> None:
+    sales = replace(SALES, overflow=("support", "voicemail"))
+    state = pbx(queue(), queue("support", logged_in=0, available=0))
+    decision = after(["sales"], sales, SUPPORT, VOICEMAIL, state=state)
+    assert decision.destination is VOICEMAIL
+    assert decision.refusals == (("support", Reason.QUEUE_UNSTAFFED),)
+    assert decision.trail[0] == "overflow: support, extension 6501"
+
+
+def test_nothing_is_dialled_twice_be_it_under_another_name() -> None:
+    sales = replace(SALES, overflow=("again", "voicemail"))
+    again = Destination(id="again", extension=SALES.extension)
+    assert after(["sales"], sales, again, VOICEMAIL, state=pbx()).destination is VOICEMAIL
+    done = after(["sales", "voicemail"], sales, again, VOICEMAIL, state=pbx())
+    assert (done.accepted, done.destination) == (False, None)
+    assert done.trail == ("overflow: none left after sales, voicemail",)
+
+
+def test_what_was_passed_over_is_looked_at_again() -> None:
+    sales = replace(SALES, overflow=("support",))
+    assert after(["support"], sales, SUPPORT, state=pbx(queue(), queue("support"))).destination is sales
+
+
+def test_when_the_next_are_all_closed_there_is_none() -> None:
+    sales = replace(SALES, overflow=("support",))
+    decision = after(["sales"], sales, SUPPORT, state=pbx(queue("support", logged_in=0, available=0)))
+    assert (decision.accepted, decision.destination, decision.reason) == (False, None, Reason.QUEUE_UNSTAFFED)
+
+
+NAMES = ["a", "b", "c", "d"]
+QUEUES = st.builds(
+    QueueState,
+    st.sampled_from(NAMES),
+    logged_in=st.integers(0, 3),
+    available=st.integers(0, 3),
+    callers=st.integers(0, 4),
+    expected_wait_s=st.none() | st.floats(0, 600),
+)
+DESTINATIONS = st.fixed_dictionaries(
+    {
+        name: st.builds(
+            Destination,
+            id=st.just(name),
+            extension=st.sampled_from(["1", "2", name]),
+            queue=st.none() | st.sampled_from(NAMES),
+            hours=st.none() | st.just(OFFICE),
+            min_available=st.integers(0, 2),
+            max_waiting=st.none() | st.integers(0, 3),
+            max_wait=st.none() | st.just(timedelta(seconds=120)),
+            max_concurrent=st.none() | st.just(1),
+            when_unknown=st.sampled_from(WhenUnknown),
+            overflow=st.lists(st.sampled_from(NAMES), max_size=3).map(tuple),
+        )
+        for name in NAMES
+    }
+)
+
+
+@given(
+    destinations=DESTINATIONS,
+    queues=st.lists(QUEUES, max_size=4),
+    age=st.integers(-20, 0),
+    hour=st.integers(0, 167),
+    idle=st.sets(st.sampled_from(NAMES)),
+    running=st.dictionaries(st.sampled_from(NAMES), st.integers(0, 2)),
+)
+def test_a_hunt_comes_to_an_end_and_dials_nothing_twice(
+    *,
+    destinations: dict[str, Destination],
+    queues: list[QueueState],
+    age: int,
+    hour: int,
+    idle: set[str],
+    running: dict[str, int],
+) -> None:
+    number = line(*destinations.values())
+    now = NOW + timedelta(hours=hour)
+    extensions = dict.fromkeys(idle, DeviceState.IDLE)
+    state = pbx(*queues, extensions=extensions, proven_at=now + timedelta(seconds=age))
+    situation = Situation(now, Load(per_destination=running), {"asterisk": state})
+    decision = decide(Request(parse_target("a"), number), Routes([number]), situation)
+    assert decision.trail
+    assert decision.accepted or decision.reason.sip_code in (480, 486, 503)
+    dialled: list[Destination] = []
+    while decision.accepted:
+        assert decision.destination is not None
+        assert decision.destination.id in destinations
+        dialled.append(decision.destination)
+        decision = next_after(number, destinations["a"], [each.id for each in dialled], situation)
+    assert len({each.extension for each in dialled}) == len(dialled)
+
+
+def test_a_decision_takes_well_under_a_millisecond() -> None:
+    chain = [replace(SALES, id=f"d{n}", number=None, overflow=(f"d{n + 1}",) if n < 4 else ()) for n in range(5)]
+    number = line(*chain)
+    routes, request = Routes([number]), Request(parse_target("d0"), number)
+    situation = Situation(NOW, pbxs={"asterisk": pbx(queue())})
+    best = min(timeit.repeat(lambda: decide(request, routes, situation), number=20, repeat=5)) / 20
+    assert best < 0.001
