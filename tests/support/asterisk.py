@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 from tests.support import tones
 from tests.support.ami import Ami, AmiError, Block
 from tests.support.fetch import Programs, programs
-from tests.support.processes import Child, Net, free_port
+from tests.support.processes import Child, Net, eventually, free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -59,6 +59,11 @@ class Asterisk:
     def uri(self) -> str:
         """Where it is, as the gateway's profile of it says."""
         return f"sip:{self.host}:{SIP_PORT}"
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs, as far as its process tells."""
+        return self.child is not None and self.child.exit_code is None
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -156,6 +161,20 @@ class Asterisk:
                     return
                 await ami.event("ExtensionStatus", after=seen, timeout_s=timeout_s, Exten=extension)
 
+    async def tidy(self) -> None:
+        """End every call and put the queues' members back as configured."""
+        async with self.ami() as ami:
+            await ami.action("Command", Command="channel request hangup all")
+            for member in await ami.action("QueueStatus"):
+                if member.get("Event") != "QueueMember":
+                    continue
+                if member["Membership"] == "dynamic":
+                    await ami.action("QueueRemove", Queue=member["Queue"], Interface=member["Location"])
+                elif member["Paused"] == "1":
+                    await ami.action("QueuePause", Interface=member["Location"], Paused="false")
+            await ami.action("QueueReload", Members="yes", Rules="no", Parameters="no")
+        await eventually(self._quiet, "every channel of the PBX hung up")
+
     async def channels(self) -> int:
         """How many channels exist: 0 when every call has ended."""
         return len(await self.action("CoreShowChannels")) - 1
@@ -163,6 +182,9 @@ class Asterisk:
     def log(self) -> str:
         """Everything it printed."""
         return (self.directory / "log" / "console").read_text(errors="replace")
+
+    async def _quiet(self) -> bool:
+        return await self.channels() == 0
 
     def _configure(self) -> None:
         for name in ("etc", "var/keys", "spool", "log", "music"):

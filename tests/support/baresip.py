@@ -103,7 +103,8 @@ class Agent:
     async def stop(self) -> None:
         """Log out: unregister and end."""
         if self._child is not None:
-            await self._child.stop()
+            # Without its PBX it would wait for an answer to its unregistration.
+            await self._child.stop(timeout_s=2)
             await self._disconnect()
 
     async def kill(self) -> None:

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # above the ranges that the gateway (20000–29999) and the PBX (10000–19999) use for RTP.
 PORTS = range(30000, 32768)
 POLL_S = 0.01
+
+T = TypeVar("T")
 
 
 class ChildError(RuntimeError):
@@ -198,6 +200,18 @@ class Net:
     def close(self) -> None:
         """Give the addresses back."""
         self._claim.close()
+
+
+async def eventually(
+    ask: Callable[[], Awaitable[T]], what: str, *, timeout_s: float = 10.0, every_s: float = POLL_S
+) -> T:
+    """Ask until the answer is true, and return it; for what no event tells. Raises AssertionError with `what`."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        if answer := await ask():
+            return answer
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        await asyncio.sleep(every_s)
 
 
 def free_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

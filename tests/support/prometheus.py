@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.support.fetch import Programs, programs
-from tests.support.processes import Child, free_port
+from tests.support.processes import Child, eventually, free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,11 +27,16 @@ class Prometheus:
         self.installed = installed or programs()
         self.directory = Path(tempfile.mkdtemp(prefix="prometheus-"))
         self._child: Child | None = None
-        # JSON is YAML.
+        self._rules = rules
+        self.scrape(*targets)
+
+    def scrape(self, *targets: str) -> None:
+        """Before the start: scrape these instead, each "host:port"."""
         scrape = {"job_name": "transfer-gateway", "static_configs": [{"targets": list(targets)}]}
         config: dict[str, Any] = {"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}
-        if rules is not None:
-            config["rule_files"] = [str(rules)]
+        if self._rules is not None:
+            config["rule_files"] = [str(self._rules)]
+        # JSON is YAML.
         (self.directory / "prometheus.yml").write_text(json.dumps(config))
 
     async def __aenter__(self) -> Self:
@@ -62,6 +67,10 @@ class Prometheus:
         answer = json.loads(await self._get("api/v1/query?" + urllib.parse.urlencode({"query": expression})))
         series: list[dict[str, Any]] = answer["data"]["result"]
         return series
+
+    async def wait_for(self, expression: str, timeout_s: float = 15.0) -> list[dict[str, Any]]:
+        """Ask until the expression yields a series. Raises AssertionError."""
+        return await eventually(lambda: self.query(expression), expression, timeout_s=timeout_s, every_s=0.1)
 
     async def _get(self, path: str) -> str:
         def fetch() -> str:

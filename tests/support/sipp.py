@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ class Sipp:
         installed: Programs | None = None,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="sipp-"))
+        self._here = (host, port)
         self._timeout_s = timeout_s
         self._installed = installed or programs()
         self._fill(scenario, hz, values or {})
@@ -103,6 +105,15 @@ class Sipp:
         if self.child.exit_code is None:
             await self.child.kill()
         shutil.rmtree(self.directory)
+
+    async def listening(self) -> bool:
+        """Whether it takes calls yet: `await sipp.child.ready(sipp.listening)`."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(self._here)
+            except OSError:
+                return True
+        return False
 
     async def finished(self) -> Result:
         """Wait until all its calls have ended, or its time is over."""

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fixtures for the test bed: one PBX for the whole run, since it is the slowest; brokers and phones for each test."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+import pytest_asyncio
+
+from tests.support.asterisk import Asterisk
+from tests.support.baresip import Agent, Manner
+from tests.support.broker import Broker
+from tests.support.fetch import programs
+from tests.support.processes import Net
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+NEEDS_PROGRAMS = ("pbx", "broker")
+
+
+class Phones(Protocol):
+    """Starts a registered phone that lives as long as the test."""
+
+    async def __call__(self, extension: str, *, hz: int | None = 440, manner: Manner = "answer") -> Agent:
+        """The phone of an extension; `hz` and `manner` as Agent takes them."""
+        ...
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Fetch the programs before the first test, so that no test's time limit counts the download."""
+    needed = any(item.get_closest_marker(name) for item in session.items for name in NEEDS_PROGRAMS)
+    if needed and not session.config.option.collectonly:
+        programs()
+
+
+@pytest.fixture(scope="session")
+def net() -> Iterator[Net]:
+    """Loopback addresses for the actors of this test run."""
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_pbx(net: Net) -> AsyncIterator[Asterisk]:
+    """The PBX of this test run, in whatever state the last test left it; take `pbx` instead."""
+    async with Asterisk(net) as asterisk:
+        yield asterisk
+
+
+@pytest.fixture
+async def pbx(shared_pbx: Asterisk) -> AsyncIterator[Asterisk]:
+    """A running PBX without calls, every member of its queues as configured; the test may stop or kill it."""
+    if not shared_pbx.running:
+        await shared_pbx.start()
+    yield shared_pbx
+    if shared_pbx.running:
+        await shared_pbx.tidy()
+
+
+@pytest.fixture
+async def phones(pbx: Asterisk) -> AsyncIterator[Phones]:
+    """Starts people's phones, e.g. `await phones("6001", hz=440)`; they stop with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(extension: str, *, hz: int | None = 440, manner: Manner = "answer") -> Agent:
+            return await stack.enter_async_context(Agent(pbx, extension, hz=hz, manner=manner))
+
+        yield start
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[Broker]:
+    """An MQTT broker that keeps sessions over a restart."""
+    async with Broker(persistent=True) as started:
+        yield started
