@@ -29,7 +29,6 @@ endpoint = pj.Endpoint()
 endpoint.libCreate()
 endpoint.libInit(config)
 found["fd"] = pj.loop_fd()
-found["timer"] = pj.next_timer_ms()
 found["codecs"] = sorted(codec.codecId.split("/")[0] for codec in endpoint.codecEnum2())
 
 here = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -44,10 +43,12 @@ transport.boundAddress = "127.0.0.1"
 transport.port = port
 endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
 endpoint.libStart()
+found["timer"] = pj.next_timer_ms()
 watch = select.epoll()
 watch.register(pj.loop_fd())
 request = (
-    f"OPTIONS sip:127.0.0.1:{port} SIP/2.0\\r\\nVia: SIP/2.0/UDP 127.0.0.1:{here.getsockname()[1]};branch=z9hG4bK1\\r\\n"
+    f"OPTIONS sip:127.0.0.1:{port} SIP/2.0\\r\\n"
+    f"Via: SIP/2.0/UDP 127.0.0.1:{here.getsockname()[1]};branch=z9hG4bK1\\r\\n"
     f"From: <sip:a@127.0.0.1>;tag=1\\r\\nTo: <sip:127.0.0.1>\\r\\nCall-ID: 1\\r\\nCSeq: 1 OPTIONS\\r\\n"
     "Max-Forwards: 70\\r\\nContent-Length: 0\\r\\n\\r\\n"
 )
@@ -84,7 +85,7 @@ def test_the_codecs_are_those_of_telephony(found: dict[str, Any]) -> None:
 def test_the_loop_has_a_descriptor_only_while_pjsip_lives(found: dict[str, Any]) -> None:
     assert found["fd"] > 0
     assert (found["fd_before"], found["fd_after"]) == (-1, -1)
-    assert found["timer"] >= -1
+    assert found["timer"] > 0
 
 
 def test_a_request_wakes_the_descriptor_and_is_answered(found: dict[str, Any]) -> None:
