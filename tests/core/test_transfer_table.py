@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The transition table in the machine's header against the machine: every row is reached, and nothing else is."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import product
+
+from gateway.core import transfer as machine
+from gateway.core.events import Event
+from gateway.core.model import Entry, FinalNotify
+from gateway.core.transfer import Manner, State, Transfer, step
+from tests.support.playbook import (
+    CALLER_GONE,
+    DEADLINE,
+    GONE,
+    HUMAN_TIMEOUT,
+    IN_30_S,
+    NONE_LEFT,
+    NOTIFY_FAILED,
+    RELEASE_TIMEOUT,
+    SALES,
+    STOP,
+    SUPPORT,
+    VOICEMAIL,
+    Playbook,
+    answers,
+    cannot_switch,
+    fails,
+    human,
+    is_switched,
+    rings,
+    rings_out,
+    to,
+)
+
+MOST_DIALLED = 2
+
+Rows = dict[tuple[str, str], set[str]]
+"""(state, event) -> next states."""
+
+
+def documented() -> Rows:
+    """The table in the header of the machine."""
+    lines = [line.split() for line in (machine.__doc__ or "").splitlines() if line.startswith("    ")]
+    (_, *states), *rows = lines
+    return {
+        (state, event): set(cell.split("|"))
+        for event, *cells in rows
+        for state, cell in zip(states, cells, strict=True)
+        if cell != "-"
+    }
+
+
+def observed() -> Rows:
+    """Every transition there is: all events, in every state that any of them leads to, for every kind of transfer."""
+    rows: Rows = defaultdict(set)
+    reached = list(kinds())
+    seen = {_without_history(transfer) for transfer in reached}
+    while reached:
+        transfer = reached.pop()
+        for event in events(transfer):
+            after, commands = step(transfer, event)
+            if after == transfer and not commands:
+                continue
+            rows[transfer.state.value, type(event).__name__].add(after.state.value)
+            if (left := _without_history(after)) not in seen:
+                seen.add(left)
+                reached.append(after)
+    return rows
+
+
+def kinds() -> Iterator[Transfer]:
+    """A transfer of each kind, just begun."""
+    for entry, notify, when, cancel, fallback in product(
+        Entry, (True, False), FinalNotify, (True, False), (VOICEMAIL, None)
+    ):
+        manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, names_humans=True)
+        yield Playbook(to(SALES), entry=entry, manner=manner, fallback=fallback).transfer
+
+
+def events(transfer: Transfer) -> Iterator[Event]:
+    """Everything that can happen to a transfer, to the target dialled last and to the one before it."""
+    last = transfer.dialled
+    for then in (NONE_LEFT,) if last >= MOST_DIALLED else (NONE_LEFT, to(SUPPORT)):
+        yield from (fails(last, then=then), rings_out(then=then), cannot_switch(last, then=then))
+    for target in (last, last - 1):
+        yield from (rings(target), answers(target), is_switched(target), human(target))
+    yield fails(last - 1)
+    yield from (HUMAN_TIMEOUT, CALLER_GONE, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
+
+
+def _without_history(transfer: Transfer) -> tuple[object, ...]:
+    """A transfer as far as what comes next can depend on it."""
+    now = tuple(getattr(transfer, field.name) for field in fields(transfer) if field.name != "record")
+    record = transfer.record
+    return (*now, record.entry, record.ringing_at is None, record.human_at is None)
+
+
+def test_the_table_tells_all_that_can_happen_and_nothing_else() -> None:
+    assert observed() == documented()
+
+
+def test_every_state_but_the_last_has_a_column() -> None:
+    assert {state for state, _ in documented()} == {state.value for state in State if state is not State.ENDED}
