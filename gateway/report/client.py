@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
@@ -76,6 +76,15 @@ class Client(aiomqtt.Client):
                 self.refused.set_result(str(reason_code))
             return
         super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            # aiomqtt leaves a connection open that the broker has not answered; it would come to life later, under
+            # our name.
+            self._client.disconnect()
+            raise
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
@@ -144,7 +153,7 @@ def explain(error: BaseException, broker: Broker) -> tuple[str, bool]:
                 return f"the broker at {where} refuses the user name or password ({error.rc})", True
             case 142:
                 other = f"does a second gateway run as instance {broker.instance}?"
-                return f"the broker at {where} gave our session to another client: {other}", True
+                return f"the broker at {where} gave our session to another client: {other}", False
     if str(error) == "Disconnected during message iteration":
         return f"the broker at {where} closed the connection", False
     return f"no connection to the broker at {where}: {error}", False

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
@@ -95,23 +96,27 @@ class MqttPublisher:
         attempt = 0
         while not self._stopping.is_set():
             error: BaseException | None = None
+            begun = time.monotonic()
             try:
                 await self._connection()
             except* (aiomqtt.MqttError, OSError) as group:
                 error = _first(group)
+            except* Exception as group:  # noqa: BLE001 -- a fault of ours must not silence the gateway for ever
+                log.exception("the connection to the broker was ended by a fault of the gateway")
+                error = _first(group)
             if self.connected:
-                attempt = 0
                 self._set_connected(False)
+            # A connection that is lost again and again, at once, is no better than none.
+            attempt = 1 if time.monotonic() - begun > LAST_RETRY_S else attempt + 1
             if error is not None:
                 await self._pause(error, attempt)
-                attempt += 1
 
     async def _pause(self, error: BaseException, attempt: int) -> None:
         why, hopeless = explain(error, self._broker)
         if why != self._complaint:
             log.error(why, events_waiting=self._outbox.state.events)
             self._complaint = why
-        longest = HOPELESS_RETRY_S if hopeless else min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempt, 10))
+        longest = HOPELESS_RETRY_S if hopeless else min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempt - 1, 10))
         # Many gateways must not come back at the same moment.
         pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not a key
         with contextlib.suppress(TimeoutError):
@@ -121,6 +126,8 @@ class MqttPublisher:
     async def _connection(self) -> None:
         will = aiomqtt.Will(self._topic("status"), self._status("offline", "connection lost"), qos=1, retain=True)
         async with connected(self._broker, will) as client:
+            # Whoever reads 'online' may send commands at once.
+            await self._subscribe(client)
             self._state_changed.clear()
             await self._send_status(client, self._state)
             self._set_connected(True)
@@ -178,17 +185,21 @@ class MqttPublisher:
     async def _send_changed_status(self, client: Client) -> None:
         while True:
             await self._state_changed.wait()
+            # Whoever reads 'online' may send commands at once.
+            await self._subscribe(client)
             self._state_changed.clear()
             await self._send_status(client, self._state)
 
     async def _send_status(self, client: Client, state: str, reason: str | None = None) -> None:
         await client.publish(self._topic("status"), self._status(state, reason), qos=1, retain=True)
 
-    async def _take_commands(self, client: Client) -> None:
+    async def _subscribe(self, client: Client) -> None:
         if self._on_command is not None:
             # A command that was kept for later would move a caller who no longer wants it.
             options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
             await client.subscribe(self._topic("commands/transfer"), options=options)
+
+    async def _take_commands(self, client: Client) -> None:
         # Also what notices that the connection was lost.
         async for message in client.messages:
             if self._on_command is not None and not message.retain:

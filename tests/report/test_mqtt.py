@@ -1,0 +1,436 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Events reach consumers through a real broker, whatever happens to the broker, the gateway or the connection."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from jsonschema import Draft202012Validator
+from structlog.testing import capture_logs
+
+from gateway.core.record import Milestone
+from gateway.report import client, mqtt
+from gateway.report.client import Broker as Address
+from gateway.report.event import schema
+from gateway.report.reporter import EventReporter
+from tests.report import samples
+from tests.report.listener import Listener, Received
+from tests.support.broker import Broker
+from tests.support.processes import Child
+
+pytestmark = pytest.mark.broker
+
+BASE = "transfer-gateway/pbx-1"
+
+
+# The gateway runs on uvloop, which treats sockets that die in its own way.
+on_both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Long enough for the listener to be back first, so that it misses nothing.
+    monkeypatch.setattr(mqtt, "FIRST_RETRY_S", 0.6)
+    monkeypatch.setattr(mqtt, "LAST_RETRY_S", 0.6)
+
+
+def address(broker: Broker, **options: Any) -> Address:
+    return Address(instance="pbx-1", host=broker.host, port=broker.port, **options)
+
+
+class Connection:
+    """Follows whether the reporter is connected."""
+
+    def __init__(self) -> None:
+        self.up = asyncio.Event()
+        self.down = asyncio.Event()
+
+    def __call__(self, up: bool) -> None:
+        (self.up if up else self.down).set()
+        (self.down if up else self.up).clear()
+
+
+@asynccontextmanager
+async def reporting(
+    directory: Path, broker: Address, **options: Any
+) -> AsyncIterator[tuple[EventReporter, Connection]]:
+    connection = Connection()
+    reporter = EventReporter(
+        instance="pbx-1", state_dir=directory, version="1.2.3", broker=broker, on_connected=connection, **options
+    )
+    await reporter.start()
+    try:
+        yield reporter, connection
+    finally:
+        await reporter.stop()
+
+
+def events(received: list[Received]) -> list[dict[str, Any]]:
+    """The events in the order they arrived, each once: what a consumer that de-duplicates by id sees."""
+    by_id: dict[str, dict[str, Any]] = {}
+    for message in received:
+        if message.topic.startswith(f"{BASE}/transfers/"):
+            by_id.setdefault(message.body["id"], message.body)
+    return list(by_id.values())
+
+
+def have(count: int) -> Callable[[list[Received]], bool]:
+    return lambda received: len(events(received)) >= count
+
+
+def refuse(reporter: EventReporter, first: int, last: int) -> list[str]:
+    """Report transfers that were refused; returns their ids."""
+    transfers = [f"t{n:05}" for n in range(first, last)]
+    for transfer in transfers:
+        reporter.transfer(Milestone.ENDED, samples.refused(transfer))
+    return transfers
+
+
+def subjects(received: list[Received]) -> list[str]:
+    return [event["subject"] for event in events(received)]
+
+
+async def test_a_transfer_is_told_step_by_step_as_the_schema_says(tmp_path: Path) -> None:
+    async with Broker() as broker, Listener(broker) as listener, reporting(tmp_path, address(broker)) as (reporter, _):
+        for milestone in list(Milestone)[:-1]:
+            reporter.transfer(milestone, samples.requested())
+        reporter.transfer(Milestone.ENDED, samples.completed())
+        reporter.call_ended(samples.call())
+        received = await listener.until(have(6))
+    told = [message for message in received if message.topic == f"{BASE}/transfers/main-line"]
+    assert [message.body["type"] for message in told] == [
+        "transfer.requested.v1",
+        "transfer.accepted.v1",
+        "transfer.ringing.v1",
+        "transfer.connected.v1",
+        "transfer.ended.v1",
+        "call.ended.v1",
+    ]
+    validator = Draft202012Validator(schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    for message in told:
+        validator.validate(message.body)
+        assert message.properties.ContentType.startswith("application/cloudevents+json")
+        assert not message.retained
+
+
+async def test_two_hundred_events_a_second_are_no_effort(tmp_path: Path) -> None:
+    async with Broker() as broker, Listener(broker) as listener, reporting(tmp_path, address(broker)) as (reporter, up):
+        await up.up.wait()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        sent = refuse(reporter, 0, 600)
+        assert subjects(await listener.until(have(600))) == sent
+        assert loop.time() - begun < 3.0
+
+
+@on_both_loops
+def test_a_broker_that_is_killed_under_load_loses_nothing(tmp_path: Path, run: Run) -> None:
+    run(kill_under_load(tmp_path))
+
+
+async def kill_under_load(tmp_path: Path) -> None:
+    async with Broker() as broker, Listener(broker) as listener, reporting(tmp_path, address(broker)) as (reporter, up):
+        await up.up.wait()
+        sent: list[str] = []
+
+        async def send(count: int) -> None:
+            for _ in range(count):
+                sent.extend(refuse(reporter, len(sent), len(sent) + 3))
+                await asyncio.sleep(0.01)
+
+        await send(30)
+        sending = asyncio.create_task(send(60))
+        await listener.until(have(60))
+        await broker.kill()
+        await up.down.wait()
+        assert not reporter.connected
+        await sending
+        assert reporter.outbox.events > 0
+        await broker.start()
+        await listener.until(have(len(sent)))
+        assert subjects(listener.received) == sent
+        refuse(reporter, len(sent), len(sent) + 1)
+        await listener.until(have(len(sent) + 1))
+
+
+async def test_events_from_before_the_broker_was_there_come_first(tmp_path: Path) -> None:
+    async with Broker() as broker:
+        await broker.stop()
+        async with reporting(tmp_path, address(broker)) as (reporter, _):
+            sent = refuse(reporter, 0, 50)
+        # Another run, now with a broker.
+        await broker.start()
+        async with Listener(broker) as listener, reporting(tmp_path, address(broker)) as (reporter, _):
+            sent += refuse(reporter, 50, 60)
+            assert subjects(await listener.until(have(60))) == sent
+
+
+GATEWAY = """
+import asyncio, sys
+from pathlib import Path
+import uvloop
+from gateway.core.record import Milestone
+from gateway.report.client import Broker
+from gateway.report.reporter import EventReporter
+from tests.report import samples
+
+async def main():
+    broker = Broker(instance="pbx-1", host="127.0.0.1", port=int(sys.argv[2]))
+    reporter = EventReporter(instance="pbx-1", state_dir=Path(sys.argv[1]), version="1", broker=broker)
+    await reporter.start()
+    for n in range(10**6):
+        reporter.transfer(Milestone.REQUESTED, samples.requested(f"a{n:05}"))
+        reporter.transfer(Milestone.REQUESTED, samples.requested(f"b{n:05}"))
+        reporter.transfer(Milestone.ENDED, samples.completed(f"b{n:05}"))
+        if n >= 10:
+            reporter.transfer(Milestone.ENDED, samples.completed(f"a{n - 10:05}"))
+        await asyncio.sleep(0.002)
+
+uvloop.run(main())
+"""
+
+
+async def test_kill_9_between_transfers_every_one_gets_its_one_outcome(tmp_path: Path) -> None:
+    async with Broker() as broker, Listener(broker) as listener:
+        gateway = Child("gateway", [sys.executable, "-c", GATEWAY, str(tmp_path), str(broker.port)], tmp_path / "log")
+        await listener.until(have(300))
+        await gateway.kill()
+        await listener.says("/status", state="offline", reason="connection lost")
+        async with reporting(tmp_path, address(broker)) as (reporter, _):
+            interrupted = [
+                record.transfer for record in reporter.transfers() if record.outcome and record.outcome == "interrupted"
+            ]
+            assert len(interrupted) in (10, 11, 12)
+            await listener.says("/status", state="online")
+            last = max(interrupted)
+            await listener.until(lambda received: ("transfer.ended.v1", last) in kinds(received))
+    seen = kinds(listener.received)
+    requested = [transfer for kind, transfer in seen if kind == "transfer.requested.v1"]
+    ended = [transfer for kind, transfer in seen if kind == "transfer.ended.v1"]
+    assert sorted(requested) == sorted(ended)
+    assert len(set(ended)) == len(ended)
+    told = {event["subject"] for event in events(listener.received) if event["data"]["outcome"] == "interrupted"}
+    assert told == set(interrupted)
+
+
+def kinds(received: list[Received]) -> list[tuple[str, str]]:
+    return [(event["type"], event["subject"]) for event in events(received)]
+
+
+async def test_the_status_is_there_for_whoever_comes_later(tmp_path: Path) -> None:
+    async with Broker() as broker:
+        async with reporting(tmp_path, address(broker)) as (reporter, up):
+            await up.up.wait()
+            async with Listener(broker) as listener:
+                status = await listener.says("/status", state="online", instance="pbx-1", version="1.2.3")
+                assert status["at"].endswith("Z")
+                assert [message.retained for message in listener.received] == [True]
+                reporter.draining()
+                await listener.says("/status", state="draining")
+        async with Listener(broker) as listener:
+            await listener.says("/status", state="offline", reason="stopped")
+
+
+async def test_stopping_sends_first_what_waits(tmp_path: Path) -> None:
+    async with Broker() as broker, Listener(broker) as listener:
+        async with reporting(tmp_path, address(broker)) as (reporter, up):
+            await up.up.wait()
+            sent = refuse(reporter, 0, 300)
+        await listener.says("/status", state="offline")
+        assert subjects(listener.received) == sent
+
+
+async def test_queue_snapshots_are_retained_and_only_the_newest_counts(tmp_path: Path) -> None:
+    async with Broker() as broker, Listener(broker) as listener:
+        async with reporting(tmp_path, address(broker), clock=lambda: samples.START) as (reporter, up):
+            await up.up.wait()
+            for waiting in range(100):
+                reporter.queue_snapshot(samples.pbx_state(waiting=waiting))
+            await listener.says("queues/asterisk/sales", known=True, callers=99)
+            assert len(listener.on("queues/asterisk/sales")) <= 3
+            await broker.kill()
+            await up.down.wait()
+            reporter.queue_snapshot(samples.pbx_state(proven_at=None))
+            await broker.start()
+            # The killed broker has forgotten what it retained.
+            await listener.says("queues/asterisk/sales", known=False, callers=None, unknown_because="AMI is away")
+            reporter.configure({"asterisk": ["support", "not/fit"]})
+            with capture_logs() as logs:
+                reporter.queue_snapshot(samples.pbx_state())
+                reporter.queue_snapshot(samples.pbx_state())
+            await listener.says("queues/asterisk/support", known=False)
+            assert [line["queue"] for line in logs] == ["not/fit"]
+        async with Listener(broker) as late:
+            await late.says("queues/asterisk/sales", known=False)
+
+
+@on_both_loops
+def test_a_frozen_broker_is_given_up_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.3)
+    run(freeze(tmp_path))
+
+
+async def freeze(tmp_path: Path) -> None:
+    async with Broker() as broker, Listener(broker) as listener, reporting(tmp_path, address(broker)) as (reporter, up):
+        await up.up.wait()
+        broker.freeze()
+        sent = refuse(reporter, 0, 20)
+        await up.down.wait()
+        # Long enough for a second attempt to come to nothing.
+        await asyncio.sleep(1.2)
+        broker.freeze(frozen=False)
+        await up.up.wait()
+        assert subjects(await listener.until(have(20))) == sent
+        await listener.says("/status", state="online")
+
+
+async def test_a_wrong_password_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "HOPELESS_RETRY_S", 0.05)
+    async with Broker(login=("gateway", "right")) as broker:
+        with capture_logs() as logs:
+            async with reporting(tmp_path, address(broker, username="gateway", password="wrong")) as (reporter, _):
+                sent = refuse(reporter, 0, 5)
+                await refusals(broker, 3)
+                assert not reporter.connected
+        errors = [line["event"] for line in logs if line["log_level"] == "error"]
+        assert len(errors) == 1
+        assert "refuses the user name or password" in errors[0]
+        assert "wrong" not in str(logs)
+        right = address(broker, username="gateway", password="right")
+        async with Listener(broker) as listener, reporting(tmp_path, right):
+            assert subjects(await listener.until(have(5))) == sent
+
+
+async def refusals(broker: Broker, count: int) -> None:
+    assert broker.child is not None
+    async for line in broker.child.lines():
+        count -= "not authorised" in line.lower()
+        if count == 0:
+            return
+
+
+def configure(broker: Broker, *lines: str) -> None:
+    with (broker.directory / "mosquitto.conf").open("a") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+async def test_an_event_the_broker_refuses_is_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "HOPELESS_RETRY_S", 0.6)
+    broker = Broker()
+    rights = broker.directory / "rights"
+    rights.write_text(f"topic readwrite {BASE}/status\n")
+    rights.chmod(0o600)
+    configure(broker, f"acl_file {rights}")
+    async with broker:
+        with capture_logs() as logs:
+            async with reporting(tmp_path, address(broker)) as (reporter, connection):
+                sent = refuse(reporter, 0, 5)
+                await connection.up.wait()
+                await connection.down.wait()
+                errors = [line["event"] for line in logs if line["log_level"] == "error"]
+                assert len(errors) == 1
+                assert f"may this user write to {BASE}/#?" in errors[0]
+                rights.write_text("topic readwrite #\n")
+                await broker.stop()
+                await broker.start()
+                async with Listener(broker) as listener:
+                    assert subjects(await listener.until(have(5))) == sent
+
+
+async def test_a_broker_that_takes_little_at_once_gets_little(tmp_path: Path) -> None:
+    broker = Broker()
+    configure(broker, "max_inflight_messages 4")
+    async with broker, Listener(broker) as listener:
+        with capture_logs() as logs:
+            async with reporting(tmp_path, address(broker)) as (reporter, _):
+                sent = refuse(reporter, 0, 200)
+                assert subjects(await listener.until(have(200))) == sent
+    assert [line for line in logs if line["log_level"] == "error"] == []
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """Certificate and key for 127.0.0.1, and the authority that vouches for them."""
+    directory = tmp_path_factory.mktemp("tls")
+    key, certificate = directory / "key.pem", directory / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key, certificate
+
+
+# paho leaves the socket of a failed handshake to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
+async def test_over_tls_only_a_broker_that_is_who_it_says(
+    tmp_path: Path, certificates: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "HOPELESS_RETRY_S", 0.05)
+    async with Broker(tls=certificates) as broker:
+        with capture_logs() as logs:
+            async with reporting(tmp_path, address(broker, tls=True)) as (reporter, _):
+                refuse(reporter, 0, 1)
+                await until(lambda: any("not trusted" in line["event"] for line in logs))
+                assert not reporter.connected
+            async with reporting(tmp_path, address(broker, tls=True, ca_file=tmp_path / "none.pem")):
+                await until(lambda: any("none.pem" in line["event"] for line in logs))
+        async with reporting(tmp_path, address(broker, tls=True, ca_file=certificates[2])) as (reporter, _):
+            await until(lambda: reporter.connected and reporter.outbox.events == 0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 -- a log tells nobody that it grew
+            await asyncio.sleep(0.01)
+
+
+class Handler:
+    """Stands for the gateway behind the commands."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+
+    async def __call__(
+        self, payload: bytes, response_topic: str | None, correlation: bytes | None
+    ) -> dict[str, object]:
+        self.asked.append(payload)
+        return {"echo": payload.decode()}
+
+
+async def test_a_command_is_answered_where_the_sender_wants_it(tmp_path: Path) -> None:
+    handler = Handler()
+    async with Broker() as broker, Listener(broker) as listener:
+        # Kept by the broker from long ago: nobody wants it any more.
+        await listener.publish(f"{BASE}/commands/transfer", b'"old"', retain=True)
+        async with reporting(tmp_path, address(broker), on_command=handler) as (_, connection):
+            await connection.up.wait()
+            await listener.says("/status", state="online")
+            for topic, reply_to in (
+                (None, f"{BASE}/responses/transfer"),
+                ("crm/replies/7", "crm/replies/7"),
+                (f"{BASE}/responses/crm", f"{BASE}/responses/crm"),
+                # It may not make us speak as ourselves, or as another gateway.
+                (f"{BASE}/transfers/main-line", f"{BASE}/responses/transfer"),
+                (f"{BASE}/commands/transfer", f"{BASE}/responses/transfer"),
+                ("transfer-gateway/pbx-2/commands/transfer", f"{BASE}/responses/transfer"),
+            ):
+                before = len(listener.on(reply_to))
+                properties = mqtt._content_type("application/json")
+                properties.CorrelationData = b"\x00\x07"
+                if topic is not None:
+                    properties.ResponseTopic = topic
+                await listener.publish(f"{BASE}/commands/transfer", json.dumps(topic).encode(), properties=properties)
+                await listener.until(lambda _, to=reply_to, had=before: len(listener.on(to)) > had)  # type: ignore[misc]
+                (reply,) = [m for m in listener.received if m.topic == reply_to][before:]
+                assert reply.body == {"echo": json.dumps(topic)}
+                assert reply.properties.CorrelationData == b"\x00\x07"
+    assert b'"old"' not in handler.asked
+    assert len(handler.asked) == 6
