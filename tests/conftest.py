@@ -64,7 +64,7 @@ async def pbx(shared_pbx: Asterisk) -> AsyncIterator[Asterisk]:
 
 @pytest.fixture
 async def phones(pbx: Asterisk) -> AsyncIterator[Phones]:
-    """Starts people's phones, e.g. `await phones("6001", hz=440)`; they stop with the test."""
+    """Starts people's phones, which stop with the test; called with an extension, a tone and a manner."""
     async with AsyncExitStack() as stack:
 
         async def start(extension: str, *, hz: int | None = 440, manner: Manner = "answer") -> Agent:

@@ -142,6 +142,7 @@ async def test_agents_pause_vanish_and_come_back(pbx: Asterisk, phones: Phones) 
     assert (await pbx.members("sales"))["6001"]["Paused"] == "1"
     await pbx.pause("6001", paused=False)
     await anna.stop()
+    await pbx.until_state("6001", 4)
     assert (await pbx.members("sales"))["6001"]["Status"] == "5"
     await anna.start()
     begin = time.monotonic()
@@ -171,6 +172,7 @@ async def test_the_shipped_manager_user_sees_what_it_needs_and_touches_nothing(p
         await carla.event("CALL_INCOMING")
         await given_up.cancel()
         await anna.stop()
+        await watching.event("ContactStatus", ContactStatus="Removed")
         assert len(await watching.action("QueueSummary", Queue="sales")) == 2
         assert len(await watching.action("QueueStatus", Queue="sales")) == 4
         state = await watching.action("ExtensionState", Context="from-transfer-gateway", Exten="6003")
