@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is true of every transfer, whatever happens in whatever order, and however late it is told."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from gateway.core.commands import Timer
+from gateway.core.events import (
+    Deadline,
+    Event,
+    HumanAnswered,
+    HumanTimeout,
+    NotifyFailed,
+    ReleaseTimeout,
+    RingTimeout,
+    Stop,
+    Switched,
+    SwitchFailed,
+    TargetAnswered,
+    TargetEvent,
+    TargetFailed,
+    TargetProgress,
+    TransfereeGone,
+    TransferorGone,
+)
+from gateway.core.model import Decision, Destination, Entry, FinalNotify, LegId
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import TransferRecord
+from gateway.core.transfer import Manner, State, start, step
+from tests.support.playbook import (
+    ASSISTANT,
+    BEGIN,
+    CALLER,
+    IN_30_S,
+    NONE_LEFT,
+    SALES,
+    SUPPORT,
+    TRANSFER,
+    VOICEMAIL,
+    leg,
+    refusal,
+    to,
+)
+from tests.support.transfer_world import World
+
+FAILURES = [reason for reason in Reason if reason.outcome is Outcome.FAILED]
+REFUSALS = [reason for reason in Reason if reason.outcome is Outcome.REFUSED]
+
+decisions = st.one_of(st.just(NONE_LEFT), st.sampled_from([SALES, SUPPORT]).map(to))
+first_decisions = st.one_of(
+    st.sampled_from([SALES, SUPPORT]).map(to),
+    st.sampled_from([SALES, SUPPORT]).map(to),
+    st.sampled_from(REFUSALS).map(refusal),
+)
+manners = st.builds(
+    Manner,
+    notify=st.booleans(),
+    final_notify=st.sampled_from(FinalNotify),
+    refuse_in_notify=st.booleans(),
+    deadline=st.sampled_from([None, IN_30_S]),
+    cancel_at_deadline=st.booleans(),
+    names_humans=st.booleans(),
+)
+back = st.sampled_from([0, 0, 0, 0, 1, 2])
+"""How many targets ago the one was dialled that an event comes from."""
+
+
+class AnyTransfer(RuleBasedStateMachine):
+    """One transfer, to which anything happens."""
+
+    @initialize(
+        entry=st.sampled_from(Entry),
+        decision=first_decisions,
+        manner=manners,
+        fallback=st.sampled_from([None, VOICEMAIL]),
+    )
+    def begin(self, entry: Entry, decision: Decision, manner: Manner, fallback: Destination | None) -> None:
+        self.now = BEGIN
+        self.sound = False
+        self.world = World(entry, manner, fallback, decision.destination if decision.accepted else None)
+        self.transfer, commands = start(
+            TransferRecord(TRANSFER, entry, "+31201230001", BEGIN),
+            decision,
+            transferee=CALLER,
+            transferor=ASSISTANT if self.world.transferor_there else None,
+            manner=manner,
+            fallback=fallback,
+            at=BEGIN,
+        )
+        self.world.carry_out(commands, self.transfer)
+        self.sound = True
+
+    # What can happen
+
+    @rule(back=back, code=st.sampled_from([180, 183]))
+    def target_rings(self, back: int, code: int) -> None:
+        self.send(TargetProgress(self.now, self.target(back), code))
+
+    @rule(back=back)
+    def target_answers(self, back: int) -> None:
+        self.send(TargetAnswered(self.now, self.target(back)))
+
+    @rule(back=back, reason=st.sampled_from(FAILURES), then=decisions)
+    def target_fails(self, back: int, reason: Reason, then: Decision) -> None:
+        self.send(TargetFailed(self.now, self.target(back), reason, reason.sip_code, then))
+
+    @rule(back=back)
+    def legs_are_joined(self, back: int) -> None:
+        self.send(Switched(self.now, self.target(back)))
+
+    @rule(back=back, then=decisions)
+    def legs_are_not_joined(self, back: int, then: Decision) -> None:
+        self.send(SwitchFailed(self.now, self.target(back), then))
+
+    @rule(back=back)
+    def person_answers(self, back: int) -> None:
+        self.send(HumanAnswered(self.now, self.target(back)))
+
+    @rule()
+    def caller_hangs_up(self) -> None:
+        self.send(TransfereeGone(self.now))
+
+    @rule()
+    def transferor_hangs_up(self) -> None:
+        self.send(TransferorGone(self.now))
+
+    @rule()
+    def notify_fails(self) -> None:
+        self.send(NotifyFailed(self.now))
+
+    @rule()
+    def gateway_stops(self) -> None:
+        self.send(Stop(self.now))
+
+    @precondition(lambda self: self.world.timers)
+    @rule(data=st.data(), then=decisions)
+    def timer_fires(self, data: st.DataObject, then: Decision) -> None:
+        self.fire(data.draw(st.sampled_from(sorted(self.world.timers))), then)
+
+    def teardown(self) -> None:
+        """Without any help but its timers and the answer to its switch, a transfer comes to its end."""
+        for _ in range(10):
+            if self.sound and self.transfer.state is State.SWITCHING:
+                self.send(Switched(self.now, self.transfer.target))
+            elif self.sound and self.transfer.state is not State.ENDED:
+                self.fire(min(self.world.timers, key=list(Timer).index), NONE_LEFT)
+        if self.sound:
+            self.world.check_end(self.transfer)
+
+    def target(self, back: int) -> LegId:
+        """The leg that was dialled so many targets ago."""
+        return leg(max(0, self.transfer.dialled - back))
+
+    def fire(self, timer: Timer, then: Decision) -> None:
+        """A timer that was started runs out."""
+        self.world.timers.remove(timer)
+        match timer:
+            case Timer.RING:
+                self.send(RingTimeout(self.now, then))
+            case Timer.DEADLINE:
+                self.send(Deadline(self.now))
+            case Timer.HUMAN:
+                self.send(HumanTimeout(self.now))
+            case Timer.RELEASE:
+                self.send(ReleaseTimeout(self.now))
+
+    def send(self, event: Event) -> None:
+        """An event happens, and what it causes is done."""
+        self.sound = False
+        self.now += timedelta(seconds=1)
+        event = replace(event, at=self.now)
+        self.world.happen(event)
+        before = self.transfer
+        self.transfer, commands = step(before, event)
+        if before.state is State.ENDED or (isinstance(event, TargetEvent) and event.target != before.target):
+            assert (self.transfer, commands) == (before, ())
+        self.world.carry_out(commands, self.transfer)
+        self.sound = True
+
+
+TestAnyTransfer = AnyTransfer.TestCase
+TestAnyTransfer.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)

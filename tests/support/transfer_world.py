@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The legs, timers and witnesses that the commands of one transfer act on, and what has to be true of them."""
+
+from gateway.core.commands import (
+    AnswerRequest,
+    Command,
+    Dial,
+    HangUp,
+    Notify,
+    Report,
+    Respond,
+    Return,
+    StartTimer,
+    StopTimer,
+    Switch,
+    Timer,
+    Wait,
+)
+from gateway.core.events import (
+    Event,
+    NotifyFailed,
+    RingTimeout,
+    SwitchFailed,
+    TargetFailed,
+    TransfereeGone,
+    TransferorGone,
+)
+from gateway.core.model import Destination, Entry, FinalNotify, LegId
+from gateway.core.outcome import Outcome
+from gateway.core.record import Milestone
+from gateway.core.transfer import Manner, State, Transfer
+from tests.support.playbook import ASSISTANT, CALLER
+
+
+class World:
+    """What the gateway's commands make of the world; an impossible or untruthful one is an AssertionError."""
+
+    def __init__(self, entry: Entry, manner: Manner, fallback: Destination | None, first: Destination | None) -> None:
+        self.entry, self.manner, self.fallback = entry, manner, fallback
+        self.named = [first]  # what may be dialled now
+        self.wants_notify = manner.notify and entry is Entry.REFER
+        self.transferor_there = entry is not Entry.INVITE
+        self.caller = "asking"  # … held | joined | in silence | returned | hung up | gone
+        self.joined: LegId | None = None
+        self.targets: dict[LegId, str] = {}  # live | gone | hung up
+        self.timers = set[Timer]()
+        self.answered: list[Command] = []
+        self.notified: list[Notify] = []
+        self.reported: list[Milestone] = []
+
+    def happen(self, event: Event) -> None:
+        """An event changes the world before anybody is told."""
+        self.named = [self.fallback]
+        match event:
+            case TargetFailed(target=target, next=then):
+                self._part_from(target, "gone")
+                self.named.append(then.destination)
+            case RingTimeout(next=then) | SwitchFailed(next=then):
+                self.named.append(then.destination)
+            case TransfereeGone():
+                self.caller = "gone"
+            case TransferorGone():
+                self.transferor_there = False
+            case NotifyFailed() if not self.final:
+                self.wants_notify = False
+
+    def carry_out(self, commands: tuple[Command, ...], transfer: Transfer) -> None:
+        """Do what `transfer` wants done after an event."""
+        for command in commands:
+            if Milestone.ENDED in self.reported:
+                assert isinstance(command, StopTimer) or (isinstance(command, HangUp) and command.leg == ASSISTANT)
+            self._obey(command, transfer)
+        if transfer.state in (State.DIALLING, State.RINGING):
+            assert self.caller == ("asking" if self.entry is Entry.INVITE and not self.answered else "held")
+        if Report(Milestone.ENDED) in commands:
+            self._check_outcome(transfer)
+
+    @property
+    def final(self) -> list[Notify]:
+        """The final NOTIFYs."""
+        return [notify for notify in self.notified if notify.final]
+
+    def _part_from(self, target: LegId, how: str) -> None:
+        if self.targets.get(target) == "live":
+            self.targets[target] = how
+        if self.joined == target:
+            self.joined = None
+            self.caller = "in silence" if self.caller == "joined" else self.caller
+
+    def _obey(self, command: Command, transfer: Transfer) -> None:  # noqa: C901, PLR0912  # one case for each command
+        match command:
+            case AnswerRequest():
+                assert self.entry is not Entry.INVITE
+                self.answered.append(command)
+            case Notify(code=code, final=final):
+                assert self.wants_notify
+                assert self.answered
+                assert not self.final
+                assert final or code in (100, 180)
+                self.notified.append(command)
+            case Respond(leg=at, code=code):
+                assert (at, self.entry) == (CALLER, Entry.INVITE)
+                assert not self.answered
+                if code == 200:
+                    self.answered.append(command)
+                    self.caller = "held"
+            case Dial(target=target, destination=destination):
+                assert destination in self.named
+                assert target == transfer.target
+                assert target not in self.targets
+                self.targets[target] = "live"
+            case Wait():
+                assert self.caller in ("asking", "in silence")
+                self.caller = "held"
+            case Switch(target=target):
+                assert self.caller == "held"
+                assert self.targets[target] == "live"
+                self.caller, self.joined = "joined", target
+            case Return():
+                assert self.transferor_there
+                assert self.caller in ("held", "in silence")
+                self.caller = "returned"
+            case HangUp(leg=at) if at == CALLER:
+                assert self.caller in ("asking", "held", "in silence")
+                if self.entry is Entry.INVITE and not self.answered:
+                    self.answered.append(command)
+                self.caller = "hung up"
+            case HangUp(leg=at) if at == ASSISTANT:
+                assert self.transferor_there
+                assert self.final or not self.wants_notify
+                self.transferor_there = False
+            case HangUp(leg=target):
+                assert self.targets[target] == "live"
+                self._part_from(target, "hung up")
+            case StartTimer(timer=timer):
+                self.timers.add(timer)
+            case StopTimer(timer=timer):
+                self.timers.discard(timer)
+            case Report(milestone=milestone):
+                self.reported.append(milestone)
+
+    def _check_outcome(self, transfer: Transfer) -> None:
+        """When the outcome is reported the caller is in one place, and the record says so."""
+        record = transfer.record
+        assert record.reason is not None
+        assert (record.outcome, record.sip_code) == (record.reason.outcome, record.reason.sip_code)
+        assert record.returned_to_transferor == (self.caller == "returned")
+        match record.outcome:
+            case Outcome.COMPLETED:
+                assert (self.caller, self.joined) == ("joined", transfer.target)
+            case Outcome.ABANDONED:
+                assert self.caller == "gone"
+            case Outcome.REFUSED:
+                assert self.caller == ("hung up" if self.entry is Entry.INVITE else "asking")
+            case _:
+                assert self.caller == ("returned" if self.transferor_there else "hung up")
+        live = {target for target, status in self.targets.items() if status == "live"}
+        assert live == ({self.joined} if self.joined else set())
+        if self.targets:
+            assert record.attempts[-1].reason is record.reason
+            assert all(attempt.reason for attempt in record.attempts)
+
+    def check_end(self, transfer: Transfer) -> None:
+        """At the end everybody was told, once, and nothing is left behind."""
+        assert transfer.state is State.ENDED
+        assert not self.timers
+        assert not self.transferor_there or self.caller in ("asking", "returned", "gone")
+        order = [list(Milestone).index(milestone) for milestone in self.reported]
+        assert order == sorted(set(order))
+        assert self.reported[-1] is Milestone.ENDED
+        cancelled = self.entry is Entry.INVITE and transfer.record.outcome is Outcome.ABANDONED
+        assert len(self.answered) == 1 or (cancelled and not self.answered)
+        self._check_notifies(transfer.record.outcome)
+
+    def _check_notifies(self, outcome: Outcome | None) -> None:
+        if self.wants_notify:
+            assert len(self.final) == (outcome is not Outcome.REFUSED or self.manner.refuse_in_notify)
+        for notify in self.final:
+            if notify.code != 200:
+                assert outcome is not Outcome.COMPLETED or not self.manner.cancel_at_deadline
+            elif self.manner.final_notify is FinalNotify.ON_HUMAN or not self.manner.names_humans:
+                assert outcome is Outcome.COMPLETED or self.manner.final_notify is FinalNotify.ON_RING
