@@ -8,6 +8,7 @@ import contextlib
 import signal
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from gateway.web.server import WebServer
 
 log = structlog.get_logger("app")
 
+PJSIP_VERSION = metadata.version("pjsua2").partition("+")[0]
+
 
 class App:
     """The running gateway; implements ports.Operations for the web server and commands."""
@@ -40,7 +43,7 @@ class App:
         self._stop = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._serving = False
-        self.metrics = Metrics(version=gateway.__version__, pjsip=gateway.PJSIP_VERSION)
+        self.metrics = Metrics(version=gateway.__version__, pjsip=PJSIP_VERSION)
         self.metrics.configure(_plan(config))
         self.metrics.reload_done(taken=True, at=self._started_at)
         self.reporter = EventReporter(
@@ -55,7 +58,7 @@ class App:
         self.engine = Engine(config, self.reporter, self.metrics)
         self.sip = SipAgent(config, self.engine, debug=config.gateway.log_level == "debug")
         self.engine.attach(self.sip)
-        self.sources = {name: source for name, pbx in config.pbxs.items() if (source := self._source(pbx))}
+        self.sources: dict[str, AmiSource] = {}
         self.engine.sources = self.sources
         self.web = WebServer(
             self,
@@ -63,9 +66,20 @@ class App:
             token=config.http.token.get_secret_value() if config.http.token else None,
         )
 
-    def _source(self, pbx: PbxProfile) -> AmiSource | None:
-        if pbx.queues.source != "ami":
-            return None
+    def _follow_pbxs(self, before: Mapping[str, PbxProfile]) -> None:
+        """Have a source for each PBX that has one, and a new one where its settings have changed."""
+        for name in list(self.sources):
+            if name not in self._config.pbxs or self._config.pbxs[name].queues != before[name].queues:
+                del self.sources[name]
+                self._tasks.pop(f"pbx-{name}").cancel()
+        for name, pbx in self._config.pbxs.items():
+            if name in self.sources:
+                self.sources[name].reconfigure(*_watched(self._config, name))
+            elif pbx.queues.source == "ami":
+                self.sources[name] = self._source(pbx)
+                self._background(f"pbx-{name}", self.sources[name].run())
+
+    def _source(self, pbx: PbxProfile) -> AmiSource:
         queues, extensions = _watched(self._config, pbx.name)
         secret = pbx.queues.password
         return AmiSource(
@@ -89,8 +103,7 @@ class App:
             self.metrics.transfer_ended(interrupted)
         http = self._config.http
         self._background("loop-lag", self.metrics.observe_lag())
-        for name, source in self.sources.items():
-            self._background(f"pbx-{name}", source.run())
+        self._follow_pbxs(self._config.pbxs)
         self.sip.start()
         try:
             await self.web.start(http.bind_address, http.port)
@@ -103,7 +116,7 @@ class App:
             log.info(
                 "started",
                 version=gateway.__version__,
-                pjsip=gateway.PJSIP_VERSION,
+                pjsip=PJSIP_VERSION,
                 instance=self._config.gateway.instance,
             )
             await self._stop.wait()
@@ -150,7 +163,7 @@ class App:
             "instance": self._config.gateway.instance,
             "state": state,
             "version": gateway.__version__,
-            "pjsip": gateway.PJSIP_VERSION,
+            "pjsip": PJSIP_VERSION,
             "started_at": self._started_at.isoformat(timespec="seconds"),
             "calls": len(self.engine.calls),
             "transfers": len(self.engine.transfers),
@@ -194,13 +207,12 @@ class App:
         fixed = _fixed_parts(self._config, config)
         if fixed:
             log.warning("restart-needed", changed=fixed)
-        self._config = config
+        before, self._config = self._config.pbxs, config
         self.engine.reconfigure(config)
         self.sip.reconfigure(config)
         self.metrics.configure(_plan(config))
         self.reporter.configure(_queues(config))
-        for name, source in self.sources.items():
-            source.reconfigure(*_watched(config, name))
+        self._follow_pbxs(before)
         self.metrics.reload_done(taken=True, at=now)
         log.info("reloaded", numbers=len(config.numbers))
         return []
@@ -211,8 +223,6 @@ def _fixed_parts(old: Config, new: Config) -> list[str]:
     changed = [name for name in ("sip", "mqtt", "http") if getattr(old, name) != getattr(new, name)]
     if (old.gateway.instance, old.gateway.state_dir) != (new.gateway.instance, new.gateway.state_dir):
         changed.append("gateway")
-    if set(old.trunks) != set(new.trunks) or set(old.pbxs) != set(new.pbxs):
-        changed.append("profiles")
     return changed
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the engine and the adapters ask of each other. Everything is called on the event loop's thread; nothing blocks."""
+"""What the engine and the adapters ask of each other. All of it is called on the loop's thread; nothing blocks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,15 +92,13 @@ class Operations(Protocol):
         """The snapshot of every PBX."""
 
     def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
-        """Where a transfer would go, and why: the contract's `explain --json`. Raises LookupError for an unknown number."""
+        """Where a transfer would go, and why: as `explain --json`. Raises LookupError for an unknown number."""
 
     def transfer_call(self, call: str, destination: str, message: str | None) -> TransferRecord:
         """Transfer a running call. Raises LookupError for an unknown call; a refusal is in the record."""
 
     async def reload(self) -> Sequence[str]:
         """Load the configuration anew; the mistakes that kept it from being taken, empty when it was."""
-
-
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -57,8 +57,9 @@ class Engine:
     def attach(self, sip: SipPort) -> None:
         """Name the user agent that carries out what is decided here."""
         self._sip = sip
-        self._transfers = Transfers(sip, self._calls, self._reporter, self._observer, self._clock)
-        self._transfers.situation = self.situation
+        self._transfers = Transfers(
+            sip, self._calls, self._reporter, self._observer, clock=self._clock, situation=self.situation
+        )
 
     def reconfigure(self, config: Config) -> None:
         """Decide by a new configuration from now on; running calls keep the number they came by."""

@@ -59,18 +59,25 @@ class Transfers:
     """The transfers under way."""
 
     def __init__(
-        self, sip: SipPort, calls: Calls, reporter: Reporter, observer: Observer, clock: Callable[[], datetime]
+        self,
+        sip: SipPort,
+        calls: Calls,
+        reporter: Reporter,
+        observer: Observer,
+        *,
+        clock: Callable[[], datetime],
+        situation: Callable[[], gate.Situation],
     ) -> None:
         self._sip = sip
         self._calls = calls
         self._reporter = reporter
         self._observer = observer
         self._clock = clock
+        self._situation = situation
         self._loop = asyncio.get_running_loop()
         self._runs: dict[TransferId, Run] = {}
         self._by_leg: dict[LegId, Run] = {}
         self._targets: dict[str, tuple[Run, LegId]] = {}  # by SIP Call-ID
-        self.situation: Callable[[], gate.Situation] = gate.Situation  # set by the engine
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -183,7 +190,7 @@ class Transfers:
         if number is None or run.asked is None:
             return Decision(False, Reason.NO_ANSWER, None)
         tried = [attempt.destination for attempt in run.record.attempts if attempt.extension]
-        return gate.next_after(number, run.asked, tried, self.situation())
+        return gate.next_after(number, run.asked, tried, self._situation())
 
     def _feed(self, run: Run, event: ev.Event) -> None:
         run.events.append(event)

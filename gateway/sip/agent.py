@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 import structlog
 
+from gateway.config import Config, TrunkProfile
 from gateway.core.model import LegId
 from gateway.core.outcome import Reason
 from gateway.ports import DialOrder, IncomingCall, SipListener
@@ -22,7 +23,7 @@ from gateway.sip.pump import Pump
 from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
 
 if TYPE_CHECKING:
-    from gateway.config import Config, PbxProfile, TrunkProfile
+    from gateway.config import PbxProfile
 
 log = structlog.get_logger(__name__)
 
@@ -78,10 +79,9 @@ class SipAgent:
         self._endpoint.libCreate()
         self._endpoint.libInit(settings.endpoint_config(sip.max_calls, self._debug))
         self._endpoint.audDevManager().setNullDev()
-        transports = self._open_transports()
+        self._transports = self._open_transports()
         self._endpoint.libStart()
-        for profile in (*self._config.trunks.values(), *self._config.pbxs.values()):
-            self._open_account(profile, transports)
+        self._open_accounts()
         self._media.start()
         pj.set_request_handler(self._door)
         self._pump = Pump(self._endpoint)
@@ -104,14 +104,22 @@ class SipAgent:
                 raise OSError(f"cannot listen on {name} {sip.bind_address}:{port}: {error.reason}") from error
         return opened
 
-    def _open_account(self, profile: TrunkProfile | PbxProfile, transports: dict[str, int]) -> None:
-        account = _Account(self)
-        account.create(settings.account_config(self._config.sip, profile, transports[profile.transport]))
-        self._accounts[profile.name] = account
+    def _open_accounts(self) -> None:
+        """An account for each peer; those that are there already take the new settings."""
+        profiles: list[TrunkProfile | PbxProfile] = [*self._config.trunks.values(), *self._config.pbxs.values()]
+        for profile in profiles:
+            wanted = settings.account_config(self._config.sip, profile, self._transports[profile.transport])
+            account = self._accounts.get(profile.name)
+            if account is None:
+                account = self._accounts[profile.name] = _Account(self)
+                account.create(wanted)
+            else:
+                account.modify(wanted)
 
     def reconfigure(self, config: Config) -> None:
-        """Take the peers and settings of a new configuration; transports stay as they are until a restart."""
+        """Take the peers of a new configuration; transports stay as they are until a restart."""
         self._config = config
+        self._open_accounts()
 
     async def stop(self, patience_s: float = 2.0) -> None:
         """End every leg, give their messages a moment to be answered, and end PJSIP."""
@@ -207,7 +215,7 @@ class SipAgent:
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
         profile = self._config.trunks.get(order.peer.name) or self._config.pbxs[order.peer.name]
-        base = profile.outbound if order.peer.name in self._config.trunks else profile.address
+        base = profile.outbound if isinstance(profile, TrunkProfile) else profile.address
         uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)
         sip = self._config.sip
         host = sip.public_address or sip.bind_address

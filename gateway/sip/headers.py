@@ -120,7 +120,7 @@ def _embedded(text: str) -> Iterable[tuple[str, str]]:
 
 
 def allowed(headers: Iterable[tuple[str, str]], patterns: Sequence[str]) -> dict[str, str]:
-    """The headers that may travel on: named by an allow-list with `*` as wild card, case ignored, the first of a name."""
+    """The headers that may travel on: the first of each name that an allow-list (with `*`, case ignored) holds."""
     passed: dict[str, str] = {}
     seen: set[str] = set()
     for name, value in headers:

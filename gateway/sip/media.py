@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who hears whom: the only place that knows how two legs are joined.
 
-What each leg is to hear is kept as a wish and carried out whenever its media (re)starts: an answer, a re-INVITE or a codec
-change makes PJSIP build a new port for the same leg.
+What each leg is to hear is kept as a wish and carried out whenever its media (re)starts: an answer, a re-INVITE or a
+codec change makes PJSIP build a new port for the same leg.
 """
 
 import pjsua2 as pj
