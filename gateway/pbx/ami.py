@@ -7,7 +7,6 @@ The AMI user needs `read = agent,call` and `write = reporting`; `system` in `rea
 """
 
 import asyncio
-import math
 import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from gateway.pbx.ami_codec import AmiError, Message
 from gateway.pbx.ami_connection import ActionRefusedError, Connection, LoginRefusedError, NoAnswerError
 from gateway.pbx.callers import Callers
 from gateway.pbx.reader import Reader
-from gateway.pbx.settling import Settling, uptime_s
+from gateway.pbx.settling import Settling, Watched, uptime_s
 from gateway.pbx.snapshot import Effect, Snapshot
 from gateway.ports import PbxListener
 
@@ -37,7 +36,8 @@ class Timing:
     """Seconds."""
 
     login_s: float = 5.0  # from the connection's start to being logged in; Asterisk thinks 1 s about a wrong secret
-    settle_s: float = 5.0  # from a PBX's start until its phones are back (settling.py)
+    settle_s: float = 5.0  # from a PBX's start until it counts as known (settling.py)
+    missing_s: float = 60.0  # … and until nobody more is waited for: the usual longest qualify_frequency
     resync_s: float = 30.0  # between two readings of everything
     doubt_s: float = 0.2  # at least, between two readings because something did not fit
     starting_s: float = 0.5  # between two readings while the PBX has no queues yet
@@ -78,7 +78,7 @@ class AmiSource:
         self._timing = timing
         self._log = log.bind(pbx=pbx)
         self._snapshot = Snapshot(queues, extensions, extension_context)
-        self._settling = Settling(timing.settle_s)
+        self._settling = Settling(timing.settle_s, timing.missing_s)
         # A heartbeat that is sent a third of the way and may take the rest proves every healthy PBX fresh.
         self._heartbeat_s = max_age.total_seconds() / 3
         self._answer_s = max_age.total_seconds() - self._heartbeat_s
@@ -90,6 +90,7 @@ class AmiSource:
         self._proven_at = clock()
         self._state = PbxState(pbx, "ami", None, max_age, unknown_because="not connected to the PBX yet")
         self._counted = True  # whether _state holds what _snapshot says
+        self._doubted: frozenset[Watched] = frozenset()
         self._last_failure = ""
         self._failures = 0
 
@@ -99,16 +100,21 @@ class AmiSource:
         state = self._state
         if state.proven_at is not None:
             if not self._counted or any(q.callers for q in state.queues.values()):
-                self._state = replace(
-                    state,
-                    proven_at=self._proven_at,
-                    queues=self._snapshot.queue_states(self._clock()),
-                    extensions=self._snapshot.extension_states(),
-                )
-                self._counted = True
+                self._state = self._count()
             elif state.proven_at != self._proven_at:
                 self._state = replace(state, proven_at=self._proven_at)
         return self._state
+
+    def _count(self) -> PbxState:
+        queues, extensions = self._snapshot.queue_states(self._clock()), self._snapshot.extension_states()
+        self._doubted = self._settling.doubted(self._snapshot.presence(), _steady())
+        self._counted = True
+        return replace(
+            self._state,
+            proven_at=self._proven_at,
+            queues={name: state for name, state in queues.items() if ("queue", name) not in self._doubted},
+            extensions={name: state for name, state in extensions.items() if ("extension", name) not in self._doubted},
+        )
 
     @property
     def up(self) -> bool:
@@ -171,6 +177,7 @@ class AmiSource:
 
     async def _follow(self, connection: Connection) -> None:
         beat_at, read_at = _steady() + self._heartbeat_s, _steady()
+        ready = False
         while not connection.lost.done():
             if _steady() >= read_at:
                 self._doubtful = False
@@ -181,13 +188,12 @@ class AmiSource:
             elif _steady() >= beat_at:
                 await self._reader.heartbeat(connection)
                 beat_at = _steady() + self._heartbeat_s
-            self._settle()
+            self._settle(ready)
             self._wake.clear()
             if self._doubtful:
                 read_at = min(read_at, _steady() + self._timing.doubt_s)
-            settled_at = self._settling.over_at()
             try:
-                async with asyncio.timeout_at(min(beat_at, read_at, math.inf if settled_at is None else settled_at)):
+                async with asyncio.timeout_at(min(beat_at, read_at, self._settling.next_change(_steady()))):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -235,20 +241,21 @@ class AmiSource:
         else:
             self._wake.set()
 
-    def _settle(self) -> None:
-        """Become known, or unknown again, as the PBX's start demands; only after everything was read."""
-        settled = self._settling.settled(self._snapshot.reachable(), _steady())
-        if settled and self._state.proven_at is None:
-            self._counted = False
-            self._state = replace(self._state, proven_at=self._proven_at, unknown_because="")
-            self._log.info("the PBX's state is known")
-            self._listener.pbx_changed(self.state)
-        elif not settled:
+    def _settle(self, ready: bool) -> None:
+        """Become known, or unknown again, as the PBX's start demands; `ready`: everything was read."""
+        presence, now = self._snapshot.presence(), _steady()
+        if not ready or not self._settling.settled(presence, now):
             self._become_unknown(_JUST_STARTED)
+        elif self._state.proven_at is None:
+            self._state = replace(self._state, proven_at=self._proven_at, unknown_because="")
+            self._log.info("the state of the PBX is known")
+            self._changed()
+        elif self._settling.doubted(presence, now) != self._doubted:
+            self._changed()
 
     def _become_unknown(self, because: str) -> None:
         if self._state.proven_at is not None:
-            self._settling.remember(self._snapshot.reachable())
+            self._settling.remember(self._snapshot.presence(), _steady())
         elif because == self._state.unknown_because:
             return
         self._state = PbxState(self._pbx, "ami", None, self._state.max_age, unknown_because=because)

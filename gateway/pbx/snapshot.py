@@ -18,6 +18,7 @@ from enum import Enum, auto
 
 from gateway.core.model import DeviceState, QueueState
 from gateway.pbx.ami_codec import Message
+from gateway.pbx.settling import Presence, Watched
 
 _UNKNOWN, _IDLE, _INVALID, _UNAVAILABLE = 0, 1, 4, 5
 
@@ -129,11 +130,16 @@ class Snapshot:
         """Extensions whose state only their device can tell."""
         return tuple(sorted(self.extensions - self._hints.keys()))
 
-    def reachable(self) -> frozenset[tuple[str, str]]:
-        """Who is there at all: (queue, interface) of each registered member, ("", extension) of each extension."""
-        members = {(n, i) for n, q in self._queues.items() for i, m in q.members.items() if m.reachable}
-        states = self.extension_states()
-        return frozenset(members | {("", e) for e, s in states.items() if s is not DeviceState.UNAVAILABLE})
+    def presence(self) -> dict[Watched, Presence]:
+        """Whose phones are there, for each known queue (its members' interfaces) and extension."""
+        everybody: dict[Watched, Presence] = {}
+        for name, queue in self._queues.items():
+            here = frozenset(interface for interface, member in queue.members.items() if member.reachable)
+            everybody["queue", self.queues[name]] = Presence(here, frozenset(queue.members) - here)
+        for name, state in self.extension_states().items():
+            here = frozenset() if state is DeviceState.UNAVAILABLE else frozenset({name})
+            everybody["extension", name] = Presence(here, frozenset({name}) - here)
+        return everybody
 
     def agrees(self, summary: Iterable[Message]) -> bool:
         """Whether the PBX's QueueSummary events say what we say, for every watched queue."""

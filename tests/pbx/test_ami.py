@@ -18,6 +18,7 @@ from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, 
 QUICK = Timing(
     login_s=2.0,
     settle_s=0.2,
+    missing_s=0.4,
     resync_s=60.0,
     starting_s=0.01,
     doubt_s=0.01,
@@ -243,7 +244,7 @@ async def test_a_lost_connection_is_made_anew(pbx: FakeAmi, listener: Listener, 
 
 
 async def test_a_restarted_pbx_is_believed_when_everybody_is_back(pbx: FakeAmi, listener: Listener) -> None:
-    timing = replace(QUICK, settle_s=60.0)
+    timing = replace(QUICK, settle_s=60.0, missing_s=60.0)
     async with running(pbx, listener, timing=timing) as source:
         await listener.known()
         before = len(listener.states)
@@ -262,19 +263,26 @@ async def test_a_restarted_pbx_is_believed_when_everybody_is_back(pbx: FakeAmi, 
         assert all(told.proven_at is None for told in listener.states[before:-1])
 
 
-async def test_a_restarted_pbx_is_believed_after_a_while_anyway(pbx: FakeAmi, listener: Listener) -> None:
-    async with running(pbx, listener, timing=replace(QUICK, settle_s=1.2)):
+async def test_a_queue_that_misses_somebody_is_unknown_for_longer(pbx: FakeAmi, listener: Listener) -> None:
+    pbx.hints.append(hint("6003", 0))
+    timing = replace(QUICK, settle_s=1.2, missing_s=1.7)
+    async with running(pbx, listener, timing=timing, extensions=frozenset({"6001", "6003"})):
         await listener.known()
         pbx.restarted()
-        pbx.queues["sales"] = [member("PJSIP/6001", status=5), member("PJSIP/6002", status=5)]
+        pbx.queues["sales"] = [member("PJSIP/6001"), member("PJSIP/6002", status=5)]
+        pbx.hints = [hint("6001", 0), hint("6003", 4)]
         pbx.drop()
         await listener.unknown("the PBX has just started")
         state = await listener.known()
-        assert state.queues["sales"].logged_in == 0
+        assert state.queues == {}
+        assert state.extensions == {"6001": DeviceState.IDLE}
+        await listener.until(lambda: bool(listener.states[-1].queues))
+        assert listener.states[-1].queues["sales"].logged_in == 1
+        assert listener.states[-1].extensions["6003"] is DeviceState.UNAVAILABLE
 
 
 async def test_the_same_pbx_after_a_broken_connection_is_believed_at_once(pbx: FakeAmi, listener: Listener) -> None:
-    async with running(pbx, listener, timing=replace(QUICK, settle_s=60.0)):
+    async with running(pbx, listener, timing=replace(QUICK, settle_s=60.0, missing_s=60.0)):
         await listener.known()
         pbx.queues["sales"] = [member("PJSIP/6001", status=5)]
         pbx.drop()
@@ -294,7 +302,8 @@ async def test_a_pbx_that_loads_its_queues_late(pbx: FakeAmi, listener: Listener
 async def test_fully_booted_starts_the_settling_time(pbx: FakeAmi, listener: Listener) -> None:
     async with running(pbx, listener):
         await listener.known()
-        pbx.send({"Event": "FullyBooted", "Uptime": "0"})
+        pbx.queues["sales"] = [member("PJSIP/6001", status=5)]
+        pbx.send({"Event": "FullyBooted", "Uptime": "0"}, changed("QueueMemberStatus", "PJSIP/6001", status=5))
         await listener.unknown("the PBX has just started")
         await listener.known()
 

@@ -1,67 +1,112 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""When a PBX that has started is believed again."""
+"""What a PBX that has just started may be believed, and when."""
+
+import math
+from collections.abc import Iterable
 
 import pytest
 
-from gateway.pbx.settling import Settling, uptime_s
+from gateway.pbx.settling import Presence, Settling, Watched, uptime_s
 
-NOBODY: frozenset[tuple[str, str]] = frozenset()
-ANNA = frozenset({("sales", "PJSIP/6001")})
-BOTH = ANNA | {("sales", "PJSIP/6002")}
+SALES: Watched = ("queue", "sales")
+PHONE: Watched = ("extension", "6001")
+
+
+def seen(here: Iterable[str] = (), absent: Iterable[str] = (), watched: Watched = SALES) -> dict[Watched, Presence]:
+    return {watched: Presence(frozenset(here), frozenset(absent))}
 
 
 @pytest.fixture
 def settling() -> Settling:
-    return Settling(settle_s=5.0)
+    """Of a PBX that started at 100, of which nothing is known from before."""
+    made = Settling(settle_s=5.0, missing_s=60.0)
+    made.connected("boot 1", 0.0, now=100.0)
+    return made
 
 
-def test_a_pbx_that_runs_for_long_is_believed_at_once(settling: Settling) -> None:
+@pytest.fixture
+def restarted() -> Settling:
+    """Of a PBX whose sales had Anna and Bert before it started again at 100."""
+    made = Settling(settle_s=5.0, missing_s=60.0)
+    made.connected("boot 1", 600.0, now=0.0)
+    made.remember(seen({"anna", "bert"}), 90.0)
+    made.connected("boot 2", 0.0, now=100.0)
+    return made
+
+
+def test_a_pbx_that_runs_for_long_is_believed_at_once() -> None:
+    settling = Settling(settle_s=5.0, missing_s=60.0)
     settling.connected("boot 1", 60.0, now=100.0)
-    assert settling.settled(NOBODY, 100.0)
-    assert settling.over_at() is None
+    assert settling.settled(seen(absent={"anna"}), 100.0)
+    assert not settling.doubted(seen(absent={"anna"}), 100.0)
+    assert settling.next_change(100.0) == math.inf
 
 
-def test_a_pbx_that_just_started_is_believed_after_the_time(settling: Settling) -> None:
-    settling.connected("boot 1", 2.0, now=100.0)
-    assert not settling.settled(ANNA, 102.9)
-    assert settling.over_at() == 103.0
-    assert settling.settled(NOBODY, 103.0)
+def test_an_empty_queue_is_believed_after_the_time(settling: Settling) -> None:
+    nobody = seen(absent={"anna"})
+    assert not settling.settled(nobody, 104.9)
+    assert settling.doubted(nobody, 104.9) == {SALES}
+    assert settling.next_change(100.0) == 105.0
+    assert settling.settled(nobody, 105.0)
+    assert not settling.doubted(nobody, 105.0)
 
 
-def test_it_is_believed_sooner_when_everybody_is_back(settling: Settling) -> None:
-    settling.connected("boot 1", 60.0, now=0.0)
-    settling.remember(BOTH)
-    settling.connected("boot 2", 0.5, now=100.0)
-    assert not settling.settled(ANNA, 100.1)
-    assert settling.settled(BOTH | {("", "6003")}, 100.2)
-    assert settling.settled(NOBODY, 100.3)
+def test_a_queue_with_everybody_there_is_believed_at_once(settling: Settling) -> None:
+    assert not settling.settled(seen({"anna"}, {"bert"}), 100.2)
+    assert settling.settled(seen({"anna", "bert"}), 100.2)
+
+
+def test_a_queue_without_members_may_still_be_loading(settling: Settling) -> None:
+    assert not settling.settled(seen(), 100.2)
+
+
+def test_after_a_restart_those_who_were_there_are_waited_for(restarted: Settling) -> None:
+    assert not restarted.settled(seen({"anna"}, {"bert", "carla"}), 100.2)
+    assert restarted.settled(seen({"anna", "bert"}, {"carla"}), 100.2)
+
+
+def test_they_are_waited_for_longer_than_the_pbx_as_a_whole(restarted: Settling) -> None:
+    half = seen({"anna"}, {"bert"})
+    assert restarted.settled(half, 105.0)
+    assert restarted.doubted(half, 159.9) == {SALES}
+    assert restarted.next_change(110.0) == 160.0
+    assert not restarted.doubted(half, 160.0)
+
+
+def test_who_is_no_member_any_more_is_not_waited_for(restarted: Settling) -> None:
+    assert restarted.doubted(seen({"anna"}), 104.9) == {SALES}
+    assert not restarted.doubted(seen({"anna"}), 105.0)
+
+
+def test_an_extension_is_waited_for_likewise(restarted: Settling) -> None:
+    restarted.remember(seen({"6001"}, watched=PHONE), 99.0)
+    assert restarted.doubted(seen(absent={"6001"}, watched=PHONE), 130.0)
+    assert not restarted.doubted(seen({"6001"}, watched=PHONE), 100.1)
+
+
+def test_what_was_in_doubt_is_not_remembered(restarted: Settling) -> None:
+    restarted.remember(seen(absent={"anna", "bert"}), 101.0)
+    restarted.connected("boot 3", 0.0, now=102.0)
+    assert restarted.doubted(seen(absent={"anna", "bert"}), 130.0) == {SALES}
 
 
 def test_the_same_pbx_after_a_broken_connection_is_believed_at_once(settling: Settling) -> None:
-    settling.connected("boot 1", 60.0, now=0.0)
-    settling.remember(BOTH)
-    settling.connected("boot 1", 0.5, now=100.0)
-    assert settling.settled(NOBODY, 100.0)
+    settling.remember(seen({"anna"}), 200.0)
+    settling.connected("boot 1", 0.5, now=200.0)
+    assert not settling.doubted(seen(absent={"anna"}), 200.0)
 
 
 def test_reconnecting_does_not_shorten_the_time(settling: Settling) -> None:
-    settling.connected("boot 1", 0.0, now=100.0)
-    settling.connected("boot 1", 2.0, now=102.0)
-    assert not settling.settled(NOBODY, 102.0)
-    assert settling.settled(NOBODY, 105.0)
+    settling.connected("boot 1", 300.0, now=102.0)
+    assert not settling.settled(seen(absent={"anna"}), 102.0)
 
 
-def test_a_pbx_that_does_not_tell_is_given_the_whole_time(settling: Settling) -> None:
-    settling.connected(None, None, now=100.0)
-    assert not settling.settled(NOBODY, 104.9)
-    settling.connected(None, None, now=110.0)
-    assert not settling.settled(NOBODY, 114.9)
-
-
-def test_still_loading_counts_as_starting(settling: Settling) -> None:
-    settling.connected("boot 1", 60.0, now=100.0)
-    settling.started(0.0, now=101.0)
-    assert not settling.settled(NOBODY, 105.9)
+def test_a_pbx_that_does_not_tell_is_given_the_whole_time() -> None:
+    settling = Settling(settle_s=5.0, missing_s=60.0)
+    for now in (100.0, 110.0):
+        settling.connected(None, None, now=now)
+        assert not settling.settled(seen(absent={"anna"}), now + 4.9)
+        assert settling.settled(seen(absent={"anna"}), now + 5.0)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.model import DeviceState, QueueState
 from gateway.pbx.ami_codec import Message
+from gateway.pbx.settling import Presence
 from gateway.pbx.snapshot import Effect, Snapshot
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -242,9 +243,13 @@ def test_who_can_be_reached(snapshot: Snapshot) -> None:
         "sales", [params(), listed("PJSIP/6001"), listed("PJSIP/6002", 5), listed("PJSIP/6003", 0)], NOW
     )
     snapshot.load_hints([hint("6001", 0), hint("6002", 4)])
-    assert snapshot.reachable() == {("sales", "PJSIP/6001"), ("", "6001")}
+    assert snapshot.presence() == {
+        ("queue", "sales"): Presence(frozenset({"PJSIP/6001"}), frozenset({"PJSIP/6002", "PJSIP/6003"})),
+        ("extension", "6001"): Presence(frozenset({"6001"}), frozenset()),
+        ("extension", "6002"): Presence(frozenset(), frozenset({"6002"})),
+    }
     snapshot.forget()
-    assert snapshot.reachable() == frozenset()
+    assert snapshot.presence() == {}
 
 
 interfaces = st.sampled_from(["PJSIP/6001", "PJSIP/6002", "PJSIP/6003"])
