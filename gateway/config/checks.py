@@ -2,32 +2,55 @@
 """What must be right between the parts of a configuration: names lead somewhere, nothing means two things."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from gateway.config.fields import IpNetwork, uri_host, uri_port
 from gateway.config.mistakes import Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
+from gateway.config.reading import Table
 from gateway.config.settings import DestinationSettings, GatewayFile, HttpSettings, NumberSettings, SipSettings
 from gateway.core.model import WhenUnknown
 from gateway.core.numbers import TargetError, lookup_keys
 
 MAIN = "gateway.toml"
 Profiles = Mapping[str, TrunkProfile | PbxProfile]
+_PORTS_PER_CALL = 6  # three legs while a transfer is under way, RTP and RTCP each
 
 
-def check(main: GatewayFile, profiles: Profiles) -> Iterator[Mistake]:
-    """Every mistake that no single table shows by itself."""
+def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mistake]:
+    """Every mistake that no single value shows by itself.
+
+    `main` may lack what was found wrong before; `written` is all that the file says, so that nothing is called missing
+    for being wrong.
+    """
     country = main.gateway.default_country if main.gateway else None
+    hours = written["hours"] if isinstance(written.get("hours"), dict) else {}
     if main.sip:
+        yield from _sip(main.sip, written["sip"])
         yield from _ports(main.sip, main.http)
         yield from _transports(main.sip, profiles)
     yield from _addresses(profiles)
     yield from _assigned_numbers(main.numbers)
     for number in main.numbers:
-        yield from _names(number, main)
+        yield from _names(number, _ids(written["numbers"], number.id), hours)
         yield from _loops(number)
         yield from _targets(number, main.numbers, country)
         yield from _states(number, profiles)
+
+
+def _sip(sip: SipSettings, written: Table) -> Iterator[Mistake]:
+    if not (sip.udp_port or sip.tcp_port or sip.tls_port):
+        yield Mistake(MAIN, "sip", "no transport is on; set udp_port, tcp_port or tls_port")
+    for key in ("tls_certificate", "tls_key"):
+        if sip.tls_port and key not in written:
+            yield Mistake(MAIN, f"sip.{key}", "is missing; tls_port needs it")
+    low, high = sip.rtp_port_min, sip.rtp_port_max
+    ports, needed = high - low + 1, sip.max_calls * _PORTS_PER_CALL
+    if low > high:
+        yield Mistake(MAIN, "sip.rtp_port_min", f"{low} is above rtp_port_max, {high}")
+    elif ports < needed:
+        problem = f"{low}-{high} are {ports} ports; {needed} are needed, {_PORTS_PER_CALL} for each of max_calls"
+        yield Mistake(MAIN, "sip.rtp_port_max", problem)
 
 
 def _ports(sip: SipSettings, http: HttpSettings) -> Iterator[Mistake]:
@@ -50,7 +73,7 @@ def _meet(one: str, other: str) -> bool:
 def _transports(sip: SipSettings, profiles: Profiles) -> Iterator[Mistake]:
     ports = {"udp": sip.udp_port, "tcp": sip.tcp_port, "tls": sip.tls_port}
     for name, profile in profiles.items():
-        if not ports[profile.transport]:
+        if any(ports.values()) and not ports[profile.transport]:
             problem = f'"{profile.transport}" is off; set {profile.transport}_port under [sip] in {MAIN}'
             yield Mistake(f"sip_profiles/{name}.toml", "transport", problem)
         key, uri = ("outbound", profile.outbound) if isinstance(profile, TrunkProfile) else ("address", profile.address)
@@ -86,8 +109,22 @@ def _assigned_numbers(numbers: Iterable[NumberSettings]) -> Iterator[Mistake]:
         owners.setdefault(number.number, number.id)
 
 
-def _names(number: NumberSettings, main: GatewayFile) -> Iterator[Mistake]:
-    ids = [destination.id for destination in number.destinations]
+def _ids(numbers: Iterable[object], number_id: str) -> list[str]:
+    """The ids of all destinations of a number, those included in which something is wrong."""
+    tables = [
+        table
+        for number in numbers
+        if isinstance(number, dict) and number.get("id") == number_id
+        for table in _list(number.get("destinations"))
+    ]
+    return [table["id"] for table in tables if isinstance(table, dict) and isinstance(table.get("id"), str)]
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _names(number: NumberSettings, ids: Collection[str], hours: Collection[str]) -> Iterator[Mistake]:
     for key, name in (("answer", number.answer), ("fallback", number.fallback)):
         if name is not None and name not in ids:
             yield Mistake(MAIN, f"numbers[{number.id}].{key}", _no_destination(name, ids))
@@ -97,8 +134,8 @@ def _names(number: NumberSettings, main: GatewayFile) -> Iterator[Mistake]:
         if destination.id in seen:
             yield Mistake(MAIN, f"{where}.id", f'"{destination.id}" is taken by another destination of {number.id}')
         seen.add(destination.id)
-        if destination.hours is not None and destination.hours not in main.hours:
-            hint = did_you_mean(destination.hours, main.hours)
+        if destination.hours is not None and destination.hours not in hours:
+            hint = did_you_mean(destination.hours, hours)
             yield Mistake(MAIN, f"{where}.hours", f"there is no [hours.{destination.hours}]; {hint}")
         for name in destination.overflow:
             if name not in ids:

@@ -63,8 +63,10 @@ def _calendar(place: str) -> Callable[[date], str | None]:
 
     country, _, subdivision = place.partition("-")
     this_year = datetime.now(UTC).year
+    # In the country's own language: without one, names would come in that of the process' locale.
+    language = holidays.country_holidays(country).default_language
     calendar = holidays.country_holidays(
-        country, subdiv=subdivision or None, years=range(this_year, this_year + _YEARS_AHEAD)
+        country, subdiv=subdivision or None, years=range(this_year, this_year + _YEARS_AHEAD), language=language
     )
 
     def holiday(day: date) -> str | None:

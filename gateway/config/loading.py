@@ -91,7 +91,7 @@ def load(directory: Path) -> Config:
     if main is None:
         raise ConfigError(mistakes)
     profiles = _load_profiles(directory, main, mistakes)
-    mistakes += check(main, profiles)
+    mistakes += check(main, profiles, table)
     if mistakes or main.gateway is None or main.sip is None:
         raise ConfigError(sorted(dict.fromkeys(mistakes), key=_reading_order))
     schedules = {name: schedule(name, hours) for name, hours in main.hours.items()}

@@ -50,21 +50,23 @@ def read_model(model: type[M], data: Table, *, file: str, around: Surroundings, 
         try:
             return model.model_validate(rest, context=around)
         except ValidationError as error:
+            details = [(_in_data(detail["loc"], rest), detail) for detail in error.errors(include_url=False)]
+            tables = incomplete | {
+                location[:-1] for location, detail in details if location and detail["type"] != "extra_forbidden"
+            }
             wrong: set[Location] = set()
-            lost: set[Location] = set()
-            for detail in error.errors(include_url=False):
-                location = _in_data(detail["loc"], rest)
+            for location, detail in details:
                 missing = detail["type"] == "missing"
-                if (location[:-1] if missing else location) not in incomplete:
+                where = location[:-1] if missing else location
+                if where not in (incomplete if missing else tables):
                     mistakes.append(Mistake(file, key_name(location, rest) or "file", in_words(detail, model)))
-                wrong.add(location[:-1] if missing else location)
-                if detail["type"] != "extra_forbidden":
-                    lost.add(location[:-1])
+                wrong.add(where)
+            incomplete = tables
             if () in wrong:
                 return None
             for location in sorted(wrong, key=_last_first):
-                _take_out(rest, location)
-            incomplete |= lost
+                if not any(location[:length] in wrong for length in range(len(location))):
+                    _take_out(rest, location)
     return None
 
 

@@ -33,7 +33,6 @@ from gateway.core.model import WhenUnknown
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _INTERVAL = re.compile(r"(?P<from>[0-9]{2}:[0-9]{2})\s*[-–]\s*(?P<to>[0-9]{2}:[0-9]{2})")
-_PORTS_PER_CALL = 6  # three legs while a transfer is under way, RTP and RTCP each
 
 
 def _country(text: str) -> str:
@@ -112,22 +111,6 @@ class SipSettings(Section):
     rtp_port_min: Annotated[int, Field(strict=True, ge=1024, le=65535)] = 20000
     rtp_port_max: Annotated[int, Field(strict=True, ge=1024, le=65535)] = 29999
     max_calls: Annotated[int, Field(strict=True, ge=1, le=5000)] = 500
-
-    @model_validator(mode="after")
-    def _holds_together(self) -> Self:
-        if not (self.udp_port or self.tcp_port or self.tls_port):
-            raise ValueError("no transport is on; set udp_port, tcp_port or tls_port")
-        if self.tls_port and not (self.tls_certificate and self.tls_key):
-            raise ValueError("tls_port needs tls_certificate and tls_key")
-        if self.rtp_port_min > self.rtp_port_max:
-            raise ValueError(f"rtp_port_min {self.rtp_port_min} is above rtp_port_max {self.rtp_port_max}")
-        ports, needed = self.rtp_port_max - self.rtp_port_min + 1, self.max_calls * _PORTS_PER_CALL
-        if ports < needed:
-            raise ValueError(
-                f"{ports} RTP ports are too few for max_calls {self.max_calls}: {needed} are needed, "
-                f"{_PORTS_PER_CALL} for each call"
-            )
-        return self
 
 
 class MqttSettings(Section):

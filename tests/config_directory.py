@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Configurations for tests: a small one that is right, and ways to make it wrong."""
+
+from pathlib import Path
+
+MAIN = """\
+[gateway]
+instance = "test-1"
+state_dir = "/tmp/transfer-gateway-test"
+default_country = "NL"
+
+[sip]
+bind_address = "127.0.0.2"
+udp_port = 5060
+max_calls = 10
+
+[http]
+port = 0
+
+[hours.office]
+time_zone = "Europe/Amsterdam"
+holidays = "NL"
+closed = ["2026-12-24"]
+weekly = { mon = ["09:00-17:30"], fri = ["22:00-02:00", "09:00-12:00"], sun = ["20:00-24:00"] }
+
+[[numbers]]
+id = "main-line"
+number = "+31201234567"
+trunk = "platform"
+pbx = "asterisk"
+answer = "support"
+fallback = "voicemail"
+
+[[numbers.destinations]]
+id = "sales"
+number = "+31612345678"
+aliases = ["2001", "sip:sales@example.com"]
+description = "Prices"
+message = "One moment."
+extension = "6500"
+queue = "sales"
+hours = "office"
+max_wait_s = 90.5
+overflow = ["support", "voicemail"]
+
+[[numbers.destinations]]
+id = "support"
+number = "+31612345679"
+extension = "6501"
+overflow = ["voicemail"]
+
+[[numbers.destinations]]
+id = "voicemail"
+extension = "190"
+"""
+
+TRUNK = """\
+kind = "trunk"
+addresses = ["203.0.113.10", "198.51.100.0/24", "127.0.0.0/8"]
+outbound = "sip:203.0.113.10:5060"
+"""
+
+PBX = """\
+kind = "pbx"
+address = "sip:127.0.0.1:5070"
+
+[queues]
+source = "ami"
+username = "transfer-gateway"
+password_file = "ami.secret"
+"""
+
+
+def write(
+    directory: Path, main: str = MAIN, profiles: dict[str, str] | None = None, secrets: dict[str, str] | None = None
+) -> Path:
+    """Write a configuration into `directory`; profiles and secrets are those of the right one where not given."""
+    if profiles is None:
+        profiles = {"platform": TRUNK, "asterisk": PBX}
+    if secrets is None:
+        secrets = {"sip_profiles/ami.secret": "s3cret\n"}
+    (directory / "sip_profiles").mkdir(parents=True, exist_ok=True)
+    (directory / "gateway.toml").write_text(main, encoding="utf-8")
+    for name, text in profiles.items():
+        (directory / "sip_profiles" / f"{name}.toml").write_text(text, encoding="utf-8")
+    for name, text in secrets.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return directory

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ruff: noqa: E501 - the tables below read best with a mistake a line
+"""Configurations that are wrong: every mistake is told, at once, with where it is and what would be right."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.config import ConfigError, load
+from tests.config_directory import MAIN, PBX, TRUNK, write
+
+
+def mistakes(directory: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(directory)
+    assert str(caught.value) == "\n".join(str(mistake) for mistake in caught.value.mistakes)
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+def changed(text: str, old: str, new: str) -> str:
+    assert old in text
+    return text.replace(old, new)
+
+
+SALES = "numbers[main-line].destinations[sales]"
+SUPPORT = "numbers[main-line].destinations[support]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('instance = "test-1"', "", "gateway.instance: is missing, and there is no default"),
+        ('"test-1"', '"Test 1"', 'gateway.instance: must be lower-case letters, digits and hyphens, such as "main-line"; is "Test 1"'),
+        ('"/tmp/transfer', '"tmp/transfer', 'gateway.state_dir: must be an absolute path such as "/var/lib/transfer-gateway"; is "tmp/transfer-gateway-test"'),
+        ('"NL"\n\n[sip]', '"Holland"\n\n[sip]', 'gateway.default_country: must be a country\'s two capital letters (ISO 3166-1), such as "NL"; is "Holland"'),
+        ("udp_port", "upd_port", "sip.upd_port: is no known key; did you mean udp_port?"),
+        ('"127.0.0.2"', '"localhost"', 'sip.bind_address: must be an IP address such as "127.0.0.2"; is "localhost"'),
+        ("udp_port = 5060", 'udp_port = "5060"', 'sip.udp_port: must be a whole number, is "5060"'),
+        ("udp_port = 5060", "udp_port = 70000", "sip.udp_port: must be at most 65535, is 70000"),
+        ("udp_port = 5060", "udp_port = 0", "sip: no transport is on; set udp_port, tcp_port or tls_port"),
+        ("udp_port = 5060", "udp_port = 25000", "sip.udp_port: 25000 lies among the RTP ports 20000-29999; move one of them"),
+        ("udp_port = 5060", "udp_port = 5060\ntls_port = 5061", "sip.tls_key: is missing; tls_port needs it"),
+        ("max_calls = 10", "max_calls = 10\nrtp_port_min = 30001", "sip.rtp_port_min: 30001 is above rtp_port_max, 29999"),
+        ("max_calls = 10", "max_calls = 10\nrtp_port_max = 20050", "sip.rtp_port_max: 20000-20050 are 51 ports; 60 are needed, 6 for each of max_calls"),
+        ("max_calls = 10", "max_calls = true", "sip.max_calls: must be a whole number, is true"),
+        ("port = 0", 'port = 0\ntoken_file = "no.secret"', "http.token_file: there is no file {directory}/no.secret"),
+        ("port = 0", "port = 0\n[mqtt]\nport = 1883", "mqtt.host: is missing, and there is no default"),
+        ('"Europe/Amsterdam"', '"Europe/Amsterdm"', 'hours.office.time_zone: "Europe/Amsterdm" is no known time zone; did you mean Europe/Amsterdam?'),
+        ('holidays = "NL"', 'holidays = "BE-XX"', "hours.office.holidays: BE has no subdivision XX; known are Flemish, French, German"),
+        ('holidays = "NL"', 'holidays = "Nowhere"', 'hours.office.holidays: "Nowhere" is no country whose holidays are known; such as "NL" or "DE-BY" is needed'),
+        ('"2026-12-24"', '"Xmas"', 'hours.office.closed[1]: must be a date such as "2026-12-24", is "Xmas"'),
+        ('mon = ["09:00-17:30"]', 'mon = ["9-17"]', 'hours.office.weekly.mon[1]: must be hours such as "09:00-17:30"; is "9-17"'),
+        ('mon = ["09:00-17:30"]', 'mon = ["09:00-25:00"]', 'hours.office.weekly.mon[1]: "09:00-25:00" holds no times of a day; hours go from 00:00 to 24:00'),
+        ('mon = ["09:00-17:30"]', 'mon = ["00:00-00:00"]', 'hours.office.weekly.mon[1]: "00:00-00:00" is no time at all; the whole day is "00:00-24:00"'),
+        ('mon = ["09:00-17:30"]', 'mon = "09:00-17:30"', 'hours.office.weekly.mon: must be a list, [in, brackets], is "09:00-17:30"'),
+        ('mon = ["09:00-17:30"]', 'maandag = ["09:00-17:30"]', "hours.office.weekly.maandag: is no known key; known here are fri, mon, sat, sun, thu, tue, wed"),
+        ('"09:00-12:00"]', '"09:00-23:00"]', "hours.office.weekly: fri 09:00-23:00 overlaps fri 22:00-02:00; make them one"),
+        ('sun = ["20:00-24:00"]', 'sun = ["20:00-09:30"]', "hours.office.weekly: sun 20:00-09:30 overlaps mon 09:00-17:30; make them one"),
+        ('[hours.office]', '[hours."Het Kantoor"]', 'hours.Het Kantoor: must be lower-case letters, digits and hyphens, such as "main-line"; is "Het Kantoor"'),
+        ('"+31201234567"', '"0201234567"', 'numbers[main-line].number: must be an international number such as "+31201234567"; is "0201234567"'),
+        ('trunk = "platform"', 'trunk = "platfrom"', "numbers[main-line].trunk: there is no sip_profiles/platfrom.toml; did you mean platform?"),
+        ('trunk = "platform"', 'trunk = "asterisk"', 'numbers[main-line].trunk: sip_profiles/asterisk.toml is of kind "pbx"; one of kind "trunk" is needed here'),
+        ('pbx = "asterisk"', 'pbx = "fritzbox"', "numbers[main-line].pbx: there is no sip_profiles/fritzbox.toml; known here are asterisk, platform"),
+        ('answer = "support"', 'answer = "suport"', 'numbers[main-line].answer: "suport" is no destination of this number; did you mean support?'),
+        ('fallback = "voicemail"', 'fallback = "nobody"', 'numbers[main-line].fallback: "nobody" is no destination of this number; known here are sales, support, voicemail'),
+        ('hours = "office"', 'hours = "ofice"', SALES + ".hours: there is no [hours.ofice]; did you mean office?"),
+        ('queue = "sales"', 'queue = "sales/1"', SALES + '.queue: must be the queue\'s name on the PBX: letters, digits and _.@-; is "sales/1"'),
+        ('queue = "sales"\n', "", SALES + ": max_waiting and max_wait_s need a queue"),
+        ('extension = "6501"', 'extension = "65 01"', SUPPORT + '.extension: must be what the PBX dials, such as "6500": letters, digits and *#+_.!-; is "65 01"'),
+        ('extension = "6501"', "extension = 6501", SUPPORT + ".extension: must be text in quotes, is 6501"),
+        ('extension = "6501"', 'extension = "6501"\nwhen_unknown = "maybe"', SUPPORT + ".when_unknown: must be 'allow' or 'refuse', is \"maybe\""),
+        ('extension = "6501"', 'extension = "6501"\nring_timeout_s = 0', SUPPORT + ".ring_timeout_s: must be more than 0, is 0"),
+        ('extension = "6501"', 'extension = "6501"\nmin_available = -1', SUPPORT + ".min_available: must be at least 0, is -1"),
+        ('extension = "6501"', 'extension = "6501"\naliases = ["2001"]', SUPPORT + '.aliases: "2001" means sales as well; it must mean one destination'),
+        ('extension = "6501"', 'extension = "6501"\naliases = ["0612345678"]', SUPPORT + '.aliases: "0612345678" means sales as well; it must mean one destination'),
+        ('extension = "6501"', 'extension = "6501"\naliases = ["SIP:Sales@Example.COM"]', SUPPORT + '.aliases: "SIP:Sales@Example.COM" means sales as well; it must mean one destination'),
+        ('extension = "6501"', 'extension = "6501"\naliases = ["sales"]', "numbers[main-line].destinations[support].aliases"),
+        ('extension = "6501"', 'extension = "6501"\naliases = ["http://x"]', SUPPORT + '.aliases: "http://x" can never be asked for: http: is no scheme that can be called'),
+        ('"+31612345679"', '"+31201234567"', SUPPORT + '.number: "+31201234567" is the assigned number of main-line, where the assistant answers'),
+        ('"+31612345679"', '"+31612345678"', SUPPORT + '.number: "+31612345678" means sales as well; it must mean one destination'),
+        ('id = "voicemail"\n', 'id = "voicemail"\nextension = "1"\n[[numbers.destinations]]\nid = "sales"\n', SALES + '.id: "sales" is taken by another destination of main-line'),
+        ('overflow = ["voicemail"]', 'overflow = ["voicmail"]', SUPPORT + '.overflow: "voicmail" is no destination of this number; did you mean voicemail?'),
+        ('overflow = ["voicemail"]', 'overflow = ["sales"]', SUPPORT + ".overflow: sales -> support -> sales is a loop; the last destination must overflow to none of the others"),
+        ('overflow = ["voicemail"]', 'overflow = ["support"]', SUPPORT + ".overflow: support -> support is a loop; the last destination must overflow to none of the others"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_main_file(tmp_path: Path, old: str, new: str, told: str) -> None:
+    found = mistakes(write(tmp_path, main=changed(MAIN, old, new)))
+    told = told.replace("{directory}", str(tmp_path))
+    if told.endswith("aliases"):
+        assert any(each.startswith(f"gateway.toml: {told}: ") for each in found)
+    else:
+        assert f"gateway.toml: {told}" in found
+    assert len(found) <= 2  # the mistake, and at most one that follows from it
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('kind = "trunk"', 'kind = "carrier"', 'kind: must be "trunk" or "pbx"'),
+        ('kind = "trunk"\n', "", 'kind: must be "trunk" or "pbx"'),
+        ('"203.0.113.10",', '"203.0.113",', 'addresses[1]: must be an address or network such as "203.0.113.10" or "198.51.100.0/24"; is "203.0.113"'),
+        ('"198.51.100.0/24"', '"198.51.100.9/24"', 'addresses[2]: must be an address or network such as "203.0.113.10" or "198.51.100.0/24"; is "198.51.100.9/24"; did you mean "198.51.100.0/24"?'),
+        ('"198.51.100.0/24"', '"0.0.0.0/0"', 'addresses[2]: "0.0.0.0/0" would let everybody in; name the networks that requests come from'),
+        ('"198.51.100.0/24"', '"127.0.0.1"', None),
+        ('addresses = ["203.0.113.10", "198.51.100.0/24", "127.0.0.0/8"]', "addresses = []", "addresses: must not be empty"),
+        ('"sip:203.0.113.10:5060"', '"203.0.113.10"', 'outbound: must be a SIP URI such as "sip:sip.example.net:5060"; is "203.0.113.10"'),
+        ('"sip:203.0.113.10:5060"', '"sip:127.0.0.2"', 'outbound: "sip:127.0.0.2" is the gateway itself; calls would come back to it'),
+        ('kind = "trunk"', 'kind = "trunk"\ntransport = "tcp"', 'transport: "tcp" is off; set tcp_port under [sip] in gateway.toml'),
+        ('kind = "trunk"', 'kind = "trunk"\ncodecs = ["G729"]', "codecs[1]: must be 'PCMA', 'PCMU', 'G722' or 'opus', is \"G729\""),
+        ('kind = "trunk"', 'kind = "trunk"\nfinal_notify = "on-beep"', "final_notify: must be 'on-ring', 'on-answer' or 'on-human', is \"on-beep\""),
+        ('kind = "trunk"', 'kind = "trunk"\npass_headers = ["Via"]', "pass_headers[1]: Via belongs to one leg and can't be passed on"),
+        ('kind = "trunk"', 'kind = "trunk"\npass_headers = ["X A"]', 'pass_headers[1]: must be a header\'s name, or its beginning and a star, such as "X-*"; is "X A"'),
+        ('kind = "trunk"', 'kind = "trunk"\nusername = "me"', "file: username and password_file go together: give both, or neither"),
+        ('kind = "trunk"', 'kind = "trunk"\nchallenge = true', "file: challenge = true needs the username and password_file it asks for"),
+        ('kind = "trunk"', 'kind = "trunk"\nregister = "yes"', 'register: must be true or false, is "yes"'),
+        ('kind = "trunk"', 'kind = "trunk"\npassword = "x"', "password: is no known key; did you mean password_file?"),
+        ('kind = "trunk"', 'kind = "trunk"\nname = "x"', "name: is no known key; did you mean username?"),
+        ('kind = "trunk"', "kind = trunk", "line 1, column 8: is not TOML: Invalid value"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_profile(tmp_path: Path, old: str, new: str, told: str | None) -> None:
+    found = mistakes(write(tmp_path, profiles={"platform": changed(TRUNK, old, new), "asterisk": PBX}))
+    if told is None:
+        assert found == [
+            "sip_profiles/asterisk.toml: addresses: 127.0.0.1 is an address of platform as well; it must mean one of them"
+        ]
+    else:
+        assert found == [f"sip_profiles/platform.toml: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"ami.secret"', '"none.secret"', "queues.password_file: there is no file {directory}/sip_profiles/none.secret"),
+        ('username = "transfer-gateway"\n', "", 'queues: source = "ami" needs username and password_file'),
+        ('source = "ami"', 'source = "snmp"', "queues.source: must be 'none' or 'ami', is \"snmp\""),
+        ("sip:127.0.0.1:5070", "sip:pbx.example", "file: address names the host pbx.example; addresses must say where its requests come from"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_pbx_profile(tmp_path: Path, old: str, new: str, told: str) -> None:
+    found = mistakes(write(tmp_path, profiles={"platform": TRUNK, "asterisk": changed(PBX, old, new)}))
+    assert found == [f"sip_profiles/asterisk.toml: {told.replace('{directory}', str(tmp_path))}"]
+
+
+def test_refusing_what_nothing_can_tell_refuses_everything(tmp_path: Path) -> None:
+    main = changed(MAIN, 'extension = "6501"', 'extension = "6501"\nwhen_unknown = "refuse"')
+    silent = PBX[: PBX.index("[queues]")]
+    assert mistakes(write(tmp_path, main, {"platform": TRUNK, "asterisk": silent})) == [
+        f'gateway.toml: {SUPPORT}.when_unknown: "refuse" refuses every call: the [queues] source of asterisk is "none"'
+    ]
+
+
+def test_two_numbers_with_one_number_or_one_id(tmp_path: Path) -> None:
+    second = MAIN[MAIN.index("[[numbers]]") :]
+    assert mistakes(write(tmp_path, MAIN + second.replace("main-line", "second-line"))) == [
+        'gateway.toml: numbers[second-line].number: "+31201234567" is main-line already; a number can be assigned once'
+    ]
+    assert mistakes(write(tmp_path, MAIN + second.replace("+31201234567", "+31201234568"))) == [
+        'gateway.toml: numbers[main-line].id: "main-line" is taken by another number'
+    ]
+
+
+def test_http_and_sip_on_one_port(tmp_path: Path) -> None:
+    main = changed(MAIN, "udp_port = 5060", "tcp_port = 5060\ntls_port = 5060\nudp_port = 5060")
+    main = changed(main, "[http]\nport = 0", '[http]\nbind_address = "0.0.0.0"\nport = 5060')
+    found = mistakes(write(tmp_path, main))
+    assert "gateway.toml: http.port: 5060 is sip.tcp_port on the same address; give it one of its own" in found
+    assert "gateway.toml: http.port: 5060 is sip.tls_port on the same address; give it one of its own" in found
+    assert "gateway.toml: sip.tls_port: 5060 is tcp_port already; give it one of its own" in found
+
+
+def test_secrets_that_hold_nothing_or_cannot_be_read(tmp_path: Path) -> None:
+    directory = write(tmp_path, secrets={"sip_profiles/ami.secret": "\n"})
+    where = f"sip_profiles/asterisk.toml: queues.password_file: {directory}/sip_profiles/ami.secret"
+    assert mistakes(directory) == [f"{where} is empty; it should hold the secret"]
+    (directory / "sip_profiles/ami.secret").unlink()
+    (directory / "sip_profiles/ami.secret").mkdir()
+    assert mistakes(directory) == [f"{where} can't be read: Is a directory"]
+
+
+def test_files_that_are_no_toml_or_not_there(tmp_path: Path) -> None:
+    assert mistakes(tmp_path / "nowhere") == ["gateway.toml: file: can't be read: No such file or directory"]
+    (found,) = mistakes(write(tmp_path, main=MAIN + "\n[sip]\n"))
+    assert re.fullmatch(r"gateway\.toml: line \d+, column \d+: is not TOML: .*twice.*", found)
+    (tmp_path / "gateway.toml").write_bytes(b"\xff\xfe")
+    assert mistakes(tmp_path) == ["gateway.toml: file: is not UTF-8 text, as TOML must be"]
+
+
+def test_an_empty_file_is_told_what_belongs_in_it(tmp_path: Path) -> None:
+    assert [each.partition(": is missing")[0] for each in mistakes(write(tmp_path, main=""))] == [
+        "gateway.toml: gateway",
+        "gateway.toml: sip",
+        "gateway.toml: numbers",
+    ]
+
+
+@pytest.mark.parametrize(
+    "main", ["numbers = 5", "gateway = []", "hours = 1\nsip = 2", "numbers = [1, 2]", "[[numbers]]"]
+)
+def test_nonsense_is_told_and_never_crashes(tmp_path: Path, main: str) -> None:
+    assert mistakes(write(tmp_path, main=main))
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    """One directory with mistakes of every kind, in three files."""
+    main = changed(MAIN, "udp_port", "upd_port")
+    main = changed(main, 'instance = "test-1"', 'instance = "Test 1"')
+    main = changed(main, '"Europe/Amsterdam"', '"Europe/Amsterdm"')
+    main = changed(main, 'answer = "support"', 'answer = "suport"')
+    main = changed(main, 'hours = "office"', 'hours = "ofice"')
+    main = changed(main, 'overflow = ["voicemail"]', 'overflow = ["sales"]')
+    main = changed(main, 'extension = "6501"', 'extension = "6501"\naliases = ["2001"]\nmax_concurrent = 0')
+    main += '\n[[numbers.destinations]]\nid = "night"\nqeue = "night"\n'
+    trunk = changed(TRUNK, '"203.0.113.10"', '"203.0.113.0/33"')
+    pbx = changed(PBX, '"ami.secret"', '"none.secret"')
+    found = mistakes(write(tmp_path, main, {"platform": trunk, "asterisk": pbx}))
+    loop = "sales -> support -> sales is a loop; the last destination must overflow to none of the others"
+    address = 'must be an address or network such as "203.0.113.10" or "198.51.100.0/24"; is "203.0.113.0/33"'
+    assert found == [
+        'gateway.toml: gateway.instance: must be lower-case letters, digits and hyphens, such as "main-line"; is "Test 1"',
+        "gateway.toml: sip.upd_port: is no known key; did you mean udp_port?",
+        'gateway.toml: hours.office.time_zone: "Europe/Amsterdm" is no known time zone; did you mean Europe/Amsterdam?',
+        "gateway.toml: numbers[main-line].destinations[support].max_concurrent: must be at least 1, is 0",
+        "gateway.toml: numbers[main-line].destinations[night].extension: is missing, and there is no default",
+        "gateway.toml: numbers[main-line].destinations[night].qeue: is no known key; did you mean queue?",
+        "gateway.toml: sip: no transport is on; set udp_port, tcp_port or tls_port",
+        'gateway.toml: numbers[main-line].answer: "suport" is no destination of this number; did you mean support?',
+        "gateway.toml: numbers[main-line].destinations[sales].hours: there is no [hours.ofice]; did you mean office?",
+        f"gateway.toml: {SUPPORT}.overflow: {loop}",
+        f'gateway.toml: {SUPPORT}.aliases: "2001" means sales as well; it must mean one destination',
+        f"sip_profiles/asterisk.toml: queues.password_file: there is no file {tmp_path}/sip_profiles/none.secret",
+        f"sip_profiles/platform.toml: addresses[1]: {address}",
+    ]
