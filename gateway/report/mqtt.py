@@ -101,7 +101,8 @@ class MqttPublisher:
                 await self._connection()
             except* (aiomqtt.MqttError, OSError) as group:
                 error = _first(group)
-            except* Exception as group:  # noqa: BLE001 -- a fault of ours must not silence the gateway for ever
+            except* Exception as group:
+                # A fault of ours must not silence the gateway for ever.
                 log.exception("the connection to the broker was ended by a fault of the gateway")
                 error = _first(group)
             if self.connected:

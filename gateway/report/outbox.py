@@ -120,7 +120,7 @@ class Outbox:
             async with asyncio.timeout(timeout_s):
                 await done
         except TimeoutError:
-            log.error("the outbox could not be closed: the disk hangs", seconds=timeout_s)  # noqa: TRY400 -- a trace tells nothing
+            log.error("the outbox could not be closed: the disk hangs", seconds=timeout_s)
 
     # From here on: the worker thread.
 
@@ -201,7 +201,7 @@ class Outbox:
             self._resolve(fetch.answer, self._store.fetch(fetch.after, fetch.limit))
         except sqlite3.Error as error:
             # Nothing to send for now; the next write finds out what is wrong and mends it.
-            log.error("the outbox cannot be read", why=str(error))  # noqa: TRY400 -- the reason says more than a trace
+            log.error("the outbox cannot be read", why=str(error))
             self._resolve(fetch.answer, [])
 
     def _tell_state(self) -> None:

@@ -201,5 +201,5 @@ def _records(documents: Iterable[str]) -> list[TransferRecord]:
         try:
             records.append(transfer_record(json.loads(document)))
         except (KeyError, TypeError, ValueError) as error:
-            log.error("a stored transfer cannot be read", why=str(error))  # noqa: TRY400 -- the reason is enough
+            log.error("a stored transfer cannot be read", why=str(error))
     return records
