@@ -232,6 +232,9 @@ def _check_queue(destination: Destination, queue: QueueState) -> _Finding:
     agents = f"queue {queue.name}: {queue.available} of {queue.logged_in} agents free, {queue.callers} waiting"
     if queue.logged_in == 0:
         return _Finding(Reason.QUEUE_UNSTAFFED, (f"queue {queue.name}: no agent is logged in",))
+    if queue.paused >= queue.logged_in:  # logged in, as Asterisk counts, and not there to serve anybody
+        line = f"queue {queue.name}: {queue.paused} of {queue.logged_in} agents are paused"
+        return _Finding(Reason.QUEUE_UNSTAFFED, (line,))
     if queue.available < destination.min_available:
         return _Finding(Reason.AGENTS_BUSY, (f"{agents}; at least {destination.min_available} must be free",))
     if queue.max_len is not None and queue.callers >= queue.max_len:

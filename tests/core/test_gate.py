@@ -147,6 +147,10 @@ def test_a_holiday_has_its_own_reason() -> None:
         ({}, queue(available=0), Reason.AGENTS_BUSY),
         ({}, queue(logged_in=0, available=0), Reason.QUEUE_UNSTAFFED),
         ({"min_available": 0}, queue(logged_in=0, available=0), Reason.QUEUE_UNSTAFFED),
+        ({}, replace(queue(logged_in=2, available=0), paused=2), Reason.QUEUE_UNSTAFFED),  # nobody is there
+        ({"min_available": 0}, replace(queue(logged_in=2, available=0), paused=2), Reason.QUEUE_UNSTAFFED),
+        ({}, replace(queue(logged_in=2, available=0), paused=1, busy=1), Reason.AGENTS_BUSY),
+        ({"min_available": 0}, replace(queue(logged_in=2, available=0), paused=1, busy=1), Reason.ACCEPTED),
         ({"min_available": 0}, queue(available=0, callers=7), Reason.ACCEPTED),
         ({"min_available": 3}, queue(available=2), Reason.AGENTS_BUSY),
         ({"min_available": 0, "max_waiting": 5}, queue(available=0, callers=4), Reason.ACCEPTED),
