@@ -10,84 +10,84 @@ from pathlib import Path
 
 import pytest
 
-from gateway.systemd import Notifier
+from gateway import systemd
 
 
 @pytest.fixture(params=["file", "abstract"])
-def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
-    """The socket systemd listens on, and the environment that names it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.settimeout(5)
-        if request.param == "file":
-            name = str(tmp_path / "notify")
-            listener.bind(name)
-        else:
-            listener.bind(f"\0transfer-gateway-test-{os.getpid()}")
-            name = f"@transfer-gateway-test-{os.getpid()}"
-        yield listener, {"NOTIFY_SOCKET": name}
+def listener(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[socket.socket]:
+    """The socket that systemd listens on, named in the environment."""
+    name = str(tmp_path / "notify") if request.param == "file" else f"@transfer-gateway-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
+        bound.settimeout(5)
+        bound.bind(name.replace("@", "\0"))
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+        yield bound
 
 
 def heard(listener: socket.socket) -> list[str]:
     return listener.recv(4096).decode().split("\n")
 
 
-def test_the_life_of_a_service(systemd: tuple[socket.socket, dict[str, str]]) -> None:
-    listener, environ = systemd
-    notifier = Notifier(environ)
-    notifier.ready("takes calls\non 2 trunks")
-    assert heard(listener) == ["READY=1", "STATUS=takes calls on 2 trunks"]
-    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    notifier.reloading()
+def now_us() -> int:
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+def test_the_life_of_a_service(listener: socket.socket) -> None:
+    systemd.ready("takes calls\nWATCHDOG=trigger")
+    assert heard(listener) == ["READY=1", "STATUS=takes calls WATCHDOG=trigger"]
+    before = now_us()
+    systemd.reloading()
     state, moment = heard(listener)
     assert state == "RELOADING=1"
-    assert before <= int(moment.removeprefix("MONOTONIC_USEC=")) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    notifier.status("3 calls")
+    assert before <= int(moment.removeprefix("MONOTONIC_USEC=")) <= now_us()
+    systemd.ready()
+    assert heard(listener) == ["READY=1"]
+    systemd.status("3 calls")
     assert heard(listener) == ["STATUS=3 calls"]
-    notifier.extend_timeout(1.5)
+    systemd.extend_timeout(1.5)
     assert heard(listener) == ["EXTEND_TIMEOUT_USEC=1500000"]
-    notifier.stopping()
-    assert heard(listener) == ["STOPPING=1"]
-    notifier.close()
+    systemd.stopping("3 calls are still going on")
+    assert heard(listener) == ["STOPPING=1", "STATUS=3 calls are still going on"]
 
 
-async def test_the_watchdog_is_fed_twice_in_its_time(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.setblocking(False)
-        listener.bind(str(tmp_path / "notify"))
-        notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"})
-        feeding = asyncio.create_task(notifier.keep_alive())
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        async with asyncio.timeout(5):
-            for _ in range(4):
-                assert await loop.sock_recv(listener, 100) == b"WATCHDOG=1"
-        assert loop.time() - begun >= 0.03
-        feeding.cancel()
-        notifier.close()
+async def test_the_watchdog_is_fed_twice_in_its_time(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "20000")
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    listener.setblocking(False)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    feeding = asyncio.create_task(systemd.watchdog())
+    async with asyncio.timeout(5):
+        for _ in range(4):
+            assert await loop.sock_recv(listener, 100) == b"WATCHDOG=1"
+    assert loop.time() - begun >= 0.025
+    feeding.cancel()
 
 
 @pytest.mark.parametrize(
     "environ",
     [{}, {"WATCHDOG_USEC": "rubbish"}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}],
 )
-async def test_without_a_watchdog_nothing_is_fed(environ: dict[str, str]) -> None:
+async def test_without_a_watchdog_nothing_is_fed(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
     async with asyncio.timeout(1):
-        await Notifier(environ).keep_alive()
+        await systemd.watchdog()
 
 
-@pytest.mark.parametrize("name", ["", "relative", "@", "/nowhere/at/all"])
-def test_without_systemd_nothing_happens(name: str) -> None:
-    notifier = Notifier({"NOTIFY_SOCKET": name} if name else {})
-    notifier.ready()
-    notifier.close()
-    notifier.stopping()
+@pytest.mark.parametrize("name", ["", "relative", "@", "/nowhere/at/all", "@" + "x" * 200])
+def test_without_systemd_nothing_happens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", name)
+    systemd.ready()
+    systemd.stopping()
 
 
-def test_a_systemd_that_does_not_listen_holds_up_nothing(systemd: tuple[socket.socket, dict[str, str]]) -> None:
-    _, environ = systemd
-    notifier = Notifier(environ)
+def test_a_systemd_that_does_not_listen_holds_up_nothing(listener: socket.socket) -> None:
     begun = time.monotonic()
-    for _ in range(5000):
-        notifier.status("more than its socket holds")
+    for _ in range(2000):
+        systemd.status("more than its socket holds")
     assert time.monotonic() - begun < 2
-    notifier.close()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.mask import clean, mask_text, redact_text
+from gateway.log.mask import clean, mask_text, redact_text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-from gateway.mask import clean
+from gateway.log.mask import clean
 
 Fields = MutableMapping[str, Any]
 
