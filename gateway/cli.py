@@ -110,9 +110,9 @@ def _time(text: str) -> datetime:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from gateway import app  # noqa: PLC0415 - brings the SIP stack
+    from gateway.app import main as serve  # noqa: PLC0415 - brings the SIP stack
 
-    return app.main(options.config)
+    return serve(options.config)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What `transfer-gateway` prints, and the exit codes it ends with."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from gateway import __version__, cli
+from gateway.config import load
+from tests.config_directory import MAIN, PBX, TRUNK, write
+
+WEDNESDAY_NOON = "2026-03-04T12:00+01:00"
+MONDAY_NOON = "2026-03-02T12:00+01:00"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return write(tmp_path)
+
+
+def run(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: str) -> tuple[int, str, str]:
+    code = cli.main([*arguments, "--config", str(directory)])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+class Gateway:
+    """A stand-in for a running gateway: answers as it is told, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer: Any = {}
+        self.status = 200
+        self.asked: list[tuple[str, str, dict[str, str], Any]] = []
+        self.port = 0
+
+
+@contextmanager
+def running_gateway(directory: Path, main: str = MAIN, token: str | None = None) -> Iterator[Gateway]:
+    """A stand-in on a port of its own, and the configuration that leads to it."""
+    gateway = Gateway()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(length)) if length else None
+            gateway.asked.append((self.command, self.path, dict(self.headers), body))
+            content = json.dumps(gateway.answer).encode()
+            self.send_response(gateway.status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815 - BaseHTTPRequestHandler's name
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - BaseHTTPRequestHandler's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        gateway.port = server.server_address[1]
+        secrets = {"sip_profiles/ami.secret": "x"} | ({"http.secret": token} if token else {})
+        http = f"port = {gateway.port}\n" + ('token_file = "http.secret"\n' if token else "")
+        write(directory, main.replace("port = 0\n", http), {"platform": TRUNK, "asterisk": PBX}, secrets)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield gateway
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_check_says_what_it_found(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
+    code, out, _ = run(capsys, directory, "check")
+    assert code == 0
+    assert out == f"{directory}: no mistakes. Numbers: 1, destinations: 3, trunks: platform, PBXs: asterisk\n"
+
+
+def test_check_prints_a_line_for_every_mistake(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    main = MAIN.replace("udp_port", "upd_port").replace('hours = "office"', 'hours = "ofice"')
+    code, out, err = run(capsys, write(tmp_path, main, secrets={}), "check")
+    assert code == 78
+    assert out.splitlines() == [
+        "gateway.toml: sip.upd_port: is no known key; did you mean udp_port?",
+        "gateway.toml: sip: no transport is on; set udp_port, tcp_port or tls_port",
+        "gateway.toml: numbers[main-line].destinations[sales].hours: there is no [hours.ofice]; did you mean office?",
+        f"sip_profiles/asterisk.toml: queues.password_file: there is no file {tmp_path}/sip_profiles/ami.secret",
+    ]
+    assert not err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["explain", "2001"], ["status"], ["tool"], ["transfer", "c1", "2001"]], ids=lambda each: each[0]
+)
+def test_no_command_works_with_mistakes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str]
+) -> None:
+    code, out, err = run(capsys, write(tmp_path, secrets={}), *arguments)
+    assert code == 78
+    assert not out
+    assert "sip_profiles/asterisk.toml: queues.password_file: there is no file" in err
+
+
+def test_explain_without_a_gateway_answers_from_the_configuration_and_says_so(
+    capsys: pytest.CaptureFixture[str], directory: Path
+) -> None:
+    code, out, err = run(capsys, directory, "explain", "0612345678", "--number", "+31201234567", "--at", MONDAY_NOON)
+    assert code == 0
+    assert out.splitlines() == [
+        "decision     accept",
+        "destination  sales",
+        "extension    6500",
+        "reason       accepted (200)",
+        "trail",
+        "  peer: an operator",
+        "  number: main-line on trunk platform",
+        "  destination: sales, extension 6500",
+        "  hours: office is open until 17:30",
+        "  queue sales: state unknown, no running gateway was asked: allowed, as when_unknown says",
+        "  capacity: 0 of 10 calls",
+    ]
+    assert "this answer is made from the configuration alone" in err
+
+
+def test_explain_as_json_is_what_the_contract_says(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
+    code, out, _ = run(capsys, directory, "explain", "sip:2001@gw", "--at", WEDNESDAY_NOON, "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert list(answer) == ["decision", "destination", "extension", "reason", "sip_code", "trail"]
+    assert (answer["decision"], answer["destination"], answer["extension"]) == ("accept", "support", "6501")
+    assert "hours: office is closed: opens Fri 09:00" in answer["trail"]
+
+
+@pytest.mark.parametrize(
+    ("target", "reason", "sip_code"),
+    [("+31699999999", "unknown-destination", 404), ("http://example.com", "bad-request", 400)],
+)
+def test_explain_ends_with_1_when_it_would_be_refused(
+    capsys: pytest.CaptureFixture[str], directory: Path, target: str, reason: str, sip_code: int
+) -> None:
+    code, out, _ = run(capsys, directory, "explain", target, "--json")
+    answer = json.loads(out)
+    assert code == 1
+    assert (answer["decision"], answer["reason"], answer["sip_code"]) == ("refuse", reason, sip_code)
+    assert answer["destination"] is None
+
+
+def test_explain_asks_the_running_gateway(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        gateway.answer = {
+            "decision": "refuse",
+            "destination": "sales",
+            "extension": "6500",
+            "reason": "queue-unstaffed",
+            "sip_code": 480,
+            "trail": ["queue sales: no agent is logged in"],
+        }
+        code, out, err = run(capsys, tmp_path, "explain", "+31612345678", "--at", "2026-03-04T11:00Z")
+    assert code == 1
+    assert "reason       queue-unstaffed (480)\n" in out
+    assert not err
+    ((method, path, _, _),) = gateway.asked
+    assert method == "GET"
+    assert path == "/api/explain?target=%2B31612345678&number=main-line&at=2026-03-04T11%3A00%3A00%2B00%3A00"
+
+
+def test_a_gateway_in_trouble_does_not_keep_explain_from_answering(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with running_gateway(tmp_path) as gateway:
+        gateway.status, gateway.answer = 500, {"error": "out of order"}
+        code, out, err = run(capsys, tmp_path, "explain", "support")
+    assert code == 0
+    assert "destination  support" in out
+    assert "answers 500 out of order; this answer is made from the configuration alone" in err
+
+
+def test_which_number_is_meant_must_be_said_where_there_are_two(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    second = MAIN[MAIN.index("[[numbers]]") :].replace("main-line", "second").replace("+31201234567", "+31201234568")
+    directory = write(tmp_path, MAIN + second)
+    assert run(capsys, directory, "tool")[0] == 2
+    code, _, err = run(capsys, directory, "tool", "--number", "third")
+    assert code == 2
+    assert err == "transfer-gateway: --number third is not assigned; known are: main-line, second\n"
+    assert run(capsys, directory, "tool", "--number", "+31201234568")[0] == 0
+
+
+def test_tool_is_what_the_platform_expects(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
+    code, out, err = run(capsys, directory, "tool", "--number", "main-line")
+    assert code == 0
+    assert json.loads(out) == {
+        "type": "transfer_call",
+        "destinations": [
+            {"type": "number", "number": "+31612345678", "description": "Prices", "message": "One moment."},
+            {"type": "number", "number": "+31612345679", "description": ""},
+        ],
+    }
+    assert err == "transfer-gateway: voicemail has no number that an assistant could be told; left out\n"
+
+
+@pytest.mark.parametrize(("of", "holds"), [("config", "DestinationSettings"), ("event", "TransferData")])
+def test_schemas(capsys: pytest.CaptureFixture[str], directory: Path, of: str, holds: str) -> None:
+    code, out, _ = run(capsys, directory, "schema", of)
+    schema = json.loads(out)
+    assert code == 0
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert holds in schema["$defs"]
+
+
+def test_status_is_a_table_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        gateway.answer = {"state": "online", "calls": 3, "mqtt": {"connected": True, "outbox": 0}, "faults": []}
+        code, out, _ = run(capsys, tmp_path, "status")
+        assert json.loads(run(capsys, tmp_path, "status", "--json")[1]) == gateway.answer
+    assert code == 0
+    assert out.splitlines() == [
+        "state   online",
+        "calls   3",
+        "mqtt",
+        "  connected  yes",
+        "  outbox     0",
+        "faults  -",
+    ]
+
+
+def test_status_without_a_gateway_fails(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        pass
+    code, out, err = run(capsys, tmp_path, "status")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"transfer-gateway: no gateway answers at http://127.0.0.1:{gateway.port} (")
+
+
+def test_transfer_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with running_gateway(tmp_path, token="s3cret\n") as gateway:
+        gateway.answer = {"transfer": "01J", "outcome": None}
+        code, out, _ = run(capsys, tmp_path, "transfer", "a/b", "+31612345678", "--message", "One moment.")
+        assert code == 0
+        assert json.loads(out) == gateway.answer
+        gateway.answer = {"transfer": "01J", "outcome": "refused", "reason": "agents-busy"}
+        assert run(capsys, tmp_path, "transfer", "a/b", "2001")[0] == 1
+        gateway.status, gateway.answer = 404, {"error": "no such call"}
+        code, _, err = run(capsys, tmp_path, "transfer", "c9", "2001")
+        assert code == 1
+        assert "answers 404 no such call" in err
+    method, path, headers, body = gateway.asked[0]
+    assert (method, path) == ("POST", "/api/calls/a%2Fb/transfer")
+    assert headers["Authorization"] == "Bearer s3cret"
+    assert body == {"type": "transfer", "destination": "+31612345678", "message": "One moment."}
+
+
+def test_a_proxy_in_the_environment_is_not_asked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with running_gateway(tmp_path) as gateway:
+        gateway.answer = {"state": "online"}
+        assert run(capsys, tmp_path, "status")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["dial"], ["explain"], ["schema", "x"], ["explain", "2001", "--at", "noon"], ["check", "more"]]
+)
+def test_wrong_usage_ends_with_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: transfer-gateway" in capsys.readouterr().err
+
+
+def test_check_needs_no_sip_stack_and_no_calendar(directory: Path) -> None:
+    """In a process of its own: what is not needed is not imported."""
+    program = (
+        "import sys; from gateway.cli import main; code = main(sys.argv[1:]);"
+        "assert not {'pjsua2', 'aiohttp', 'uvloop', 'aiomqtt', 'gateway.app'} & set(sys.modules); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "check", "--config", str(directory)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_run_serves_and_hands_on_its_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, directory: Path
+) -> None:
+    app = ModuleType("gateway.app")
+    served: list[Path] = []
+
+    def serve(config: Path) -> int:
+        served.append(config)
+        load(config)
+        return 0
+
+    app.main = serve  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gateway.app", app)
+    assert run(capsys, directory, "run")[0] == 0
+    (directory / "gateway.toml").write_text("")
+    code, _, err = run(capsys, directory, "run")
+    assert code == 78
+    assert err.startswith("gateway.toml: gateway: is missing")
+    assert served == [directory, directory]
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"transfer-gateway {__version__}\n"
