@@ -33,6 +33,21 @@ bool is(const pjsip_rx_data *rdata, const char *method)
     return pj_strcmp2(&rdata->msg_info.msg->line.req.method.name, method) == 0;
 }
 
+/* Methods inside of a dialog that the INVITE session, PJSUA or the subscription framework answers. */
+bool served_by_pjsua(const pjsip_rx_data *rdata)
+{
+    switch (rdata->msg_info.msg->line.req.method.id) {
+    case PJSIP_INVITE_METHOD:
+    case PJSIP_ACK_METHOD:
+    case PJSIP_CANCEL_METHOD:
+    case PJSIP_BYE_METHOD:
+    case PJSIP_OPTIONS_METHOD:
+        return true;
+    default:
+        return is(rdata, "PRACK") || is(rdata, "UPDATE") || is(rdata, "INFO") || is(rdata, "NOTIFY");
+    }
+}
+
 void add(pjsip_hdr *list, pj_pool_t *pool, const std::vector<pj::SipHeader> &headers)
 {
     pj_list_init(list);
@@ -79,6 +94,15 @@ void on_subscribe(pjsip_dialog *dialog, pjsip_rx_data *rdata)
         ask(request, [&] { handler_->onUnsubscribed(subscription); });
 }
 
+void refuse_method(pjsip_dialog *dialog, pjsip_rx_data *rdata)
+{
+    SipRequest request(rdata, dialog);
+    pj::SipHeader allow;
+    allow.hName = "Allow";
+    allow.hValue = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, PRACK, UPDATE";
+    request.respond(405, "", {allow});
+}
+
 /* Dialog usage: sees the first state of a server transaction before the INVITE session and PJSUA do. */
 void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
 {
@@ -98,13 +122,15 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
         if (!request.answered)
             request.respond(500, "", {});
         request.expire();
+    } else if (!served_by_pjsua(rdata)) {
+        refuse_method(dialog, rdata);
     }
 }
 
-/* In front of the dialogs: makes sure that our usage is part of the dialog that a REFER or SUBSCRIBE is for. */
+/* In front of the dialogs: makes sure that our usage is part of the dialog that such a request is for. */
 pj_bool_t on_dialog_request(pjsip_rx_data *rdata)
 {
-    if (rdata->msg_info.to->tag.slen == 0 || !(is(rdata, "REFER") || is(rdata, "SUBSCRIBE")))
+    if (rdata->msg_info.to->tag.slen == 0 || served_by_pjsua(rdata))
         return PJ_FALSE;
     pjsip_dialog *dialog = pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag,
                                                 &rdata->msg_info.from->tag, PJ_FALSE);
@@ -130,6 +156,18 @@ pj_bool_t on_stray_request(pjsip_rx_data *rdata)
     add(&list, rdata->tp_info.pool, headers);
     pjsip_endpt_respond_stateless(pjsua_get_pjsip_endpt(), rdata, code, nullptr, &list, nullptr);
     return PJ_TRUE;
+}
+
+void on_options_answer(void *token, pjsip_event *event)
+{
+    if (!handler_ || event->type != PJSIP_EVENT_TSX_STATE)
+        return;
+    const int code = event->body.tsx_state.tsx->status_code;
+    try {
+        handler_->onOptionsAnswered(static_cast<int>(reinterpret_cast<size_t>(token)), code);
+    } catch (...) {
+        PJ_LOG(1, ("requests", "the handler of an OPTIONS answer failed"));
+    }
 }
 
 pjsip_module module(const char *name, int priority)
@@ -203,17 +241,53 @@ bool SipRequest::respond(int code, const std::string &reason, const std::vector<
     return pjsip_dlg_respond(dialog_, rdata_, code, reason.empty() ? nullptr : &phrase, &list, nullptr) == PJ_SUCCESS;
 }
 
-int SipRequest::accept(int code, const std::vector<pj::SipHeader> &headers)
+int SipRequest::accept(int code, const std::vector<pj::SipHeader> &headers, int account)
 {
-    if (!dialog_ || answered)
+    if (!rdata_ || answered)
         return -1;
-    pjsip_dialog *dialog = dialog_;
-    const int subscription = create_subscription(dialog, cseq);
+    pjsip_dialog *made = nullptr;
+    if (!dialog_) {
+        pj_str_t contact;
+        if (pjsua_acc_create_uas_contact(rdata_->tp_info.pool, &contact, account, rdata_) != PJ_SUCCESS ||
+            pjsip_dlg_create_uas_and_inc_lock(pjsip_ua_instance(), rdata_, &contact, &made) != PJ_SUCCESS)
+            return -1;
+        pjsip_dlg_add_usage(made, &usage_, nullptr);
+        dialog_ = made;
+    }
+    int subscription = create_subscription(dialog_, cseq);
     if (!respond(code, "", headers)) {
         end_subscription(subscription);
-        return -1;
+        subscription = -1;
     }
+    if (made)
+        pjsip_dlg_dec_lock(made);
     return subscription;
+}
+
+void SipRequest::remove(const std::string &name)
+{
+    if (!rdata_)
+        return;
+    const pj_str_t wanted = pj(name);
+    while (pjsip_hdr *header = static_cast<pjsip_hdr *>(pjsip_msg_find_hdr_by_name(rdata_->msg_info.msg, &wanted, nullptr)))
+        pj_list_erase(header);
+}
+
+int find_call(const std::string &callId, const std::string &localTag, const std::string &remoteTag)
+{
+    const pj_str_t id = pj(callId), local = pj(localTag), remote = pj(remoteTag);
+    const pjsip_dialog *dialog = pjsip_ua_find_dialog(&id, &local, &remote, PJ_FALSE);
+    return dialog ? call_of(dialog) : -1;
+}
+
+bool send_options(int account, const std::string &uri, int token)
+{
+    const pj_str_t target = pj(uri);
+    pjsip_tx_data *tdata = nullptr;
+    if (pjsua_acc_create_request(account, pjsip_get_options_method(), &target, &tdata) != PJ_SUCCESS)
+        return false;
+    void *data = reinterpret_cast<void *>(static_cast<size_t>(token));
+    return pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, data, &on_options_answer) == PJ_SUCCESS;
 }
 
 RequestHandler *request_handler()

@@ -40,8 +40,12 @@ public:
     /* Answer a request inside of a dialog. Only the first answer counts; false when it could not be sent. */
     bool respond(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers);
 
-    /* Answer a REFER with a 2xx and keep its dialog for NOTIFYs: the id of the subscription, or -1. */
-    int accept(int code, const std::vector<pj::SipHeader> &headers);
+    /* Answer a REFER with a 2xx and keep its dialog for NOTIFYs: the id of the subscription, or -1.
+     * Outside of a dialog this makes one, with the contact of the account `account`. */
+    int accept(int code, const std::vector<pj::SipHeader> &headers, int account = -1);
+
+    /* Take every header of this name out of the request, before PJSUA sees it. */
+    void remove(const std::string &name);
 
 #ifndef SWIG
     SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog);
@@ -70,11 +74,20 @@ public:
     /* The transferor answered a NOTIFY (408 and 503: it did not). */
     virtual void onNotifyAnswered(int subscription, int code) {}
 
+    /* A peer answered the OPTIONS of `send_options` with this token (408 and 503: it did not). */
+    virtual void onOptionsAnswered(int token, int code) {}
+
     /* The transferor ended its subscription by a SUBSCRIBE with Expires: 0. */
     virtual void onUnsubscribed(int subscription) {}
 };
 
+/* The PJSUA call whose dialog has this Call-ID and these tags, as seen from our side; -1: none. */
+int find_call(const std::string &callId, const std::string &localTag, const std::string &remoteTag);
+
 /* Register the modules (once, after libInit) and name the handler; null takes it away. */
 void set_request_handler(RequestHandler *handler);
+
+/* Ask a peer with OPTIONS, outside of any dialog and with the account's identity, whether it is there. */
+bool send_options(int account, const std::string &uri, int token);
 
 }
