@@ -169,7 +169,7 @@ class App:
             "transfers": len(self.engine.transfers),
             "sip": self.sip.counts,
             "pbx": {name: {"up": source.up} for name, source in self.sources.items()},
-            "trunks": {name: {} for name in self._config.trunks},
+            "trunks": {name: {"up": up} for name, up in self.sip.trunks.up.items()},
             "mqtt": {"configured": self._config.mqtt is not None, "connected": self.reporter.connected},
             "outbox": {"events": self.reporter.outbox.events},
         }

@@ -199,5 +199,8 @@ class SipListener(Protocol):
     def request_rejected(self, reason: Reason) -> None:
         """A request was answered without anything being made of it."""
 
+    def trunk_changed(self, trunk: str, up: bool) -> None:
+        """A trunk was found to answer, or not to."""
+
     def admit(self) -> Reason | None:
         """Whether a further call can be taken now: None, or why not."""

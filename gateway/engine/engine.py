@@ -100,6 +100,10 @@ class Engine:
         """A request was answered without anything being made of it."""
         self._observer.request_rejected(reason)
 
+    def trunk_changed(self, trunk: str, up: bool) -> None:
+        """A trunk was found to answer, or not to."""
+        self._observer.trunk_up(trunk, up)
+
     def incoming_call(self, incoming: IncomingCall) -> None:
         """A peer calls: to the assistant (from the PBX), or to a destination (from the trunk)."""
         country = self._config.gateway.default_country
@@ -133,6 +137,10 @@ class Engine:
             self._sip.hang_up(incoming.leg, 404, Reason.UNKNOWN_DESTINATION)
 
     def _call_assistant(self, call: Call, incoming: IncomingCall) -> None:
+        if not self._config.trunks[call.number.trunk].outbound:
+            log.warning("call-refused", call=call.id, why=f"trunk {call.number.trunk} has no outbound")
+            self._sip.hang_up(incoming.leg, 404, Reason.NOT_ASSIGNED)
+            return
         leg = LegId(f"out-{next(self._numbers)}")
         trunk = Peer(call.number.trunk, PeerKind.TRUNK)
         headers = tuple(incoming.context.items())

@@ -21,6 +21,7 @@ from gateway.sip.media import Media
 from gateway.sip.peers import Invitation
 from gateway.sip.pump import Pump
 from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
+from gateway.sip.trunks import TrunkWatch
 
 if TYPE_CHECKING:
     from gateway.config import PbxProfile
@@ -41,9 +42,17 @@ class _Endpoint(pj.Endpoint):  # type: ignore[misc]  # the binding has no types
 class _Account(pj.Account):  # type: ignore[misc]
     """Hands incoming calls on."""
 
-    def __init__(self, agent: SipAgent) -> None:
+    def __init__(self, agent: SipAgent, peer: str) -> None:
         super().__init__()
         self._agent = agent
+        self._peer = peer
+
+    def onRegState(self, prm: pj.OnRegStateParam) -> None:
+        """PJSUA: the registration at the peer was answered, or was not."""
+        try:
+            self._agent.trunks.registered(self._peer, self.getInfo().regIsActive, prm.code)
+        except Exception:
+            log.exception("sip-callback-failed")
 
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
         """PJSUA: an INVITE became a call."""
@@ -65,6 +74,7 @@ class SipAgent:
         self._accounts: dict[str, _Account] = {}
         self._media = Media()
         self._door = Door(self)
+        self.trunks = TrunkWatch(listener.trunk_changed)
         self._invitation: Invitation | None = None
         self._numbers = itertools.count(1)
         self._all_ended = asyncio.Event()
@@ -86,6 +96,11 @@ class SipAgent:
         pj.set_request_handler(self._door)
         self._pump = Pump(self._endpoint)
         self._pump.start()
+        self._watch_trunks()
+
+    def _watch_trunks(self) -> None:
+        self.trunks.watch(self._config.trunks, {name: account.getId() for name, account in self._accounts.items()})
+        self._pump.kick()
 
     def _open_transports(self) -> dict[str, int]:
         sip = self._config.sip
@@ -111,7 +126,7 @@ class SipAgent:
             wanted = settings.account_config(self._config.sip, profile, self._transports[profile.transport])
             account = self._accounts.get(profile.name)
             if account is None:
-                account = self._accounts[profile.name] = _Account(self)
+                account = self._accounts[profile.name] = _Account(self, profile.name)
                 account.create(wanted)
             else:
                 account.modify(wanted)
@@ -120,6 +135,7 @@ class SipAgent:
         """Take the peers of a new configuration; transports stay as they are until a restart."""
         self._config = config
         self._open_accounts()
+        self._watch_trunks()
 
     async def stop(self, patience_s: float = 2.0) -> None:
         """End every leg, give their messages a moment to be answered, and end PJSIP."""
@@ -129,6 +145,7 @@ class SipAgent:
             await asyncio.wait_for(self._all_ended.wait(), patience_s)
         except TimeoutError:
             log.warning("legs-unanswered", legs=len(self._legs))
+        self.trunks.stop()
         pj.set_request_handler(None)
         self._pump.stop()
         self._media.stop()

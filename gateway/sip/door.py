@@ -53,6 +53,13 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         except Exception:
             log.exception("sip-callback-failed", method="NOTIFY")
 
+    def onOptionsAnswered(self, token: int, code: int) -> None:
+        """An OPTIONS of ours was answered, or timed out."""
+        try:
+            self._agent.trunks.answered(token, code)
+        except Exception:
+            log.exception("sip-callback-failed", method="OPTIONS")
+
     def onUnsubscribed(self, subscription: int) -> None:
         """The transferor wants no more NOTIFYs."""
         self.onNotifyAnswered(subscription, 481)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 
 from gateway import __version__
+from gateway.config import TrunkProfile
 
 if TYPE_CHECKING:
-    from gateway.config import PbxProfile, SipSettings, TrunkProfile
+    from gateway.config import PbxProfile, SipSettings
 
 CLOCK_RATE = 16000
 # Two legs a call, the target of a running transfer, and some that are on their way out.
 LEGS_PER_CALL = 3
+REGISTRATION_S = 300
 COMPILED_LEGS = 2048  # PJSUA_MAX_CALLS in binding/config_site.h
 
 
@@ -74,6 +76,9 @@ def account_config(settings: SipSettings, profile: TrunkProfile | PbxProfile, tr
     if profile.username and profile.password is not None:
         credentials = pj.AuthCredInfo("Digest", "*", profile.username, 0, profile.password.get_secret_value())
         config.sipConfig.authCreds.append(credentials)
+    if isinstance(profile, TrunkProfile) and profile.registers:
+        _register(config.regConfig, profile)
+        config.idUri = request_uri(profile.outbound, profile.username, "udp")
     media = config.mediaConfig
     media.transportConfig.port = settings.rtp_port_min
     media.transportConfig.portRange = settings.rtp_port_max - settings.rtp_port_min
@@ -85,6 +90,17 @@ def account_config(settings: SipSettings, profile: TrunkProfile | PbxProfile, tr
     config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
     config.callConfig.prackUse = pj.PJSUA_100REL_NOT_USED
     return config
+
+
+def _register(registration: pj.AccountRegConfig, profile: TrunkProfile) -> None:
+    """Register at the trunk, and again after a failure; calls do not depend on it."""
+    registration.registrarUri = request_uri(profile.outbound, "", profile.transport)
+    registration.registerOnAdd = True
+    registration.timeoutSec = REGISTRATION_S
+    registration.firstRetryIntervalSec = 2
+    registration.retryIntervalSec = 30
+    registration.randomRetryIntervalSec = 5
+    registration.dropCallsOnFail = False
 
 
 _SRTP = {
@@ -103,4 +119,4 @@ def request_uri(base: str, user: str, transport: str) -> str:
     rest = match["rest"]
     if transport != "udp" and "transport=" not in rest:
         rest += f";transport={transport}"
-    return f"{match['scheme']}:{user}@{match['host']}{rest}"
+    return f"{match['scheme']}:{user}{'@' if user else ''}{match['host']}{rest}"

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether each trunk is there: by its registration where we register, else by its answers to OPTIONS."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
+
+import pjsua2 as pj
+import structlog
+
+from gateway.config import TrunkProfile
+
+log = structlog.get_logger(__name__)
+
+# Made by our own transaction layer as well, when nobody answers or nothing can be sent (RFC 3261 §8.1.3.1).
+UNANSWERED = (408, 503)
+
+
+class TrunkWatch:
+    """Tells `changed(trunk, up)` at the first finding and whenever it changes."""
+
+    def __init__(self, changed: Callable[[str, bool], None]) -> None:
+        self._changed = changed
+        self._up: dict[str, bool] = {}
+        self._asked: dict[int, str] = {}
+        self._tokens = itertools.count(1)
+        self._accounts: Mapping[str, int] = {}
+        self._trunks: Mapping[str, TrunkProfile] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    @property
+    def up(self) -> Mapping[str, bool]:
+        """What is known, by trunk."""
+        return {name: self._up.get(name, False) for name in self._trunks}
+
+    def watch(self, trunks: Mapping[str, TrunkProfile], accounts: Mapping[str, int]) -> None:
+        """Watch these from now on; `accounts` are PJSUA's, by peer."""
+        self.stop()
+        self._trunks, self._accounts = trunks, accounts
+        for name, trunk in trunks.items():
+            if trunk.outbound and trunk.options_interval_s and not trunk.registers:
+                self._ask(name, trunk)
+
+    def stop(self) -> None:
+        """Ask no more."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._trunks = {}
+
+    def answered(self, token: int, code: int) -> None:
+        """An OPTIONS was answered, or was not."""
+        name = self._asked.pop(token, None)
+        if name is not None:
+            self._found(name, code not in UNANSWERED, code)
+
+    def registered(self, name: str, active: bool, code: int) -> None:
+        """The registration at a trunk changed."""
+        self._found(name, active and code // 100 == 2, code)
+
+    def _ask(self, name: str, trunk: TrunkProfile) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers[name] = loop.call_later(trunk.options_interval_s, self._ask, name, trunk)
+        if name in self._asked.values():
+            return  # the last one is still waiting: a transaction takes 32 s to give up
+        token = next(self._tokens)
+        self._asked[token] = name
+        if not pj.send_options(self._accounts[name], trunk.outbound, token):
+            self.answered(token, 503)
+
+    def _found(self, name: str, up: bool, code: int) -> None:
+        if name not in self._trunks or self._up.get(name) is up:
+            return
+        self._up[name] = up
+        if up:
+            log.info("trunk-up", trunk=name)
+        else:
+            log.warning("trunk-down", trunk=name, code=code)
+        self._changed(name, up)
