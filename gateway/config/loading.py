@@ -15,7 +15,7 @@ from gateway.config.conversion import assigned_number, schedule
 from gateway.config.fields import IpNetwork, Surroundings
 from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
-from gateway.config.reading import Table, credentials_directory, read_model, read_table
+from gateway.config.reading import credentials_directory, read_model, read_table
 from gateway.config.settings import GatewayFile, GatewaySettings, HttpSettings, MqttSettings, SipSettings
 from gateway.core.hours import Schedule
 from gateway.core.model import AssignedNumber, Peer
@@ -23,6 +23,7 @@ from gateway.core.routing import Routes
 
 MAIN_FILE = "gateway.toml"
 PROFILES = "sip_profiles"
+Profile = TrunkProfile | PbxProfile
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Directory(BaseModel):
     """A configuration's directory as one document, for the JSON schema: each file's content under its name."""
 
     main: GatewayFile = Field(alias="gateway.toml")
-    profiles: dict[str, Annotated[TrunkProfile | PbxProfile, Field(discriminator="kind")]] = Field(alias="sip_profiles")
+    profiles: dict[str, Annotated[Profile, Field(discriminator="kind")]] = Field(alias="sip_profiles")
 
 
 def json_schema() -> dict[str, Any]:
@@ -112,43 +113,35 @@ def _reading_order(mistake: Mistake) -> tuple[bool, str]:
     return mistake.file != MAIN_FILE, mistake.file  # those of one file stay in the order they were found
 
 
-def _load_profiles(directory: Path, main: GatewayFile, mistakes: list[Mistake]) -> dict[str, TrunkProfile | PbxProfile]:
-    """The profiles that numbers name, by name. A mistake is told once, where the profile is first named."""
-    folder = directory / PROFILES
-    existing = sorted(path.stem for path in folder.glob("*.toml"))
-    tables: dict[str, Table | None] = {}
-    profiles: dict[str, TrunkProfile | PbxProfile] = {}
+def _load_profiles(directory: Path, main: GatewayFile, mistakes: list[Mistake]) -> dict[str, Profile]:
+    """The profiles that numbers name, by name."""
+    existing = sorted(path.stem for path in (directory / PROFILES).glob("*.toml"))
+    read: dict[str, Profile | None] = {}
     for number in main.numbers:
-        for key, kind, name in (("trunk", "trunk", number.trunk), ("pbx", "pbx", number.pbx)):
-            where = f"numbers[{number.id}].{key}"
-            file = f"{PROFILES}/{name}.toml"
+        for kind, name in (("trunk", number.trunk), ("pbx", number.pbx)):
+            where, file = f"numbers[{number.id}].{kind}", f"{PROFILES}/{name}.toml"
             if name not in existing:
-                hint = did_you_mean(name, existing)
-                mistakes.append(Mistake(MAIN_FILE, where, f"there is no {file}; {hint}"))
+                mistakes.append(Mistake(MAIN_FILE, where, f"there is no {file}; {did_you_mean(name, existing)}"))
                 continue
-            first = name not in tables
-            if first:
-                tables[name] = read_table(directory, file, mistakes)
-            table = tables[name]
-            if table is None:
-                continue
-            if table.get("kind") not in ("trunk", "pbx"):
-                if first:
-                    mistakes.append(Mistake(file, "kind", 'must be "trunk" or "pbx"'))
-                continue
-            if table["kind"] != kind:
-                problem = f'{file} is of kind "{table["kind"]}"; one of kind "{kind}" is needed here'
+            if name not in read:
+                read[name] = _load_profile(directory, name, file, mistakes)
+            profile = read[name]
+            if profile is not None and profile.kind != kind:
+                problem = f'{file} is of kind "{profile.kind}"; one of kind "{kind}" is needed here'
                 mistakes.append(Mistake(MAIN_FILE, where, problem))
-                continue
-            if name not in profiles and (profile := _profile(folder, name, file, table, mistakes)):
-                profiles[name] = profile
-    return profiles
+    return {name: profile for name, profile in read.items() if profile is not None}
 
 
-def _profile(
-    folder: Path, name: str, file: str, table: Table, mistakes: list[Mistake]
-) -> TrunkProfile | PbxProfile | None:
-    around = Surroundings(folder, name=name, credentials=credentials_directory())
-    if table["kind"] == "trunk":
-        return read_model(TrunkProfile, table, file=file, around=around, mistakes=mistakes)
-    return read_model(PbxProfile, table, file=file, around=around, mistakes=mistakes)
+def _load_profile(directory: Path, name: str, file: str, mistakes: list[Mistake]) -> Profile | None:
+    table = read_table(directory, file, mistakes)
+    if table is None:
+        return None
+    around = Surroundings(directory / PROFILES, name=name, credentials=credentials_directory())
+    match table.get("kind"):
+        case "trunk":
+            return read_model(TrunkProfile, table, file=file, around=around, mistakes=mistakes)
+        case "pbx":
+            return read_model(PbxProfile, table, file=file, around=around, mistakes=mistakes)
+        case _:
+            mistakes.append(Mistake(file, "kind", 'must be "trunk" or "pbx"'))
+            return None
