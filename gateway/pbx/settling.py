@@ -66,11 +66,14 @@ class Settling:
         return frozenset(watched for watched, each in presence.items() if not self._believed(watched, each, age))
 
     def _believed(self, watched: Watched, presence: Presence, age: float) -> bool:
-        before = self._before.get(watched, frozenset())
-        if before & presence.absent:
+        before = self._before.get(watched)
+        if before is None:
+            complete = bool(presence.here) and not presence.absent
+        elif before & presence.absent:
             return False
-        complete = before <= presence.here if before else not presence.absent
-        return age >= self._settle_s or (complete and bool(presence.here))
+        else:
+            complete = before <= presence.here
+        return complete or age >= self._settle_s
 
     def settled(self, presence: Mapping[Watched, Presence], now: float) -> bool:
         """Whether the PBX as a whole counts as known."""

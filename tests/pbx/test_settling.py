@@ -9,6 +9,7 @@ import pytest
 from gateway.pbx.settling import Presence, Settling, Watched, uptime_s
 
 SALES: Watched = ("queue", "sales")
+SUPPORT: Watched = ("queue", "support")
 PHONE: Watched = ("extension", "6001")
 
 
@@ -26,10 +27,10 @@ def settling() -> Settling:
 
 @pytest.fixture
 def restarted() -> Settling:
-    """Of a PBX whose sales had Anna and Bert before it started again at 100."""
+    """Of a PBX that had Anna and Bert in sales, and nobody in support, before it started again at 100."""
     made = Settling(settle_s=5.0, missing_s=60.0)
     made.connected("boot 1", 600.0, now=0.0)
-    made.remember(seen({"anna", "bert"}), 90.0)
+    made.remember(seen({"anna", "bert"}) | seen(absent={"carla"}, watched=SUPPORT), 90.0)
     made.connected("boot 2", 0.0, now=100.0)
     return made
 
@@ -63,6 +64,10 @@ def test_a_queue_without_members_may_still_be_loading(settling: Settling) -> Non
 def test_after_a_restart_those_who_were_there_are_waited_for(restarted: Settling) -> None:
     assert not restarted.settled(seen({"anna"}, {"bert", "carla"}), 100.2)
     assert restarted.settled(seen({"anna", "bert"}, {"carla"}), 100.2)
+
+
+def test_a_queue_where_nobody_was_is_not_waited_for(restarted: Settling) -> None:
+    assert restarted.settled(seen(absent={"carla"}, watched=SUPPORT), 100.2)
 
 
 def test_they_are_waited_for_longer_than_the_pbx_as_a_whole(restarted: Settling) -> None:
