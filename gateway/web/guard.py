@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What stands before every request: who may ask, and how errors look."""
+
+import hmac
+import ipaddress
+import json
+from collections.abc import Callable, Collection, Mapping
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+log = structlog.get_logger("web")
+
+
+class Problem(Exception):  # noqa: N818 -- an answer, not a fault
+    """An answer that is no success: status, a slug for programs, a sentence for people."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = headers
+        self.more = more or {}
+
+    def response(self) -> web.Response:
+        """`{"error": {"code": …, "message": …}}`, and what else there is to say."""
+        error = {"code": self.code, "message": str(self)}
+        return json_response({"error": error, **self.more}, status=self.status, headers=self.headers)
+
+
+def json_response(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON answer that no cache keeps: it is about this moment."""
+    return web.Response(
+        body=json.dumps(body, ensure_ascii=False).encode(),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})},
+    )
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error becomes JSON with a clear sentence; what went wrong inside stays in the log."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        message = f"{request.path} takes {allowed}"
+        return Problem(405, "method-not-allowed", message, headers={"Allow": allowed}).response()
+    except web.HTTPNotFound:
+        return Problem(404, "not-found", "there is nothing at this address").response()
+    except web.HTTPRequestEntityTooLarge:
+        return Problem(413, "too-large", "the body is too large").response()
+    except web.HTTPException as error:
+        return Problem(error.status, "http", error.reason or "").response()
+    except Exception:
+        log.exception("a request failed", method=request.method, path=request.path)
+        return Problem(500, "internal-error", "the gateway failed; its log tells why").response()
+
+
+def own_hosts_only(allowed: Collection[str]) -> Middleware:
+    """Refuse names that lead here by chance or by malice.
+
+    A page in a browser on this machine may have its own name resolve to 127.0.0.1, and so read what only this
+    machine may read (DNS rebinding). Its name is then in the Host header; an address, or localhost, is no page's.
+    """
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        name = _host_name(request.headers.get("Host", ""))
+        if name != "localhost" and name not in allowed and not _is_address(name):
+            raise Problem(421, "wrong-host", f"this is not the server of {name or 'no name'}; ask by address")
+        return await handler(request)
+
+    return check
+
+
+def needs_token(token: str | None) -> Callable[[Handler], Handler]:
+    """Let only those in who have the token (RFC 6750); without one configured, nobody."""
+
+    def guard(handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            if not token:
+                raise Problem(
+                    403,
+                    "no-token",
+                    "no token is configured, so nothing can be changed over HTTP: set token_file in [http]",
+                )
+            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+            # In constant time: how long it takes must not tell how much of it was right.
+            right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
+            if scheme.lower() != "bearer" or not right:
+                log.warning("a request without the right token was refused", method=request.method, path=request.path)
+                raise Problem(
+                    401, "wrong-token", "this needs the header 'Authorization: Bearer <token>' with the right token",
+                    headers={"WWW-Authenticate": 'Bearer realm="transfer-gateway"'},
+                )  # fmt: skip
+            return await handler(request)
+
+        return guarded
+
+    return guard
+
+
+def _host_name(header: str) -> str:
+    name = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
+    return name.strip("[]").rstrip(".").lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The HTTP server: metrics, health, and the JSON API for operators and programs."""
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from gateway.core.document import call_document, queue_document, timestamp, transfer_document
+from gateway.core.model import PbxState
+from gateway.core.outcome import Outcome
+from gateway.core.record import TransferRecord
+from gateway.ports import Operations
+from gateway.web.guard import Problem, errors_as_json, json_response, needs_token, own_hosts_only
+
+MAX_BODY = 64 * 1024  # bytes
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
+
+log = structlog.get_logger("web")
+
+
+class WebServer:
+    """Serves `operations`. `metrics` renders them (in a thread of its own); `token` None: the POSTs are refused.
+
+    Bound to a loopback address it answers only to addresses, to localhost and to `host_names`.
+    """
+
+    def __init__(
+        self,
+        operations: Operations,
+        *,
+        metrics: Callable[[], bytes],
+        token: str | None,
+        host_names: Collection[str] = (),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._operations = operations
+        self._metrics = metrics
+        self._token = token
+        self._host_names = host_names
+        self._clock = clock
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; with port 0, don't. Raises OSError when the address or port can't be had."""
+        if port == 0:
+            return
+        middlewares: list[Middleware] = [errors_as_json]
+        if ipaddress.ip_address(host).is_loopback:
+            middlewares.append(own_hosts_only(self._host_names))
+        app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
+        app.add_routes(self._routes())
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError:
+            await self.stop()
+            raise
+        log.info("HTTP is served", address=f"{host}:{port}", changes="with the token" if self._token else "refused")
+
+    async def stop(self) -> None:
+        """Answer what was asked, and close. Safe to call twice."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def _routes(self) -> list[web.RouteDef]:
+        guarded = needs_token(self._token)
+        return [
+            web.get("/metrics", self._get_metrics),
+            web.get("/healthz", self._get_health),
+            web.get("/readyz", self._get_ready),
+            web.get("/api/status", self._get_status),
+            web.get("/api/calls", self._get_calls),
+            web.get("/api/transfers", self._get_transfers),
+            web.get("/api/transfers/{id}", self._get_transfer),
+            web.get("/api/queues", self._get_queues),
+            web.get("/api/explain", self._get_explain),
+            web.post("/api/calls/{id}/transfer", guarded(self._post_transfer)),
+            web.post("/api/reload", guarded(self._post_reload)),
+        ]
+
+    async def _get_metrics(self, _request: web.Request) -> web.Response:
+        # Thousands of series take tens of ms, in which no SIP message would be answered.
+        body = await asyncio.to_thread(self._metrics)
+        return web.Response(body=body, headers={"Content-Type": METRICS_TYPE})
+
+    async def _get_health(self, _request: web.Request) -> web.Response:
+        return json_response({"status": "ok"})
+
+    async def _get_ready(self, _request: web.Request) -> web.Response:
+        ready, conditions = self._operations.ready()
+        missing = [name for name, holds in conditions.items() if not holds]
+        body = {"ready": ready, "conditions": dict(conditions), "missing": missing}
+        return json_response(body, status=200 if ready else 503)
+
+    async def _get_status(self, _request: web.Request) -> web.Response:
+        return json_response(dict(self._operations.status()))
+
+    async def _get_calls(self, _request: web.Request) -> web.Response:
+        return json_response({"calls": [call_document(record) for record in self._operations.calls()]})
+
+    async def _get_transfers(self, request: web.Request) -> web.Response:
+        records = self._operations.transfers()[: _limit(request)]
+        return await asyncio.to_thread(_transfers_response, records)
+
+    async def _get_transfer(self, request: web.Request) -> web.Response:
+        wanted = request.match_info["id"]
+        for record in self._operations.transfers():
+            if record.transfer == wanted:
+                return json_response(transfer_document(record))
+        raise Problem(404, "unknown-transfer", f"no transfer {wanted} is under way or remembered")
+
+    async def _get_queues(self, _request: web.Request) -> web.Response:
+        states = self._operations.pbx_states()
+        now = self._clock()
+        queues = [queue_document(state, queue, now) for state in states for queue in state.queues]
+        return json_response({"queues": queues, "pbxs": [_pbx_document(state, now) for state in states]})
+
+    async def _get_explain(self, request: web.Request) -> web.Response:
+        target, number = _parameter(request, "target"), _parameter(request, "number")
+        at = _moment(request.query["at"]) if request.query.get("at") else None
+        try:
+            answer = self._operations.explain(target, number, at)
+        except LookupError:
+            raise Problem(404, "unknown-number", f"{number} is no assigned number, nor the id of one") from None
+        return json_response(dict(answer))
+
+    async def _post_transfer(self, request: web.Request) -> web.Response:
+        body = await _json_object(request)
+        if body.get("type") != "transfer":
+            raise Problem(400, "bad-request", 'type: must be "transfer"')
+        destination, message = body.get("destination"), body.get("message")
+        if not isinstance(destination, str) or not destination:
+            raise Problem(400, "bad-request", "destination: must be a number, a SIP URI or an alias")
+        if message is not None and not isinstance(message, str):
+            raise Problem(400, "bad-request", "message: must be text")
+        call = request.match_info["id"]
+        try:
+            record = self._operations.transfer_call(call, destination, message)
+        except LookupError:
+            raise Problem(404, "unknown-call", f"no call {call} is under way") from None
+        document = transfer_document(record)
+        if record.outcome is Outcome.REFUSED:
+            why = f"{record.reason}: {record.trail[-1]}" if record.trail else f"{record.reason}"
+            raise Problem(409, "refused", why, more={"transfer": document})
+        return json_response({"transfer": document}, status=202)
+
+    async def _post_reload(self, _request: web.Request) -> web.Response:
+        mistakes = list(await self._operations.reload())
+        if mistakes:
+            message = "the configuration has mistakes, so the old one stays in force"
+            raise Problem(422, "bad-configuration", message, more={"mistakes": mistakes})
+        return json_response({"reloaded": True})
+
+
+def _transfers_response(records: Sequence[TransferRecord]) -> web.Response:
+    return json_response({"transfers": [transfer_document(record) for record in records]})
+
+
+def _pbx_document(state: PbxState, now: datetime) -> dict[str, object]:
+    fresh = state.fresh(now)
+    return {
+        "pbx": state.pbx,
+        "source": state.source,
+        "known": fresh,
+        "unknown_because": None if fresh or state.proven_at else state.unknown_because,
+        "proven_at": state.proven_at and timestamp(state.proven_at),
+    }
+
+
+def _limit(request: web.Request) -> int | None:
+    text = request.query.get("limit")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 7):
+        raise Problem(400, "bad-request", "limit: must be a whole number")
+    return int(text)
+
+
+def _parameter(request: web.Request, name: str) -> str:
+    text = request.query.get(name, "")
+    if not text.strip():
+        raise Problem(400, "bad-request", f"{name}: is missing")
+    # Whoever writes ?target=+3161… by hand means the plus, which a query string turns into a blank.
+    return f"+{text[1:]}" if text.startswith(" ") else text
+
+
+def _moment(text: str) -> datetime:
+    # As above: the plus of a time zone.
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
+    except ValueError:
+        raise Problem(400, "bad-request", "at: must be a time such as 2026-03-02T09:30:00+01:00") from None
+    if moment.tzinfo is None:
+        raise Problem(400, "bad-request", "at: needs a time zone, such as 2026-03-02T09:30:00+01:00")
+    return moment
+
+
+async def _json_object(request: web.Request) -> dict[str, object]:
+    try:
+        body = json.loads(await request.read())
+    except (ValueError, RecursionError):
+        raise Problem(400, "bad-json", "the body must be JSON") from None
+    if not isinstance(body, dict):
+        raise Problem(400, "bad-request", "the body must be a JSON object")
+    return body

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The HTTP API, asked over a real connection."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from structlog.testing import capture_logs
+
+from gateway.core.document import call_document, transfer_document
+from gateway.core.model import PbxState
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import CallRecord, TransferRecord
+from gateway.ports import Operations
+from gateway.web.server import WebServer
+from tests.report import samples
+from tests.support.processes import free_port
+
+TOKEN = "correct horse"
+RIGHT = {"Authorization": f"Bearer {TOKEN}"}
+BODY = {"type": "transfer", "destination": "sales", "message": "one moment"}
+
+
+class Gateway(Operations):
+    """A gateway with one call, one transfer under way, one that ended, and one PBX."""
+
+    def __init__(self) -> None:
+        self.conditions = {"transports": True, "configuration": True, "not-draining": True}
+        self.mistakes: list[str] = []
+        self.asked: list[tuple[object, ...]] = []
+        self.answer = replace(samples.requested(), destination="sales")
+
+    def ready(self) -> tuple[bool, Mapping[str, bool]]:
+        return all(self.conditions.values()), self.conditions
+
+    def status(self) -> Mapping[str, Any]:
+        return {"state": "online"}
+
+    def calls(self) -> Sequence[CallRecord]:
+        return [replace(samples.call(), ended_at=None)]
+
+    def transfers(self) -> Sequence[TransferRecord]:
+        return [samples.requested("01B"), samples.completed("01A")]
+
+    def pbx_states(self) -> Sequence[PbxState]:
+        return [samples.pbx_state(), PbxState("other")]
+
+    def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
+        self.asked.append((target, number, at))
+        if number == "nobody":
+            raise KeyError(number)
+        return {"decision": "accept", "destination": target}
+
+    def transfer_call(self, call: str, destination: str, message: str | None) -> TransferRecord:
+        self.asked.append((call, destination, message))
+        if call == "broken":
+            raise RuntimeError("secret inner workings")
+        if call != "c1":
+            raise LookupError(call)
+        return self.answer
+
+    async def reload(self) -> Sequence[str]:
+        self.asked.append(("reload",))
+        return self.mistakes
+
+
+@pytest.fixture
+def gateway() -> Gateway:
+    return Gateway()
+
+
+class Client:
+    """Asks a server that is really there."""
+
+    def __init__(self, session: ClientSession, port: int) -> None:
+        self._session = session
+        self._base = f"http://127.0.0.1:{port}"
+
+    async def __call__(self, path: str, method: str = "GET", **options: Any) -> tuple[int, Any]:
+        async with self._session.request(method, f"{self._base}{path}", **options) as response:
+            self.headers = response.headers
+            return response.status, await response.json()
+
+
+@asynccontextmanager
+async def serving(gateway: Gateway, token: str | None = TOKEN, **options: Any) -> AsyncIterator[Client]:
+    port = free_port()
+    server = WebServer(gateway, metrics=lambda: b"up 1\n", token=token, clock=lambda: samples.START, **options)
+    await server.start("127.0.0.1", port)
+    try:
+        async with ClientSession() as session:
+            yield Client(session, port)
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def ask(gateway: Gateway) -> AsyncIterator[Client]:
+    async with serving(gateway) as client:
+        yield client
+
+
+async def test_metrics_are_prometheus_text(ask: Client) -> None:
+    async with ask._session.get(f"{ask._base}/metrics") as response:
+        assert (response.status, await response.read()) == (200, b"up 1\n")
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+async def test_ready_tells_what_is_missing(ask: Client, gateway: Gateway) -> None:
+    assert (await ask("/healthz"))[0] == 200
+    status, body = await ask("/readyz")
+    assert (status, body["ready"], body["missing"]) == (200, True, [])
+    gateway.conditions["not-draining"] = False
+    status, body = await ask("/readyz")
+    assert (status, body["ready"], body["missing"]) == (503, False, ["not-draining"])
+    assert (await ask("/healthz"))[0] == 200
+
+
+async def test_the_lists_of_the_contract(ask: Client, gateway: Gateway) -> None:
+    assert await ask("/api/status") == (200, {"state": "online"})
+    assert await ask("/api/calls") == (200, {"calls": [call_document(call) for call in gateway.calls()]})
+    transfers = [transfer_document(record) for record in gateway.transfers()]
+    assert await ask("/api/transfers") == (200, {"transfers": transfers})
+    assert transfers[0]["outcome"] is None
+    assert await ask("/api/transfers?limit=1") == (200, {"transfers": transfers[:1]})
+    assert await ask("/api/transfers/01A") == (200, transfers[1])
+    status, body = await ask("/api/queues")
+    assert status == 200
+    assert [(queue["pbx"], queue["queue"], queue["available"]) for queue in body["queues"]] == [
+        ("asterisk", "sales", 1)
+    ]
+    assert [(pbx["pbx"], pbx["known"], pbx["unknown_because"]) for pbx in body["pbxs"]] == [
+        ("asterisk", True, None),
+        ("other", False, "no state source is configured"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("target=sales&number=main-line", ("sales", "main-line", None)),
+        ("target=%2B31612345678&number=%2B31201234567", ("+31612345678", "+31201234567", None)),
+        # What people type.
+        ("target=+31612345678&number=main-line", ("+31612345678", "main-line", None)),
+        (
+            "target=sales&number=main-line&at=2026-03-02T09:30:00+01:00",
+            ("sales", "main-line", datetime(2026, 3, 2, 8, 30, tzinfo=UTC)),
+        ),
+        (
+            "target=sip:sales@example.com&number=main-line&at=2026-03-02T08:30:00Z",
+            ("sip:sales@example.com", "main-line", datetime(2026, 3, 2, 8, 30, tzinfo=UTC)),
+        ),
+    ],
+)
+async def test_explain_asks_the_gate(ask: Client, gateway: Gateway, query: str, asked: tuple[object, ...]) -> None:
+    assert await ask(f"/api/explain?{query}") == (200, {"decision": "accept", "destination": asked[0]})
+    assert gateway.asked == [asked]
+
+
+async def test_a_call_is_transferred_with_the_token(ask: Client, gateway: Gateway) -> None:
+    status, body = await ask("/api/calls/c1/transfer", "POST", json=BODY, headers=RIGHT)
+    assert (status, body) == (202, {"transfer": transfer_document(gateway.answer)})
+    assert gateway.asked == [("c1", "sales", "one moment")]
+    gateway.answer = replace(
+        samples.refused(),
+        trail=("queue sales: nobody is logged in",),
+        outcome=Outcome.REFUSED,
+        reason=Reason.QUEUE_UNSTAFFED,
+    )
+    status, body = await ask("/api/calls/c1/transfer", "POST", json=BODY, headers=RIGHT)
+    assert (status, body["error"]["code"], body["transfer"]["reason"]) == (409, "refused", "queue-unstaffed")
+    assert body["error"]["message"] == "queue-unstaffed: queue sales: nobody is logged in"
+
+
+async def test_a_reload_tells_every_mistake(ask: Client, gateway: Gateway) -> None:
+    assert await ask("/api/reload", "POST", headers=RIGHT) == (200, {"reloaded": True})
+    gateway.mistakes = ["gateway.toml: sip.udp_port: 70000 is no port"]
+    status, body = await ask("/api/reload", "POST", headers=RIGHT)
+    assert (status, body["error"]["code"], body["mistakes"]) == (422, "bad-configuration", gateway.mistakes)
+
+
+@pytest.mark.parametrize("path", ["/api/calls/c1/transfer", "/api/reload"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": TOKEN},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": "Bearer caf\u00e9"},
+    ],
+)
+async def test_nothing_changes_without_the_right_token(
+    ask: Client, gateway: Gateway, path: str, headers: dict[str, str]
+) -> None:
+    status, body = await ask(path, "POST", json=BODY, headers=headers)
+    assert (status, body["error"]["code"]) == (401, "wrong-token")
+    assert ask.headers["WWW-Authenticate"].startswith("Bearer")
+    assert gateway.asked == []
+
+
+async def test_without_a_configured_token_nothing_can_be_changed_at_all(gateway: Gateway) -> None:
+    for token in (None, ""):
+        async with serving(gateway, token=token) as ask:
+            status, body = await ask("/api/reload", "POST", headers={"Authorization": "Bearer "})
+            assert (status, body["error"]["code"]) == (403, "no-token")
+            assert "token_file" in body["error"]["message"]
+    assert gateway.asked == []
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "status", "code"),
+    [
+        ("/", {}, 404, "not-found"),
+        ("/api/transfers/none", {}, 404, "unknown-transfer"),
+        ("/api/transfers?limit=-1", {}, 400, "bad-request"),
+        ("/api/transfers?limit=%C2%B2", {}, 400, "bad-request"),
+        ("/api/reload", {}, 405, "method-not-allowed"),
+        ("/api/status", {"method": "DELETE"}, 405, "method-not-allowed"),
+        ("/api/explain?number=main-line", {}, 400, "bad-request"),
+        ("/api/explain?target=x&number=nobody", {}, 404, "unknown-number"),
+        ("/api/explain?target=x&number=main-line&at=noon", {}, 400, "bad-request"),
+        ("/api/explain?target=x&number=main-line&at=2026-03-02T09:30:00", {}, 400, "bad-request"),
+        ("/api/calls/c2/transfer", {"method": "POST", "json": BODY}, 404, "unknown-call"),
+        ("/api/calls/c1/transfer", {"method": "POST", "data": b"{"}, 400, "bad-json"),
+        ("/api/calls/c1/transfer", {"method": "POST", "data": b"[" * 50_000}, 400, "bad-json"),
+        ("/api/calls/c1/transfer", {"method": "POST", "data": b"\xff"}, 400, "bad-json"),
+        ("/api/calls/c1/transfer", {"method": "POST", "data": b"[]"}, 400, "bad-request"),
+        ("/api/calls/c1/transfer", {"method": "POST", "json": BODY | {"type": "cancel"}}, 400, "bad-request"),
+        ("/api/calls/c1/transfer", {"method": "POST", "json": BODY | {"destination": 5}}, 400, "bad-request"),
+        ("/api/calls/c1/transfer", {"method": "POST", "json": BODY | {"message": 5}}, 400, "bad-request"),
+        ("/api/calls/c1/transfer", {"method": "POST", "data": b"x" * 70_000}, 413, "too-large"),
+    ],
+)
+async def test_every_error_is_json_and_says_what_is_wrong(
+    ask: Client, path: str, options: dict[str, Any], status: int, code: str
+) -> None:
+    found, body = await ask(path, headers=RIGHT, **options)
+    assert (found, body["error"]["code"]) == (status, code)
+    assert body["error"]["message"]
+
+
+async def test_a_fault_inside_stays_in_the_log(ask: Client) -> None:
+    with capture_logs() as logs:
+        status, body = await ask("/api/calls/broken/transfer", "POST", json=BODY, headers=RIGHT)
+    assert (status, body["error"]["code"]) == (500, "internal-error")
+    assert "inner workings" not in str(body)
+    assert [line["log_level"] for line in logs] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9470", 200),
+        ("localhost", 200),
+        ("LOCALHOST:9470", 200),
+        ("[::1]:9470", 200),
+        ("pbx.example.com", 200),
+        ("evil.example.com:9470", 421),
+        ("127.0.0.1.evil.example.com", 421),
+    ],
+)
+async def test_a_web_page_cannot_reach_it_by_a_name_of_its_own(gateway: Gateway, host: str, status: int) -> None:
+    async with serving(gateway, host_names=("pbx.example.com",)) as ask:
+        assert (await ask("/api/calls", headers={"Host": host}))[0] == status
+
+
+async def test_a_port_that_is_taken_is_an_oserror_and_port_0_is_off(gateway: Gateway) -> None:
+    port = free_port()
+    first = WebServer(gateway, metrics=bytes, token=None)
+    await first.start("127.0.0.1", port)
+    second = WebServer(gateway, metrics=bytes, token=None)
+    with pytest.raises(OSError, match=str(port)):
+        await second.start("127.0.0.1", port)
+    await first.stop()
+    await second.start("127.0.0.1", 0)
+    await second.stop()
