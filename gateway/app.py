@@ -24,7 +24,9 @@ from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine import Engine
 from gateway.pbx.ami import AmiSource
 from gateway.report.client import Broker
+from gateway.report.command import Commands
 from gateway.report.metrics import Metrics, Plan
+from gateway.report.outbox import StoreError
 from gateway.report.reporter import EventReporter
 from gateway.sip.agent import SipAgent
 from gateway.web.server import WebServer
@@ -51,6 +53,7 @@ class App:
             state_dir=config.gateway.state_dir,
             version=gateway.__version__,
             broker=_broker(config),
+            on_command=Commands(self),
             on_connected=self.metrics.mqtt_connected,
             on_outbox=self.metrics.outbox_state,
         )
@@ -279,7 +282,7 @@ def main(directory: Path) -> int:
 
     try:
         uvloop.run(serve())
-    except OSError as error:
+    except (OSError, StoreError) as error:
         log.error("cannot-start", error=str(error))
         return 1
     return 0
