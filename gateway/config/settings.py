@@ -41,7 +41,9 @@ def _country(text: str) -> str:
     return text
 
 
-def _time_zone(text: str) -> ZoneInfo:
+def _time_zone(text: object) -> ZoneInfo:
+    if not isinstance(text, str):
+        raise ValueError(f'must be a name in quotes, such as "Europe/Amsterdam"; is {text}')  # noqa: TRY004 - pydantic takes ValueError alone
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
