@@ -139,8 +139,9 @@ class Asterisk:
         await self.action(
             "Originate",
             Channel=f"Local/{number}@to-transfer-gateway/n",
-            Application="PlayTones",
-            Data=str(hz),
+            Context="humming-caller",
+            Exten=hz,
+            Priority=1,
             CallerID=f"<{caller}>",
             Async="true",
         )
