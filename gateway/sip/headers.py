@@ -1,63 +1,60 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What SIP header values say, read with mistrust and written with care. Pure: text in, values out."""
+"""What SIP header values say, read with mistrust and written with care. Pure: text in, values out.
+
+Whatever comes in, nothing but HeaderError is raised, and no control character and nothing that is not UTF-8 gets out.
+
+The parser is our own because senders do not keep to the grammar: a Refer-To may be a bare number, name a host alone or
+carry headers within its URI. A parser of the RFC's grammar (sipmessage was tried) refuses all three, display names in
+UTF-8 too, and takes a comma inside quotes for the end of a value.
+"""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import quote, unquote
 
 from gateway.core.outcome import Reason
 
+MAX_VALUE = 8192
+"""Longest value that is read at all, in characters; a SIP message that PJSIP takes is shorter."""
+MAX_NAME = 128
+"""Longest display name that is passed on, in characters."""
 MAX_CONTEXT_VALUE = 2048
-"""Longest value of a header that is passed on, in characters."""
+"""Longest value of a header that is passed on, in bytes of UTF-8."""
+MAX_CONTEXT = 4096
+"""How much context is passed on in all, in bytes: with its SDP the INVITE must fit into one message of 8000."""
 
-# Whatever an allow-list says: these make or route a request, and are never taken from a Refer-To (RFC 3261 §19.1.5).
+COMPACT = {
+    "a": "Accept-Contact", "b": "Referred-By", "c": "Content-Type", "d": "Request-Disposition",
+    "e": "Content-Encoding", "f": "From", "i": "Call-ID", "j": "Reject-Contact", "k": "Supported",
+    "l": "Content-Length", "m": "Contact", "n": "Identity-Info", "o": "Event", "r": "Refer-To", "s": "Subject",
+    "t": "To", "u": "Allow-Events", "v": "Via", "x": "Session-Expires", "y": "Identity",
+}  # fmt: skip
+"""The one-letter names in the IANA registry of header fields."""
+
+# Whatever an allow-list says: these make, route, authorise or describe a message, or take over another call, and are
+# never taken from a Refer-To or a REFER (RFC 3261 §19.1.5). The last is our own.
 NEVER_COPIED = frozenset(
     [
-        "accept",
-        "authorization",
-        "call-id",
-        "contact",
-        "content-length",
-        "content-type",
-        "cseq",
-        "event",
-        "expires",
-        "from",
-        "max-forwards",
-        "proxy-authorization",
-        "record-route",
-        "refer-to",
-        "replaces",
-        "require",
-        "route",
-        "subscription-state",
-        "supported",
-        "to",
-        "target-dialog",
-        "via",
-        "b",
-        "c",
-        "e",
-        "f",
-        "i",
-        "k",
-        "l",
-        "m",
-        "o",
-        "r",
-        "s",
-        "t",
-        "u",
-        "v",
-        "x",
+        "accept", "allow", "allow-events", "authorization", "call-id", "contact", "content-disposition",
+        "content-encoding", "content-language", "content-length", "content-type", "cseq", "event", "expires", "from",
+        "identity", "identity-info", "join", "max-forwards", "mime-version", "min-expires", "min-se", "path",
+        "proxy-authenticate", "proxy-authorization", "proxy-require", "rack", "record-route", "refer-sub", "refer-to",
+        "replaces", "require", "route", "rseq", "service-route", "session-expires", "subscription-state", "supported",
+        "target-dialog", "to", "unsupported", "via", "www-authenticate", "x-transfer-id",
     ]
-)
+)  # fmt: skip
 
-_ANGLE = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^<"])*<(?P<uri>[^<>]*)>(?P<rest>.*)', re.DOTALL)
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_NAME_ADDR = re.compile(rf'(?P<name>\s*{_QUOTED}\s*|[^<>",]*)<(?P<uri>[^<>]*)>(?P<rest>.*)', re.DOTALL)
+_PARAMETERS = re.compile(rf'\s*(?:;(?:{_QUOTED}|[^",<>])*)?', re.DOTALL)
+_BARE = re.compile(r'[^<>",]*', re.DOTALL)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TOKEN = re.compile(r"[A-Za-z0-9!%*_+`'~.-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_TOKEN = re.compile(r"[^A-Za-z0-9!%*_+`'~.-]")
+# C0 (a tab is a blank), DEL and C1, Unicode's own line ends, and what is left of bytes that are not UTF-8.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class HeaderError(ValueError):
@@ -74,63 +71,89 @@ class ReferTo:
 
 
 def parse_refer_to(values: Sequence[str]) -> ReferTo:
-    """Read the Refer-To header(s) of a REFER (RFC 3515 §2.1): exactly one value, bracketed or bare.
+    """Read the Refer-To header(s) of a REFER (RFC 3515 §2.1): exactly one value, in angle brackets or bare.
 
-    Raises HeaderError when there is none, more than one, or no URI in it.
+    Without brackets a `;` after a SIP URI begins header parameters, which mean nothing here (RFC 3261 §20); after a
+    `tel:` or a bare number it can only be what RFC 3966 puts there (`;ext=`, `;phone-context=`), so it is kept.
+    Raises HeaderError when there is no value, more than one, no URI in it, or a character that no header may hold.
     """
     if len(values) != 1:
         raise HeaderError("a REFER has exactly one Refer-To" if values else "the REFER has no Refer-To")
-    value = values[0].strip()
+    value = values[0].strip(" \t")
+    if len(value) > MAX_VALUE:
+        raise HeaderError("Refer-To is too long")
     if _CONTROL.search(value):
-        raise HeaderError("Refer-To holds control characters")
-    match = _ANGLE.fullmatch(value)
-    if match:
-        uri, rest = match["uri"].strip(), match["rest"].strip()
-        if rest and not rest.startswith(";"):
-            raise HeaderError("a REFER has exactly one Refer-To")
+        raise HeaderError("Refer-To holds control characters, or is not UTF-8")
+    if match := _NAME_ADDR.fullmatch(value):
+        uri = match["uri"].strip()
+        single = _PARAMETERS.fullmatch(match["rest"])
     else:
-        uri, rest = value, value
-    if _has_second_value(rest):
+        uri = _bare(value)
+        single = _BARE.fullmatch(value)
+    if not single:
         raise HeaderError("a REFER has exactly one Refer-To")
+    uri, headers = _parted(uri)
     if not uri:
         raise HeaderError("Refer-To is empty")
-    user, at, tail = uri.partition("@")
-    tail, question, headers = (tail if at else user).partition("?")
-    target = f"{user}@{tail}" if at else tail
-    scheme = target.partition(":")[0].lower()
-    return ReferTo(target, tuple(_embedded(headers)) if question else (), scheme not in ("sip", "sips", "tel"))
+    return ReferTo(uri, tuple(_embedded(headers)), not _SCHEME.match(uri))
 
 
-def _has_second_value(text: str) -> bool:
-    quoted = False
-    for char in text:
-        if char == '"':
-            quoted = not quoted
-        elif char == "," and not quoted:
-            return True
-    return False
+def _bare(text: str) -> str:
+    if not text.lower().startswith(("sip:", "sips:")):
+        return text
+    user, at, rest = text.partition("@")
+    return user + at + rest.partition(";")[0].rstrip() if at else user.partition(";")[0].rstrip()
+
+
+def _parted(uri: str) -> tuple[str, str]:
+    """A URI without its embedded headers, and those; a SIP user part may hold a `?` of its own (RFC 3261 §25.1)."""
+    user, at, rest = "", "", uri
+    if uri.lower().startswith(("sip:", "sips:")) and "@" in uri:
+        user, at, rest = uri.partition("@")
+    rest, _, headers = rest.partition("?")
+    return user + at + rest, headers
 
 
 def _embedded(text: str) -> Iterable[tuple[str, str]]:
     for pair in text.split("&"):
         name, _, value = pair.partition("=")
         name, value = unquote(name).strip(), unquote(value).strip()
-        if _TOKEN.fullmatch(name) and not _CONTROL.search(value) and "\n" not in value:
+        if _TOKEN.fullmatch(name) and not _CONTROL.search(value):
             yield name, value
 
 
 def allowed(headers: Iterable[tuple[str, str]], patterns: Sequence[str]) -> dict[str, str]:
-    """The headers that may travel on: the first of each name that an allow-list (with `*`, case ignored) holds."""
+    """The headers that may travel on: the first of each name that an allow-list (with `*`, case ignored) holds.
+
+    A compact name counts as, and becomes, the long one; a name that the list spells out is spelled as there. Left out,
+    without a word, are values that are empty, too long or hold control characters, and what exceeds MAX_CONTEXT.
+    """
     passed: dict[str, str] = {}
     seen: set[str] = set()
-    for name, value in headers:
+    room = MAX_CONTEXT
+    for given, value in headers:
+        name = COMPACT.get(given.lower(), given)
         folded = name.lower()
-        if folded in NEVER_COPIED or folded in seen or not value or len(value) > MAX_CONTEXT_VALUE:
+        if folded in NEVER_COPIED or folded in seen or not _TOKEN.fullmatch(name):
             continue
-        if any(fnmatchcase(folded, pattern.lower()) for pattern in patterns):
-            seen.add(folded)
-            passed[name] = value
+        found = next((pattern for pattern in patterns if fnmatchcase(folded, pattern.lower())), None)
+        if found is None or not value.strip() or _CONTROL.search(value):
+            continue
+        size = len(value.encode())
+        if size > MAX_CONTEXT_VALUE or len(name) + size > room:
+            continue
+        room -= len(name) + size
+        seen.add(folded)
+        passed[found if found.lower() == folded else name] = value
     return passed
+
+
+def header_fields(message: str) -> list[tuple[str, str]]:
+    """The header fields of a message as it was received, unfolded (RFC 3261 §7.3.1), as (name, value)."""
+    head = re.split(r"\r?\n\r?\n", message, maxsplit=1)[0]
+    lines = re.split(r"\r?\n", re.sub(r"[ \t]*\r?\n[ \t]+", " ", head))[1:]
+    pairs = (line.partition(":") for line in lines)
+    return [(name.strip(), value.strip()) for name, colon, value in pairs if colon]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,30 +162,34 @@ class NameAddr:
 
     uri: str
     name: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_name_addr(value: str) -> NameAddr:
-    """Read From, To, P-Asserted-Identity, Diversion and their like; without brackets the URI ends at the first `;`."""
-    value = value.strip()
-    match = _ANGLE.match(value)
+    """Read the first value of From, To, P-Asserted-Identity, Diversion and their like; a poor one gives a poor result.
+
+    Without brackets a SIP URI ends at the first `;` after its host. What must not get out is left out.
+    """
+    value = _CONTROL.sub("", value[:MAX_VALUE])
+    match = _NAME_ADDR.match(value)
     if match is None:
-        return NameAddr(value.partition(";")[0].strip())
-    name = value[: match.start("uri") - 1].strip()
-    if name.startswith('"') and name.endswith('"') and len(name) > 1:
+        return NameAddr(_bare(value.partition(",")[0].strip()))
+    name = match["name"].strip()
+    if name.startswith('"'):
         name = re.sub(r"\\(.)", r"\1", name[1:-1])
-    return NameAddr(match["uri"].strip(), _CONTROL.sub("", name))
+    return NameAddr(match["uri"].strip(), name.strip()[:MAX_NAME])
 
 
 def name_addr(name: str, uri: str) -> str:
-    """Write a name-addr; whatever the name holds, it stays inside its quotes."""
-    safe = _CONTROL.sub("", name).replace("\\", "\\\\").replace('"', '\\"').strip()
+    """Write a name-addr; whatever the name holds, it stays inside its quotes. Raises HeaderError for an unfit URI."""
+    if not uri or _CONTROL.search(uri) or any(char in uri for char in '<>" \t'):
+        raise HeaderError("the URI cannot stand between angle brackets")
+    safe = _CONTROL.sub("", name).strip()[:MAX_NAME].replace("\\", "\\\\").replace('"', '\\"')
     return f'"{safe}" <{uri}>' if safe else f"<{uri}>"
 
 
 def user_part(text: str) -> str:
     """Escape a text so that it is one user part of a SIP URI (RFC 3261 §25.1)."""
-    return quote(text, safe="-_.!~*'()&=+$,;?/")
+    return quote(text, safe="-_.!~*'()&=+$,;?/", errors="replace")
 
 
 def reason_header(code: int, reason: Reason) -> tuple[str, str]:
@@ -171,6 +198,7 @@ def reason_header(code: int, reason: Reason) -> tuple[str, str]:
 
 
 def unsupported(require: Iterable[str], supported: frozenset[str]) -> list[str]:
-    """The option tags of Require headers that are not supported (RFC 3261 §8.2.2.3)."""
+    """The option tags of Require headers that are not supported (RFC 3261 §8.2.2.3), fit for an Unsupported header."""
     tags = (tag.strip() for value in require for tag in value.split(","))
-    return [tag for tag in tags if tag and tag.lower() not in supported]
+    missing = (tag for tag in tags if tag and tag.lower() not in supported)
+    return list(dict.fromkeys(_NO_TOKEN.sub("", tag)[:MAX_NAME] or "unreadable" for tag in missing))

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import pjsua2 as pj
 
 from gateway.core.model import Peer
-from gateway.sip.headers import allowed, parse_name_addr
-from gateway.sip.refer import header_lines
+from gateway.sip.headers import allowed, header_fields, parse_name_addr
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +34,5 @@ def read_invitation(request: pj.SipRequest, peer: Peer, pass_headers: tuple[str,
         called=request.requestUri,
         calling=tuple(identity.uri for identity in (*senders, *asserted, *diverted) if identity.uri),
         caller_name=names[0] if names else "",
-        context=allowed(header_lines(request.text()), pass_headers),
+        context=allowed(header_fields(request.text()), pass_headers),
     )

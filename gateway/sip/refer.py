@@ -132,18 +132,11 @@ def read_refer(
     if missing := headers.unsupported(request.values("Require"), SUPPORTED):
         problem, text = Reason.UNSUPPORTED_EXTENSION, f"not supported: {', '.join(missing)}"
         handle.unsupported = tuple(missing)
-    context = headers.allowed([*target.embedded, *header_lines(request.text())], pass_headers)
+    context = headers.allowed([*target.embedded, *headers.header_fields(request.text())], pass_headers)
     return ReferRequest(
         handle=handle, leg=leg, peer=peer, target=target.uri, context=context, subscribe=subscribe,
         problem=problem, problem_text=text,
     )  # fmt: skip
-
-
-def header_lines(message: str) -> list[tuple[str, str]]:
-    """The header fields of a message that PJSIP has parsed, unfolded, as (name, value)."""
-    head = message.partition("\r\n\r\n")[0].replace("\r\n ", " ").replace("\r\n\t", " ")
-    pairs = (line.partition(":") for line in head.split("\r\n")[1:])
-    return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
 def refusal_headers(code: int, reason: Reason, retry_after_s: int | None) -> list[tuple[str, str]]:
