@@ -71,6 +71,7 @@ class Outbox:
         on_state: Callable[[OutboxState], None] = lambda _state: None,
     ) -> None:
         self._store = Store(directory, max_events=max_events, forwarding=forwarding)
+        self._forwarding = forwarding
         self._on_state = on_state
         self._jobs: queue.SimpleQueue[Put | Forget | _Fetch | _Flush | _Close] = queue.SimpleQueue()
         self._unwritten: list[Put | Forget] = []
@@ -205,6 +206,10 @@ class Outbox:
             self._resolve(fetch.answer, [])
 
     def _tell_state(self) -> None:
+        if not self._forwarding:
+            # What is kept for inspection waits for nobody.
+            self._call(self._changed, OutboxState(writable=not self._complaint))
+            return
         try:
             oldest = self._store.oldest_at()
         except sqlite3.Error:

@@ -57,6 +57,17 @@ async def opened(directory: Path, **options: Any) -> AsyncIterator[tuple[Outbox,
         await outbox.close()
 
 
+async def test_the_metrics_are_told_what_waits(tmp_path: Path) -> None:
+    states: list[OutboxState] = []
+    async with opened(tmp_path, on_state=states.append) as (outbox, _):
+        outbox.put(event(0))
+        (stored,) = await outbox.fetch(0, 10)
+        assert states[-1] == OutboxState(events=1, oldest_at=1000.0)
+        outbox.forget(stored.seq)
+        await outbox.flush()
+        assert states[-1] == OutboxState(events=0, oldest_at=None)
+
+
 async def test_events_come_out_in_the_order_they_went_in_until_they_are_forgotten(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _):
         for n in range(5):
@@ -244,6 +255,8 @@ async def test_without_a_broker_the_newest_are_kept_and_nothing_complains(
             for n in range(5):
                 outbox.put(event(n))
             assert ids(await outbox.fetch(0, 10)) == ["event-3", "event-4"]
+            # They wait for nobody, so no alert may come of them.
+            assert outbox.state == OutboxState(events=0, oldest_at=None)
     assert logs == []
 
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The reporter without a broker: outcomes are in the log, in the store and in what the API shows."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import Milestone, TransferRecord
+from gateway.ports import Reporter
+from gateway.report import reporter as module
+from gateway.report.reporter import EventReporter
+from tests.report import samples
+
+
+@asynccontextmanager
+async def reporting(directory: Path, **options: Any) -> AsyncIterator[tuple[EventReporter, list[TransferRecord]]]:
+    reporter = EventReporter(
+        instance="pbx-1", state_dir=directory, version="1", broker=None, clock=lambda: samples.after(100), **options
+    )
+    interrupted = await reporter.start()
+    try:
+        yield reporter, interrupted
+    finally:
+        await reporter.stop()
+
+
+async def stored(reporter: EventReporter) -> list[tuple[str, dict[str, Any]]]:
+    return [(event.topic, json.loads(event.payload)) for event in await reporter._outbox.fetch(0, 1000)]
+
+
+async def test_each_milestone_is_a_line_in_the_log_with_the_transfers_id(tmp_path: Path) -> None:
+    async with reporting(tmp_path) as (real, _):
+        reporter: Reporter = real
+        with capture_logs() as logs:
+            reporter.transfer(Milestone.REQUESTED, samples.requested())
+            reporter.transfer(Milestone.ENDED, samples.completed())
+            reporter.transfer(Milestone.ENDED, replace(samples.refused("01X"), fault="the PBX vanished"))
+            reporter.call_ended(samples.call())
+            reporter.queue_snapshot(samples.pbx_state())
+    assert [(line["log_level"], line["event"], line["transfer"]) for line in logs] == [
+        ("info", "transfer requested", samples.ID),
+        ("info", "transfer ended", samples.ID),
+        ("warning", "transfer ended", "01X"),
+        ("info", "call ended", samples.ID),
+    ]
+    assert logs[1]["outcome"] == "completed"
+    assert logs[1]["trail"] == list(samples.completed().trail)
+
+
+async def test_the_api_sees_what_runs_and_what_ended_newest_first_also_after_a_restart(tmp_path: Path) -> None:
+    async with reporting(tmp_path) as (reporter, _):
+        for n in range(3):
+            reporter.transfer(Milestone.ENDED, replace(samples.refused(f"r{n}"), requested_at=samples.after(n)))
+        reporter.transfer(Milestone.REQUESTED, replace(samples.requested("t1"), requested_at=samples.after(10)))
+        reporter.transfer(Milestone.ENDED, replace(samples.completed("t0"), requested_at=samples.after(1.5)))
+        seen = [(record.transfer, record.outcome) for record in reporter.transfers()]
+    assert seen == [
+        ("t1", None),
+        ("r2", Outcome.REFUSED),
+        ("t0", Outcome.COMPLETED),
+        ("r1", Outcome.REFUSED),
+        ("r0", Outcome.REFUSED),
+    ]
+    async with reporting(tmp_path) as (reporter, interrupted):
+        again = [(record.transfer, record.outcome) for record in reporter.transfers()]
+        assert again == [("t1", Outcome.INTERRUPTED), *seen[1:]]
+        (one,) = interrupted
+        assert (one.reason, one.sip_code, one.ended_at) == (Reason.GATEWAY_STOPPED, 503, samples.after(100))
+        topic, event = (await stored(reporter))[-1]
+        assert (topic, event["type"], event["subject"]) == ("transfers/main-line", "transfer.ended.v1", "t1")
+        assert event["data"]["outcome"] == "interrupted"
+    async with reporting(tmp_path) as (_, interrupted):
+        assert interrupted == []
+
+
+async def test_topics_are_made_of_slugs_only(tmp_path: Path) -> None:
+    async with reporting(tmp_path) as (reporter, _):
+        for number in ("main-line", None, "+31201234567", "a/b", "#", ""):
+            reporter.transfer(Milestone.ENDED, replace(samples.refused(f"t-{number}"), number=number))
+        topics = [topic for topic, _ in await stored(reporter)]
+    assert topics == ["transfers/main-line", *["transfers/unknown"] * 5]
+
+
+async def test_an_outcome_that_looks_odd_is_told_all_the_same(tmp_path: Path) -> None:
+    async with reporting(tmp_path) as (reporter, _):
+        with capture_logs() as logs:
+            reporter.transfer(Milestone.ENDED, replace(samples.refused(), sip_code=99))
+        ((_, event),) = await stored(reporter)
+    assert (event["type"], event["data"]["sip_code"]) == ("transfer.ended.v1", 99)
+    assert "error" in [line["log_level"] for line in logs]
+
+
+async def test_failures_stay_when_successes_crowd_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HISTORY_OF_EACH", 2)
+    async with reporting(tmp_path) as (reporter, _):
+        reporter.transfer(Milestone.ENDED, samples.refused("bad"))
+        for n in range(5):
+            reporter.transfer(Milestone.ENDED, samples.completed(f"good-{n}"))
+        assert {record.transfer for record in reporter.transfers()} == {"bad", "good-3", "good-4"}
