@@ -136,6 +136,21 @@ class Gateway:
         """SIGTERM, and wait for its end."""
         return await self.child.stop(40)
 
+    async def kill(self) -> None:
+        """Crash it: no BYE, no goodbye."""
+        await self.child.kill()
+
+    async def queue(self, name: str, timeout_s: float = 10.0, **counts: Any) -> Table:
+        """Wait until it knows a queue of the PBX, and these of its counts are so; the queue as /api/queues has it."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            queues: list[Table] = (await self.get("/api/queues"))["queues"]
+            for one in queues:
+                if one["queue"] == name and one["known"] and counts.items() <= one.items():
+                    return one
+            assert asyncio.get_running_loop().time() < deadline, f"{name} {counts} not within {timeout_s} s: {queues}"
+            await asyncio.sleep(0.02)
+
     def terminate(self) -> None:
         """SIGTERM, and do not wait."""
         self.child.signal(signal.SIGTERM)
