@@ -86,6 +86,7 @@ class SipAgent:
         """Open the transports and begin to serve. Raises OSError when an address or port cannot be had."""
         sip = self._config.sip
         self._endpoint = _Endpoint()
+        pj.set_log_level(5 if self._debug else 0)
         self._endpoint.libCreate()
         self._endpoint.libInit(settings.endpoint_config(sip.max_calls, self._debug))
         self._endpoint.audDevManager().setNullDev()

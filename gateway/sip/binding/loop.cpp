@@ -17,6 +17,11 @@ int loop_fd()
     return handle ? *static_cast<const int *>(handle) : -1;
 }
 
+void set_log_level(int level)
+{
+    pj_log_set_level(level);
+}
+
 long next_timer_ms()
 {
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();

@@ -9,6 +9,9 @@ namespace gateway {
 /* The epoll descriptor of PJSIP's ioqueue, readable when there is something to poll; -1 before libInit. */
 int loop_fd();
 
+/* How much PJSIP writes to stdout until libInit sets its own level: 0 nothing, 5 everything. */
+void set_log_level(int level);
+
 /* Milliseconds until PJSIP's earliest timer is due, 0 when it is overdue, -1 when there is none. */
 long next_timer_ms();
 

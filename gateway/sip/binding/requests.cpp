@@ -13,7 +13,7 @@ namespace gateway {
 namespace {
 
 RequestHandler *handler_ = nullptr;
-pjsip_module usage_;
+pjsip_module usage_, strays_;
 
 std::string str(const pj_str_t &text)
 {
@@ -150,6 +150,8 @@ pj_bool_t on_stray_request(pjsip_rx_data *rdata)
     if (handler_)
         ask(request, [&] { code = handler_->onRequest(request, headers); });
     request.expire();
+    if (request.answered)
+        return PJ_TRUE;
     if (code == 0)
         return PJ_FALSE;
     pjsip_hdr list;
@@ -232,13 +234,16 @@ std::string SipRequest::text() const
 
 bool SipRequest::respond(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers)
 {
-    if (!rdata_ || !dialog_ || answered)
+    if (!rdata_ || answered)
         return false;
     answered = true;
     pjsip_hdr list;
     add(&list, rdata_->tp_info.pool, headers);
     const pj_str_t phrase = pj(reason);
-    return pjsip_dlg_respond(dialog_, rdata_, code, reason.empty() ? nullptr : &phrase, &list, nullptr) == PJ_SUCCESS;
+    const pj_str_t *text = reason.empty() ? nullptr : &phrase;
+    if (dialog_)
+        return pjsip_dlg_respond(dialog_, rdata_, code, text, &list, nullptr) == PJ_SUCCESS;
+    return pjsip_endpt_respond(pjsua_get_pjsip_endpt(), &strays_, rdata_, code, text, &list, nullptr, nullptr) == PJ_SUCCESS;
 }
 
 int SipRequest::accept(int code, const std::vector<pj::SipHeader> &headers, int account)
@@ -280,6 +285,14 @@ int find_call(const std::string &callId, const std::string &localTag, const std:
     return dialog ? call_of(dialog) : -1;
 }
 
+std::vector<std::string> dialog_of(int callId)
+{
+    if (callId < 0 || callId >= static_cast<int>(pjsua_var.ua_cfg.max_calls) || !pjsua_var.calls[callId].inv)
+        return {};
+    const pjsip_dialog *dialog = pjsua_var.calls[callId].inv->dlg;
+    return {str(dialog->call_id->id), str(dialog->local.info->tag), str(dialog->remote.info->tag)};
+}
+
 bool send_options(int account, const std::string &uri, int token)
 {
     const pj_str_t target = pj(uri);
@@ -297,7 +310,7 @@ RequestHandler *request_handler()
 
 void set_request_handler(RequestHandler *handler)
 {
-    static pjsip_module door, strays;
+    static pjsip_module door;
     handler_ = handler;
     if (!handler)
         return;
@@ -306,11 +319,11 @@ void set_request_handler(RequestHandler *handler)
     usage_.on_tsx_state = &on_tsx_state;
     door = module("mod-gateway-door", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);
     door.on_rx_request = &on_dialog_request;
-    strays = module("mod-gateway-strays", PJSIP_MOD_PRIORITY_APPLICATION - 1);
-    strays.on_rx_request = &on_stray_request;
+    strays_ = module("mod-gateway-strays", PJSIP_MOD_PRIORITY_APPLICATION - 1);
+    strays_.on_rx_request = &on_stray_request;
     pjsip_endpt_register_module(endpoint, &usage_);
     pjsip_endpt_register_module(endpoint, &door);
-    pjsip_endpt_register_module(endpoint, &strays);
+    pjsip_endpt_register_module(endpoint, &strays_);
 }
 
 }

@@ -37,7 +37,7 @@ public:
     /* The whole message, as it was received. */
     std::string text() const;
 
-    /* Answer a request inside of a dialog. Only the first answer counts; false when it could not be sent. */
+    /* Answer a request, in its transaction. Only the first answer counts; false when it could not be sent. */
     bool respond(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers);
 
     /* Answer a REFER with a 2xx and keep its dialog for NOTIFYs: the id of the subscription, or -1.
@@ -62,7 +62,8 @@ class RequestHandler {
 public:
     virtual ~RequestHandler() {}
 
-    /* A request outside of any dialog: 0 leaves it to PJSUA, a code answers it (with the headers put into `headers`). */
+    /* A request outside of any dialog. Unless it is answered here, 0 leaves it to PJSUA, and any other code answers it
+     * without making a transaction (with the headers put into `headers`). */
     virtual int onRequest(SipRequest &request, std::vector<pj::SipHeader> &headers)
     {
         return 500;
@@ -83,6 +84,9 @@ public:
 
 /* The PJSUA call whose dialog has this Call-ID and these tags, as seen from our side; -1: none. */
 int find_call(const std::string &callId, const std::string &localTag, const std::string &remoteTag);
+
+/* Call-ID, our tag and the peer's tag of the dialog of a PJSUA call; empty when there is none. */
+std::vector<std::string> dialog_of(int callId);
 
 /* Register the modules (once, after libInit) and name the handler; null takes it away. */
 void set_request_handler(RequestHandler *handler);
