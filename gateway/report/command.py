@@ -15,7 +15,7 @@ from gateway.ports import Operations
 MAX_PAYLOAD = 16 * 1024  # bytes
 REMEMBERED_REPLIES = 1000
 
-log = structlog.get_logger("mqtt")
+log = structlog.get_logger(__name__)
 
 
 class TransferCommand(BaseModel):

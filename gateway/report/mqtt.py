@@ -35,7 +35,7 @@ GOODBYE_S = 2.0
 CommandHandler = Callable[[bytes, str | None, bytes | None], Awaitable[Mapping[str, object] | None]]
 """Carries out a command: payload, response topic, correlation data -> the reply, None for none."""
 
-log = structlog.get_logger("mqtt")
+log = structlog.get_logger(__name__)
 
 
 class MqttPublisher:

@@ -19,13 +19,13 @@ import structlog
 
 from gateway.report.store import Forget, Put, Remembered, Store, StoredEvent, StoreError, TransferChange, is_broken
 
-MAX_EVENTS = 1_000_000  # about 1.5 GB
+MAX_EVENTS = 1_000_000  # about 2 GB
 MAX_UNWRITTEN = 100_000  # writes held in memory while the disk refuses them
 RETRY_S = 1.0
 
 T = TypeVar("T")
 
-log = structlog.get_logger("outbox")
+log = structlog.get_logger(__name__)
 
 __all__ = ["Outbox", "OutboxState", "Put", "Remembered", "StoreError", "StoredEvent", "TransferChange"]
 

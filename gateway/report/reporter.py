@@ -25,7 +25,7 @@ from gateway.report.store import HISTORY_OF_EACH
 UNKNOWN = "unknown"  # stands in topics for a number that is none of ours
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
-log = structlog.get_logger("report")
+log = structlog.get_logger(__name__)
 
 
 class EventReporter:

@@ -32,7 +32,7 @@ CREATE INDEX IF NOT EXISTS ended_by_outcome ON ended (completed, seq);
 """
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-log = structlog.get_logger("outbox")
+log = structlog.get_logger(__name__)
 
 
 class StoreError(Exception):

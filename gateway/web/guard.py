@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-log = structlog.get_logger("web")
+log = structlog.get_logger(__name__)
 
 
 class Problem(Exception):  # noqa: N818 -- an answer, not a fault

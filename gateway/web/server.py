@@ -21,7 +21,7 @@ from gateway.web.guard import Problem, errors_as_json, json_response, needs_toke
 MAX_BODY = 64 * 1024  # bytes
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 
-log = structlog.get_logger("web")
+log = structlog.get_logger(__name__)
 
 
 class WebServer:
