@@ -55,11 +55,10 @@ class Draft:
             self.do(Report(milestone))
 
     def tell(self, reason: Reason) -> None:
-        """Tell the transferor the end of it, which is told but once."""
+        """Tell the transferor how it ended, if it wants to know; it is told but once."""
         if self.transfer.notifies:
             self.do(Notify(reason.sip_code, reason, final=True))
             self.stop(Timer.DEADLINE)
-        if self.transfer.told is None:
             self.transfer = replace(self.transfer, told=reason.sip_code)
 
     def redial(self, destination: Destination) -> None:
@@ -85,7 +84,9 @@ class Draft:
         self.do(HangUp(self.transfer.target, reason, reason.sip_code))
 
     def settle(self, reason: Reason, sip_code: int) -> None:
-        """Write down what came of the attempt under way."""
+        """Write down what came of the attempt under way; a join is none."""
+        if not self.record.attempts:
+            return
         *others, last = self.record.attempts
         attempts = (*others, replace(last, reason=reason, sip_code=sip_code))
         self.record = replace(self.record, attempts=attempts)

@@ -44,12 +44,15 @@ class Transfer:
     fallback: Destination | None = None  # None: there is none, or it was tried
     destination: Destination | None = None  # what was dialled last
     dialled: int = 0  # how many targets
-    told: int | None = None  # the code the transferor (or the INVITE) was told as final
+    joined: LegId | None = None  # the far end of a consultation call, which takes the place of a dialled target
+    told: int | None = None  # the final code in a NOTIFY; 200 also for an INVITE that was answered
     reached: Milestone | None = None  # the last one that was reported
 
     @property
     def target(self) -> LegId:
-        """The leg that was dialled last."""
+        """The leg that was dialled last, or the one that is joined without dialling."""
+        if self.joined is not None:
+            return self.joined
         return LegId(f"{self.record.transfer}/{self.dialled}")
 
     @property
@@ -65,8 +68,7 @@ class Transfer:
     @property
     def awaits_human(self) -> bool:
         """Whether the PBX has yet to say that a person took the call."""
-        queued = self.destination is not None and self.destination.queue is not None
-        return self.manner.names_humans and queued and self.record.human_at is None
+        return self.manner.names_humans and self.record.human_at is None
 
     @property
     def stranded(self) -> bool:

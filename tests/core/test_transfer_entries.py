@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The transfer machine when there is no NOTIFY: Refer-Sub: false, a command, a fresh INVITE."""
 
+import pytest
+
 from gateway.core.commands import (
     AnswerRequest,
     Dial,
@@ -14,7 +16,7 @@ from gateway.core.commands import (
     Timer,
     Wait,
 )
-from gateway.core.model import Entry
+from gateway.core.model import Destination, Entry, FinalNotify
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner
@@ -69,6 +71,17 @@ def test_refer_sub_false_and_commands_are_told_by_nothing_but_the_response() -> 
 
 def test_a_failed_transfer_without_notify_gives_the_caller_back() -> None:
     Playbook(to(SUPPORT), manner=SILENT).after().play(fails(1), *OVER, Return(CALLER, ASSISTANT), *END)
+
+
+@pytest.mark.parametrize("destination", [SUPPORT, SALES])
+def test_a_transferor_that_nobody_told_of_success_gets_the_caller_back_before_the_fallback(
+    destination: Destination,
+) -> None:
+    manner = Manner(notify=False, final_notify=FinalNotify.ON_RING, names_humans=True)
+    book = Playbook(to(destination), manner=manner, fallback=VOICEMAIL).after(rings(1))
+    if destination is SALES:
+        book.after(answers(1), is_switched(1))
+    book.play(fails(1), *OVER, Return(CALLER, ASSISTANT), *END)
 
 
 # A fresh INVITE

@@ -37,7 +37,7 @@ class World:
 
     def __init__(self, entry: Entry, manner: Manner, fallback: Destination | None, first: Destination | None) -> None:
         self.entry, self.manner, self.fallback = entry, manner, fallback
-        self.named = [first]  # what may be dialled now
+        self.named = [first]  # by the gate, to be dialled now
         self.wants_notify = manner.notify and entry is Entry.REFER
         self.transferor_there = entry is not Entry.INVITE
         self.caller = "asking"  # … held | joined | in silence | returned | hung up | gone
@@ -50,7 +50,7 @@ class World:
 
     def happen(self, event: Event) -> None:
         """An event changes the world before anybody is told."""
-        self.named = [self.fallback]
+        self.named = []
         match event:
             case TargetFailed(target=target, next=then):
                 self._part_from(target, "gone")
@@ -80,6 +80,11 @@ class World:
         """The final NOTIFYs."""
         return [notify for notify in self.notified if notify.final]
 
+    def _nobody_expects_the_caller(self) -> bool:
+        if self.entry is Entry.INVITE:
+            return bool(self.answered)
+        return not self.transferor_there or any(notify.code == 200 for notify in self.final)
+
     def _part_from(self, target: LegId, how: str) -> None:
         if self.targets.get(target) == "live":
             self.targets[target] = how
@@ -105,7 +110,7 @@ class World:
                     self.answered.append(command)
                     self.caller = "held"
             case Dial(target=target, destination=destination):
-                assert destination in self.named
+                assert destination in self.named or (destination == self.fallback and self._nobody_expects_the_caller())
                 assert target == transfer.target
                 assert target not in self.targets
                 self.targets[target] = "live"
