@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
-from gateway.remote import RemoteError, ask
+from gateway.remote import RefusedError, RemoteError, ask
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -158,18 +158,12 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _explain_offline(config: "Config", number: "AssignedNumber", text: str, at: datetime | None) -> Mapping[str, Any]:
-    from gateway.core.gate import Request, Situation, decide, explanation  # noqa: PLC0415
-    from gateway.core.model import Decision, Load, PbxState  # noqa: PLC0415
-    from gateway.core.numbers import TargetError, parse_target  # noqa: PLC0415
+    from gateway.core.gate import Situation, explain  # noqa: PLC0415
+    from gateway.core.model import Load, PbxState  # noqa: PLC0415
 
-    try:
-        target = parse_target(text, number.country)
-    except TargetError as error:
-        refused = Decision(accepted=False, reason=error.reason, destination=None, trail=(f"target: {error}",))
-        return explanation(refused)
     state = PbxState(pbx=number.pbx, unknown_because="no running gateway was asked")
     situation = Situation(at or datetime.now(UTC), Load(max_calls=config.sip.max_calls), {number.pbx: state})
-    return explanation(decide(Request(target, number), config.routes, situation))
+    return explain(text, number, config.routes, situation)
 
 
 def _tool(options: argparse.Namespace) -> int:
@@ -233,9 +227,15 @@ def _transfer(options: argparse.Namespace) -> int:
     body = {"type": "transfer", "destination": options.destination}
     if options.message is not None:
         body["message"] = options.message
-    answer = ask(config.http, f"/api/calls/{urllib.parse.quote(options.call, safe='')}/transfer", body)
-    print(json.dumps(answer, ensure_ascii=False))
-    return FAILED if answer.get("outcome") == "refused" else DONE
+    try:
+        answer = ask(config.http, f"/api/calls/{urllib.parse.quote(options.call, safe='')}/transfer", body)
+    except RefusedError as error:
+        if error.code != "refused":
+            raise
+        print(json.dumps(error.answer.get("transfer"), ensure_ascii=False))
+        raise
+    print(json.dumps(answer.get("transfer"), ensure_ascii=False))
+    return DONE
 
 
 def _load(options: argparse.Namespace) -> "Config":

@@ -18,8 +18,20 @@ class RemoteError(Exception):
     """No gateway answers where the configuration says it should, or not with what was asked for."""
 
 
+class RefusedError(RemoteError):
+    """The gateway answers, and says no: `code` is its slug, `answer` all that it said."""
+
+    def __init__(self, text: str, code: str, answer: Mapping[str, Any]) -> None:
+        super().__init__(text)
+        self.code = code
+        self.answer = answer
+
+
 def ask(http: "HttpSettings", path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Ask the running gateway; with a body, as a POST. Raises RemoteError when it does not answer as it should."""
+    """Ask the running gateway; with a body, as a POST.
+
+    Raises RefusedError when it says no, and RemoteError when it does not answer as it should.
+    """
     if not http.port:
         raise RemoteError("the gateway has no HTTP port ([http] port = 0)")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.bind_address, http.bind_address)
@@ -36,7 +48,7 @@ def ask(http: "HttpSettings", path: str, body: Mapping[str, str] | None = None) 
             answer = json.load(response)
     except urllib.error.HTTPError as error:
         with error:
-            raise RemoteError(f"the gateway at {url} answers {error.code} {_problem(error)}") from None
+            raise _refused(url, error) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise RemoteError(f"no gateway answers at {url} ({reason})") from None
@@ -45,10 +57,12 @@ def ask(http: "HttpSettings", path: str, body: Mapping[str, str] | None = None) 
     return answer
 
 
-def _problem(error: urllib.error.HTTPError) -> str:
-    """What an error response says of itself, or what its code means."""
+def _refused(url: str, error: urllib.error.HTTPError) -> RemoteError:
+    """What an error response says: `{"error": {"code": …, "message": …}}`, and whatever else."""
     try:
-        told = json.load(error).get("error")
-    except (OSError, ValueError, AttributeError):
-        told = None
-    return str(told) if told else HTTPStatus(error.code).phrase if error.code in list(HTTPStatus) else ""
+        answer = json.load(error)
+        code, message = answer["error"]["code"], answer["error"]["message"]
+    except (OSError, ValueError, TypeError, KeyError):
+        phrase = HTTPStatus(error.code).phrase if error.code in list(HTTPStatus) else ""
+        return RemoteError(f"the gateway at {url} answers {error.code} {phrase}".rstrip())
+    return RefusedError(f"the gateway at {url} answers {error.code}: {message}", str(code), answer)

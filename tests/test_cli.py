@@ -176,11 +176,12 @@ def test_a_gateway_in_trouble_does_not_keep_explain_from_answering(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with running_gateway(tmp_path) as gateway:
-        gateway.status, gateway.answer = 500, {"error": "out of order"}
+        error = {"code": "internal-error", "message": "out of order"}
+        gateway.status, gateway.answer = 500, {"error": error}
         code, out, err = run(capsys, tmp_path, "explain", "support")
     assert code == 0
     assert "destination  support" in out
-    assert "answers 500 out of order; this answer is made from the configuration alone" in err
+    assert "answers 500: out of order; this answer is made from the configuration alone" in err
 
 
 def test_which_number_is_meant_must_be_said_where_there_are_two(
@@ -243,16 +244,22 @@ def test_status_without_a_gateway_fails(capsys: pytest.CaptureFixture[str], tmp_
 
 def test_transfer_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with running_gateway(tmp_path, token="s3cret\n") as gateway:
-        gateway.answer = {"transfer": "01J", "outcome": None}
+        gateway.status, gateway.answer = 202, {"transfer": {"transfer": "01J", "outcome": None}}
         code, out, _ = run(capsys, tmp_path, "transfer", "a/b", "+31612345678", "--message", "One moment.")
         assert code == 0
-        assert json.loads(out) == gateway.answer
-        gateway.answer = {"transfer": "01J", "outcome": "refused", "reason": "agents-busy"}
-        assert run(capsys, tmp_path, "transfer", "a/b", "2001")[0] == 1
-        gateway.status, gateway.answer = 404, {"error": "no such call"}
-        code, _, err = run(capsys, tmp_path, "transfer", "c9", "2001")
-        assert code == 1
-        assert "answers 404 no such call" in err
+        assert json.loads(out) == {"transfer": "01J", "outcome": None}
+        record = {"transfer": "01J", "outcome": "refused", "reason": "agents-busy"}
+        error = {"code": "refused", "message": "agents-busy: queue sales: 0 of 1 agents free"}
+        gateway.status, gateway.answer = 409, {"error": error, "transfer": record}
+        code, out, err = run(capsys, tmp_path, "transfer", "a/b", "2001")
+        assert (code, json.loads(out)) == (1, record)
+        assert err.endswith("answers 409: agents-busy: queue sales: 0 of 1 agents free\n")
+        gateway.status, gateway.answer = 404, {"error": {"code": "unknown-call", "message": "no such call"}}
+        code, out, err = run(capsys, tmp_path, "transfer", "c9", "2001")
+        assert (code, out) == (1, "")
+        assert "answers 404: no such call" in err
+        gateway.status, gateway.answer = 502, ["what", "a", "proxy", "says"]
+        assert "answers 502 Bad Gateway\n" in run(capsys, tmp_path, "transfer", "c9", "2001")[2]
     method, path, headers, body = gateway.asked[0]
     assert (method, path) == ("POST", "/api/calls/a%2Fb/transfer")
     assert headers["Authorization"] == "Bearer s3cret"

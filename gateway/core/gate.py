@@ -23,7 +23,7 @@ from gateway.core.model import (
     QueueState,
     WhenUnknown,
 )
-from gateway.core.numbers import Target
+from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
 from gateway.core.routing import Routes, hunt
 
@@ -112,6 +112,20 @@ def next_after(number: AssignedNumber, asked: Destination, tried: Collection[str
         retry_after_s=decision.retry_after_s,
         refusals=decision.refusals,
     )
+
+
+def explain(text: str, number: AssignedNumber, routes: Routes, situation: Situation) -> dict[str, object]:
+    """What would be decided if an operator asked for `text`, as `explain --json` and `/api/explain` give it."""
+    try:
+        target = parse_target(text, number.country)
+    except TargetError as error:
+        return explanation(unreadable(error))
+    return explanation(decide(Request(target, number), routes, situation))
+
+
+def unreadable(error: TargetError) -> Decision:
+    """The refusal of a target that can't be read."""
+    return Decision(accepted=False, reason=error.reason, destination=None, trail=(f"target: {error}",))
 
 
 def explanation(decision: Decision) -> dict[str, object]:

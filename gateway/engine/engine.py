@@ -106,6 +106,9 @@ class Engine:
 
     def incoming_call(self, incoming: IncomingCall) -> None:
         """A peer calls: to the assistant (from the PBX), or to a destination (from the trunk)."""
+        if incoming.replaces is not None:
+            self._take_over(incoming, incoming.replaces)
+            return
         country = self._config.gateway.default_country
         called = _target(incoming.called, country)
         calling = [target for uri in incoming.calling if (target := _target(uri, country))]
@@ -135,6 +138,24 @@ class Engine:
         else:
             self._observer.request_rejected(Reason.UNKNOWN_DESTINATION)
             self._sip.hang_up(incoming.leg, 404, Reason.UNKNOWN_DESTINATION)
+
+    def _take_over(self, incoming: IncomingCall, replaced: LegId) -> None:
+        """The new leg takes the place of another one of the same peer (RFC 3891); the call goes on."""
+        call = self._calls.of(replaced)
+        other = call.other(replaced) if call else None
+        if call is None or other is None or self._transfers.of_call(call) is not None:
+            self._observer.request_rejected(Reason.TRANSFER_PENDING)
+            self._sip.hang_up(incoming.leg, 491, Reason.TRANSFER_PENDING)
+            return
+        log.info("leg-replaced", call=call.id, peer=incoming.peer.name)
+        self._calls.leave(call, replaced)
+        self._calls.join(call, incoming.leg, incoming.peer, incoming.call_id)
+        self._sip.respond(incoming.leg, 200)
+        if not call.up:
+            self._sip.respond(other, 200)
+            call.connected_at = self._clock()
+        call.up = self._sip.join(other, incoming.leg)
+        self._sip.hang_up(replaced, 487, Reason.ANSWERED)
 
     def _call_assistant(self, call: Call, incoming: IncomingCall) -> None:
         if not self._config.trunks[call.number.trunk].outbound:
@@ -229,6 +250,7 @@ class Engine:
             context=request.context,
             problem=(request.problem, request.problem_text) if request.problem else None,
             handle=request.handle,
+            consultation=request.consultation,
         )
         self._observer.refer_answered(asyncio.get_running_loop().time() - started)
 
@@ -251,13 +273,14 @@ class Engine:
         context: Mapping[str, str] | None = None,
         problem: tuple[Reason, str] | None = None,
         handle: ReferHandle | None = None,
+        consultation: LegId | None = None,
     ) -> TransferRecord:
         transferee = call.other(transferor) if call and call.up else None
         target: Target | None = None
         try:
             target = parse_target(text, self._config.gateway.default_country)
         except TargetError as error:
-            problem = problem or (error.reason, str(error))
+            problem = problem or (error.reason, f"target: {error}")
         if call is not None and (pending := self._transfers.of_call(call)) and pending.holds_transferee:
             problem = (Reason.TRANSFER_PENDING, f"transfer {pending.record.transfer} is still under way")
         elif transferee is None and problem is None:
@@ -369,13 +392,14 @@ class Engine:
         assigned = self._config.routes.number(number)
         if assigned is None:
             raise LookupError(f"{number} is no assigned number")
-        situation = self.situation()
-        situation = replace(situation, now=at) if at else situation
-        try:
-            target = parse_target(text, self._config.gateway.default_country)
-        except TargetError as error:
-            return gate.explanation(Decision(False, error.reason, None, (str(error),)))
-        return gate.explanation(gate.decide(gate.Request(target, assigned), self._config.routes, situation))
+        situation = self.situation() if at is None else self._situation_at(at)
+        return gate.explain(text, assigned, self._config.routes, situation)
+
+    def _situation_at(self, at: datetime) -> gate.Situation:
+        """What is known of another time: neither calls nor queues."""
+        unknown = "asked for another time"
+        states = {name: PbxState(name, unknown_because=unknown) for name in self._config.pbxs}
+        return gate.Situation(at, Load(max_calls=self._config.sip.max_calls), states)
 
 
 def _target(text: str, country: str | None) -> Target | None:
