@@ -112,6 +112,7 @@ class IncomingCall:
     calling: tuple[str, ...]  # URIs of From, P-Asserted-Identity and Diversion, in this order
     caller_name: str = ""
     context: Mapping[str, str] = field(default_factory=dict)  # headers the profile lets pass
+    replaces: LegId | None = None  # the leg of ours, with the same peer, that this call takes the place of
 
 
 class ReferHandle(Protocol):
@@ -134,6 +135,7 @@ class ReferRequest:
     target: str  # the URI or number of Refer-To, without embedded headers
     context: Mapping[str, str] = field(default_factory=dict)  # headers, embedded or plain, the profile lets pass
     subscribe: bool = True  # False: Refer-Sub: false (RFC 4488)
+    consultation: LegId | None = None  # the leg of ours that a Replaces in Refer-To names: an attended transfer
     problem: Reason | None = None  # why it cannot be served, whatever the gate says
     problem_text: str = ""
 

@@ -27,6 +27,9 @@ class Reason(StrEnum):
     NOT_ASSIGNED = "not-assigned"
     UNSUPPORTED_EXTENSION = "unsupported-extension"
     NOT_BRIDGED = "not-bridged"
+    NO_SUCH_DIALOG = "no-such-dialog"
+    DIALOG_ENDED = "dialog-ended"
+    DIALOG_NOT_EARLY = "dialog-not-early"
     OUTSIDE_HOURS = "outside-hours"
     HOLIDAY = "holiday"
     QUEUE_UNSTAFFED = "queue-unstaffed"
@@ -71,6 +74,9 @@ _TABLE: dict[Reason, _Row] = {
     Reason.NOT_ASSIGNED: _Row(404, Outcome.REFUSED),
     Reason.UNSUPPORTED_EXTENSION: _Row(420, Outcome.REFUSED),
     Reason.NOT_BRIDGED: _Row(480, Outcome.REFUSED),
+    Reason.NO_SUCH_DIALOG: _Row(481, Outcome.REFUSED),
+    Reason.DIALOG_ENDED: _Row(603, Outcome.REFUSED),
+    Reason.DIALOG_NOT_EARLY: _Row(486, Outcome.REFUSED),
     Reason.OUTSIDE_HOURS: _Row(480, Outcome.REFUSED),
     Reason.HOLIDAY: _Row(480, Outcome.REFUSED),
     Reason.QUEUE_UNSTAFFED: _Row(480, Outcome.REFUSED),

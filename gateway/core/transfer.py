@@ -53,7 +53,7 @@ from gateway.core.record import TransferRecord
 from gateway.core.transfer_moves import Move
 from gateway.core.transfer_state import Manner, State, Transfer
 
-__all__ = ["Manner", "State", "Step", "Transfer", "start", "step"]
+__all__ = ["Manner", "State", "Step", "Transfer", "join", "start", "step"]
 
 Step = tuple[Transfer, tuple[Command, ...]]
 
@@ -86,6 +86,19 @@ def start(
         move.accept(decision.destination)
     else:
         move.refuse(decision)
+    return move.transfer, tuple(move.commands)
+
+
+def join(
+    record: TransferRecord, *, transferee: LegId, transferor: LegId, target: LegId, manner: Manner, at: datetime
+) -> Step:
+    """Begin an attended transfer: `target` is the far end of a call that the transferor has already (RFC 3891).
+
+    Nothing is dialled. `record.destination` says where that call went, if anything is known of it.
+    """
+    record = replace(record, decided_at=at, final_notify=manner.final_notify if manner.notify else None)
+    move = Move(Transfer(record, State.DIALLING, transferee, transferor, manner, joined=target), at)
+    move.join()
     return move.transfer, tuple(move.commands)
 
 

@@ -62,6 +62,17 @@ class Move(Draft):
         if self.transfer.deadline is not None:
             self.do(StartTimer(Timer.DEADLINE, self.transfer.deadline.total_seconds()))
 
+    def join(self) -> None:
+        """Say yes, and join the caller with the party that the transferor has been talking to."""
+        self.do(AnswerRequest(202, Reason.ACCEPTED))
+        if self.transfer.notifies:
+            self.do(Notify(100, Reason.ACCEPTED))
+        self.report(Milestone.REQUESTED)
+        self.report(Milestone.ACCEPTED)
+        self.record = replace(self.record, answered_at=self.at, human_at=self.at)
+        self.do(Switch(self.transfer.transferee, self.transfer.target))
+        self.enter(State.SWITCHING)
+
     # How it goes on
 
     def ring(self) -> None:

@@ -6,30 +6,26 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from ulid import ULID
 
 from gateway.core import gate
-from gateway.core.model import Decision, Entry, FinalNotify, LegId, Load, PbxState, Peer, PeerKind, TransferId
+from gateway.core.model import LegId, Load, PbxState, Peer, PeerKind
 from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason, reason_for_failure
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.core.transfer import Manner
 from gateway.engine.calls import Call, Calls
+from gateway.engine.requests import Requests
 from gateway.engine.transfers import Transfers
-from gateway.ports import DialOrder, IncomingCall, Observer, PbxSource, ReferHandle, ReferRequest, Reporter, SipPort
+from gateway.ports import DialOrder, IncomingCall, Observer, PbxSource, ReferRequest, Reporter, SipPort
 
 if TYPE_CHECKING:
     from gateway.config import Config
 
 log = structlog.get_logger(__name__)
-
-DEADLINE_MARGIN_S = 2.0
-"""How long before the transferor stops waiting the final NOTIFY is on its way."""
 
 
 def utc_now() -> datetime:
@@ -60,6 +56,19 @@ class Engine:
         self._transfers = Transfers(
             sip, self._calls, self._reporter, self._observer, clock=self._clock, situation=self.situation
         )
+        self._requests = Requests(
+            self._calls,
+            self._transfers,
+            self._observer,
+            config=lambda: self._config,
+            clock=self._clock,
+            situation=self.situation,
+            names_humans=self._names_humans,
+        )
+
+    def _names_humans(self, pbx: str) -> bool:
+        source = self.sources.get(pbx)
+        return source is not None and source.state.source == "ami"
 
     def reconfigure(self, config: Config) -> None:
         """Decide by a new configuration from now on; running calls keep the number they came by."""
@@ -132,7 +141,7 @@ class Engine:
         self._calls.join(call, incoming.leg, incoming.peer, incoming.call_id)
         log.info("call-started", call=call.id, number=number.id, peer=incoming.peer.name, caller=call.caller)
         if incoming.peer.kind is PeerKind.TRUNK:
-            self._transfer_invite(call, incoming, called, assignment.line)
+            self._requests.invite(call, incoming, called, assignment.line)
         elif called is not None and self._config.routes.is_own(number, called):
             self._call_assistant(call, incoming)
         else:
@@ -228,121 +237,13 @@ class Engine:
         """The transferor on this leg takes no more NOTIFYs."""
         self._transfers.notify_failed(leg)
 
-    # --- transfer requests
-
     def refer(self, request: ReferRequest) -> None:
         """A REFER in the dialog of one of our legs."""
-        started = asyncio.get_running_loop().time()
-        trunk = self._config.trunks.get(request.peer.name)
-        deadline = timedelta(seconds=max(trunk.deadline_s - DEADLINE_MARGIN_S, 1)) if trunk else None
-        manner = Manner(
-            notify=request.subscribe,
-            final_notify=trunk.final_notify if trunk else FinalNotify.ON_ANSWER,
-            refuse_in_notify=trunk is not None and trunk.refusal == "notify",
-            deadline=deadline,
-        )
-        self._request(
-            self._calls.of(request.leg),
-            request.leg,
-            Entry.REFER,
-            request.target,
-            manner=manner,
-            context=request.context,
-            problem=(request.problem, request.problem_text) if request.problem else None,
-            handle=request.handle,
-            consultation=request.consultation,
-        )
-        self._observer.refer_answered(asyncio.get_running_loop().time() - started)
+        self._requests.refer(request)
 
     def transfer_call(self, call_id: str, destination: str, message: str | None = None) -> TransferRecord:
         """Transfer a running call by command. Raises LookupError for a call that is not there."""
-        call = self._calls.get(call_id)
-        if call is None:
-            raise LookupError(f"there is no call {call_id}")
-        transferor = call.leg_at(PeerKind.TRUNK) or next(iter(call.legs))
-        return self._request(call, transferor, Entry.COMMAND, destination, manner=Manner(notify=False))
-
-    def _request(
-        self,
-        call: Call | None,
-        transferor: LegId,
-        entry: Entry,
-        text: str,
-        *,
-        manner: Manner,
-        context: Mapping[str, str] | None = None,
-        problem: tuple[Reason, str] | None = None,
-        handle: ReferHandle | None = None,
-        consultation: LegId | None = None,
-    ) -> TransferRecord:
-        transferee = call.other(transferor) if call and call.up else None
-        target: Target | None = None
-        try:
-            target = parse_target(text, self._config.gateway.default_country)
-        except TargetError as error:
-            problem = problem or (error.reason, f"target: {error}")
-        if call is not None and (pending := self._transfers.of_call(call)) and pending.holds_transferee:
-            problem = (Reason.TRANSFER_PENDING, f"transfer {pending.record.transfer} is still under way")
-        elif transferee is None and problem is None:
-            problem = (Reason.NOT_BRIDGED, "the call has nobody to transfer")
-        record = self._record(call, entry, target.user if target else text[:128], context)
-        if call is None or target is None or transferee is None or problem is not None:
-            reason, why = problem or (Reason.NOT_BRIDGED, "")
-            decision = Decision(False, reason, None, (why,))
-            asked = None
-        else:
-            request = gate.Request(target, call.number, call.legs.get(transferor), entry)
-            decision = gate.decide(request, self._config.routes, self.situation())
-            asked = self._config.routes.destination(call.number, target)
-            self._observer.gate_decision(asked.id if asked else None, decision.accepted, decision.reason)
-        manner = replace(manner, names_humans=self._names_humans(call))
-        return self._transfers.begin(
-            record,
-            decision,
-            call=call,
-            transferee=transferee or transferor,
-            transferor=transferor,
-            manner=manner,
-            asked=asked,
-            handle=handle,
-        )
-
-    def _transfer_invite(self, call: Call, incoming: IncomingCall, called: Target | None, line: str) -> None:
-        record = self._record(call, Entry.INVITE, called.user if called else "", incoming.context)
-        asked = self._config.routes.destination(call.number, called) if called else None
-        if called is None:
-            decision = Decision(False, Reason.BAD_REQUEST, None, ("the request URI cannot be called",))
-        else:
-            request = gate.Request(called, call.number, incoming.peer, Entry.INVITE, line)
-            situation = self.situation()
-            # The call that asks is in the registry already; the gate counts what was there before it.
-            load = replace(situation.load, calls=situation.load.calls - 1)
-            decision = gate.decide(request, self._config.routes, replace(situation, load=load))
-            self._observer.gate_decision(asked.id if asked else None, decision.accepted, decision.reason)
-        manner = Manner(notify=False, names_humans=self._names_humans(call))
-        self._transfers.begin(
-            record, decision, call=call, transferee=incoming.leg, transferor=None, manner=manner, asked=asked
-        )
-
-    def _record(
-        self, call: Call | None, entry: Entry, target: str, context: Mapping[str, str] | None
-    ) -> TransferRecord:
-        number = call.number if call else None
-        return TransferRecord(
-            transfer=TransferId(str(ULID())),
-            entry=entry,
-            requested_target=target,
-            requested_at=self._clock(),
-            number=number.id if number else None,
-            trunk=number.trunk if number else None,
-            pbx=number.pbx if number else None,
-            caller=call.caller if call else None,
-            context=dict(context or {}),
-        )
-
-    def _names_humans(self, call: Call | None) -> bool:
-        source = self.sources.get(call.number.pbx) if call else None
-        return source is not None and source.state.source == "ami"
+        return self._requests.command(call_id, destination)
 
     # --- ports.PbxListener
 

@@ -19,6 +19,7 @@ from gateway.core.model import Decision, Destination, LegId, Peer, PeerKind, Tra
 from gateway.core.outcome import Reason, reason_for_failure
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, Transfer
+from gateway.core.transfer_moves import RELEASE_S
 from gateway.engine.calls import Call, Calls
 from gateway.ports import DialOrder, Observer, ReferHandle, Reporter, SipPort
 
@@ -119,14 +120,48 @@ class Transfers:
             fallback=fallback,
             at=self._clock(),
         )
-        run = Run(machine, call, asked, handle)
-        if machine.state is not State.ENDED:
-            self._runs[record.transfer] = run
+        return self._launch(Run(machine, call, asked, handle), commands)
+
+    def join(
+        self,
+        record: TransferRecord,
+        *,
+        call: Call,
+        consulted: Call,
+        consultation: LegId,
+        transferee: LegId,
+        transferor: LegId,
+        manner: Manner,
+        handle: ReferHandle,
+    ) -> TransferRecord:
+        """Start an attended transfer: `consulted` is the transferor's other call, `consultation` its leg there."""
+        target = consulted.other(consultation)
+        if target is None:
+            raise RuntimeError("a consultation call has a far end")
+        machine, commands = transfer.join(
+            record, transferee=transferee, transferor=transferor, target=target, manner=manner, at=self._clock()
+        )
+        run = Run(machine, call, None, handle)
+        run.legs[target] = consulted.legs[target]
+        record = self._launch(run, commands)
+        if call.legs.get(target) is not None:
+            # Its holder, who has put two people through to each other, is done there too.
+            self._loop.call_later(RELEASE_S, self._sip.hang_up, consultation, 200, Reason.ANSWERED)
+        return record
+
+    def _launch(self, run: Run, commands: tuple[cmd.Command, ...]) -> TransferRecord:
+        call, machine = run.call, run.machine
+        parties = {"transferee": machine.transferee, "transferor": machine.transferor, "target": machine.joined}
+        if machine.state is State.ENDED:
+            known = {role: sip for role, leg in parties.items() if leg and (sip := self._sip.call_id(leg))}
+            run.machine = replace(machine, record=replace(machine.record, call_ids=known))
+        else:
+            self._runs[machine.record.transfer] = run
             if call is not None:
-                call.transfer = record.transfer
-            for role, leg in (("transferee", transferee), ("transferor", transferor)):
+                call.transfer = machine.record.transfer
+            for role, leg in parties.items():
                 if leg is not None:
-                    self._take_part(run, role, leg, call.legs.get(leg) if call else None)
+                    self._take_part(run, role, leg, (call.legs.get(leg) if call else None) or run.legs.get(leg))
         self._carry_out(run, commands)
         return run.record
 
@@ -336,10 +371,15 @@ class Transfers:
         if call is None or not self._sip.join(transferee, target):
             run.events.append(ev.SwitchFailed(at, target, self._following(run)))
             return
+        pbx = Peer(call.number.pbx, PeerKind.PBX)
         for leg in list(call.legs):
             if leg != transferee:
                 self._calls.leave(call, leg)
-        self._calls.join(call, target, Peer(call.number.pbx, PeerKind.PBX), self._sip.call_id(target))
+        before = self._calls.of(target)
+        if before is not None:
+            before.up = False
+            self._calls.leave(before, target)
+        self._calls.join(call, target, run.legs[target] or pbx, self._sip.call_id(target))
         call.up = True
         call.destination = run.record.destination
         call.connected_at = run.record.answered_at

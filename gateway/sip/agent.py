@@ -11,10 +11,11 @@ import pjsua2 as pj
 import structlog
 
 from gateway.config import Config, TrunkProfile
-from gateway.core.model import LegId
+from gateway.core.model import LegId, Peer
 from gateway.core.outcome import Reason
 from gateway.ports import DialOrder, IncomingCall, SipListener
 from gateway.sip import headers, settings
+from gateway.sip.dialogs import Dialogs
 from gateway.sip.door import Door
 from gateway.sip.leg import Leg
 from gateway.sip.media import Media
@@ -73,6 +74,7 @@ class SipAgent:
         self._by_index: dict[int, Leg] = {}
         self._accounts: dict[str, _Account] = {}
         self._media = Media()
+        self.dialogs = Dialogs(self.leg_of)
         self._door = Door(self)
         self.trunks = TrunkWatch(listener.trunk_changed)
         self._invitation: Invitation | None = None
@@ -172,7 +174,11 @@ class SipAgent:
     def expect(self, invitation: Invitation) -> None:
         """The INVITE that PJSUA is about to make a call of."""
         self._invitation = invitation
-        self._endpoint.account = self._accounts[invitation.peer.name].getId()
+        self._endpoint.account = self.account_of(invitation.peer)
+
+    def account_of(self, peer: Peer) -> int:
+        """The number of a peer's account."""
+        return int(self._accounts[peer.name].getId())
 
     def leg_of(self, index: int) -> Leg | None:
         """The leg with this PJSUA call index."""
@@ -190,6 +196,7 @@ class SipAgent:
             IncomingCall(
                 leg=leg.id, peer=invitation.peer, call_id=leg.sip_call_id, called=invitation.called,
                 calling=invitation.calling, caller_name=invitation.caller_name, context=invitation.context,
+                replaces=invitation.replaces,
             )
         )  # fmt: skip
 
@@ -215,6 +222,8 @@ class SipAgent:
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
         """LegEvents."""
         self._media.forget(leg.id)
+        if leg.dialog:
+            self.dialogs.ended(leg.dialog)
         # PJSUA is still inside this object: it may not be collected before that has returned.
         asyncio.get_running_loop().call_soon(lambda gone: None, leg)
         self._legs.pop(leg.id, None)

@@ -11,6 +11,9 @@ import structlog
 
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import Reason
+from gateway.sip.dialogs import parse_replaces, parse_target_dialog
+from gateway.sip.headers import HeaderError
+from gateway.sip.leg import Leg
 from gateway.sip.peers import read_invitation
 from gateway.sip.refer import PendingRefer, read_refer, refusal_headers, sip_headers
 
@@ -75,7 +78,7 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
                 _add(extra, [("Allow", ALLOW), ("Accept", "application/sdp")])
                 return 200
             case "REFER":
-                return self._reject(request, extra, 403, Reason.FORBIDDEN_TARGET)
+                return self._refer_outside(request, peer, extra)
             case "CANCEL" | "BYE" | "UPDATE" | "PRACK" | "INFO" | "NOTIFY":
                 return 481
             case _:
@@ -83,15 +86,33 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
                 return 405
 
     def _invite(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:
-        if request.values("Replaces"):
-            return self._reject(request, extra, 403, Reason.FORBIDDEN_TARGET)
-        refused = self._agent.listener.admit()
+        replaced: LegId | None = None
+        try:
+            if wanted := _single(request.values("Replaces"), "Replaces"):
+                found = self._agent.dialogs.find(parse_replaces(wanted), peer)
+                if isinstance(found, Reason):
+                    return self._reject(request, extra, found.sip_code, found)
+                replaced = found.id
+                request.remove("Replaces")  # PJSUA would carry it out by itself
+        except HeaderError:
+            return self._reject(request, extra, 400, Reason.BAD_REQUEST)
+        refused = None if replaced else self._agent.listener.admit()
         if refused is not None:
             return self._reject(request, extra, refused.sip_code, refused, OVERLOAD_RETRY_S)
-        config = self._agent.config
-        profile = config.trunks.get(peer.name) or config.pbxs[peer.name]
-        self._agent.expect(read_invitation(request, peer, profile.pass_headers))
+        self._agent.expect(read_invitation(request, peer, self._pass_headers(peer), replaced))
         return 0
+
+    def _refer_outside(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:
+        """Outside of a dialog a REFER has to name one of its sender's own with us (RFC 4538 §3)."""
+        try:
+            wanted = _single(request.values("Target-Dialog"), "Target-Dialog")
+            found = self._agent.dialogs.find(parse_target_dialog(wanted), peer) if wanted else None
+        except HeaderError:
+            return self._reject(request, extra, 400, Reason.BAD_REQUEST)
+        if not isinstance(found, Leg):
+            return self._reject(request, extra, 403, Reason.FORBIDDEN_TARGET)
+        self._deliver(found, request, first_of_dialog=True)
+        return 500
 
     def _reject(
         self,
@@ -119,17 +140,26 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             self._agent.listener.request_rejected(Reason.PEER_NOT_ALLOWED)
             request.respond(403, "", sip_headers(refusal_headers(403, Reason.PEER_NOT_ALLOWED, None)))
             return
+        leg.refers += 1
+        self._deliver(leg, request, first_of_dialog=leg.refers == 1)
+
+    def _deliver(self, leg: Leg, request: pj.SipRequest, *, first_of_dialog: bool) -> None:
+        """Read a REFER about a leg and hand it on; it is answered when this returns."""
+        trunk = self._agent.config.trunks.get(leg.peer.name)
+        handle = PendingRefer(
+            request,
+            lambda subscription, refer: self._opened(subscription, refer, leg.id),
+            subscribe=not any(value.strip().lower() == "false" for value in request.values("Refer-Sub")),
+            with_id=not first_of_dialog or (trunk is not None and trunk.event_id == "always"),
+            account=self._agent.account_of(leg.peer),
+        )
+        read = read_refer(request, handle, leg, self._pass_headers(leg.peer), self._agent.dialogs)
+        self._agent.listener.refer(read)
+
+    def _pass_headers(self, peer: Peer) -> tuple[str, ...]:
         config = self._agent.config
         trunk = config.trunks.get(peer.name)
-        pass_headers: Sequence[str] = trunk.pass_headers if trunk else config.pbxs[peer.name].pass_headers
-        subscribe = not any(value.strip().lower() == "false" for value in request.values("Refer-Sub"))
-        leg.refers += 1
-        with_id = leg.refers > 1 or (trunk is not None and trunk.event_id == "always")
-        handle = PendingRefer(
-            request, subscribe, with_id, lambda subscription, refer: self._opened(subscription, refer, leg.id)
-        )
-        read = read_refer(request, handle, leg.id, peer, pass_headers, subscribe)
-        self._agent.listener.refer(read)
+        return trunk.pass_headers if trunk else config.pbxs[peer.name].pass_headers
 
     def _opened(self, subscription: int, refer: PendingRefer, leg: LegId) -> None:
         self._refers[subscription] = (refer, leg)
@@ -144,6 +174,12 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             self._agent.listener.notify_failed(leg)
         if refer.closed:
             del self._refers[subscription]
+
+
+def _single(values: Sequence[str], name: str) -> str | None:
+    if len(values) > 1:
+        raise HeaderError(f"more than one {name}")
+    return values[0] if values else None
 
 
 def _add(vector: pj.SipHeaderVector, pairs: Sequence[tuple[str, str]]) -> None:

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pjsua2 as pj
 import structlog
 
 from gateway.core.model import LegId, Peer
-from gateway.sip.refer import PendingRefer
+
+if TYPE_CHECKING:
+    from gateway.sip.refer import PendingRefer
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.peer = peer
         self.incoming = incoming
         self.sip_call_id = ""
+        self.dialog: tuple[str, ...] = ()  # Call-ID, our tag and the peer's, once established
         self.refer: PendingRefer | None = None  # the newest one
         self.refers = 0
         self.established = False
@@ -89,6 +92,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
             self._events.progress(self, info.lastStatusCode)
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
             self.established = True
+            self.dialog = tuple(pj.dialog_of(self.getId()))
             self._events.answered(self)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
             self.over = True

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pjsua2 as pj
 
-from gateway.core.model import Peer
+from gateway.core.model import LegId, Peer
 from gateway.sip.headers import allowed, header_fields, parse_name_addr
 
 
@@ -21,9 +21,12 @@ class Invitation:
     calling: tuple[str, ...]  # URIs of From, P-Asserted-Identity and Diversion
     caller_name: str
     context: Mapping[str, str] = field(default_factory=dict)
+    replaces: LegId | None = None  # the leg of ours whose place the new one takes
 
 
-def read_invitation(request: pj.SipRequest, peer: Peer, pass_headers: tuple[str, ...]) -> Invitation:
+def read_invitation(
+    request: pj.SipRequest, peer: Peer, pass_headers: tuple[str, ...], replaces: LegId | None = None
+) -> Invitation:
     """Read the INVITE of a peer."""
     senders = [parse_name_addr(value) for value in request.values("From", "f")]
     asserted = [parse_name_addr(value) for value in request.values("P-Asserted-Identity")]
@@ -35,4 +38,5 @@ def read_invitation(request: pj.SipRequest, peer: Peer, pass_headers: tuple[str,
         calling=tuple(identity.uri for identity in (*senders, *asserted, *diverted) if identity.uri),
         caller_name=names[0] if names else "",
         context=allowed(header_fields(request.text()), pass_headers),
+        replaces=replaces,
     )

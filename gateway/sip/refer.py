@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 
 import pjsua2 as pj
 
-from gateway.core.model import LegId, Peer
+from gateway.core.model import LegId
 from gateway.core.outcome import Reason
 from gateway.ports import ReferRequest
 from gateway.sip import headers
+from gateway.sip.dialogs import Dialogs, parse_replaces
+from gateway.sip.leg import Leg
 
 # Longer than any hunt: the transferor must not take the subscription for expired while a target still rings.
 SUBSCRIPTION_S = 600
-# Option tags a REFER may require: `norefersub` alone has a meaning here (RFC 4488 §4); RFC 7614's are not supported.
-SUPPORTED = frozenset({"norefersub"})
+# Option tags a REFER may require (RFC 4488 §4, RFC 4538 §7); RFC 7614's are not supported.
+SUPPORTED = frozenset({"norefersub", "tdialog"})
 _PHRASES = {
     100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 400: "Bad Request", 403: "Forbidden",
     404: "Not Found", 420: "Bad Extension", 480: "Temporarily Unavailable", 486: "Busy Here",
@@ -28,10 +30,17 @@ class PendingRefer:
     """One REFER of a transferor: its response, then its subscription."""
 
     def __init__(
-        self, request: pj.SipRequest, subscribe: bool, with_id: bool, opened: Callable[[int, PendingRefer], None]
+        self,
+        request: pj.SipRequest,
+        opened: Callable[[int, PendingRefer], None],
+        *,
+        subscribe: bool,
+        with_id: bool,
+        account: int,
     ) -> None:
         self._request: pj.SipRequest | None = request
-        self._subscribe = subscribe
+        self._account = account
+        self.subscribe = subscribe
         self._with_id = with_id
         self._opened = opened
         self._subscription = -1
@@ -53,10 +62,10 @@ class PendingRefer:
                 extra.append(("Unsupported", ", ".join(self.unsupported)))
             request.respond(code, "", sip_headers(extra))
             return
-        if not self._subscribe:
+        if not self.subscribe:
             request.respond(code, "", sip_headers([("Refer-Sub", "false")]))
             return
-        self._subscription = request.accept(code, sip_headers([]))
+        self._subscription = request.accept(code, sip_headers([]), self._account)
         if self._subscription < 0:
             self._closed = True
             return
@@ -119,7 +128,11 @@ class PendingRefer:
 
 
 def read_refer(
-    request: pj.SipRequest, handle: PendingRefer, leg: LegId, peer: Peer, pass_headers: Sequence[str], subscribe: bool
+    request: pj.SipRequest,
+    handle: PendingRefer,
+    leg: Leg,
+    pass_headers: Sequence[str],
+    dialogs: Dialogs,
 ) -> ReferRequest:
     """Make a ReferRequest of what came in; what is wrong with it is said in its `problem`."""
     problem: Reason | None = None
@@ -132,11 +145,32 @@ def read_refer(
     if missing := headers.unsupported(request.values("Require"), SUPPORTED):
         problem, text = Reason.UNSUPPORTED_EXTENSION, f"not supported: {', '.join(missing)}"
         handle.unsupported = tuple(missing)
+    consultation: LegId | None = None
+    if problem is None:
+        try:
+            found = _consultation(target, leg, dialogs)
+            consultation = found.id if isinstance(found, Leg) else None
+            problem = found if isinstance(found, Reason) else None
+        except headers.HeaderError as error:
+            problem, text = Reason.BAD_REQUEST, str(error)
     context = headers.allowed([*target.embedded, *headers.header_fields(request.text())], pass_headers)
     return ReferRequest(
-        handle=handle, leg=leg, peer=peer, target=target.uri, context=context, subscribe=subscribe,
-        problem=problem, problem_text=text,
+        handle=handle, leg=leg.id, peer=leg.peer, target=target.uri, context=context, subscribe=handle.subscribe,
+        consultation=consultation, problem=problem, problem_text=text,
     )  # fmt: skip
+
+
+def _consultation(target: headers.ReferTo, leg: Leg, dialogs: Dialogs) -> Leg | Reason | None:
+    """The leg that a Replaces embedded in Refer-To names: the transferor's other call with us (RFC 3891 §7)."""
+    named = [value for name, value in target.embedded if name.lower() == "replaces"]
+    if not named:
+        return None
+    if len(named) > 1:
+        raise headers.HeaderError("Refer-To holds more than one Replaces")
+    found = dialogs.find(parse_replaces(named[0]), leg.peer)
+    if found is leg:
+        raise headers.HeaderError("Replaces names the dialog of the REFER itself")
+    return found
 
 
 def refusal_headers(code: int, reason: Reason, retry_after_s: int | None) -> list[tuple[str, str]]:
