@@ -76,6 +76,13 @@ def settings(
     return {"gateway.toml": main, "sip_profiles/hms.toml": trunk, "sip_profiles/asterisk.toml": profile}
 
 
+def destination(files: dict[str, Table], name: str) -> Table:
+    """A destination's own table, to be changed before the gateway is started (or `write` is called)."""
+    [found] = [one for one in files["gateway.toml"]["numbers"][0]["destinations"] if one["id"] == name]
+    table: Table = found
+    return table
+
+
 class Gateway:
     """A gateway that is ready once the context is entered. Its directory outlives restarts within the context."""
 
