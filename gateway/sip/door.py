@@ -11,6 +11,7 @@ import structlog
 
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import Reason
+from gateway.sip.challenge import Challenger
 from gateway.sip.dialogs import parse_replaces, parse_target_dialog
 from gateway.sip.headers import HeaderError
 from gateway.sip.leg import Leg
@@ -33,6 +34,8 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         super().__init__()
         self._agent = agent
         self._refers: dict[int, tuple[PendingRefer, LegId]] = {}
+        sip = agent.config.sip
+        self._challenger = Challenger(sip.public_address or sip.bind_address)
 
     def onRequest(self, request: pj.SipRequest, extra: pj.SipHeaderVector) -> int:  # binding's name
         """A request outside of any dialog; 0 lets PJSUA have it, anything else is the response's code."""
@@ -71,6 +74,10 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         peer = self._agent.config.peer_for(request.sourceHost)
         if peer is None:
             return self._reject(request, extra, 403, Reason.PEER_NOT_ALLOWED)
+        if request.method in ("INVITE", "REFER") and (unproved := self._unproved(request, peer)):
+            code, made = unproved
+            _add(extra, made)
+            return code
         match request.method:
             case "INVITE":
                 return self._invite(request, peer, extra)
@@ -140,8 +147,22 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             self._agent.listener.request_rejected(Reason.PEER_NOT_ALLOWED)
             request.respond(403, "", sip_headers(refusal_headers(403, Reason.PEER_NOT_ALLOWED, None)))
             return
+        if unproved := self._unproved(request, peer):
+            code, made = unproved
+            request.respond(code, "", sip_headers(made))
+            return
         leg.refers += 1
         self._deliver(leg, request, first_of_dialog=leg.refers == 1)
+
+    def _unproved(self, request: pj.SipRequest, peer: Peer) -> tuple[int, list[tuple[str, str]]] | None:
+        """What a request is answered with that has yet to show its trunk's password."""
+        refusal = self._challenger.refuse(request, self._agent.config.trunks.get(peer.name))
+        if refusal is None:
+            return None
+        code, made, reason = refusal
+        if reason is not None:
+            self._agent.listener.request_rejected(reason)
+        return code, made
 
     def _deliver(self, leg: Leg, request: pj.SipRequest, *, first_of_dialog: bool) -> None:
         """Read a REFER about a leg and hand it on; it is answered when this returns."""
