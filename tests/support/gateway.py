@@ -49,7 +49,7 @@ DESTINATIONS: tuple[Table, ...] = (
 
 
 def settings(
-    net: Net, *, pbx: Asterisk | None = None, pbx_uri: str = "", broker: Broker | None = None, **overrides: Table
+    net: Net, *, pbx: Asterisk | None = None, pbx_uri: str = "", broker: Broker | None = None, **overrides: Any
 ) -> dict[str, Table]:
     """The configuration as tables by file name; `overrides` are merged into gateway.toml's tables."""
     main: Table = {
