@@ -94,6 +94,15 @@ class Client(aiomqtt.Client):
             self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL))
         await super().__aexit__(exc_type, exc, tb)
 
+    async def publish(self, *args: Any, **options: Any) -> None:
+        """As aiomqtt's, but a cancellation always ends it."""
+        await super().publish(*args, **options)
+        # Until Python 3.12, asyncio.wait_for, which aiomqtt waits with, swallows a cancellation that comes at the
+        # same moment as what it waited for. Who is cancelled once only would then go on for ever.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+
     async def watch(self) -> None:
         """Wait until the broker refuses a publish; raises PublishRefusedError then."""
         raise PublishRefusedError(await self.refused)
