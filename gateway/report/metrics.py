@@ -23,11 +23,12 @@ from prometheus_client import (
 from gateway.core.model import Entry, PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import TransferRecord
+from gateway.core.transfer_state import State
 from gateway.report.outbox import OutboxState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNKNOWN = "unknown"  # stands for a number or destination that is none of ours
-STAGES = ("dialling", "ringing", "switching", "releasing")
+STAGES = ("dialling", "ringing", "switching", "connected", "releasing")
 AGENT_STATES = ("logged_in", "available", "busy", "paused")
 LAG_EVERY_S = 0.5
 

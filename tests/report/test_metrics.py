@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.model import Entry, PbxState
 from gateway.core.outcome import Outcome, Reason
+from gateway.core.transfer_state import State
 from gateway.ports import Observer
 from gateway.report.metrics import Metrics, Plan
 from gateway.report.outbox import OutboxState
@@ -100,6 +101,9 @@ def test_whatever_a_transfer_comes_to_its_series_was_there_before(metrics: Metri
             )
             observer.transfer_ended(ended)
     observer.transfer_ended(replace(samples.refused(), number=None, destination=None, reason=Reason.NOT_ASSIGNED))
+    for stage in State:
+        if stage is not State.ENDED:
+            observer.transfer_stage(stage.value, 1)
     observer.gate_decision("sales", True, Reason.ACCEPTED)
     observer.gate_decision("sales", False, Reason.AGENTS_BUSY)
     observer.gate_decision(None, False, Reason.UNKNOWN_DESTINATION)
