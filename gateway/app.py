@@ -105,10 +105,10 @@ class App:
         for interrupted in await self.reporter.start():
             self.metrics.transfer_ended(interrupted)
         http = self._config.http
-        self._background("loop-lag", self.metrics.observe_lag())
-        self._follow_pbxs(self._config.pbxs)
-        self.sip.start()
         try:
+            self._background("loop-lag", self.metrics.observe_lag())
+            self._follow_pbxs(self._config.pbxs)
+            self.sip.start()
             await self.web.start(http.bind_address, http.port)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)

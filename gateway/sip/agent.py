@@ -74,6 +74,7 @@ class SipAgent:
         self._by_index: dict[int, Leg] = {}
         self._accounts: dict[str, _Account] = {}
         self._media = Media()
+        self._pump: Pump | None = None
         self.dialogs = Dialogs(self.leg_of)
         self._door = Door(self)
         self.trunks = TrunkWatch(listener.trunk_changed)
@@ -95,15 +96,18 @@ class SipAgent:
         self._transports = self._open_transports()
         self._endpoint.libStart()
         self._open_accounts()
-        self._media.start()
         pj.set_request_handler(self._door)
         self._pump = Pump(self._endpoint)
         self._pump.start()
         self._watch_trunks()
 
+    def _kick(self) -> None:
+        if self._pump is not None:
+            self._pump.kick()
+
     def _watch_trunks(self) -> None:
         self.trunks.watch(self._config.trunks, {name: account.getId() for name, account in self._accounts.items()})
-        self._pump.kick()
+        self._kick()
 
     def _open_transports(self) -> dict[str, int]:
         sip = self._config.sip
@@ -150,14 +154,16 @@ class SipAgent:
             log.warning("legs-unanswered", legs=len(self._legs))
         self.trunks.stop()
         pj.set_request_handler(None)
-        self._pump.stop()
+        if self._pump is not None:
+            self._pump.stop()
         self._media.stop()
         self._legs.clear()
         self._by_index.clear()
         for account in self._accounts.values():
             account.shutdown()
         self._accounts.clear()
-        self._endpoint.libDestroy()
+        # Everybody has been told; waiting for more would hold the loop for a second.
+        self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)
 
     # --- what the door and the legs tell
 
@@ -260,7 +266,7 @@ class SipAgent:
             raise OSError(error.reason) from error
         leg.sip_call_id = leg.getInfo().callIdString
         self._register(leg)
-        self._pump.kick()
+        self._kick()
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""
@@ -270,7 +276,7 @@ class SipAgent:
         prm = pj.CallOpParam()
         prm.statusCode = code
         found.answer(prm)
-        self._pump.kick()
+        self._kick()
 
     def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
         """See ports.SipPort."""
@@ -280,7 +286,7 @@ class SipAgent:
 
         def end() -> None:
             found.end(code, sip_headers(refusal_headers(code, reason, retry_after_s) if code >= 300 else []))
-            self._pump.kick()
+            self._kick()
 
         if found.refer is None:
             end()

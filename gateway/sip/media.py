@@ -8,6 +8,7 @@ codec change makes PJSIP build a new port for the same leg.
 import pjsua2 as pj
 
 from gateway.core.model import LegId
+from gateway.sip.settings import CLOCK_RATE
 
 # ETSI EN 300 001 ringing tone of continental Europe: 425 Hz, 1 s on, 4 s off.
 RINGBACK_HZ = 425
@@ -21,25 +22,13 @@ class Media:
     def __init__(self) -> None:
         self._ports: dict[LegId, pj.AudioMedia] = {}
         self._joined: dict[LegId, LegId] = {}
-        self._ringing: set[LegId] = set()
-        self._tone: pj.ToneGenerator | None = None
-
-    def start(self) -> None:
-        """Make the ringback tone; once PJSIP has started."""
-        self._tone = pj.ToneGenerator()
-        self._tone.createToneGenerator(16000, 1)
-        tone = pj.ToneDesc()
-        tone.freq1, tone.freq2, tone.on_msec, tone.off_msec = RINGBACK_HZ, 0, RINGBACK_ON_MS, RINGBACK_OFF_MS
-        tones = pj.ToneDescVector()
-        tones.append(tone)
-        self._tone.play(tones, True)
+        self._ringing: dict[LegId, pj.ToneGenerator] = {}
 
     def stop(self) -> None:
         """Let go of every port; before PJSIP ends."""
         self._ports.clear()
         self._joined.clear()
         self._ringing.clear()
-        self._tone = None
 
     def media_started(self, leg: LegId, port: pj.AudioMedia) -> None:
         """The leg has a (new) port: carry out what it is to hear."""
@@ -71,16 +60,15 @@ class Media:
     def ring(self, leg: LegId) -> None:
         """Let a leg hear nothing but ringback."""
         self.part(leg)
-        self._ringing.add(leg)
+        self._ringing[leg] = _ringback()
         self._play_ringback(leg)
 
     def part(self, leg: LegId) -> None:
         """Take a leg out of whatever it hears and is heard in."""
         port = self._ports.get(leg)
-        if leg in self._ringing:
-            self._ringing.discard(leg)
-            if port is not None and self._tone is not None:
-                _stop(self._tone, port)
+        tone = self._ringing.pop(leg, None)
+        if tone is not None and port is not None:
+            _stop(tone, port)
         other = self._joined.pop(leg, None)
         if other is not None:
             self._joined.pop(other, None)
@@ -102,8 +90,20 @@ class Media:
 
     def _play_ringback(self, leg: LegId) -> None:
         port = self._ports.get(leg)
-        if port is not None and self._tone is not None:
-            self._tone.startTransmit(port)
+        if port is not None:
+            self._ringing[leg].startTransmit(port)
+
+
+def _ringback() -> pj.ToneGenerator:
+    """A generator of its own for each who waits: the first ring is heard at once."""
+    generator = pj.ToneGenerator()
+    generator.createToneGenerator(CLOCK_RATE, 1)
+    tone = pj.ToneDesc()
+    tone.freq1, tone.freq2, tone.on_msec, tone.off_msec = RINGBACK_HZ, 0, RINGBACK_ON_MS, RINGBACK_OFF_MS
+    tones = pj.ToneDescVector()
+    tones.append(tone)
+    generator.play(tones, True)
+    return generator
 
 
 def _stop(source: pj.AudioMedia, sink: pj.AudioMedia) -> None:
