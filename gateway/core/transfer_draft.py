@@ -80,8 +80,9 @@ class Draft:
         self.enter(State.DIALLING)
 
     def hang_up_target(self, reason: Reason) -> None:
-        """Cancel the target, or hang it up if it has answered."""
-        self.do(HangUp(self.transfer.target, reason, reason.sip_code))
+        """Cancel the target, or hang it up if it has answered; the far end of a consultation call keeps that call."""
+        if self.transfer.joined is None:
+            self.do(HangUp(self.transfer.target, reason, reason.sip_code))
 
     def settle(self, reason: Reason, sip_code: int) -> None:
         """Write down what came of the attempt under way; a join is none."""

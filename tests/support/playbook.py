@@ -26,13 +26,14 @@ from gateway.core.events import (
 from gateway.core.model import Decision, Destination, Entry, FinalNotify, LegId, TransferId
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone, TransferRecord
-from gateway.core.transfer import Manner, State, start, step
+from gateway.core.transfer import Manner, State, join, start, step
 from gateway.core.transfer_moves import RELEASE_S
 
 BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TRANSFER = TransferId("01JNA000000000000000000000")
 CALLER = LegId("caller")
 ASSISTANT = LegId("assistant")
+CONSULTED = LegId("consulted")
 
 SALES = Destination("sales", "6500", queue="sales", ring_timeout=timedelta(seconds=20))
 SUPPORT = Destination("support", "6001", ring_timeout=timedelta(seconds=15))
@@ -129,11 +130,14 @@ def told(reason: Reason) -> tuple[Notify, StopTimer]:
 
 
 class Playbook:
-    """One transfer, of which a test writes down what is said: events, each followed by the commands it is to cause."""
+    """One transfer, of which a test writes down what is said: events, each followed by the commands it is to cause.
+
+    It begins with the gate's decision, or with the far end of the transferor's consultation call.
+    """
 
     def __init__(
         self,
-        decision: Decision,
+        begin: Decision | LegId,
         *,
         entry: Entry = Entry.REFER,
         manner: Manner | None = None,
@@ -141,14 +145,20 @@ class Playbook:
     ) -> None:
         record = TransferRecord(TRANSFER, entry, "+31201230001", BEGIN)
         self.now = BEGIN
-        self.transfer, commands = start(
-            record,
-            decision,
-            transferee=CALLER,
-            transferor=None if entry is Entry.INVITE else ASSISTANT,
-            manner=manner or Manner(),
-            fallback=fallback,
-            at=BEGIN,
+        transferor = None if entry is Entry.INVITE else ASSISTANT
+        manner = manner or Manner()
+        self.transfer, commands = (
+            start(
+                record,
+                begin,
+                transferee=CALLER,
+                transferor=transferor,
+                manner=manner,
+                fallback=fallback,
+                at=BEGIN,
+            )
+            if isinstance(begin, Decision)
+            else join(record, transferee=CALLER, transferor=ASSISTANT, target=begin, manner=manner, at=BEGIN)
         )
         self._unheard = [_line(command) for command in commands]
 
