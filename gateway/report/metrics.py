@@ -28,7 +28,7 @@ from gateway.report.outbox import OutboxState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNKNOWN = "unknown"  # stands for a number or destination that is none of ours
-STAGES = ("dialling", "ringing", "switching", "connected", "releasing")
+STAGES = tuple(state.value for state in State if state is not State.ENDED)
 AGENT_STATES = ("logged_in", "available", "busy", "paused")
 LAG_EVERY_S = 0.5
 
