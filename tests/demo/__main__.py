@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`make demo`: a company, a caller, an assistant and four transfers, on the terminal as they happen.
+
+Afterwards everything stays up, with another call now and then, until Ctrl-C; with --once (or ONCE=1) it ends after the
+four, with exit code 0 only if all of them did what they should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import signal
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+from tests.demo.company import CALLER_HZ, INSTANCE, NUMBERS, Company
+from tests.demo.ladder import Ladder
+from tests.demo.scenes import SCENES, Scene, Stage
+from tests.demo.watch import Watch
+from tests.support.fetch import FetchError, programs
+from tests.support.processes import ChildError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCENE_S = 30.0
+"""How long a scene may take before it counts as stuck."""
+PAUSE_S = 20.0
+"""Between two calls, after the four."""
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+def main() -> int:
+    """Run the demo; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="end after the four transfers")
+    once = parser.parse_args().once or os.environ.get("ONCE", "") not in ("", "0")
+    try:
+        programs()
+        return asyncio.run(_demo(once=once))
+    except (FetchError, ChildError) as error:
+        print(f"The demo cannot start: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+async def _demo(*, once: bool) -> int:
+    _say("Starting a PBX with three people at phones and two queues, a broker and the gateway ...")
+    # Ctrl-C goes to every process of the terminal. The servers inherit that they don't heed it: we stop them, in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    async with Company() as company:
+        stopped = asyncio.Event()
+        for number in STOPS:
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        ladder = Ladder(_say)
+        stage = Stage(company, ladder)
+        watch = asyncio.create_task(Watch(company, ladder).run())
+        play = asyncio.create_task(_play_all(stage, once=once))
+        stop = asyncio.create_task(stopped.wait())
+        await asyncio.wait({watch, play, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if stopped.is_set():
+            _say("\nStopping everything ...")
+        for task in (play, watch, stop):
+            task.cancel()
+        results = await asyncio.gather(play, watch, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+    return 1 if stage.faults else 0
+
+
+async def _play_all(stage: Stage, *, once: bool) -> None:
+    _introduce(stage.company)
+    for number, scene in enumerate(SCENES, 1):
+        await _play(stage, scene, number)
+    _conclude(stage)
+    if once:
+        return
+    _say(f"\nAll of it stays up, with another call every {PAUSE_S:.0f} s. Ctrl-C ends it.")
+    for number, scene in _again():
+        await asyncio.sleep(PAUSE_S)
+        await _play(stage, scene, number)
+
+
+def _again() -> Iterator[tuple[int, Scene]]:
+    yield from enumerate(itertools.cycle(SCENES), len(SCENES) + 1)
+
+
+async def _play(stage: Stage, scene: Scene, number: int) -> None:
+    _say(f"\n{number}. {scene.title}\n{textwrap.indent(scene.story, '   ')}\n")
+    stage.ladder.begin()
+    try:
+        async with asyncio.timeout(SCENE_S):
+            await scene.play(stage)
+    except (AssertionError, TimeoutError) as error:
+        why = str(error).partition("\n")[0] or f"it took more than {SCENE_S:.0f} s"
+        stage.check(f"scene {number} goes on", False, why)
+        _say(f"--- the end of the gateway's log\n{stage.company.gateway.child.tail()}")
+    stage.ladder.flush()
+
+
+def _introduce(company: Company) -> None:
+    net = company.net
+    _say(
+        f"""
+  caller     {net.provider}: Mrs Jansen, on the company's telephone line, hums {CALLER_HZ} Hz
+  PBX        {net.pbx}:5070: Asterisk; queue sales: Anna 6001, Bert 6002; queue support: Carla 6003
+  gateway    {net.gateway}:5060: what this is about
+  assistant  {net.trunk}:5060: the voice platform at the other end of the trunk, scripted
+
+The ladders leave out 100, ACK, OPTIONS, and the 200 of NOTIFY, BYE and CANCEL."""
+    )
+
+
+def _conclude(stage: Stage) -> None:
+    company = stage.company
+    _say("\nWhat was reported\n")
+    for event in stage.ended:
+        data = event["data"]
+        words = (data["destination"], data["outcome"], data["reason"], str(data["sip_code"]))
+        _say(f"  {data['transfer']}  {words[0]:<9} {words[1]:<10} {words[2]:<16} {words[3]}")
+    if stage.ended:
+        _say("\nThe first of them as it came over MQTT\n")
+        _say(json.dumps(stage.ended[0], indent=1, ensure_ascii=False))
+    target = NUMBERS["support"]
+    _say(
+        f"""
+metrics        curl -s {company.gateway.url}/metrics | grep transfers_total
+transfers      curl -s {company.gateway.url}/api/transfers
+broker         {company.broker.host}:{company.broker.port}, topics transfer-gateway/{INSTANCE}/#
+configuration  {company.gateway.directory}
+its log        {company.gateway.child.log}
+ask it         .venv/bin/transfer-gateway explain {target} --config {company.gateway.directory}
+               .venv/bin/transfer-gateway status --config {company.gateway.directory}
+"""
+    )
+    if stage.faults:
+        _say("Not all went as it should:")
+        for fault in stage.faults:
+            _say(f"  {fault}")
+    else:
+        _say("All four did what they should.")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The company of the demo: a real PBX with three people at phones and two queues, a broker, the gateway before it.
+
+The outside caller and the voice platform's assistant are scripted SIP peers, so that every word they say is known.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from tests.support.ami import Ami
+from tests.support.asterisk import SIP_PORT, Asterisk
+from tests.support.baresip import Agent
+from tests.support.broker import Broker
+from tests.support.gateway import NUMBER, Gateway, Table, settings
+from tests.support.peer import Peer
+from tests.support.processes import Net
+from tests.support.subscriber import Subscriber
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+INSTANCE = "demo"
+CALLER = "+31201112222"
+
+# What each one's voice is, in Hz. The gateway's ringback is 425 Hz; nothing here may be taken for it.
+CALLER_HZ, CALLER_AGAIN_HZ = 850, 930
+ASSISTANT_HZ, ASSISTANT_AGAIN_HZ = 600, 680
+PEOPLE_HZ = {"6001": 1000, "6002": 1150, "6003": 1300}
+NAMES = {"6001": "Anna", "6002": "Bert", "6003": "Carla"}
+
+DESTINATIONS: tuple[Table, ...] = (
+    {
+        "id": "sales",
+        "number": "+31612345678",
+        "aliases": ["sales", "2001"],
+        "description": "Questions about prices, quotes and new products",
+        "message": "I am putting you through to sales, one moment please.",
+        "extension": "6500",
+        "queue": "sales",
+        "ring_timeout_s": 20,
+    },
+    {
+        "id": "support",
+        "number": "+31612345679",
+        "description": "Technical problems that you can't solve yourself",
+        "extension": "6501",
+        "queue": "support",
+    },
+    {
+        "id": "repairs",
+        "number": "+31612345680",
+        "description": "Something is broken and has to come back",
+        "extension": "6501",
+        "queue": "support",
+        "overflow": ["anna"],
+    },
+    {
+        "id": "anna",
+        "number": "+31612345682",
+        "description": "Whoever asks for Anna by name",
+        "extension": "6001",
+    },
+    {
+        "id": "director",
+        "number": "+31612345681",
+        "description": "Whoever insists on the director",
+        "extension": "6010",
+    },
+)
+NUMBERS = {destination["id"]: destination["number"] for destination in DESTINATIONS}
+
+
+@dataclass
+class Company:
+    """Everybody and everything; `async with Company() as company` starts it all and ends it all."""
+
+    def __post_init__(self) -> None:
+        self.net = Net()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        stack = self._stack
+        stack.callback(self.net.close)
+        try:
+            self.pbx = Asterisk(self.net)
+            self._log_sip()
+            await stack.enter_async_context(self.pbx)
+            self.ami = await stack.enter_async_context(Ami(self.pbx.ami_port))
+            await self.ami.action("Command", Command="core set verbose 4")
+            await self.ami.action("Command", Command=f"pjsip set logger host {self.net.gateway}")
+            self.people = {
+                NAMES[extension]: await stack.enter_async_context(Agent(self.pbx, extension, hz=hz, manner="ring"))
+                for extension, hz in PEOPLE_HZ.items()
+            }
+            self.broker = await stack.enter_async_context(Broker())
+            self.news = await stack.enter_async_context(Subscriber(self.broker, "transfer-gateway/#"))
+            self.assistant = await stack.enter_async_context(Peer(self.net.trunk))
+            self.gateway = await stack.enter_async_context(Gateway(self._configuration()))
+            self.caller = await stack.enter_async_context(Peer(self.net.provider, user=CALLER))
+        except BaseException:
+            await stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    @property
+    def line(self) -> str:
+        """Where the company's number is reached from outside."""
+        return f"sip:{NUMBER}@{self.pbx.host}:{SIP_PORT}"
+
+    @property
+    def sip_log(self) -> str:
+        """The file in which the PBX writes every SIP message between it and the gateway."""
+        return str(self.pbx.directory / "log" / "sip")
+
+    def _log_sip(self) -> None:
+        # Time as the system counts it, to the microsecond: messages seen elsewhere are sorted in between.
+        text = "[general]\ndateformat = %s.%6q\n\n[logfiles]\nconsole = notice,warning,error\nsip = verbose\n"
+        (self.pbx.directory / "etc" / "logger.conf").write_text(text)
+
+    def _configuration(self) -> dict[str, Table]:
+        files = settings(self.net, pbx=self.pbx, broker=self.broker, gateway={"instance": INSTANCE})
+        main = files["gateway.toml"]
+        main["numbers"] = [
+            {
+                "id": "main-line",
+                "number": NUMBER,
+                "trunk": "hms",
+                "pbx": "asterisk",
+                "destinations": [dict(destination) for destination in DESTINATIONS],
+            }
+        ]
+        return files
