@@ -60,21 +60,15 @@ async def test_a_queue_whose_agent_pauses_is_refused_from_the_pbx_s_event_on(pbx
     async with scene(pbx) as play, pbx.ami() as ami:
         await play.gateway.queue("sales", available=1)
         caller, assistant = await play.talk()
+        delays = []
         for _ in range(ROUNDS):
-            seen = len(ami.events)
-            await pbx.pause("6001")
-            await ami.event("QueueMemberPause", after=seen, Queue="sales", Paused="1")
+            # Two connections of the PBX are told one after the other, so ours may know of it a moment before.
+            delays.append(await left(play, ami, lambda: pbx.pause("6001"), PAUSED))
             refused = await assistant.refer(f"<sip:{SALES}@{play.gateway.sip[0]}>")
             assert (refused.code, refused["Reason"]) == (480, 'SIP;cause=480;text="queue-unstaffed"')
             await pbx.pause("6001", paused=False)
             await play.gateway.queue("sales", available=1)
         await hear_each_other(caller, assistant)
-
-        delays = []
-        for _ in range(ROUNDS):
-            delays.append(await left(play, ami, lambda: pbx.pause("6001"), PAUSED))
-            await pbx.pause("6001", paused=False)
-            await play.gateway.queue("sales", available=1)
         middle, longest = statistics.median(delays), max(delays)
         print(f"from the PBX's event to the snapshot: median {middle * 1000:.1f} ms, longest {longest * 1000:.1f} ms")
         assert middle < 0.05
