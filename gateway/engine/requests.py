@@ -59,6 +59,7 @@ class Requests:
             final_notify=trunk.final_notify if trunk else FinalNotify.ON_ANSWER,
             refuse_in_notify=trunk is not None and trunk.refusal == "notify",
             deadline=timedelta(seconds=max(trunk.deadline_s - DEADLINE_MARGIN_S, 1)) if trunk else None,
+            cancel_at_deadline=trunk is None or trunk.at_deadline == "cancel",
         )
         call = self._calls.of(request.leg)
         problem = (request.problem, request.problem_text) if request.problem else None

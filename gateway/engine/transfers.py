@@ -187,7 +187,8 @@ class Transfers:
         at = self._clock()
         if leg == run.machine.target:
             # After its answer a target ends with 200: it hung up before a person was there.
-            reason = reason_for_failure(code) if code >= 300 else Reason.PBX_ERROR
+            reason = reason_for_failure(code) if code >= 300 else Reason.NO_ANSWER
+            code = code if code >= 300 else reason.sip_code
             self._feed(run, ev.TargetFailed(at, leg, reason, code, self._following(run)))
         elif leg == run.machine.transferee:
             self._feed(run, ev.TransfereeGone(at))
@@ -303,9 +304,13 @@ class Transfers:
                     self._report(run, milestone)
 
     def _report(self, run: Run, milestone: Milestone) -> None:
-        self._reporter.transfer(milestone, run.record)
+        record = run.record
         if milestone is Milestone.ENDED:
-            self._observer.transfer_ended(run.record)
+            self._observer.transfer_ended(record)
+        else:
+            # One step of the machine may go to the end, but what is reported on the way there has no outcome yet.
+            record = replace(record, outcome=None, reason=None, sip_code=None, ended_at=None)
+        self._reporter.transfer(milestone, record)
 
     def _stop_timer(self, run: Run, timer: cmd.Timer) -> None:
         if running := run.timers.pop(timer, None):
