@@ -206,7 +206,9 @@ class Transfers:
         """The PBX says that a person took the call with this Call-ID."""
         if found := self._targets.get(sip_call_id):
             run, target = found
-            self._feed(run, ev.HumanAnswered(at, target))
+            # The PBX's own account may come with an earlier time than that of the answer it belongs to.
+            answered_at = run.record.answered_at
+            self._feed(run, ev.HumanAnswered(max(at, answered_at) if answered_at else at, target))
 
     def humans_unknown(self, pbx: str) -> None:
         """The PBX can no longer tell who takes a call."""
