@@ -68,7 +68,7 @@ class Engine:
 
     def _names_humans(self, pbx: str) -> bool:
         source = self.sources.get(pbx)
-        return source is not None and source.state.source == "ami"
+        return source is not None and source.state.source == "ami" and source.state.proven_at is not None
 
     def reconfigure(self, config: Config) -> None:
         """Decide by a new configuration from now on; running calls keep the number they came by."""

@@ -213,7 +213,10 @@ class Transfers:
     def humans_unknown(self, pbx: str) -> None:
         """The PBX can no longer tell who takes a call."""
         for run in self.running:
-            if run.record.pbx == pbx and run.machine.state is State.CONNECTED:
+            if run.record.pbx != pbx:
+                continue
+            run.machine = replace(run.machine, manner=replace(run.machine.manner, names_humans=False))
+            if run.machine.state is State.CONNECTED:
                 self._feed(run, ev.HumanTimeout(self._clock()))
 
     def stop(self) -> None:
