@@ -65,7 +65,11 @@ class Scene:
 
 @asynccontextmanager
 async def scene(
-    pbx: Asterisk, *, files: dict[str, Table] | None = None, broker: Broker | None = None, **secrets: str
+    pbx: Asterisk,
+    *,
+    files: dict[str, Table] | None = None,
+    broker: Broker | None = None,
+    secrets: dict[str, str] | None = None,
 ) -> AsyncIterator[Scene]:
     """Start the gateway (with `files`, else as `settings` has it) and open the curtain."""
     net = pbx.net

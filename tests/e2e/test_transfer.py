@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.scene import ANNA_HZ, ASSISTANT_HZ, CALLER, CALLER_HZ, RINGBACK_HZ, hang_up, hears_nobody, scene
-from tests.support.gateway import NUMBER, Gateway, settings
+from tests.support.asterisk import MUSIC_HZ
+from tests.support.gateway import NUMBER, Gateway, destination, settings
 from tests.support.peer import Peer
 from tests.support.sip_message import Message
 from tests.support.sipp import Sipp
@@ -87,6 +88,33 @@ async def test_an_assistant_puts_a_caller_through_to_a_staffed_queue(
         labels = {"number": "main-line", "entry": "refer", "destination": "sales", "reason": "answered"}
         assert await play.gateway.metric("transfer_gateway_transfers_total", outcome="completed", **labels) == 1
         assert await play.gateway.metric("transfer_gateway_time_to_human_seconds_count") == 1
+
+
+@pytest.mark.parametrize("final_notify", ["on-answer", "on-human"])
+async def test_music_is_not_a_person(pbx: Asterisk, phones: Phones, final_notify: str) -> None:
+    anna = await phones("6001", hz=ANNA_HZ, manner="ring")
+    files = settings(pbx.net, pbx=pbx)
+    destination(files, "sales")["extension"] = "6598"  # the same queue, where the PBX answers at once
+    files["sip_profiles/hms.toml"]["final_notify"] = final_notify
+    async with scene(pbx, files=files) as play:
+        await play.gateway.queue("sales", available=1)
+        caller, assistant = await play.talk(past_pbx=True)
+        assert await play.refer(assistant, SALES) == 202
+        await caller.media.hears(MUSIC_HZ)
+        await anna.event("CALL_INCOMING")
+        if final_notify == "on-answer":
+            assert (await assistant.notifies())[-1].sipfrag == 200
+            await assistant.wait_request("BYE")
+        [waiting] = await play.gateway.transfers()
+        assert (waiting["outcome"], waiting["human_at"], waiting["answered_at"] is None) == (None, None, False)
+        await anna.pick_up()
+        await caller.media.hears(ANNA_HZ)
+        if final_notify == "on-human":
+            assert (await assistant.notifies())[-1].sipfrag == 200
+        [ended] = await play.gateway.ended()
+        assert (ended["outcome"], ended["final_notify"]) == ("completed", final_notify)
+        assert at(ended["human_at"]) - at(ended["answered_at"]) > 0.1
+        await hang_up(caller)
 
 
 @pytest.mark.parametrize("called", [SALES, NUMBER])
