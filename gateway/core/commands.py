@@ -16,6 +16,7 @@ class Timer(StrEnum):
     DEADLINE = "deadline"
     HUMAN = "human"
     RELEASE = "release"
+    LISTEN = "listen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,25 @@ class Dial:
 
     target: LegId
     destination: Destination
+
+
+@dataclass(frozen=True, slots=True)
+class HandDown:
+    """Have the PBX take the transferee to the destination's extension by itself: a REFER on the transferee's own leg.
+
+    There is no leg `target`; its events are those of the PBX's NOTIFYs.
+    """
+
+    target: LegId
+    transferee: LegId
+    destination: Destination
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Note whether the transferee's leg still brings audio from now on, until the timer `listen` has run out."""
+
+    transferee: LegId
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +128,18 @@ class Report:
     milestone: Milestone
 
 
-Command = AnswerRequest | Notify | Respond | Dial | Wait | Switch | Return | HangUp | StartTimer | StopTimer | Report
+Command = (
+    AnswerRequest
+    | Notify
+    | Respond
+    | Dial
+    | HandDown
+    | Listen
+    | Wait
+    | Switch
+    | Return
+    | HangUp
+    | StartTimer
+    | StopTimer
+    | Report
+)

@@ -41,6 +41,15 @@ class TargetFailed(TargetEvent):
     reason: Reason
     sip_code: int
     next: Decision  # what the gate says of the rest of the hunt, now
+    caller_moved: bool = False  # the PBX had taken the caller from our leg before it failed (a hand-down)
+
+
+@dataclass(frozen=True, slots=True)
+class Listened(TargetEvent):
+    """Whether the transferee's leg still brings audio after a hand-down that failed: whether the caller is there."""
+
+    heard: bool
+    next: Decision
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Until the outcome is reported the machine alone says which leg is hung up; after
 with are an ordinary call, and only the transferor is still to be let go.
 
 Below is every next state an event can lead to. Where there is a dash, and in the state `ended`, the event is ignored:
-it changes nothing, and nothing is done. So is an event of a target that is not the one dialled last.
+it changes nothing, and nothing is done. So is an event of a target that is not the one dialled last. The states of a
+caller whom the PBX transfers by itself have their own table in hand_down.py.
 
     event           dialling         ringing          switching                 connected        releasing
     TargetProgress  ringing          -                -                         -                -
@@ -28,6 +29,7 @@ it changes nothing, and nothing is done. So is an event of a target that is not 
 from dataclasses import replace
 from datetime import datetime
 
+from gateway.core import hand_down
 from gateway.core.commands import Command
 from gateway.core.events import (
     Deadline,
@@ -109,6 +111,8 @@ def step(transfer: Transfer, event: Event) -> Step:
         return transfer, ()  # of a target that was given up
     if transfer.state is State.RELEASING:
         _release(move, event)
+    elif transfer.state in hand_down.STATES:
+        hand_down.proceed(move, event)
     elif transfer.state is not State.ENDED:
         _proceed(move, event)
     return move.transfer, tuple(move.commands)

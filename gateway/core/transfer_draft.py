@@ -69,15 +69,19 @@ class Draft:
 
     def dial(self, destination: Destination) -> None:
         """Call a target."""
+        self.attempt(destination)
+        self.do(Dial(self.transfer.target, destination))
+        self.do(StartTimer(Timer.RING, destination.ring_timeout.total_seconds()))
+        self.enter(State.DIALLING)
+
+    def attempt(self, destination: Destination) -> None:
+        """Write down that a destination is tried."""
         attempt = Attempt(destination.id, destination.extension)
         attempts = (*self.record.attempts, attempt)
         self.record = replace(
             self.record, destination=destination.id, attempts=attempts, answered_at=None, human_at=None
         )
         self.transfer = replace(self.transfer, destination=destination, dialled=self.transfer.dialled + 1)
-        self.do(Dial(self.transfer.target, destination))
-        self.do(StartTimer(Timer.RING, destination.ring_timeout.total_seconds()))
-        self.enter(State.DIALLING)
 
     def hang_up_target(self, reason: Reason) -> None:
         """Cancel the target, or hang it up if it has answered; the far end of a consultation call keeps that call."""
@@ -98,6 +102,10 @@ class Draft:
         self.record = replace(
             self.record, trail=self.record.trail + decision.trail, attempts=self.record.attempts + passed
         )
+
+    def explain(self, line: str) -> None:
+        """Write a line into the trail."""
+        self.record = replace(self.record, trail=(*self.record.trail, line))
 
     def conclude(self, reason: Reason) -> None:
         """Write down the outcome."""

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gateway.core.commands import (
     AnswerRequest,
+    HandDown,
     HangUp,
     Notify,
     Respond,
@@ -58,7 +59,10 @@ class Move(Draft):
         self.report(Milestone.ACCEPTED)
         if not self.is_invite:
             self.do(Wait(self.transfer.transferee, self.transfer.transferor))
-        self.dial(destination)
+        if self.transfer.hands_down:
+            self.hand_down(destination)
+        else:
+            self.dial(destination)
         if self.transfer.deadline is not None:
             self.do(StartTimer(Timer.DEADLINE, self.transfer.deadline.total_seconds()))
 
@@ -72,6 +76,14 @@ class Move(Draft):
         self.record = replace(self.record, answered_at=self.at, human_at=self.at)
         self.do(Switch(self.transfer.transferee, self.transfer.target))
         self.enter(State.SWITCHING)
+
+    def hand_down(self, destination: Destination) -> None:
+        """Have the PBX bring the caller to the target; what comes of that is in hand_down.py."""
+        self.attempt(destination)
+        self.explain(f"hand-down: the PBX takes the caller to {destination.extension} by itself")
+        self.do(HandDown(self.transfer.target, self.transfer.transferee, destination))
+        self.do(StartTimer(Timer.RING, destination.ring_timeout.total_seconds()))
+        self.enter(State.HANDING)
 
     # How it goes on
 
@@ -137,14 +149,17 @@ class Move(Draft):
     def try_next(self, reason: Reason, sip_code: int, following: Decision) -> None:
         """The attempt failed: dial what the gate lets pass now, or else take care of the caller."""
         self.settle(reason, sip_code)
+        self.go_on(reason, following)
+
+    def go_on(self, reason: Reason, following: Decision) -> None:
+        """Dial what the gate lets pass now; when there is nothing, take care of the caller."""
         self.note(following)
         self.stop(Timer.RING, Timer.HUMAN, Timer.RELEASE)
         fallback = self.transfer.fallback
         if following.accepted and following.destination is not None:
             self.redial(following.destination)
         elif self.transfer.stranded and fallback is not None:
-            trail = (*self.record.trail, f"fallback {fallback.id}: nobody is left to take the caller back")
-            self.record = replace(self.record, trail=trail)
+            self.explain(f"fallback {fallback.id}: nobody is left to take the caller back")
             self.transfer = replace(self.transfer, fallback=None)
             self.redial(fallback)
         else:

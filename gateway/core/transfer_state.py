@@ -14,6 +14,9 @@ class State(StrEnum):
 
     DIALLING = "dialling"
     RINGING = "ringing"
+    HANDING = "handing"  # the PBX has been asked to take the caller on by itself
+    LISTENING = "listening"  # it failed to: is the caller still on our leg?
+    HANDED = "handed"  # it has the caller, and our leg is gone; the outcome waits for a person
     SWITCHING = "switching"
     CONNECTED = "connected"  # caller and target hear each other; the outcome waits for a person
     RELEASING = "releasing"  # the outcome is known; the transferor has not hung up yet
@@ -29,6 +32,7 @@ class Manner:
     refuse_in_notify: bool = False
     deadline: timedelta | None = None  # the final NOTIFY must be out by then
     cancel_at_deadline: bool = True  # False: the failure is told, and the dialling goes on all the same
+    hand_down: bool = False  # the PBX, on which the transferee's leg is, may carry out the first attempt by itself
     names_humans: bool = False  # the PBX tells when a queue's agent takes a call
 
 
@@ -64,6 +68,12 @@ class Transfer:
     def deadline(self) -> timedelta | None:
         """How long the transferor waits for the final NOTIFY; None: as long as it takes, or nobody waits."""
         return self.manner.deadline if self.notifies and self.transferor is not None else None
+
+    @property
+    def hands_down(self) -> bool:
+        """Whether the PBX may take the caller: it says so long before a person answers, and never gives him back."""
+        manner = self.manner
+        return manner.hand_down and not (manner.notify and manner.final_notify is FinalNotify.ON_HUMAN)
 
     @property
     def awaits_human(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from itertools import product
 
+from gateway.core import hand_down
 from gateway.core import transfer as machine
 from gateway.core.events import Event
 from gateway.core.model import Entry, FinalNotify
@@ -27,6 +28,7 @@ from tests.support.playbook import (
     answers,
     cannot_switch,
     fails,
+    hears,
     human,
     is_switched,
     rings,
@@ -41,15 +43,16 @@ Rows = dict[tuple[str, str], set[str]]
 
 
 def documented() -> Rows:
-    """The table in the header of the machine."""
-    lines = [line.split() for line in (machine.__doc__ or "").splitlines() if line.startswith("    ")]
-    (_, *states), *rows = lines
-    return {
-        (state, event): set(cell.split("|"))
-        for event, *cells in rows
-        for state, cell in zip(states, cells, strict=True)
-        if cell != "-"
-    }
+    """The tables in the headers of the machine and of its part for hand-down."""
+    found: Rows = {}
+    for header in (machine.__doc__, hand_down.__doc__):
+        lines = [line.split() for line in (header or "").splitlines() if line.startswith("    ")]
+        (_, *states), *rows = lines
+        for event, *cells in rows:
+            for state, cell in zip(states, cells, strict=True):
+                if cell != "-":
+                    found[state, event] = set(cell.split("|"))
+    return found
 
 
 def observed() -> Rows:
@@ -72,10 +75,11 @@ def observed() -> Rows:
 
 def kinds() -> Iterator[Transfer]:
     """A transfer of each kind, just begun."""
-    for entry, notify, when, cancel, fallback in product(
-        Entry, (True, False), FinalNotify, (True, False), (VOICEMAIL, None)
+    for entry, notify, when, cancel, down, fallback in product(
+        Entry, (True, False), FinalNotify, (True, False), (True, False), (VOICEMAIL, None)
     ):
-        manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, names_humans=True)
+        down = down and entry is not Entry.INVITE
+        manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, hand_down=down, names_humans=True)
         yield Playbook(to(SALES), entry=entry, manner=manner, fallback=fallback).transfer
 
 
@@ -86,6 +90,7 @@ def events(transfer: Transfer) -> Iterator[Event]:
         yield from (fails(last, then=then), rings_out(then=then), cannot_switch(last, then=then))
     for target in (last, last - 1):
         yield from (rings(target), answers(target), is_switched(target), human(target))
+        yield from (hears(target), hears(target, False), fails(target, moved=True))
     yield fails(last - 1)
     yield from (HUMAN_TIMEOUT, CALLER_GONE, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
 

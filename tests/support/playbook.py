@@ -11,6 +11,7 @@ from gateway.core.events import (
     Event,
     HumanAnswered,
     HumanTimeout,
+    Listened,
     NotifyFailed,
     ReleaseTimeout,
     RingTimeout,
@@ -73,9 +74,16 @@ def answers(number: int) -> Event:
     return TargetAnswered(BEGIN, leg(number))
 
 
-def fails(number: int, reason: Reason = Reason.BUSY, sip_code: int = 486, *, then: Decision = NONE_LEFT) -> Event:
-    """Target `number` ends; the gate says `then` of the rest."""
-    return TargetFailed(BEGIN, leg(number), reason, sip_code, then)
+def fails(
+    number: int, reason: Reason = Reason.BUSY, sip_code: int = 486, *, then: Decision = NONE_LEFT, moved: bool = False
+) -> Event:
+    """Target `number` ends; the gate says `then` of the rest. `moved`: the PBX had taken the caller by then."""
+    return TargetFailed(BEGIN, leg(number), reason, sip_code, then, moved)
+
+
+def hears(number: int, heard: bool = True, *, then: Decision = NONE_LEFT) -> Event:  # noqa: FBT001, FBT002  # reads so
+    """The caller's leg has been listened to after the hand-down `number`."""
+    return Listened(BEGIN, leg(number), heard, then)
 
 
 def rings_out(*, then: Decision = NONE_LEFT) -> Event:

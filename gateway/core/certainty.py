@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether a caller can be left to the PBX: what it has just said of a destination leaves no doubt.
+
+A PBX that carries out a transfer by itself does not give the caller back when nobody answers, so that passing the gate
+is not enough: a state that is unknown, or a queue in which others wait, may be fine for a caller whom the gateway holds.
+"""
+
+from datetime import datetime
+
+from gateway.core.model import Destination, DeviceState, PbxState
+
+
+def is_certain(destination: Destination, pbx: PbxState, now: datetime) -> bool:
+    """Whether the snapshot of `pbx` is fresh at `now` and somebody is free for this very caller."""
+    if not pbx.fresh(now):
+        return False
+    if destination.queue is None:
+        return pbx.extensions.get(destination.extension) is DeviceState.IDLE
+    queue = pbx.queues.get(destination.queue)
+    return queue is not None and queue.available > 0 and queue.callers == 0
