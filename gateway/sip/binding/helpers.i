@@ -4,6 +4,7 @@
  */
 %{
 #include "loop.hpp"
+#include "referrals.hpp"
 #include "requests.hpp"
 #include "subscriptions.hpp"
 %}
@@ -14,4 +15,5 @@
 
 %include "loop.hpp"
 %include "requests.hpp"
+%include "referrals.hpp"
 %include "subscriptions.hpp"

@@ -6,6 +6,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "referrals.hpp"
 #include "subscriptions.hpp"
 
 namespace gateway {
@@ -122,6 +123,8 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
         if (!request.answered)
             request.respond(500, "", {});
         request.expire();
+    } else if (is(rdata, "NOTIFY")) {
+        take_notify(dialog, rdata);
     } else if (!served_by_pjsua(rdata)) {
         refuse_method(dialog, rdata);
     }
@@ -301,6 +304,11 @@ bool send_options(int account, const std::string &uri, int token)
         return false;
     void *data = reinterpret_cast<void *>(static_cast<size_t>(token));
     return pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, data, &on_options_answer) == PJ_SUCCESS;
+}
+
+void watch_dialog(pjsip_dialog *dialog)
+{
+    pjsip_dlg_add_usage(dialog, &usage_, nullptr);
 }
 
 RequestHandler *request_handler()

@@ -80,6 +80,12 @@ public:
 
     /* The transferor ended its subscription by a SUBSCRIBE with Expires: 0. */
     virtual void onUnsubscribed(int subscription) {}
+
+    /* A REFER of ours was answered (408 and 503: it was not); from 300 on nothing more comes of it. */
+    virtual void onReferAnswered(int referral, int code) {}
+
+    /* A NOTIFY tells with this body (message/sipfrag) what became of a REFER of ours; `last` ends the subscription. */
+    virtual void onReferNotified(int referral, const std::string &body, bool last) {}
 };
 
 /* The PJSUA call whose dialog has this Call-ID and these tags, as seen from our side; -1: none. */
