@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One gateway for all scenarios, which have to leave it as they found it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.scene import Scene, make_gateway
+from tests.support.processes import Net
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from tests.support.gateway import Gateway
+
+
+@pytest.fixture(scope="session")
+def wires() -> Iterator[Net]:
+    """Addresses that no PBX of the test bed uses."""
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_gateway(wires: Net) -> AsyncIterator[Gateway]:
+    """The gateway, in whatever state the last scenario left it; take `scene` instead."""
+    async with make_gateway(wires) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def scene(wires: Net, shared_gateway: Gateway) -> AsyncIterator[Scene]:
+    """The running gateway, with a PBX and platforms of this scenario's own."""
+    if shared_gateway.child.exit_code is not None:
+        await shared_gateway.start()
+    async with Scene(wires, shared_gateway) as opened:
+        yield opened

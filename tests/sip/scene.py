@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A running gateway between a scripted PBX and scripted platforms, each with the profile of a kind of sender."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.support.gateway import Gateway
+from tests.support.peer import Peer
+from tests.support.processes import Net, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from tests.support.peer_call import Call
+    from tests.support.sip_message import Message
+
+PBX_PORT = 5070
+CALLER = "+31201112222"
+CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 900, 1200
+
+SALES = "<sip:+31612345678@gw.example>"
+ANNA = "<sip:+31612345681@gw.example>"
+SILENT = "<sip:+31612345683@gw.example>"
+"""Is let ring for a second."""
+CLOSED = "<sip:+31612345684@gw.example>"
+"""Opens in a few days."""
+UNKNOWN = "<sip:+31699999999@gw.example>"
+
+TRUNK_PASSWORD, PBX_PASSWORD = "correct horse", "battery staple"
+
+
+@dataclass(frozen=True)
+class Line:
+    """An assigned number of ours, the platform it is on, and how that platform's profile differs from the default."""
+
+    number: str
+    host: int
+    profile: dict[str, Any] = field(default_factory=dict)
+
+
+LINES = {
+    "main": Line("+31201234567", Net.TRUNK, {"pass_headers": ["User-to-User", "X-*", "Referred-By"]}),
+    "livekit": Line("+31201234501", 31, {"event_id": "always"}),
+    "jambonz": Line("+31201234502", 32, {"deadline_s": 15, "pass_headers": ["X-*", "Referred-By"]}),
+    "on-ring": Line("+31201234503", 33, {"final_notify": "on-ring"}),
+    "notify": Line("+31201234504", 34, {"refusal": "notify"}),
+    "hurried": Line("+31201234505", 35, {"deadline_s": 3}),
+    "secret": Line("+31201234506", 36, {"challenge": True, "username": "hms", "password_file": "trunk.secret"}),
+}
+EXTENSIONS = {"sales": "6500", "overseas": "6502", "anna": "6001", "silent": "6011", "voicemail": "6599"}
+
+
+def settings(net: Net, lines: dict[str, Line], *, gateway: str) -> dict[str, dict[str, Any]]:
+    """The configuration, as tables by file name."""
+    later = (datetime.now(UTC) + timedelta(days=3)).strftime("%a").lower()
+    destinations: list[dict[str, Any]] = [
+        {"id": "sales", "number": "+31612345678", "aliases": ["2001"], "extension": EXTENSIONS["sales"]},
+        {"id": "overseas", "number": "+14125551234", "extension": EXTENSIONS["overseas"]},
+        {"id": "anna", "number": "+31612345681", "extension": EXTENSIONS["anna"]},
+        {"id": "silent", "number": "+31612345683", "extension": EXTENSIONS["silent"], "ring_timeout_s": 1},
+        {"id": "closed", "number": "+31612345684", "extension": "6700", "hours": "seldom"},
+        {"id": "voicemail", "extension": EXTENSIONS["voicemail"]},
+    ]
+    main = {
+        "gateway": {"instance": "conformance", "state_dir": "", "default_country": "NL", "drain_timeout_s": 1},
+        "sip": {"bind_address": gateway, "udp_port": 5060},
+        "http": {"bind_address": "127.0.0.1", "port": free_port(), "token_file": "http.token"},
+        "hours": {"seldom": {"time_zone": "UTC", "weekly": {later: ["09:00-17:00"]}}},
+        "numbers": [
+            {"id": name, "number": line.number, "trunk": name, "pbx": "pbx", "answer": "sales",
+             "fallback": "voicemail", "destinations": destinations}
+            for name, line in lines.items()
+        ],
+    }  # fmt: skip
+    files: dict[str, dict[str, Any]] = {"gateway.toml": main}
+    for name, line in lines.items():
+        host = net.host(line.host)
+        common = {"kind": "trunk", "addresses": [host], "outbound": f"sip:{host}:5060", "options_interval_s": 0}
+        files[f"sip_profiles/{name}.toml"] = {**common, **line.profile}
+    pbx = {"kind": "pbx", "address": f"sip:{net.pbx}:{PBX_PORT}", "username": "gw", "password_file": "pbx.secret"}
+    files["sip_profiles/pbx.toml"] = pbx
+    return files
+
+
+def make_gateway(net: Net) -> Gateway:
+    """The gateway that the scenarios share."""
+    secrets = {"sip_profiles/trunk.secret": TRUNK_PASSWORD, "sip_profiles/pbx.secret": PBX_PASSWORD}
+    return Gateway(settings(net, LINES, gateway=net.gateway), secrets=secrets)
+
+
+class Scene:
+    """One scenario's peers. When it ends well, everybody hangs up and nothing may be left in the gateway."""
+
+    def __init__(self, net: Net, gateway: Gateway) -> None:
+        self.net = net
+        self.gateway = gateway
+        self.pbx = Peer(net.pbx, PBX_PORT, user="pbx")
+        self._platforms: dict[str, Peer] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self.pbx)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for peer in (self.pbx, *self._platforms.values()):
+                for call in peer.calls:
+                    if is_up(call):
+                        await call.hang_up()
+            if kind is None:
+                await self.gateway.idle()
+        finally:
+            await self._stack.aclose()
+
+    async def platform(self, line: str = "main") -> Peer:
+        """The platform of a line, listening."""
+        if line not in self._platforms:
+            peer = Peer(self.net.host(LINES[line].host), 5060)
+            self._platforms[line] = await self._stack.enter_async_context(peer)
+        return self._platforms[line]
+
+    async def stranger(self) -> Peer:
+        """Somebody whom no profile knows."""
+        return await self._stack.enter_async_context(Peer(self.net.host(99), 5060, user="mallory"))
+
+    def uri(self, user: str) -> str:
+        """A URI at the gateway."""
+        return f"sip:{user}@{self.gateway.sip[0]}:{self.gateway.sip[1]}"
+
+    def call_from_pbx(self, line: str = "main", **more: Any) -> Call:
+        """The PBX puts a caller through to the number of a line."""
+        caller = f'"Eve Example" <sip:{CALLER}@pbx.example>'
+        return self.pbx.invite(self.uri(LINES[line].number), self.gateway.sip, from_=caller, hz=CALLER_HZ, **more)
+
+    async def bridged(self, line: str = "main") -> tuple[Call, Call]:
+        """A caller who talks to the assistant of a line: the PBX's leg and the platform's."""
+        platform = await self.platform(line)
+        caller = self.call_from_pbx(line)
+        assistant = await platform.wait_call()
+        await assistant.answer(hz=ASSISTANT_HZ)
+        await caller.answered()
+        return caller, assistant
+
+    async def target(self, destination: str = "anna") -> Call:
+        """The call that the gateway makes to a destination's extension; not answered yet."""
+        call = await self.pbx.wait_call()
+        assert call.incoming
+        assert call.incoming.uri.startswith(f"sip:{EXTENSIONS[destination]}@"), call.incoming.uri
+        return call
+
+    async def refused(self, transferor: Call, refer_to: str | None, *headers: tuple[str, str]) -> Message:
+        """Have a REFER refused: nothing may be dialled or notified, and the call has to go on."""
+        dialled = len(self.pbx.received("INVITE"))
+        answer = await transferor.refer(refer_to, *headers)
+        assert answer.code >= 300, answer.start
+        await transferor.media.hears(CALLER_HZ)
+        assert len(self.pbx.received("INVITE")) == dialled
+        assert not transferor.peer.received("NOTIFY")
+        return answer
+
+    async def outcome(self) -> dict[str, Any]:
+        """The newest transfer, once it has ended."""
+        newest = (await self.gateway.transfers())[0]["transfer"]
+        ended = await self.gateway.until(lambda one: one["transfer"] == newest and one["outcome"] is not None)
+        return ended[0]
+
+
+def codes(notifies: Sequence[Message]) -> list[int]:
+    """The status codes that NOTIFYs report."""
+    return [notify.sipfrag for notify in notifies]
+
+
+def is_up(call: Call) -> bool:
+    """Whether a call was answered and nobody has sent BYE since."""
+    of_call = [one.message for one in call.peer.trace if one.message["Call-ID"] == call.call_id]
+    answered = any(message.code == 200 and message.method == "INVITE" for message in of_call)
+    return answered and not any(message.is_request and message.method == "BYE" for message in of_call)
