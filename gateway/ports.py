@@ -18,7 +18,10 @@ class PbxListener(Protocol):
         """The snapshot of `state.pbx` was replaced by `state` (also when it became unknown)."""
 
     def agent_connected(self, pbx: str, sip_call_id: str, agent: str, at: datetime) -> None:
-        """A human took the call that reached the PBX with this SIP Call-ID, at `at` (UTC)."""
+        """A human took the call that reached the PBX with this SIP Call-ID, at `at` (UTC).
+
+        For a caller whom the PBX moved by itself it is the transfer's id, as the PBX found it in Refer-To.
+        """
 
 
 class PbxSource(Protocol):
@@ -152,11 +155,27 @@ class DialOrder:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class HandDownOrder:
+    """A transfer for the PBX to carry out: a REFER on the leg of the caller who is to be moved (RFC 3515)."""
+
+    leg: LegId
+    user: str  # user part of Refer-To: an extension of the PBX
+    transfer: str  # the transfer's id, put into Refer-To where the PBX can find it again
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class SipPort(Protocol):
     """What the engine has done with legs."""
 
     def dial(self, order: DialOrder) -> None:
         """Start a call. Raises OSError when it cannot even be tried."""
+
+    def hand_down(self, order: HandDownOrder) -> None:
+        """Have the peer of a leg move its caller by itself. Raises OSError when it cannot even be asked."""
+
+    def heard(self, leg: LegId) -> int:
+        """How many packets of audio a leg has brought so far; 0 for one that is gone."""
 
     def respond(self, leg: LegId, code: int) -> None:
         """Send a provisional response, or 200, to an incoming INVITE."""
@@ -197,6 +216,12 @@ class SipListener(Protocol):
 
     def notify_failed(self, leg: LegId) -> None:
         """The transferor on this leg takes no more NOTIFYs."""
+
+    def hand_down_told(self, leg: LegId, code: int, accepted: bool) -> None:
+        """How a hand-down goes: 180 to 199, 200 when the peer has moved the caller, 300 and above when it failed.
+
+        `accepted` is False when the REFER itself was refused or not answered, so that the caller is where he was.
+        """
 
     def request_rejected(self, reason: Reason) -> None:
         """A request was answered without anything being made of it."""

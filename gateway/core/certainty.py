@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether a caller can be left to the PBX: what it has just said of a destination leaves no doubt.
 
-A PBX that carries out a transfer by itself does not give the caller back when nobody answers, so that passing the gate
-is not enough: a state that is unknown, or a queue in which others wait, may be fine for a caller whom the gateway holds.
+A PBX that carries out a transfer by itself does not give the caller back when nobody answers, so that passing the
+gate is not enough: an unknown state, or a queue in which others wait, is fine only for a caller whom the gateway holds.
 """
 
 from datetime import datetime

@@ -233,6 +233,10 @@ class Engine:
             else:
                 self._sip.hang_up(other, failed, reason_for_failure(failed))
 
+    def hand_down_told(self, leg: LegId, code: int, accepted: bool) -> None:
+        """The PBX tells how a transfer goes that it carries out."""
+        self._transfers.hand_down_told(leg, code, accepted=accepted)
+
     def notify_failed(self, leg: LegId) -> None:
         """The transferor on this leg takes no more NOTIFYs."""
         self._transfers.notify_failed(leg)

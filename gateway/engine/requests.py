@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ulid import ULID
 
 from gateway.core import gate
-from gateway.core.model import Decision, Entry, FinalNotify, LegId, PeerKind, TransferId
+from gateway.core.certainty import is_certain
+from gateway.core.model import Decision, Entry, FinalNotify, LegId, Peer, PeerKind, TransferId
 from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
@@ -24,6 +25,7 @@ from gateway.ports import IncomingCall, Observer, ReferHandle, ReferRequest
 if TYPE_CHECKING:
     from gateway.config import Config
 
+NOT_CERTAIN = "bridge: it is not certain that somebody answers, and the PBX would not give the caller back"
 DEADLINE_MARGIN_S = 2.0
 """How long before the transferor stops waiting the final NOTIFY is on its way."""
 
@@ -130,6 +132,7 @@ class Requests:
         problem = self._obstacle(call, transferee) or problem
         record = self._record(call, entry, target.user if target else text[:128], context)
         asked = None
+        hand_down = False
         if call is None or target is None or problem is not None:
             reason, why = problem or (Reason.NOT_BRIDGED, "")
             decision = Decision(False, reason, None, (why,) if why else ())
@@ -138,16 +141,33 @@ class Requests:
             decision = gate.decide(request, self._config().routes, self._situation())
             asked = self._config().routes.destination(call.number, target)
             self._observer.gate_decision(asked.id if asked else None, decision.accepted, decision.reason)
+            if decision.accepted and self._is_for_pbx(call, transferee):
+                hand_down = self._is_certain(call, decision)
+                if not hand_down:
+                    decision = replace(decision, trail=(*decision.trail, NOT_CERTAIN))
         return self._transfers.begin(
             record,
             decision,
             call=call,
             transferee=transferee or transferor,
             transferor=transferor,
-            manner=replace(manner, names_humans=call is not None and self._names_humans(call.number.pbx)),
+            manner=replace(
+                manner, names_humans=call is not None and self._names_humans(call.number.pbx), hand_down=hand_down
+            ),
             asked=asked,
             handle=handle,
         )
+
+    def _is_for_pbx(self, call: Call, transferee: LegId | None) -> bool:
+        """Whether the caller is on the number's own PBX, and that is to carry out transfers by itself."""
+        pbx = self._config().pbxs[call.number.pbx]
+        on_it = transferee is not None and call.legs.get(transferee) == Peer(pbx.name, PeerKind.PBX)
+        return on_it and pbx.transfer_mode == "hand-down"
+
+    def _is_certain(self, call: Call, decision: Decision) -> bool:
+        situation = self._situation()
+        found = decision.destination
+        return found is not None and is_certain(found, situation.pbx(call.number.pbx), situation.now)
 
     def _attended(self, request: ReferRequest, call: Call | None, consultation: LegId, manner: Manner) -> None:
         """Join the caller with whom the transferor has consulted on another call with us (RFC 3891, RFC 5589 §7)."""

@@ -21,10 +21,12 @@ from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, Transfer
 from gateway.core.transfer_moves import RELEASE_S
 from gateway.engine.calls import Call, Calls
-from gateway.ports import DialOrder, Observer, ReferHandle, Reporter, SipPort
+from gateway.ports import DialOrder, HandDownOrder, Observer, ReferHandle, Reporter, SipPort
 
 log = structlog.get_logger(__name__)
 
+HEARD_PACKETS = 4
+"""From how many packets on a leg is taken to bring a caller's audio, and not just the last that were on their way."""
 TRANSFER_HEADER = "X-Transfer-ID"
 """Carries the transfer's id to the PBX, so that a screen pop can look it up."""
 
@@ -44,6 +46,8 @@ class Run:
     stage: State | None = None
     legs: dict[LegId, Peer | None] = field(default_factory=dict)  # every leg that ever took part
     sip_call_ids: dict[str, str] = field(default_factory=dict)  # by role
+    handed: LegId | None = None  # the target the PBX was asked to bring the caller to by itself
+    heard: int = 0  # packets of the transferee's audio, when listening began
 
     @property
     def record(self) -> TransferRecord:
@@ -78,7 +82,7 @@ class Transfers:
         self._loop = asyncio.get_running_loop()
         self._runs: dict[TransferId, Run] = {}
         self._by_leg: dict[LegId, Run] = {}
-        self._targets: dict[str, tuple[Run, LegId]] = {}  # by SIP Call-ID
+        self._targets: dict[str, tuple[Run, LegId]] = {}  # by SIP Call-ID, or by transfer
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -195,6 +199,21 @@ class Transfers:
         elif leg == run.machine.transferor:
             self._feed(run, ev.TransferorGone(at))
 
+    def hand_down_told(self, leg: LegId, code: int, *, accepted: bool) -> None:
+        """The PBX tells how it gets on with moving the caller on this leg."""
+        run = self._by_leg.get(leg)
+        if run is None or run.handed is None:
+            return
+        at = self._clock()
+        self._progressed(run)
+        if code >= 300:
+            reason = reason_for_failure(code)
+            self._feed(run, ev.TargetFailed(at, run.handed, reason, code, self._following(run), accepted))
+        elif code >= 200:
+            self._feed(run, ev.TargetAnswered(at, run.handed))
+        else:
+            self._feed(run, ev.TargetProgress(at, run.handed, code))
+
     def notify_failed(self, leg: LegId) -> None:
         """The transferor takes no more NOTIFYs."""
         for run in self.running:
@@ -216,7 +235,7 @@ class Transfers:
             if run.record.pbx != pbx:
                 continue
             run.machine = replace(run.machine, manner=replace(run.machine.manner, names_humans=False))
-            if run.machine.state is State.CONNECTED:
+            if run.machine.state in (State.CONNECTED, State.HANDED):
                 self._feed(run, ev.HumanTimeout(self._clock()))
 
     def stop(self) -> None:
@@ -276,6 +295,7 @@ class Transfers:
                 if self._by_leg.get(leg) is run:
                     del self._by_leg[leg]
             self._targets.pop(run.sip_call_ids.get("target", ""), None)
+            self._targets.pop(run.record.transfer, None)
 
     def _do(self, run: Run, commands: tuple[cmd.Command, ...]) -> None:  # noqa: C901, PLR0912  # one case per command
         for command in commands:
@@ -290,6 +310,10 @@ class Transfers:
                     self._sip.respond(leg, code)
                 case cmd.Dial(target, destination):
                     self._dial(run, target, destination)
+                case cmd.HandDown(target, transferee, destination):
+                    self._hand_down(run, target, transferee, destination)
+                case cmd.Listen(transferee):
+                    run.heard = self._sip.heard(transferee)
                 case cmd.Wait(transferee, transferor):
                     if transferor is not None:
                         self._sip.part(transferor)
@@ -299,6 +323,8 @@ class Transfers:
                 case cmd.Return(transferee, transferor):
                     self._return(run, transferee, transferor)
                 case cmd.HangUp(leg, reason, code, retry_after_s):
+                    if leg == run.machine.transferee:
+                        self._by_leg.pop(leg, None)  # that it ends then is no news
                     self._sip.hang_up(leg, code, reason, retry_after_s)
                 case cmd.StartTimer(timer, seconds):
                     self._stop_timer(run, timer)
@@ -333,6 +359,11 @@ class Transfers:
                 self._feed(run, ev.HumanTimeout(at))
             case cmd.Timer.RELEASE:
                 self._feed(run, ev.ReleaseTimeout(at))
+            case cmd.Timer.LISTEN:
+                machine = run.machine
+                packets = self._sip.heard(machine.transferee) - run.heard
+                heard = packets >= HEARD_PACKETS
+                self._feed(run, ev.Listened(at, machine.target, heard, self._following(run)))
 
     # --- commands that need more than one line
 
@@ -357,6 +388,19 @@ class Transfers:
             log.error("dial-failed", transfer=run.record.transfer, destination=destination.id, error=str(error))
             self._loop.call_soon(partial(self.leg_ended, target, 502))
         self._take_part(run, "target", target, pbx)
+
+    def _hand_down(self, run: Run, target: LegId, transferee: LegId, destination: Destination) -> None:
+        referred_by = [(name, value) for name, value in run.record.context.items() if name.lower() == "referred-by"]
+        run.handed = target
+        run.dialled_at = self._loop.time()
+        self._targets[run.record.transfer] = run, target
+        try:
+            self._sip.hand_down(
+                HandDownOrder(transferee, destination.extension, run.record.transfer, tuple(referred_by))
+            )
+        except OSError as error:
+            log.error("hand-down-failed", transfer=run.record.transfer, destination=destination.id, error=str(error))
+            self._loop.call_soon(partial(self.hand_down_told, transferee, 502, accepted=False))
 
     def _take_part(self, run: Run, role: str, leg: LegId, peer: Peer | None) -> None:
         self._by_leg[leg] = run

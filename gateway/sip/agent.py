@@ -13,7 +13,7 @@ import structlog
 from gateway.config import Config, TrunkProfile
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import Reason
-from gateway.ports import DialOrder, IncomingCall, SipListener
+from gateway.ports import DialOrder, HandDownOrder, IncomingCall, SipListener
 from gateway.sip import headers, settings
 from gateway.sip.dialogs import Dialogs
 from gateway.sip.door import Door
@@ -22,6 +22,7 @@ from gateway.sip.media import Media
 from gateway.sip.peers import Invitation
 from gateway.sip.pump import Pump
 from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
+from gateway.sip.referrals import Referrals
 from gateway.sip.trunks import TrunkWatch
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class SipAgent:
         self.dialogs = Dialogs(self.leg_of)
         self._door = Door(self)
         self.trunks = TrunkWatch(listener.trunk_changed)
+        self.referrals = Referrals(listener.hand_down_told)
         self._invitation: Invitation | None = None
         self._numbers = itertools.count(1)
         self._all_ended = asyncio.Event()
@@ -228,6 +230,7 @@ class SipAgent:
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
         """LegEvents."""
         self._media.forget(leg.id)
+        self.referrals.forget(leg.id)
         if leg.dialog:
             self.dialogs.ended(leg.dialog)
         # PJSUA is still inside this object: it may not be collected before that has returned.
@@ -267,6 +270,21 @@ class SipAgent:
         leg.sip_call_id = leg.getInfo().callIdString
         self._register(leg)
         self._kick()
+
+    def hand_down(self, order: HandDownOrder) -> None:
+        """See ports.SipPort."""
+        leg = self._legs.get(order.leg)
+        if leg is None or leg.over:
+            raise OSError("the leg is gone")
+        profile = self._config.pbxs[leg.peer.name]
+        uri = settings.request_uri(profile.address, headers.user_part(order.user), profile.transport)
+        self.referrals.send(order.leg, leg.getId(), uri, order.transfer, order.headers)
+        self._kick()
+
+    def heard(self, leg: LegId) -> int:
+        """See ports.SipPort."""
+        found = self._legs.get(leg)
+        return found.packets if found else 0
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""

@@ -66,6 +66,20 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         except Exception:
             log.exception("sip-callback-failed", method="OPTIONS")
 
+    def onReferAnswered(self, referral: int, code: int) -> None:
+        """A REFER of ours was answered, or timed out."""
+        try:
+            self._agent.referrals.answered(referral, code)
+        except Exception:
+            log.exception("sip-callback-failed", method="REFER")
+
+    def onReferNotified(self, referral: int, body: str, last: bool) -> None:
+        """A peer tells what became of a REFER of ours."""
+        try:
+            self._agent.referrals.notified(referral, body, last)
+        except Exception:
+            log.exception("sip-callback-failed", method="NOTIFY")
+
     def onUnsubscribed(self, subscription: int) -> None:
         """The transferor wants no more NOTIFYs."""
         self.onNotifyAnswered(subscription, 481)

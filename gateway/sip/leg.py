@@ -84,6 +84,16 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         prm.txOption.headers = extra
         self.hangup(prm)
 
+    @property
+    def packets(self) -> int:
+        """How many packets of audio have come in."""
+        if self.over or not self._has_media:
+            return 0
+        for index, media in enumerate(self.getInfo().media):
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in _HEARD:
+                return int(self.getStreamStat(index).rtcp.rxStat.pkt)
+        return 0
+
     def _state_changed(self) -> None:
         info = self.getInfo()
         if not self.sip_call_id:

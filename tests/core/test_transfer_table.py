@@ -75,10 +75,10 @@ def observed() -> Rows:
 
 def kinds() -> Iterator[Transfer]:
     """A transfer of each kind, just begun."""
-    for entry, notify, when, cancel, down, fallback in product(
+    for entry, notify, when, cancel, on_pbx, fallback in product(
         Entry, (True, False), FinalNotify, (True, False), (True, False), (VOICEMAIL, None)
     ):
-        down = down and entry is not Entry.INVITE
+        down = on_pbx and entry is not Entry.INVITE
         manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, hand_down=down, names_humans=True)
         yield Playbook(to(SALES), entry=entry, manner=manner, fallback=fallback).transfer
 

@@ -81,7 +81,7 @@ def fails(
     return TargetFailed(BEGIN, leg(number), reason, sip_code, then, moved)
 
 
-def hears(number: int, heard: bool = True, *, then: Decision = NONE_LEFT) -> Event:  # noqa: FBT001, FBT002  # reads so
+def hears(number: int, heard: bool = True, *, then: Decision = NONE_LEFT) -> Event:
     """The caller's leg has been listened to after the hand-down `number`."""
     return Listened(BEGIN, leg(number), heard, then)
 
