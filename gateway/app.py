@@ -239,7 +239,7 @@ def _watched(config: Config, pbx: str) -> tuple[frozenset[str], frozenset[str]]:
     """The queues and the extensions of a PBX that destinations name."""
     destinations = [one for number in config.numbers if number.pbx == pbx for one in number.destinations.values()]
     queues = frozenset(one.queue for one in destinations if one.queue)
-    return queues, frozenset(one.extension for one in destinations if not one.queue)
+    return queues, frozenset(extension for one in destinations for extension in one.watched)
 
 
 def _queues(config: Config) -> dict[str, tuple[str, ...]]:

@@ -134,7 +134,7 @@ def test_explain_as_json_is_what_the_contract_says(capsys: pytest.CaptureFixture
     code, out, _ = run(capsys, directory, "explain", "sip:2001@gw", "--at", WEDNESDAY_NOON, "--json")
     answer = json.loads(out)
     assert code == 0
-    assert list(answer) == ["decision", "destination", "extension", "reason", "sip_code", "trail"]
+    assert list(answer) == ["decision", "destination", "extension", "reason", "sip_code", "trail", "sentence"]
     assert (answer["decision"], answer["destination"], answer["extension"]) == ("accept", "support", "6501")
     assert "hours: office is closed: opens Fri 09:00" in answer["trail"]
 

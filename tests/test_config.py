@@ -43,8 +43,31 @@ def test_hours_and_holidays(tmp_path: Path) -> None:
     assert office.holiday(date(2040, 12, 25)) == "Eerste kerstdag"
 
 
+def test_special_hours(tmp_path: Path) -> None:
+    special = 'closed = ["2026-12-24"]\nopen = { "2026-12-25" = ["10:00-12:00", "13:00-16:00"] }'
+    office = load(write(tmp_path, MAIN.replace('closed = ["2026-12-24"]', special))).schedules["office"]
+    assert office.special == {date(2026, 12, 25): ((time(10), time(12)), (time(13), time(16)))}
+    assert opening(office, datetime(2026, 12, 25, 10, tzinfo=UTC)).text == "office is open until 12:00"
+
+
+def test_who_is_meant_and_in_which_language(tmp_path: Path) -> None:
+    main = (
+        MAIN.replace('default_country = "NL"', 'default_country = "NL"\nlocale = "nl"')
+        .replace('id = "sales"', 'id = "sales"\nname = "de verkoopafdeling"\nmax_penalty = 3\nwrap_up_s = 20')
+        .replace('extension = "6501"', 'extension = "6501"\ngroup = ["101", "102"]')
+    )
+    (number,) = load(write(tmp_path, main)).numbers
+    sales, support, _ = number.destinations.values()
+    assert number.locale == "nl"
+    assert (sales.spoken_name, sales.max_penalty, sales.wrap_up) == ("de verkoopafdeling", 3, timedelta(seconds=20))
+    assert (support.spoken_name, support.watched, sales.watched) == ("support", ("101", "102"), ())
+    (number,) = load(write(tmp_path, main.replace('id = "main-line"', 'id = "main-line"\nlocale = "en"'))).numbers
+    assert number.locale == "en"
+
+
 def test_defaults(tmp_path: Path) -> None:
     config = load(write(tmp_path))
+    assert config.numbers[0].locale == "en"
     assert config.mqtt is None
     assert (config.gateway.drain_timeout_s, config.gateway.log_format) == (30, "text")
     assert (config.gateway.log_level, config.gateway.log_numbers) == ("info", False)

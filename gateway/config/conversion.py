@@ -4,7 +4,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from gateway.config.settings import DestinationSettings, HoursSettings, NumberSettings
+from gateway.config.settings import DestinationSettings, GatewaySettings, HoursSettings, NumberSettings
 from gateway.core.hours import Schedule
 from gateway.core.model import AssignedNumber, Destination
 
@@ -19,11 +19,12 @@ def schedule(name: str, hours: HoursSettings) -> Schedule:
         weekly=hours.weekly.by_weekday(),
         closed=frozenset(hours.closed),
         holiday=_calendar(hours.holidays) if hours.holidays else lambda _day: None,
+        special=dict(hours.open),
     )
 
 
 def assigned_number(
-    number: NumberSettings, schedules: Mapping[str, Schedule], default_country: str | None
+    number: NumberSettings, schedules: Mapping[str, Schedule], gateway: GatewaySettings
 ) -> AssignedNumber:
     """The assigned number that a `[[numbers]]` table means."""
     return AssignedNumber(
@@ -34,7 +35,8 @@ def assigned_number(
         destinations={each.id: _destination(each, schedules) for each in number.destinations},
         answer=number.answer,
         fallback=number.fallback,
-        country=default_country,
+        country=gateway.default_country,
+        locale=number.locale or gateway.locale,
     )
 
 
@@ -55,6 +57,10 @@ def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule
         when_unknown=settings.when_unknown,
         ring_timeout=timedelta(seconds=settings.ring_timeout_s),
         overflow=settings.overflow,
+        name=settings.name,
+        group=settings.group,
+        max_penalty=settings.max_penalty,
+        wrap_up=timedelta(seconds=settings.wrap_up_s),
     )
 
 

@@ -103,7 +103,7 @@ def load(directory: Path) -> Config:
         mqtt=main.mqtt,
         http=main.http,
         schedules=schedules,
-        numbers=tuple(assigned_number(number, schedules, main.gateway.default_country) for number in main.numbers),
+        numbers=tuple(assigned_number(number, schedules, main.gateway) for number in main.numbers),
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},
         pbxs={name: profile for name, profile in profiles.items() if isinstance(profile, PbxProfile)},
     )

@@ -30,6 +30,7 @@ from gateway.config.fields import (
 )
 from gateway.config.mistakes import did_you_mean
 from gateway.core.model import WhenUnknown
+from gateway.core.sentence import LOCALES
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _INTERVAL = re.compile(r"(?P<from>[0-9]{2}:[0-9]{2})\s*[-–]\s*(?P<to>[0-9]{2}:[0-9]{2})")
@@ -67,6 +68,12 @@ def _holidays(text: str) -> str:
     return text
 
 
+def _locale(text: str) -> str:
+    if text not in LOCALES:
+        raise ValueError(f'must be one of {", ".join(LOCALES)}; is "{text[:20]}"')
+    return text
+
+
 def _interval(text: object) -> object:
     match = _INTERVAL.fullmatch(text) if isinstance(text, str) else None
     if match is None:
@@ -85,6 +92,7 @@ Interval = Annotated[tuple[time, time], BeforeValidator(_interval, json_schema_i
 Country = Annotated[str, AfterValidator(_country)]
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone, json_schema_input_type=str)]
 Holidays = Annotated[str, AfterValidator(_holidays)]
+Locale = Annotated[str, AfterValidator(_locale)]
 
 
 class GatewaySettings(Section):
@@ -97,6 +105,7 @@ class GatewaySettings(Section):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_numbers: Flag = False
+    locale: Locale = "en"
 
 
 class SipSettings(Section):
@@ -143,6 +152,20 @@ class HttpSettings(Section):
     token: SecretFile | None = Field(default=None, alias="token_file")
 
 
+def _span(weekday: int, day: str, interval: tuple[time, time]) -> tuple[int, int, str]:
+    """Beginning and end of an interval, in minutes of the week, and its name."""
+    start, end = interval
+    begins, ends = (weekday * 1440 + clock.hour * 60 + clock.minute for clock in interval)
+    until = f"{end:%H:%M}" if end > time.min else "24:00"
+    return begins, ends + (1440 if end <= start else 0), f"{day} {start:%H:%M}-{until}"
+
+
+def _refuse_overlaps(spans: list[tuple[int, int, str]]) -> None:
+    for (_, ends, name), (begins, _, next_name) in itertools.pairwise(sorted(spans)):
+        if begins < ends:
+            raise ValueError(f"{name} overlaps {next_name}; make them one")
+
+
 class WeeklySettings(Section):
     """The hours of each weekday, by the clock on the wall; an interval may end after midnight."""
 
@@ -161,19 +184,15 @@ class WeeklySettings(Section):
 
     @model_validator(mode="after")
     def _does_not_overlap(self) -> Self:
-        spans = []
-        for weekday, intervals in self.by_weekday().items():
-            for start, end in intervals:
-                begins = weekday * 1440 + start.hour * 60 + start.minute
-                ends = weekday * 1440 + end.hour * 60 + end.minute + (1440 if end <= start else 0)
-                until = f"{end:%H:%M}" if end > time.min else "24:00"
-                spans.append((begins, ends, f"{WEEKDAYS[weekday]} {start:%H:%M}-{until}"))
-        spans.sort()
-        if spans:  # Sunday night runs into Monday morning
-            spans.append((spans[0][0] + 7 * 1440, spans[0][1] + 7 * 1440, spans[0][2]))
-        for (_, ends, name), (begins, _, next_name) in itertools.pairwise(spans):
-            if begins < ends:
-                raise ValueError(f"{name} overlaps {next_name}; make them one")
+        spans = [
+            _span(weekday, WEEKDAYS[weekday], interval)
+            for weekday, intervals in self.by_weekday().items()
+            for interval in intervals
+        ]
+        first = min(spans, default=None)
+        if first:  # Sunday night runs into Monday morning
+            spans.append((first[0] + 7 * 1440, first[1] + 7 * 1440, first[2]))
+        _refuse_overlaps(spans)
         return self
 
 
@@ -183,7 +202,16 @@ class HoursSettings(Section):
     time_zone: TimeZone
     holidays: Holidays | None = None
     closed: tuple[date, ...] = ()
+    open: dict[date, Annotated[tuple[Interval, ...], Field(min_length=1)]] = Field(default_factory=dict)
     weekly: WeeklySettings
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        for day, intervals in self.open.items():
+            if day in self.closed:
+                raise ValueError(f"{day} is under closed and under open; it must be one of them")
+            _refuse_overlaps([_span(0, str(day), interval) for interval in intervals])
+        return self
 
 
 class DestinationSettings(Section):
@@ -204,11 +232,18 @@ class DestinationSettings(Section):
     when_unknown: WhenUnknown = WhenUnknown.ALLOW
     ring_timeout_s: Annotated[float, Field(strict=True, gt=0, le=600)] = 25
     overflow: tuple[Slug, ...] = ()
+    name: Annotated[str, Field(max_length=80)] = ""
+    group: tuple[Dialled, ...] = ()
+    max_penalty: Count | None = None
+    wrap_up_s: Annotated[float, Field(strict=True, ge=0, le=86400)] = 0
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        if self.queue is None and (self.max_waiting is not None or self.max_wait_s is not None):
-            raise ValueError("max_waiting and max_wait_s need a queue")
+        of_queues = ("max_waiting", "max_wait_s", "max_penalty", "wrap_up_s")
+        if self.queue is None and (given := [key for key in of_queues if key in self.model_fields_set]):
+            raise ValueError(f"{' and '.join(given)} {'need' if len(given) > 1 else 'needs'} a queue")
+        if self.queue is not None and self.group:
+            raise ValueError("group and queue are two ways to find out who is there; give one of them")
         return self
 
 
@@ -221,6 +256,7 @@ class NumberSettings(Section):
     pbx: Slug
     answer: Slug | None = None
     fallback: Slug | None = None
+    locale: Locale | None = None
     destinations: tuple[DestinationSettings, ...] = Field(min_length=1)
 
 

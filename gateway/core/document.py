@@ -110,7 +110,9 @@ def queue_document(state: PbxState, queue: str, now: datetime) -> dict[str, obje
     found = state.queues.get(queue) if fresh else None
     why: str | None = None
     if found is None:
-        why = f"the PBX has no queue {queue}" if fresh else _why_not_fresh(state)
+        unsettled = ("queue", queue) in state.unsettled
+        none = "the PBX has just started" if unsettled else f"the PBX has no queue {queue}"
+        why = none if fresh else _why_not_fresh(state)
     return {
         "pbx": state.pbx,
         "queue": queue,
@@ -126,6 +128,7 @@ def queue_document(state: PbxState, queue: str, now: datetime) -> dict[str, obje
         "max_callers": found and found.max_len,
         "longest_wait_s": _seconds(found.longest_wait_s if found else None),
         "expected_wait_s": _seconds(found.expected_wait_s if found else None),
+        "mean_talk_s": _seconds(found.mean_talk_s if found else None),
     }
 
 

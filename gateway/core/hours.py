@@ -2,7 +2,8 @@
 """Opening hours: when a destination is staffed, by the clock on the wall of its own time zone.
 
 An interval belongs to the day it begins on, also where it ends after midnight: a holiday takes away the intervals that
-begin on it. On the days the clocks change, a place is open whenever its clock shows a time within its hours.
+begin on it, and special hours take the place of those of the week. On the days the clocks change, a place is open
+whenever its clock shows a time within its hours.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,8 @@ class Schedule:
     """Weekly opening hours in wall-clock time of one time zone, less holidays and closed days.
 
     `weekly` gives `[from, to)` by weekday, 0 = Monday; an interval whose `to` is not later than its `from` ends on the
-    next day, so that (00:00, 00:00) is the whole day.
+    next day, so that (00:00, 00:00) is the whole day. `special` gives the hours of single dates: they take the place of
+    those of the week, and no holiday or closed day takes them away.
     """
 
     id: str
@@ -29,6 +31,7 @@ class Schedule:
     weekly: Mapping[int, tuple[tuple[time, time], ...]]
     closed: frozenset[date] = frozenset()
     holiday: Callable[[date], str | None] = field(default=lambda _day: None)  # name of the public holiday, if any
+    special: Mapping[date, tuple[tuple[time, time], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,13 @@ def opening(schedule: Schedule, now: datetime) -> Opening:
 
 
 def _intervals(schedule: Schedule, day: date) -> tuple[tuple[time, time], ...]:
-    return schedule.weekly.get(day.weekday(), ())
+    special = schedule.special.get(day)
+    return schedule.weekly.get(day.weekday(), ()) if special is None else special
 
 
 def _closed_for(schedule: Schedule, day: date) -> str | None:
+    if day in schedule.special:
+        return None
     if day in schedule.closed:
         return f"closed on {day.day} {_MONTHS[day.month - 1]}"
     return schedule.holiday(day)
@@ -93,7 +99,7 @@ def _closing_holiday(schedule: Schedule, local: datetime) -> str | None:
 
 
 def _next_change(schedule: Schedule, local: datetime, is_open: bool) -> datetime | None:
-    if not any(schedule.weekly.values()):
+    if not any(schedule.weekly.values()) and not schedule.special:
         return None
     days = _LOOK_AHEAD_OPEN if is_open else _LOOK_AHEAD_CLOSED
     now = local.astimezone(UTC)

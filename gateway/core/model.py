@@ -73,6 +73,20 @@ class Destination:
     when_unknown: WhenUnknown = WhenUnknown.ALLOW
     ring_timeout: timedelta = timedelta(seconds=25)
     overflow: tuple[str, ...] = ()  # destination ids
+    name: str = ""  # as it is spoken; empty: made from the id
+    group: tuple[str, ...] = ()  # extensions that ring together when `extension` is dialled; their states are checked
+    max_penalty: int | None = None  # agents of a higher one are not asked for this destination's callers
+    wrap_up: timedelta = timedelta(0)  # how long the queue leaves an agent alone after a call
+
+    @property
+    def spoken_name(self) -> str:
+        """What callers know it by."""
+        return self.name or self.id.replace("-", " ")
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The extensions whose state decides; none where a queue's does."""
+        return () if self.queue is not None else self.group or (self.extension,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +101,7 @@ class AssignedNumber:
     answer: str | None = None  # destination id
     fallback: str | None = None  # destination id
     country: str | None = None  # ISO 3166 alpha-2, for numbers given in national form
+    locale: str = "en"  # language of what its callers are told
 
 
 class DeviceState(StrEnum):
@@ -102,6 +117,17 @@ class DeviceState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Agent:
+    """A member of a queue whose phone is there."""
+
+    idle: bool  # the phone is; whether he is paused or in wrap-up is another matter
+    paused: bool = False
+    penalty: int = 0
+    last_call: datetime | None = None  # when his last call from this queue ended
+    wrap_up: timedelta = timedelta(0)  # his own, where the PBX tells it
+
+
+@dataclass(frozen=True, slots=True)
 class QueueState:
     """One queue at one moment, counted as the PBX itself counts."""
 
@@ -113,7 +139,15 @@ class QueueState:
     paused: int = 0
     busy: int = 0
     max_len: int | None = None  # the queue's own limit of waiting callers; None: no limit
-    expected_wait_s: float | None = None  # None: unknown
+    expected_wait_s: float | None = None  # of one more caller; None: unknown
+    mean_talk_s: float | None = None  # of the calls its agents completed; None: unknown
+    rung: int = 0  # of the callers: for whom an agent's phone rings
+    agents: tuple[Agent, ...] = ()  # those that are logged in
+
+    @property
+    def ahead(self) -> int:
+        """Callers for whom nobody's phone rings yet."""
+        return self.callers - self.rung
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +161,8 @@ class PbxState:
     queues: Mapping[str, QueueState] = field(default_factory=dict)
     extensions: Mapping[str, DeviceState] = field(default_factory=dict)
     unknown_because: str = "no state source is configured"  # for the trail, when proven_at is None
+    # ("queue" | "extension", name) of those that a PBX which has just started tells, and that are not believed yet.
+    unsettled: frozenset[tuple[str, str]] = frozenset()
 
     def fresh(self, now: datetime) -> bool:
         """Whether the snapshot may be relied on at `now`."""
@@ -153,6 +189,7 @@ class Decision:
     trail: tuple[str, ...] = ()
     retry_after_s: int | None = None
     refusals: tuple[tuple[str, Reason], ...] = ()  # (destination id, reason) of those passed over before
+    sentence: str | None = None  # a refusal as the caller may be told it, in his language
 
     @property
     def sip_code(self) -> int:

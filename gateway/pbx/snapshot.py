@@ -8,19 +8,18 @@ Counts are those of Asterisk's own QueueSummary, kept member by member, so that 
     Callers     those who joined and did not leave
 
 As in QueueSummary, an agent in wrap-up and one whose penalty keeps him from a caller count as available: AMI tells
-neither a queue's wrap-up time nor a caller's penalty limits.
+neither a queue's wrap-up time nor a caller's penalty limits. What it tells of each agent goes along, for those who
+know better.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from gateway.core.model import DeviceState, QueueState
 from gateway.pbx.ami_codec import Message
+from gateway.pbx.queue import Member, Queue
 from gateway.pbx.settling import Presence, Watched
-
-_UNKNOWN, _IDLE, _INVALID, _UNAVAILABLE = 0, 1, 4, 5
 
 _DEVICE = {
     "NOT_INUSE": DeviceState.IDLE,
@@ -50,38 +49,13 @@ class Effect(Enum):
     DOUBTFUL = auto()  # it does not fit what is known: read everything anew
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    status: int
-    paused: bool
-
-    @property
-    def logged_in(self) -> bool:
-        return self.status not in {_INVALID, _UNAVAILABLE}
-
-    @property
-    def available(self) -> bool:
-        return self.status in {_UNKNOWN, _IDLE} and not self.paused
-
-    @property
-    def reachable(self) -> bool:
-        return self.logged_in and self.status != _UNKNOWN
-
-
-@dataclass(slots=True)
-class _Queue:
-    max_len: int | None = None
-    members: dict[str, _Member] = field(default_factory=dict)  # by interface
-    callers: dict[str, datetime] = field(default_factory=dict)  # when each joined, by the channel's unique id
-
-
 class Snapshot:
     """The queues and extensions that are watched. A queue or extension that nothing is known of is absent."""
 
     def __init__(self, queues: Iterable[str], extensions: Iterable[str], context: str | None = None) -> None:
         """`context`: where the extensions' hints are; None: wherever a hint of that name is."""
         self._context = context
-        self._queues: dict[str, _Queue] = {}  # by name in lower case: Asterisk matches queues so
+        self._queues: dict[str, Queue] = {}  # by name in lower case: Asterisk matches queues so
         self._hints: dict[str, dict[str, DeviceState]] = {}  # by extension, then context
         self._devices: dict[str, DeviceState] = {}  # by extension
         self.watch(queues, extensions)
@@ -108,7 +82,7 @@ class Snapshot:
 
     def queue_states(self, now: datetime) -> dict[str, QueueState]:
         """Each known queue, by the name it is watched under."""
-        return {name: _count(name, self._queues[key], now) for key, name in self.queues.items() if key in self._queues}
+        return {name: self._queues[key].state(name, now) for key, name in self.queues.items() if key in self._queues}
 
     def extension_states(self) -> dict[str, DeviceState]:
         """Each extension of known state: by its hint, else by the PJSIP device of the same name."""
@@ -150,9 +124,7 @@ class Snapshot:
                 if ours is not None or told is not None:
                     return False
                 continue
-            members = ours.members.values()
-            counted = (sum(m.logged_in for m in members), sum(m.available for m in members), len(ours.callers))
-            if counted != (told.number("LoggedIn"), told.number("Available"), told.number("Callers")):
+            if ours.counts() != (told.number("LoggedIn"), told.number("Available"), told.number("Callers")):
                 return False
         return True
 
@@ -164,14 +136,14 @@ class Snapshot:
         if key not in self.queues:
             return Effect.NONE
         before = self._queues.pop(key, None)
-        queue: _Queue | None = None
+        queue: Queue | None = None
         for item in items:
             if item.get("Queue").lower() != key:
                 continue
             if item.event == "QueueParams":
-                queue = _Queue(max_len=item.number("Max") or None)
+                queue = Queue.read(item, before)
             elif queue is not None and item.event == "QueueMember":
-                member = _member(item)
+                member = Member.read(item)
                 if member is None:
                     return Effect.CHANGED
                 queue.members[item.get("Location")] = member
@@ -213,12 +185,14 @@ class Snapshot:
                 return self.load_device(name, event.get("State")) if technology == "PJSIP" else Effect.NONE
             case "QueueMemberStatus" | "QueueMemberAdded" | "QueueMemberPause" | "QueueMemberRemoved":
                 return self._queue_event(event, self._member_event)
+            case "AgentComplete":
+                return self._queue_event(event, self._talk_event)
             case "QueueCallerJoin" | "QueueCallerLeave":
                 return self._queue_event(event, lambda queue, event: self._caller_event(queue, event, at))
             case _:
                 return Effect.NONE
 
-    def _queue_event(self, event: Message, apply: Callable[[_Queue, Message], Effect]) -> Effect:
+    def _queue_event(self, event: Message, apply: Callable[[Queue, Message], Effect]) -> Effect:
         key = event.get("Queue").lower()
         if key not in self.queues:
             return Effect.NONE
@@ -227,20 +201,28 @@ class Snapshot:
         return Effect.DOUBTFUL if queue is None else apply(queue, event)
 
     @staticmethod
-    def _member_event(queue: _Queue, event: Message) -> Effect:
+    def _member_event(queue: Queue, event: Message) -> Effect:
         interface = event.get("Interface")
         before = queue.members.get(interface)
         if event.event == "QueueMemberRemoved":
             queue.members.pop(interface, None)
             return Effect.CHANGED if before else Effect.NONE
-        member = _member(event)
+        member = Member.read(event)
         if member is None:
             return Effect.DOUBTFUL
         queue.members[interface] = member
         return Effect.NONE if member == before else Effect.CHANGED
 
     @staticmethod
-    def _caller_event(queue: _Queue, event: Message, at: datetime) -> Effect:
+    def _talk_event(queue: Queue, event: Message) -> Effect:
+        talk_s = event.number("TalkTime")
+        if talk_s is None:
+            return Effect.NONE
+        queue.talk = queue.talk.then(talk_s)
+        return Effect.CHANGED
+
+    @staticmethod
+    def _caller_event(queue: Queue, event: Message, at: datetime) -> Effect:
         unique = event.get("Uniqueid")
         before = len(queue.callers)
         if event.event == "QueueCallerJoin":
@@ -270,23 +252,3 @@ def _hint_state(status: int | None) -> DeviceState | None:
     if status is None or status < 0:
         return None
     return next((state for bit, state in _HINT_BITS if status & bit), DeviceState.IDLE)
-
-
-def _member(message: Message) -> _Member | None:
-    status = message.number("Status")
-    return None if status is None else _Member(status, message.get("Paused") == "1")
-
-
-def _count(name: str, queue: _Queue, now: datetime) -> QueueState:
-    members = [m for m in queue.members.values() if m.logged_in]
-    first = min(queue.callers.values(), default=now)
-    return QueueState(
-        name=name,
-        logged_in=len(members),
-        available=sum(m.available for m in members),
-        callers=len(queue.callers),
-        longest_wait_s=max(0.0, (now - first).total_seconds()),
-        paused=sum(m.paused for m in members),
-        busy=sum(not m.paused and not m.available for m in members),
-        max_len=queue.max_len,
-    )

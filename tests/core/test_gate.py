@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.core.gate import Request, Situation, decide, explanation, next_after
 from gateway.core.hours import Schedule
 from gateway.core.model import (
+    Agent,
     AssignedNumber,
     Decision,
     Destination,
@@ -96,6 +97,7 @@ def test_explain_gives_the_decision_in_the_words_of_the_contract() -> None:
             "hours: office is open until 17:30",
             "queue sales: no agent is logged in",
         ],
+        "sentence": "Nobody is available at sales right now.",
     }
 
 
@@ -187,7 +189,10 @@ def test_the_expected_wait(available: int, expected: float | None, longest: floa
 def test_an_unknown_wait_is_called_unknown() -> None:
     patient = replace(SALES, min_available=0, max_wait=timedelta(seconds=180))
     decision = gate(patient, state=pbx(replace(queue(available=0, callers=1), longest_wait_s=12.4)))
-    assert "wait: expected wait unknown; the longest so far is 12 s, 180 s allowed" in decision.trail
+    line = "wait: expected wait unknown; the longest so far is 12 s of 180 s"
+    assert f"{line}: allowed, as when_unknown says" in decision.trail
+    sure = gate(replace(patient, when_unknown=WhenUnknown.REFUSE), state=pbx(queue(available=0, callers=1)))
+    assert sure.reason is Reason.QUEUE_UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -239,6 +244,94 @@ def test_an_extension_on_the_phone_may_be_allowed_a_second_call() -> None:
 
 
 @pytest.mark.parametrize(
+    ("states", "settings", "reason", "says"),
+    [
+        ("idle idle", {}, Reason.ACCEPTED, "2 of 2 phones free"),
+        ("in-use idle", {}, Reason.ACCEPTED, "1 of 2 phones free"),  # the PBX's hint of them all says in use
+        ("unavailable idle", {}, Reason.ACCEPTED, "1 of 1 phones free"),
+        ("unknown idle", {}, Reason.ACCEPTED, "1 of 1 phones free"),
+        ("idle ringing", {"min_available": 2}, Reason.AGENTS_BUSY, "1 of 2 phones free; at least 2 must be free"),
+        ("in-use busy", {}, Reason.AGENTS_BUSY, "0 of 2 phones free; at least 1 must be free"),
+        ("in-use busy", {"min_available": 0}, Reason.ACCEPTED, "0 of 2 phones free"),
+        ("busy busy", {"min_available": 0}, Reason.AGENTS_BUSY, "0 of 2 phones free"),
+        ("unavailable unavailable", {"min_available": 0}, Reason.QUEUE_UNSTAFFED, "none of 2 phones is there"),
+        ("unavailable unknown", {}, Reason.QUEUE_UNKNOWN, "0 of 0 phones free, 1 of unknown state"),
+    ],
+)
+def test_of_a_ring_group_each_phone_counts(states: str, settings: dict[str, int], reason: Reason, says: str) -> None:
+    desk = Destination("desk", "600", group=("601", "602"), when_unknown=WhenUnknown.REFUSE, **settings)  # type: ignore[arg-type]
+    phones = dict(zip(desk.group, map(DeviceState, states.split()), strict=True))
+    decision = gate(desk, state=pbx(extensions=phones))
+    assert decision.reason is reason
+    assert any(line.startswith(f"group 600: {says}") for line in decision.trail)
+
+
+AGENTS = (
+    Agent(idle=True, penalty=5),
+    Agent(idle=False, penalty=0),
+    Agent(idle=True, paused=True, penalty=0),
+    Agent(idle=True, penalty=0, last_call=NOW - timedelta(seconds=20)),
+)
+FOUR = QueueState("sales", 4, 2, 0, paused=1, busy=1, mean_talk_s=60, expected_wait_s=0.0, agents=AGENTS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "2 of 4 agents free"),
+        ({"max_penalty": 5}, "2 of 4 agents free"),
+        ({"max_penalty": 4}, "1 of 3 agents free"),
+        ({"wrap_up": timedelta(seconds=20)}, "2 of 4 agents free"),
+        ({"wrap_up": timedelta(seconds=21)}, "1 of 4 agents free"),
+        ({"wrap_up": timedelta(seconds=21), "max_penalty": 4}, "0 of 3 agents free"),
+    ],
+)
+def test_agents_beyond_the_penalty_and_in_wrap_up_are_not_free(settings: dict[str, object], says: str) -> None:
+    decision = gate(replace(SALES, min_available=0, **settings), state=pbx(FOUR))  # type: ignore[arg-type]
+    assert f"queue sales: {says}, 0 waiting" in decision.trail
+
+
+def test_an_agent_s_own_wrap_up_counts_before_the_queue_s() -> None:
+    slow = Agent(idle=True, last_call=NOW - timedelta(seconds=20), wrap_up=timedelta(seconds=30))
+    one = QueueState("sales", 1, 1, 0, agents=(slow,))
+    assert gate(SALES, state=pbx(one)).reason is Reason.AGENTS_BUSY
+    assert gate(SALES, state=pbx(one), now=NOW + timedelta(seconds=10)).accepted
+
+
+def test_nobody_within_the_penalty_is_nobody_at_all() -> None:
+    decision = gate(replace(SALES, max_penalty=2), state=pbx(QueueState("sales", 1, 1, 0, agents=AGENTS[:1])))
+    assert decision.reason is Reason.QUEUE_UNSTAFFED
+    assert decision.trail[-1] == "queue sales: no agent with a penalty of at most 2 is logged in"
+
+
+def test_the_wait_is_worked_out_anew_for_those_who_would_be_called() -> None:
+    """One agent works within the penalty: 60 s of talk and 30 s of wrap-up for this caller and each one ahead."""
+    patient = replace(
+        SALES, min_available=0, max_penalty=4, wrap_up=timedelta(seconds=30), max_wait=timedelta(seconds=100)
+    )
+    state = replace(FOUR, agents=AGENTS[1:3], callers=1)
+    decision = gate(patient, state=pbx(state))
+    assert decision.reason is Reason.WAIT_TOO_LONG
+    assert decision.trail[-1] == "wait: 180 s expected, 100 s allowed"
+    assert decision.retry_after_s == 80
+    assert decision.sentence == "The wait for sales is about 3 minutes, which is too long."
+
+
+def test_a_caller_for_whom_a_phone_rings_already_is_not_ahead() -> None:
+    """Two agents, one of them called for the caller who waits: the other one is free for this caller."""
+    strict = replace(SALES, max_waiting=0)
+    assert gate(strict, state=pbx(replace(queue(available=1, callers=1), rung=1))).accepted
+    assert gate(strict, state=pbx(queue(available=1, callers=1))).reason is Reason.QUEUE_FULL
+
+
+def test_what_is_not_believed_of_a_pbx_that_has_just_started_is_told_so() -> None:
+    state = replace(pbx(), unsettled=frozenset({("queue", "sales"), ("extension", "100")}))
+    why = "state unknown, asterisk has just started and does not see all its phones yet: allowed, as when_unknown says"
+    assert f"queue sales: {why}" in gate(SALES, state=state).trail
+    assert f"extension 100: {why}" in gate(Destination(id="desk", extension="100"), state=state).trail
+
+
+@pytest.mark.parametrize(
     ("load", "entry", "accepted"),
     [
         (Load(calls=499, max_calls=500), Entry.INVITE, True),
@@ -254,6 +347,16 @@ def test_capacity(load: Load, entry: Entry, accepted: bool) -> None:
     decision = gate(replace(SALES, max_concurrent=2), state=pbx(queue()), load=load, entry=entry)
     assert decision.accepted is accepted
     assert accepted or decision.reason is Reason.AT_CAPACITY
+
+
+def test_a_refusal_can_be_spoken() -> None:
+    closed = datetime(2026, 3, 4, 8, 0, tzinfo=UTC)
+    number = replace(line(replace(SALES, name="Verkoop")), locale="nl")
+    decision = decide(Request(parse_target("sales"), number), Routes([number]), Situation(closed))
+    assert decision.sentence == "Verkoop is gesloten tot 09:00 uur."
+    assert gate(SALES, now=closed).sentence == "Sales is closed until 09:00."
+    assert gate(SALES, target="+31699999999").sentence == "This call can't be transferred there."
+    assert gate(SALES, state=pbx(queue())).sentence is None
 
 
 SUPPORT = Destination(id="support", extension="6501", queue="support")

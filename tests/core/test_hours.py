@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Opening hours by the clock on the wall."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,11 @@ OFFICE = Schedule(
     holiday={date(2026, 4, 27): "Koningsdag", date(2026, 12, 26): "Tweede Kerstdag"}.get,
 )
 NIGHT = Schedule("night", AMSTERDAM, {4: ((time(22), time(2)),)}, closed=frozenset({date(2026, 3, 13)}))
+FEAST = replace(
+    OFFICE,
+    id="feast",
+    special={date(2026, 12, 24): ((time(12), time(15)),), date(2026, 12, 26): ((time(10), time(16)),)},
+)
 ALWAYS = Schedule("always", AMSTERDAM, dict.fromkeys(range(7), ((time(0), time(0)),)))
 
 
@@ -42,6 +48,12 @@ def at(text: str) -> datetime:
         (NIGHT, "2026-03-07T01:59", "night is open until 02:00"),
         (NIGHT, "2026-03-07T02:00", "night is closed: opens Fri 20 Mar 22:00"),
         (NIGHT, "2026-03-14T01:00", "night is closed: closed on 13 Mar, opens Fri 22:00"),
+        (FEAST, "2026-12-26T11:00", "feast is open until 16:00"),  # a Saturday, and a holiday
+        (FEAST, "2026-12-26T09:00", "feast is closed: opens 10:00"),
+        (FEAST, "2026-12-24T13:00", "feast is open until 15:00"),  # closed otherwise
+        (FEAST, "2026-12-25T18:00", "feast is closed: opens Sat 10:00"),
+        (FEAST, "2026-12-27T01:00", "feast is closed: opens Mon 09:00"),
+        (Schedule("fair", AMSTERDAM, {}, special=FEAST.special), "2026-12-20T12:00", "fair is closed: opens Thu 12:00"),
         (ALWAYS, "2026-03-04T00:00", "always is open"),
         (Schedule("never", AMSTERDAM, {}), "2026-03-04T12:00", "never is closed: no opening in sight"),
     ],
@@ -83,16 +95,22 @@ def test_an_hour_that_comes_twice_counts_both_times() -> None:
 
 
 TIMES = st.builds(time, st.integers(0, 23), st.sampled_from([0, 15, 30, 59]))
+INTERVALS = st.lists(st.tuples(TIMES, TIMES), min_size=1, max_size=2).map(tuple)
+# Half of them near a change of clocks in one of the zones.
+DATES = st.dates(date(2026, 3, 1), date(2026, 11, 30)) | st.sampled_from(
+    [date(2026, 3, 8), date(2026, 3, 29), date(2026, 4, 5), date(2026, 10, 4), date(2026, 10, 25), date(2026, 11, 1)]
+)
 SCHEDULES = st.builds(
     Schedule,
     st.just("any"),
     st.sampled_from([AMSTERDAM, ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe"), ZoneInfo("UTC")]),
-    st.dictionaries(
-        st.integers(0, 6), st.lists(st.tuples(TIMES, TIMES), min_size=1, max_size=2).map(tuple), max_size=7
-    ),
-    st.frozensets(st.dates(date(2026, 3, 1), date(2026, 11, 30)), max_size=5),
+    st.dictionaries(st.integers(0, 6), INTERVALS, max_size=7),
+    st.frozensets(DATES, max_size=5),
+    special=st.dictionaries(DATES, INTERVALS, max_size=3),
 )
-MOMENTS = st.datetimes(datetime(2026, 3, 1), datetime(2026, 11, 30), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
+MOMENTS = st.datetimes(datetime(2026, 3, 1), datetime(2026, 11, 30), timezones=st.just(UTC)) | st.builds(  # noqa: DTZ001 - bounds
+    lambda day, minutes: datetime.combine(day, time(), UTC) + timedelta(minutes=minutes), DATES, st.integers(-720, 2160)
+)
 
 
 def clock_is_within(schedule: Schedule, now: datetime) -> bool:
@@ -101,9 +119,9 @@ def clock_is_within(schedule: Schedule, now: datetime) -> bool:
     minute = local.hour * 60 + local.minute
     for days_ago in (0, 1):
         day = local.date() - timedelta(days=days_ago)
-        if day in schedule.closed:
+        if day in schedule.closed and day not in schedule.special:
             continue
-        for start, end in schedule.weekly.get(day.weekday(), ()):
+        for start, end in schedule.special.get(day, schedule.weekly.get(day.weekday(), ())):
             begins, ends = start.hour * 60 + start.minute, end.hour * 60 + end.minute
             if begins <= minute + days_ago * 1440 < (ends if ends > begins else ends + 1440):
                 return True
@@ -132,5 +150,6 @@ def test_nothing_changes_before_the_next_change(schedule: Schedule, now: datetim
 @given(SCHEDULES, MOMENTS)
 def test_it_is_never_closed_without_a_next_opening_unless_hours_are_none(schedule: Schedule, now: datetime) -> None:
     found = opening(schedule, now)
-    if not found.open and any(schedule.weekly.values()):
+    # Special hours may take the place of every opening for as long as is looked ahead.
+    if not found.open and any(schedule.weekly.values()) and not schedule.special:
         assert found.changes_at is not None

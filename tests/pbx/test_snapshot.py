@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.model import DeviceState, QueueState
+from gateway.core.model import Agent, DeviceState, QueueState
 from gateway.pbx.ami_codec import Message
 from gateway.pbx.settling import Presence
 from gateway.pbx.snapshot import Effect, Snapshot
@@ -56,7 +56,54 @@ def sales(snapshot: Snapshot, at: datetime = NOW) -> QueueState:
 
 
 def test_a_list_gives_the_queue(snapshot: Snapshot) -> None:
-    assert sales(snapshot) == QueueState("sales", logged_in=2, available=2, callers=0)
+    both = (Agent(idle=True), Agent(idle=True))
+    free = QueueState("sales", logged_in=2, available=2, callers=0, expected_wait_s=0.0, agents=both)
+    assert sales(snapshot) == free
+
+
+def test_what_is_told_of_an_agent_goes_along() -> None:
+    snapshot = Snapshot({"sales"}, ())
+    told = {"Penalty": 5, "LastCall": int(NOW.timestamp()), "Wrapuptime": 30}
+    anna = Message((*listed("PJSIP/6001", 2, 1).fields, *((key, str(value)) for key, value in told.items())))
+    snapshot.load_queue("sales", [params(), anna], NOW)
+    agent = Agent(idle=False, paused=True, penalty=5, last_call=NOW, wrap_up=timedelta(seconds=30))
+    assert sales(snapshot).agents == (agent,)
+    odd = Message((*listed("PJSIP/6001").fields, ("LastCall", "9" * 18), ("Wrapuptime", "-1"), ("Penalty", "x")))
+    snapshot.load_queue("sales", [params(), odd], NOW)
+    assert sales(snapshot).agents == (Agent(idle=True),)
+
+
+def test_the_mean_talk_time_is_the_pbx_s_and_each_call_carries_it_on(snapshot: Snapshot) -> None:
+    def read(completed: int, talk_s: int) -> None:
+        figures = event("QueueParams", Queue="sales", Max=0, Completed=completed, TalkTime=talk_s)
+        snapshot.load_queue("sales", [figures, listed("PJSIP/6001", 2), listed("PJSIP/6002", 2)], NOW)
+
+    read(0, 0)
+    assert (sales(snapshot).mean_talk_s, sales(snapshot).expected_wait_s) == (None, None)
+    assert snapshot.apply(event("AgentComplete", Queue="sales", TalkTime=100), NOW) is Effect.CHANGED
+    assert sales(snapshot).mean_talk_s == 100
+    snapshot.apply(event("AgentComplete", Queue="sales", TalkTime=102), NOW)
+    assert (sales(snapshot).mean_talk_s, sales(snapshot).expected_wait_s) == (100.5, 50.25)
+    read(2, 100)  # the same two calls, as Asterisk rounds them
+    assert sales(snapshot).mean_talk_s == 100.5
+    read(3, 140)  # one that we missed
+    assert sales(snapshot).mean_talk_s == 140
+    read(0, 0)  # somebody reset its statistics
+    assert sales(snapshot).mean_talk_s is None
+    assert snapshot.apply(event("AgentComplete", Queue="other", TalkTime=100), NOW) is Effect.NONE
+
+
+@pytest.mark.parametrize(
+    ("strategy", "ringing", "callers", "rung"),
+    [("ringall", 2, 2, 1), ("leastrecent", 2, 3, 2), ("leastrecent", 2, 1, 1), ("ringall", 0, 2, 0)],
+)
+def test_callers_for_whom_phones_ring(strategy: str, ringing: int, callers: int, rung: int) -> None:
+    snapshot = Snapshot({"sales"}, ())
+    head = event("QueueParams", Queue="sales", Strategy=strategy)
+    members = [listed(f"PJSIP/{each}", 6 if each < ringing else 1) for each in range(3)]
+    waiting = [event("QueueEntry", Queue="sales", Uniqueid=each, Wait=1) for each in range(callers)]
+    snapshot.load_queue("sales", [head, *members, *waiting], NOW)
+    assert sales(snapshot).rung == rung
 
 
 # What QueueSummary of Asterisk 22 counts for a member in each state: (status, paused) -> (logged in, available).
