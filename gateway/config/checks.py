@@ -41,6 +41,13 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
 def _sip(sip: SipSettings, written: Table) -> Iterator[Mistake]:
     if not (sip.udp_port or sip.tcp_port or sip.tls_port):
         yield Mistake(MAIN, "sip", "no transport is on; set udp_port, tcp_port or tls_port")
+    if sip.bind_address6:
+        if _version(sip.bind_address) == 6:
+            yield Mistake(MAIN, "sip.bind_address", "must be an IPv4 address where there is bind_address6 too")
+        if _version(sip.bind_address6) == 4:
+            yield Mistake(MAIN, "sip.bind_address6", f'must be an IPv6 address; is "{sip.bind_address6}"')
+    if sip.tls_verify_client and not sip.tls_ca:
+        yield Mistake(MAIN, "sip.tls_verify_client", "needs tls_ca, the authority whose certificates are let in")
     for key in ("tls_certificate", "tls_key"):
         if sip.tls_port and key not in written:
             yield Mistake(MAIN, f"sip.{key}", "is missing; tls_port needs it")
@@ -70,14 +77,26 @@ def _meet(one: str, other: str) -> bool:
     return first == second or first.is_unspecified or second.is_unspecified
 
 
+def _version(host: str) -> int:
+    """4 or 6; 0 for a name."""
+    try:
+        return ipaddress.ip_address(host).version
+    except ValueError:
+        return 0
+
+
 def _transports(sip: SipSettings, profiles: Profiles) -> Iterator[Mistake]:
     ports = {"udp": sip.udp_port, "tcp": sip.tcp_port, "tls": sip.tls_port}
+    families = {_version(address) for address in (sip.bind_address, sip.bind_address6)}
     for name, profile in profiles.items():
         if any(ports.values()) and not ports[profile.transport]:
             problem = f'"{profile.transport}" is off; set {profile.transport}_port under [sip] in {MAIN}'
             yield Mistake(f"sip_profiles/{name}.toml", "transport", problem)
         key, uri = ("outbound", profile.outbound) if isinstance(profile, TrunkProfile) else ("address", profile.address)
-        if uri and uri_host(uri) == sip.bind_address and uri_port(uri) == ports[profile.transport]:
+        if (version := _version(uri_host(uri))) and version not in families:
+            problem = f'"{uri}" is at an IPv{version} address, and [sip] in {MAIN} binds none of that family'
+            yield Mistake(f"sip_profiles/{name}.toml", key, problem)
+        if uri and uri_host(uri) in (sip.bind_address, sip.bind_address6) and uri_port(uri) == ports[profile.transport]:
             problem = f'"{uri}" is the gateway itself; calls would come back to it'
             yield Mistake(f"sip_profiles/{name}.toml", key, problem)
 

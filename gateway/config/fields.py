@@ -75,6 +75,15 @@ def _address(text: str) -> str:
     return text
 
 
+def _name_server(text: str) -> str:
+    match = re.fullmatch(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?", text)
+    try:
+        ipaddress.ip_address((match["six"] or match["four"]) if match else text)
+    except ValueError:
+        raise ValueError(f'must be an address such as "192.0.2.53" or "[2001:db8::53]:53"; is "{text[:80]}"') from None
+    return text
+
+
 def _or_nothing(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(lambda text: check(text) if text else text)
 
@@ -166,6 +175,7 @@ QueueName = Annotated[str, AfterValidator(_queue_name)]
 Topic = Annotated[str, AfterValidator(_topic)]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[IpNetwork, BeforeValidator(_network, json_schema_input_type=str)]
+NameServer = Annotated[str, AfterValidator(_name_server)]
 AddressOrNothing = Annotated[str, _or_nothing(_address)]
 SipUri = Annotated[str, AfterValidator(_sip_uri)]
 SipUriOrNothing = Annotated[str, _or_nothing(_sip_uri)]

@@ -42,6 +42,11 @@ def _header(text: str) -> str:
 
 Transport = Literal["udp", "tcp", "tls"]
 Srtp = Literal["off", "optional", "required"]
+# How the caller is named: in From alone, or in P-Asserted-Identity too, to a peer that keeps withheld numbers to itself
+# (RFC 3325 §7).
+Identity = Literal["from", "asserted"]
+# What tells the peer whom the caller had called before he was transferred (RFC 5806, RFC 7044).
+Diversion = Literal["off", "diversion", "history-info"]
 Codec = Literal["PCMA", "PCMU", "G722", "opus"]
 Header = Annotated[str, AfterValidator(_header)]
 Codecs = Annotated[tuple[Codec, ...], Field(min_length=1)]
@@ -58,6 +63,8 @@ class _Profile(Section):
     pass_headers: tuple[Header, ...] = ("User-to-User", "X-*")
     codecs: Codecs = ("PCMA", "PCMU", "G722", "opus")
     srtp: Srtp = "off"
+    identity: Identity = "from"
+    diversion: Diversion = "off"
     _name: str = PrivateAttr(default="")
     _peer_kind: ClassVar[PeerKind]
 

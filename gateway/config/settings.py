@@ -18,6 +18,7 @@ from gateway.config.fields import (
     Count,
     Dialled,
     Flag,
+    NameServer,
     Port,
     QueueName,
     ReadableFile,
@@ -109,16 +110,20 @@ class GatewaySettings(Section):
 
 
 class SipSettings(Section):
-    """`[sip]`: where we listen. A port of 0 is off."""
+    """`[sip]`: where we listen. A port of 0 is off; a second address, of IPv6, has the same ports."""
 
     bind_address: Address
+    bind_address6: AddressOrNothing = ""
     udp_port: Port = 0
     tcp_port: Port = 0
     tls_port: Port = 0
     tls_certificate: ReadableFile | None = None
     tls_key: ReadableFile | None = None
-    tls_ca: ReadableFile | None = None
+    tls_ca: ReadableFile | None = None  # absent: the system's
+    tls_verify_client: Flag = False  # who connects to us has to show a certificate as well
     public_address: AddressOrNothing = ""
+    public_address6: AddressOrNothing = ""
+    name_servers: tuple[NameServer, ...] = ()  # none: the system's
     rtp_port_min: Annotated[int, Field(strict=True, ge=1024, le=65535)] = 20000
     rtp_port_max: Annotated[int, Field(strict=True, ge=1024, le=65535)] = 29999
     max_calls: Annotated[int, Field(strict=True, ge=1, le=5000)] = 500
