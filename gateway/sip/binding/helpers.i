@@ -4,8 +4,12 @@
  */
 %{
 #include "loop.hpp"
+#include "media.hpp"
+#include "outgoing.hpp"
 #include "referrals.hpp"
 #include "requests.hpp"
+#include "sessions.hpp"
+#include "resolver.hpp"
 #include "subscriptions.hpp"
 %}
 
@@ -14,6 +18,10 @@
 
 
 %include "loop.hpp"
+%include "media.hpp"
+%include "outgoing.hpp"
 %include "requests.hpp"
 %include "referrals.hpp"
+%include "resolver.hpp"
+%include "sessions.hpp"
 %include "subscriptions.hpp"

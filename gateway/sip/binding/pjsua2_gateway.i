@@ -6,6 +6,8 @@
 
 // Called for every transaction of every call, and of no use to the gateway.
 %feature("nodirector") pj::Call::onCallTsxState;
+// media.cpp has taken its place, without writing every description out as text and reading it again.
+%feature("nodirector") pj::Call::onCallSdpCreated;
 
 %include "pjsua2.i"
 %include "helpers.i"

@@ -7,6 +7,9 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "referrals.hpp"
+#include "media.hpp"
+#include "outgoing.hpp"
+#include "resolver.hpp"
 #include "subscriptions.hpp"
 
 namespace gateway {
@@ -155,8 +158,10 @@ pj_bool_t on_stray_request(pjsip_rx_data *rdata)
     request.expire();
     if (request.answered)
         return PJ_TRUE;
-    if (code == 0)
+    if (code == 0) {
+        handed_to_pjsua(request.callId);
         return PJ_FALSE;
+    }
     pjsip_hdr list;
     add(&list, rdata->tp_info.pool, headers);
     pjsip_endpt_respond_stateless(pjsua_get_pjsip_endpt(), rdata, code, nullptr, &list, nullptr);
@@ -323,6 +328,9 @@ void set_request_handler(RequestHandler *handler)
     if (!handler)
         return;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    watch_outgoing();
+    govern_media();
+    resolve_by_handler();
     usage_ = module("mod-gateway-usage", PJSIP_MOD_PRIORITY_DIALOG_USAGE - 1);
     usage_.on_tsx_state = &on_tsx_state;
     door = module("mod-gateway-door", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);

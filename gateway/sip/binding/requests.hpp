@@ -78,6 +78,12 @@ public:
     /* A peer answered the OPTIONS of `send_options` with this token (408 and 503: it did not). */
     virtual void onOptionsAnswered(int token, int code) {}
 
+    /* PJSIP needs the addresses of a host by name; port 0: whatever DNS says. Answer with resolved(), now or later. */
+    virtual void onResolve(int query, const std::string &host, int port, const std::string &transport) {}
+
+    /* Our INVITE, UPDATE or INFO in the dialog of a watched call was answered (408 and 503: it was not). */
+    virtual void onRequestAnswered(int callId, const std::string &method, int code) {}
+
     /* The transferor ended its subscription by a SUBSCRIBE with Expires: 0. */
     virtual void onUnsubscribed(int subscription) {}
 

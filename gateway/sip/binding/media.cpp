@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "media.hpp"
+
+#include <map>
+
+#include <pjmedia.h>
+#include <pjsip.h>
+#include <pjsip_ua.h>
+#include <pjsua-lib/pjsua.h>
+#include <pjsua-lib/pjsua_internal.h>
+
+#include <sys/resource.h>
+
+namespace gateway {
+
+namespace {
+
+/* Descriptors kept for what must go on when calls have taken all others: connections, files, the web server. */
+const long SPARE_DESCRIPTORS = 64;
+
+std::map<int, std::vector<std::string>> codecs_;
+std::vector<std::string> next_offer_;
+int next_port_ = 0;
+
+pjsua_call *call_at(int callId)
+{
+    if (callId < 0 || callId >= static_cast<int>(pjsua_var.ua_cfg.max_calls) || !pjsua_var.calls[callId].inv)
+        return nullptr;
+    return &pjsua_var.calls[callId];
+}
+
+pjmedia_sdp_media *audio_of(const pjmedia_sdp_session *sdp)
+{
+    for (unsigned i = 0; sdp && i < sdp->media_count; ++i)
+        if (pj_stricmp2(&sdp->media[i]->desc.media, "audio") == 0)
+            return sdp->media[i];
+    return nullptr;
+}
+
+/* The encoding name of a payload type; static ones need no rtpmap (RFC 3551 §6). */
+std::string name_of(const pjmedia_sdp_media *media, const pj_str_t &format)
+{
+    pjmedia_sdp_attr *attribute = pjmedia_sdp_media_find_attr2(media, "rtpmap", &format);
+    pjmedia_sdp_rtpmap map;
+    if (attribute && pjmedia_sdp_attr_get_rtpmap(attribute, &map) == PJ_SUCCESS)
+        return std::string(map.enc_name.ptr, map.enc_name.slen);
+    const std::string number(format.ptr, format.slen);
+    return number == "0" ? "PCMU" : number == "8" ? "PCMA" : number == "9" ? "G722" : "";
+}
+
+bool same(const std::string &one, const std::string &other)
+{
+    return pj_ansi_stricmp(one.c_str(), other.c_str()) == 0;
+}
+
+bool among(const std::vector<std::string> &names, const std::string &name)
+{
+    for (const std::string &one : names)
+        if (same(one, name))
+            return true;
+    return false;
+}
+
+bool is_event(const std::string &name)
+{
+    return same(name, "telephone-event");
+}
+
+/* Those of `allowed` that are wanted, in the order in which they are wanted, then the others. */
+std::vector<std::string> ordered(const std::vector<std::string> &wanted, const std::vector<std::string> &allowed)
+{
+    std::vector<std::string> names;
+    for (const std::string &name : wanted)
+        if (among(allowed, name) && !among(names, name))
+            names.push_back(name);
+    for (const std::string &name : allowed)
+        if (!among(names, name))
+            names.push_back(name);
+    return names;
+}
+
+/* The clock rate of a format, by which the events that go with it are found (RFC 4733 §2.1). */
+unsigned rate_of(const pjmedia_sdp_media *media, const pj_str_t &format)
+{
+    pjmedia_sdp_attr *attribute = pjmedia_sdp_media_find_attr2(media, "rtpmap", &format);
+    pjmedia_sdp_rtpmap map;
+    return attribute && pjmedia_sdp_attr_get_rtpmap(attribute, &map) == PJ_SUCCESS ? map.clock_rate : 8000;
+}
+
+void forget_format(pjmedia_sdp_media *media, const pj_str_t &format)
+{
+    while (pjmedia_sdp_attr *attribute = pjmedia_sdp_media_find_attr2(media, "rtpmap", &format))
+        pjmedia_sdp_media_remove_attr(media, attribute);
+    while (pjmedia_sdp_attr *attribute = pjmedia_sdp_media_find_attr2(media, "fmtp", &format))
+        pjmedia_sdp_media_remove_attr(media, attribute);
+}
+
+/* Leave the formats named, in this order, and the events of their clock rates behind them. */
+void arrange(pjmedia_sdp_media *media, const std::vector<std::string> &names)
+{
+    pj_str_t before[PJMEDIA_MAX_SDP_FMT], after[PJMEDIA_MAX_SDP_FMT];
+    const unsigned count = media->desc.fmt_count;
+    unsigned kept = 0, codecs = 0;
+    for (unsigned i = 0; i < count; ++i)
+        before[i] = media->desc.fmt[i];
+    for (const std::string &name : names)
+        for (unsigned i = 0; i < count; ++i)
+            if (same(name_of(media, before[i]), name))
+                after[kept++] = before[i];
+    codecs = kept;
+    if (codecs == 0)
+        return; // the negotiation finds out that nothing fits, and refuses
+    for (unsigned i = 0; i < count; ++i) {
+        bool wanted = false;
+        if (is_event(name_of(media, before[i])))
+            for (unsigned k = 0; k < codecs; ++k)
+                wanted = wanted || rate_of(media, after[k]) == rate_of(media, before[i]);
+        if (wanted)
+            after[kept++] = before[i];
+    }
+    for (unsigned i = 0; i < count; ++i) {
+        bool stays = false;
+        for (unsigned k = 0; k < kept; ++k)
+            stays = stays || pj_strcmp(&after[k], &before[i]) == 0;
+        if (!stays)
+            forget_format(media, before[i]);
+    }
+    for (unsigned k = 0; k < kept; ++k)
+        media->desc.fmt[k] = after[k];
+    media->desc.fmt_count = kept;
+}
+
+/* PJSUA made a description of ours, offer or answer: it holds every codec there is. */
+void on_sdp_created(pjsua_call_id callId, pjmedia_sdp_session *sdp, pj_pool_t *, const pjmedia_sdp_session *offered)
+{
+    pjmedia_sdp_media *media = audio_of(sdp);
+    const auto allowed = codecs_.find(pjsua_var.calls[callId].acc_id);
+    if (!media || media->desc.port == 0 || allowed == codecs_.end())
+        return;
+    const std::vector<std::string> inUse = codecs_of(callId);
+    if (offered) {
+        // As the answerer we choose (see prefer_in_answer): without a better reason what is in use, then our own order.
+        arrange(media, ordered(inUse.size() == 1 ? inUse : std::vector<std::string>(), allowed->second));
+    } else {
+        arrange(media, ordered(next_offer_.empty() ? inUse : next_offer_, allowed->second));
+        next_offer_.clear();
+    }
+}
+
+/* A bound socket, or -1. */
+int bound(int family, pj_sockaddr &address, int port)
+{
+    pj_sock_t made;
+    if (pj_sock_socket(family, pj_SOCK_DGRAM() | pj_SOCK_CLOEXEC(), 0, &made) != PJ_SUCCESS)
+        return -2;
+    pj_sockaddr_set_port(&address, static_cast<pj_uint16_t>(port));
+    if (pj_sock_bind(made, &address, pj_sockaddr_get_len(&address)) != PJ_SUCCESS) {
+        pj_sock_close(made);
+        return -1;
+    }
+    return static_cast<int>(made);
+}
+
+}
+
+void govern_media()
+{
+    pjsua_var.ua_cfg.cb.on_call_sdp_created = &on_sdp_created;
+    codecs_.clear();
+    next_offer_.clear();
+}
+
+void set_codecs(int account, const std::vector<std::string> &names)
+{
+    codecs_[account] = names;
+}
+
+void prefer_in_next_offer(const std::vector<std::string> &names)
+{
+    next_offer_ = names;
+}
+
+void prefer_in_answer(int callId, const std::vector<std::string> &names)
+{
+    pjsua_call *call = call_at(callId);
+    if (!call || !call->inv->neg || pjmedia_sdp_neg_get_state(call->inv->neg) != PJMEDIA_SDP_NEG_STATE_WAIT_NEGO)
+        return;
+    const pjmedia_sdp_session *answer = nullptr;
+    if (pjmedia_sdp_neg_get_neg_local(call->inv->neg, &answer) != PJ_SUCCESS)
+        return;
+    pjmedia_sdp_media *media = audio_of(answer);
+    const auto allowed = codecs_.find(call->acc_id);
+    if (media && allowed != codecs_.end())
+        arrange(media, ordered(names, allowed->second));
+    pjmedia_sdp_neg_set_prefer_remote_codec_order(call->inv->neg, PJ_FALSE);
+}
+
+std::vector<std::string> codecs_of(int callId)
+{
+    std::vector<std::string> names;
+    pjsua_call *call = call_at(callId);
+    if (!call || !call->inv->neg)
+        return names;
+    const pjmedia_sdp_session *sdp = nullptr;
+    const bool agreed = pjmedia_sdp_neg_get_active_local(call->inv->neg, &sdp) == PJ_SUCCESS && sdp;
+    if (!agreed && pjmedia_sdp_neg_get_neg_remote(call->inv->neg, &sdp) != PJ_SUCCESS)
+        return names;
+    const pjmedia_sdp_media *media = audio_of(sdp);
+    for (unsigned i = 0; media && i < media->desc.fmt_count; ++i) {
+        const std::string name = name_of(media, media->desc.fmt[i]);
+        if (!name.empty() && !is_event(name))
+            names.push_back(name);
+    }
+    if (agreed && names.size() > 1)
+        names.resize(1);
+    return names;
+}
+
+bool is_encrypted(int callId)
+{
+    pjsua_call *call = call_at(callId);
+    if (!call || call->audio_idx < 0 || !call->media[call->audio_idx].tp)
+        return false;
+    pjmedia_transport_info info;
+    pjmedia_transport_info_init(&info);
+    pjmedia_transport_get_info(call->media[call->audio_idx].tp, &info);
+    const auto *srtp = static_cast<const pjmedia_srtp_info *>(
+        pjmedia_transport_info_get_spc_info(&info, PJMEDIA_TRANSPORT_TYPE_SRTP));
+    return srtp && srtp->active;
+}
+
+bool find_rtp_ports(int account, const std::string &address, int low, int high, int pairs)
+{
+    pj_str_t text;
+    text.ptr = const_cast<char *>(address.data());
+    text.slen = static_cast<pj_ssize_t>(address.size());
+    const int family = address.find(':') == std::string::npos ? pj_AF_INET() : pj_AF_INET6();
+    pj_sockaddr where;
+    if (pj_sockaddr_init(family, &where, nullptr, 0) != PJ_SUCCESS ||
+        pj_sockaddr_set_str_addr(family, &where, &text) != PJ_SUCCESS)
+        return false;
+    rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    const int first = low + low % 2;
+    int found = 0, chosen = 0;
+    if (next_port_ < first || next_port_ + 1 > high)
+        next_port_ = first;
+    int port = next_port_;
+    for (int tried = 0; found < pairs && tried <= (high - first) / 2; ++tried) {
+        const int rtp = bound(family, where, port);
+        const int rtcp = rtp < 0 ? -1 : bound(family, where, port + 1);
+        const bool exhausted = rtp == -2 || rtcp == -2 || rtp >= static_cast<long>(limit.rlim_cur) - SPARE_DESCRIPTORS;
+        if (rtp >= 0)
+            pj_sock_close(rtp);
+        if (rtcp >= 0)
+            pj_sock_close(rtcp);
+        if (exhausted)
+            return false;
+        if (rtp >= 0 && rtcp >= 0 && ++found == 1)
+            chosen = port;
+        port = port + 3 > high ? first : port + 2;
+    }
+    if (found < pairs)
+        return false;
+    pjsua_var.acc[account].next_rtp_port = static_cast<pj_uint16_t>(chosen);
+    next_port_ = chosen + 2;
+    return true;
+}
+
+bool is_answered_by_anything(int callId)
+{
+    const pjsua_call *call = call_at(callId);
+    return !call || !call->inv->invite_tsx || call->inv->invite_tsx->state > PJSIP_TSX_STATE_CALLING;
+}
+
+}

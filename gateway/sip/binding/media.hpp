@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Codecs by call, and RTP ports for all of them.
+ *
+ * PJSUA has one list of codecs for everybody. Here each account has its own, and each call may prefer what the other leg
+ * of its conversation speaks. PJSUA also counts RTP ports by account, from the same first one, and tries no more than a
+ * hundred of them; here one search finds a free pair for whichever call comes next.
+ */
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace gateway {
+
+/* Take over from PJSUA what goes into an offer or answer; once, after libInit. */
+void govern_media();
+
+/* The codecs that calls of an account may use, the best first, by encoding name: "PCMA", "opus". */
+void set_codecs(int account, const std::vector<std::string> &names);
+
+/* Put those of an account's codecs that are named here first in the next offer that is made. */
+void prefer_in_next_offer(const std::vector<std::string> &names);
+
+/* The same for the answer that a call owes its offerer; nothing happens when it owes none. */
+void prefer_in_answer(int callId, const std::vector<std::string> &names);
+
+/* The codec that a call uses, or as long as none is agreed on those that its peer has offered, in the peer's order. */
+std::vector<std::string> codecs_of(int callId);
+
+/* Whether a call's audio is encrypted. */
+bool is_encrypted(int callId);
+
+/* Find `pairs` free pairs of ports (RTP even, RTCP above it) among [low, high] on an address, and have the account's
+ * next call take the first. False: the ports are taken, or descriptors have run out. */
+bool find_rtp_ports(int account, const std::string &address, int low, int high, int pairs);
+
+/* Whether an outgoing INVITE has been answered by anything at all, 100 included. */
+bool is_answered_by_anything(int callId);
+
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "sessions.hpp"
+
+#include <pjsip.h>
+#include <pjsip_ua.h>
+#include <pjsua-lib/pjsua.h>
+#include <pjsua-lib/pjsua_internal.h>
+
+#include "requests.hpp"
+
+namespace gateway {
+
+RequestHandler *request_handler();
+
+namespace {
+
+const int SENDS = 1, RECEIVES = 2;
+pjsip_module watcher_, reader_;
+
+pjsua_call *call_at(int callId)
+{
+    if (callId < 0 || callId >= static_cast<int>(pjsua_var.ua_cfg.max_calls) || !pjsua_var.calls[callId].inv)
+        return nullptr;
+    return &pjsua_var.calls[callId];
+}
+
+bool says(const pjmedia_sdp_session *session, const pjmedia_sdp_media *media, const char *direction)
+{
+    return pjmedia_sdp_attr_find2(media->attr_count, media->attr, direction, nullptr) ||
+           pjmedia_sdp_attr_find2(session->attr_count, session->attr, direction, nullptr);
+}
+
+/* RFC 3264 §8.4: how peers of RFC 2543 put a call on hold. */
+bool nowhere(const pjmedia_sdp_session *session, const pjmedia_sdp_media *media)
+{
+    const pjmedia_sdp_conn *conn = media->conn ? media->conn : session->conn;
+    return conn && (pj_strcmp2(&conn->addr, "0.0.0.0") == 0 || pj_strcmp2(&conn->addr, "::") == 0);
+}
+
+int direction(const pjmedia_sdp_session *session, unsigned index)
+{
+    if (index >= session->media_count || session->media[index]->desc.port == 0)
+        return 0;
+    const pjmedia_sdp_media *media = session->media[index];
+    if (says(session, media, "inactive"))
+        return 0;
+    if (says(session, media, "sendonly"))
+        return SENDS;
+    if (says(session, media, "recvonly"))
+        return RECEIVES;
+    return SENDS | RECEIVES;
+}
+
+/* PJMEDIA would send to 0.0.0.0, which is this very host: say in today's terms what its sender means. */
+void read_old_hold(pjsip_rx_data *rdata)
+{
+    const pjsip_msg_body *body = rdata->msg_info.msg->body;
+    if (!body || !body->len)
+        return;
+    const std::string text(static_cast<const char *>(body->data), body->len);
+    if (text.find(" 0.0.0.0") == std::string::npos && text.find(" ::\r") == std::string::npos)
+        return;
+    // INVITE sessions use the same parsed description: it is kept with the message.
+    pjsip_rdata_sdp_info *info = pjsip_rdata_get_sdp_info(rdata);
+    if (!info || !info->sdp || info->sdp_err != PJ_SUCCESS)
+        return;
+    for (unsigned i = 0; i < info->sdp->media_count; ++i) {
+        pjmedia_sdp_media *media = info->sdp->media[i];
+        if (!nowhere(info->sdp, media))
+            continue;
+        const bool sends = (direction(info->sdp, i) & SENDS) != 0;
+        for (const char *name : {"sendrecv", "sendonly", "recvonly", "inactive"})
+            pjmedia_sdp_media_remove_all_attr(media, name);
+        pjmedia_sdp_media_add_attr(
+            media, pjmedia_sdp_attr_create(rdata->tp_info.pool, sends ? "sendonly" : "inactive", nullptr));
+    }
+}
+
+pj_bool_t on_message(pjsip_rx_data *rdata)
+{
+    read_old_hold(rdata);
+    return PJ_FALSE;
+}
+
+void on_tsx_state(pjsip_transaction *tsx, pjsip_event *)
+{
+    if (tsx->role != PJSIP_ROLE_UAC || tsx->status_code < 200)
+        return;
+    // A transaction that was answered ends as well, and a 2xx ends an INVITE at once (RFC 3261 §17.1.1.2).
+    if (tsx->state != PJSIP_TSX_STATE_COMPLETED && tsx->state != PJSIP_TSX_STATE_TERMINATED)
+        return;
+    pjsip_dialog *dialog = pjsip_tsx_get_dlg(tsx);
+    RequestHandler *handler = request_handler();
+    if (!handler || !dialog)
+        return;
+    const pjsua_call *call = static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]);
+    if (!call)
+        return;
+    const std::string method(tsx->method.name.ptr, tsx->method.name.slen);
+    if (method != "INVITE" && method != "UPDATE" && method != "INFO")
+        return;
+    void *&seen = tsx->mod_data[watcher_.id];
+    if (seen)
+        return;
+    seen = tsx;
+    try {
+        handler->onRequestAnswered(call->index, method, tsx->status_code);
+    } catch (...) {
+        PJ_LOG(1, ("sessions", "the handler of an answer failed"));
+    }
+}
+
+void prepare(pjsip_module &module, const char *name, int priority)
+{
+    pj_bzero(&module, sizeof(module));
+    module.name = pj_str(const_cast<char *>(name));
+    module.id = -1;
+    module.priority = priority;
+}
+
+}
+
+std::vector<int> exchange_of(int callId)
+{
+    pjsua_call *call = call_at(callId);
+    const pjmedia_sdp_session *local = nullptr, *remote = nullptr;
+    if (!call || !call->inv->neg || call->audio_idx < 0 ||
+        pjmedia_sdp_neg_get_active_local(call->inv->neg, &local) != PJ_SUCCESS ||
+        pjmedia_sdp_neg_get_active_remote(call->inv->neg, &remote) != PJ_SUCCESS)
+        return {};
+    const unsigned index = static_cast<unsigned>(call->audio_idx);
+    return {pjmedia_sdp_neg_was_answer_remote(call->inv->neg) ? 1 : 0, direction(local, index),
+            direction(remote, index)};
+}
+
+bool watch_call(int callId)
+{
+    pjsua_call *call = call_at(callId);
+    return call && pjsip_dlg_add_usage(call->inv->dlg, &watcher_, nullptr) == PJ_SUCCESS;
+}
+
+long packets_received(int callId)
+{
+    pjsua_call *call = call_at(callId);
+    pjsua_stream_stat stat;
+    if (!call || call->audio_idx < 0 ||
+        pjsua_call_get_stream_stat(callId, static_cast<unsigned>(call->audio_idx), &stat) != PJ_SUCCESS)
+        return -1;
+    // RTP counts on the receiving side; the peer's reports are about what we send.
+    return static_cast<long>(stat.rtcp.rx.pkt) + static_cast<long>(stat.rtcp.tx.update_cnt);
+}
+
+void watch_sessions()
+{
+    pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    // After the INVITE session, whose state is then what the answer made of it.
+    prepare(watcher_, "mod-gateway-sessions", PJSIP_MOD_PRIORITY_APPLICATION + 1);
+    watcher_.on_tsx_state = &on_tsx_state;
+    prepare(reader_, "mod-gateway-descriptions", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);
+    reader_.on_rx_request = &on_message;
+    reader_.on_rx_response = &on_message;
+    pjsip_endpt_register_module(endpoint, &watcher_);
+    pjsip_endpt_register_module(endpoint, &reader_);
+}
+
+}
