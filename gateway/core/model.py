@@ -54,6 +54,19 @@ class FinalNotify(StrEnum):
     ON_HUMAN = "on-human"
 
 
+GOES_ON_AFTER = frozenset({Reason.BUSY, Reason.NO_ANSWER, Reason.DECLINED, Reason.UNREACHABLE})
+"""The failures after which the hunt can go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A sound file that is played to a caller who waits for a destination."""
+
+    file: str  # absolute path of a WAV file: PCM of 16 bit, mono, 8 or 16 kHz
+    duration: timedelta
+    before: bool = False  # it is heard to its end before anything is dialled
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """What an assistant may transfer to, and what is dialled on the PBX for it."""
@@ -77,6 +90,13 @@ class Destination:
     group: tuple[str, ...] = ()  # extensions that ring together when `extension` is dialled; their states are checked
     max_penalty: int | None = None  # agents of a higher one are not asked for this destination's callers
     wrap_up: timedelta = timedelta(0)  # how long the queue leaves an agent alone after a call
+    overflow_on: frozenset[Reason] = GOES_ON_AFTER
+    announcement: Announcement | None = None
+
+    def goes_on_after(self, reason: Reason) -> bool:
+        """Whether another target is tried when this one fails for this reason."""
+        # A PBX that answers with an error of its own cannot reach the target either.
+        return (Reason.UNREACHABLE if reason is Reason.PBX_ERROR else reason) in self.overflow_on
 
     @property
     def spoken_name(self) -> str:
@@ -102,6 +122,7 @@ class AssignedNumber:
     fallback: str | None = None  # destination id
     country: str | None = None  # ISO 3166 alpha-2, for numbers given in national form
     locale: str = "en"  # language of what its callers are told
+    total_ring: timedelta | None = None  # how long all targets of a hunt may ring together
 
 
 class DeviceState(StrEnum):
