@@ -48,6 +48,8 @@ def transfer_document(record: TransferRecord) -> dict[str, object]:
         "talk_s": _seconds(record.talk_s),
         "trail": [_clean(line) for line in record.trail],
         "call_ids": {role: _text(record.call_ids.get(role)) for role in TRANSFER_ROLES},
+        "locale": record.locale,
+        "sentence": record.sentence,
     }
 
 
@@ -82,6 +84,9 @@ def transfer_record(document: Mapping[str, object]) -> TransferRecord:
         talk_s=_as_seconds(document["talk_s"]),
         trail=tuple(_as_text(line) for line in _as_list(document["trail"])),
         call_ids=_as_texts(document["call_ids"]),
+        # Later than the rest: a document that was stored before the gateway was renewed lacks them.
+        locale=_as_text(document.get("locale", "en")),
+        sentence=_as_optional_text(document.get("sentence")),
     )
 
 

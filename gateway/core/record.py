@@ -59,6 +59,8 @@ class TransferRecord:
     talk_s: float | None = None
     trail: tuple[str, ...] = ()
     call_ids: Mapping[str, str] = field(default_factory=dict)  # SIP Call-IDs by role
+    locale: str = "en"  # the caller's language
+    sentence: str | None = None  # why he was not put through, as he may be told it
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from gateway.core.commands import Command, Dial, HangUp, Notify, Report, StartTi
 from gateway.core.model import Decision, Destination, Entry
 from gateway.core.outcome import Reason
 from gateway.core.record import Attempt, Milestone, TransferRecord
+from gateway.core.sentence import sentence
 from gateway.core.transfer_state import State, Transfer
 
 _MILESTONES = tuple(Milestone)
@@ -108,9 +109,17 @@ class Draft:
         self.record = replace(self.record, trail=(*self.record.trail, line))
 
     def conclude(self, reason: Reason) -> None:
-        """Write down the outcome."""
+        """Write down the outcome, in words too if the gate had none."""
+        destination = self.transfer.destination
+        name = destination.spoken_name if destination else None
+        told = self.record.sentence or sentence(reason, self.record.locale, name=name, now=self.at)
         self.record = replace(
-            self.record, outcome=reason.outcome, reason=reason, sip_code=reason.sip_code, ended_at=self.at
+            self.record,
+            outcome=reason.outcome,
+            reason=reason,
+            sip_code=reason.sip_code,
+            ended_at=self.at,
+            sentence=told,
         )
 
     def end(self) -> None:

@@ -46,6 +46,7 @@ class Move(Draft):
         else:
             self.do(AnswerRequest(code, reason, decision.retry_after_s))
         self.report(Milestone.REQUESTED)
+        self.record = replace(self.record, sentence=decision.sentence)
         self.conclude(reason)
         self.end()
 

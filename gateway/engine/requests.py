@@ -225,4 +225,5 @@ class Requests:
             pbx=number.pbx if number else None,
             caller=call.caller if call else None,
             context=dict(context or {}),
+            locale=number.locale if number else self._config().gateway.locale,
         )

@@ -78,6 +78,8 @@ class TransferData(_Model):
     talk_s: Annotated[float, Field(ge=0)] | None
     trail: list[str] = Field(description="each check, and what it found")
     call_ids: TransferCallIds
+    locale: str = Field(description="the caller's language, ISO 639-1")
+    sentence: str | None = Field(description="why the caller was not put through, as it may be told; null: nothing is")
 
 
 class EndedTransferData(TransferData):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The transfer machine when a target does not take the call: who is tried next, and who takes the caller back."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -45,6 +46,7 @@ from tests.support.playbook import (
     human,
     is_switched,
     leg,
+    refusal,
     rings,
     rings_out,
     to,
@@ -246,3 +248,17 @@ def test_a_transferor_that_hangs_up_while_the_caller_waits_for_a_person() -> Non
     book = Playbook(to(SALES), manner=ON_HUMAN, fallback=VOICEMAIL).after(answers(1), is_switched(1), GONE)
     assert book.state is State.CONNECTED
     book.play(human(1), *told(Reason.ANSWERED), *END)
+
+
+def test_a_failure_can_be_spoken() -> None:
+    book = Playbook(to(SALES)).after(fails(1, then=to(SUPPORT)), rings(2), rings_out())
+    assert (book.record.outcome, book.record.sentence) == (Outcome.FAILED, "Nobody answers at support.")
+    assert Playbook(to(SALES)).after(CALLER_GONE).record.sentence is None
+    assert Playbook(to(SALES)).after(answers(1), is_switched(1)).record.sentence is None
+
+
+def test_a_refusal_is_spoken_in_the_words_of_the_gate() -> None:
+    closed = replace(refusal(Reason.OUTSIDE_HOURS), sentence="Verkoop is gesloten tot 09:00 uur.")
+    assert Playbook(closed).record.sentence == "Verkoop is gesloten tot 09:00 uur."
+    pending = refusal(Reason.TRANSFER_PENDING, None)
+    assert Playbook(pending).record.sentence == "A transfer is already under way."
