@@ -24,6 +24,13 @@ class PbxListener(Protocol):
         """
 
 
+    def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
+        """A caller whom the PBX moved by itself was gone before a human took the call; `cause` as in Q.850.
+
+        `transfer` may also be the SIP Call-ID of a caller in a queue, of whom nothing needs to be done: its leg tells.
+        """
+
+
 class PbxSource(Protocol):
     """A source of queue and extension state for one PBX."""
 

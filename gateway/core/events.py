@@ -65,6 +65,13 @@ class TransfereeGone(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CallerLost(TargetEvent):
+    """The PBX says that the caller whom it had taken from our leg is gone: hung up, or dropped because of `reason`."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
 class TransferorGone(Event):
     """Who asked for the transfer hung up."""
 

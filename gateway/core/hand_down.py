@@ -11,9 +11,10 @@ in transfer.py:
     TargetFailed    listening|dialling|ended  -                      -
     RingTimeout     listening               -                        -
     Listened        -                       dialling|releasing|ended -
-    HumanAnswered   handing                 releasing|ended          releasing|ended
+    HumanAnswered   releasing|ended         releasing|ended          releasing|ended
     HumanTimeout    -                       -                        releasing|ended
-    TransfereeGone  releasing|ended         releasing|ended          releasing|ended
+    CallerLost      releasing|ended         releasing|ended          releasing|ended
+    TransfereeGone  releasing|ended         releasing|ended          -
     TransferorGone  handing                 listening                handed
     NotifyFailed    handing                 listening                -
     Deadline        handing|listening       listening                -
@@ -25,6 +26,7 @@ from dataclasses import replace
 
 from gateway.core.commands import HangUp, Listen, StartTimer, Timer
 from gateway.core.events import (
+    CallerLost,
     Deadline,
     Event,
     HumanAnswered,
@@ -68,9 +70,7 @@ def proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the tab
             _doubt(move, Reason.NO_ANSWER, Reason.NO_ANSWER.sip_code)
         case State.LISTENING, Listened(heard=heard, next=following):
             _decide(move, heard=heard, following=following)
-        case State.HANDING, HumanAnswered(at=at):
-            move.human(at)
-        case State.LISTENING, HumanAnswered(at=at):
+        case State.HANDING | State.LISTENING, HumanAnswered(at=at):
             move.human(at)
             _let_go(move)
         case State.HANDED, HumanAnswered(at=at):
@@ -78,10 +78,17 @@ def proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the tab
             move.complete()
         case State.HANDED, HumanTimeout():
             move.complete()
-        case State.HANDED, TransfereeGone():
-            _lose(move, Reason.CALLER_HUNG_UP)
-        case _, TransfereeGone():
-            _lose(move, Reason.PBX_ERROR, "the PBX ended the caller's leg before it said what became of the transfer")
+        case state, CallerLost(reason=reason):
+            if state is not State.HANDED:
+                move.do(HangUp(move.transfer.transferee, reason, reason.sip_code))
+            hung_up = reason is Reason.CALLER_HUNG_UP
+            _lose(move, reason, reason.sip_code, None if hung_up else "the PBX took the caller and dropped him")
+        case State.HANDING | State.LISTENING, TransfereeGone():
+            reason, fault = (
+                Reason.PBX_ERROR,
+                "the PBX ended the caller's leg before it said what became of the transfer",
+            )
+            _lose(move, reason, reason.sip_code, fault)
         case _, TransferorGone():
             move.lose_transferor()
         case _, NotifyFailed():
@@ -130,24 +137,21 @@ def _doubt(move: Move, reason: Reason, sip_code: int) -> None:
 
 def _decide(move: Move, *, heard: bool, following: Decision) -> None:
     """The caller is still there, or he is not."""
-    reason = move.record.attempts[-1].reason or Reason.PBX_ERROR
+    last = move.record.attempts[-1]
+    reason, sip_code = last.reason or Reason.PBX_ERROR, last.sip_code or Reason.PBX_ERROR.sip_code
     if heard:
         move.go_on(reason, following)
         return
     move.do(HangUp(move.transfer.transferee, reason, reason.sip_code))
-    if reason is Reason.NO_ANSWER:
-        _lose(move, reason, "the PBX took the caller and did not say what became of the transfer")
-    else:
-        _lose(move, reason, f"the PBX dropped the caller: {move.record.attempts[-1].sip_code}")
+    silent = reason is Reason.NO_ANSWER
+    fault = "did not say what became of him" if silent else f"dropped him: {sip_code}"
+    _lose(move, reason, sip_code, f"the PBX took the caller and {fault}")
 
 
-def _lose(move: Move, reason: Reason, fault: str | None = None) -> None:
+def _lose(move: Move, reason: Reason, sip_code: int, fault: str | None) -> None:
     """The caller is gone, or out of reach: say so."""
     move.stop(Timer.LISTEN)
-    if move.record.attempts[-1].reason in (None, Reason.ANSWERED):
-        move.settle(reason, reason.sip_code)
-    else:
-        reason = move.record.attempts[-1].reason or reason
+    move.settle(reason, sip_code)
     move.record = replace(move.record, fault=fault)
     move.tell(reason)
     move.conclude(reason)

@@ -113,3 +113,20 @@ def reason_for_failure(sip_code: int) -> Reason:
             return Reason.UNREACHABLE
         case _:
             return Reason.PBX_ERROR
+
+
+def reason_for_cause(cause: int) -> Reason:
+    """Name why a PBX ended a caller whom nobody had answered yet (ITU-T Q.850 §2.2.7); 16 is his own hanging up."""
+    match cause:
+        case 16:
+            return Reason.CALLER_HUNG_UP
+        case 17:
+            return Reason.BUSY
+        case 18 | 19:
+            return Reason.NO_ANSWER
+        case 21:
+            return Reason.DECLINED
+        case 1 | 3 | 20 | 27:
+            return Reason.UNREACHABLE
+        case _:
+            return Reason.PBX_ERROR

@@ -73,7 +73,8 @@ class Transfer:
     def hands_down(self) -> bool:
         """Whether the PBX may take the caller: it says so long before a person answers, and never gives him back."""
         manner = self.manner
-        return manner.hand_down and not (manner.notify and manner.final_notify is FinalNotify.ON_HUMAN)
+        waits = manner.notify and manner.final_notify is FinalNotify.ON_HUMAN
+        return manner.hand_down and not waits and self.record.entry is not Entry.INVITE
 
     @property
     def awaits_human(self) -> bool:

@@ -262,6 +262,10 @@ class Engine:
         """A human took a call."""
         self._transfers.human(sip_call_id, at)
 
+    def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
+        """A caller whom the PBX had taken over is gone."""
+        self._transfers.lost(transfer, cause, at)
+
     # --- the end
 
     async def drain(self, patience_s: float) -> None:

@@ -16,7 +16,7 @@ from gateway.core import commands as cmd
 from gateway.core import events as ev
 from gateway.core import gate, transfer
 from gateway.core.model import Decision, Destination, LegId, Peer, PeerKind, TransferId
-from gateway.core.outcome import Reason, reason_for_failure
+from gateway.core.outcome import Reason, reason_for_cause, reason_for_failure
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, Transfer
 from gateway.core.transfer_moves import RELEASE_S
@@ -228,6 +228,13 @@ class Transfers:
             # The PBX's own account may come with an earlier time than that of the answer it belongs to.
             answered_at = run.record.answered_at
             self._feed(run, ev.HumanAnswered(max(at, answered_at) if answered_at else at, target))
+
+    def lost(self, transfer: str, cause: int, at: datetime) -> None:
+        """The PBX says that a caller whom it had taken over is gone, and why."""
+        run = self._runs.get(TransferId(transfer))
+        if run is None or run.handed is None:
+            return
+        self._feed(run, ev.CallerLost(at, run.handed, reason_for_cause(cause)))
 
     def humans_unknown(self, pbx: str) -> None:
         """The PBX can no longer tell who takes a call."""

@@ -149,7 +149,7 @@ class AmiSource:
             on_event=self._event,
             on_data=self._alive,
         )
-        callers = Callers(connection, self._answer_s, self._agent_connected)
+        callers = Callers(connection, self._answer_s, self._agent_connected, self._caller_lost)
         try:
             self._alive()
             self._connection, self._callers = connection, callers
@@ -208,10 +208,14 @@ class AmiSource:
         match event.event:
             case "QueueCallerJoin" if callers:
                 callers.joined(event)
-            case "QueueCallerAbandon" if callers:
-                callers.abandoned(event)
+            case "BlindTransfer" if callers:
+                callers.moved(event)
+            case "QueueCallerAbandon" | "Hangup" if callers:
+                callers.ended(event, at)
             case "AgentConnect" if callers:
                 callers.answered(event, at)
+            case "DialEnd" if callers:
+                callers.picked_up(event, at)
             case "FullyBooted":
                 self._settling.started(event.number("Uptime") or 0.0, _steady())
                 self._doubt()
@@ -223,6 +227,9 @@ class AmiSource:
 
     def _agent_connected(self, call_id: str, agent: str, at: datetime) -> None:
         self._listener.agent_connected(self._pbx, call_id, agent, at)
+
+    def _caller_lost(self, transfer: str, cause: int, at: datetime) -> None:
+        self._listener.caller_lost(self._pbx, transfer, cause, at)
 
     def _took(self, effect: Effect) -> None:
         if effect is Effect.DOUBTFUL:

@@ -2,60 +2,115 @@
 """Which SIP call an agent took: from the queue's caller, a channel of Asterisk, to the Call-ID the channel came with.
 
 The Call-ID is asked for when a caller joins a queue, so that it is at hand when an agent answers.
+
+A caller whom the PBX moved by itself, asked by our REFER, has a channel that is none of ours. It is known by what the
+PBX keeps of the Refer-To, and is followed, in a queue or without one, until a person answers or it is gone.
 """
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 
 from gateway.pbx.ami_codec import AmiError, Message
 from gateway.pbx.ami_connection import ActionRefusedError, Connection
 
 MAX_REMEMBERED = 2_000  # callers
+NORMAL_CLEARING = 16  # Q.850 cause
+_TRANSFER = re.compile(r";x-transfer-id=([0-9A-Za-z]+)", re.IGNORECASE)
 
 
 class Callers:
     """The queues' callers, as seen through one connection."""
 
-    def __init__(self, connection: Connection, within: float, taken: Callable[[str, str, datetime], None]) -> None:
-        """`within`: seconds for an answer; `taken(call_id, agent, at)` is called when an agent took a call."""
+    def __init__(
+        self,
+        connection: Connection,
+        within: float,
+        taken: Callable[[str, str, datetime], None],
+        lost: Callable[[str, int, datetime], None],
+    ) -> None:
+        """`within`: seconds for an answer; `taken(call_id, agent, at)` is called when an agent took a call.
+
+        `lost(transfer, cause, at)` is called when a caller whom the PBX moved is gone before that (cause as in Q.850).
+        """
         self._connection = connection
         self._within = within
         self._taken = taken
+        self._lost = lost
         self._call_ids: dict[str, asyncio.Task[str | None]] = {}  # by the channel's unique id, oldest first
+        self._moved: dict[str, asyncio.Task[str | None]] = {}  # likewise: transfers of callers in no queue
         self._tasks: set[asyncio.Task[None]] = set()
 
     def joined(self, event: Message) -> None:
         """Take a QueueCallerJoin."""
         unique = event.get("Uniqueid")
         if unique not in self._call_ids:
-            self._call_ids[unique] = asyncio.create_task(self._ask(event))
-        if len(self._call_ids) > MAX_REMEMBERED:
-            self._call_ids.pop(next(iter(self._call_ids))).cancel()
+            self._call_ids[unique] = asyncio.create_task(self._ask(event, self._moved.pop(unique, None)))
+        _forget_oldest(self._call_ids)
 
-    def abandoned(self, event: Message) -> None:
-        """Take a QueueCallerAbandon."""
-        if (asked := self._call_ids.pop(event.get("Uniqueid"), None)) is not None:
-            asked.cancel()
+    def moved(self, event: Message) -> None:
+        """Take a BlindTransfer: a caller whom the PBX moves from one of its calls, ours or another."""
+        if event.get("Result") != "Success":
+            return
+        unique = event.get("TransfereeUniqueid")
+        transfer = asyncio.create_task(self._ask_transfer(event.get("TransfereeChannel")))
+        if (queued := self._call_ids.get(unique)) is not None:
+            self._call_ids[unique] = asyncio.create_task(_first(transfer, queued))
+        else:
+            self._moved[unique] = transfer
+            _forget_oldest(self._moved)
+
+    def ended(self, event: Message, at: datetime) -> None:
+        """Take the Hangup of a channel, or a QueueCallerAbandon, that came at `at`."""
+        unique = event.get("Uniqueid")
+        asked = self._call_ids.pop(unique, None) or self._moved.pop(unique, None)
+        if asked is not None:
+            self._later(self._tell_lost(asked, event.number("Cause") or NORMAL_CLEARING, at))
 
     def answered(self, event: Message, at: datetime) -> None:
         """Take an AgentConnect that came at `at`."""
         asked = self._call_ids.pop(event.get("Uniqueid"), None) or asyncio.create_task(self._ask(event))
-        telling = asyncio.create_task(self._tell(asked, event.get("Interface"), at))
-        self._tasks.add(telling)
-        telling.add_done_callback(self._tasks.discard)
+        self._later(self._tell(asked, event.get("Interface"), at))
+
+    def picked_up(self, event: Message, at: datetime) -> None:
+        """Take a DialEnd that came at `at`; of a queue's caller AgentConnect tells."""
+        if event.get("DialStatus") == "ANSWER" and (asked := self._moved.pop(event.get("Uniqueid"), None)):
+            self._later(self._tell(asked, event.get("DestChannel").rpartition("-")[0], at))
 
     def close(self) -> None:
         """Ask and tell nothing more."""
-        for task in (*self._call_ids.values(), *self._tasks):
+        for task in (*self._call_ids.values(), *self._moved.values(), *self._tasks):
             task.cancel()
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _tell(self, asked: asyncio.Task[str | None], agent: str, at: datetime) -> None:
         call_id = await asked
         if call_id is not None:
             self._taken(call_id, agent, at)
 
-    async def _ask(self, event: Message) -> str | None:
+    async def _tell_lost(self, asked: asyncio.Task[str | None], cause: int, at: datetime) -> None:
+        key = await asked
+        if key is not None:
+            self._lost(key, cause, at)
+
+    async def _ask_transfer(self, channel: str) -> str | None:
+        try:
+            reply = await self._connection.action(
+                "Getvar", within=self._within, Channel=channel, Variable="SIPREFERTOHDR"
+            )
+        except AmiError:
+            return None
+        found = _TRANSFER.search(reply.response.get("Value"))
+        return found[1] if found else None
+
+    async def _ask(self, event: Message, moved: asyncio.Task[str | None] | None = None) -> str | None:
+        if moved is not None and (transfer := await moved):
+            return transfer
         channel = event.get("Channel")
         # A Local channel has no Call-ID; the channel that its call began with has one.
         for name in (channel, event.get("Linkedid")) if channel.startswith("PJSIP/") else (event.get("Linkedid"),):
@@ -70,3 +125,15 @@ class Callers:
             if call_id := reply.response.get("Value"):
                 return call_id
         return None
+
+
+async def _first(*asked: asyncio.Task[str | None]) -> str | None:
+    for one in asked:
+        if (found := await one) is not None:
+            return found
+    return None
+
+
+def _forget_oldest(asked: dict[str, asyncio.Task[str | None]]) -> None:
+    if len(asked) > MAX_REMEMBERED:
+        asked.pop(next(iter(asked))).cancel()

@@ -11,10 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from gateway.core.commands import Timer
 from gateway.core.events import (
+    CallerLost,
     Deadline,
     Event,
     HumanAnswered,
     HumanTimeout,
+    Listened,
     NotifyFailed,
     ReleaseTimeout,
     RingTimeout,
@@ -28,6 +30,7 @@ from gateway.core.events import (
     TransfereeGone,
     TransferorGone,
 )
+from gateway.core.hand_down import STATES
 from gateway.core.model import Decision, Destination, Entry, FinalNotify, LegId
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import TransferRecord
@@ -59,6 +62,7 @@ manners = st.builds(
     refuse_in_notify=st.booleans(),
     deadline=st.sampled_from([None, IN_30_S]),
     cancel_at_deadline=st.booleans(),
+    hand_down=st.booleans(),
     names_humans=st.booleans(),
 )
 back = st.sampled_from([0, 0, 0, 0, 1, 2])
@@ -100,9 +104,14 @@ class AnyTransfer(RuleBasedStateMachine):
     def target_answers(self, back: int) -> None:
         self.send(TargetAnswered(self.now, self.target(back)))
 
-    @rule(back=back, reason=st.sampled_from(FAILURES), then=decisions)
-    def target_fails(self, back: int, reason: Reason, then: Decision) -> None:
-        self.send(TargetFailed(self.now, self.target(back), reason, reason.sip_code, then))
+    @rule(back=back, reason=st.sampled_from(FAILURES), then=decisions, moved=st.booleans())
+    def target_fails(self, back: int, reason: Reason, then: Decision, moved: bool) -> None:
+        self.send(TargetFailed(self.now, self.target(back), reason, reason.sip_code, then, moved))
+
+    @precondition(lambda self: self.transfer.state in STATES)
+    @rule(reason=st.sampled_from([*FAILURES, Reason.CALLER_HUNG_UP]))
+    def pbx_loses_caller(self, reason: Reason) -> None:
+        self.send(CallerLost(self.now, self.target(0), reason))
 
     @rule(back=back)
     def legs_are_joined(self, back: int) -> None:
@@ -163,6 +172,8 @@ class AnyTransfer(RuleBasedStateMachine):
                 self.send(HumanTimeout(self.now))
             case Timer.RELEASE:
                 self.send(ReleaseTimeout(self.now))
+            case Timer.LISTEN:
+                self.send(Listened(self.now, self.target(0), self.world.caller == "held", then))
 
     def send(self, event: Event) -> None:
         """An event happens, and what it causes is done."""

@@ -10,6 +10,7 @@ from gateway.core import hand_down
 from gateway.core import transfer as machine
 from gateway.core.events import Event
 from gateway.core.model import Entry, FinalNotify
+from gateway.core.outcome import Reason
 from gateway.core.transfer import Manner, State, Transfer, step
 from tests.support.playbook import (
     CALLER_GONE,
@@ -31,6 +32,7 @@ from tests.support.playbook import (
     hears,
     human,
     is_switched,
+    loses_caller,
     rings,
     rings_out,
     to,
@@ -75,11 +77,10 @@ def observed() -> Rows:
 
 def kinds() -> Iterator[Transfer]:
     """A transfer of each kind, just begun."""
-    for entry, notify, when, cancel, on_pbx, fallback in product(
-        Entry, (True, False), FinalNotify, (True, False), (True, False), (VOICEMAIL, None)
+    for entry, notify, when, cancel, down, names, fallback in product(
+        Entry, (True, False), FinalNotify, (True, False), (True, False), (True, False), (VOICEMAIL, None)
     ):
-        down = on_pbx and entry is not Entry.INVITE
-        manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, hand_down=down, names_humans=True)
+        manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, hand_down=down, names_humans=names)
         yield Playbook(to(SALES), entry=entry, manner=manner, fallback=fallback).transfer
 
 
@@ -91,6 +92,7 @@ def events(transfer: Transfer) -> Iterator[Event]:
     for target in (last, last - 1):
         yield from (rings(target), answers(target), is_switched(target), human(target))
         yield from (hears(target), hears(target, False), fails(target, moved=True))
+        yield from (loses_caller(target), loses_caller(target, Reason.BUSY))
     yield fails(last - 1)
     yield from (HUMAN_TIMEOUT, CALLER_GONE, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
 

@@ -26,6 +26,7 @@ class Listener:
     def __init__(self) -> None:
         self.states: list[PbxState] = []
         self.connected: list[tuple[str, str, str, datetime]] = []
+        self.lost: list[tuple[str, str, int]] = []
         self._news = asyncio.Event()
 
     def pbx_changed(self, state: PbxState) -> None:
@@ -34,6 +35,10 @@ class Listener:
 
     def agent_connected(self, pbx: str, sip_call_id: str, agent: str, at: datetime) -> None:
         self.connected.append((pbx, sip_call_id, agent, at))
+        self._news.set()
+
+    def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
+        self.lost.append((pbx, transfer, cause))
         self._news.set()
 
     async def until(self, told: Callable[[], bool], *, within: float = WAIT_S) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.core.commands import Command, Notify, Report, StartTimer, StopTimer, Timer
 from gateway.core.events import (
+    CallerLost,
     Deadline,
     Event,
     HumanAnswered,
@@ -84,6 +85,11 @@ def fails(
 def hears(number: int, heard: bool = True, *, then: Decision = NONE_LEFT) -> Event:
     """The caller's leg has been listened to after the hand-down `number`."""
     return Listened(BEGIN, leg(number), heard, then)
+
+
+def loses_caller(number: int, reason: Reason = Reason.CALLER_HUNG_UP) -> Event:
+    """The PBX no longer has the caller whom it took by the hand-down `number`."""
+    return CallerLost(BEGIN, leg(number), reason)
 
 
 def rings_out(*, then: Decision = NONE_LEFT) -> Event:

@@ -5,7 +5,9 @@ from gateway.core.commands import (
     AnswerRequest,
     Command,
     Dial,
+    HandDown,
     HangUp,
+    Listen,
     Notify,
     Report,
     Respond,
@@ -17,10 +19,14 @@ from gateway.core.commands import (
     Wait,
 )
 from gateway.core.events import (
+    CallerLost,
     Event,
+    HumanAnswered,
+    Listened,
     NotifyFailed,
     RingTimeout,
     SwitchFailed,
+    TargetAnswered,
     TargetFailed,
     TransfereeGone,
     TransferorGone,
@@ -40,7 +46,8 @@ class World:
         self.named = [first]  # by the gate, to be dialled now
         self.wants_notify = manner.notify and entry is Entry.REFER
         self.transferor_there = entry is not Entry.INVITE
-        self.caller = "asking"  # … held | joined | in silence | returned | hung up | gone
+        self.caller = "asking"  # … held | joined | in silence | returned | hung up | gone | with the PBX | lost
+        self.pbx: LegId | None = None  # the target that the PBX is bringing the caller to by itself
         self.joined: LegId | None = None
         self.targets: dict[LegId, str] = {}  # live | gone | hung up
         self.timers = set[Timer]()
@@ -55,6 +62,15 @@ class World:
             case TargetFailed(target=target, next=then):
                 self._part_from(target, "gone")
                 self.named.append(then.destination)
+            case TargetAnswered(target=target) | HumanAnswered(target=target) if (
+                target == self.pbx and self.caller == "held" and not self.targets
+            ):
+                self.caller = "with the PBX"
+            case CallerLost():
+                self.caller = "lost"
+            case Listened(heard=heard, next=then):
+                self.named.append(then.destination)
+                self.caller = self.caller if heard else "lost"
             case RingTimeout(next=then) | SwitchFailed(next=then):
                 self.named.append(then.destination)
             case TransfereeGone():
@@ -114,6 +130,15 @@ class World:
                 assert target == transfer.target
                 assert target not in self.targets
                 self.targets[target] = "live"
+            case HandDown(target=target, destination=destination):
+                assert self.manner.hand_down
+                assert self.caller == "held"
+                assert destination in self.named
+                assert target == transfer.target
+                self.pbx = target
+            case Listen():
+                assert self.pbx == transfer.target
+                assert self.caller in ("held", "with the PBX")
             case Wait():
                 assert self.caller in ("asking", "in silence")
                 self.caller = "held"
@@ -126,7 +151,9 @@ class World:
                 assert self.caller in ("held", "in silence")
                 self.caller = "returned"
             case HangUp(leg=at) if at == CALLER:
-                assert self.caller in ("asking", "held", "in silence")
+                assert self.caller in ("asking", "held", "in silence", "with the PBX", "lost")
+                if self.caller in ("with the PBX", "lost"):
+                    return
                 if self.entry is Entry.INVITE and not self.answered:
                     self.answered.append(command)
                 self.caller = "hung up"
@@ -152,11 +179,16 @@ class World:
         assert record.returned_to_transferor == (self.caller == "returned")
         match record.outcome:
             case Outcome.COMPLETED:
-                assert (self.caller, self.joined) == ("joined", transfer.target)
+                assert (self.caller, self.joined or self.pbx) in (
+                    ("joined", transfer.target),
+                    ("with the PBX", transfer.target),
+                )
             case Outcome.ABANDONED:
-                assert self.caller == "gone"
+                assert self.caller in ("gone", "lost")
             case Outcome.REFUSED:
                 assert self.caller == ("hung up" if self.entry is Entry.INVITE else "asking")
+            case _ if self.caller in ("gone", "lost"):
+                assert record.fault
             case _:
                 assert self.caller == ("returned" if self.transferor_there else "hung up")
         live = {target for target, status in self.targets.items() if status == "live"}
