@@ -75,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command("run", _run, "run the gateway until it is stopped")
-    command("check", _check, "print every mistake in the configuration")
+    check = command("check", _check, "print every mistake in the configuration")
+    check.add_argument("--tool", metavar="FILE", type=Path, help="compare an assistant's JSON with the destinations")
+    _add_number(check)
     explain = command("explain", _explain, "tell where a transfer would go, and why")
     explain.add_argument(
         "target", metavar="TARGET", help="what would be asked for: a number, an alias, a SIP or TEL URI"
@@ -124,12 +126,34 @@ def _check(options: argparse.Namespace) -> int:
         for mistake in error.mistakes:
             print(mistake)
         return CONFIGURATION
+    if options.tool:
+        return _check_tool(config, _number(config, options.number), options.tool)
     destinations = sum(len(number.destinations) for number in config.numbers)
     print(
         f"{options.config}: no mistakes. Numbers: {len(config.numbers)}, destinations: {destinations}, "
         f"trunks: {', '.join(config.trunks)}, PBXs: {', '.join(config.pbxs)}"
     )
     return DONE
+
+
+def _check_tool(config: "Config", number: "AssignedNumber", file: Path) -> int:
+    from gateway.tool import KIND, differences, find  # noqa: PLC0415
+
+    try:
+        tools = list(find(json.loads(file.read_text(encoding="utf-8"))))
+    except OSError as error:
+        raise _UsageError(f"{file} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise _UsageError(f"{file} is not JSON") from None
+    if not tools:
+        print(f"{file}: there is no tool of type {KIND} in it")
+        return FAILED
+    found = [each for tool in tools for each in differences(tool, number, config.routes)]
+    for where, what in found:
+        print(f"{file}: {where}: {what}")
+    if not found:
+        print(f"{file}: offers what {number.id} has, in the same words")
+    return FAILED if found else DONE
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -154,6 +178,8 @@ def _explain(options: argparse.Namespace) -> int:
         print("trail")
         for line in answer["trail"]:
             print(f"  {line}")
+        if answer.get("sentence"):
+            print(f"sentence     {answer['sentence']}")
     return DONE if answer["decision"] == "accept" else FAILED
 
 
@@ -167,17 +193,16 @@ def _explain_offline(config: "Config", number: "AssignedNumber", text: str, at: 
 
 
 def _tool(options: argparse.Namespace) -> int:
+    from gateway.tool import made_from  # noqa: PLC0415
+
     number = _number(_load(options), options.number)
-    destinations = []
     for each in number.destinations.values():
         if each.number is None:
             _complain(f"{each.id} has no number that an assistant could be told; left out")
-            continue
-        entry = {"type": "number", "number": each.number, "description": each.description}
-        destinations.append(entry | ({"message": each.message} if each.message else {}))
-    if not destinations:
+    made = made_from(number)
+    if not made["destinations"]:
         return FAILED
-    print(json.dumps({"type": "transfer_call", "destinations": destinations}, ensure_ascii=False, indent=2))
+    print(json.dumps(made, ensure_ascii=False, indent=2))
     return DONE
 
 
