@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING
 
 import pjsua2 as pj
 import structlog
@@ -14,7 +13,8 @@ from gateway.config import Config, TrunkProfile
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import Reason
 from gateway.ports import DialOrder, HandDownOrder, IncomingCall, SipListener
-from gateway.sip import headers, settings
+from gateway.sip import headers, settings, transports
+from gateway.sip.accounts import Accounts
 from gateway.sip.dialogs import Dialogs
 from gateway.sip.door import Door
 from gateway.sip.leg import Leg
@@ -23,10 +23,8 @@ from gateway.sip.peers import Invitation
 from gateway.sip.pump import Pump
 from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
 from gateway.sip.referrals import Referrals
+from gateway.sip.transports import Transports
 from gateway.sip.trunks import TrunkWatch
-
-if TYPE_CHECKING:
-    from gateway.config import PbxProfile
 
 log = structlog.get_logger(__name__)
 
@@ -41,29 +39,6 @@ class _Endpoint(pj.Endpoint):  # type: ignore[misc]  # the binding has no types
         prm.accountIndex = self.account
 
 
-class _Account(pj.Account):  # type: ignore[misc]
-    """Hands incoming calls on."""
-
-    def __init__(self, agent: SipAgent, peer: str) -> None:
-        super().__init__()
-        self._agent = agent
-        self._peer = peer
-
-    def onRegState(self, prm: pj.OnRegStateParam) -> None:
-        """PJSUA: the registration at the peer was answered, or was not."""
-        try:
-            self._agent.trunks.registered(self._peer, self.getInfo().regIsActive, prm.code)
-        except Exception:
-            log.exception("sip-callback-failed")
-
-    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
-        """PJSUA: an INVITE became a call."""
-        try:
-            self._agent.incoming(self, prm.callId)
-        except Exception:
-            log.exception("sip-callback-failed")
-
-
 class SipAgent:
     """Implements ports.SipPort on PJSIP; create, `start()`, and `stop()` on the loop's thread."""
 
@@ -73,12 +48,12 @@ class SipAgent:
         self._debug = debug
         self._legs: dict[LegId, Leg] = {}
         self._by_index: dict[int, Leg] = {}
-        self._accounts: dict[str, _Account] = {}
         self._media = Media()
         self._pump: Pump | None = None
         self.dialogs = Dialogs(self.leg_of)
         self._door = Door(self)
         self.trunks = TrunkWatch(listener.trunk_changed)
+        self._accounts = Accounts(self.incoming, self.trunks.registered)
         self.referrals = Referrals(listener.hand_down_told)
         self._invitation: Invitation | None = None
         self._numbers = itertools.count(1)
@@ -95,10 +70,10 @@ class SipAgent:
         self._endpoint.libCreate()
         self._endpoint.libInit(settings.endpoint_config(sip.max_calls, self._debug))
         self._endpoint.audDevManager().setNullDev()
-        self._transports = self._open_transports()
+        self._transports = Transports(self._endpoint, sip)
         self._endpoint.libStart()
-        self._open_accounts()
-        pj.set_request_handler(self._door)
+        pj.set_request_handler(self._door)  # which looks names up for the accounts
+        self._accounts.open(self._config, self._transports)
         self._pump = Pump(self._endpoint)
         self._pump.start()
         self._watch_trunks()
@@ -108,42 +83,13 @@ class SipAgent:
             self._pump.kick()
 
     def _watch_trunks(self) -> None:
-        self.trunks.watch(self._config.trunks, {name: account.getId() for name, account in self._accounts.items()})
+        self.trunks.watch(self._config.trunks, self._accounts.numbers)
         self._kick()
-
-    def _open_transports(self) -> dict[str, int]:
-        sip = self._config.sip
-        kinds = {
-            "udp": (sip.udp_port, pj.PJSIP_TRANSPORT_UDP, settings.transport_config),
-            "tcp": (sip.tcp_port, pj.PJSIP_TRANSPORT_TCP, settings.transport_config),
-            "tls": (sip.tls_port, pj.PJSIP_TRANSPORT_TLS, lambda s, _port: settings.tls_config(s)),
-        }
-        opened = {}
-        for name, (port, kind, make) in kinds.items():
-            if not port:
-                continue
-            try:
-                opened[name] = self._endpoint.transportCreate(kind, make(sip, port))
-            except pj.Error as error:
-                raise OSError(f"cannot listen on {name} {sip.bind_address}:{port}: {error.reason}") from error
-        return opened
-
-    def _open_accounts(self) -> None:
-        """An account for each peer; those that are there already take the new settings."""
-        profiles: list[TrunkProfile | PbxProfile] = [*self._config.trunks.values(), *self._config.pbxs.values()]
-        for profile in profiles:
-            wanted = settings.account_config(self._config.sip, profile, self._transports[profile.transport])
-            account = self._accounts.get(profile.name)
-            if account is None:
-                account = self._accounts[profile.name] = _Account(self, profile.name)
-                account.create(wanted)
-            else:
-                account.modify(wanted)
 
     def reconfigure(self, config: Config) -> None:
         """Take the peers of a new configuration; transports stay as they are until a restart."""
         self._config = config
-        self._open_accounts()
+        self._accounts.open(config, self._transports)
         self._watch_trunks()
 
     async def stop(self, patience_s: float = 2.0) -> None:
@@ -161,9 +107,7 @@ class SipAgent:
         self._media.stop()
         self._legs.clear()
         self._by_index.clear()
-        for account in self._accounts.values():
-            account.shutdown()
-        self._accounts.clear()
+        self._accounts.close()
         # Everybody has been told; waiting for more would hold the loop for a second.
         self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)
 
@@ -254,7 +198,7 @@ class SipAgent:
         base = profile.outbound if isinstance(profile, TrunkProfile) else profile.address
         uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)
         sip = self._config.sip
-        host = sip.public_address or sip.bind_address
+        host = transports.uri_address(transports.seen(sip, transports.version_of(sip, profile)))
         prm = pj.CallOpParam(True)
         prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = 1, 0, 0
         if order.caller:

@@ -10,6 +10,7 @@ import pjsua2 as pj
 
 from gateway import __version__
 from gateway.config import TrunkProfile
+from gateway.sip import transports
 
 if TYPE_CHECKING:
     from gateway.config import PbxProfile, SipSettings
@@ -45,33 +46,12 @@ def endpoint_config(max_calls: int, debug: bool) -> pj.EpConfig:
     return config
 
 
-def transport_config(settings: SipSettings, port: int) -> pj.TransportConfig:
-    """A listener on the bind address."""
-    config = pj.TransportConfig()
-    config.port = port
-    config.boundAddress = settings.bind_address
-    config.publicAddress = settings.public_address
-    return config
-
-
-def tls_config(settings: SipSettings) -> pj.TransportConfig:
-    """The TLS listener: 1.2 and 1.3, and nobody unverified (PJSIP's own defaults are neither)."""
-    config = transport_config(settings, settings.tls_port)
-    tls = config.tlsConfig
-    tls.certFile = str(settings.tls_certificate or "")
-    tls.privKeyFile = str(settings.tls_key or "")
-    tls.CaListFile = str(settings.tls_ca or "")
-    tls.proto = pj.PJ_SSL_SOCK_PROTO_TLS1_2 | pj.PJ_SSL_SOCK_PROTO_TLS1_3
-    tls.verifyServer = True
-    tls.verifyClient = bool(settings.tls_ca)
-    tls.requireClientCert = False
-    return config
-
-
 def account_config(settings: SipSettings, profile: TrunkProfile | PbxProfile, transport: int) -> pj.AccountConfig:
     """The account that calls to and from this peer use: its credentials, its media, no registration yet."""
     config = pj.AccountConfig()
-    config.idUri = f"sip:transfer-gateway@{settings.public_address or settings.bind_address}"
+    version = transports.version_of(settings, profile)
+    address = transports.seen(settings, version)
+    config.idUri = f"sip:transfer-gateway@{transports.uri_address(address)}"
     config.sipConfig.transportId = transport
     if profile.username and profile.password is not None:
         credentials = pj.AuthCredInfo("Digest", "*", profile.username, 0, profile.password.get_secret_value())
@@ -81,10 +61,13 @@ def account_config(settings: SipSettings, profile: TrunkProfile | PbxProfile, tr
         config.idUri = request_uri(profile.outbound, profile.username, "udp")
     media = config.mediaConfig
     media.transportConfig.port = settings.rtp_port_min
-    media.transportConfig.portRange = settings.rtp_port_max - settings.rtp_port_min
-    media.transportConfig.boundAddress = settings.bind_address
-    media.transportConfig.publicAddress = settings.public_address
-    media.ipv6Use = pj.PJSUA_IPV6_DISABLED  # the default asks the resolver about our own name on every call
+    media.transportConfig.portRange = settings.rtp_port_max - settings.rtp_port_min - 1  # RTCP has the one above
+    media.transportConfig.boundAddress = transports.bound(settings, version)
+    media.transportConfig.publicAddress = address
+    # Anything between these two asks the resolver about our own name on every call.
+    media.ipv6Use = pj.PJSUA_IPV6_ENABLED_USE_IPV6_ONLY if version == 6 else pj.PJSUA_IPV6_DISABLED
+    # The port a connection was made from is nowhere to come back to once it is gone; our listener is.
+    config.natConfig.contactUseSrcPort = 0
     media.srtpUse = _SRTP[profile.srtp]
     media.srtpSecureSignaling = 0
     config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL

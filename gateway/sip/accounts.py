@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One PJSUA account for each peer: its credentials, transport, codecs and encryption, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+import structlog
+
+from gateway.core.model import Peer
+from gateway.sip import settings, transports
+
+if TYPE_CHECKING:
+    from gateway.config import Config, PbxProfile, TrunkProfile
+    from gateway.sip.transports import Transports
+
+log = structlog.get_logger(__name__)
+
+
+class Account(pj.Account):  # type: ignore[misc]  # the binding has no types
+    """Hands on what happens to a peer's account."""
+
+    def __init__(
+        self, peer: str, incoming: Callable[[Account, int], None], registered: Callable[[str, bool, int], None]
+    ) -> None:
+        super().__init__()
+        self._peer = peer
+        self._incoming = incoming
+        self._registered = registered
+
+    def onRegState(self, prm: pj.OnRegStateParam) -> None:  # pjsua2's name
+        """PJSUA: the registration at the peer was answered, or was not."""
+        try:
+            self._registered(self._peer, self.getInfo().regIsActive, prm.code)
+        except Exception:
+            log.exception("sip-callback-failed")
+
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
+        """PJSUA: an INVITE became a call."""
+        try:
+            self._incoming(self, prm.callId)
+        except Exception:
+            log.exception("sip-callback-failed")
+
+
+class Accounts:
+    """The accounts, by the names of their peers."""
+
+    def __init__(self, incoming: Callable[[Account, int], None], registered: Callable[[str, bool, int], None]) -> None:
+        self._incoming = incoming
+        self._registered = registered
+        self._by_peer: dict[str, Account] = {}
+
+    def open(self, config: Config, listening: Transports) -> None:
+        """An account for each peer; those that are there already take the new settings."""
+        profiles: list[TrunkProfile | PbxProfile] = [*config.trunks.values(), *config.pbxs.values()]
+        for profile in profiles:
+            wanted = settings.account_config(config.sip, profile, listening.of(profile))
+            account = self._by_peer.get(profile.name)
+            if account is None:
+                account = self._by_peer[profile.name] = Account(profile.name, self._incoming, self._registered)
+                account.create(wanted)
+            else:
+                account.modify(wanted)
+            pj.set_codecs(account.getId(), list(profile.codecs))
+
+    def close(self) -> None:
+        """Give them all up; before PJSIP ends."""
+        for account in self._by_peer.values():
+            account.shutdown()
+        self._by_peer.clear()
+
+    def __getitem__(self, peer: str) -> Account:
+        return self._by_peer[peer]
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """PJSUA's numbers, by peer."""
+        return {name: account.getId() for name, account in self._by_peer.items()}
+
+    def has_ports(self, config: Config, peer: Peer, pairs: int) -> bool:
+        """Whether there are so many free pairs of RTP ports, and descriptors; the peer's next call takes the first."""
+        sip = config.sip
+        profile = config.trunks.get(peer.name) or config.pbxs[peer.name]
+        address = transports.bound(sip, transports.version_of(sip, profile))
+        number = self._by_peer[peer.name].getId()
+        return bool(pj.find_rtp_ports(number, address, sip.rtp_port_min, sip.rtp_port_max, pairs))

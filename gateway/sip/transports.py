@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where we listen: UDP, TCP and TLS, each on an address of IPv4, of IPv6 or of both; and which of them a peer uses."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import resource
+import ssl
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+
+from gateway.config import TrunkProfile
+from gateway.config.fields import uri_host
+
+if TYPE_CHECKING:
+    from gateway.config import PbxProfile, SipSettings
+
+KINDS = {
+    ("udp", 4): pj.PJSIP_TRANSPORT_UDP, ("udp", 6): pj.PJSIP_TRANSPORT_UDP6,
+    ("tcp", 4): pj.PJSIP_TRANSPORT_TCP, ("tcp", 6): pj.PJSIP_TRANSPORT_TCP6,
+    ("tls", 4): pj.PJSIP_TRANSPORT_TLS, ("tls", 6): pj.PJSIP_TRANSPORT_TLS6,
+}  # fmt: skip
+# Four for a bridged call and one for a connection: more than this is more than one process can serve.
+DESCRIPTORS = 65536
+
+
+class Transports:
+    """The open listeners. Raises OSError when an address or port cannot be had."""
+
+    def __init__(self, endpoint: pj.Endpoint, sip: SipSettings) -> None:
+        self._sip = sip
+        self._opened: dict[tuple[str, int], int] = {}
+        raise_descriptor_limit()
+        ports = {"udp": sip.udp_port, "tcp": sip.tcp_port, "tls": sip.tls_port}
+        for name, port in ports.items():
+            for version in versions(sip) if port else ():
+                config = _tls_config(sip, version) if name == "tls" else _config(sip, port, version)
+                try:
+                    self._opened[name, version] = endpoint.transportCreate(KINDS[name, version], config)
+                except pj.Error as error:
+                    raise OSError(f"cannot listen on {name} {config.boundAddress}:{port}: {error.reason}") from error
+
+    def of(self, profile: TrunkProfile | PbxProfile) -> int:
+        """PJSUA's number of the transport that calls to and from this peer use."""
+        return self._opened[profile.transport, version_of(self._sip, profile)]
+
+
+def raise_descriptor_limit() -> None:
+    """Have as many descriptors as the system lets us have without being asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def versions(sip: SipSettings) -> list[int]:
+    """The versions of IP that we listen on."""
+    addresses = [sip.bind_address, sip.bind_address6] if sip.bind_address6 else [sip.bind_address]
+    return [ipaddress.ip_address(address).version for address in addresses]
+
+
+def version_of(sip: SipSettings, profile: TrunkProfile | PbxProfile) -> int:
+    """The version of IP that a peer is reached by: that of its address; of a name, the first we listen on."""
+    host = uri_host(profile.outbound if isinstance(profile, TrunkProfile) else profile.address)
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).version
+    if not host and profile.addresses and profile.addresses[0].version in versions(sip):
+        return profile.addresses[0].version
+    return versions(sip)[0]
+
+
+def bound(sip: SipSettings, version: int) -> str:
+    """The address we listen on."""
+    return sip.bind_address6 if version == 6 and sip.bind_address6 else sip.bind_address
+
+
+def seen(sip: SipSettings, version: int) -> str:
+    """The address that peers are told."""
+    own = bound(sip, version)
+    return (sip.public_address6 if own == sip.bind_address6 else sip.public_address) or own
+
+
+def uri_address(address: str) -> str:
+    """An address as it stands in a URI (RFC 3261 §25.1)."""
+    return f"[{address}]" if ":" in address else address
+
+
+def _config(sip: SipSettings, port: int, version: int) -> pj.TransportConfig:
+    config = pj.TransportConfig()
+    config.port = port
+    config.boundAddress = bound(sip, version)
+    public = seen(sip, version)
+    config.publicAddress = public if public != config.boundAddress else ""
+    return config
+
+
+def _tls_config(sip: SipSettings, version: int) -> pj.TransportConfig:
+    """1.2 and 1.3, and nobody unverified (PJSIP's own defaults are neither)."""
+    config = _config(sip, sip.tls_port, version)
+    tls = config.tlsConfig
+    tls.certFile = str(sip.tls_certificate or "")
+    tls.privKeyFile = str(sip.tls_key or "")
+    tls.CaListFile = str(sip.tls_ca or ssl.get_default_verify_paths().cafile or "")
+    tls.proto = pj.PJ_SSL_SOCK_PROTO_TLS1_2 | pj.PJ_SSL_SOCK_PROTO_TLS1_3
+    tls.verifyServer = True
+    tls.verifyClient = tls.requireClientCert = sip.tls_verify_client
+    return config
