@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from gateway.core.model import LegId, PbxState, Peer
+from gateway.core.model import Announcement, LegId, PbxState, Peer
 from gateway.core.outcome import Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 
@@ -185,7 +185,7 @@ class SipPort(Protocol):
         """How many packets of audio a leg has brought so far; 0 for one that is gone."""
 
     def respond(self, leg: LegId, code: int) -> None:
-        """Send a provisional response, or 200, to an incoming INVITE."""
+        """Send a provisional response, or 200, to an incoming INVITE; 183 opens its media. None is sent twice."""
 
     def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
         """End a leg by CANCEL, a final response or BYE, after its last NOTIFY is out. An unknown leg is no error."""
@@ -193,8 +193,12 @@ class SipPort(Protocol):
     def join(self, one: LegId, other: LegId) -> bool:
         """Let two legs hear each other and nobody else; False when either is gone."""
 
-    def ring(self, leg: LegId) -> None:
-        """Take a leg out of its conversation and let it hear ringback."""
+    def wait(self, leg: LegId, target: LegId | None = None, announcement: Announcement | None = None) -> None:
+        """Take a leg out of its conversation; it hears the announcement, then ringback or what `target` has to say.
+
+        Called again for another target, it changes over without a break. An incoming leg that is not answered yet is
+        told 180 when nothing else was for a second.
+        """
 
     def part(self, leg: LegId) -> None:
         """Take a leg out of its conversation; it hears silence."""
@@ -214,6 +218,9 @@ class SipListener(Protocol):
 
     def leg_progress(self, leg: LegId, code: int) -> None:
         """A dialled leg got a provisional response, 180 to 199."""
+
+    def leg_early_media(self, leg: LegId) -> None:
+        """A dialled leg has media before its answer."""
 
     def leg_answered(self, leg: LegId) -> None:
         """A leg is established."""

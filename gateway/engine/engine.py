@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+RINGING = 180  # RFC 3261 §21.1.2
+
 
 def utc_now() -> datetime:
     """The moment, aware."""
@@ -182,13 +184,21 @@ class Engine:
             self._sip.hang_up(incoming.leg, 502, Reason.UNREACHABLE)
             return
         self._calls.join(call, leg, trunk, self._sip.call_id(leg))
+        self._sip.wait(incoming.leg, leg)
 
     def leg_progress(self, leg: LegId, code: int) -> None:
         """A dialled leg rings."""
         self._transfers.progress(leg, code)
         call = self._calls.of(leg)
-        if call is not None and not call.up and (caller := call.other(leg)):
+        if code == RINGING and call is not None and not call.up and (caller := call.other(leg)):
             self._sip.respond(caller, 180)
+
+    def leg_early_media(self, leg: LegId) -> None:
+        """A dialled leg has media before its answer; a caller whose own INVITE is not answered yet gets it too."""
+        self._transfers.early_media(leg)
+        call = self._calls.of(leg)
+        if call is not None and not call.up and (caller := call.other(leg)):
+            self._sip.respond(caller, 183)
 
     def leg_answered(self, leg: LegId) -> None:
         """A leg is established; only what we dialled is news."""

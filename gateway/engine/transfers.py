@@ -15,7 +15,7 @@ import structlog
 from gateway.core import commands as cmd
 from gateway.core import events as ev
 from gateway.core import gate, transfer
-from gateway.core.model import Decision, Destination, LegId, Peer, PeerKind, TransferId
+from gateway.core.model import Decision, Destination, Entry, LegId, Peer, PeerKind, TransferId
 from gateway.core.outcome import Reason, reason_for_cause, reason_for_failure
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, Transfer
@@ -177,6 +177,12 @@ class Transfers:
             self._progressed(run)
             self._feed(run, ev.TargetProgress(self._clock(), leg, code))
 
+    def early_media(self, leg: LegId) -> None:
+        """A dialled target has media before its answer; that of a fresh INVITE reaches the caller through 183."""
+        run = self._by_leg.get(leg)
+        if run is not None and leg == run.machine.target and run.record.entry is Entry.INVITE:
+            self._sip.respond(run.machine.transferee, 183)
+
     def answered(self, leg: LegId) -> None:
         """A dialled target answered."""
         if run := self._by_leg.get(leg):
@@ -324,7 +330,7 @@ class Transfers:
                 case cmd.Wait(transferee, transferor):
                     if transferor is not None:
                         self._sip.part(transferor)
-                    self._sip.ring(transferee)
+                    self._sip.wait(transferee)
                 case cmd.Switch(transferee, target):
                     self._switch(run, transferee, target)
                 case cmd.Return(transferee, transferor):
@@ -395,6 +401,7 @@ class Transfers:
             log.error("dial-failed", transfer=run.record.transfer, destination=destination.id, error=str(error))
             self._loop.call_soon(partial(self.leg_ended, target, 502))
         self._take_part(run, "target", target, pbx)
+        self._sip.wait(run.machine.transferee, target, destination.announcement)
 
     def _hand_down(self, run: Run, target: LegId, transferee: LegId, destination: Destination) -> None:
         referred_by = [(name, value) for name, value in run.record.context.items() if name.lower() == "referred-by"]

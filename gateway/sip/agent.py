@@ -10,7 +10,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.config import Config, TrunkProfile
-from gateway.core.model import LegId, Peer
+from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import Reason
 from gateway.ports import DialOrder, HandDownOrder, IncomingCall, SipListener
 from gateway.sip import headers, settings, transports
@@ -27,6 +27,10 @@ from gateway.sip.transports import Transports
 from gateway.sip.trunks import TrunkWatch
 
 log = structlog.get_logger(__name__)
+
+
+PATIENCE_S = 1.0
+"""How long one who calls may wait for something other than 100."""
 
 
 class _Endpoint(pj.Endpoint):  # type: ignore[misc]  # the binding has no types
@@ -48,7 +52,7 @@ class SipAgent:
         self._debug = debug
         self._legs: dict[LegId, Leg] = {}
         self._by_index: dict[int, Leg] = {}
-        self._media = Media()
+        self._media = Media(self.heard)
         self._pump: Pump | None = None
         self.dialogs = Dialogs(self.leg_of)
         self._door = Door(self)
@@ -168,12 +172,13 @@ class SipAgent:
         """LegEvents."""
         if port is None:
             self._media.media_stopped(leg.id)
-        else:
-            self._media.media_started(leg.id, port)
+            return
+        self._media.media_started(leg.id, port)
+        if not leg.incoming and not leg.established:
+            self._listener.leg_early_media(leg.id)
 
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
         """LegEvents."""
-        self._media.forget(leg.id)
         self.referrals.forget(leg.id)
         if leg.dialog:
             self.dialogs.ended(leg.dialog)
@@ -184,6 +189,8 @@ class SipAgent:
         if not self._legs:
             self._all_ended.set()
         self._listener.leg_ended(leg.id, code, by_peer)
+        # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
+        self._media.forget(leg.id)
 
     def _register(self, leg: Leg) -> None:
         self._legs[leg.id] = leg
@@ -235,9 +242,7 @@ class SipAgent:
         found = self._legs.get(leg)
         if found is None or found.over:
             return
-        prm = pj.CallOpParam()
-        prm.statusCode = code
-        found.answer(prm)
+        found.respond(code)
         self._kick()
 
     def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
@@ -262,10 +267,21 @@ class SipAgent:
         self._media.join(one, other)
         return True
 
-    def ring(self, leg: LegId) -> None:
+    def wait(self, leg: LegId, target: LegId | None = None, announcement: Announcement | None = None) -> None:
         """See ports.SipPort."""
-        if leg in self._legs:
-            self._media.ring(leg)
+        found = self._legs.get(leg)
+        if found is None:
+            return
+        self._media.wait(leg, target, announcement)
+        if found.incoming and not found.established:
+            if announcement is not None:
+                self.respond(leg, 183)
+            asyncio.get_running_loop().call_later(PATIENCE_S, self._comfort, leg)
+
+    def _comfort(self, leg: LegId) -> None:
+        """A target that says nothing for a while may be a queue: whoever waits for it should hear that it is tried."""
+        if self._media.waits(leg):
+            self.respond(leg, 180)
 
     def part(self, leg: LegId) -> None:
         """See ports.SipPort."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+RINGING, PROGRESS = 180, 183
+
+
 class LegEvents(Protocol):
     """Who is told what a leg does."""
 
@@ -56,6 +59,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.over = False
         self._events = events
         self._hung_up = False
+        self._told = 100  # the last response to the INVITE
         self._has_media = False
 
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # pjsua2's name
@@ -73,6 +77,17 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
     def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:
         """PJSUA would let any INVITE with Replaces take this leg over: never."""
         prm.statusCode = pj.PJSIP_SC_DECLINE
+
+    def respond(self, code: int) -> None:
+        """Answer an incoming INVITE: 200, or a provisional response that says more than the one before it did."""
+        if code == PROGRESS and not self.getInfo().remOfferer:
+            code = RINGING  # without an offer there is no media before the answer
+        if self.established or code <= self._told:
+            return
+        self._told = code
+        prm = pj.CallOpParam()
+        prm.statusCode = code
+        self.answer(prm)
 
     def end(self, code: int, extra: pj.SipHeaderVector) -> None:
         """CANCEL, refuse with `code` or BYE, as the state asks for; once."""

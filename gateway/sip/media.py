@@ -1,109 +1,148 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who hears whom: the only place that knows how two legs are joined.
 
-What each leg is to hear is kept as a wish and carried out whenever its media (re)starts: an answer, a re-INVITE or a
-codec change makes PJSIP build a new port for the same leg.
+What each leg is to hear is kept as a wish, and carried out whenever a wish or a port changes: an answer, a re-INVITE or
+a change of codec makes PJSIP build a new port for the same leg. A leg hears one source at a time, or silence.
 """
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pjsua2 as pj
 
-from gateway.core.model import LegId
-from gateway.sip.settings import CLOCK_RATE
+from gateway.sip.waiting import OFTEN_S, Waiting
 
-# ETSI EN 300 001 ringing tone of continental Europe: 425 Hz, 1 s on, 4 s off.
-RINGBACK_HZ = 425
-RINGBACK_ON_MS = 1000
-RINGBACK_OFF_MS = 4000
+if TYPE_CHECKING:
+    from gateway.core.model import Announcement, LegId
 
 
 class Media:
-    """The conference bridge, seen as pairs of legs and legs that hear ringback."""
+    """The conference bridge, seen as pairs of legs. One of a pair may still wait, and hear something else meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, packets: Callable[[LegId], int]) -> None:
+        """`packets` tells how many packets of audio a leg has brought."""
+        self._packets = packets
         self._ports: dict[LegId, pj.AudioMedia] = {}
-        self._joined: dict[LegId, LegId] = {}
-        self._ringing: dict[LegId, pj.ToneGenerator] = {}
+        self._partners: dict[LegId, LegId] = {}
+        self._waiting: dict[LegId, Waiting] = {}
+        self._heard: dict[LegId, pj.AudioMedia] = {}  # what is connected to a leg's port
+        self._next_look: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
         """Let go of every port; before PJSIP ends."""
-        self._ports.clear()
-        self._joined.clear()
-        self._ringing.clear()
+        if self._next_look is not None:
+            self._next_look.cancel()
+        for table in (self._ports, self._partners, self._waiting, self._heard):
+            table.clear()
+
+    # --- what legs bring
 
     def media_started(self, leg: LegId, port: pj.AudioMedia) -> None:
-        """The leg has a (new) port: carry out what it is to hear."""
+        """The leg has a (new) port: carry out what it is to hear, and who is to hear it."""
         self._ports[leg] = port
-        other = self._joined.get(leg)
-        if other is not None:
-            self._connect(leg, other)
-        elif leg in self._ringing:
-            self._play_ringback(leg)
+        self._heard.pop(leg, None)  # went away with the old port
+        self._carry_out(leg, self._partners.get(leg))
 
     def media_stopped(self, leg: LegId) -> None:
         """The leg's port is gone; its wishes stay for the next one."""
         self._ports.pop(leg, None)
+        self._heard.pop(leg, None)
+        self._carry_out(self._partners.get(leg))
 
     def forget(self, leg: LegId) -> None:
         """The leg is over."""
         self.part(leg)
         self._ports.pop(leg, None)
 
+    def has_port(self, leg: LegId) -> bool:
+        """Whether the leg has media."""
+        return leg in self._ports
+
+    # --- wishes
+
     def join(self, one: LegId, other: LegId) -> None:
         """Let two legs hear each other and nobody else."""
-        if self._joined.get(one) == other:
-            return
-        self.part(one)
-        self.part(other)
-        self._joined[one], self._joined[other] = other, one
-        self._connect(one, other)
+        self._waiting.pop(one, None)
+        self._waiting.pop(other, None)
+        self._carry_out(*self._pair(one, other))
 
-    def ring(self, leg: LegId) -> None:
-        """Let a leg hear nothing but ringback."""
-        self.part(leg)
-        self._ringing[leg] = _ringback()
-        self._play_ringback(leg)
+    def wait(self, leg: LegId, target: LegId | None, announcement: Announcement | None) -> None:
+        """Let a leg hear an announcement, then ringback, until there is something to hear of the target.
+
+        The target hears the leg: it may be asked for digits before the answer.
+        """
+        waiting = self._waiting.setdefault(leg, Waiting())
+        waiting.turn_to(target, announcement)
+        self._carry_out(*(self._pair(leg, target) if target else (leg, self._leave(leg))))
+        if self._next_look is None:
+            self._look()
 
     def part(self, leg: LegId) -> None:
         """Take a leg out of whatever it hears and is heard in."""
-        port = self._ports.get(leg)
-        tone = self._ringing.pop(leg, None)
-        if tone is not None and port is not None:
-            _stop(tone, port)
-        other = self._joined.pop(leg, None)
-        if other is not None:
-            self._joined.pop(other, None)
-            far = self._ports.get(other)
-            if port is not None and far is not None:
-                _stop(port, far)
-                _stop(far, port)
+        self._waiting.pop(leg, None)
+        self._carry_out(leg, self._leave(leg))
+
+    def waits(self, leg: LegId) -> bool:
+        """Whether the leg waits for a target."""
+        return leg in self._waiting
 
     @property
     def pairs(self) -> int:
         """How many pairs of legs are joined."""
-        return len(self._joined) // 2
+        return len(self._partners) // 2
 
-    def _connect(self, one: LegId, other: LegId) -> None:
-        near, far = self._ports.get(one), self._ports.get(other)
-        if near is not None and far is not None:
-            near.startTransmit(far)
-            far.startTransmit(near)
+    # --- carrying them out
 
-    def _play_ringback(self, leg: LegId) -> None:
-        port = self._ports.get(leg)
-        if port is not None:
-            self._ringing[leg].startTransmit(port)
+    def _leave(self, leg: LegId) -> LegId | None:
+        other = self._partners.pop(leg, None)
+        if other is not None:
+            del self._partners[other]
+        return other
 
+    def _pair(self, one: LegId, other: LegId) -> tuple[LegId | None, ...]:
+        """Make partners of two legs; all those for whom that changes something."""
+        former = self._leave(one), self._leave(other)
+        self._partners[one], self._partners[other] = other, one
+        return (*former, one, other)
 
-def _ringback() -> pj.ToneGenerator:
-    """A generator of its own for each who waits: the first ring is heard at once."""
-    generator = pj.ToneGenerator()
-    generator.createToneGenerator(CLOCK_RATE, 1)
-    tone = pj.ToneDesc()
-    tone.freq1, tone.freq2, tone.on_msec, tone.off_msec = RINGBACK_HZ, 0, RINGBACK_ON_MS, RINGBACK_OFF_MS
-    tones = pj.ToneDescVector()
-    tones.append(tone)
-    generator.play(tones, True)
-    return generator
+    def _carry_out(self, *legs: LegId | None) -> None:
+        for leg in legs:
+            sink = self._ports.get(leg) if leg else None
+            if leg is None or sink is None:
+                continue
+            before, now = self._heard.pop(leg, None), self._source(leg)
+            if now is not None:
+                self._heard[leg] = now
+            if now is before:
+                continue
+            # Both wait for the bridge's next tick: the one follows on the other without a gap and without a mixture.
+            if before is not None:
+                _stop(before, sink)
+            if now is not None:
+                now.startTransmit(sink)
+
+    def _source(self, leg: LegId) -> pj.AudioMedia | None:
+        waiting = self._waiting.get(leg)
+        sound = waiting.sound(asyncio.get_running_loop().time()) if waiting else None
+        if sound is not None:
+            return sound
+        other = self._partners.get(leg)
+        return self._ports.get(other) if other else None
+
+    def _look(self) -> None:
+        """See what those who wait are to hear now."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for leg, waiting in self._waiting.items():
+            if leg not in self._ports:
+                continue
+            if waiting.target in self._ports and now >= waiting.look_at:
+                waiting.listen(self._packets(waiting.target), now)
+            self._carry_out(leg)
+        self._next_look = loop.call_later(OFTEN_S, self._look) if self._waiting else None
 
 
 def _stop(source: pj.AudioMedia, sink: pj.AudioMedia) -> None:
