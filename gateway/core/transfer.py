@@ -120,8 +120,8 @@ def step(transfer: Transfer, event: Event) -> Step:
 
 def _proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the table above, row by row
     match move.transfer.state, event:
-        case State.DIALLING, TargetProgress():
-            move.ring()
+        case State.DIALLING, TargetProgress(code=code):
+            move.ring(code)
         case State.DIALLING | State.RINGING, TargetAnswered():
             move.answer()
         case _, TargetFailed(reason=reason, sip_code=sip_code, next=following):

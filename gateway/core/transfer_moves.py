@@ -88,11 +88,11 @@ class Move(Draft):
 
     # How it goes on
 
-    def ring(self) -> None:
-        """The target rings."""
+    def ring(self, code: int = 180) -> None:
+        """The target rings; or, with another code than 180, is under way, of which an INVITE is told by its media."""
         first = self.record.ringing_at is None
         if self.is_invite:
-            if first and self.transfer.told is None:
+            if first and self.transfer.told is None and code == 180:
                 self.do(Respond(self.transfer.transferee, 180))
         elif self.transfer.manner.final_notify is FinalNotify.ON_RING:
             self.tell(Reason.ANSWERED)
