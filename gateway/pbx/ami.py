@@ -114,6 +114,7 @@ class AmiSource:
             proven_at=self._proven_at,
             queues={name: state for name, state in queues.items() if ("queue", name) not in self._doubted},
             extensions={name: state for name, state in extensions.items() if ("extension", name) not in self._doubted},
+            unsettled=self._doubted,
         )
 
     @property
