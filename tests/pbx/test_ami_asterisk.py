@@ -277,13 +277,17 @@ async def test_a_frozen_pbx_is_unknown_within_its_age_and_known_when_it_thaws(
         await listener.known(within=BOOT_S)
 
 
-async def test_a_stopped_pbx_says_goodbye(pbx: Asterisk, listener: Listener) -> None:
+async def test_a_stopped_pbx_is_unknown_at_once(pbx: Asterisk, listener: Listener) -> None:
     async with running(pbx, listener):
         await listener.known(within=BOOT_S)
         told = len(listener.states)
         await pbx.stop()
         await listener.until(lambda: len(listener.states) > told)
-        assert "the PBX is shutting down" in listener.states[told].unknown_because
+        # A busy PBX at times closes its connections before the goodbye is out.
+        assert listener.states[told].unknown_because in (
+            "not connected to the PBX: the PBX is shutting down",
+            "not connected to the PBX: the PBX closed the connection",
+        )
 
 
 async def test_a_wrong_password(pbx: Asterisk, listener: Listener) -> None:
