@@ -73,6 +73,7 @@ class SipAgent:
         pj.set_log_level(5 if self._debug else 0)
         self._endpoint.libCreate()
         self._endpoint.libInit(settings.endpoint_config(sip.max_calls, self._debug))
+        pj.guard_media_start()
         self._endpoint.audDevManager().setNullDev()
         self._transports = Transports(self._endpoint, sip)
         self._endpoint.libStart()

@@ -4,6 +4,7 @@
  */
 %{
 #include "loop.hpp"
+#include "media_start.hpp"
 #include "media.hpp"
 #include "outgoing.hpp"
 #include "referrals.hpp"
@@ -18,6 +19,7 @@
 
 
 %include "loop.hpp"
+%include "media_start.hpp"
 %include "media.hpp"
 %include "outgoing.hpp"
 %include "requests.hpp"

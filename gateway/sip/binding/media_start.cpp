@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "media_start.hpp"
+
+#include <pjlib.h>
+#include <pjmedia.h>
+#include <pjsua-lib/pjsua.h>
+#include <pjsua-lib/pjsua_internal.h>
+
+namespace gateway {
+
+namespace {
+
+pjmedia_transport_op guarded_;
+const pjmedia_transport_op *original_ = nullptr;
+
+pj_status_t media_start(pjmedia_transport *transport, pj_pool_t *pool, const pjmedia_sdp_session *local,
+                        const pjmedia_sdp_session *remote, unsigned index)
+{
+    pj_grp_lock_t *lock = transport->grp_lock;
+    if (lock)
+        pj_grp_lock_acquire(lock);
+    const pj_status_t status = original_->media_start(transport, pool, local, remote, index);
+    if (lock)
+        pj_grp_lock_release(lock);
+    return status;
+}
+
+pjmedia_transport *on_create_media_transport(pjsua_call_id, unsigned, pjmedia_transport *transport, unsigned)
+{
+    if (transport->type == PJMEDIA_TRANSPORT_TYPE_UDP) {
+        if (!original_) {
+            original_ = transport->op;
+            guarded_ = *transport->op;
+            guarded_.media_start = &media_start;
+        }
+        if (transport->op == original_)
+            transport->op = &guarded_;
+    }
+    return transport;
+}
+
+}
+
+void guard_media_start()
+{
+    pjsua_var.ua_cfg.cb.on_create_media_transport = &on_create_media_transport;
+}
+
+}
