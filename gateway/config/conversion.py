@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from gateway.config.settings import DestinationSettings, GatewaySettings, HoursSettings, NumberSettings
 from gateway.core.hours import Schedule
-from gateway.core.model import AssignedNumber, Destination
+from gateway.core.model import Announcement, AssignedNumber, Destination
+from gateway.core.outcome import Reason
 
 _YEARS_AHEAD = 3  # calendars are worked out for these at the start; for later ones when first asked for
 
@@ -37,6 +38,7 @@ def assigned_number(
         fallback=number.fallback,
         country=gateway.default_country,
         locale=number.locale or gateway.locale,
+        total_ring=None if number.total_ring_s is None else timedelta(seconds=number.total_ring_s),
     )
 
 
@@ -61,7 +63,16 @@ def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule
         group=settings.group,
         max_penalty=settings.max_penalty,
         wrap_up=timedelta(seconds=settings.wrap_up_s),
+        overflow_on=frozenset(Reason(failure) for failure in settings.overflow_on),
+        announcement=_announcement(settings),
     )
+
+
+def _announcement(settings: DestinationSettings) -> Announcement | None:
+    sound = settings.announcement
+    if sound is None:
+        return None
+    return Announcement(str(sound.path), sound.duration, before=settings.announce == "before-dialling")
 
 
 def _calendar(place: str) -> Callable[[date], str | None]:

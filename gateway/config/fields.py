@@ -134,7 +134,7 @@ def _absolute(path: Path) -> Path:
     return path
 
 
-def _found(name: object, info: ValidationInfo) -> Path:
+def found_file(name: object, info: ValidationInfo) -> Path:
     """The file a `…_file` key names: in the credentials' directory first, then beside the file that names it."""
     if not isinstance(name, str) or not name:
         raise ValueError("must be the name of a file, in quotes")
@@ -158,7 +158,7 @@ def _found(name: object, info: ValidationInfo) -> Path:
 def _secret(name: object, info: ValidationInfo) -> SecretStr:
     if isinstance(name, SecretStr):
         return name
-    path = _found(name, info)
+    path = found_file(name, info)
     try:
         text = path.read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError):
@@ -180,7 +180,7 @@ AddressOrNothing = Annotated[str, _or_nothing(_address)]
 SipUri = Annotated[str, AfterValidator(_sip_uri)]
 SipUriOrNothing = Annotated[str, _or_nothing(_sip_uri)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-ReadableFile = Annotated[Path, BeforeValidator(_found, json_schema_input_type=str)]
+ReadableFile = Annotated[Path, BeforeValidator(found_file, json_schema_input_type=str)]
 SecretFile = Annotated[SecretStr, BeforeValidator(_secret, json_schema_input_type=str)]
 """In the file the name of the file that holds the secret, in the model the secret itself."""
 Text = Annotated[str, Field(max_length=2000)]

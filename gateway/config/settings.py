@@ -30,6 +30,7 @@ from gateway.config.fields import (
     Topic,
 )
 from gateway.config.mistakes import did_you_mean
+from gateway.config.sounds import SoundFile
 from gateway.core.model import WhenUnknown
 from gateway.core.sentence import LOCALES
 
@@ -94,6 +95,7 @@ Country = Annotated[str, AfterValidator(_country)]
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone, json_schema_input_type=str)]
 Holidays = Annotated[str, AfterValidator(_holidays)]
 Locale = Annotated[str, AfterValidator(_locale)]
+Failure = Literal["busy", "no-answer", "declined", "unreachable"]
 
 
 class GatewaySettings(Section):
@@ -237,6 +239,9 @@ class DestinationSettings(Section):
     when_unknown: WhenUnknown = WhenUnknown.ALLOW
     ring_timeout_s: Annotated[float, Field(strict=True, gt=0, le=600)] = 25
     overflow: tuple[Slug, ...] = ()
+    overflow_on: tuple[Failure, ...] = ("busy", "no-answer", "declined", "unreachable")
+    announcement: SoundFile | None = None
+    announce: Literal["while-dialling", "before-dialling"] = "while-dialling"
     name: Annotated[str, Field(max_length=80)] = ""
     group: tuple[Dialled, ...] = ()
     max_penalty: Count | None = None
@@ -249,6 +254,8 @@ class DestinationSettings(Section):
             raise ValueError(f"{' and '.join(given)} {'need' if len(given) > 1 else 'needs'} a queue")
         if self.queue is not None and self.group:
             raise ValueError("group and queue are two ways to find out who is there; give one of them")
+        if self.announcement is None and "announce" in self.model_fields_set:
+            raise ValueError("announce needs an announcement")
         return self
 
 
@@ -262,6 +269,7 @@ class NumberSettings(Section):
     answer: Slug | None = None
     fallback: Slug | None = None
     locale: Locale | None = None
+    total_ring_s: Seconds | None = None
     destinations: tuple[DestinationSettings, ...] = Field(min_length=1)
 
 

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ruff: noqa: E501 - the tables below read best with a mistake a line
+"""Announcements, and how far a hunt goes, as a configuration names them."""
+
+import struct
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.config import ConfigError, load
+from gateway.core.model import Announcement
+from gateway.core.outcome import Reason
+from tests.config_directory import MAIN, write
+
+KEY = "gateway.toml: numbers[main-line].destinations[sales]"
+SALES = 'id = "sales"'
+
+
+def wav(*, rate: int = 8000, channels: int = 1, bits: int = 16, seconds: float = 0.5, coding: int = 1) -> bytes:
+    data = bytes(round(rate * seconds) * channels * bits // 8)
+    width = channels * bits // 8
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, coding, channels, rate, rate * width, width, bits)
+    return (
+        struct.pack("<4sI4s", b"RIFF", 36 + len(data), b"WAVE") + form + struct.pack("<4sI", b"data", len(data)) + data
+    )
+
+
+def with_sales(directory: Path, *lines: str) -> Path:
+    assert SALES in MAIN
+    return write(directory, MAIN.replace(SALES, "\n".join((SALES, *lines)), 1))
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+@pytest.mark.parametrize(("announce", "before"), [("while-dialling", False), ("before-dialling", True)])
+def test_an_announcement_beside_the_configuration(tmp_path: Path, rate: int, announce: str, before: bool) -> None:
+    (tmp_path / "sales.wav").write_bytes(wav(rate=rate, seconds=1.25))
+    config = load(with_sales(tmp_path, 'announcement = "sales.wav"', f'announce = "{announce}"'))
+    wanted = Announcement(str(tmp_path / "sales.wav"), timedelta(seconds=1.25), before)
+    assert config.numbers[0].destinations["sales"].announcement == wanted
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "there is no file {path}"),
+        (b"", "{path} can't be played: it ends too soon; a WAV file with 16-bit PCM, one channel, 8000 or 16000 Hz is needed"),
+        (b"ID3" + bytes(100), "{path} can't be played: file does not start with RIFF id; a WAV"),
+        (wav(coding=7), "{path} can't be played: unknown format: 7; a WAV"),
+        (wav(rate=44100), "{path} has 16 bits, 1 channel(s), 44100 Hz; a WAV"),
+        (wav(channels=2), "{path} has 16 bits, 2 channel(s), 8000 Hz; a WAV"),
+        (wav(bits=8), "{path} has 8 bits, 1 channel(s), 8000 Hz; a WAV"),
+        (wav(seconds=0), "{path} holds no sound"),
+        (wav()[:1000], "{path} is cut off: it ends before its header says"),
+        (wav(seconds=121), "{path} lasts 121 s; 120 s are the most"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_played_is_found_at_the_start(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "sales.wav"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load(with_sales(tmp_path, 'announcement = "sales.wav"'))
+    [mistake] = caught.value.mistakes
+    assert str(mistake).startswith(f"{KEY}.announcement: {told.format(path=path)}")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('announce = "before-dialling"', ": announce needs an announcement"),
+        ('overflow_on = ["busy", "answered"]', ".overflow_on[2]: must be 'busy', 'no-answer', 'declined' or 'unreachable'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_how_a_hunt_goes_on(tmp_path: Path, line: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(with_sales(tmp_path, line))
+    assert [str(mistake).partition(", is ")[0] for mistake in caught.value.mistakes] == [KEY + told]
+
+
+def test_how_far_a_hunt_goes(tmp_path: Path) -> None:
+    directory = with_sales(tmp_path, 'overflow_on = ["busy"]')
+    text = (directory / "gateway.toml").read_text()
+    (directory / "gateway.toml").write_text(text.replace('id = "main-line"', 'id = "main-line"\ntotal_ring_s = 45', 1))
+    [number] = load(directory).numbers
+    assert number.total_ring == timedelta(seconds=45)
+    sales, *others = number.destinations.values()
+    assert sales.overflow_on == {Reason.BUSY}
+    assert all(other.goes_on_after(reason) for other in others for reason in (Reason.NO_ANSWER, Reason.PBX_ERROR))
+    assert sales.goes_on_after(Reason.BUSY)
+    assert not any(sales.goes_on_after(reason) for reason in (Reason.NO_ANSWER, Reason.PBX_ERROR))
