@@ -61,6 +61,7 @@ class _Profile(Section):
     username: Login = ""
     password: SecretFile | None = Field(default=None, alias="password_file")
     pass_headers: tuple[Header, ...] = ("User-to-User", "X-*")
+    dtmf: Literal["rfc4733", "info"] = "rfc4733"  # how keys are sent to this side; both are understood from it
     codecs: Codecs = ("PCMA", "PCMU", "G722", "opus")
     srtp: Srtp = "off"
     identity: Identity = "from"

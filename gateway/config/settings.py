@@ -129,6 +129,8 @@ class SipSettings(Section):
     rtp_port_min: Annotated[int, Field(strict=True, ge=1024, le=65535)] = 20000
     rtp_port_max: Annotated[int, Field(strict=True, ge=1024, le=65535)] = 29999
     max_calls: Annotated[int, Field(strict=True, ge=1, le=5000)] = 500
+    rtp_timeout_s: Annotated[float, Field(strict=True, ge=0, le=86400)] = 300  # 0: silence ends no call
+    max_call_s: Annotated[float, Field(strict=True, ge=0, le=604800)] = 0  # 0: a call may last for ever
 
 
 class MqttSettings(Section):
