@@ -41,6 +41,11 @@ _HINT_BITS = (
 )
 
 
+_MEMBER_EVENTS = frozenset(
+    f"QueueMember{what}" for what in ("Status", "Added", "Pause", "Penalty", "Removed")
+)  # each tells all of the member
+
+
 class Effect(Enum):
     """What a message did to the snapshot."""
 
@@ -183,7 +188,7 @@ class Snapshot:
             case "DeviceStateChange":
                 technology, _, name = event.get("Device").partition("/")
                 return self.load_device(name, event.get("State")) if technology == "PJSIP" else Effect.NONE
-            case "QueueMemberStatus" | "QueueMemberAdded" | "QueueMemberPause" | "QueueMemberRemoved":
+            case name if name in _MEMBER_EVENTS:
                 return self._queue_event(event, self._member_event)
             case "AgentComplete":
                 return self._queue_event(event, self._talk_event)
