@@ -14,6 +14,7 @@ from gateway.core.outcome import Reason
 from gateway.sip.challenge import Challenger
 from gateway.sip.dialogs import parse_replaces, parse_target_dialog
 from gateway.sip.headers import HeaderError
+from gateway.sip.identity import hops_left
 from gateway.sip.leg import Leg
 from gateway.sip.peers import read_invitation
 from gateway.sip.refer import PendingRefer, read_refer, refusal_headers, sip_headers
@@ -80,12 +81,28 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         except Exception:
             log.exception("sip-callback-failed", method="NOTIFY")
 
+    def onResolve(self, query: int, host: str, port: int, transport: str) -> None:
+        """PJSIP needs the addresses of a host."""
+        try:
+            self._agent.servers.resolve(query, host, port, transport)
+        except Exception:
+            log.exception("sip-callback-failed", host=host)
+            pj.resolved(query, [])
+
     def onUnsubscribed(self, subscription: int) -> None:
         """The transferor wants no more NOTIFYs."""
-        self.onNotifyAnswered(subscription, 481)
+        try:
+            if found := self._refers.get(subscription):
+                refer, leg = found
+                refer.unsubscribe()
+                self._agent.listener.notify_failed(leg)
+        except Exception:
+            log.exception("sip-callback-failed", method="SUBSCRIBE")
 
     def _outside(self, request: pj.SipRequest, extra: pj.SipHeaderVector) -> int:
         peer = self._agent.config.peer_for(request.sourceHost)
+        if request.method == "INVITE" and (loop := self._loop(request, peer)):
+            return self._reject(request, extra, loop.sip_code, loop)
         if peer is None:
             return self._reject(request, extra, 403, Reason.PEER_NOT_ALLOWED)
         if request.method in ("INVITE", "REFER") and (unproved := self._unproved(request, peer)):
@@ -106,6 +123,16 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
                 _add(extra, [("Allow", ALLOW)])
                 return 405
 
+    def _loop(self, request: pj.SipRequest, peer: Peer | None) -> Reason | None:
+        """Why an INVITE goes round in circles (RFC 3261 §8.2.2.2, §16.3): our own came back, or one came twice."""
+        sip = self._agent.config.sip
+        ours = (sip.bind_address, sip.bind_address6, sip.public_address, sip.public_address6)
+        if request.sourceHost in ours and request.sourcePort in (sip.udp_port, sip.tcp_port, sip.tls_port):
+            return Reason.LOOP
+        if peer is not None and self._agent.has_call(request.callId):
+            return Reason.LOOP
+        return Reason.TOO_MANY_HOPS if hops_left(request.values("Max-Forwards")) == 0 else None
+
     def _invite(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:
         replaced: LegId | None = None
         try:
@@ -118,6 +145,8 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         except HeaderError:
             return self._reject(request, extra, 400, Reason.BAD_REQUEST)
         refused = None if replaced else self._agent.listener.admit()
+        if refused is None and not self._agent.has_room_for(peer, 1 if replaced else 2):
+            refused = Reason.AT_CAPACITY
         if refused is not None:
             return self._reject(request, extra, refused.sip_code, refused, OVERLOAD_RETRY_S)
         self._agent.expect(read_invitation(request, peer, self._pass_headers(peer), replaced))
@@ -184,7 +213,7 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         handle = PendingRefer(
             request,
             lambda subscription, refer: self._opened(subscription, refer, leg.id),
-            subscribe=not any(value.strip().lower() == "false" for value in request.values("Refer-Sub")),
+            subscribe=not any(_is_false(value) for value in request.values("Refer-Sub")),
             with_id=not first_of_dialog or (trunk is not None and trunk.event_id == "always"),
             account=self._agent.account_of(leg.peer),
         )
@@ -209,6 +238,10 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             self._agent.listener.notify_failed(leg)
         if refer.closed:
             del self._refers[subscription]
+
+
+def _is_false(refer_sub: str) -> bool:
+    return refer_sub.partition(";")[0].strip().lower() == "false"  # RFC 4488 §3
 
 
 def _single(values: Sequence[str], name: str) -> str | None:

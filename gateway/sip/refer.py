@@ -21,8 +21,9 @@ SUBSCRIPTION_S = 600
 SUPPORTED = frozenset({"norefersub", "tdialog"})
 _PHRASES = {
     100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 400: "Bad Request", 403: "Forbidden",
-    404: "Not Found", 420: "Bad Extension", 480: "Temporarily Unavailable", 486: "Busy Here",
-    487: "Request Terminated", 491: "Request Pending", 502: "Bad Gateway", 503: "Service Unavailable", 603: "Decline",
+    404: "Not Found", 420: "Bad Extension", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
+    486: "Busy Here", 487: "Request Terminated", 491: "Request Pending", 502: "Bad Gateway",
+    503: "Service Unavailable", 603: "Decline",
 }  # fmt: skip
 
 
@@ -44,10 +45,11 @@ class PendingRefer:
         self._with_id = with_id
         self._opened = opened
         self._subscription = -1
-        self._queue: deque[tuple[int, bool]] = deque()
+        self._queue: deque[tuple[int, str]] = deque()
         self._waits_for_answer = False
         self._closed = False
         self._final_sent = False
+        self._last_code = 100
         self._when_quiet: list[Callable[[], None]] = []
         self.unsupported: tuple[str, ...] = ()  # option tags of Require that a 420 has to name
 
@@ -73,11 +75,19 @@ class PendingRefer:
 
     def notify(self, code: int, reason: Reason, final: bool) -> None:
         """Queue a NOTIFY; see ports.ReferHandle."""
-        if self._closed or self._final_sent or self._subscription < 0 or (self._queue and self._queue[-1][1]):
+        self._enqueue(code, "terminated;reason=noresource" if final else f"active;expires={SUBSCRIPTION_S}")
+
+    def unsubscribe(self) -> None:
+        """The transferor wants no more: it gets the last state once again, and that ends it (RFC 6665 §4.2.1.2)."""
+        self._enqueue(self._last_code, "terminated;reason=timeout")
+
+    def _enqueue(self, code: int, state: str) -> None:
+        ending = self._final_sent or (bool(self._queue) and _is_last(self._queue[-1][1]))
+        if self._closed or ending or self._subscription < 0:
             return
-        if self._queue and not final:
+        if self._queue and not _is_last(state):
             self._queue.pop()  # a newer provisional state makes the one that still waits worthless
-        self._queue.append((code, final))
+        self._queue.append((code, state))
         self._send_next()
 
     def notify_answered(self, code: int) -> bool:
@@ -114,10 +124,11 @@ class PendingRefer:
         if not self._queue:
             self._quiet()
             return
-        code, self._final_sent = self._queue.popleft()
-        state = "terminated;reason=noresource" if self._final_sent else f"active;expires={SUBSCRIPTION_S}"
+        code, state = self._queue.popleft()
+        self._last_code, self._final_sent = code, _is_last(state)
         self._waits_for_answer = True
-        if not pj.send_notify(self._subscription, f"SIP/2.0 {code} {_PHRASES[code]}", state, self._with_id):
+        status_line = f"SIP/2.0 {code} {_PHRASES.get(code, 'Unknown')}"
+        if not pj.send_notify(self._subscription, status_line, state, self._with_id):
             self._waits_for_answer = False
             self.close()
 
@@ -125,6 +136,10 @@ class PendingRefer:
         waiting, self._when_quiet = self._when_quiet, []
         for then in waiting:
             then()
+
+
+def _is_last(state: str) -> bool:
+    return state.startswith("terminated")
 
 
 def read_refer(
