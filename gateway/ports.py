@@ -123,6 +123,9 @@ class IncomingCall:
     caller_name: str = ""
     context: Mapping[str, str] = field(default_factory=dict)  # headers the profile lets pass
     replaces: LegId | None = None  # the leg of ours, with the same peer, that this call takes the place of
+    private: bool = False  # the caller withholds who he is (RFC 3323, RFC 3325)
+    diverted: tuple[str, ...] = ()  # users whom the caller had called before, the latest first
+    max_forwards: int = 70  # of the INVITE as it came
 
 
 class ReferHandle(Protocol):
@@ -160,6 +163,10 @@ class DialOrder:
     caller: str | None = None  # user part of From
     caller_name: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    private: bool = False  # the caller withholds who he is
+    diverted: tuple[str, ...] = ()  # users whom the caller had called before, the latest first
+    max_forwards: int = 70
+    beside: LegId | None = None  # the leg that is to hear the new one: its codec is tried first
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +179,18 @@ class HandDownOrder:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class NoRoomError(OSError):
+    """No ports or descriptors are left for another leg."""
+
+
 class SipPort(Protocol):
     """What the engine has done with legs."""
 
     def dial(self, order: DialOrder) -> None:
-        """Start a call. Raises OSError when it cannot even be tried."""
+        """Start a call. Raises OSError when it cannot even be tried, NoRoomError among them."""
+
+    def has_room(self) -> bool:
+        """Whether there are ports and descriptors for another leg."""
 
     def hand_down(self, order: HandDownOrder) -> None:
         """Have the peer of a leg move its caller by itself. Raises OSError when it cannot even be asked."""

@@ -163,6 +163,9 @@ def _check_wait(destination: Destination, queue: QueueState, agents: str) -> Fin
 def _check_capacity(destination: Destination, load: Load, entry: Entry) -> Finding:
     if load.draining:
         return Finding(Reason.AT_CAPACITY, ("capacity: the gateway is stopping and takes no more",))
+    if load.exhausted:
+        line = "capacity: the gateway has no ports or descriptors left"
+        return Finding(Reason.AT_CAPACITY, (line,), _RETRY_AT_CAPACITY)
     if entry is Entry.INVITE and load.calls >= load.max_calls:
         line = f"capacity: the gateway carries {load.calls} calls, its limit"
         return Finding(Reason.AT_CAPACITY, (line,), _RETRY_AT_CAPACITY)

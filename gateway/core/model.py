@@ -198,6 +198,7 @@ class Load:
     max_calls: int = 500
     per_destination: Mapping[str, int] = field(default_factory=dict)  # running, by destination id
     draining: bool = False
+    exhausted: bool = False  # no ports or descriptors are left for another leg
 
 
 @dataclass(frozen=True, slots=True)

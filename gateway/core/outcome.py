@@ -39,6 +39,8 @@ class Reason(StrEnum):
     QUEUE_FULL = "queue-full"
     TRANSFER_PENDING = "transfer-pending"
     AT_CAPACITY = "at-capacity"
+    LOOP = "loop"
+    TOO_MANY_HOPS = "too-many-hops"
     BUSY = "busy"
     NO_ANSWER = "no-answer"
     DECLINED = "declined"
@@ -86,6 +88,8 @@ _TABLE: dict[Reason, _Row] = {
     Reason.QUEUE_FULL: _Row(486, Outcome.REFUSED),
     Reason.TRANSFER_PENDING: _Row(491, Outcome.REFUSED),
     Reason.AT_CAPACITY: _Row(503, Outcome.REFUSED),
+    Reason.LOOP: _Row(482, Outcome.REFUSED),
+    Reason.TOO_MANY_HOPS: _Row(483, Outcome.REFUSED),
     Reason.BUSY: _Row(486, Outcome.FAILED),
     Reason.NO_ANSWER: _Row(480, Outcome.FAILED),
     Reason.DECLINED: _Row(603, Outcome.FAILED),

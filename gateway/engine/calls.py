@@ -20,6 +20,9 @@ class Call:
     caller: str | None = None  # E.164 where it can be told, else as given
     caller_user: str | None = None  # what the target is shown
     caller_name: str = ""
+    private: bool = False  # he withholds who he is
+    diverted: tuple[str, ...] = ()  # users whom he had called before, the latest first
+    max_forwards: int = 70  # what a request that goes on for him may still use
     legs: dict[LegId, Peer] = field(default_factory=dict)  # two at most
     call_ids: dict[LegId, str] = field(default_factory=dict)
     up: bool = False  # both legs are established and joined

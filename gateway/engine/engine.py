@@ -20,7 +20,7 @@ from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine.calls import Call, Calls
 from gateway.engine.requests import Requests
 from gateway.engine.transfers import Transfers
-from gateway.ports import DialOrder, IncomingCall, Observer, PbxSource, ReferRequest, Reporter, SipPort
+from gateway.ports import DialOrder, IncomingCall, NoRoomError, Observer, PbxSource, ReferRequest, Reporter, SipPort
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 RINGING = 180  # RFC 3261 §21.1.2
+
+
+NOBODY = frozenset({"anonymous", "unavailable", "unknown", "restricted"})
+"""User parts that stand for a caller who is not named (RFC 3323 §4.1.1.3, RFC 3325 §7, and what senders make of it)."""
+RETRY_S = 10
 
 
 def utc_now() -> datetime:
@@ -96,7 +101,8 @@ class Engine:
     def situation(self) -> gate.Situation:
         """What the gate looks at, now."""
         per_destination = self._calls.per_destination() + self._transfers.per_destination()
-        load = Load(len(self._calls), self._config.sip.max_calls, per_destination, self._draining)
+        exhausted = not self._sip.has_room()
+        load = Load(len(self._calls), self._config.sip.max_calls, per_destination, self._draining, exhausted)
         return gate.Situation(self._clock(), load, {name: source.state for name, source in self.sources.items()})
 
     # --- ports.SipListener
@@ -130,7 +136,7 @@ class Engine:
             self._observer.request_rejected(Reason.NOT_ASSIGNED)
             self._sip.hang_up(incoming.leg, 404, Reason.NOT_ASSIGNED)
             return
-        caller = calling[0] if calling else None
+        caller = next((each for each in calling if each.user.lower() not in NOBODY), None)
         call = Call(
             id=str(ULID()),
             number=number,
@@ -138,6 +144,9 @@ class Engine:
             caller=(caller.e164 or caller.user) if caller else None,
             caller_user=caller.user if caller else None,
             caller_name=incoming.caller_name,
+            private=incoming.private,
+            diverted=incoming.diverted,
+            max_forwards=incoming.max_forwards - 1,
         )
         self._add(call)
         self._calls.join(call, incoming.leg, incoming.peer, incoming.call_id)
@@ -176,9 +185,16 @@ class Engine:
         leg = LegId(f"out-{next(self._numbers)}")
         trunk = Peer(call.number.trunk, PeerKind.TRUNK)
         headers = tuple(incoming.context.items())
-        order = DialOrder(leg, trunk, call.number.number, call.caller_user, call.caller_name, headers)
+        order = DialOrder(
+            leg, trunk, call.number.number, call.caller_user, call.caller_name, headers, private=call.private,
+            diverted=call.diverted, max_forwards=call.max_forwards, beside=incoming.leg,
+        )  # fmt: skip
         try:
             self._sip.dial(order)
+        except NoRoomError:
+            self._observer.request_rejected(Reason.AT_CAPACITY)
+            self._sip.hang_up(incoming.leg, 503, Reason.AT_CAPACITY, RETRY_S)
+            return
         except OSError as error:
             log.error("dial-failed", call=call.id, peer=trunk.name, error=str(error))
             self._sip.hang_up(incoming.leg, 502, Reason.UNREACHABLE)

@@ -21,7 +21,7 @@ from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, Transfer
 from gateway.core.transfer_moves import RELEASE_S
 from gateway.engine.calls import Call, Calls
-from gateway.ports import DialOrder, HandDownOrder, Observer, ReferHandle, Reporter, SipPort
+from gateway.ports import DialOrder, HandDownOrder, NoRoomError, Observer, ReferHandle, Reporter, SipPort
 
 log = structlog.get_logger(__name__)
 
@@ -189,7 +189,7 @@ class Transfers:
             self._progressed(run)
             self._feed(run, ev.TargetAnswered(self._clock(), leg))
 
-    def leg_ended(self, leg: LegId, code: int) -> None:
+    def leg_ended(self, leg: LegId, code: int, why: Reason | None = None) -> None:
         """A leg of a transfer is over."""
         run = self._by_leg.pop(leg, None)
         if run is None:
@@ -197,7 +197,7 @@ class Transfers:
         at = self._clock()
         if leg == run.machine.target:
             # After its answer a target ends with 200: it hung up before a person was there.
-            reason = reason_for_failure(code) if code >= 300 else Reason.NO_ANSWER
+            reason = why or (reason_for_failure(code) if code >= 300 else Reason.NO_ANSWER)
             code = code if code >= 300 else reason.sip_code
             self._feed(run, ev.TargetFailed(at, leg, reason, code, self._following(run)))
         elif leg == run.machine.transferee:
@@ -393,10 +393,17 @@ class Transfers:
             caller=call.caller_user,
             caller_name=call.caller_name,
             headers=((TRANSFER_HEADER, run.record.transfer), *context),
+            private=call.private,
+            diverted=(call.number.number, *call.diverted),
+            max_forwards=call.max_forwards,
+            beside=run.machine.transferee,
         )
         run.dialled_at = self._loop.time()
         try:
             self._sip.dial(order)
+        except NoRoomError as error:
+            log.error("dial-failed", transfer=run.record.transfer, destination=destination.id, error=str(error))
+            self._loop.call_soon(partial(self.leg_ended, target, 503, Reason.AT_CAPACITY))
         except OSError as error:
             log.error("dial-failed", transfer=run.record.transfer, destination=destination.id, error=str(error))
             self._loop.call_soon(partial(self.leg_ended, target, 502))

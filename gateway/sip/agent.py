@@ -12,17 +12,20 @@ import structlog
 from gateway.config import Config, TrunkProfile
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import Reason
-from gateway.ports import DialOrder, HandDownOrder, IncomingCall, SipListener
+from gateway.ports import DialOrder, HandDownOrder, IncomingCall, NoRoomError, SipListener
 from gateway.sip import headers, settings, transports
 from gateway.sip.accounts import Accounts
 from gateway.sip.dialogs import Dialogs
 from gateway.sip.door import Door
+from gateway.sip.failover import Failover
+from gateway.sip.identity import present
 from gateway.sip.leg import Leg
 from gateway.sip.media import Media
 from gateway.sip.peers import Invitation
 from gateway.sip.pump import Pump
 from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
 from gateway.sip.referrals import Referrals
+from gateway.sip.servers import Servers
 from gateway.sip.transports import Transports
 from gateway.sip.trunks import TrunkWatch
 
@@ -60,6 +63,8 @@ class SipAgent:
         self._accounts = Accounts(self.incoming, self.trunks.registered)
         self.referrals = Referrals(listener.hand_down_told)
         self._invitation: Invitation | None = None
+        self._beside: dict[LegId, LegId] = {}  # whom a leg's newest target is, or will be, heard by
+        self._most_legs = settings.legs(config.sip.max_calls)
         self._numbers = itertools.count(1)
         self._all_ended = asyncio.Event()
         self._all_ended.set()
@@ -76,6 +81,8 @@ class SipAgent:
         pj.guard_media_start()
         self._endpoint.audDevManager().setNullDev()
         self._transports = Transports(self._endpoint, sip)
+        self.servers = Servers(sip.name_servers, transports.versions(sip)[0])
+        self._failover = Failover(self.servers, self._dial)
         self._endpoint.libStart()
         pj.set_request_handler(self._door)  # which looks names up for the accounts
         self._accounts.open(self._config, self._transports)
@@ -107,6 +114,7 @@ class SipAgent:
             log.warning("legs-unanswered", legs=len(self._legs))
         self.trunks.stop()
         pj.set_request_handler(None)
+        self.servers.stop()
         if self._pump is not None:
             self._pump.stop()
         self._media.stop()
@@ -137,6 +145,10 @@ class SipAgent:
         """The number of a peer's account."""
         return int(self._accounts[peer.name].getId())
 
+    def has_call(self, call_id: str) -> bool:
+        """Whether a leg has this Call-ID."""
+        return any(leg.sip_call_id == call_id for leg in self._legs.values())
+
     def leg_of(self, index: int) -> Leg | None:
         """The leg with this PJSUA call index."""
         return self._by_index.get(index)
@@ -144,6 +156,7 @@ class SipAgent:
     def incoming(self, account: pj.Account, index: int) -> None:
         """PJSUA made a call of the expected INVITE."""
         invitation, self._invitation = self._invitation, None
+        pj.call_made()
         if invitation is None:
             raise RuntimeError("a call without an invitation")
         leg = Leg(account, LegId(f"in-{next(self._numbers)}"), invitation.peer, True, self, index)
@@ -153,7 +166,8 @@ class SipAgent:
             IncomingCall(
                 leg=leg.id, peer=invitation.peer, call_id=leg.sip_call_id, called=invitation.called,
                 calling=invitation.calling, caller_name=invitation.caller_name, context=invitation.context,
-                replaces=invitation.replaces,
+                replaces=invitation.replaces, private=invitation.private, diverted=invitation.diverted,
+                max_forwards=invitation.max_forwards,
             )
         )  # fmt: skip
 
@@ -163,10 +177,12 @@ class SipAgent:
 
     def progress(self, leg: Leg, code: int) -> None:
         """LegEvents."""
+        self._failover.forget(leg.id)
         self._listener.leg_progress(leg.id, code)
 
     def answered(self, leg: Leg) -> None:
         """LegEvents."""
+        self._failover.forget(leg.id)
         self._listener.leg_answered(leg.id)
 
     def media(self, leg: Leg, port: pj.AudioMedia | None) -> None:
@@ -180,13 +196,19 @@ class SipAgent:
 
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
         """LegEvents."""
+        # PJSUA is still inside this object: it may not be collected before that has returned.
+        asyncio.get_running_loop().call_soon(lambda gone: None, leg)
+        self._by_index.pop(leg.getId(), None)
+        if by_peer and self._failover.goes_on(leg, code):
+            return
+        if self._legs.get(leg.id) is not leg:
+            return  # another server has taken its place
+        self._failover.forget(leg.id)
+        self._beside.pop(leg.id, None)
         self.referrals.forget(leg.id)
         if leg.dialog:
             self.dialogs.ended(leg.dialog)
-        # PJSUA is still inside this object: it may not be collected before that has returned.
-        asyncio.get_running_loop().call_soon(lambda gone: None, leg)
         self._legs.pop(leg.id, None)
-        self._by_index.pop(leg.getId(), None)
         if not self._legs:
             self._all_ended.set()
         self._listener.leg_ended(leg.id, code, by_peer)
@@ -202,26 +224,49 @@ class SipAgent:
 
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
+        self._dial(order)
+
+    def _dial(self, order: DialOrder, call_id: str = "", attempt: int = 1) -> None:
+        if not self._accounts.has_ports(self._config, order.peer, 1):
+            raise NoRoomError("no RTP ports or descriptors are left")
         profile = self._config.trunks.get(order.peer.name) or self._config.pbxs[order.peer.name]
         base = profile.outbound if isinstance(profile, TrunkProfile) else profile.address
         uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)
         sip = self._config.sip
         host = transports.uri_address(transports.seen(sip, transports.version_of(sip, profile)))
+        presented = present(order, profile.identity, profile.diversion, host)
         prm = pj.CallOpParam(True)
         prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = 1, 0, 0
-        if order.caller:
-            prm.txOption.localUri = headers.name_addr(
-                order.caller_name, f"sip:{headers.user_part(order.caller)}@{host}"
-            )
-        prm.txOption.headers = sip_headers(order.headers)
+        prm.opt.customCallId = call_id
+        prm.txOption.localUri = presented.local or ""
+        prm.txOption.headers = sip_headers(presented.headers)
         leg = Leg(self._accounts[order.peer.name], order.leg, order.peer, False, self)
+        pj.prefer_in_next_offer(self._codecs_beside(order.beside))
         try:
             leg.makeCall(uri, prm)
         except pj.Error as error:
             raise OSError(error.reason) from error
+        if leg.over:
+            raise OSError("the call ended before it began")
         leg.sip_call_id = leg.getInfo().callIdString
+        if order.beside is not None:
+            self._beside[order.beside] = order.leg
         self._register(leg)
+        self._failover.dialled(leg, order, base, profile.transport, attempt)
         self._kick()
+
+    def _codecs_beside(self, leg: LegId | None) -> list[str]:
+        """What the other leg of a conversation speaks, or would: whatever else is agreed on has to be transcoded."""
+        found = self._legs.get(leg) if leg else None
+        return list(pj.codecs_of(found.getId())) if found and not found.over else []
+
+    def has_room(self) -> bool:
+        """See ports.SipPort."""
+        return self.has_room_for(next(iter(self._config.pbxs.values())).peer, 1)
+
+    def has_room_for(self, peer: Peer, legs: int) -> bool:
+        """Whether so many legs more can be had, the first of them with this peer."""
+        return len(self._by_index) + legs <= self._most_legs and self._accounts.has_ports(self._config, peer, legs)
 
     def hand_down(self, order: HandDownOrder) -> None:
         """See ports.SipPort."""
@@ -243,6 +288,8 @@ class SipAgent:
         found = self._legs.get(leg)
         if found is None or found.over:
             return
+        if wanted := self._codecs_beside(self._beside.get(leg)):
+            pj.prefer_in_answer(found.getId(), wanted)
         found.respond(code)
         self._kick()
 

@@ -10,6 +10,7 @@ import pjsua2 as pj
 
 from gateway.core.model import LegId, Peer
 from gateway.sip.headers import allowed, header_fields, parse_name_addr
+from gateway.sip.identity import diverted_users, hops_left, is_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,9 @@ class Invitation:
     caller_name: str
     context: Mapping[str, str] = field(default_factory=dict)
     replaces: LegId | None = None  # the leg of ours whose place the new one takes
+    private: bool = False
+    diverted: tuple[str, ...] = ()
+    max_forwards: int = 70
 
 
 def read_invitation(
@@ -39,4 +43,7 @@ def read_invitation(
         caller_name=names[0] if names else "",
         context=allowed(header_fields(request.text()), pass_headers),
         replaces=replaces,
+        private=is_private(request.values("Privacy"), senders[0].uri if senders else ""),
+        diverted=diverted_users(request.values("Diversion"), request.values("History-Info")),
+        max_forwards=hops_left(request.values("Max-Forwards")),
     )

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The servers behind a peer's name: NAPTR, SRV and address records (RFC 3263), asked for without holding anything up.
+
+What was found is kept for as long as its records say, and longer while no name server answers. A server that failed
+comes last for a minute, so that the next call, and the next attempt of the same call, go to another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import dns.exception
+import dns.rdatatype
+import dns.resolver
+import pjsua2 as pj
+import structlog
+from dns.rdtypes.IN.NAPTR import NAPTR
+from dns.rdtypes.IN.SRV import SRV
+
+log = structlog.get_logger(__name__)
+
+LOOK_UP_S = 4.0
+SHORTEST_S, LONGEST_S = 5.0, 600.0
+UNKNOWN_S = 5.0
+"""How long a name that was not found is not asked for again."""
+DOWN_S = 60.0
+SERVICES = {"udp": ("SIP+D2U", "_sip._udp"), "tcp": ("SIP+D2T", "_sip._tcp"), "tls": ("SIPS+D2T", "_sips._tcp")}
+DEFAULT_PORTS = {"udp": 5060, "tcp": 5060, "tls": 5061}
+
+Server = tuple[str, int]
+"""Address and port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be found: a host, at this port (0: whatever DNS says), over this transport."""
+
+    host: str
+    port: int
+    transport: str  # udp, tcp, tls
+
+
+@dataclass(slots=True)
+class _Known:
+    servers: list[Server]
+    until: float
+
+
+class Servers:
+    """Answers PJSIP's questions for addresses, from memory where it can."""
+
+    def __init__(self, name_servers: Sequence[str], version: int) -> None:
+        self._names = dns.asyncresolver.Resolver(configure=False)
+        self._names.lifetime = LOOK_UP_S
+        if name_servers:
+            where = [_split(each) for each in name_servers]
+            self._names.nameservers = [address for address, _ in where]
+            self._names.nameserver_ports = dict(where)
+        else:
+            try:
+                self._names.read_resolv_conf("/etc/resolv.conf")
+            except (OSError, dns.resolver.NoResolverConfiguration):
+                log.warning("no-name-servers", file="/etc/resolv.conf")
+        self._address_type = dns.rdatatype.AAAA if version == 6 else dns.rdatatype.A
+        self._known: dict[Wanted, _Known] = {}
+        self._asking: dict[Wanted, tuple[asyncio.Task[None], list[int]]] = {}
+        self._down: dict[Server, float] = {}
+
+    def stop(self) -> None:
+        """Ask no more."""
+        for task, _ in self._asking.values():
+            task.cancel()
+        self._asking.clear()
+
+    def resolve(self, query: int, host: str, port: int, transport: str) -> None:
+        """PJSIP needs a server: it is told now, or when the name servers have answered."""
+        wanted = Wanted(host.lower(), port, transport.lower())
+        known = self._known.get(wanted)
+        if known is not None and known.until > self._now():
+            pj.resolved(query, self._texts(wanted))
+        elif wanted in self._asking:
+            self._asking[wanted][1].append(query)
+        else:
+            task = asyncio.get_running_loop().create_task(self._ask(wanted))
+            self._asking[wanted] = task, [query]
+
+    def order(self, wanted: Wanted) -> list[Server]:
+        """The servers known for a name, the best first."""
+        known = self._known.get(wanted)
+        now = self._now()
+        return sorted(known.servers, key=lambda server: self._down.get(server, 0.0) > now) if known else []
+
+    def failed(self, server: Server) -> None:
+        """A server did not answer, or said that it cannot: others come first for a while."""
+        log.warning("server-down", server=f"{server[0]}:{server[1]}", for_s=DOWN_S)
+        self._down[server] = self._now() + DOWN_S
+
+    async def _ask(self, wanted: Wanted) -> None:
+        try:
+            servers, lifetime = await self._look_up(wanted)
+            self._known[wanted] = _Known(servers, self._now() + lifetime)
+        except (dns.exception.DNSException, OSError) as error:
+            log.warning("name-not-found", host=wanted.host, error=type(error).__name__)
+            before = self._known.get(wanted)
+            self._known[wanted] = _Known(before.servers if before else [], self._now() + UNKNOWN_S)
+        _, queries = self._asking.pop(wanted)
+        for query in queries:
+            pj.resolved(query, self._texts(wanted))
+
+    async def _look_up(self, wanted: Wanted) -> tuple[list[Server], float]:
+        """Raises DNSException when there is no such name, or nobody tells."""
+        if wanted.port:
+            return await self._addresses(wanted.host, wanted.port)
+        services = await self._services(wanted)
+        if not services:
+            return await self._addresses(wanted.host, DEFAULT_PORTS[wanted.transport])
+        servers: list[Server] = []
+        lifetime = LONGEST_S
+        for service, service_lifetime in services:
+            try:
+                found, address_lifetime = await self._addresses(str(service.target), service.port)
+            except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+                continue
+            servers += found
+            lifetime = min(lifetime, service_lifetime, address_lifetime)
+        return list(dict.fromkeys(servers)), lifetime
+
+    async def _services(self, wanted: Wanted) -> list[tuple[SRV, float]]:
+        """The SRV records of the name, in the order of their priority and by lot within it (RFC 2782)."""
+        tag, prefix = SERVICES[wanted.transport]
+        name = f"{prefix}.{wanted.host}"
+        pointers, _ = await self._records(wanted.host, dns.rdatatype.NAPTR)
+        fitting = [one for one in pointers if isinstance(one, NAPTR) and one.service.decode().upper() == tag]
+        fitting = [one for one in fitting if one.flags.decode().upper() == "S"]
+        if fitting:
+            name = str(min(fitting, key=lambda one: (one.order, one.preference)).replacement)
+        records, lifetime = await self._records(name, dns.rdatatype.SRV)
+        services = [one for one in records if isinstance(one, SRV) and str(one.target) != "."]
+        services.sort(key=lambda one: (one.priority, -(random.random() ** (1 / max(one.weight, 0.01)))))  # noqa: S311 - a lot, no secret
+        return [(one, lifetime) for one in services]
+
+    async def _records(self, name: str, kind: dns.rdatatype.RdataType) -> tuple[list[object], float]:
+        try:
+            answer = await self._names.resolve(name, kind, search=False)
+        except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            return [], LONGEST_S
+        return list(answer), _lifetime(answer)
+
+    async def _addresses(self, host: str, port: int) -> tuple[list[Server], float]:
+        answer = await self._names.resolve(host, self._address_type, search=False)
+        return [(str(record.address), port) for record in answer], _lifetime(answer)
+
+    def _texts(self, wanted: Wanted) -> list[str]:
+        return [f"{address} {port}" for address, port in self.order(wanted)]
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _lifetime(answer: dns.resolver.Answer) -> float:
+    seconds = float(answer.rrset.ttl) if answer.rrset is not None else 0.0
+    return min(max(seconds, SHORTEST_S), LONGEST_S)
+
+
+def _split(text: str) -> Server:
+    address, colon, port = text.rpartition(":")
+    if not colon or (":" in address and not address.endswith("]")):
+        return text.strip("[]"), 53
+    return address.strip("[]"), int(port)
