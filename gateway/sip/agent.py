@@ -21,6 +21,7 @@ from gateway.sip.failover import Failover
 from gateway.sip.identity import present
 from gateway.sip.leg import Leg
 from gateway.sip.media import Media
+from gateway.sip.midcall import MidCall
 from gateway.sip.peers import Invitation
 from gateway.sip.pump import Pump
 from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
@@ -56,6 +57,7 @@ class SipAgent:
         self._legs: dict[LegId, Leg] = {}
         self._by_index: dict[int, Leg] = {}
         self._media = Media(self.heard)
+        self.midcall = MidCall(self._legs.get, self._media.has_port, self._end, self._kick)
         self._pump: Pump | None = None
         self.dialogs = Dialogs(self.leg_of)
         self._door = Door(self)
@@ -84,6 +86,8 @@ class SipAgent:
         self.servers = Servers(sip.name_servers, transports.versions(sip)[0])
         self._failover = Failover(self.servers, self._dial)
         self._endpoint.libStart()
+        pj.watch_sessions()
+        self.midcall.configure(self._config)
         pj.set_request_handler(self._door)  # which looks names up for the accounts
         self._accounts.open(self._config, self._transports)
         self._pump = Pump(self._endpoint)
@@ -101,6 +105,7 @@ class SipAgent:
     def reconfigure(self, config: Config) -> None:
         """Take the peers of a new configuration; transports stay as they are until a restart."""
         self._config = config
+        self.midcall.configure(config)
         self._accounts.open(config, self._transports)
         self._watch_trunks()
 
@@ -113,6 +118,7 @@ class SipAgent:
         except TimeoutError:
             log.warning("legs-unanswered", legs=len(self._legs))
         self.trunks.stop()
+        self.midcall.stop()
         pj.set_request_handler(None)
         self.servers.stop()
         if self._pump is not None:
@@ -183,7 +189,12 @@ class SipAgent:
     def answered(self, leg: Leg) -> None:
         """LegEvents."""
         self._failover.forget(leg.id)
+        self.midcall.established(leg)
         self._listener.leg_answered(leg.id)
+
+    def pressed(self, leg: Leg, key: pj.OnDtmfEventParam) -> None:
+        """LegEvents."""
+        self.midcall.pressed(leg, key)
 
     def media(self, leg: Leg, port: pj.AudioMedia | None) -> None:
         """LegEvents."""
@@ -191,6 +202,7 @@ class SipAgent:
             self._media.media_stopped(leg.id)
             return
         self._media.media_started(leg.id, port)
+        self.midcall.exchanged(leg)
         if not leg.incoming and not leg.established:
             self._listener.leg_early_media(leg.id)
 
@@ -206,6 +218,7 @@ class SipAgent:
         self._failover.forget(leg.id)
         self._beside.pop(leg.id, None)
         self.referrals.forget(leg.id)
+        self.midcall.ended(leg)
         if leg.dialog:
             self.dialogs.ended(leg.dialog)
         self._legs.pop(leg.id, None)
@@ -308,11 +321,15 @@ class SipAgent:
         else:
             found.refer.when_quiet(end)
 
+    def _end(self, leg: Leg) -> None:
+        self.hang_up(leg.id, 200, Reason.ANSWERED)
+
     def join(self, one: LegId, other: LegId) -> bool:
         """See ports.SipPort."""
         if one not in self._legs or other not in self._legs:
             return False
         self._media.join(one, other)
+        self.midcall.joined(self._legs[one], self._legs[other])
         return True
 
     def wait(self, leg: LegId, target: LegId | None = None, announcement: Announcement | None = None) -> None:
@@ -321,6 +338,7 @@ class SipAgent:
         if found is None:
             return
         self._media.wait(leg, target, announcement)
+        self.midcall.waiting(found, self._legs.get(target) if target else None)
         if found.incoming and not found.established:
             if announcement is not None:
                 self.respond(leg, 183)
@@ -334,6 +352,8 @@ class SipAgent:
     def part(self, leg: LegId) -> None:
         """See ports.SipPort."""
         self._media.part(leg)
+        if found := self._legs.get(leg):
+            self.midcall.parted(found)
 
     def call_id(self, leg: LegId) -> str | None:
         """See ports.SipPort."""

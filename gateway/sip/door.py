@@ -89,6 +89,14 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             log.exception("sip-callback-failed", host=host)
             pj.resolved(query, [])
 
+    def onRequestAnswered(self, index: int, method: str, code: int) -> None:
+        """A request of ours in a call's dialog was answered, or timed out."""
+        try:
+            if leg := self._agent.leg_of(index):
+                self._agent.midcall.answered(leg, method, code)
+        except Exception:
+            log.exception("sip-callback-failed", method=method)
+
     def onUnsubscribed(self, subscription: int) -> None:
         """The transferor wants no more NOTIFYs."""
         try:

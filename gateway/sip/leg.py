@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 import pjsua2 as pj
@@ -34,6 +35,9 @@ class LegEvents(Protocol):
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
         """The leg is over; it must not be used any more."""
 
+    def pressed(self, leg: Leg, key: pj.OnDtmfEventParam) -> None:
+        """A key was pressed at the other end, or still is."""
+
 
 class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
     """A pj.Call with a name; whoever owns the registry keeps it alive until it has ended."""
@@ -56,6 +60,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.refer: PendingRefer | None = None  # the newest one
         self.refers = 0
         self.established = False
+        self.established_at = 0.0  # loop time
         self.over = False
         self._events = events
         self._hung_up = False
@@ -69,6 +74,10 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
         """PJSUA: media was started, changed or stopped."""
         _guard(self._media_changed)
+
+    def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
+        """PJSUA: a packet or an INFO tells of a key."""
+        _guard(lambda: self._events.pressed(self, prm))
 
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
         """PJSUA would dial a REFER's target itself: never."""
@@ -100,6 +109,11 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.hangup(prm)
 
     @property
+    def ending(self) -> bool:
+        """Whether we have asked for its end."""
+        return self._hung_up
+
+    @property
     def packets(self) -> int:
         """How many packets of audio have come in."""
         if self.over or not self._has_media:
@@ -117,6 +131,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
             self._events.progress(self, info.lastStatusCode)
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
             self.established = True
+            self.established_at = asyncio.get_running_loop().time()
             self.dialog = tuple(pj.dialog_of(self.getId()))
             self._events.answered(self)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What goes on between a call's answer and its end, passed on from each leg to its partner: hold, keys, silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+
+from gateway.sip.dtmf import Keypads
+from gateway.sip.hold import Holds
+from gateway.sip.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.core.model import LegId
+    from gateway.sip.leg import Leg
+
+
+class MidCall:
+    """Told by the agent what happens to legs; `leg_of` finds a leg by its id while it lasts."""
+
+    def __init__(
+        self,
+        leg_of: Callable[[LegId], Leg | None],
+        has_media: Callable[[LegId], bool],
+        end: Callable[[Leg], None],
+        kick: Callable[[], None],
+    ) -> None:
+        self._leg_of = leg_of
+        self._has_media = has_media
+        self._end = end
+        self._config: Config | None = None
+        self._partners: dict[LegId, LegId] = {}
+        self._holds = Holds(kick)
+        self._keypads = Keypads(self._partner, self._wants_info, self._can_take, kick)
+        self._watchdog = Watchdog(self._conversing, self._holds.should_be_heard, self._end_both)
+
+    def configure(self, config: Config) -> None:
+        """Take the settings, at the start and whenever they change."""
+        self._config = config
+        self._watchdog.configure(config.sip.rtp_timeout_s, config.sip.max_call_s)
+
+    def stop(self) -> None:
+        """Do nothing more."""
+        self._watchdog.stop()
+        self._keypads.stop()
+        self._holds.stop()
+
+    # --- what happens to legs
+
+    def established(self, leg: Leg) -> None:
+        """The dialog is there."""
+        self._holds.established(leg)
+        self._keypads.changed(leg.id)
+
+    def exchanged(self, leg: Leg) -> None:
+        """The leg's media was settled (anew)."""
+        self._holds.exchanged(leg)
+        self._keypads.changed(leg.id)
+
+    def pressed(self, leg: Leg, prm: pj.OnDtmfEventParam) -> None:
+        """A key was pressed, or still is."""
+        self._keypads.pressed(leg, prm.digit, prm.method, prm.timestamp)
+
+    def answered(self, leg: Leg, method: str, code: int) -> None:
+        """A request of ours in the leg's dialog was answered."""
+        self._holds.answered(leg, method, code)
+        self._keypads.answered(leg.id, method, code)
+
+    def joined(self, one: Leg, other: Leg) -> None:
+        """Two legs are each other's partners."""
+        self._pair(one, other)
+        self._holds.joined(one, other)
+
+    def waiting(self, leg: Leg, target: Leg | None) -> None:
+        """The leg waits for a target, which may ask it for keys already."""
+        if target is not None:
+            self._pair(leg, target)
+        else:
+            self._leave(leg.id)
+        self._holds.waiting(leg)
+
+    def parted(self, leg: Leg) -> None:
+        """The leg has no partner."""
+        self._leave(leg.id)
+        self._holds.parted(leg)
+
+    def ended(self, leg: Leg) -> None:
+        """The leg is over."""
+        self._leave(leg.id)
+        self._holds.forget(leg.id)
+        self._keypads.forget(leg.id)
+        self._watchdog.forget(leg.id)
+
+    # --- what the parts ask
+
+    def _pair(self, one: Leg, other: Leg) -> None:
+        self._leave(one.id)
+        self._leave(other.id)
+        self._partners[one.id], self._partners[other.id] = other.id, one.id
+        self._keypads.joined(one, other)
+
+    def _leave(self, leg: LegId) -> None:
+        other = self._partners.pop(leg, None)
+        if other is not None:
+            self._partners.pop(other, None)
+
+    def _partner(self, leg: LegId) -> Leg | None:
+        other = self._partners.get(leg)
+        return self._leg_of(other) if other is not None else None
+
+    def _conversing(self) -> Iterable[Leg]:
+        legs = {one: leg for one in self._partners if (leg := self._leg_of(one)) is not None and leg.established}
+        return [leg for one, leg in legs.items() if self._partners[one] in legs]
+
+    def _wants_info(self, leg: Leg) -> bool:
+        if self._config is None:
+            return False
+        profile = self._config.trunks.get(leg.peer.name) or self._config.pbxs.get(leg.peer.name)
+        return profile is not None and profile.dtmf == "info"
+
+    def _can_take(self, leg: LegId) -> bool:
+        return self._has_media(leg) and self._holds.hears_us(leg)
+
+    def _end_both(self, leg: Leg) -> None:
+        # A dead side answers no BYE: its partner would wait for half a minute to be told.
+        partner = self._partner(leg.id)
+        self._end(leg)
+        if partner is not None:
+            self._end(partner)
