@@ -190,6 +190,58 @@ async def test_calls_change_agents_and_callers(pbx: Asterisk, phones: Phones, li
         assert (await summary(pbx))["sales"] == (1, 1, 0)
 
 
+async def test_the_expected_wait_comes_from_the_queue_s_own_calls(
+    pbx: Asterisk, phones: Phones, listener: Listener, net: Net
+) -> None:
+    await pbx.cli("queue reset stats sales")
+    anna = await phones("6001")
+    async with running(pbx, listener) as source, Peer(net.gateway, 5060, user="gateway") as gateway, pbx.ami() as ami:
+        await listener.known(within=BOOT_S)
+
+        def sales() -> QueueState:
+            return source.state.queues["sales"]
+
+        async def talk(seconds: float) -> int:
+            """A call of the queue; the seconds it took, as the PBX tells."""
+            seen = len(ami.events)
+            call = gateway.invite(f"sip:6500@{pbx.host}", (pbx.host, SIP_PORT))
+            await call.answered()
+            await sales_become(listener, 1, 0)
+            await asyncio.sleep(seconds)
+            await call.hang_up()
+            complete = await ami.event("AgentComplete", after=seen, Queue="sales")
+            await sales_become(listener, 1, 1)
+            return int(complete["TalkTime"])
+
+        await sales_become(listener, 1, 1)
+        assert (sales().mean_talk_s, sales().expected_wait_s) == (None, 0.0)
+        await anna.dial("6011")
+        await sales_become(listener, 1, 0)
+        assert sales().expected_wait_s is None
+        await anna.hang_up()
+        await sales_become(listener, 1, 1)
+
+        first = await talk(2.1)
+        second = await talk(1.1)
+        mean_s = first + (second - first) / 4
+        await listener.until(lambda: sales().mean_talk_s == mean_s)
+        await anna.dial("6011")
+        await sales_become(listener, 1, 0)
+        assert sales().expected_wait_s == mean_s
+        waiting = gateway.invite(f"sip:6500@{pbx.host}", (pbx.host, SIP_PORT))
+        await sales_become(listener, 1, 0, callers=1)
+        assert sales().expected_wait_s == 2 * mean_s
+        await waiting.cancel()
+
+    # Who comes later takes the PBX's own figure, in whole seconds.
+    async with running(pbx, listener) as source:
+        told = len(listener.states)
+        await listener.until(lambda: any(state.queues for state in listener.states[told:]))
+        rounded = sales().mean_talk_s
+        assert rounded is not None
+        assert abs(rounded - mean_s) < 1
+
+
 async def test_a_caller_who_gives_up_is_no_longer_counted(
     pbx: Asterisk, phones: Phones, listener: Listener, net: Net
 ) -> None:
