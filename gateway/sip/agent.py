@@ -364,5 +364,6 @@ class SipAgent:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many legs, joined pairs and subscriptions there are."""
-        return {"legs": len(self._legs), "pairs": self._media.pairs, "subscriptions": pj.subscription_count()}
+        """How many legs, joined pairs and subscriptions (of either side) there are."""
+        subscriptions = pj.subscription_count() + pj.referral_count()
+        return {"legs": len(self._legs), "pairs": self._media.pairs, "subscriptions": subscriptions}

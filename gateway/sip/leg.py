@@ -118,7 +118,8 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         """How many packets of audio have come in."""
         if self.over or not self._has_media:
             return 0
-        for index, media in enumerate(self.getInfo().media):
+        info = self.getInfo()  # named, as below
+        for index, media in enumerate(info.media):
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in _HEARD:
                 return int(self.getStreamStat(index).rtcp.rxStat.pkt)
         return 0
