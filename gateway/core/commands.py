@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.core.model import Destination, LegId
+from gateway.core.model import Announcement, Destination, LegId
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
 
@@ -16,6 +16,7 @@ class Timer(StrEnum):
     DEADLINE = "deadline"
     HUMAN = "human"
     RELEASE = "release"
+    ANNOUNCEMENT = "announcement"
     LISTEN = "listen"
 
 
@@ -70,6 +71,14 @@ class Listen:
     """Note whether the transferee's leg still brings audio from now on, until the timer `listen` has run out."""
 
     transferee: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Let the transferee hear an announcement; nothing is dialled meanwhile."""
+
+    transferee: LegId
+    announcement: Announcement
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,7 @@ Command = (
     | Dial
     | HandDown
     | Listen
+    | Announce
     | Wait
     | Switch
     | Return

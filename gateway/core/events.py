@@ -60,6 +60,11 @@ class RingTimeout(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Announced(Event):
+    """The transferee has heard the announcement that comes before the dialling."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransfereeGone(Event):
     """The caller hung up."""
 

@@ -18,6 +18,7 @@ caller whom the PBX transfers by itself have their own table in hand_down.py.
     SwitchFailed    -                -                dialling|ended            -                -
     HumanAnswered   dialling         ringing          switching                 releasing|ended  -
     HumanTimeout    -                -                -                         releasing|ended  -
+    Announced       dialling         -                -                         -                -
     TransfereeGone  releasing|ended  releasing|ended  releasing|ended           releasing|ended  -
     TransferorGone  dialling         ringing          switching                 connected        ended
     NotifyFailed    dialling         ringing          switching                 connected        -
@@ -27,11 +28,12 @@ caller whom the PBX transfers by itself have their own table in hand_down.py.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.core import hand_down
 from gateway.core.commands import Command
 from gateway.core.events import (
+    Announced,
     Deadline,
     Event,
     HumanAnswered,
@@ -68,11 +70,13 @@ def start(
     transferor: LegId | None,
     manner: Manner,
     fallback: Destination | None = None,
+    total_ring: timedelta | None = None,
     at: datetime,
 ) -> Step:
     """Begin a transfer that the gate has decided on; `record` holds what the request said.
 
     A fresh INVITE has no transferor: its own leg is the transferee. Target legs get the ids `<transfer>/1`, `/2`, …
+    `total_ring` is how long all of them together may ring, the fallback aside.
     """
     if record.entry is not Entry.REFER:
         manner = replace(manner, notify=False)
@@ -82,7 +86,8 @@ def start(
         destination=decision.destination.id if decision.destination else None,
         final_notify=manner.final_notify if manner.notify else None,
     )
-    move = Move(Transfer(record, State.DIALLING, transferee, transferor, manner, fallback), at)
+    hunt_until = at + total_ring if total_ring else None
+    move = Move(Transfer(record, State.DIALLING, transferee, transferor, manner, fallback, hunt_until=hunt_until), at)
     move.note(decision)
     if decision.accepted and decision.destination is not None:
         move.accept(decision.destination)
@@ -107,7 +112,7 @@ def join(
 def step(transfer: Transfer, event: Event) -> Step:
     """Take one event; the new transfer and what is to be done, in order."""
     move = Move(transfer, event.at)
-    if isinstance(event, TargetEvent) and event.target != transfer.target:
+    if isinstance(event, TargetEvent) and (event.target != transfer.target or transfer.announcing):
         return transfer, ()  # of a target that was given up
     if transfer.state is State.RELEASING:
         _release(move, event)
@@ -139,6 +144,8 @@ def _proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the ta
             move.human(at)
         case State.CONNECTED, HumanTimeout():
             move.complete()
+        case State.DIALLING, Announced():
+            move.call_announced()
         case _, TransfereeGone():
             move.abandon()
         case _, TransferorGone():

@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gateway.core.commands import Command, Dial, HangUp, Notify, Report, StartTimer, StopTimer, Timer, Wait
+from gateway.core.commands import Announce, Command, Dial, HangUp, Notify, Report, StartTimer, StopTimer, Timer, Wait
 from gateway.core.model import Decision, Destination, Entry
 from gateway.core.outcome import Reason
 from gateway.core.record import Attempt, Milestone, TransferRecord
@@ -71,9 +71,20 @@ class Draft:
     def dial(self, destination: Destination) -> None:
         """Call a target."""
         self.attempt(destination)
-        self.do(Dial(self.transfer.target, destination))
-        self.do(StartTimer(Timer.RING, destination.ring_timeout.total_seconds()))
         self.enter(State.DIALLING)
+        announcement = destination.announcement
+        if announcement is not None and announcement.before:
+            self.transfer = replace(self.transfer, announcing=True)
+            self.do(Announce(self.transfer.transferee, announcement))
+            self.do(StartTimer(Timer.ANNOUNCEMENT, announcement.duration.total_seconds()))
+        else:
+            self.ring_target(destination)
+
+    def ring_target(self, destination: Destination) -> None:
+        """Send the INVITE, and give the target its time."""
+        self.transfer = replace(self.transfer, announcing=False)
+        self.do(Dial(self.transfer.target, destination))
+        self.do(StartTimer(Timer.RING, self.transfer.rings_for(destination, self.at)))
 
     def attempt(self, destination: Destination) -> None:
         """Write down that a destination is tried."""
@@ -86,7 +97,10 @@ class Draft:
 
     def hang_up_target(self, reason: Reason) -> None:
         """Cancel the target, or hang it up if it has answered; the far end of a consultation call keeps that call."""
-        if self.transfer.joined is None:
+        if self.transfer.announcing:
+            self.transfer = replace(self.transfer, announcing=False)
+            self.stop(Timer.ANNOUNCEMENT)
+        elif self.transfer.joined is None:
             self.do(HangUp(self.transfer.target, reason, reason.sip_code))
 
     def settle(self, reason: Reason, sip_code: int) -> None:

@@ -60,7 +60,8 @@ class Move(Draft):
         self.report(Milestone.ACCEPTED)
         if not self.is_invite:
             self.do(Wait(self.transfer.transferee, self.transfer.transferor))
-        if self.transfer.hands_down:
+        # The PBX would take the caller away from an announcement.
+        if self.transfer.hands_down and destination.announcement is None:
             self.hand_down(destination)
         else:
             self.dial(destination)
@@ -83,10 +84,15 @@ class Move(Draft):
         self.attempt(destination)
         self.explain(f"hand-down: the PBX takes the caller to {destination.extension} by itself")
         self.do(HandDown(self.transfer.target, self.transfer.transferee, destination))
-        self.do(StartTimer(Timer.RING, destination.ring_timeout.total_seconds()))
+        self.do(StartTimer(Timer.RING, self.transfer.rings_for(destination, self.at)))
         self.enter(State.HANDING)
 
     # How it goes on
+
+    def call_announced(self) -> None:
+        """The announcement is over: call the target."""
+        if self.transfer.announcing and self.transfer.destination is not None:
+            self.ring_target(self.transfer.destination)
 
     def ring(self, code: int = 180) -> None:
         """The target rings; or, with another code than 180, is under way, of which an INVITE is told by its media."""
@@ -154,17 +160,31 @@ class Move(Draft):
 
     def go_on(self, reason: Reason, following: Decision) -> None:
         """Dial what the gate lets pass now; when there is nothing, take care of the caller."""
+        following = self._as_configured(reason, following)
         self.note(following)
         self.stop(Timer.RING, Timer.HUMAN, Timer.RELEASE)
         fallback = self.transfer.fallback
         if following.accepted and following.destination is not None:
             self.redial(following.destination)
-        elif self.transfer.stranded and fallback is not None:
+        elif self.transfer.stranded and fallback is not None and not self.transfer.has_tried(fallback.extension):
             self.explain(f"fallback {fallback.id}: nobody is left to take the caller back")
-            self.transfer = replace(self.transfer, fallback=None)
+            self.transfer = replace(self.transfer, fallback=None, hunt_until=None)
             self.redial(fallback)
         else:
             self.fail(reason)
+
+    def _as_configured(self, reason: Reason, following: Decision) -> Decision:
+        """Where the hunt goes on, unless the destination that failed or the number lets it go no further."""
+        failed = self.transfer.destination
+        if not following.accepted:
+            return following
+        if failed is not None and not failed.goes_on_after(reason):
+            line = f"overflow: none, {failed.id} does not go on after {reason}"
+        elif self.transfer.hunt_is_over(self.at):
+            line = "overflow: none, the time for all targets together is over"
+        else:
+            return following
+        return Decision(False, reason, None, (line,))
 
     def fail(self, reason: Reason) -> None:
         """Nothing is left to try: say so, and leave the caller with whoever is there."""

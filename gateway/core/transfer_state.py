@@ -2,11 +2,14 @@
 """What the transfer machine knows of one transfer."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from gateway.core.model import Destination, Entry, FinalNotify, LegId
 from gateway.core.record import Milestone, TransferRecord
+
+SHORTEST_RING = timedelta(seconds=1)
+"""Nobody answers in less."""
 
 
 class State(StrEnum):
@@ -48,6 +51,8 @@ class Transfer:
     fallback: Destination | None = None  # None: there is none, or it was tried
     destination: Destination | None = None  # what was dialled last
     dialled: int = 0  # how many targets
+    announcing: bool = False  # the destination is announced, and will be dialled when that is over
+    hunt_until: datetime | None = None  # when nothing but the fallback is rung any more
     joined: LegId | None = None  # the far end of a consultation call, which takes the place of a dialled target
     told: int | None = None  # the final code in a NOTIFY; 200 also for an INVITE that was answered
     reached: Milestone | None = None  # the last one that was reported
@@ -58,6 +63,19 @@ class Transfer:
         if self.joined is not None:
             return self.joined
         return LegId(f"{self.record.transfer}/{self.dialled}")
+
+    def rings_for(self, destination: Destination, at: datetime) -> float:
+        """How many seconds a target that is dialled at `at` may ring."""
+        left = self.hunt_until - at if self.hunt_until else destination.ring_timeout
+        return min(destination.ring_timeout, left).total_seconds()
+
+    def hunt_is_over(self, at: datetime) -> bool:
+        """Whether too little of the hunt's time is left at `at` for another target."""
+        return self.hunt_until is not None and self.hunt_until - at < SHORTEST_RING
+
+    def has_tried(self, extension: str) -> bool:
+        """Whether an extension was dialled."""
+        return any(attempt.extension == extension for attempt in self.record.attempts)
 
     @property
     def notifies(self) -> bool:

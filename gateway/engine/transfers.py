@@ -122,6 +122,7 @@ class Transfers:
             transferor=transferor,
             manner=manner,
             fallback=fallback,
+            total_ring=call.number.total_ring if call else None,
             at=self._clock(),
         )
         return self._launch(Run(machine, call, asked, handle), commands)
@@ -327,6 +328,8 @@ class Transfers:
                     self._hand_down(run, target, transferee, destination)
                 case cmd.Listen(transferee):
                     run.heard = self._sip.heard(transferee)
+                case cmd.Announce(transferee, announcement):
+                    self._sip.wait(transferee, None, announcement)
                 case cmd.Wait(transferee, transferor):
                     if transferor is not None:
                         self._sip.part(transferor)
@@ -372,6 +375,8 @@ class Transfers:
                 self._feed(run, ev.HumanTimeout(at))
             case cmd.Timer.RELEASE:
                 self._feed(run, ev.ReleaseTimeout(at))
+            case cmd.Timer.ANNOUNCEMENT:
+                self._feed(run, ev.Announced(at))
             case cmd.Timer.LISTEN:
                 machine = run.machine
                 packets = self._sip.heard(machine.transferee) - run.heard
@@ -408,7 +413,9 @@ class Transfers:
             log.error("dial-failed", transfer=run.record.transfer, destination=destination.id, error=str(error))
             self._loop.call_soon(partial(self.leg_ended, target, 502))
         self._take_part(run, "target", target, pbx)
-        self._sip.wait(run.machine.transferee, target, destination.announcement)
+        announcement = destination.announcement
+        meanwhile = announcement if announcement and not announcement.before else None
+        self._sip.wait(run.machine.transferee, target, meanwhile)
 
     def _hand_down(self, run: Run, target: LegId, transferee: LegId, destination: Destination) -> None:
         referred_by = [(name, value) for name, value in run.record.context.items() if name.lower() == "referred-by"]

@@ -94,10 +94,10 @@ def test_an_invite_is_told_by_its_own_responses() -> None:
         Report(Milestone.ACCEPTED),
         Dial(leg(1), SUPPORT),
         StartTimer(Timer.RING, 15),
-        rings(1, 183),
+        rings(1),
         Respond(CALLER, 180),
         Report(Milestone.RINGING),
-        rings(1),
+        rings(1, 183),
         answers(1),
         StopTimer(Timer.RING),
         Respond(CALLER, 200),
@@ -108,6 +108,10 @@ def test_an_invite_is_told_by_its_own_responses() -> None:
     )
     assert book.record.final_notify is None
     assert book.record.outcome is Outcome.COMPLETED
+
+
+def test_an_invite_is_not_told_that_it_rings_by_a_183_whose_media_tells() -> None:
+    Playbook(to(SUPPORT), entry=Entry.INVITE).after().play(rings(1, 183), Report(Milestone.RINGING))
 
 
 def test_a_failed_invite_gets_the_code_and_not_the_fallback() -> None:

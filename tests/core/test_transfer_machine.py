@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from gateway.core.commands import Timer
 from gateway.core.events import (
+    Announced,
     CallerLost,
     Deadline,
     Event,
@@ -39,6 +40,7 @@ from tests.support.playbook import (
     ASSISTANT,
     BEGIN,
     CALLER,
+    GREETED,
     IN_30_S,
     NONE_LEFT,
     SALES,
@@ -53,8 +55,8 @@ from tests.support.transfer_world import World
 
 FAILURES = [reason for reason in Reason if reason.outcome is Outcome.FAILED]
 
-decisions = st.one_of(st.just(NONE_LEFT), st.sampled_from([SALES, SUPPORT]).map(to))
-first_decisions = st.sampled_from([*map(to, (SALES, SUPPORT, SALES, SUPPORT)), refusal(Reason.HOLIDAY)])
+decisions = st.one_of(st.just(NONE_LEFT), st.sampled_from([SALES, SUPPORT, GREETED]).map(to))
+first_decisions = st.sampled_from([*map(to, (SALES, SUPPORT, SALES, SUPPORT, GREETED)), refusal(Reason.HOLIDAY)])
 manners = st.builds(
     Manner,
     notify=st.sampled_from([True, True, True, False]),
@@ -77,8 +79,16 @@ class AnyTransfer(RuleBasedStateMachine):
         decision=first_decisions,
         manner=manners,
         fallback=st.sampled_from([None, VOICEMAIL]),
+        total_ring=st.sampled_from([None, None, timedelta(seconds=4)]),
     )
-    def begin(self, entry: Entry, decision: Decision, manner: Manner, fallback: Destination | None) -> None:
+    def begin(
+        self,
+        entry: Entry,
+        decision: Decision,
+        manner: Manner,
+        fallback: Destination | None,
+        total_ring: timedelta | None,
+    ) -> None:
         self.now = BEGIN
         self.sound = False
         self.world = World(entry, manner, fallback, decision.destination if decision.accepted else None)
@@ -89,6 +99,7 @@ class AnyTransfer(RuleBasedStateMachine):
             transferor=ASSISTANT if self.world.transferor_there else None,
             manner=manner,
             fallback=fallback,
+            total_ring=total_ring,
             at=BEGIN,
         )
         self.world.carry_out(commands, self.transfer)
@@ -172,6 +183,8 @@ class AnyTransfer(RuleBasedStateMachine):
                 self.send(HumanTimeout(self.now))
             case Timer.RELEASE:
                 self.send(ReleaseTimeout(self.now))
+            case Timer.ANNOUNCEMENT:
+                self.send(Announced(self.now))
             case Timer.LISTEN:
                 self.send(Listened(self.now, self.target(0), self.world.caller == "held", then))
 

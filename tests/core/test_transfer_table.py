@@ -13,9 +13,11 @@ from gateway.core.model import Entry, FinalNotify
 from gateway.core.outcome import Reason
 from gateway.core.transfer import Manner, State, Transfer, step
 from tests.support.playbook import (
+    ANNOUNCED,
     CALLER_GONE,
     DEADLINE,
     GONE,
+    GREETED,
     HUMAN_TIMEOUT,
     IN_30_S,
     NONE_LEFT,
@@ -81,7 +83,8 @@ def kinds() -> Iterator[Transfer]:
         Entry, (True, False), FinalNotify, (True, False), (True, False), (True, False), (VOICEMAIL, None)
     ):
         manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, hand_down=down, names_humans=names)
-        yield Playbook(to(SALES), entry=entry, manner=manner, fallback=fallback).transfer
+        for first in (SALES, GREETED):
+            yield Playbook(to(first), entry=entry, manner=manner, fallback=fallback).transfer
 
 
 def events(transfer: Transfer) -> Iterator[Event]:
@@ -94,7 +97,7 @@ def events(transfer: Transfer) -> Iterator[Event]:
         yield from (hears(target), hears(target, False), fails(target, moved=True))
         yield from (loses_caller(target), loses_caller(target, Reason.BUSY))
     yield fails(last - 1)
-    yield from (HUMAN_TIMEOUT, CALLER_GONE, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
+    yield from (ANNOUNCED, HUMAN_TIMEOUT, CALLER_GONE, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
 
 
 def _without_history(transfer: Transfer) -> tuple[object, ...]:

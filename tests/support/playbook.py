@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.core.commands import Command, Notify, Report, StartTimer, StopTimer, Timer
 from gateway.core.events import (
+    Announced,
     CallerLost,
     Deadline,
     Event,
@@ -25,7 +26,7 @@ from gateway.core.events import (
     TransfereeGone,
     TransferorGone,
 )
-from gateway.core.model import Decision, Destination, Entry, FinalNotify, LegId, TransferId
+from gateway.core.model import Announcement, Decision, Destination, Entry, FinalNotify, LegId, TransferId
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, join, start, step
@@ -39,6 +40,8 @@ CONSULTED = LegId("consulted")
 
 SALES = Destination("sales", "6500", queue="sales", ring_timeout=timedelta(seconds=20))
 SUPPORT = Destination("support", "6001", ring_timeout=timedelta(seconds=15))
+GREETING = Announcement("/greeting.wav", timedelta(seconds=3), before=True)
+GREETED = Destination("greeted", "6700", ring_timeout=timedelta(seconds=12), announcement=GREETING)
 VOICEMAIL = Destination("voicemail", "6599", ring_timeout=timedelta(seconds=10))
 
 NONE_LEFT = Decision(accepted=False, reason=Reason.AGENTS_BUSY, destination=None)
@@ -125,6 +128,7 @@ STOP = Stop(BEGIN)
 NOTIFY_FAILED = NotifyFailed(BEGIN)
 RELEASE_TIMEOUT = ReleaseTimeout(BEGIN)
 HUMAN_TIMEOUT = HumanTimeout(BEGIN)
+ANNOUNCED = Announced(BEGIN)
 
 OVER = (StopTimer(Timer.RING), StopTimer(Timer.HUMAN), StopTimer(Timer.RELEASE))
 """An attempt is over."""
@@ -156,6 +160,7 @@ class Playbook:
         entry: Entry = Entry.REFER,
         manner: Manner | None = None,
         fallback: Destination | None = None,
+        total_ring: timedelta | None = None,
     ) -> None:
         record = TransferRecord(TRANSFER, entry, "+31201230001", BEGIN)
         self.now = BEGIN
@@ -169,6 +174,7 @@ class Playbook:
                 transferor=transferor,
                 manner=manner,
                 fallback=fallback,
+                total_ring=total_ring,
                 at=BEGIN,
             )
             if isinstance(begin, Decision)

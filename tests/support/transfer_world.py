@@ -2,6 +2,7 @@
 """The legs, timers and witnesses that the commands of one transfer act on, and what has to be true of them."""
 
 from gateway.core.commands import (
+    Announce,
     AnswerRequest,
     Command,
     Dial,
@@ -44,6 +45,7 @@ class World:
     def __init__(self, entry: Entry, manner: Manner, fallback: Destination | None, first: Destination | None) -> None:
         self.entry, self.manner, self.fallback = entry, manner, fallback
         self.named = [first]  # by the gate, to be dialled now
+        self.announced: list[Destination | None] = []  # to be dialled after their announcement
         self.wants_notify = manner.notify and entry is Entry.REFER
         self.transferor_there = entry is not Entry.INVITE
         self.caller = "asking"  # … held | joined | in silence | returned | hung up | gone | with the PBX | lost
@@ -126,7 +128,8 @@ class World:
                     self.answered.append(command)
                     self.caller = "held"
             case Dial(target=target, destination=destination):
-                assert destination in self.named or (destination == self.fallback and self._nobody_expects_the_caller())
+                is_fallback = destination == self.fallback and self._nobody_expects_the_caller()
+                assert is_fallback or destination in (*self.named, *self.announced)
                 assert target == transfer.target
                 assert target not in self.targets
                 self.targets[target] = "live"
@@ -139,6 +142,10 @@ class World:
             case Listen():
                 assert self.pbx == transfer.target
                 assert self.caller in ("held", "with the PBX")
+            case Announce():
+                assert self.caller in ("asking", "held")
+                assert transfer.announcing
+                self.announced = self.named
             case Wait():
                 assert self.caller in ("asking", "in silence")
                 self.caller = "held"
@@ -193,7 +200,7 @@ class World:
                 assert self.caller == ("returned" if self.transferor_there else "hung up")
         live = {target for target, status in self.targets.items() if status == "live"}
         assert live == ({self.joined} if self.joined else set())
-        if self.targets:
+        if self.targets and not transfer.announcing:
             assert record.attempts[-1].reason is record.reason
             assert all(attempt.reason for attempt in record.attempts)
 
