@@ -50,6 +50,7 @@ LINES = {
     "on-ring": Line("+31201234503", 33, {"final_notify": "on-ring"}),
     "notify": Line("+31201234504", 34, {"refusal": "notify"}),
     "hurried": Line("+31201234505", 35, {"deadline_s": 3}),
+    "patient": Line("+31201234507", 37, {"deadline_s": 3, "at_deadline": "continue"}),
     "secret": Line("+31201234506", 36, {"challenge": True, "username": "hms", "password_file": "trunk.secret"}),
 }
 EXTENSIONS = {"sales": "6500", "overseas": "6502", "anna": "6001", "silent": "6011", "voicemail": "6599"}
