@@ -23,7 +23,6 @@ class PbxListener(Protocol):
         For a caller whom the PBX moved by itself it is the transfer's id, as the PBX found it in Refer-To.
         """
 
-
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
         """A caller whom the PBX moved by itself was gone before a human took the call; `cause` as in Q.850.
 
