@@ -17,6 +17,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+import aiohttp
+
 from tests.demo.company import CALLER_HZ, INSTANCE, NUMBERS, Company
 from tests.demo.ladder import Ladder
 from tests.demo.scenes import SCENES, Scene, Stage
@@ -98,9 +100,9 @@ async def _play(stage: Stage, scene: Scene, number: int) -> None:
     try:
         async with asyncio.timeout(SCENE_S):
             await scene.play(stage)
-    except (AssertionError, TimeoutError) as error:
+    except (AssertionError, OSError, aiohttp.ClientError) as error:  # a time-out is an OSError
         why = str(error).partition("\n")[0] or f"it took more than {SCENE_S:.0f} s"
-        stage.check(f"scene {number} goes on", False, why)
+        stage.check(f"scene {number} is played to its end", False, why)
         _say(f"--- the end of the gateway's log\n{stage.company.gateway.child.tail()}")
     stage.ladder.flush()
 

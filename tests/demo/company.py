@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.support.ami import Ami
 from tests.support.asterisk import SIP_PORT, Asterisk
@@ -22,10 +22,13 @@ from tests.support.subscriber import Subscriber
 if TYPE_CHECKING:
     from types import TracebackType
 
+Server = TypeVar("Server", Asterisk, Broker, Gateway)
+
 INSTANCE = "demo"
 CALLER = "+31201112222"
 
-# What each one's voice is, in Hz. The gateway's ringback is 425 Hz; nothing here may be taken for it.
+# What each one's voice is, in Hz, and the gateway's ringback, which no voice may be taken for.
+RINGBACK_HZ = 425
 CALLER_HZ, CALLER_AGAIN_HZ = 850, 930
 ASSISTANT_HZ, ASSISTANT_AGAIN_HZ = 600, 680
 PEOPLE_HZ = {"6001": 1000, "6002": 1150, "6003": 1300}
@@ -87,7 +90,7 @@ class Company:
         try:
             self.pbx = Asterisk(self.net)
             self._log_sip()
-            await stack.enter_async_context(self.pbx)
+            await self._start(self.pbx)
             self.ami = await stack.enter_async_context(Ami(self.pbx.ami_port))
             await self.ami.action("Command", Command="core set verbose 4")
             await self.ami.action("Command", Command=f"pjsip set logger host {self.net.gateway}")
@@ -95,10 +98,10 @@ class Company:
                 NAMES[extension]: await stack.enter_async_context(Agent(self.pbx, extension, hz=hz, manner="ring"))
                 for extension, hz in PEOPLE_HZ.items()
             }
-            self.broker = await stack.enter_async_context(Broker())
+            self.broker = await self._start(Broker())
             self.news = await stack.enter_async_context(Subscriber(self.broker, "transfer-gateway/#"))
             self.assistant = await stack.enter_async_context(Peer(self.net.trunk))
-            self.gateway = await stack.enter_async_context(Gateway(self._configuration()))
+            self.gateway = await self._start(Gateway(self._configuration()))
             self.caller = await stack.enter_async_context(Peer(self.net.provider, user=CALLER))
         except BaseException:
             await stack.aclose()
@@ -109,6 +112,12 @@ class Company:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    async def _start(self, server: Server) -> Server:
+        # Its end is seen to first: Ctrl-C while it starts must leave nothing behind either.
+        self._stack.push_async_exit(server)
+        await server.start()
+        return server
 
     @property
     def line(self) -> str:

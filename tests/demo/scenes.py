@@ -21,6 +21,7 @@ from tests.demo.company import (
     INSTANCE,
     NUMBERS,
     PEOPLE_HZ,
+    RINGBACK_HZ,
 )
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ async def completed(stage: Stage) -> None:
     async with conversation(stage) as (caller, assistant):
         accepted = await _refer(assistant, "sales")
         stage.check("the gateway accepts the REFER", accepted.code == 202, accepted.start)
-        await _pick_up(stage.company.people["Anna"])
+        await _pick_up(stage, caller, stage.company.people["Anna"])
         notifies = await assistant.notifies()
         codes = [notify.sipfrag for notify in notifies]
         stage.check("the assistant is told of its success", codes[0] == 100 and codes[-1] == 200, codes)
@@ -149,7 +150,7 @@ async def overflowed(stage: Stage) -> None:
     async with _break(stage), conversation(stage) as (caller, assistant):
         accepted = await _refer(assistant, "repairs")
         stage.check("the gateway accepts the REFER", accepted.code == 202, accepted.start)
-        await _pick_up(company.people["Anna"])
+        await _pick_up(stage, caller, company.people["Anna"])
         codes = [notify.sipfrag for notify in await assistant.notifies()]
         stage.check("the assistant is told that it rings, and of its success", codes[-2:] == [180, 200], codes)
         await assistant.hang_up()
@@ -205,14 +206,15 @@ async def _refer(assistant: Call, destination: str) -> Message:
     return await assistant.refer(f"<sip:{NUMBERS[destination]}@{gateway}>")
 
 
-async def _pick_up(phone: Agent) -> None:
-    rung = [event["type"] for event in phone.events].count("CALL_INCOMING")
-    established = [event["type"] for event in phone.events].count("CALL_ESTABLISHED")
-    if rung == established:
-        await phone.event("CALL_INCOMING", count=rung + 1)
+async def _pick_up(stage: Stage, caller: Call, phone: Agent) -> None:
+    happened = [event["type"] for event in phone.events]
+    answered = happened.count("CALL_ESTABLISHED")
+    await phone.event("CALL_INCOMING", count=answered + 1)
+    await caller.media.hears(RINGBACK_HZ)
+    stage.check(f"the caller hears that it rings ({RINGBACK_HZ} Hz)", True)
     await asyncio.sleep(PICK_UP_S)
     await phone.pick_up()
-    await phone.event("CALL_ESTABLISHED", count=established + 1)
+    await phone.event("CALL_ESTABLISHED", count=answered + 1)
 
 
 async def _hear_anna(stage: Stage, caller: Call) -> None:
