@@ -34,7 +34,7 @@ test: lint
 	$(BIN)/pytest
 
 check: lint
-	$(BIN)/pytest -m "not sip and not broker and not pbx"
+	$(BIN)/pytest -n 2 -m "not sip and not broker and not pbx and not thorough"
 
 # make format   lays out the code as `make lint` wants it
 format: setup

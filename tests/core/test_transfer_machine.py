@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -202,5 +203,5 @@ class AnyTransfer(RuleBasedStateMachine):
         self.sound = True
 
 
-TestAnyTransfer = AnyTransfer.TestCase
+TestAnyTransfer = pytest.mark.thorough(AnyTransfer.TestCase)
 TestAnyTransfer.settings = settings(max_examples=300, stateful_step_count=25, deadline=None)

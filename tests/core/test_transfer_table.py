@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 from itertools import product
 
+import pytest
+
 from gateway.core import hand_down
 from gateway.core import transfer as machine
 from gateway.core.events import Event
@@ -107,6 +109,7 @@ def _without_history(transfer: Transfer) -> tuple[object, ...]:
     return (*now, record.entry, record.ringing_at is None, record.human_at is None)
 
 
+@pytest.mark.thorough
 def test_the_table_tells_all_that_can_happen_and_nothing_else() -> None:
     assert observed() == documented()
 
