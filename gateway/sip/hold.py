@@ -39,6 +39,11 @@ class Direction(enum.IntFlag):
     HEARS = 2
     BOTH = 3
 
+    @property
+    def mirrored(self) -> Direction:
+        """The other end's direction: it hears what this one sends."""
+        return {Direction.SENDS: Direction.HEARS, Direction.HEARS: Direction.SENDS}.get(self, self)
+
 
 @dataclass(eq=False, slots=True)
 class _Side:
@@ -88,7 +93,7 @@ class Holds:
         answered, ours, theirs = bool(found[0]), Direction(found[1]), Direction(found[2])
         offered = side.agreed if side.asked is None else side.asked
         # What an answer leaves out says something of the peer only where it was offered (RFC 3264 §6.1).
-        side.peer = theirs | (side.peer & ~offered) if answered else theirs
+        side.peer = theirs | (side.peer & ~offered.mirrored) if answered else theirs
         side.agreed = ours
         if side.partner is not None:
             self._soon(side.partner)

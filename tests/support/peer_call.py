@@ -6,14 +6,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.rtp import CODECS, Rtp
-from tests.support.sip_message import Address, Message, address, direction_of, media_of, reply, sdp, token
+from tests.support.sip_message import (
+    Address,
+    Message,
+    address,
+    answering,
+    direction_of,
+    events_of,
+    media_of,
+    reply,
+    sdp,
+    token,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.support.peer import Peer, Transaction
-
-MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly"}
 
 
 class Call:
@@ -34,6 +43,8 @@ class Call:
         self.media = Rtp(peer.host)
         self.hz: int | None = None
         """The tone our side speaks once there is media."""
+        self.direction = "sendrecv"
+        """What our side wants: a description of ours never says more."""
         self.incoming: Message | None = None
         """The INVITE that made it, when the other side called."""
         self.invite: Transaction | None = None
@@ -134,10 +145,31 @@ class Call:
         self.media.pause()
         return await self.begin("BYE", headers=headers).final()
 
-    async def reinvite(self, *, direction: str = "sendrecv", codecs: tuple[str, ...] = ("PCMA", "PCMU")) -> Message:
-        """Offer our media anew, e.g. direction="sendonly" to hold; returns the final response."""
-        offer = sdp(self.peer.host, self.media.port, codecs, direction)
-        return await self.begin("INVITE", body=offer, content_type="application/sdp").final()
+    async def reinvite(
+        self,
+        *,
+        direction: str = "sendrecv",
+        codecs: tuple[str, ...] = ("PCMA", "PCMU"),
+        method: str = "INVITE",
+        host: str | None = None,
+        delayed: bool = False,
+    ) -> Message:
+        """Offer our media anew, e.g. direction="sendonly" to hold; returns the final response.
+
+        `method` may be UPDATE (RFC 3311); `host` takes the place of our address ("0.0.0.0": the hold of RFC 2543);
+        `delayed` leaves the offer to the other side and answers it in the ACK.
+        """
+        self.direction = direction
+        offer = b"" if delayed else sdp(host or self.peer.host, self.media.port, codecs, direction)
+        answer = await self.begin(method, body=offer, content_type="application/sdp").final()
+        if method == "UPDATE" and answer.code == 200:
+            self._follow(answer.body)
+        return answer
+
+    def move(self) -> None:
+        """Have the media at another port from now on; the other side is to be told by a re-INVITE."""
+        self.media.close()
+        self.media = Rtp(self.peer.host)
 
     def begin(
         self,
@@ -157,6 +189,10 @@ class Call:
         if content_type and body:
             request.headers.append(("Content-Type", content_type))
         return self.peer.transact(request, self.remote)
+
+    def answer_now(self, request: Message) -> None:
+        """Answer a re-INVITE that `answers` had left alone."""
+        self.respond(request, 200, body=self._answer_to(request))
 
     def respond(
         self,
@@ -218,7 +254,10 @@ class Call:
             self.target = address(response["Contact"])
             self.routes = response.all("Record-Route")[::-1]
             ack = Message(f"ACK {self.target} SIP/2.0", self._headers("ACK", request.cseq[0]))
-            if response.body:
+            if response.body and not request.body:
+                ack.headers.append(("Content-Type", "application/sdp"))
+                ack.body = self._answer_to(response)
+            elif response.body:
                 self._follow(response.body)
         else:
             # §17.1.1.3: the same branch and Request-URI as the INVITE's, the To of the response.
@@ -241,12 +280,12 @@ class Call:
     def _answer_to(self, request: Message, codec: str | None = None) -> bytes:
         offer = media_of(request.body)
         if offer is None:
-            return sdp(self.peer.host, self.media.port)
+            return sdp(self.peer.host, self.media.port, direction=self.direction)
         offered = [CODECS[number] for number in offer[2] if number in CODECS]
         chosen = codec or (offered[0] if offered else "PCMA")
         self._follow(request.body, chosen)
-        direction = direction_of(request.body)
-        return sdp(self.peer.host, self.media.port, (chosen,), MIRRORED.get(direction, direction))
+        direction = answering(direction_of(request.body), self.direction)
+        return sdp(self.peer.host, self.media.port, (chosen,), direction, events_of(request.body))
 
     def _follow(self, body: bytes, codec: str | None = None) -> None:
         described = media_of(body)
@@ -254,7 +293,8 @@ class Call:
             return
         host, port, types = described
         known = [CODECS[number] for number in types if number in CODECS]
-        if port == 0 or host == "0.0.0.0" or direction_of(body) in {"sendonly", "inactive"}:
+        self.media.events = events_of(body)
+        if port == 0 or host == "0.0.0.0" or answering(direction_of(body), self.direction) in {"recvonly", "inactive"}:
             self.media.pause()
             return
         self.media.hz = self.hz

@@ -22,6 +22,8 @@ from tests.support import tones
 from tests.support.processes import PORTS
 
 HEADER = struct.Struct("!BBHII")
+EVENT = struct.Struct("!BBH")
+KEYS = "0123456789*#ABCD"
 CODECS = {number: name for name, number in tones.PAYLOAD_TYPES.items()}
 PACKET_S = 0.02
 VERSION = 2
@@ -49,7 +51,10 @@ class Rtp:
         self.codec = codec
         self.received: list[Packet] = []
         """Everything that arrived, oldest first, whoever sent it."""
+        self.events: int | None = 101
+        """The payload type of RFC 4733 events, both ways."""
         self._remote: tuple[str, int] | None = None
+        self._presses: list[tuple[str, int]] = []  # key, packets
         self._task: asyncio.Task[None] | None = None
         self._ssrc = random.getrandbits(32)
         self._socket = _bind_even(host)
@@ -69,6 +74,19 @@ class Rtp:
         self._remote = (host, port)
         if self._task is None:
             self._task = self._loop.create_task(self._send())
+
+    def press(self, keys: str, ms: int = 100) -> None:
+        """Send these keys as events (RFC 4733 §2.5), one after the other, each so many milliseconds long."""
+        self._presses += [(key, ms // 20) for key in keys]
+
+    @property
+    def keys(self) -> str:
+        """The keys that arrived as events, each once however many packets told of it."""
+        seen: dict[tuple[int, int], str] = {}
+        for packet in self.received:
+            if packet.payload_type == self.events and len(packet.payload) == EVENT.size:
+                seen.setdefault((packet.ssrc, packet.timestamp), KEYS[packet.payload[0]])
+        return "".join(seen.values())
 
     def pause(self) -> None:
         """Send nothing any more until the next send_to."""
@@ -115,6 +133,8 @@ class Rtp:
         sequence, timestamp = random.getrandbits(16), random.getrandbits(32)
         position, start = 0, time.monotonic()
         while self._remote:
+            if self._presses and position:
+                sequence, timestamp, position = await self._press(sequence, timestamp, position, start)
             payload = tones.encode(self._frame(position), self.codec)
             marker = 0 if position else 0x80
             header = HEADER.pack(0x80, tones.PAYLOAD_TYPES[self.codec] | marker, sequence, timestamp, self._ssrc)
@@ -123,6 +143,22 @@ class Rtp:
             sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + tones.FRAME) & 0xFFFFFFFF
             position += 1
             await asyncio.sleep(start + position * PACKET_S - time.monotonic())
+
+    async def _press(self, sequence: int, timestamp: int, position: int, start: float) -> tuple[int, int, int]:
+        """Send one key: all its packets bear the time stamp of its beginning, and the last is sent three times."""
+        key, packets = self._presses.pop(0)
+        for packet in [*range(1, packets + 1), packets, packets]:
+            ended = packet == packets
+            payload = EVENT.pack(KEYS.index(key), 0x8A if ended else 0x0A, packet * tones.FRAME)
+            marker = 0x80 if packet == 1 else 0
+            header = HEADER.pack(0x80, (self.events or 101) | marker, sequence, timestamp, self._ssrc)
+            if self._remote:
+                with suppress(OSError):
+                    self._socket.sendto(header + payload, self._remote)
+            sequence = (sequence + 1) & 0xFFFF
+            position += 1
+            await asyncio.sleep(start + position * PACKET_S - time.monotonic())
+        return sequence, (timestamp + (packets + 2) * tones.FRAME) & 0xFFFFFFFF, position
 
     def _frame(self, position: int) -> tones.Pcm:
         if self.hz is None:

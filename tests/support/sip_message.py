@@ -171,14 +171,38 @@ def token(prefix: str = "") -> str:
     return f"{prefix}{random.getrandbits(64):016x}"
 
 
-def sdp(host: str, port: int, codecs: tuple[str, ...] = ("PCMA", "PCMU"), direction: str = "sendrecv") -> bytes:
-    """An offer or answer of one audio stream in G.711, with RFC 4733 events."""
+def sdp(
+    host: str,
+    port: int,
+    codecs: tuple[str, ...] = ("PCMA", "PCMU"),
+    direction: str = "sendrecv",
+    events: int | None = 101,
+) -> bytes:
+    """An offer or answer of one audio stream in G.711, with RFC 4733 events as payload type `events` (None: no)."""
     numbers = {"PCMU": 0, "PCMA": 8}
     lines = ["v=0", f"o=- {random.getrandbits(31)} 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
-    lines.append(f"m=audio {port} RTP/AVP {' '.join(str(numbers[codec]) for codec in codecs)} 101")
+    types = [*(numbers[codec] for codec in codecs), *([] if events is None else [events])]
+    lines.append(f"m=audio {port} RTP/AVP {' '.join(map(str, types))}")
     lines += [f"a=rtpmap:{numbers[codec]} {codec}/8000" for codec in codecs]
-    lines += ["a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16", "a=ptime:20", f"a={direction}"]
+    if events is not None:
+        lines += [f"a=rtpmap:{events} telephone-event/8000", f"a=fmtp:{events} 0-16"]
+    lines += ["a=ptime:20", f"a={direction}"]
     return "\r\n".join([*lines, ""]).encode()
+
+
+def events_of(body: bytes) -> int | None:
+    """The payload type that a description gives to RFC 4733 events at 8000 Hz."""
+    found = re.search(rb"^a=rtpmap:(\d+) telephone-event/8000", body, re.M)
+    return int(found.group(1)) if found else None
+
+
+def answering(offered: str, own: str = "sendrecv") -> str:
+    """The direction to answer an offered one with by somebody who wants `own` (RFC 3264 §6.1)."""
+    sends = offered in {"sendrecv", "recvonly"} and own in {"sendrecv", "sendonly"}
+    hears = offered in {"sendrecv", "sendonly"} and own in {"sendrecv", "recvonly"}
+    return {(True, True): "sendrecv", (True, False): "sendonly", (False, True): "recvonly"}.get(
+        (sends, hears), "inactive"
+    )
 
 
 def direction_of(body: bytes) -> str:

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hold and resume: who is held is told so, whoever holds, and whomever he talks to by then."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, both_hear, conversation, offers, told
+from tests.sip.scene import ANNA, codes
+from tests.support.sip_message import direction_of
+
+if TYPE_CHECKING:
+    from tests.sip.scene import Scene
+    from tests.support.peer_call import Call
+
+pytestmark = pytest.mark.sip
+
+RINGBACK_HZ = 425
+
+
+async def silence(call: Call, seconds: float = 0.3) -> None:
+    """Nothing at all arrives any more."""
+    await asyncio.sleep(0.1)  # what was under way
+    before = len(call.media.received)
+    await asyncio.sleep(seconds)
+    assert len(call.media.received) == before
+
+
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+@pytest.mark.parametrize("who", ["caller", "called"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_hold_and_resume(scene: Scene, way: str, who: str, method: str) -> None:
+    caller, called = await conversation(scene, way)
+    holder, held = (caller, called) if who == "caller" else (called, caller)
+    await both_hear(caller, called)
+    assert direction_of((await holder.reinvite(direction="sendonly", method=method)).body) == "recvonly"
+    await told(held, "sendonly")
+    holder.media.hz = 1900  # music on hold
+    await held.media.hears(1900)
+    await silence(holder)
+
+    assert direction_of((await holder.reinvite(method=method)).body) == "sendrecv"
+    await told(held, "sendrecv", 2)
+    await both_hear(caller, called)
+    assert offers(holder) == []
+
+
+async def test_inactive_is_passed_on_as_it_is(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await both_hear(caller, assistant)
+    await assistant.reinvite(direction="inactive")
+    await told(caller, "inactive")
+    await silence(caller)
+    await silence(assistant)
+    await assistant.reinvite()
+    await told(caller, "sendrecv", 2)
+    await both_hear(caller, assistant)
+
+
+async def test_the_old_hold_at_address_nought(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await both_hear(caller, assistant)
+    answer = await assistant.reinvite(host="0.0.0.0")
+    assert direction_of(answer.body) == "recvonly"
+    await told(caller, "sendonly")
+    await caller.media.hears(ASSISTANT_HZ)
+    await silence(assistant)
+    await assistant.reinvite()
+    await told(caller, "sendrecv", 2)
+    await both_hear(caller, assistant)
+
+
+async def test_both_hold_and_resume_one_after_the_other(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.reinvite(direction="sendonly")
+    await told(caller, "sendonly")
+    assert direction_of((await caller.reinvite(direction="sendonly")).body) == "inactive"
+    await told(assistant, "sendonly")
+    await assistant.reinvite()
+    await told(caller, "sendrecv", 2)
+    await assistant.media.hears(CALLER_HZ)
+    await caller.reinvite()
+    await told(assistant, "sendrecv", 2)
+    await both_hear(caller, assistant)
+
+
+async def test_a_side_that_listens_only_is_asked_for_nothing(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.reinvite(direction="recvonly")
+    await told(caller, "recvonly")
+    await assistant.media.hears(CALLER_HZ)
+
+
+@pytest.mark.parametrize("who", ["caller", "called"])
+async def test_a_re_invite_that_meets_another_is_tried_again(scene: Scene, who: str) -> None:
+    caller, assistant = await scene.bridged()
+    holder, held = (assistant, caller) if who == "caller" else (caller, assistant)
+    held.answers["INVITE"] = 491
+    await holder.reinvite(direction="sendonly")
+    first = await held.peer.until(lambda: offers(held) or None, "re-INVITE")
+    begun = time.monotonic()
+    assert first == ["sendonly"]
+    held.answers["INVITE"] = 200
+    await told(held, "sendonly", 2)
+    # RFC 3261 §14.1: from 2.1 to 4 s for who has made the dialog, up to 2 s for the other. The caller made his own.
+    waited = time.monotonic() - begun
+    assert (0 <= waited < 2.3) if who == "caller" else (2 < waited < 4.3), waited
+    await held.media.hears(holder.hz or 0)
+
+
+async def test_a_re_invite_of_the_peer_is_refused_while_ours_is_under_way(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    caller.answers["INVITE"] = None
+    await assistant.reinvite(direction="sendonly")
+    ours = await caller.wait_request("INVITE")
+    assert (await caller.reinvite()).code == 491
+    caller.answers["INVITE"] = 200
+    caller.answer_now(ours)
+    await told(caller, "sendonly")
+    assert (await caller.reinvite()).code == 200
+    await caller.media.hears(ASSISTANT_HZ)
+
+
+async def test_a_held_caller_is_taken_off_hold_for_the_target(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.reinvite(direction="sendonly")
+    await told(caller, "sendonly")
+    assert (await assistant.refer(ANNA)).code == 202
+    target = await scene.target()
+    await told(caller, "sendrecv", 2)
+    await caller.media.hears(RINGBACK_HZ)
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies())[-1] == 200
+    await both_hear(caller, target)
+    assert offers(target) == []
+    assert offers(caller) == ["sendonly", "sendrecv"]
+    assert (await scene.outcome())["outcome"] == "completed"
+
+
+async def test_a_held_caller_whose_transfer_failed_is_held_again_until_the_transferor_resumes(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.reinvite(direction="sendonly")
+    await told(caller, "sendonly")
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await told(caller, "sendrecv", 2)
+    target.reject(486)
+    assert codes(await assistant.notifies())[-1] == 486
+    await told(caller, "sendonly", 3)
+    await caller.media.hears(ASSISTANT_HZ)  # the music it had before
+    await assistant.reinvite()
+    await told(caller, "sendrecv", 4)
+    await both_hear(caller, assistant)
+
+
+async def test_a_transferor_that_resumes_while_the_target_rings_gets_a_caller_who_is_not_held(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.reinvite(direction="inactive")
+    await told(caller, "inactive")
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await told(caller, "sendrecv", 2)
+    await assistant.reinvite()
+    target.reject(486)
+    await assistant.notifies()
+    await both_hear(caller, assistant)
+    assert offers(caller) == ["inactive", "sendrecv"]
+
+
+async def test_the_target_is_told_that_the_caller_has_put_it_on_hold(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await caller.reinvite(direction="sendonly")
+    await target.answer(hz=TARGET_HZ)
+    await told(target, "sendonly")
+    await target.media.hears(CALLER_HZ)
+    await caller.reinvite()
+    await told(target, "sendrecv", 2)
+    await both_hear(caller, target)
+    assert offers(assistant) == []
