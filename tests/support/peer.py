@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A scripted SIP user agent over UDP: the far end in tests of exactly what goes over the wire.
+"""A scripted SIP user agent: the far end in tests of exactly what goes over the wire.
 
 It says what the test tells it to say, right or wrong, keeps every message with its time, and shares no code with the
 gateway. Nothing is retransmitted unless asked for; retransmissions that arrive are answered as before.
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.support.peer_call import Call
 from tests.support.sip_message import Address, Message, reply, sdp, token
+from tests.support.wire import Datagrams, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,13 +74,14 @@ class Transaction:
         self.peer.send(self.request, self.remote, repeated=True)
 
 
-class Peer(asyncio.DatagramProtocol):
-    """One user agent at one address: `async with Peer(host, port) as peer`."""
+class Peer:
+    """One user agent at one address: `async with Peer(host, port) as peer`; over UDP unless another wire is given."""
 
-    def __init__(self, host: str, port: int = 5060, *, user: str = "assistant") -> None:
+    def __init__(self, host: str, port: int = 5060, *, user: str = "assistant", wire: Wire | None = None) -> None:
         self.host = host
         self.port = port
         self.user = user
+        self.wire = wire or Datagrams()
         self.trace: list[Entry] = []
         """Every message in order, retransmissions included."""
         self.calls: list[Call] = []
@@ -94,11 +96,16 @@ class Peer(asyncio.DatagramProtocol):
     @property
     def contact(self) -> str:
         """Its own URI."""
-        return f"sip:{self.user}@{self.host}:{self.port}"
+        transport = "" if self.wire.name == "UDP" else f";transport={self.wire.name.lower()}"
+        return f"sip:{self.user}@{self.sent_by}{transport}"
+
+    @property
+    def sent_by(self) -> str:
+        """Its address as URIs and Via have it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, self.port))
+        await self.wire.open(self.host, self.port, self._arrived)
         return self
 
     async def __aexit__(
@@ -106,7 +113,7 @@ class Peer(asyncio.DatagramProtocol):
     ) -> None:
         for call in self.calls:
             call.close()
-        self._transport.close()
+        await self.wire.close()
 
     async def wait_call(self, timeout_s: float = 10.0) -> Call:
         """The next call that comes in, in order of arrival; it is not answered yet, not even with 100."""
@@ -158,11 +165,11 @@ class Peer(asyncio.DatagramProtocol):
     def send(self, message: Message, remote: Address, *, repeated: bool = False) -> None:
         """Put a message on the wire as it is."""
         self.trace.append(Entry(time.monotonic(), True, message, remote, repeated))
-        self._transport.sendto(bytes(message), remote)
+        self.wire.send(bytes(message), remote)
 
     def send_raw(self, data: bytes, remote: Address) -> None:
         """Put bytes on the wire that need not be SIP; they leave no trace entry."""
-        self._transport.sendto(data, remote)
+        self.wire.send(data, remote)
 
     def transact(self, request: Message, remote: Address) -> Transaction:
         """Send a request and collect its responses."""
@@ -206,11 +213,10 @@ class Peer(asyncio.DatagramProtocol):
             if not arrived.done():
                 arrived.set_result(None)
 
-    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
-        """Take in a message; what is not SIP (a keep-alive) is dropped."""
-        if not data.strip(b"\r\n\0"):
+    def _arrived(self, data: bytes, remote: Address) -> None:
+        if not data.strip(b"\r\n\0"):  # a keep-alive
             return
-        message, remote = Message.parse(data), (str(addr[0]), int(addr[1]))
+        message = Message.parse(data)
         key = (message.branch, message.method)
         if not message.is_request:
             self._note(message, remote, repeated=data in self._seen)

@@ -268,7 +268,7 @@ class Call:
 
     def _headers(self, method: str, cseq: int) -> list[tuple[str, str]]:
         return [
-            ("Via", f"SIP/2.0/UDP {self.peer.host}:{self.peer.port};branch={token('z9hG4bK')};rport"),
+            ("Via", f"SIP/2.0/{self.peer.wire.name} {self.peer.sent_by};branch={token('z9hG4bK')};rport"),
             ("Max-Forwards", "70"),
             *(("Route", route) for route in self.routes),
             ("From", self.local),

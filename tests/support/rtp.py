@@ -170,8 +170,9 @@ class Rtp:
 
 def _bind_even(host: str) -> socket.socket:
     # RTP wants an even port with the next one for RTCP (RFC 3550 §11), which nobody here sends.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in random.sample(range(PORTS.start, PORTS.stop, 2), 200):
-        candidate = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        candidate = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             candidate.bind((host, port))
         except OSError:

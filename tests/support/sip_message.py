@@ -180,7 +180,8 @@ def sdp(
 ) -> bytes:
     """An offer or answer of one audio stream in G.711, with RFC 4733 events as payload type `events` (None: no)."""
     numbers = {"PCMU": 0, "PCMA": 8}
-    lines = ["v=0", f"o=- {random.getrandbits(31)} 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0"]
+    here = f"IN IP6 {host}" if ":" in host else f"IN IP4 {host}"
+    lines = ["v=0", f"o=- {random.getrandbits(31)} 1 {here}", "s=-", f"c={here}", "t=0 0"]
     types = [*(numbers[codec] for codec in codecs), *([] if events is None else [events])]
     lines.append(f"m=audio {port} RTP/AVP {' '.join(map(str, types))}")
     lines += [f"a=rtpmap:{numbers[codec]} {codec}/8000" for codec in codecs]

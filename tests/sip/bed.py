@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gateway with pairs of peers, each pair a platform and a PBX that differ in transport, media or manners."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.support.gateway import Gateway
+from tests.support.peer import Peer
+from tests.support.processes import Net, free_port
+from tests.support.wire import Wire
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from tests.support.peer_call import Call
+
+CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 1300, 1900
+CALLER = '"Eve Example" <sip:+31201112222@pbx.inside.example>'
+ANNA = "<sip:+31612345681@gateway>"
+FIRST_HOST = 40
+PORT = 5060
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A platform and a PBX by what is peculiar to their profiles."""
+
+    trunk: dict[str, Any] = field(default_factory=dict)
+    pbx: dict[str, Any] = field(default_factory=dict)
+
+
+class Bed:
+    """A running gateway, and the addresses of its pairs. The peers are played by whoever takes a `Stage`."""
+
+    def __init__(
+        self,
+        net: Net,
+        pairs: dict[str, Pair],
+        *,
+        sip: dict[str, Any] | None = None,
+        secrets: dict[str, str] | None = None,
+    ) -> None:
+        self.net = net
+        self.pairs = pairs
+        main = {
+            "gateway": {"instance": "bed", "state_dir": "", "default_country": "NL", "drain_timeout_s": 0},
+            "sip": {"bind_address": net.gateway, "udp_port": PORT, **(sip or {})},
+            "http": {"bind_address": "127.0.0.1", "port": free_port()},
+            "numbers": [self._number(name) for name in pairs],
+        }
+        files: dict[str, dict[str, Any]] = {"gateway.toml": main}
+        for name, pair in pairs.items():
+            trunk, pbx = self.trunk_host(name), self.pbx_host(name)
+            common = {"kind": "trunk", "addresses": [trunk], "outbound": f"sip:{trunk}:{PORT}", "options_interval_s": 0}
+            files[f"sip_profiles/{name}-trunk.toml"] = {**common, **pair.trunk}
+            files[f"sip_profiles/{name}-pbx.toml"] = {"kind": "pbx", "address": f"sip:{pbx}:{PORT}", **pair.pbx}
+        self.gateway = Gateway(files, secrets=secrets)
+
+    def number(self, name: str) -> str:
+        """The assigned number of a pair."""
+        return f"+3120123456{list(self.pairs).index(name)}"
+
+    def trunk_host(self, name: str) -> str:
+        """Where the platform of a pair is."""
+        return self.net.host(FIRST_HOST + 2 * list(self.pairs).index(name))
+
+    def pbx_host(self, name: str) -> str:
+        """Where the PBX of a pair is."""
+        return self.net.host(FIRST_HOST + 2 * list(self.pairs).index(name) + 1)
+
+    def _number(self, name: str) -> dict[str, Any]:
+        return {
+            "id": name, "number": self.number(name), "trunk": f"{name}-trunk", "pbx": f"{name}-pbx", "answer": "anna",
+            "destinations": [{"id": "anna", "number": "+31612345681", "extension": "6001", "ring_timeout_s": 10}],
+        }  # fmt: skip
+
+
+class Stage:
+    """The peers of one pair: `async with Stage(bed, "tcp", trunk=Streams()) as at`. At its end nothing may be left."""
+
+    def __init__(
+        self, bed: Bed, name: str, *, trunk: Wire | None = None, pbx: Wire | None = None, port: int = PORT
+    ) -> None:
+        self.bed = bed
+        self.number = bed.number(name)
+        self.trunk = Peer(bed.trunk_host(name), PORT, wire=trunk)
+        self.pbx = Peer(bed.pbx_host(name), PORT, user="pbx", wire=pbx)
+        self.gateway = (bed.net.gateway, port)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self.trunk)
+        await self._stack.enter_async_context(self.pbx)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                await self.bed.gateway.idle()
+        finally:
+            await self._stack.aclose()
+
+    def call(self, **more: Any) -> Call:
+        """The PBX puts a caller through to the assistant."""
+        more = {"from_": CALLER, "hz": CALLER_HZ, **more}
+        return self.pbx.invite(f"sip:{self.number}@gateway", more.pop("gateway", self.gateway), **more)
+
+    async def conversation(self, **more: Any) -> tuple[Call, Call]:
+        """A caller talks to the assistant: the caller's end, and the assistant's."""
+        caller = self.call(**more)
+        assistant = await self.trunk.wait_call()
+        await assistant.answer(hz=ASSISTANT_HZ)
+        await caller.answered()
+        return caller, assistant
+
+    async def transfer(self, caller: Call, assistant: Call) -> Call:
+        """The assistant has the caller put through to Anna, who answers: her end."""
+        assert (await assistant.refer(ANNA)).code == 202
+        anna = await self.pbx.wait_call()
+        await anna.answer(hz=TARGET_HZ)
+        assert (await assistant.notifies())[-1].sipfrag == 200
+        await caller.media.hears(TARGET_HZ)
+        await anna.media.hears(CALLER_HZ)
+        return anna

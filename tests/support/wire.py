@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a scripted peer's messages travel: as datagrams, or over connections that can be dropped and made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from tests.support.certificates import Identity
+    from tests.support.sip_message import Address
+
+    Deliver = Callable[[bytes, Address], None]
+
+_LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
+
+
+class Wire(Protocol):
+    """A peer's transport."""
+
+    name: str
+    """As it stands in Via."""
+
+    async def open(self, host: str, port: int, deliver: Deliver) -> None:
+        """Listen, and hand on what arrives, a message at a time."""
+
+    def send(self, data: bytes, remote: Address) -> None:
+        """Put it on its way."""
+
+    async def close(self) -> None:
+        """End."""
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    """UDP."""
+
+    name = "UDP"
+
+    async def open(self, host: str, port: int, deliver: Deliver) -> None:
+        """See Wire."""
+        self._deliver = deliver
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
+        """A datagram is a message."""
+        self._deliver(data, (str(addr[0]), int(addr[1])))
+
+    def send(self, data: bytes, remote: Address) -> None:
+        """See Wire."""
+        self._transport.sendto(data, remote)
+
+    async def close(self) -> None:
+        """See Wire."""
+        self._transport.close()
+
+
+class Streams:
+    """TCP, or TLS with an identity. A message goes over the connection with its remote address, else over a new one."""
+
+    def __init__(self, identity: Identity | None = None, *, clients: bool = False, shown: bool = True) -> None:
+        self.name = "TLS" if identity else "TCP"
+        self._server_context = identity.server(clients=clients) if identity else None
+        self._client_context = identity.client(shown=shown) if identity else None
+        self._connections: dict[Address, asyncio.StreamWriter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.accepted = 0
+        """How many connections were made to us."""
+        self.failures: list[Exception] = []
+        """Why connections of ours were not made."""
+        self.versions: list[str | None] = []
+        """The version of TLS of each connection."""
+
+    async def open(self, host: str, port: int, deliver: Deliver) -> None:
+        """See Wire."""
+        self._host, self._deliver = host, deliver
+        self._server = await asyncio.start_server(self._accept, host, port, ssl=self._server_context)
+
+    def send(self, data: bytes, remote: Address) -> None:
+        """See Wire."""
+        writer = self._connections.get(remote)
+        if writer is not None and not writer.is_closing():
+            writer.write(data)
+        else:
+            self._background(self._connect(data, remote))
+
+    def drop(self, *, reset: bool = False) -> None:
+        """Close every connection, as a restart of the peer does (`reset`: as its crash does); it listens on."""
+        for writer in list(self._connections.values()):
+            if reset:
+                writer.transport.abort()
+            else:
+                writer.close()
+        self._connections.clear()
+
+    async def close(self) -> None:
+        """See Wire."""
+        self._server.close()
+        self.drop()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, data: bytes, remote: Address) -> None:
+        try:
+            reader, writer = await asyncio.open_connection(
+                *remote, ssl=self._client_context, local_addr=(self._host, 0),
+                server_hostname=remote[0] if self._client_context else None,
+            )  # fmt: skip
+        except OSError as error:
+            self.failures.append(error)
+            return
+        self._connections[remote] = writer
+        writer.write(data)
+        await self._read(reader, writer, remote)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        host, port = writer.get_extra_info("peername")[:2]
+        self._connections[host, port] = writer
+        await self._read(reader, writer, (host, port))
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remote: Address) -> None:
+        session = writer.get_extra_info("ssl_object")
+        self.versions.append(session.version() if session else None)
+        with suppress(asyncio.IncompleteReadError, OSError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                if not head.strip():  # a keep-alive (RFC 5626 §3.5.1)
+                    continue
+                head = head.lstrip()
+                found = _LENGTH.search(head)
+                body = await reader.readexactly(int(found.group(1)) if found else 0)
+                self._deliver(head + body, remote)
+        if self._connections.get(remote) is writer:
+            del self._connections[remote]
+        writer.close()
