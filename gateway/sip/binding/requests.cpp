@@ -37,7 +37,16 @@ bool is(const pjsip_rx_data *rdata, const char *method)
     return pj_strcmp2(&rdata->msg_info.msg->line.req.method.name, method) == 0;
 }
 
-/* Methods inside of a dialog that the INVITE session, PJSUA or the subscription framework answers. */
+/* An INFO that PJSUA makes something of; it would leave any other without an answer. */
+bool is_known_info(const pjsip_rx_data *rdata)
+{
+    const pjsip_msg_body *body = rdata->msg_info.msg->body;
+    return is(rdata, "INFO") && body && pj_stricmp2(&body->content_type.type, "application") == 0 &&
+           (pj_stricmp2(&body->content_type.subtype, "dtmf-relay") == 0 ||
+            pj_stricmp2(&body->content_type.subtype, "media_control+xml") == 0);
+}
+
+/* Requests inside of a dialog that the INVITE session or PJSUA answers. */
 bool served_by_pjsua(const pjsip_rx_data *rdata)
 {
     switch (rdata->msg_info.msg->line.req.method.id) {
@@ -45,10 +54,9 @@ bool served_by_pjsua(const pjsip_rx_data *rdata)
     case PJSIP_ACK_METHOD:
     case PJSIP_CANCEL_METHOD:
     case PJSIP_BYE_METHOD:
-    case PJSIP_OPTIONS_METHOD:
         return true;
     default:
-        return is(rdata, "PRACK") || is(rdata, "UPDATE") || is(rdata, "INFO") || is(rdata, "NOTIFY");
+        return is(rdata, "PRACK") || is(rdata, "UPDATE") || is_known_info(rdata);
     }
 }
 
@@ -98,13 +106,32 @@ void on_subscribe(pjsip_dialog *dialog, pjsip_rx_data *rdata)
         ask(request, [&] { handler_->onUnsubscribed(subscription); });
 }
 
-void refuse_method(pjsip_dialog *dialog, pjsip_rx_data *rdata)
+pj::SipHeader header(const char *name, const char *value)
 {
+    pj::SipHeader made;
+    made.hName = name;
+    made.hValue = value;
+    return made;
+}
+
+/* Answer what nobody else does: OPTIONS, which some send to see whether a call is still there, INFO (RFC 6086 §4.2.2),
+ * NOTIFY of a subscription that there is not (RFC 6665 §4.1.3), and every other method. */
+void answer_rest(pjsip_dialog *dialog, pjsip_rx_data *rdata)
+{
+    const pj::SipHeader allow = header("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, PRACK, UPDATE");
     SipRequest request(rdata, dialog);
-    pj::SipHeader allow;
-    allow.hName = "Allow";
-    allow.hValue = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, PRACK, UPDATE";
-    request.respond(405, "", {allow});
+    if (is(rdata, "OPTIONS"))
+        request.respond(200, "", {allow, header("Accept", "application/sdp")});
+    else if (is(rdata, "NOTIFY"))
+        request.respond(481, "", {});
+    else if (!is(rdata, "INFO"))
+        request.respond(405, "", {allow});
+    else if (!request.values("Info-Package").empty())
+        request.respond(469, "Bad Info Package", {});
+    else if (rdata->msg_info.msg->body)
+        request.respond(415, "", {header("Accept", "application/dtmf-relay")});
+    else
+        request.respond(200, "", {});
 }
 
 /* Dialog usage: sees the first state of a server transaction before the INVITE session and PJSUA do. */
@@ -126,10 +153,8 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
         if (!request.answered)
             request.respond(500, "", {});
         request.expire();
-    } else if (is(rdata, "NOTIFY")) {
-        take_notify(dialog, rdata);
-    } else if (!served_by_pjsua(rdata)) {
-        refuse_method(dialog, rdata);
+    } else if (!served_by_pjsua(rdata) && !(is(rdata, "NOTIFY") && take_notify(dialog, rdata))) {
+        answer_rest(dialog, rdata);
     }
 }
 
