@@ -51,6 +51,7 @@ LINES = {
     "notify": Line("+31201234504", 34, {"refusal": "notify"}),
     "hurried": Line("+31201234505", 35, {"deadline_s": 3}),
     "patient": Line("+31201234507", 37, {"deadline_s": 3, "at_deadline": "continue"}),
+    "info": Line("+31201234509", 39, {"dtmf": "info"}),
     "secret": Line("+31201234506", 36, {"challenge": True, "username": "hms", "password_file": "trunk.secret"}),
 }
 EXTENSIONS = {"sales": "6500", "overseas": "6502", "anna": "6001", "silent": "6011", "voicemail": "6599"}

@@ -57,6 +57,9 @@ class Call:
         }  # fmt: skip
         """What a request in the dialog is answered with; None: not at all; a method not named: 501."""
         self.final_sent = False
+        self.keeps_ack: bool = False
+        """Whether ACKs are kept back, for the test to send `ack` when it likes, if at all."""
+        self.ack: Message | None = None
         self._notified = 0
 
     # --- the side that is called ---
@@ -264,7 +267,9 @@ class Call:
             via = [("Via", request["Via"]), ("Max-Forwards", "70"), ("From", request["From"]), ("To", response["To"])]
             ids = [("Call-ID", self.call_id), ("CSeq", f"{request.cseq[0]} ACK")]
             ack = Message(f"ACK {request.uri} SIP/2.0", [*via, *ids])
-        self.peer.send(ack, self.remote)
+        self.ack = ack
+        if not self.keeps_ack:
+            self.peer.send(ack, self.remote)
 
     def _headers(self, method: str, cseq: int) -> list[tuple[str, str]]:
         return [

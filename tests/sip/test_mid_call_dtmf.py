@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Keys that are pressed: as RFC 4733 events or SIP INFO, as each side has them, each once, in order, at a switch too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sip.mid_call import TARGET_HZ, WAYS, both_hear, conversation, told
+from tests.sip.scene import ANNA, codes
+from tests.support.processes import eventually
+from tests.support.sip_message import sdp
+
+if TYPE_CHECKING:
+    from tests.sip.scene import Scene
+    from tests.support.peer_call import Call
+
+pytestmark = pytest.mark.sip
+
+RELAY = "application/dtmf-relay"
+
+
+async def has_keys(call: Call, keys: str) -> None:
+    """Wait until these keys have come as events, and no others."""
+
+    async def are_there() -> bool:
+        return len(call.media.keys) >= len(keys)
+
+    await eventually(are_there, f"{keys} (there are {call.media.keys})")
+    assert call.media.keys == keys
+
+
+def told_by_info(call: Call) -> str:
+    """The keys that came in INFOs."""
+    infos = [one for one in call.requests if one.method == "INFO"]
+    assert all(one["Content-Type"] == RELAY for one in infos)
+    return "".join(one.body.decode().partition("Signal=")[2][:1] for one in infos)
+
+
+async def has_infos(call: Call, keys: str) -> None:
+    await call.peer.until(lambda: told_by_info(call) if len(told_by_info(call)) >= len(keys) else None, f"INFO {keys}")
+    assert told_by_info(call) == keys
+
+
+async def press_by_info(call: Call, keys: str) -> None:
+    for key in keys:
+        body = f"Signal={key}\r\nDuration=160\r\n".encode()
+        assert (await call.begin("INFO", body=body, content_type=RELAY).final()).code == 200
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_events_pass_both_ways_each_once(scene: Scene, way: str) -> None:
+    caller, called = await conversation(scene, way)
+    await both_hear(caller, called)
+    caller.media.press("123*#")
+    called.media.press("4455")
+    await has_keys(called, "123*#")
+    await has_keys(caller, "4455")
+    assert not [one for one in (*caller.requests, *called.requests) if one.method == "INFO"]
+
+
+async def test_one_key_held_long_is_one_key(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await both_hear(caller, assistant)
+    caller.media.press("7", ms=1000)
+    caller.media.press("8")
+    await has_keys(assistant, "78")
+
+
+async def test_events_become_info_on_a_side_that_wants_it(scene: Scene) -> None:
+    caller, assistant = await scene.bridged("info")
+    await both_hear(caller, assistant)
+    caller.media.press("159D")
+    await has_infos(assistant, "159D")
+    assert assistant.media.keys == ""
+
+
+async def test_info_becomes_events(scene: Scene) -> None:
+    caller, assistant = await scene.bridged("info")
+    await both_hear(caller, assistant)
+    await press_by_info(assistant, "2580")
+    await has_keys(caller, "2580")
+
+
+async def test_the_next_info_waits_for_the_answer_to_the_one_before(scene: Scene) -> None:
+    caller, assistant = await scene.bridged("info")
+    assistant.answers["INFO"] = None
+    await both_hear(caller, assistant)
+    caller.media.press("12")
+    first = await assistant.wait_request("INFO")
+    caller.media.press("3")
+    await both_hear(caller, assistant)
+    assert told_by_info(assistant) == "1"
+    assistant.answers["INFO"] = 200
+    assistant.respond(first, 200)
+    await has_infos(assistant, "123")
+
+
+async def test_a_side_without_events_is_told_by_info(scene: Scene) -> None:
+    platform = await scene.platform()
+    caller = scene.call_from_pbx()
+    assistant = await platform.wait_call()
+    assert assistant.incoming
+    assistant.respond(assistant.incoming, 200, body=sdp(platform.host, assistant.media.port, ("PCMA",), events=None))
+    await caller.answered()
+    caller.media.press("42")
+    await has_infos(assistant, "42")
+
+
+async def test_a_key_that_is_told_in_both_ways_counts_once(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await both_hear(caller, assistant)
+    for key in "64":
+        assistant.media.press(key)
+        await press_by_info(assistant, key)
+    await has_keys(caller, "64")
+    await both_hear(caller, assistant)
+    assert caller.media.keys == "64"
+
+
+async def test_a_key_for_somebody_on_hold_waits_for_him(scene: Scene) -> None:
+    caller, assistant = await scene.bridged("info")
+    await caller.reinvite(direction="sendonly")
+    await told(assistant, "sendonly")
+    await press_by_info(assistant, "9")
+    assert caller.media.keys == ""
+    await caller.reinvite()
+    await told(assistant, "sendrecv", 2)
+    await has_keys(caller, "9")
+
+
+async def test_none_is_doubled_or_lost_at_the_switch_of_a_transfer(scene: Scene) -> None:
+    keys = "1234567890*#ABCD"
+    caller, assistant = await scene.bridged()
+    await both_hear(caller, assistant)
+    caller.media.press(keys)
+    await has_some(assistant, 3)
+    assert (await assistant.refer(ANNA)).code == 202
+    target = await scene.target()
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies())[-1] == 200
+    await has_some(target, 1)
+    first, then = assistant.media.keys, keys[len(assistant.media.keys) :]
+    assert keys.startswith(first)
+    await has_keys(target, then)
+
+
+async def test_keys_pressed_while_the_target_rings_are_for_whoever_answers(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await both_hear(caller, assistant)
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await caller.media.hears(425)
+    caller.media.press("31")
+    await target.ring()
+    await target.answer(hz=TARGET_HZ)
+    await both_hear(caller, target)
+    await has_keys(target, "31")
+
+
+async def has_some(call: Call, count: int) -> None:
+    """Wait until so many keys have come."""
+
+    async def are_there() -> bool:
+        return len(call.media.keys) >= count
+
+    await eventually(are_there, f"{count} keys")

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Offers at any time and without one: delayed offers, another codec, another address, in the middle of a transfer too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, both_hear, conversation, offers, told
+from tests.sip.scene import ANNA, codes
+from tests.support.sip_message import direction_of, media_of
+
+if TYPE_CHECKING:
+    from tests.sip.scene import Scene
+
+pytestmark = pytest.mark.sip
+
+PCMU, PCMA = 0, 8
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_invite_without_an_offer(scene: Scene, way: str) -> None:
+    platform = await scene.platform()
+    if way == WAYS[0]:
+        caller = scene.call_from_pbx(body=b"")
+        called = await platform.wait_call()
+    else:
+        caller = platform.invite(scene.uri("+31612345681"), scene.gateway.sip, hz=CALLER_HZ, body=b"")
+        called = await scene.target()
+    assert called.incoming
+    assert media_of(called.incoming.body)  # our own INVITEs always make an offer
+    await called.answer(hz=ASSISTANT_HZ)
+    assert media_of((await caller.answered()).body)
+    await both_hear(caller, called)
+    assert caller.ack
+    assert media_of(caller.ack.body)
+
+
+async def test_a_transfer_of_a_caller_who_made_no_offer(scene: Scene) -> None:
+    caller = scene.call_from_pbx(body=b"")
+    assistant = await (await scene.platform()).wait_call()
+    await assistant.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    assert (await assistant.refer(ANNA)).code == 202
+    target = await scene.target()
+    await caller.media.hears(425)
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies())[-1] == 200
+    await both_hear(caller, target)
+
+
+@pytest.mark.parametrize("who", ["caller", "called"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_re_invite_without_an_offer(scene: Scene, way: str, who: str) -> None:
+    caller, called = await conversation(scene, way)
+    asking, other = (caller, called) if who == "caller" else (called, caller)
+    offer = await asking.reinvite(delayed=True)
+    assert direction_of(offer.body) == "sendrecv"
+    await both_hear(caller, called)
+    assert offers(other) == []
+
+
+async def test_hold_and_resume_by_answering_our_offer(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.reinvite(direction="sendonly", delayed=True)
+    await told(caller, "sendonly")
+    await caller.media.hears(ASSISTANT_HZ)
+    await assistant.reinvite(delayed=True)
+    await told(caller, "sendrecv", 2)
+    await both_hear(caller, assistant)
+
+
+async def test_a_transfer_while_our_offer_waits_for_its_answer(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    caller.keeps_ack = True
+    await caller.reinvite(delayed=True)
+    assert (await assistant.refer(ANNA)).code == 202
+    target = await scene.target()
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies())[-1] == 200
+    assert caller.ack
+    caller.peer.send(caller.ack, caller.remote)
+    await both_hear(caller, target)
+    assert (await scene.outcome())["outcome"] == "completed"
+
+
+async def test_a_hold_that_comes_while_the_other_side_has_an_offer_open(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    caller.keeps_ack = True
+    await caller.reinvite(delayed=True)
+    await assistant.reinvite(direction="sendonly")
+    assert caller.ack
+    assert offers(caller) == []
+    caller.keeps_ack = False
+    caller.peer.send(caller.ack, caller.remote)
+    await told(caller, "sendonly")
+    await caller.media.hears(ASSISTANT_HZ)
+
+
+@pytest.mark.parametrize("who", ["caller", "called"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_one_side_changes_its_codec(scene: Scene, way: str, who: str) -> None:
+    caller, called = await conversation(scene, way)
+    changing, other = (caller, called) if who == "caller" else (called, caller)
+    await both_hear(caller, called)
+    answer = await changing.reinvite(codecs=("PCMU",))
+    described = media_of(answer.body)
+    assert described
+    assert PCMU in described[2]
+    assert PCMA not in described[2]
+    changing.media.received.clear()
+    other.media.received.clear()
+    await both_hear(caller, called)
+    assert changing.media.received[-1].payload_type == PCMU
+    assert other.media.received[-1].payload_type == PCMA
+    assert offers(other) == []
+
+
+async def test_the_target_speaks_another_codec_than_the_caller(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await caller.reinvite(codecs=("PCMU",))
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await target.answer(hz=TARGET_HZ, codec="PCMA")
+    await both_hear(caller, target)
+    assert (caller.media.received[-1].payload_type, target.media.received[-1].payload_type) == (PCMU, PCMA)
+
+
+@pytest.mark.parametrize("who", ["caller", "called"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_one_side_moves_to_another_address(scene: Scene, way: str, who: str) -> None:
+    caller, called = await conversation(scene, way)
+    moving, other = (caller, called) if who == "caller" else (called, caller)
+    await both_hear(caller, called)
+    moving.move()
+    assert (await moving.reinvite()).code == 200
+    await both_hear(caller, called)
+    assert offers(other) == []
+
+
+async def test_a_caller_who_moves_while_the_target_rings(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await target.ring()
+    caller.move()
+    await caller.reinvite()
+    await caller.media.hears(425)
+    await target.answer(hz=TARGET_HZ)
+    await both_hear(caller, target)
