@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the documents say is still so: the README's configuration and outcome, links, reasons, events, metrics."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.cli import main
+from gateway.config import load
+from gateway.core.outcome import Reason
+from gateway.report.event import EndedTransferData, TransferData, schema
+from gateway.report.metrics import Metrics, Plan
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+EVENTS = (ROOT / "docs" / "events.md").read_text()
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def block(language: str) -> str:
+    found = re.search(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    missing = [link for link in LINK.findall(document.read_text()) if not (document.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_configuration_in_the_readme_has_no_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text(block("toml"))
+    (tmp_path / "sip_profiles").mkdir()
+    for name in ("hms", "asterisk"):
+        (tmp_path / "sip_profiles" / f"{name}.toml").write_text((ROOT / "sip_profiles" / f"{name}.toml").read_text())
+    (tmp_path / "sip_profiles" / "ami.secret").write_text("secret")
+    config = load(tmp_path)
+    assert list(config.numbers[0].destinations) == ["sales", "voicemail"]
+
+
+def test_the_outcome_in_the_readme_is_one_the_gateway_could_send() -> None:
+    told = json.loads(block("json"))
+    # A field that was added since is null or empty there; one that is gone, or means something else, is a fault.
+    assert set(told) <= set(EndedTransferData.model_fields)
+    missing = {name: None for name in EndedTransferData.model_fields if name not in told}
+    EndedTransferData.model_validate(told | missing)
+
+
+def test_the_readme_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    commands = re.findall(r"^    ([a-z]+) +\w", capsys.readouterr().out, re.MULTILINE)
+    assert len(commands) > 5
+    assert [name for name in commands if f"| `{name}" not in README] == []
+
+
+def test_every_reason_is_explained_with_its_code_and_outcome() -> None:
+    missing = [
+        reason
+        for reason in Reason
+        if reason is not Reason.ACCEPTED and f"| `{reason}` | {reason.sip_code} | {reason.outcome} |" not in OPERATIONS
+    ]
+    assert missing == []
+
+
+def test_every_event_and_field_is_described() -> None:
+    kinds = set(re.findall(r'"((?:transfer|call)\.[a-z]+\.v1)"', json.dumps(schema())))
+    assert len(kinds) == 6
+    names = kinds | set(TransferData.model_fields)
+    assert [name for name in sorted(names) if f"`{name}`" not in EVENTS] == []
+
+
+def test_every_metric_to_alert_on_exists() -> None:
+    metrics = Metrics(version="0", pjsip="0")
+    metrics.configure(Plan({"main-line": ("sales",)}, {"asterisk": ("sales",)}, ("hms",)))
+    exported = {line.split()[2] for line in metrics.render().decode().splitlines() if line.startswith("# TYPE ")}
+    section = OPERATIONS.partition("## What to alert on")[2].partition("\n## ")[0]
+    named = set(re.findall(r"\b([a-z]+(?:_[a-z]+)+)\b(?= *[{\[=>]| *==)", section))
+    assert len(named) > 5
+    unknown = {name for name in named if f"transfer_gateway_{name.removesuffix('_bucket')}" not in exported}
+    assert unknown <= {"when_unknown"}
