@@ -77,13 +77,13 @@ class App:
                 self._tasks.pop(f"pbx-{name}").cancel()
         for name, pbx in self._config.pbxs.items():
             if name in self.sources:
-                self.sources[name].reconfigure(*_watched(self._config, name))
+                self.sources[name].reconfigure(*self._config.watched(name))
             elif pbx.queues.source == "ami":
                 self.sources[name] = self._source(pbx)
                 self._background(f"pbx-{name}", self.sources[name].run())
 
     def _source(self, pbx: PbxProfile) -> AmiSource:
-        queues, extensions = _watched(self._config, pbx.name)
+        queues, extensions = self._config.watched(pbx.name)
         secret = pbx.queues.password
         return AmiSource(
             pbx=pbx.name,
@@ -235,15 +235,8 @@ def _complain(task: asyncio.Task[None]) -> None:
             log.error("task-failed", task=task.get_name(), exc_info=error)
 
 
-def _watched(config: Config, pbx: str) -> tuple[frozenset[str], frozenset[str]]:
-    """The queues and the extensions of a PBX that destinations name."""
-    destinations = [one for number in config.numbers if number.pbx == pbx for one in number.destinations.values()]
-    queues = frozenset(one.queue for one in destinations if one.queue)
-    return queues, frozenset(extension for one in destinations for extension in one.watched)
-
-
 def _queues(config: Config) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(sorted(_watched(config, name)[0])) for name in config.pbxs}
+    return {name: tuple(sorted(config.watched(name)[0])) for name in config.pbxs}
 
 
 def _plan(config: Config) -> Plan:

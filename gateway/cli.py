@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway import __version__
+from gateway.arguments import parser
 from gateway.remote import RefusedError, RemoteError, ask
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gateway.core.model import AssignedNumber
 
 DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78  # 78: EX_CONFIG of sysexits.h
-DEFAULT_DIRECTORY = Path("/etc/transfer-gateway")
 
 
 class _UsageError(Exception):
@@ -30,7 +29,7 @@ class _UsageError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 78 configuration."""
-    options = _parser().parse_args(arguments)
+    options = parser(_COMMANDS).parse_args(arguments)
     try:
         return int(options.command(options))
     except _UsageError as error:
@@ -51,64 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         _complain(str(error))
         return CONFIGURATION
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="transfer-gateway",
-        description="Transfers callers from a voice assistant to the people of a company's PBX.",
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--config",
-        metavar="DIR",
-        type=Path,
-        default=DEFAULT_DIRECTORY,
-        help="the configuration's directory (default: %(default)s)",
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, parents=[common], help=text, description=text)
-        added.set_defaults(command=function)
-        return added
-
-    command("run", _run, "run the gateway until it is stopped")
-    check = command("check", _check, "print every mistake in the configuration")
-    check.add_argument("--tool", metavar="FILE", type=Path, help="compare an assistant's JSON with the destinations")
-    _add_number(check)
-    explain = command("explain", _explain, "tell where a transfer would go, and why")
-    explain.add_argument(
-        "target", metavar="TARGET", help="what would be asked for: a number, an alias, a SIP or TEL URI"
-    )
-    _add_number(explain)
-    explain.add_argument("--at", metavar="TIME", type=_time, help="at another time than now, such as 2026-12-24T18:00")
-    explain.add_argument("--json", action="store_true", help="as JSON")
-    tool = command("tool", _tool, "print the assistant's transfer_call tool, made from the destinations")
-    _add_number(tool)
-    schema = command("schema", _schema, "print a JSON schema")
-    schema.add_argument("of", choices=("event", "config"), help="of the events, or of the configuration")
-    status = command("status", _status, "tell how the running gateway is")
-    status.add_argument("--json", action="store_true", help="as JSON")
-    transfer = command("transfer", _transfer, "transfer a running call")
-    transfer.add_argument("call", metavar="CALL", help="the call's id, as /api/calls tells it")
-    transfer.add_argument("destination", metavar="DESTINATION", help="a number, an alias, a SIP or TEL URI")
-    transfer.add_argument("--message", metavar="TEXT", help="what is said to the caller before")
-    return parser
-
-
-def _add_number(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--number", metavar="N", help="the assigned number, or its id; may be left out where there is only one"
-    )
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-12-24T18:00 or 2026-12-24T17:00Z") from None
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -206,6 +147,41 @@ def _tool(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _probe(options: argparse.Namespace) -> int:
+    import logging  # noqa: PLC0415
+
+    import structlog  # noqa: PLC0415
+
+    from gateway.probe import Wanted, probe  # noqa: PLC0415
+
+    # What the manager connection would log is in the result.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    config = _load(options)
+    if options.target:
+        number = _number(config, options.number)
+        wanted = [Wanted(number, target) for target in options.target]
+    else:
+        numbers = config.numbers if options.number is None else [_number(config, options.number)]
+        wanted = [Wanted(number, each) for number in numbers for each in number.destinations]
+    result = probe(config, wanted, call=options.call)
+    if result.note:
+        _complain(f"{result.note}; asked instead: the {result.source}")
+    fails = any(each.problem for each in result.findings)
+    if options.json:
+        probes = [each.document() for each in result.findings]
+        print(json.dumps({"ok": not fails, "source": result.source, "probes": probes}, ensure_ascii=False))
+    else:
+        head = ("destination", "extension", "result", *(("call",) if options.call else ()), "PBX", "gate")
+        _print_rows(head, [each.row(called=options.call) for each in result.findings])
+    return FAILED if fails else DONE
+
+
+def _print_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    for row in (head, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
 def _schema(options: argparse.Namespace) -> int:
     if options.of == "event":
         from gateway.report.event import schema as made  # noqa: PLC0415
@@ -283,6 +259,18 @@ def _number(config: "Config", text: str | None) -> "AssignedNumber":
 
 def _complain(text: str) -> None:
     print(f"transfer-gateway: {text}" if "\n" not in text else text, file=sys.stderr)
+
+
+_COMMANDS = {
+    "run": _run,
+    "check": _check,
+    "explain": _explain,
+    "probe": _probe,
+    "tool": _tool,
+    "schema": _schema,
+    "status": _status,
+    "transfer": _transfer,
+}
 
 
 if __name__ == "__main__":

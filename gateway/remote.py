@@ -27,7 +27,9 @@ class RefusedError(RemoteError):
         self.answer = answer
 
 
-def ask(http: "HttpSettings", path: str, body: Mapping[str, str] | None = None) -> dict[str, Any]:
+def ask(
+    http: "HttpSettings", path: str, body: Mapping[str, str] | None = None, *, within_s: float = TIMEOUT_S
+) -> dict[str, Any]:
     """Ask the running gateway; with a body, as a POST.
 
     Raises RefusedError when it says no, and RemoteError when it does not answer as it should.
@@ -44,7 +46,7 @@ def ask(http: "HttpSettings", path: str, body: Mapping[str, str] | None = None) 
             request.add_header("Authorization", f"Bearer {http.token.get_secret_value()}")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our loopback
     try:
-        with opener.open(request, timeout=TIMEOUT_S) as response:
+        with opener.open(request, timeout=within_s) as response:
             answer = json.load(response)
     except urllib.error.HTTPError as error:
         with error:

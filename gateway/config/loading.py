@@ -45,6 +45,12 @@ class Config:
         """The index of the numbers and their destinations."""
         return Routes(self.numbers)
 
+    def watched(self, pbx: str) -> tuple[frozenset[str], frozenset[str]]:
+        """The queues and the extensions of a PBX whose state decides where callers go."""
+        destinations = [one for number in self.numbers if number.pbx == pbx for one in number.destinations.values()]
+        queues = frozenset(one.queue for one in destinations if one.queue)
+        return queues, frozenset(extension for one in destinations for extension in one.watched)
+
     def peer_for(self, address: str) -> Peer | None:
         """The trunk or PBX that a request from this IP address comes from; the narrowest network that holds it wins."""
         try:

@@ -122,6 +122,11 @@ class AmiSource:
         """Whether we are logged in and the PBX proved to be alive within `max_age`."""
         return self._connection is not None and self._clock() - self._proven_at <= self._state.max_age
 
+    @property
+    def failure(self) -> str:
+        """Why there is no connection; empty: there is one, or none was tried yet."""
+        return self._last_failure
+
     def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
         """Watch these queues and extensions from now on; new ones are unknown until the PBX told of them."""
         self._snapshot.watch(queues, extensions)

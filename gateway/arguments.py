@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What may stand on the command line."""
+
+import argparse
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from gateway import __version__
+
+DEFAULT_DIRECTORY = Path("/etc/transfer-gateway")
+
+
+def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
+    """The parser of a command line; each command's function goes along as `command` in what it returns."""
+    made = argparse.ArgumentParser(
+        prog="transfer-gateway",
+        description="Transfers callers from a voice assistant to the people of a company's PBX.",
+    )
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        metavar="DIR",
+        type=Path,
+        default=DEFAULT_DIRECTORY,
+        help="the configuration's directory (default: %(default)s)",
+    )
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, parents=[common], help=text, description=text)
+        added.set_defaults(command=functions[name])
+        return added
+
+    command("run", "run the gateway until it is stopped")
+    check = command("check", "print every mistake in the configuration")
+    check.add_argument("--tool", metavar="FILE", type=Path, help="compare an assistant's JSON with the destinations")
+    _add_number(check)
+    explain = command("explain", "tell where a transfer would go, and why")
+    explain.add_argument(
+        "target", metavar="TARGET", help="what would be asked for: a number, an alias, a SIP or TEL URI"
+    )
+    _add_number(explain)
+    explain.add_argument("--at", metavar="TIME", type=_time, help="at another time than now, such as 2026-12-24T18:00")
+    explain.add_argument("--json", action="store_true", help="as JSON")
+    tool = command("tool", "print the assistant's transfer_call tool, made from the destinations")
+    _add_number(tool)
+    probe = command("probe", "find out whether each destination could take a caller now")
+    probe.add_argument(
+        "target", metavar="DEST", nargs="*", help="a destination (default: all), as it would be asked for"
+    )
+    _add_number(probe)
+    probe.add_argument("--call", action="store_true", help="call each for a moment, through the running gateway")
+    probe.add_argument("--json", action="store_true", help="as JSON")
+    schema = command("schema", "print a JSON schema")
+    schema.add_argument("of", choices=("event", "config"), help="of the events, or of the configuration")
+    status = command("status", "tell how the running gateway is")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    transfer = command("transfer", "transfer a running call")
+    transfer.add_argument("call", metavar="CALL", help="the call's id, as /api/calls tells it")
+    transfer.add_argument("destination", metavar="DESTINATION", help="a number, an alias, a SIP or TEL URI")
+    transfer.add_argument("--message", metavar="TEXT", help="what is said to the caller before")
+    return made
+
+
+def _add_number(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--number", metavar="N", help="the assigned number, or its id; may be left out where there is only one"
+    )
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-12-24T18:00 or 2026-12-24T17:00Z") from None
