@@ -71,7 +71,7 @@ class Routes:
 
     def destination(self, number: AssignedNumber, target: Target) -> Destination | None:
         """The destination of `number` that the target names; for the assigned number itself, its `answer`."""
-        index = self._destinations[number.id]
+        index = self._destinations.get(number.id, {})  # a running call's number may be configured no more
         for key in target.keys:
             if key in index:
                 return index[key]

@@ -78,8 +78,10 @@ class Engine:
         return source is not None and source.state.source == "ami" and source.state.proven_at is not None
 
     def reconfigure(self, config: Config) -> None:
-        """Decide by a new configuration from now on; running calls keep the number they came by."""
+        """Decide by a new configuration from now on, in running calls too; a running transfer goes on as it began."""
         self._config = config
+        for call in self._calls:
+            call.number = config.routes.number(call.number.id) or call.number
 
     # --- what is known
 

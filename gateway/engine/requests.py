@@ -160,7 +160,9 @@ class Requests:
 
     def _is_for_pbx(self, call: Call, transferee: LegId | None) -> bool:
         """Whether the caller is on the number's own PBX, and that is to carry out transfers by itself."""
-        pbx = self._config().pbxs[call.number.pbx]
+        pbx = self._config().pbxs.get(call.number.pbx)
+        if pbx is None:
+            return False
         on_it = transferee is not None and call.legs.get(transferee) == Peer(pbx.name, PeerKind.PBX)
         return on_it and pbx.transfer_mode == "hand-down"
 

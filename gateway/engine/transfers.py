@@ -15,7 +15,7 @@ import structlog
 from gateway.core import commands as cmd
 from gateway.core import events as ev
 from gateway.core import gate, transfer
-from gateway.core.model import Decision, Destination, Entry, LegId, Peer, PeerKind, TransferId
+from gateway.core.model import AssignedNumber, Decision, Destination, Entry, LegId, Peer, PeerKind, TransferId
 from gateway.core.outcome import Reason, reason_for_cause, reason_for_failure
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, Transfer
@@ -48,6 +48,7 @@ class Run:
     sip_call_ids: dict[str, str] = field(default_factory=dict)  # by role
     handed: LegId | None = None  # the target the PBX was asked to bring the caller to by itself
     heard: int = 0  # packets of the transferee's audio, when listening began
+    number: AssignedNumber | None = None  # as configured when the transfer began
 
     @property
     def record(self) -> TransferRecord:
@@ -125,7 +126,8 @@ class Transfers:
             total_ring=call.number.total_ring if call else None,
             at=self._clock(),
         )
-        return self._launch(Run(machine, call, asked, handle), commands)
+        run = Run(machine, call, asked, handle, number=call.number if call else None)
+        return self._launch(run, commands)
 
     def join(
         self,
@@ -260,11 +262,10 @@ class Transfers:
     # --- the machine
 
     def _following(self, run: Run) -> Decision:
-        number = run.call.number if run.call else None
-        if number is None or run.asked is None:
+        if run.number is None or run.asked is None:
             return Decision(False, Reason.NO_ANSWER, None)
         tried = [attempt.destination for attempt in run.record.attempts if attempt.extension]
-        return gate.next_after(number, run.asked, tried, self._situation())
+        return gate.next_after(run.number, run.asked, tried, self._situation())
 
     def _feed(self, run: Run, event: ev.Event) -> None:
         run.events.append(event)

@@ -54,6 +54,10 @@ def test_a_destination_is_found_by_number_alias_or_id(text: str, expected: str |
     assert (found and found.id) == expected
 
 
+def test_a_number_that_is_configured_no_more_leads_nowhere() -> None:
+    assert Routes([SECOND]).destination(MAIN, parse_target("+31612345678", "NL")) is None
+
+
 def test_a_number_without_answer_takes_no_calls_itself() -> None:
     assert ROUTES.destination(SECOND, parse_target("+31201234568")) is None
     assert ROUTES.is_own(SECOND, parse_target("sip:0201234568@gw", "NL"))
