@@ -18,7 +18,7 @@ from tests.support.processes import Net
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-NEEDS_PROGRAMS = ("pbx", "broker")
+NEEDS_PROGRAMS = ("pbx", "broker", "sip")
 
 
 class Phones(Protocol):

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a SIPp platform does once its call is up, as XML for tests/support/scenarios/transferor.xml."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import quoteattr
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OK = """
+<send><![CDATA[
+  SIP/2.0 {code} {phrase}
+  [last_Via:]
+  [last_From:]
+  [last_To:]
+  [last_Call-ID:]
+  [last_CSeq:]
+  Content-Length: 0
+
+]]></send>
+"""
+
+
+# SIPp takes a variable that nobody reads for a mistake.
+USED = '<Reference variables="found" />'
+
+
+def refer(refer_to: str, *headers: str, number: int = 1, again: bool = False) -> str:
+    """Send a REFER with this CSeq; `again`: the very same one, as if its answer had been lost."""
+    retransmission = "" if again else ' retrans="500"'
+    extra = "".join(f"\n  {header}" for header in headers)
+    return f"""
+<send{retransmission}><![CDATA[
+  REFER [next_url] SIP/2.0
+  Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK-[pid]-[call_number]-refer-{number}
+  From: [$local]
+  To: [$far]
+  Call-ID: [call_id]
+  CSeq: {number} REFER
+  Contact: <sip:assistant@[local_ip]:[local_port]>
+  Max-Forwards: 70
+  Refer-To: {refer_to}{extra}
+  Content-Length: 0
+
+]]></send>
+"""
+
+
+def response(code: int, **headers: str) -> str:
+    """Wait for a response with this code, whose headers (`retry_after` is Retry-After) match these expressions."""
+    if not headers:
+        return f'<recv response="{code}" />'
+    return f'<recv response="{code}"><action>{_checks(headers)}</action></recv>{USED}'
+
+
+def notify(code: int, state: str, *, event: str = "refer", answer: int = 200) -> str:
+    """Wait for a NOTIFY of this code with this Subscription-State and Event, and answer it."""
+    body = (
+        f'<ereg regexp="^SIP/2.0 {code} [A-Za-z ]+[[:cntrl:]]*$" search_in="body" check_it="true" assign_to="found" />'
+    )
+    wanted = {"event": event, "subscription_state": state, "content_type": "message/sipfrag;version=2.0"}
+    checks = _checks(wanted) + body
+    answered = OK.format(code=answer, phrase="OK" if answer == 200 else "No")
+    return f'<recv request="NOTIFY"><action>{checks}</action></recv>{answered}{USED}'
+
+
+def bye() -> str:
+    """Wait for the BYE, which has to be the next that comes."""
+    return f'<recv request="BYE" timeout="15000" counter="released" />{OK.format(code=200, phrase="OK")}'
+
+
+def _checks(headers: Mapping[str, str]) -> str:
+    made = []
+    for name, pattern in headers.items():
+        header = "-".join(part.capitalize() for part in name.split("_")) + ":"
+        expression = quoteattr(f"^ *{pattern} *$")
+        made.append(f'<ereg regexp={expression} search_in="hdr" header="{header}" check_it="true" assign_to="found" />')
+    return "".join(made)

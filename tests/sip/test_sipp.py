@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The key exchanges once more, with SIPp at every end: three calls at a time, and nothing but what is expected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sip.scene import ANNA, LINES, PBX_PORT, SALES, UNKNOWN
+from tests.sip.sipp_steps import bye, notify, refer, response
+from tests.support.sipp import Sipp
+
+if TYPE_CHECKING:
+    from tests.support.gateway import Gateway
+    from tests.support.processes import Net
+
+pytestmark = pytest.mark.sip
+
+CALLS = 3
+ACTIVE, OVER = "active;expires=[0-9]+", "terminated;reason=noresource"
+
+
+async def play(wires: Net, gateway: Gateway, *steps: str, transferred: bool = True) -> None:
+    """Callers reach the platform, which does the steps; afterwards nothing is left in the gateway."""
+    platform = Sipp("transferor", wires.trunk, calls=CALLS, timeout_s=25, values={"STEPS": "".join(steps)})
+    extension = Sipp("extension", wires.pbx, port=PBX_PORT, calls=CALLS, timeout_s=25, values={"RINGS_MS": "600"})
+    caller = Sipp(
+        "call",
+        wires.pbx,
+        port=PBX_PORT + 1,
+        remote=gateway.sip,
+        service=LINES["main"].number,
+        calls=CALLS,
+        hold_ms=3500,
+    )
+    async with platform, extension:
+        for listening in (platform, extension):
+            await listening.child.ready(listening.listening)
+        async with caller:
+            called = (await caller.finished()).check()
+        assert called.counters == {"called": CALLS, "answered": CALLS, "refused": 0}
+        answered = (await platform.finished()).check()
+        assert answered.counters == {"called": CALLS, "released": CALLS}
+        if transferred:
+            reached = (await extension.finished()).check()
+            assert reached.counters == {"called": CALLS, "answered": CALLS}
+        else:
+            assert "INVITE" not in extension.messages()
+    await gateway.idle()
+
+
+async def test_accepted(wires: Net, shared_gateway: Gateway) -> None:
+    await play(
+        wires, shared_gateway,
+        refer(ANNA), response(202), notify(100, ACTIVE), notify(180, ACTIVE), notify(200, OVER), bye(),
+    )  # fmt: skip
+
+
+async def test_refused(wires: Net, shared_gateway: Gateway) -> None:
+    why = 'SIP;cause=404;text="unknown-destination"'
+    await play(wires, shared_gateway, refer(UNKNOWN), response(404, reason=why), bye(), transferred=False)
+
+
+async def test_second_refer_while_one_is_pending(wires: Net, shared_gateway: Gateway) -> None:
+    await play(
+        wires, shared_gateway,
+        refer(ANNA), response(202), notify(100, ACTIVE), notify(180, ACTIVE),
+        refer(SALES, number=2), response(491, reason='SIP;cause=491;text="transfer-pending"'),
+        notify(200, OVER), bye(),
+    )  # fmt: skip
+
+
+async def test_repeated_refer(wires: Net, shared_gateway: Gateway) -> None:
+    await play(
+        wires, shared_gateway,
+        refer(ANNA), response(202), notify(100, ACTIVE), notify(180, ACTIVE),
+        refer(ANNA, again=True), response(202), notify(200, OVER), bye(),
+    )  # fmt: skip
+
+
+async def test_required_extension(wires: Net, shared_gateway: Gateway) -> None:
+    await play(
+        wires, shared_gateway,
+        refer(ANNA, "Require: nosub"), response(420, unsupported="nosub"), bye(),
+        transferred=False,
+    )  # fmt: skip
+
+
+async def test_no_subscription_wanted(wires: Net, shared_gateway: Gateway) -> None:
+    await play(wires, shared_gateway, refer(ANNA, "Refer-Sub: false"), response(202, refer_sub="false"), bye())
+
+
+async def test_481_to_a_notify(wires: Net, shared_gateway: Gateway) -> None:
+    await play(wires, shared_gateway, refer(ANNA), response(202), notify(100, ACTIVE, answer=481), bye())
