@@ -23,6 +23,7 @@ from gateway.core.model import PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine import Engine
 from gateway.pbx.ami import AmiSource
+from gateway.ports import ProbeResult
 from gateway.report.client import Broker
 from gateway.report.command import Commands
 from gateway.report.metrics import Metrics, Plan
@@ -196,6 +197,10 @@ class App:
     def transfer_call(self, call: str, destination: str, message: str | None) -> TransferRecord:
         """See ports.Operations."""
         return self.engine.transfer_call(call, destination, message)
+
+    async def probe_call(self, number: str, destination: str) -> ProbeResult:
+        """See ports.Operations."""
+        return await self.engine.probe_call(number, destination)
 
     async def reload(self) -> Sequence[str]:
         """Load the configuration anew; a wrong one is refused as a whole and the old one stays in force."""

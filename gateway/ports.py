@@ -82,6 +82,16 @@ class Observer(Protocol):
         """Set whether a trunk answers."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What came of a test call."""
+
+    reached: bool  # it was answered
+    code: int | None  # the final response; None: there was none in the ring time
+    text: str
+    seconds: float  # until the answer, or the end
+
+
 class Operations(Protocol):
     """What the web server and the command ask of the running gateway."""
 
@@ -105,6 +115,9 @@ class Operations(Protocol):
 
     def transfer_call(self, call: str, destination: str, message: str | None) -> TransferRecord:
         """Transfer a running call. Raises LookupError for an unknown call; a refusal is in the record."""
+
+    async def probe_call(self, number: str, destination: str) -> ProbeResult:
+        """Call a destination for a moment. Raises LookupError when there is no such number or destination."""
 
     async def reload(self) -> Sequence[str]:
         """Load the configuration anew; the mistakes that kept it from being taken, empty when it was."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 
 from gateway.config.settings import DestinationSettings, GatewaySettings, HoursSettings, NumberSettings
+from gateway.config.sounds import Sound
 from gateway.core.hours import Schedule
 from gateway.core.model import Announcement, AssignedNumber, Destination
 from gateway.core.outcome import Reason
@@ -64,15 +65,13 @@ def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule
         max_penalty=settings.max_penalty,
         wrap_up=timedelta(seconds=settings.wrap_up_s),
         overflow_on=frozenset(Reason(failure) for failure in settings.overflow_on),
-        announcement=_announcement(settings),
+        announcement=announcement(settings.announcement, before=settings.announce == "before-dialling"),
     )
 
 
-def _announcement(settings: DestinationSettings) -> Announcement | None:
-    sound = settings.announcement
-    if sound is None:
-        return None
-    return Announcement(str(sound.path), sound.duration, before=settings.announce == "before-dialling")
+def announcement(sound: Sound | None, *, before: bool) -> Announcement | None:
+    """What a caller hears; `before`: to its end, before anything is dialled."""
+    return None if sound is None else Announcement(str(sound.path), sound.duration, before=before)
 
 
 def _calendar(place: str) -> Callable[[date], str | None]:

@@ -11,14 +11,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from gateway.config.checks import check
-from gateway.config.conversion import assigned_number, schedule
+from gateway.config.conversion import announcement, assigned_number, schedule
 from gateway.config.fields import IpNetwork, Surroundings
 from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
 from gateway.config.reading import credentials_directory, read_model, read_table
 from gateway.config.settings import GatewayFile, GatewaySettings, HttpSettings, MqttSettings, SipSettings
 from gateway.core.hours import Schedule
-from gateway.core.model import AssignedNumber, Peer
+from gateway.core.model import Announcement, AssignedNumber, Peer
 from gateway.core.routing import Routes
 
 MAIN_FILE = "gateway.toml"
@@ -44,6 +44,11 @@ class Config:
     def routes(self) -> Routes:
         """The index of the numbers and their destinations."""
         return Routes(self.numbers)
+
+    @property
+    def probe_announcement(self) -> Announcement | None:
+        """What a test call says to who answers it."""
+        return announcement(self.gateway.probe_announcement, before=True)
 
     def watched(self, pbx: str) -> tuple[frozenset[str], frozenset[str]]:
         """The queues and the extensions of a PBX whose state decides where callers go."""

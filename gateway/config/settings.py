@@ -109,6 +109,7 @@ class GatewaySettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_numbers: Flag = False
     locale: Locale = "en"
+    probe_announcement: SoundFile | None = None
 
 
 class SipSettings(Section):

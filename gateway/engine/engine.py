@@ -18,9 +18,20 @@ from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason, reason_for_failure
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine.calls import Call, Calls
+from gateway.engine.probes import Probes
 from gateway.engine.requests import Requests
 from gateway.engine.transfers import Transfers
-from gateway.ports import DialOrder, IncomingCall, NoRoomError, Observer, PbxSource, ReferRequest, Reporter, SipPort
+from gateway.ports import (
+    DialOrder,
+    IncomingCall,
+    NoRoomError,
+    Observer,
+    PbxSource,
+    ProbeResult,
+    ReferRequest,
+    Reporter,
+    SipPort,
+)
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -63,6 +74,7 @@ class Engine:
         self._transfers = Transfers(
             sip, self._calls, self._reporter, self._observer, clock=self._clock, situation=self.situation
         )
+        self._probes = Probes(sip)
         self._requests = Requests(
             self._calls,
             self._transfers,
@@ -207,6 +219,7 @@ class Engine:
     def leg_progress(self, leg: LegId, code: int) -> None:
         """A dialled leg rings."""
         self._transfers.progress(leg, code)
+        self._probes.progress(leg)
         call = self._calls.of(leg)
         if code == RINGING and call is not None and not call.up and (caller := call.other(leg)):
             self._sip.respond(caller, 180)
@@ -221,6 +234,7 @@ class Engine:
     def leg_answered(self, leg: LegId) -> None:
         """A leg is established; only what we dialled is news."""
         self._transfers.answered(leg)
+        self._probes.settled(leg, 200)
         call = self._calls.of(leg)
         if call is None or call.up or leg.startswith("in-"):
             return
@@ -236,6 +250,7 @@ class Engine:
         call = self._calls.of(leg)
         run = self._transfers.of_call(call) if call else None
         self._transfers.leg_ended(leg, code)
+        self._probes.settled(leg, code)
         if call is None or leg not in call.legs:
             return
         ended = call.record(self._clock(), call.legs[leg].kind.value if by_peer else "gateway")
@@ -331,6 +346,16 @@ class Engine:
             raise LookupError(f"{number} is no assigned number")
         situation = self.situation() if at is None else self._situation_at(at)
         return gate.explain(text, assigned, self._config.routes, situation)
+
+    async def probe_call(self, number: str, destination: str) -> ProbeResult:
+        """Call a destination for a moment. Raises LookupError when there is no such number or destination."""
+        assigned = self._config.routes.number(number)
+        if assigned is None:
+            raise LookupError(f"{number} is no assigned number")
+        found = assigned.destinations.get(destination)
+        if found is None:
+            raise LookupError(f"{assigned.id} has no destination {destination}")
+        return await self._probes.call(assigned, found, self._config.probe_announcement)
 
     def _situation_at(self, at: datetime) -> gate.Situation:
         """What is known of another time: neither calls nor queues."""

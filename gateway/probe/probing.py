@@ -23,7 +23,7 @@ from gateway.probe.options import ask as ask_by_options
 from gateway.remote import RefusedError, RemoteError, ask
 
 STATE_WITHIN_S = 8.0  # a PBX that has just started needs 5 s until it is believed
-CALL_WITHIN_S = 40.0
+AFTER_ANSWER_S = 150.0  # an announcement of the longest kind
 _TELLING = ("hours:", "queue", "extension", "group", "wait:", "overflow:", "target:")
 """How the lines of a trail begin that say more than where the target leads."""
 
@@ -155,8 +155,9 @@ def _ask_gateway(config: Config, wanted: Wanted) -> dict[str, Any]:
 
 def _call(config: Config, number: AssignedNumber, destination: Destination) -> Mapping[str, Any]:
     body = {"number": number.id, "destination": destination.id}
+    within_s = destination.ring_timeout.total_seconds() + AFTER_ANSWER_S
     try:
-        return ask(config.http, "/api/probe", body, within_s=CALL_WITHIN_S)
+        return ask(config.http, "/api/probe", body, within_s=within_s)
     except RefusedError as error:
         return {"reached": False, "text": str(error)}
 

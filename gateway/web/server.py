@@ -5,6 +5,7 @@ import asyncio
 import ipaddress
 import json
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import structlog
@@ -83,6 +84,7 @@ class WebServer:
             web.get("/api/queues", self._get_queues),
             web.get("/api/explain", self._get_explain),
             web.post("/api/calls/{id}/transfer", guarded(self._post_transfer)),
+            web.post("/api/probe", guarded(self._post_probe)),
             web.post("/api/reload", guarded(self._post_reload)),
         ]
 
@@ -151,6 +153,17 @@ class WebServer:
             why = f"{record.reason}: {record.trail[-1]}" if record.trail else f"{record.reason}"
             raise Problem(409, "refused", why, more={"transfer": document})
         return json_response({"transfer": document}, status=202)
+
+    async def _post_probe(self, request: web.Request) -> web.Response:
+        body = await _json_object(request)
+        number, destination = body.get("number"), body.get("destination")
+        if not isinstance(number, str) or not isinstance(destination, str):
+            raise Problem(400, "bad-request", "number and destination: must be the ids of what is to be called")
+        try:
+            result = await self._operations.probe_call(number, destination)
+        except LookupError as error:
+            raise Problem(404, "unknown-destination", str(error)) from None
+        return json_response(asdict(result))
 
     async def _post_reload(self, _request: web.Request) -> web.Response:
         mistakes = list(await self._operations.reload())

@@ -107,9 +107,32 @@ async def test_what_overflows_is_no_failure(pbx: Asterisk, phones: Phones) -> No
         assert sales.endswith("  has the extension (200)  queue sales: 1 of 1 agents free, 0 waiting")
 
 
+async def test_with_call_a_person_is_reached_for_a_moment(pbx: Asterisk, phones: Phones) -> None:
+    anna = await phones("6001", hz=1000)
+    bert = await phones("6002", hz=1200, manner="busy")
+    files = settings(pbx.net, pbx=pbx)
+    destination(files, "sales")["min_available"] = 0
+    async with Gateway(files) as gateway:
+        await gateway.queue("sales", available=2)
+        code, document, found = await probed(gateway, "--call", "anna", "busy", "support", "sales")
+        assert (code, document["source"]) == (1, "gateway")
+        assert {target: each["problem"] for target, each in found.items()} == {
+            "anna": None,
+            "busy": "the call failed: busy (486)",
+            "support": "queue-unstaffed",
+            "sales": None,
+        }
+        assert found["anna"]["call"]["reached"]
+        assert found["support"]["call"] is None  # what the gate refuses is not called
+        await anna.event("CALL_CLOSED", count=2)
+        assert not [event for event in bert.events if event["type"] == "CALL_ESTABLISHED"]
+        await gateway.idle()
+
+
 async def test_a_pbx_that_is_away(pbx: Asterisk) -> None:
     gateway = Gateway(settings(pbx.net, pbx=pbx))
     await pbx.stop()
+    assert (await probe(gateway, "--call"))[0] == 1
     code, document, found = await probed(gateway, "sales", "anna")
     assert (code, document["source"]) == (1, "configuration")
     for each in found.values():

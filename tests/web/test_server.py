@@ -15,7 +15,7 @@ from gateway.core.document import call_document, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.ports import Operations
+from gateway.ports import Operations, ProbeResult
 from gateway.web.server import WebServer
 from tests.report import samples
 from tests.support.processes import free_port
@@ -62,6 +62,12 @@ class Gateway(Operations):
         if call != "c1":
             raise LookupError(call)
         return self.answer
+
+    async def probe_call(self, number: str, destination: str) -> ProbeResult:
+        self.asked.append((number, destination))
+        if destination != "sales":
+            raise LookupError(f"{number} has no destination {destination}")
+        return ProbeResult(reached=True, code=200, text="answered", seconds=0.25)
 
     async def reload(self) -> Sequence[str]:
         self.asked.append(("reload",))
@@ -281,3 +287,19 @@ async def test_a_port_that_is_taken_is_an_oserror_and_port_0_is_off(gateway: Gat
     await first.stop()
     await second.start("127.0.0.1", 0)
     await second.stop()
+
+
+async def test_a_test_call(gateway: Gateway) -> None:
+    async with serving(gateway) as ask:
+        body = {"number": "main-line", "destination": "sales"}
+        assert (await ask("/api/probe", "POST", json=body))[0] == 401
+        assert gateway.asked == []
+        status, answer = await ask("/api/probe", "POST", json=body, headers=RIGHT)
+        assert (status, answer) == (200, {"reached": True, "code": 200, "text": "answered", "seconds": 0.25})
+        for wrong, code, expected in (
+            ({"number": "main-line"}, "bad-request", 400),
+            ({"number": "main-line", "destination": 6500}, "bad-request", 400),
+            ({"number": "main-line", "destination": "nobody"}, "unknown-destination", 404),
+        ):
+            status, answer = await ask("/api/probe", "POST", json=wrong, headers=RIGHT)
+            assert (status, answer["error"]["code"]) == (expected, code)
