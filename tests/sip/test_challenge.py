@@ -210,3 +210,30 @@ async def test_a_trunk_that_need_not_show_a_password_is_not_asked(scene: Scene) 
     caller = platform.invite(scene.uri("+31612345681"), scene.gateway.sip)
     (await scene.target()).reject()
     assert (await caller.final()).code == 486
+
+
+async def test_a_challenge_of_the_trunk_is_answered_for_invite_and_notify(scene: Scene) -> None:
+    platform = await scene.platform(LINE)
+    caller = scene.call_from_pbx(LINE)
+    assistant = await platform.wait_call()
+    asks = [("Proxy-Authenticate", 'Digest realm="platform", nonce="abc", algorithm=SHA-256, qop="auth"')]
+    assistant.reject(407, headers=asks)
+    again = await assistant.wait_request("INVITE")
+    assert 'username="hms"' in again["Proxy-Authorization"]
+    assistant.incoming = again
+    await assistant.answer()
+    await caller.answered()
+
+    assistant.answers["NOTIFY"] = None
+    first = await assistant.refer(ANNA)
+    assert (await assistant.refer(ANNA, credentials(first, "REFER", assistant.target))).code == 202
+    notify = await assistant.wait_notify()
+    assistant.respond(notify, 407, headers=asks)
+    repeated = await assistant.wait_notify()
+    assert codes([notify, repeated]) == [100, 100]
+    assert repeated.cseq[0] == notify.cseq[0] + 1
+    assert 'username="hms"' in repeated["Proxy-Authorization"]
+    assistant.answers["NOTIFY"] = 200
+    assistant.respond(repeated, 200)
+    (await scene.target()).reject()
+    assert codes(await assistant.notifies())[-1] == 486
