@@ -12,6 +12,9 @@
 /* One account per trunk, PBX and transport. */
 #define PJSUA_MAX_ACC                   32
 
+/* Off by default, and without it an account on IPv6 is refused. */
+#define PJ_HAS_IPV6                     1
+
 /* Sockets of one ioqueue: four a bridged call, the listeners, and every TCP or TLS connection. */
 #define PJ_IOQUEUE_MAX_HANDLES          16384
 #define PJSIP_MAX_NET_EVENTS            32
