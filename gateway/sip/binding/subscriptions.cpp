@@ -19,6 +19,7 @@ struct Subscription {
     pjsip_dialog *dialog;
     long cseq;
     bool last_sent;
+    bool sent_again;
 };
 
 std::map<int, Subscription> subscriptions_;
@@ -65,6 +66,18 @@ void on_answer(void *token, pjsip_event *event)
             send(dialog, again, subscription))
             return;
     }
+    if (code == PJSIP_SC_TSX_TRANSPORT_ERROR && event->body.tsx_state.type != PJSIP_EVENT_RX_MSG &&
+        !found->second.sent_again && tsx->last_tx) {
+        // Its connection went down under it, and the peer may never have seen it: once more, over a new one.
+        pjsip_tx_data *again = tsx->last_tx;
+        pjsip_via_hdr *via = static_cast<pjsip_via_hdr *>(pjsip_msg_find_hdr(again->msg, PJSIP_H_VIA, nullptr));
+        if (via)
+            via->branch_param.slen = 0;
+        pjsip_tx_data_add_ref(again);
+        found->second.sent_again = true;
+        if (send(dialog, again, subscription))
+            return;
+    }
     if (found->second.last_sent || code == 481 || code == 408)
         end_subscription(subscription);
     RequestHandler *handler = request_handler();
@@ -96,7 +109,7 @@ int create_subscription(pjsip_dialog *dialog, long cseq)
 {
     const int id = next_id_++;
     pjsip_dlg_inc_session(dialog, keeper());
-    subscriptions_[id] = Subscription{dialog, cseq, false};
+    subscriptions_[id] = Subscription{dialog, cseq, false, false};
     return id;
 }
 
@@ -152,6 +165,7 @@ bool send_notify(int subscription, const std::string &status_line, const std::st
     version->value = pj_str(const_cast<char *>("2.0"));
     pj_list_push_back(&tdata->msg->body->content_type.param, version);
     found->second.last_sent = state.compare(0, 10, "terminated") == 0;
+    found->second.sent_again = false;
     return send(dialog, tdata, subscription);
 }
 
