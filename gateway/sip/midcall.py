@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
+import structlog
 
 from gateway.sip.dtmf import Keypads
 from gateway.sip.hold import Holds
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.core.model import LegId
     from gateway.sip.leg import Leg
+
+
+log = structlog.get_logger(__name__)
 
 
 class MidCall:
@@ -65,7 +69,10 @@ class MidCall:
         self._keypads.pressed(leg, prm.digit, prm.method, prm.timestamp)
 
     def answered(self, leg: Leg, method: str, code: int) -> None:
-        """A request of ours in the leg's dialog was answered."""
+        """A request of ours in the leg's dialog was answered; a BYE is told of when it is sent, with code 0."""
+        if method == "BYE":
+            self._given_up(leg)
+            return
         self._holds.answered(leg, method, code)
         self._keypads.answered(leg.id, method, code)
 
@@ -123,6 +130,15 @@ class MidCall:
 
     def _can_take(self, leg: LegId) -> bool:
         return self._has_media(leg) and self._holds.hears_us(leg)
+
+    def _given_up(self, leg: Leg) -> None:
+        """PJSIP itself ends a leg whose session was not refreshed (RFC 4028 §10), or which no longer answers."""
+        partner = self._partner(leg.id)
+        if leg.ending or leg.over or partner is None or not partner.established:
+            return
+        log.warning("peer-gone", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
+        # Its BYE may find no answer for half a minute.
+        self._end(partner)
 
     def _end_both(self, leg: Leg) -> None:
         # A dead side answers no BYE: its partner would wait for half a minute to be told.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from tests.sip.aged_calls import AgedCalls
 from tests.sip.scene import Scene, make_gateway
 from tests.support.processes import Net
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from tests.support.gateway import Gateway
+
+AGED = "aged_calls"
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +33,22 @@ async def shared_gateway(wires: Net) -> AsyncIterator[Gateway]:
     """The gateway, in whatever state the last scenario left it; take `scene` instead."""
     async with make_gateway(wires) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="session")
+def aged_calls(begun_early: list[AgedCalls]) -> AgedCalls:
+    """Calls that grow old; they began with the first test where one of the tests asks for them."""
+    return begun_early[0]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun_early(request: pytest.FixtureRequest) -> Iterator[list[AgedCalls]]:
+    """Begins at once what takes a minute and costs nothing, so that it is done when its tests' turn comes."""
+    wanted = any(AGED in getattr(item, "fixturenames", ()) for item in request.session.items)
+    begun = [AgedCalls()] if wanted else []
+    yield begun
+    for one in begun:
+        one.stop()
 
 
 @pytest.fixture

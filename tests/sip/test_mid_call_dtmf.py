@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Keys that are pressed: as RFC 4733 events or SIP INFO, as each side has them, each once, in order, at a switch too."""
+"""Keys that are pressed: as RFC 4733 events or SIP INFO, as each side has them, each once and in order."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Offers at any time and without one: delayed offers, another codec, another address, in the middle of a transfer too."""
+"""Offers at any time: delayed ones, another codec, another address, in the middle of a transfer too."""
 
 from __future__ import annotations
 

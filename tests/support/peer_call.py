@@ -156,6 +156,7 @@ class Call:
         method: str = "INVITE",
         host: str | None = None,
         delayed: bool = False,
+        headers: Sequence[tuple[str, str]] = (),
     ) -> Message:
         """Offer our media anew, e.g. direction="sendonly" to hold; returns the final response.
 
@@ -164,7 +165,7 @@ class Call:
         """
         self.direction = direction
         offer = b"" if delayed else sdp(host or self.peer.host, self.media.port, codecs, direction)
-        answer = await self.begin(method, body=offer, content_type="application/sdp").final()
+        answer = await self.begin(method, headers=headers, body=offer, content_type="application/sdp").final()
         if method == "UPDATE" and answer.code == 200:
             self._follow(answer.body)
         return answer
@@ -193,9 +194,9 @@ class Call:
             request.headers.append(("Content-Type", content_type))
         return self.peer.transact(request, self.remote)
 
-    def answer_now(self, request: Message) -> None:
+    def answer_now(self, request: Message, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Answer a re-INVITE that `answers` had left alone."""
-        self.respond(request, 200, body=self._answer_to(request))
+        self.respond(request, 200, headers=headers, body=self._answer_to(request))
 
     def respond(
         self,

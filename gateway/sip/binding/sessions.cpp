@@ -84,10 +84,11 @@ pj_bool_t on_message(pjsip_rx_data *rdata)
 
 void on_tsx_state(pjsip_transaction *tsx, pjsip_event *)
 {
-    if (tsx->role != PJSIP_ROLE_UAC || tsx->status_code < 200)
+    const bool bye = tsx->method.id == PJSIP_BYE_METHOD;
+    if (tsx->role != PJSIP_ROLE_UAC || (tsx->status_code < 200 && !bye))
         return;
     // A transaction that was answered ends as well, and a 2xx ends an INVITE at once (RFC 3261 §17.1.1.2).
-    if (tsx->state != PJSIP_TSX_STATE_COMPLETED && tsx->state != PJSIP_TSX_STATE_TERMINATED)
+    if (tsx->state != PJSIP_TSX_STATE_COMPLETED && tsx->state != PJSIP_TSX_STATE_TERMINATED && !bye)
         return;
     pjsip_dialog *dialog = pjsip_tsx_get_dlg(tsx);
     RequestHandler *handler = request_handler();
@@ -97,14 +98,14 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *)
     if (!call)
         return;
     const std::string method(tsx->method.name.ptr, tsx->method.name.slen);
-    if (method != "INVITE" && method != "UPDATE" && method != "INFO")
+    if (!bye && method != "INVITE" && method != "UPDATE" && method != "INFO")
         return;
     void *&seen = tsx->mod_data[watcher_.id];
     if (seen)
         return;
     seen = tsx;
     try {
-        handler->onRequestAnswered(call->index, method, tsx->status_code);
+        handler->onRequestAnswered(call->index, method, bye ? 0 : tsx->status_code);
     } catch (...) {
         PJ_LOG(1, ("sessions", "the handler of an answer failed"));
     }

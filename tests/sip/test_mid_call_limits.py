@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls that are over without anybody having said so: one side silent, no refresh of its session, too long a call."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.sip import scene as scenes
+from tests.sip.aged_calls import AgedCalls
+from tests.sip.mid_call import WAYS, both_hear, conversation, told
+from tests.support.gateway import Gateway
+from tests.support.processes import Net
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.sip.scene import Scene
+
+pytestmark = pytest.mark.sip
+
+RTP_TIMEOUT_S, MAX_CALL_S = 1.0, 4.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def strict(wires: Net) -> AsyncIterator[Gateway]:
+    """A gateway that waits for nobody."""
+    files = scenes.settings(wires, scenes.LINES, gateway=wires.host(40))
+    files["gateway.toml"]["sip"] |= {"rtp_timeout_s": RTP_TIMEOUT_S, "max_call_s": MAX_CALL_S}
+    secrets = {
+        "sip_profiles/trunk.secret": scenes.TRUNK_PASSWORD, "sip_profiles/pbx.secret": scenes.PBX_PASSWORD
+    }  # fmt: skip
+    async with Gateway(files, secrets=secrets) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def hasty(wires: Net, strict: Gateway) -> AsyncIterator[Scene]:
+    async with scenes.Scene(wires, strict) as opened:
+        yield opened
+
+
+# --- nothing is heard of one side
+
+
+@pytest.mark.parametrize("who", ["caller", "called"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_side_that_has_fallen_silent_ends_the_call(hasty: Scene, way: str, who: str) -> None:
+    caller, called = await conversation(hasty, way)
+    await both_hear(caller, called)
+    dead, alive = (caller, called) if who == "caller" else (called, caller)
+    dead.answers["BYE"] = None  # it is gone altogether
+    dead.media.pause()
+    begun = time.monotonic()
+    await alive.wait_request("BYE")
+    assert RTP_TIMEOUT_S * 0.9 < time.monotonic() - begun < RTP_TIMEOUT_S + 1
+    bye = await dead.wait_request("BYE")
+    dead.respond(bye, 200)
+    assert "rtp-timeout" in hasty.gateway.log
+
+
+async def test_a_side_on_hold_may_be_silent(hasty: Scene) -> None:
+    caller, assistant = await hasty.bridged()
+    await assistant.reinvite(direction="sendonly")
+    await told(caller, "sendonly")
+    await asyncio.sleep(RTP_TIMEOUT_S * 1.6)  # the passing of time is what is looked at here
+    assert not caller.peer.received("BYE")
+    await assistant.reinvite()
+    await told(caller, "sendrecv", 2)
+    await both_hear(caller, assistant)
+
+
+async def test_a_call_ends_when_it_has_lasted_long_enough(hasty: Scene) -> None:
+    caller, assistant = await hasty.bridged()
+    begun = time.monotonic()
+    await caller.wait_request("BYE")
+    await assistant.wait_request("BYE")
+    assert MAX_CALL_S - 0.2 < time.monotonic() - begun < MAX_CALL_S + 1.5
+    assert "call-too-long" in hasty.gateway.log
+
+
+# --- session timers (RFC 4028)
+
+
+@pytest.mark.parametrize("refresher", ["uac", "uas"])
+async def test_a_caller_that_asks_for_a_session_timer_is_given_one(scene: Scene, refresher: str) -> None:
+    headers = [("Supported", "timer"), ("Session-Expires", f"120;refresher={refresher}")]
+    caller = scene.call_from_pbx(headers=headers)
+    assistant = await (await scene.platform()).wait_call()
+    await assistant.answer(hz=scenes.ASSISTANT_HZ)
+    answer = await caller.answered()
+    assert answer["Session-Expires"].replace(" ", "") == f"120;refresher={refresher}"
+    await both_hear(caller, assistant)
+
+
+async def test_too_short_a_session_is_refused_with_the_least_there_is(scene: Scene) -> None:
+    headers = [("Supported", "timer"), ("Session-Expires", "30")]
+    caller = scene.call_from_pbx(headers=headers)
+    answer = await caller.final()
+    assert (answer.code, answer["Min-SE"]) == (422, "90")
+
+
+async def test_we_offer_a_session_timer_and_demand_none(scene: Scene) -> None:
+    _, assistant = await scene.bridged()
+    assert assistant.incoming
+    assert "timer" in assistant.incoming["Supported"]
+    assert int(assistant.incoming["Session-Expires"].partition(";")[0]) >= 90
+    assert "timer" not in (assistant.incoming.get("Require") or "")
+
+
+@pytest.mark.timeout(120)
+def test_a_session_that_is_refreshed_goes_on(aged_calls: AgedCalls) -> None:
+    aged_calls.check("refreshed by us")
+    aged_calls.check("refreshed by the peer")
+
+
+@pytest.mark.timeout(120)
+def test_a_peer_that_no_longer_refreshes_is_given_up(aged_calls: AgedCalls) -> None:
+    aged_calls.check("not refreshed by the peer")
+
+
+@pytest.mark.timeout(120)
+def test_a_peer_that_no_longer_answers_refreshes_is_given_up(aged_calls: AgedCalls) -> None:
+    aged_calls.check("refresh not answered")
+
+
+@pytest.mark.timeout(120)
+def test_an_answer_that_is_never_acknowledged_ends_the_call(aged_calls: AgedCalls) -> None:
+    aged_calls.check("no ACK")

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Messages that cross or are lost around the answer of a call, and answers from more than one place (forking)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, both_hear
+from tests.sip.scene import ANNA, SILENT, codes
+from tests.support.sip_message import parameter, reply, sdp, token
+
+if TYPE_CHECKING:
+    from tests.sip.scene import Scene
+    from tests.support.peer_call import Call
+
+pytestmark = pytest.mark.sip
+
+
+def answer_when_cancelled(call: Call) -> None:
+    """Have the called side's 200 on its way while the CANCEL is on its own."""
+    call.final_sent = True  # no 487
+
+
+async def answer_crossing(call: Call) -> None:
+    """The CANCEL was too late: 200 for the INVITE all the same."""
+    assert call.incoming
+    await call.wait_request("CANCEL")
+    call.respond(call.incoming, 200, body=sdp(call.peer.host, call.media.port, ("PCMA",)))
+    await call.wait_request("ACK")
+    await call.wait_request("BYE")
+
+
+async def calling(scene: Scene, way: str) -> tuple[Call, Call]:
+    """A call that rings at the other side: who calls, who is called."""
+    if way == WAYS[0]:
+        caller = scene.call_from_pbx()
+        called = await (await scene.platform()).wait_call()
+    else:
+        platform = await scene.platform()
+        caller = platform.invite(scene.uri("+31612345681"), scene.gateway.sip, hz=CALLER_HZ)
+        called = await scene.target()
+    assert caller.invite
+    await called.ring()
+    await caller.invite.provisional(180)
+    return caller, called
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_caller_who_cancels_while_it_is_answered(scene: Scene, way: str) -> None:
+    caller, called = await calling(scene, way)
+    answer_when_cancelled(called)
+    assert (await caller.cancel()).code == 200
+    assert (await caller.final()).code == 487
+    await answer_crossing(called)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_cancel_that_meets_our_200_changes_nothing(scene: Scene, way: str) -> None:
+    caller, called = await calling(scene, way)
+    await called.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    assert (await caller.cancel()).code in {200, 481}  # RFC 3261 §9.2: no effect on a request that was answered
+    await both_hear(caller, called)
+
+
+async def test_a_caller_who_hangs_up_while_the_target_answers(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await target.ring()
+    answer_when_cancelled(target)
+    await caller.hang_up()
+    await answer_crossing(target)
+    assert codes(await assistant.notifies())[-1] == 487
+    assert (await scene.outcome())["outcome"] == "abandoned"
+
+
+async def test_a_target_that_answers_as_its_time_is_up_is_too_late(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.refer(SILENT)
+    target = await scene.target("silent")
+    await target.ring()
+    answer_when_cancelled(target)
+    await answer_crossing(target)
+    assert codes(await assistant.notifies())[-1] == 480
+    await both_hear(caller, assistant)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_lost_ack_is_made_up_for_by_our_next_200(scene: Scene, way: str) -> None:
+    caller, called = await calling(scene, way)
+    caller.keeps_ack = True
+    await called.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    invite = caller.invite
+    assert invite
+    await caller.peer.until(lambda: sum(one.code == 200 for one in invite.responses) >= 2 or None, "second 200")
+    assert caller.ack
+    caller.peer.send(caller.ack, caller.remote)
+    await both_hear(caller, called)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_bye_in_place_of_the_ack(scene: Scene, way: str) -> None:
+    caller, called = await calling(scene, way)
+    caller.keeps_ack = True
+    await called.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    assert (await caller.hang_up()).code == 200
+    await called.wait_request("BYE")
+
+
+async def test_a_transfer_before_the_caller_has_sent_its_ack(scene: Scene) -> None:
+    caller, assistant = await calling(scene, WAYS[0])
+    caller.keeps_ack = True
+    await assistant.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    assert (await assistant.refer(ANNA)).code == 202
+    target = await scene.target()
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies())[-1] == 200
+    assert caller.ack
+    caller.peer.send(caller.ack, caller.remote)
+    await both_hear(caller, target)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_of_two_that_ring_the_one_that_answers_is_heard(scene: Scene, way: str) -> None:
+    caller, called = await calling(scene, way)
+    assert called.incoming
+    fork(called, 180)
+    fork(called, 183)
+    called.hz = ASSISTANT_HZ
+    await called.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    await both_hear(caller, called)
+    assert not called.peer.received("BYE")
+
+
+async def test_the_one_that_answers_need_not_be_the_first_that_rang(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    fork(target, 180)
+    fork(target, 180)
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies()) == [100, 180, 200]
+    await both_hear(caller, target)
+
+
+async def test_a_second_answer_is_acknowledged_and_hung_up(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies())[-1] == 200
+    late = fork(target, 200)
+    peer = target.peer
+
+    def hung_up() -> list[str] | None:
+        got = [one.method for m in ("ACK", "BYE") for one in peer.received(m) if one.tag("To") == late]
+        return got if len(got) == 2 else None
+
+    assert await peer.until(hung_up, "ACK and BYE for the second answer") == ["ACK", "BYE"]
+    await target.reinvite()  # the peer has stopped its media with that BYE, but its first dialog is still there
+    await both_hear(caller, target)
+
+
+def fork(call: Call, code: int) -> str:
+    """Have a further place answer the same INVITE; its tag."""
+    assert call.incoming
+    tag = token()
+    contact = [("Contact", f"<{call.peer.contact}>"), ("Content-Type", "application/sdp")]
+    body = sdp(call.peer.host, call.media.port, ("PCMA",)) if code == 200 else b""
+    response = reply(call.incoming, code, tag=tag, headers=contact if body else contact[:1], body=body)
+    assert parameter(response["To"], "tag") == tag
+    call.peer.send(response, call.remote)
+    return tag
