@@ -77,6 +77,11 @@ class CallerLost(TargetEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Cancelled(Event):
+    """By command: the transfer is no longer wanted."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransferorGone(Event):
     """Who asked for the transfer hung up."""
 

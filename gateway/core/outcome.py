@@ -48,6 +48,7 @@ class Reason(StrEnum):
     PBX_ERROR = "pbx-error"
     CALLER_HUNG_UP = "caller-hung-up"
     GATEWAY_STOPPED = "gateway-stopped"
+    CANCELLED = "cancelled"
 
     @property
     def sip_code(self) -> int:
@@ -97,6 +98,7 @@ _TABLE: dict[Reason, _Row] = {
     Reason.PBX_ERROR: _Row(502, Outcome.FAILED),
     Reason.CALLER_HUNG_UP: _Row(487, Outcome.ABANDONED),
     Reason.GATEWAY_STOPPED: _Row(503, Outcome.INTERRUPTED),
+    Reason.CANCELLED: _Row(487, Outcome.FAILED),
 }
 
 

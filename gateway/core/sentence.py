@@ -92,6 +92,7 @@ _ENGLISH = _Language(
         Reason.UNREACHABLE: "{name} can't be reached right now.",
         Reason.PBX_ERROR: "{name} can't be reached right now.",
         Reason.GATEWAY_STOPPED: "{name} can't be reached right now.",
+        Reason.CANCELLED: "the transfer was cancelled.",
     },
     timed={
         Reason.OUTSIDE_HOURS: "{name} is closed until {time}.",
@@ -128,6 +129,7 @@ _DUTCH = _Language(
         Reason.UNREACHABLE: "{name} is op dit moment niet bereikbaar.",
         Reason.PBX_ERROR: "{name} is op dit moment niet bereikbaar.",
         Reason.GATEWAY_STOPPED: "{name} is op dit moment niet bereikbaar.",
+        Reason.CANCELLED: "het doorverbinden is afgebroken.",
     },
     timed={
         Reason.OUTSIDE_HOURS: "{name} is gesloten tot {time}.",

@@ -20,6 +20,7 @@ caller whom the PBX transfers by itself have their own table in hand_down.py.
     HumanTimeout    -                -                -                         releasing|ended  -
     Announced       dialling         -                -                         -                -
     TransfereeGone  releasing|ended  releasing|ended  releasing|ended           releasing|ended  -
+    Cancelled       dialling|ended   dialling|ended   -                         -                -
     TransferorGone  dialling         ringing          switching                 connected        ended
     NotifyFailed    dialling         ringing          switching                 connected        -
     Deadline        dialling|ended   ringing|ended    switching                 connected|ended  -
@@ -34,6 +35,7 @@ from gateway.core import hand_down
 from gateway.core.commands import Command
 from gateway.core.events import (
     Announced,
+    Cancelled,
     Deadline,
     Event,
     HumanAnswered,
@@ -148,6 +150,8 @@ def _proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the ta
             move.call_announced()
         case _, TransfereeGone():
             move.abandon()
+        case _, Cancelled() if move.transfer.can_be_cancelled:
+            move.cancel()
         case _, TransferorGone():
             move.lose_transferor()
         case _, NotifyFailed():

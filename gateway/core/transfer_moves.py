@@ -210,6 +210,11 @@ class Move(Draft):
         else:
             self.tell(Reason.NO_ANSWER)
 
+    def cancel(self) -> None:
+        """Nobody wants the transfer any more: nothing further is tried, and the caller is taken care of."""
+        reason = Reason.CANCELLED
+        self.give_up(reason, Decision(False, reason, None, ("cancelled: by command",)))
+
     def abandon(self) -> None:
         """The caller hung up before it was where it was to be."""
         reason = Reason.CALLER_HUNG_UP

@@ -104,5 +104,12 @@ class Transfer:
         """Whether nobody expects the caller back: neither a transferor nor an INVITE that waits for its final code."""
         return self.told == 200 or (self.transferor is None and self.record.entry is not Entry.INVITE)
 
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether nobody has answered yet, and the caller has somewhere to go when the transfer is no longer wanted."""
+        taken_back = not self.stranded
+        falls_back = self.fallback is not None and not self.has_tried(self.fallback.extension)
+        return self.state in (State.DIALLING, State.RINGING) and (taken_back or falls_back)
+
     def __repr__(self) -> str:
         return f"<Transfer {self.record.transfer} {self.state} to {self.record.destination}>"

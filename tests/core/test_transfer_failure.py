@@ -28,6 +28,7 @@ from tests.support.playbook import (
     BEGIN,
     CALLER,
     CALLER_GONE,
+    CANCELLED,
     END,
     GONE,
     IN_30_S,
@@ -262,3 +263,47 @@ def test_a_refusal_is_spoken_in_the_words_of_the_gate() -> None:
     assert Playbook(closed).record.sentence == "Verkoop is gesloten tot 09:00 uur."
     pending = refusal(Reason.TRANSFER_PENDING, None)
     assert Playbook(pending).record.sentence == "A transfer is already under way."
+
+
+# Cancelled by command
+
+
+@pytest.mark.parametrize("ringing", [[], [rings(1)]])
+def test_a_cancelled_transfer_gives_the_caller_back(ringing: list[Event]) -> None:
+    book = Playbook(to(SALES)).after(*ringing)
+    book.play(
+        CANCELLED,
+        HangUp(leg(1), Reason.CANCELLED, 487),
+        *OVER,
+        *told(Reason.CANCELLED),
+        Return(CALLER, ASSISTANT),
+        *END,
+    )
+    assert (book.record.outcome, book.record.reason) == (Outcome.FAILED, Reason.CANCELLED)
+    assert book.attempts == [("sales", Reason.CANCELLED, 487)]
+    assert book.record.trail[-1] == "cancelled: by command"
+    assert book.record.returned_to_transferor
+
+
+def test_a_cancelled_caller_whom_nobody_takes_back_is_brought_to_the_fallback() -> None:
+    book = Playbook(to(SALES), fallback=VOICEMAIL).after(GONE)
+    book.play(
+        CANCELLED, HangUp(leg(1), Reason.CANCELLED, 487), *OVER, Dial(leg(2), VOICEMAIL), StartTimer(Timer.RING, 10)
+    )
+    book.play(CANCELLED)  # he has nowhere else to go
+    assert book.state is State.DIALLING
+
+
+@pytest.mark.parametrize(
+    "book",
+    [
+        Playbook(to(SALES)).after(GONE),
+        Playbook(to(SALES)).after(answers(1)),
+        Playbook(to(SALES), manner=NAMES_HUMANS).after(answers(1), is_switched(1)),
+        Playbook(to(SALES)).after(answers(1), is_switched(1)),
+    ],
+    ids=["nobody takes him back", "switching", "connected", "releasing"],
+)
+def test_it_is_too_late_to_cancel(book: Playbook) -> None:
+    book.play(CANCELLED)
+    assert book.record.outcome in (None, Outcome.COMPLETED)

@@ -14,6 +14,7 @@ from gateway.core.commands import Timer
 from gateway.core.events import (
     Announced,
     CallerLost,
+    Cancelled,
     Deadline,
     Event,
     HumanAnswered,
@@ -140,6 +141,10 @@ class AnyTransfer(RuleBasedStateMachine):
     @rule(event=st.sampled_from([TransferorGone, TransferorGone, NotifyFailed, TransfereeGone, Stop]))
     def something_goes_away(self, event: Callable[[datetime], Event]) -> None:
         self.send(event(self.now))
+
+    @rule()
+    def somebody_cancels(self) -> None:
+        self.send(Cancelled(self.now))
 
     @rule()
     def all_goes_well(self) -> None:

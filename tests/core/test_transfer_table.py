@@ -17,6 +17,7 @@ from gateway.core.transfer import Manner, State, Transfer, step
 from tests.support.playbook import (
     ANNOUNCED,
     CALLER_GONE,
+    CANCELLED,
     DEADLINE,
     GONE,
     GREETED,
@@ -99,7 +100,7 @@ def events(transfer: Transfer) -> Iterator[Event]:
         yield from (hears(target), hears(target, False), fails(target, moved=True))
         yield from (loses_caller(target), loses_caller(target, Reason.BUSY))
     yield fails(last - 1)
-    yield from (ANNOUNCED, HUMAN_TIMEOUT, CALLER_GONE, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
+    yield from (ANNOUNCED, HUMAN_TIMEOUT, CALLER_GONE, CANCELLED, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
 
 
 def _without_history(transfer: Transfer) -> tuple[object, ...]:

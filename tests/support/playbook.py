@@ -9,6 +9,7 @@ from gateway.core.commands import Command, Notify, Report, StartTimer, StopTimer
 from gateway.core.events import (
     Announced,
     CallerLost,
+    Cancelled,
     Deadline,
     Event,
     HumanAnswered,
@@ -124,6 +125,7 @@ NAMES_HUMANS = Manner(names_humans=True)
 GONE = TransferorGone(BEGIN)
 CALLER_GONE = TransfereeGone(BEGIN)
 DEADLINE = Deadline(BEGIN)
+CANCELLED = Cancelled(BEGIN)
 STOP = Stop(BEGIN)
 NOTIFY_FAILED = NotifyFailed(BEGIN)
 RELEASE_TIMEOUT = ReleaseTimeout(BEGIN)
