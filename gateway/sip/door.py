@@ -249,7 +249,7 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
 
 
 def _is_false(refer_sub: str) -> bool:
-    return refer_sub.partition(";")[0].strip().lower() == "false"  # RFC 4488 §3
+    return refer_sub.partition(";")[0].strip().lower() == "false"  # RFC 4488 §4
 
 
 def _single(values: Sequence[str], name: str) -> str | None:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import pjsua2 as pj
+import structlog
 
 from gateway.core.model import LegId
 from gateway.core.outcome import Reason
@@ -14,6 +15,8 @@ from gateway.ports import ReferRequest
 from gateway.sip import headers
 from gateway.sip.dialogs import Dialogs, parse_replaces
 from gateway.sip.leg import Leg
+
+log = structlog.get_logger(__name__)
 
 # Longer than any hunt: the transferor must not take the subscription for expired while a target still rings.
 SUBSCRIPTION_S = 600
@@ -78,7 +81,7 @@ class PendingRefer:
         self._enqueue(code, "terminated;reason=noresource" if final else f"active;expires={SUBSCRIPTION_S}")
 
     def unsubscribe(self) -> None:
-        """The transferor wants no more: it gets the last state once again, and that ends it (RFC 6665 §4.2.1.2)."""
+        """The transferor wants no more: it gets the last state once again, and that ends it (RFC 6665 §4.1.2.3)."""
         self._enqueue(self._last_code, "terminated;reason=timeout")
 
     def _enqueue(self, code: int, state: str) -> None:
@@ -157,6 +160,8 @@ def read_refer(
         target = headers.parse_refer_to(request.values("Refer-To", "r"))
     except headers.HeaderError as error:
         problem, text = Reason.BAD_REQUEST, str(error)
+    if target.malformed:
+        log.info("refer-to-malformed", leg=leg.id, peer=leg.peer.name)
     if missing := headers.unsupported(request.values("Require"), SUPPORTED):
         problem, text = Reason.UNSUPPORTED_EXTENSION, f"not supported: {', '.join(missing)}"
         handle.unsupported = tuple(missing)

@@ -50,6 +50,13 @@ async def test_form(scene: Scene, refer_to: str, destination: str) -> None:
     assert invite.tag("To") is None
 
 
+async def test_a_number_without_a_scheme_is_noted(scene: Scene) -> None:
+    noted = scene.gateway.log.count("refer-to-malformed")
+    await dialled(scene, "<sip:+14125551234@gw>")
+    await dialled(scene, "+14125551234")
+    assert scene.gateway.log.count("refer-to-malformed") == noted + 1
+
+
 async def test_compact_form(scene: Scene) -> None:
     invite = await dialled(scene, "<sip:2001@gw>", name="r")
     assert invite.uri.startswith(f"sip:{EXTENSIONS['sales']}@")
