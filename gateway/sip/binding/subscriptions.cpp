@@ -75,6 +75,8 @@ void on_answer(void *token, pjsip_event *event)
             via->branch_param.slen = 0;
         pjsip_tx_data_add_ref(again);
         found->second.sent_again = true;
+        if (tsx->transport)
+            pjsip_transport_shutdown2(tsx->transport, PJ_TRUE); // or it would be taken for a good one once more
         if (send(dialog, again, subscription))
             return;
     }
