@@ -24,6 +24,7 @@ struct Subscription {
 
 std::map<int, Subscription> subscriptions_;
 int next_id_ = 1;
+bool sending_ = false;
 
 pjsip_module *keeper()
 {
@@ -75,8 +76,8 @@ void on_answer(void *token, pjsip_event *event)
             via->branch_param.slen = 0;
         pjsip_tx_data_add_ref(again);
         found->second.sent_again = true;
-        if (tsx->transport)
-            pjsip_transport_shutdown2(tsx->transport, PJ_TRUE); // or it would be taken for a good one once more
+        if (sending_ && again->tp_info.transport)
+            pjsip_transport_shutdown2(again->tp_info.transport, PJ_TRUE); // or it would be taken for a good one again
         if (send(dialog, again, subscription))
             return;
     }
@@ -102,7 +103,10 @@ bool send(pjsip_dialog *dialog, pjsip_tx_data *tdata, int subscription)
     }
     pjsip_tx_data_set_transport(tdata, &dialog->tp_sel);
     void *token = reinterpret_cast<void *>(static_cast<size_t>(subscription));
-    return pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, token, &on_answer) == PJ_SUCCESS;
+    sending_ = true;
+    const pj_status_t sent = pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, token, &on_answer);
+    sending_ = false;
+    return sent == PJ_SUCCESS;
 }
 
 }
