@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import resource
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ class Transports:
         for name, port in ports.items():
             for version in versions(sip) if port else ():
                 config = _tls_config(sip, version) if name == "tls" else _config(sip, port, version)
+                if name != "udp":  # or the kernel holds a NOTIFY back until the 202 before it is acknowledged
+                    options = config.tlsConfig.sockOptParams if name == "tls" else config.sockOptParams
+                    options.sockOpts.append(pj.SockOpt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1))
                 try:
                     self._opened[name, version] = endpoint.transportCreate(KINDS[name, version], config)
                 except pj.Error as error:

@@ -30,12 +30,13 @@ Manner = Literal["answer", "ring", "busy"]
 """What the person does when it rings: picks up at once; lets it ring; rejects the call (486)."""
 
 VOICE_S = 300
-MODULES = ("g711", "aubridge", "aufile", "uuid")
 APPLICATIONS = ("account", "menu", "ctrl_tcp")
 
 
 class Agent:
     """One phone. `hz` is the tone its person speaks; None: it returns what it hears (an echo), unrecorded."""
+
+    modules: tuple[str, ...] = ("g711", "aubridge", "aufile", "uuid")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Agent:
         self.events: list[dict[str, Any]] = []
         """What happened to it, oldest first; `type` is CALL_INCOMING, CALL_ESTABLISHED, CALL_CLOSED …"""
         self._pbx = pbx
+        self._installed = pbx.installed
         self._codecs = ",".join(codecs)
         self._directory = Path(tempfile.mkdtemp(prefix=f"phone-{extension}-"))
         self._control_port = free_port(self.host)
@@ -76,7 +78,7 @@ class Agent:
         """Start it, and wait until the PBX has registered it and counts it as available."""
         self._configure()
         self.events.clear()
-        command = [*self._pbx.installed.command("usr/bin/baresip"), "-f", str(self._directory)]
+        command = [*self._installed.command("usr/bin/baresip"), "-f", str(self._directory)]
         log = self._directory / "log"
         log.unlink(missing_ok=True)
         self._child = Child(f"phone {self.extension}", command, log)
@@ -198,11 +200,18 @@ class Agent:
             "rtp_ports": "10000-19998",
             "ringback_disabled": "yes",
             "ctrl_tcp_listen": f"{self.host}:{self._control_port}",
-            "module_path": f"{self._pbx.installed.root}/usr/lib/baresip/modules",
+            "module_path": f"{self._installed.root}/usr/lib/baresip/modules",
+            **self._settings(),
         }
         lines = [f"{key} {value}" for key, value in config.items()]
-        lines += [f"module {name}.so" for name in MODULES] + [f"module_app {name}.so" for name in APPLICATIONS]
+        lines += [f"module {name}.so" for name in self.modules] + [f"module_app {name}.so" for name in APPLICATIONS]
         (self._directory / "config").write_text("\n".join([*lines, ""]))
-        account = f"<sip:{self.extension}@{self._pbx.host}:5070>;auth_pass=none;answermode={mode};regint=60"
-        (self._directory / "accounts").write_text(f"{account};audio_codecs={self._codecs}\n")
+        (self._directory / "accounts").write_text(f"{self._account()};answermode={mode};audio_codecs={self._codecs}\n")
         (self._directory / "contacts").touch()
+
+    def _account(self) -> str:
+        return f"<sip:{self.extension}@{self._pbx.host}:5070>;auth_pass=none;regint=60"
+
+    def _settings(self) -> dict[str, str]:
+        """Settings of a phone that is different."""
+        return {}

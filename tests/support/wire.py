@@ -5,8 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import struct
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from tests.support.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 
     Deliver = Callable[[bytes, Address], None]
 
+FAREWELL_S = 0.05
 _LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -88,21 +94,28 @@ class Streams:
         else:
             self._background(self._connect(data, remote))
 
+    async def dropped(self, *, reset: bool = False) -> None:
+        """drop(), and wait until the other sides have noticed: what is sent before that is lost with its connection."""
+        ends = list(self._connections)
+        self.drop(reset=reset)
+        await eventually(lambda: _noticed(self._host, ends), "the other end of a dropped connection closes it")
+
     def drop(self, *, reset: bool = False) -> None:
         """Close every connection, as a restart of the peer does (`reset`: as its crash does); it listens on."""
         for writer in list(self._connections.values()):
             if reset:
-                writer.transport.abort()
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             else:
                 writer.close()
+            if reset or self._client_context:  # TLS would wait for the other side's farewell
+                asyncio.get_running_loop().call_later(0 if reset else FAREWELL_S, writer.transport.abort)
         self._connections.clear()
 
     async def close(self) -> None:
         """See Wire."""
         self._server.close()
-        self.drop()
-        for task in self._tasks:
-            task.cancel()
+        self.drop(reset=True)
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -149,3 +162,19 @@ class Streams:
         if self._connections.get(remote) is writer:
             del self._connections[remote]
         writer.close()
+
+
+async def _noticed(host: str, ends: list[Address]) -> bool:
+    """Whether no socket of the far ends is open any more towards us (proc(5))."""
+    open_states = {"01", "08"}  # ESTABLISHED, CLOSE_WAIT
+    far = {_in_proc(*end) for end in ends}
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]  # noqa: ASYNC240 - a file of the kernel's does not block
+    fields = [line.split() for line in lines]
+    return not any(
+        local in far and remote.startswith(_in_proc(host, 0)[:8]) and state in open_states
+        for _, local, remote, state, *_ in fields
+    )
+
+
+def _in_proc(host: str, port: int) -> str:
+    return f"{socket.inet_aton(host)[::-1].hex().upper()}:{port:04X}"

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""UDP, TCP and TLS, chosen by each profile; what TLS lets in; connections that drop in mid call; IPv6."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, PORT, TARGET_HZ, Bed, Pair, Stage
+from tests.support.certificates import Authority, Identity
+from tests.support.peer import Peer
+from tests.support.processes import Net, free_port
+from tests.support.wire import Datagrams, Streams, Wire
+
+pytestmark = pytest.mark.sip
+
+TLS_PORT = 5061
+PAIRS = {
+    "udp": Pair(),
+    "tcp": Pair({"transport": "tcp"}),
+    "tls": Pair({"transport": "tls"}),
+    "pbx-tcp": Pair(pbx={"transport": "tcp"}),
+    "pbx-tls": Pair(pbx={"transport": "tls"}),
+}
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Net]:
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(net: Net, authority: Authority) -> AsyncIterator[Bed]:
+    own = authority.identity(net.gateway)
+    sip = {
+        "tcp_port": PORT, "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
+        "tls_ca": str(own.authority), "tls_verify_client": True,
+    }  # fmt: skip
+    made = Bed(net, PAIRS, sip=sip)
+    async with made.gateway:
+        yield made
+
+
+def stage(bed: Bed, name: str, authority: Authority) -> Stage:
+    """The peers of a pair, each on the wire that its profile says."""
+    trunk, pbx = bed.trunk_host(name), bed.pbx_host(name)
+    wires: dict[str, dict[str, Wire]] = {
+        "udp": {},
+        "tcp": {"trunk": Streams()},
+        "tls": {"trunk": Streams(authority.identity(trunk), clients=True)},
+        "pbx-tcp": {"pbx": Streams()},
+        "pbx-tls": {"pbx": Streams(authority.identity(pbx), clients=True)},
+    }
+    return Stage(bed, name, **wires[name], port=TLS_PORT if name == "pbx-tls" else PORT)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+async def test_a_call_and_its_transfer_use_the_transport_of_each_profile(
+    bed: Bed, authority: Authority, name: str
+) -> None:
+    async with stage(bed, name, authority) as at:
+        caller, assistant = await at.conversation()
+        await assistant.media.hears(CALLER_HZ)
+        anna = await at.transfer(caller, assistant)
+        await assistant.wait_request("BYE")
+        for call, peer in ((assistant, at.trunk), (anna, at.pbx)):
+            invite = call.incoming
+            assert invite
+            wire = peer.wire.name
+            assert invite["Via"].startswith(f"SIP/2.0/{wire} ")
+            assert ("transport=" in invite["Contact"].lower()) is (wire != "UDP")
+            if isinstance(peer.wire, Streams) and wire == "TLS":
+                assert set(peer.wire.versions) == {"TLSv1.3"}
+        await anna.hang_up()
+        await caller.wait_request("BYE")
+
+
+async def test_notifies_go_one_at_a_time_over_a_stream(bed: Bed, authority: Authority) -> None:
+    async with stage(bed, "tcp", authority) as at:
+        caller, assistant = await at.conversation()
+        assistant.answers["NOTIFY"] = None
+        assert (await assistant.refer(ANNA)).code == 202
+        anna = await at.pbx.wait_call()
+        await anna.ring()
+        await anna.answer(hz=TARGET_HZ)
+        await caller.media.hears(TARGET_HZ)
+        assert [one.sipfrag for one in at.trunk.received("NOTIFY")] == [100]  # not answered yet: nothing follows it
+        assistant.answers["NOTIFY"] = 200
+        assistant.respond(at.trunk.received("NOTIFY")[0], 200)
+        assert [one.sipfrag for one in await assistant.notifies()] == [100, 180, 200]
+        await assistant.wait_request("BYE")
+        await caller.hang_up()
+        await anna.wait_request("BYE")
+
+
+@pytest.mark.parametrize("name", ["tcp", "tls"])
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+async def test_a_call_outlives_its_connection(bed: Bed, authority: Authority, name: str, reset: bool) -> None:
+    async with stage(bed, name, authority) as at:
+        caller, assistant = await at.conversation()
+        assert isinstance(at.trunk.wire, Streams)
+        before = at.trunk.wire.accepted
+        await at.trunk.wire.dropped(reset=reset)
+        await assistant.media.hears(CALLER_HZ)
+        # The platform comes back over a connection of its own, and has the caller transferred …
+        assistant.remote = (bed.net.gateway, PORT if name == "tcp" else TLS_PORT)
+        assert (await assistant.refer(ANNA)).code == 202
+        anna = await at.pbx.wait_call()
+        await at.trunk.until(lambda: at.trunk.received("NOTIFY") or None, "NOTIFY")
+        # … and drops that one too, while it rings: the outcome reaches it over a new one, made by the gateway.
+        at.trunk.wire.drop(reset=reset)
+        await anna.answer(hz=TARGET_HZ)
+        assert (await assistant.notifies())[-1].sipfrag == 200
+        await assistant.wait_request("BYE")
+        assert at.trunk.wire.accepted > before
+        await caller.media.hears(TARGET_HZ)
+        await caller.hang_up()
+        await anna.wait_request("BYE")
+
+
+async def test_a_bye_reconnects(bed: Bed, authority: Authority) -> None:
+    async with stage(bed, "tcp", authority) as at:
+        caller, assistant = await at.conversation()
+        assert isinstance(at.trunk.wire, Streams)
+        await at.trunk.wire.dropped(reset=True)
+        await caller.hang_up()
+        await assistant.wait_request("BYE")
+
+
+@pytest.mark.parametrize("what", ["stranger", "other-name"])
+async def test_nothing_is_sent_to_a_server_that_cannot_prove_its_name(
+    bed: Bed, authority: Authority, tmp_path: Path, what: str
+) -> None:
+    host = bed.trunk_host("tls")
+    signed_by = Authority(tmp_path / "other") if what == "stranger" else authority
+    shown = signed_by.identity(host if what == "stranger" else "127.0.0.99")
+    wire = Streams(Identity(shown.certificate, shown.key, authority.certificate))
+    async with Stage(bed, "tls", trunk=wire) as at:
+        refused = await at.call().final()
+        assert refused.code in (480, 502, 503), refused.start
+        assert not at.trunk.trace  # no byte of SIP
+
+
+async def test_who_connects_has_to_show_a_certificate(bed: Bed, authority: Authority) -> None:
+    host = bed.pbx_host("pbx-tls")
+    wire = Streams(authority.identity(host), shown=False)
+    async with Stage(bed, "pbx-tls", pbx=wire, port=TLS_PORT) as at:
+        call = at.call()
+        await asyncio.sleep(0.3)
+        assert not [one for one in at.pbx.trace if not one.sent]
+        assert not at.trunk.received("INVITE")
+        at.pbx.calls.remove(call)
+        call.close()
+
+
+@pytest.mark.parametrize(("version", "fits"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
+async def test_no_tls_older_than_1_2(bed: Bed, authority: Authority, version: str, fits: bool) -> None:
+    context = authority.identity(bed.pbx_host("pbx-tls")).client()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 1.1 is what is refused
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    connecting = asyncio.open_connection(bed.net.gateway, TLS_PORT, ssl=context)
+    if not fits:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await connecting
+        return
+    _, writer = await connecting
+    assert writer.get_extra_info("ssl_object").version() == version.replace("_", ".")
+    writer.transport.abort()
+
+
+@pytest.mark.parametrize("wire", [Datagrams, Streams])
+async def test_a_trunk_on_ipv6_and_a_pbx_on_ipv4(net: Net, wire: type[Datagrams | Streams]) -> None:
+    port, peer_port = free_port("127.0.0.1"), free_port("127.0.0.1")
+    transport = "udp" if wire is Datagrams else "tcp"
+    trunk = {"addresses": ["::1"], "outbound": f"sip:[::1]:{peer_port}", "transport": transport}
+    sip = {"bind_address6": "::1", "udp_port": port, "tcp_port": port}
+    made = Bed(net, {"six": Pair(trunk)}, sip=sip)
+    async with made.gateway, Peer("::1", peer_port, wire=wire()) as platform:
+        at = Stage(made, "six", port=port)
+        at.trunk = platform
+        async with at.pbx:
+            caller, assistant = await at.conversation()
+            assert assistant.incoming
+            assert "[::1]" in assistant.incoming["Contact"]
+            assert b"IN IP6 ::1" in assistant.incoming.body
+            assert b"127.0." not in bytes(assistant.incoming)
+            await assistant.media.hears(CALLER_HZ)
+            await caller.media.hears(ASSISTANT_HZ)
+            anna = await at.transfer(caller, assistant)
+            await assistant.wait_request("BYE")
+            await anna.hang_up()
+            await caller.wait_request("BYE")
+            await made.gateway.idle()
