@@ -194,9 +194,15 @@ class App:
         """See ports.Operations."""
         return self.engine.explain(target, number, at)
 
-    def transfer_call(self, call: str, destination: str, message: str | None) -> TransferRecord:
+    def transfer_call(
+        self, call: str, destination: str, message: str | None, command_id: str | None = None
+    ) -> TransferRecord:
         """See ports.Operations."""
-        return self.engine.transfer_call(call, destination, message)
+        return self.engine.transfer_call(call, destination, command_id)
+
+    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+        """See ports.Operations."""
+        return self.engine.cancel_transfer(which, command_id)
 
     async def probe_call(self, number: str, destination: str) -> ProbeResult:
         """See ports.Operations."""

@@ -239,6 +239,13 @@ def _transfer(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _cancel(options: argparse.Namespace) -> int:
+    which = urllib.parse.quote(options.transfer, safe="")
+    answer = ask(_load(options).http, f"/api/transfers/{which}/cancel", {"type": "cancel"})
+    print(json.dumps(answer.get("transfer"), ensure_ascii=False))
+    return DONE
+
+
 def _load(options: argparse.Namespace) -> "Config":
     from gateway.config import load  # noqa: PLC0415
 
@@ -270,6 +277,7 @@ _COMMANDS = {
     "schema": _schema,
     "status": _status,
     "transfer": _transfer,
+    "cancel": _cancel,
 }
 
 

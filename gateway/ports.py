@@ -82,6 +82,10 @@ class Observer(Protocol):
         """Set whether a trunk answers."""
 
 
+class TooLateError(Exception):
+    """The transfer can no longer be cancelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
     """What came of a test call."""
@@ -113,8 +117,19 @@ class Operations(Protocol):
     def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
         """Where a transfer would go, and why: as `explain --json`. Raises LookupError for an unknown number."""
 
-    def transfer_call(self, call: str, destination: str, message: str | None) -> TransferRecord:
-        """Transfer a running call. Raises LookupError for an unknown call; a refusal is in the record."""
+    def transfer_call(
+        self, call: str, destination: str, message: str | None, command_id: str | None = None
+    ) -> TransferRecord:
+        """Transfer a running call. Raises LookupError for an unknown call; a refusal is in the record.
+
+        The same `command_id` again moves nobody, and gets the first answer.
+        """
+
+    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+        """End the attempts of a transfer, named by its own id or its call's; the caller is taken care of.
+
+        Raises LookupError when no such transfer is under way, TooLateError when somebody has answered.
+        """
 
     async def probe_call(self, number: str, destination: str) -> ProbeResult:
         """Call a destination for a moment. Raises LookupError when there is no such number or destination."""

@@ -266,6 +266,21 @@ def test_transfer_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str],
     assert body == {"type": "transfer", "destination": "+31612345678", "message": "One moment."}
 
 
+def test_cancel_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with running_gateway(tmp_path, token="s3cret\n") as gateway:
+        record = {"transfer": "01J", "outcome": "failed", "reason": "cancelled"}
+        gateway.answer = {"transfer": record}
+        code, out, _ = run(capsys, tmp_path, "cancel", "01J")
+        assert (code, json.loads(out)) == (0, record)
+        gateway.status, gateway.answer = 409, {"error": {"code": "too-late", "message": "transfer 01J is switching"}}
+        code, out, err = run(capsys, tmp_path, "cancel", "01J")
+        assert (code, out) == (1, "")
+        assert err.endswith("answers 409: transfer 01J is switching\n")
+    method, path, headers, body = gateway.asked[0]
+    assert (method, path, body) == ("POST", "/api/transfers/01J/cancel", {"type": "cancel"})
+    assert headers["Authorization"] == "Bearer s3cret"
+
+
 def test_a_proxy_in_the_environment_is_not_asked(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason, reason_for_failure
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine.calls import Call, Calls
+from gateway.engine.once import Once
 from gateway.engine.probes import Probes
 from gateway.engine.requests import Requests
 from gateway.engine.transfers import Transfers
@@ -63,6 +64,7 @@ class Engine:
         self._clock = clock
         self._calls = Calls()
         self._numbers = itertools.count(1)
+        self._once = Once()
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -288,9 +290,13 @@ class Engine:
         """A REFER in the dialog of one of our legs."""
         self._requests.refer(request)
 
-    def transfer_call(self, call_id: str, destination: str, message: str | None = None) -> TransferRecord:
+    def transfer_call(self, call_id: str, destination: str, command_id: str | None = None) -> TransferRecord:
         """Transfer a running call by command. Raises LookupError for a call that is not there."""
-        return self._requests.command(call_id, destination)
+        return self._once("transfer", command_id, lambda: self._requests.command(call_id, destination))
+
+    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+        """See ports.Operations."""
+        return self._once("cancel", command_id, lambda: self._transfers.cancel(which))
 
     # --- ports.PbxListener
 

@@ -21,7 +21,7 @@ from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, Transfer
 from gateway.core.transfer_moves import RELEASE_S
 from gateway.engine.calls import Call, Calls
-from gateway.ports import DialOrder, HandDownOrder, NoRoomError, Observer, ReferHandle, Reporter, SipPort
+from gateway.ports import DialOrder, HandDownOrder, NoRoomError, Observer, ReferHandle, Reporter, SipPort, TooLateError
 
 log = structlog.get_logger(__name__)
 
@@ -253,6 +253,22 @@ class Transfers:
             run.machine = replace(run.machine, manner=replace(run.machine.manner, names_humans=False))
             if run.machine.state in (State.CONNECTED, State.HANDED):
                 self._feed(run, ev.HumanTimeout(self._clock()))
+
+    def cancel(self, which: str) -> TransferRecord:
+        """End the attempts of a transfer, named by its own id or its call's; what is known of it then.
+
+        Raises LookupError when no such transfer is under way, TooLateError when somebody has answered.
+        """
+        run = self._runs.get(TransferId(which))
+        call = self._calls.get(which)
+        if run is None and call is not None:
+            run = self.of_call(call)
+        if run is None:
+            raise LookupError(f"no transfer {which} is under way")
+        if not run.machine.can_be_cancelled:
+            raise TooLateError(f"transfer {run.record.transfer} is {run.machine.state} and can't be cancelled any more")
+        self._feed(run, ev.Cancelled(self._clock()))
+        return run.record
 
     def stop(self) -> None:
         """Give every transfer its outcome now."""

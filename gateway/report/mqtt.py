@@ -31,6 +31,8 @@ LAST_RETRY_S = 30.0
 HOPELESS_RETRY_S = 60.0  # when only a person can mend it
 SNAPSHOT_EVERY_S = 0.2
 GOODBYE_S = 2.0
+COMMANDS = ("transfer", "cancel")
+"""What is listened for under `commands/`."""
 
 CommandHandler = Callable[[bytes, str | None, bytes | None], Awaitable[Mapping[str, object] | None]]
 """Carries out a command: payload, response topic, correlation data -> the reply, None for none."""
@@ -198,7 +200,8 @@ class MqttPublisher:
         if self._on_command is not None:
             # A command that was kept for later would move a caller who no longer wants it.
             options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-            await client.subscribe(self._topic("commands/transfer"), options=options)
+            for name in COMMANDS:
+                await client.subscribe(self._topic(f"commands/{name}"), options=options)
 
     async def _take_commands(self, client: Client) -> None:
         # Also what notices that the connection was lost.
@@ -215,7 +218,7 @@ class MqttPublisher:
         properties = _content_type("application/json")
         if correlation is not None:
             properties.CorrelationData = correlation
-        topic = self._topic("responses/transfer")
+        topic = self._topic(f"responses/{message.topic.value.rpartition('/')[2]}")
         if response_topic and self._may_reply_to(response_topic):
             topic = response_topic
         await client.publish(topic, _json(reply), qos=1, properties=properties)

@@ -4,7 +4,7 @@
 import asyncio
 import ipaddress
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -16,10 +16,11 @@ from gateway.core.document import call_document, queue_document, timestamp, tran
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
-from gateway.ports import Operations
+from gateway.ports import Operations, TooLateError
 from gateway.web.guard import Problem, errors_as_json, json_response, needs_token, own_hosts_only
 
 MAX_BODY = 64 * 1024  # bytes
+MAX_ID = 128
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,8 @@ class WebServer:
             web.get("/api/queues", self._get_queues),
             web.get("/api/explain", self._get_explain),
             web.post("/api/calls/{id}/transfer", guarded(self._post_transfer)),
+            web.post("/api/calls/{id}/cancel", guarded(self._post_cancel)),
+            web.post("/api/transfers/{id}/cancel", guarded(self._post_cancel)),
             web.post("/api/probe", guarded(self._post_probe)),
             web.post("/api/reload", guarded(self._post_reload)),
         ]
@@ -145,7 +148,7 @@ class WebServer:
             raise Problem(400, "bad-request", "message: must be text")
         call = request.match_info["id"]
         try:
-            record = self._operations.transfer_call(call, destination, message)
+            record = self._operations.transfer_call(call, destination, message, _command_id(body))
         except LookupError:
             raise Problem(404, "unknown-call", f"no call {call} is under way") from None
         document = transfer_document(record)
@@ -153,6 +156,19 @@ class WebServer:
             why = f"{record.reason}: {record.trail[-1]}" if record.trail else f"{record.reason}"
             raise Problem(409, "refused", why, more={"transfer": document})
         return json_response({"transfer": document}, status=202)
+
+    async def _post_cancel(self, request: web.Request) -> web.Response:
+        body = await _json_object(request) if request.body_exists else {}
+        if body.get("type", "cancel") != "cancel":
+            raise Problem(400, "bad-request", 'type: must be "cancel"')
+        which = request.match_info["id"]
+        try:
+            record = self._operations.cancel_transfer(which, _command_id(body))
+        except LookupError:
+            raise Problem(404, "unknown-transfer", f"no transfer {which} is under way") from None
+        except TooLateError as error:
+            raise Problem(409, "too-late", str(error)) from None
+        return json_response({"transfer": transfer_document(record)})
 
     async def _post_probe(self, request: web.Request) -> web.Response:
         body = await _json_object(request)
@@ -214,6 +230,13 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise Problem(400, "bad-request", "at: needs a time zone, such as 2026-03-02T09:30:00+01:00")
     return moment
+
+
+def _command_id(body: Mapping[str, object]) -> str | None:
+    command_id = body.get("id")
+    if command_id is not None and not (isinstance(command_id, str) and 0 < len(command_id) <= MAX_ID):
+        raise Problem(400, "bad-request", f"id: must be text of at most {MAX_ID} characters")
+    return command_id
 
 
 async def _json_object(request: web.Request) -> dict[str, object]:

@@ -10,8 +10,7 @@ from structlog.testing import capture_logs
 
 from gateway.core.document import transfer_document
 from gateway.core.record import TransferRecord
-from gateway.ports import Operations
-from gateway.report import command
+from gateway.ports import Operations, TooLateError
 from gateway.report.command import MAX_PAYLOAD, Commands
 from tests.report import samples
 
@@ -19,14 +18,24 @@ BODY = {"type": "transfer", "call": "c1", "destination": "sales", "message": "on
 
 
 class Gateway:
-    """The one operation that commands need."""
+    """The operations that commands need."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, str | None]] = []
+        self.asked: list[tuple[str | None, ...]] = []
         self.answer = replace(samples.requested(), destination="sales")
 
-    def transfer_call(self, call: str, destination: str, message: str | None) -> TransferRecord:
-        self.asked.append((call, destination, message))
+    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+        self.asked.append((which, command_id))
+        if which == "01LATE":
+            raise TooLateError("transfer 01LATE is switching and can't be cancelled any more")
+        if which not in ("01A", "c1"):
+            raise LookupError(which)
+        return samples.refused()
+
+    def transfer_call(
+        self, call: str, destination: str, message: str | None, command_id: str | None = None
+    ) -> TransferRecord:
+        self.asked.append((call, destination, message, command_id))
         if call == "broken":
             raise RuntimeError("secret inner workings")
         if call != "c1":
@@ -51,7 +60,7 @@ async def send(commands: Commands, body: Any) -> Any:
 
 async def test_a_call_is_transferred_and_its_sender_told(commands: Commands, gateway: Gateway) -> None:
     reply = await send(commands, BODY)
-    assert gateway.asked == [("c1", "sales", "one moment")]
+    assert gateway.asked == [("c1", "sales", "one moment", "crm-7")]
     assert reply == {
         "id": "crm-7",
         "call": "c1",
@@ -66,20 +75,11 @@ async def test_a_refusal_comes_with_its_reason(commands: Commands, gateway: Gate
     assert (reply["status"], reply["transfer"]["reason"]) == ("refused", "queue-unstaffed")
 
 
-async def test_the_same_id_again_moves_nobody_twice(
-    commands: Commands, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = await send(commands, BODY)
-    assert await send(commands, BODY | {"destination": "support"}) == first
-    assert len(gateway.asked) == 1
-    await send(commands, BODY | {"id": None})
-    await send(commands, BODY | {"id": None})
-    assert len(gateway.asked) == 3
-    monkeypatch.setattr(command, "REMEMBERED_REPLIES", 2)
-    for other in ("a", "b", "c"):
-        await send(commands, BODY | {"id": other})
-    await send(commands, BODY)
-    assert len(gateway.asked) == 7
+@pytest.mark.parametrize("named", [{"transfer": "01A"}, {"call": "c1"}])
+async def test_a_transfer_is_cancelled(commands: Commands, gateway: Gateway, named: dict[str, str]) -> None:
+    reply = await send(commands, {"type": "cancel", "id": "crm-8", **named})
+    assert gateway.asked == [(*named.values(), "crm-8")]
+    assert reply == {"id": "crm-8", "status": "cancelled", "transfer": transfer_document(samples.refused())}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,12 @@ async def test_the_same_id_again_moves_nobody_twice(
         (b"\xff\xfe", "bad-json", "JSON"),
         (b"[" * 10_000, "bad-json", ""),
         ([], "bad-request", ""),
-        (BODY | {"type": "cancel"}, "bad-request", "type"),
+        (BODY | {"type": "dial"}, "bad-request", "dial"),
+        ({"call": "c1"}, "bad-request", "type"),
+        ({"type": "cancel"}, "bad-request", "transfer or call must be given"),
+        ({"type": "cancel", "call": "c1", "transfer": "01A"}, "bad-request", "transfer or call must be given"),
+        ({"type": "cancel", "transfer": "01B"}, "unknown-transfer", "01B"),
+        ({"type": "cancel", "transfer": "01LATE"}, "too-late", "switching"),
         (BODY | {"call": 5}, "bad-request", "call"),
         ({"type": "transfer", "call": "c1"}, "bad-request", "destination"),
         (BODY | {"destination": "x" * 600}, "bad-request", "destination"),

@@ -15,7 +15,7 @@ from gateway.core.document import call_document, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.ports import Operations, ProbeResult
+from gateway.ports import Operations, ProbeResult, TooLateError
 from gateway.web.server import WebServer
 from tests.report import samples
 from tests.support.processes import free_port
@@ -55,8 +55,18 @@ class Gateway(Operations):
             raise KeyError(number)
         return {"decision": "accept", "destination": target}
 
-    def transfer_call(self, call: str, destination: str, message: str | None) -> TransferRecord:
-        self.asked.append((call, destination, message))
+    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+        self.asked.append((which, command_id))
+        if which == "late":
+            raise TooLateError("transfer late is switching and can't be cancelled any more")
+        if which not in ("01B", "c1"):
+            raise LookupError(which)
+        return samples.refused()
+
+    def transfer_call(
+        self, call: str, destination: str, message: str | None, command_id: str | None = None
+    ) -> TransferRecord:
+        self.asked.append((call, destination, message, *((command_id,) if command_id else ())))
         if call == "broken":
             raise RuntimeError("secret inner workings")
         if call != "c1":
@@ -303,3 +313,29 @@ async def test_a_test_call(gateway: Gateway) -> None:
         ):
             status, answer = await ask("/api/probe", "POST", json=wrong, headers=RIGHT)
             assert (status, answer["error"]["code"]) == (expected, code)
+
+
+async def test_a_transfer_is_cancelled(gateway: Gateway) -> None:
+    async with serving(gateway) as ask:
+        assert (await ask("/api/transfers/01B/cancel", "POST"))[0] == 401
+        assert gateway.asked == []
+        status, answer = await ask("/api/transfers/01B/cancel", "POST", headers=RIGHT)
+        assert (status, answer) == (200, {"transfer": transfer_document(samples.refused())})
+        body = {"type": "cancel", "id": "crm-7"}
+        assert (await ask("/api/calls/c1/cancel", "POST", json=body, headers=RIGHT))[0] == 200
+        assert gateway.asked == [("01B", None), ("c1", "crm-7")]
+        for path, wrong, code, expected in (
+            ("/api/transfers/01X/cancel", {}, "unknown-transfer", 404),
+            ("/api/transfers/late/cancel", {}, "too-late", 409),
+            ("/api/transfers/01B/cancel", {"type": "transfer"}, "bad-request", 400),
+            ("/api/transfers/01B/cancel", {"id": 7}, "bad-request", 400),
+            ("/api/calls/c1/transfer", {**BODY, "id": "x" * 129}, "bad-request", 400),
+        ):
+            status, answer = await ask(path, "POST", json=wrong, headers=RIGHT)
+            assert (status, answer["error"]["code"]) == (expected, code)
+
+
+async def test_a_command_takes_its_id_along(gateway: Gateway) -> None:
+    async with serving(gateway) as ask:
+        assert (await ask("/api/calls/c1/transfer", "POST", json={**BODY, "id": "crm-7"}, headers=RIGHT))[0] == 202
+    assert gateway.asked == [("c1", "sales", "one moment", "crm-7")]
