@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A phone without a PBX: baresip that calls the gateway, or is called by it, with the codecs and encryption of a test."""
+"""A phone without a PBX: baresip that calls the gateway, or is called by it, with codecs and encryption of the test's."""
 
 from __future__ import annotations
 
