@@ -13,7 +13,7 @@ from gateway.core.model import LegId, Peer
 from gateway.core.outcome import Reason
 from gateway.sip.challenge import Challenger
 from gateway.sip.dialogs import parse_replaces, parse_target_dialog
-from gateway.sip.headers import HeaderError
+from gateway.sip.headers import HeaderError, unsupported
 from gateway.sip.identity import hops_left
 from gateway.sip.leg import Leg
 from gateway.sip.peers import read_invitation
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, PRACK, UPDATE"
+# What PJSIP does for a call that requires it; RFC 3261 §8.2.2.3 has everything else refused.
+SUPPORTED = frozenset({"100rel", "replaces", "timer"})
 OVERLOAD_RETRY_S = 5
 
 
@@ -142,6 +144,9 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         return Reason.TOO_MANY_HOPS if hops_left(request.values("Max-Forwards")) == 0 else None
 
     def _invite(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:
+        if missing := unsupported(request.values("Require"), SUPPORTED):
+            _add(extra, [("Unsupported", ", ".join(missing))])
+            return self._reject(request, extra, 420, Reason.UNSUPPORTED_EXTENSION)
         replaced: LegId | None = None
         try:
             if wanted := _single(request.values("Replaces"), "Replaces"):

@@ -73,6 +73,15 @@ async def test_every_method_is_answered_in_a_call_and_the_call_goes_on(
     await assistant.media.hears(CALLER_HZ)
 
 
+async def test_a_call_that_requires_what_is_not_there_is_420(scene: Scene) -> None:
+    call = scene.pbx.invite(
+        scene.uri(LINES["main"].number), scene.gateway.sip, headers=[("Require", "timer, bext01"), ("Require", "foo")]
+    )
+    refused = await call.final()
+    assert refused.code == 420
+    assert refused["Unsupported"] == "bext01, foo"
+
+
 async def test_a_call_to_a_number_that_is_not_ours_is_404(scene: Scene) -> None:
     call = scene.pbx.invite(scene.uri("+31209999999"), scene.gateway.sip)
     refused = await call.final()
