@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 TABLE = (ROOT / "docs" / "conformance.md").read_text()
 NAMED = re.findall(r"`((?:e2e/)?test_\w+\.py)::(test_\w+)(?:\[([\w-]+)\])?`", TABLE)
 COMPLETE = ("test_refer_to_forms.py", "test_exchange_cases.py", "test_senders.py", "test_sipp.py", "test_challenge.py",
-            "test_context.py", "test_on_human.py")  # fmt: skip
+            "test_context.py", "test_on_human.py", "test_trust.py")  # fmt: skip
 """Files whose every scenario is a row of its own."""
 
 

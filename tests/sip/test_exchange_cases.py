@@ -12,7 +12,6 @@ from tests.sip.scene import (
     ANNA,
     ASSISTANT_HZ,
     CALLER_HZ,
-    LINES,
     SALES,
     TARGET_HZ,
     UNKNOWN,
@@ -24,7 +23,6 @@ from tests.support.peer_call import Call
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
     from tests.support.peer import Peer
-    from tests.support.sip_message import Message
 
 pytestmark = pytest.mark.sip
 
@@ -40,15 +38,6 @@ def of_refer(peer: Peer) -> list[int]:
     """The codes of all responses to REFERs, repeated ones too."""
     messages = [one.message for one in peer.trace if not one.sent]
     return [message.code for message in messages if not message.is_request and message.method == "REFER"]
-
-
-async def following(peer: Peer, known: list[Message]) -> Message | None:
-    """The INVITE that comes after those that are known; None when none comes."""
-    count = len(known)
-    try:
-        return (await peer.until(lambda: peer.received("INVITE")[count:] or None, "INVITE", timeout_s=0.5))[0]
-    except AssertionError:
-        return None
 
 
 # --- lost and repeated
@@ -263,85 +252,6 @@ async def test_a_call_with_one_leg_has_nobody_to_transfer(scene: Scene) -> None:
     await assistant.answer(hz=ASSISTANT_HZ)
     await caller.answered()
     await caller.media.hears(ASSISTANT_HZ)
-
-
-# --- strangers
-
-
-async def test_a_stranger_is_refused_and_leaves_nothing_behind(scene: Scene) -> None:
-    stranger = await scene.stranger()
-    known = len(await scene.gateway.transfers())
-    before = await scene.gateway.metric("transfer_gateway_requests_rejected_total", reason="peer-not-allowed")
-    refer = await stranger.request("REFER", scene.uri("2001"), scene.gateway.sip, headers=[("Refer-To", ANNA)])
-    invite = stranger.invite(scene.uri(LINES["main"].number), scene.gateway.sip)
-    options = await stranger.request("OPTIONS", scene.uri("2001"), scene.gateway.sip)
-    assert (refer.code, (await invite.final()).code, options.code) == (403, 403, 403)
-    assert refer["Reason"] == 'SIP;cause=403;text="peer-not-allowed"'
-    after = await scene.gateway.metric("transfer_gateway_requests_rejected_total", reason="peer-not-allowed")
-    assert after - before == 3
-    assert len(await scene.gateway.transfers()) == known
-    await scene.gateway.idle()
-
-
-async def test_a_stranger_who_knows_a_dialog_cannot_transfer_it(scene: Scene) -> None:
-    caller, assistant = await scene.bridged()
-    stranger = await scene.stranger()
-    forged = Call(stranger, assistant.remote, local=assistant.local, far=assistant.far, call_id=assistant.call_id)
-    forged.target, forged.cseq = assistant.target, assistant.cseq
-    stranger.calls.append(forged)
-    assert (await forged.refer(ANNA)).code == 403
-    await caller.media.hears(ASSISTANT_HZ)
-    assert not scene.pbx.received("INVITE")
-
-
-async def test_a_refer_out_of_the_blue_is_403(scene: Scene) -> None:
-    platform = await scene.platform()
-    answer = await platform.request("REFER", scene.uri("2001"), scene.gateway.sip, headers=[("Refer-To", ANNA)])
-    assert answer.code == 403
-    assert answer["Reason"] == 'SIP;cause=403;text="forbidden-target"'
-
-
-# --- the PBX wants a password
-
-
-@pytest.mark.parametrize("code", [401, 407])
-async def test_a_challenge_of_the_pbx_is_answered(scene: Scene, code: int) -> None:
-    caller, assistant, target = await pending(scene)
-    name, answer = (
-        ("WWW-Authenticate", "Authorization") if code == 401 else ("Proxy-Authenticate", "Proxy-Authorization")
-    )
-    target.reject(code, headers=[(name, 'Digest realm="pbx", nonce="abc", algorithm=MD5, qop="auth"')])
-    again = await target.wait_request("INVITE")
-    assert 'username="gw"' in again[answer]
-    assert "battery" not in again[answer]
-    target.incoming = again
-    await target.answer(hz=TARGET_HZ)
-    await caller.media.hears(TARGET_HZ)
-    assert codes(await assistant.notifies()) == [100, 200]
-
-
-async def test_a_pbx_that_takes_no_password_of_ours_is_a_failure(scene: Scene) -> None:
-    caller, assistant, target = await pending(scene)
-    target.answers["INVITE"] = None
-    told: list[Message] = []
-    while len(told) < 6 and (invite := await following(scene.pbx, told)):
-        # A new nonce every time, as from a PBX that has forgotten the one before.
-        challenge = f'Digest realm="pbx", nonce="nonce-{len(told)}", algorithm=MD5, qop="auth"'
-        target.respond(invite, 401, headers=[("WWW-Authenticate", challenge)])
-        told.append(invite)
-    assert 2 <= len(told) < 6
-    assert codes(await assistant.notifies()) == [100, 502]
-    await caller.media.hears(ASSISTANT_HZ)
-
-
-async def test_the_pbx_password_is_not_for_the_platform(scene: Scene) -> None:
-    platform = await scene.platform()
-    caller = scene.call_from_pbx()
-    assistant = await platform.wait_call()
-    assistant.reject(401, headers=[("WWW-Authenticate", 'Digest realm="pbx", nonce="abc", algorithm=MD5, qop="auth"')])
-    assert (await caller.final()).code >= 400
-    assert len(platform.received("INVITE")) == 1
-    assert not any(message.all("Authorization") for message in platform.received("INVITE"))
 
 
 # --- the end of the call
