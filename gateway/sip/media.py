@@ -8,6 +8,7 @@ a change of codec makes PJSIP build a new port for the same leg. A leg hears one
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,9 @@ class Media:
         self._partners: dict[LegId, LegId] = {}
         self._waiting: dict[LegId, Waiting] = {}
         self._heard: dict[LegId, pj.AudioMedia] = {}  # what is connected to a leg's port
-        self._next_look: asyncio.TimerHandle | None = None
+        self._players: dict[int, pj.AudioMediaPlayer] = {}  # by a running number
+        self._numbers = itertools.count()
+        self._next_look: asyncio.Handle | None = None
 
     def stop(self) -> None:
         """Let go of every port; before PJSIP ends."""
@@ -37,6 +40,7 @@ class Media:
             self._next_look.cancel()
         for table in (self._ports, self._partners, self._waiting, self._heard):
             table.clear()
+        self._players.clear()
 
     # --- what legs bring
 
@@ -74,11 +78,16 @@ class Media:
 
         The target hears the leg: it may be asked for digits before the answer.
         """
-        waiting = self._waiting.setdefault(leg, Waiting())
+        waiting = self._waiting.get(leg)
+        if waiting is None:
+            waiting = self._waiting[leg] = Waiting(self._keep)
         waiting.turn_to(target, announcement)
-        self._carry_out(*(self._pair(leg, target) if target else (leg, self._leave(leg))))
-        if self._next_look is None:
-            self._look()
+        others = self._pair(leg, target) if target else (self._leave(leg),)
+        self._carry_out(*(other for other in others if other != leg))
+        # Not yet: the next command of the same turn may be for another target, or for an announcement before this one.
+        if self._next_look is not None:
+            self._next_look.cancel()
+        self._next_look = asyncio.get_running_loop().call_soon(self._look)
 
     def part(self, leg: LegId) -> None:
         """Take a leg out of whatever it hears and is heard in."""
@@ -131,6 +140,11 @@ class Media:
             return sound
         other = self._partners.get(leg)
         return self._ports.get(other) if other else None
+
+    def _keep(self, player: pj.AudioMediaPlayer, seconds: float) -> None:
+        number = next(self._numbers)
+        self._players[number] = player
+        asyncio.get_running_loop().call_later(seconds, self._players.pop, number, None)
 
     def _look(self) -> None:
         """See what those who wait are to hear now."""

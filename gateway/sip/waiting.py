@@ -7,6 +7,7 @@ of the target really comes in, as RFC 3960 §3.2 has it, and comes back when tha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
@@ -24,6 +25,8 @@ RINGBACK_HZ = 425
 RINGBACK_ON_MS = 1000
 RINGBACK_OFF_MS = 4000
 
+KEEP_S = 5.0
+"""How much longer than its sound a player lives."""
 GRACE_S = 0.3
 """How long one who hears no ringback yet waits for the audio of a target that has just announced some."""
 QUIET_S = 2.0
@@ -35,7 +38,9 @@ OFTEN_S, SELDOM_S = 0.04, 0.2
 class Waiting:
     """One who waits. Times are those of the event loop, in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep: Callable[[pj.AudioMediaPlayer, float], None]) -> None:
+        """`keep` holds a player for so many seconds, whatever becomes of the one who waits."""
+        self._keep = keep
         self.target: LegId | None = None
         self.look_at = 0.0  # when to count the target's packets again
         self._announcement: Announcement | None = None
@@ -80,8 +85,12 @@ class Waiting:
         if self._announcement is not None and self._announced_at is None:
             # It begins when there is somebody to hear it. That it ends is known beforehand: PJSIP would tell from
             # one of its own threads.
-            self._player = _player(self._announcement)
-            self._announced_at = now + (self._announcement.duration.total_seconds() if self._player else 0.0)
+            self._player, self._announced_at = _player(self._announcement), now
+            if self._player is not None:
+                seconds = self._announcement.duration.total_seconds()
+                self._announced_at += seconds
+                # PJSIP calls a player back at the end of its file, a moment later and even if it is gone by then.
+                self._keep(self._player, seconds + KEEP_S)
         if self._announced_at is None or now >= self._announced_at:
             self._player = None
         return self._player

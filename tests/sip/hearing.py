@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gateway whose destinations differ in what a caller hears on the way to them, and what he is to hear."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES, PBX_PASSWORD, TARGET_HZ, Scene, settings
+from tests.support import tones
+from tests.support.gateway import Gateway
+from tests.support.timeline import is_one_stream, longest_break, order, timeline
+
+if TYPE_CHECKING:
+    from tests.support.peer_call import Call
+    from tests.support.processes import Net
+    from tests.support.timeline import Span
+
+RINGBACK_HZ, EARLY_HZ, GREETING_HZ = 425, 1500, 1800
+SECOND_HZ = 2100
+ALL_HZ = (RINGBACK_HZ, CALLER_HZ, ASSISTANT_HZ, TARGET_HZ, EARLY_HZ, GREETING_HZ, SECOND_HZ)
+GREETING_S = 1.0
+
+NUMBERS = {
+    "anna": "+31612345681", "greeted": "+31612345690", "recorded": "+31612345691", "chained": "+31612345692",
+    "busy-only": "+31612345693", "greeted-first": "+31612345694",
+}  # fmt: skip
+
+
+def refer_to(destination: str) -> str:
+    """The Refer-To value for a destination."""
+    return f"<sip:{NUMBERS[destination]}@gw.example>"
+
+
+def make_gateway(net: Net) -> Gateway:
+    """The gateway, not started."""
+    files = settings(net, {"main": LINES["main"]}, gateway=net.gateway)
+    greeting = {"announcement": "greeting.wav"}
+    destinations: list[dict[str, Any]] = [
+        {"id": "anna", "extension": "6001"},
+        {"id": "greeted", "extension": "6003", **greeting},
+        {"id": "recorded", "extension": "6004", **greeting, "announce": "before-dialling"},
+        {"id": "chained", "extension": "6005", "overflow": ["second", "twin", "third"]},
+        {"id": "second", "extension": "6006"},
+        {"id": "twin", "extension": "6005"},
+        {"id": "third", "extension": "6007", "overflow_on": []},
+        {"id": "busy-only", "extension": "6008", "overflow": ["second"], "overflow_on": ["busy"]},
+        {"id": "greeted-first", "extension": "6009", "overflow": ["greeted"]},
+        {"id": "voicemail", "extension": "6599"},
+    ]
+    for one in destinations:
+        if one["id"] in NUMBERS:
+            one["number"] = NUMBERS[one["id"]]
+    [number] = files["gateway.toml"]["numbers"]
+    number.update(destinations=destinations, answer="anna")
+    gateway = Gateway(files, secrets={"sip_profiles/pbx.secret": PBX_PASSWORD})
+    tones.write_wav(gateway.directory / "greeting.wav", tones.tone(GREETING_HZ, GREETING_S))
+    return gateway
+
+
+class Hearing(Scene):
+    """A scenario in which it is written down what its caller heard."""
+
+    async def waiting(self, destination: str = "anna") -> tuple[Call, Call, float]:
+        """A caller who is about to be transferred: caller, assistant, and when the REFER was sent."""
+        caller, assistant = await self.bridged()
+        await caller.media.hears(ASSISTANT_HZ)
+        await asyncio.sleep(0.3)  # some of the assistant, to begin with
+        asked = time.monotonic()
+        assert (await assistant.refer(refer_to(destination))).code == 202
+        return caller, assistant, asked
+
+    async def extension(self, extension: str) -> Call:
+        """The call that the gateway makes to an extension."""
+        call = await self.pbx.wait_call()
+        assert call.incoming
+        assert call.incoming.uri.startswith(f"sip:{extension}@"), call.incoming.uri
+        return call
+
+
+def heard(caller: Call, since: float) -> list[Span]:
+    """What a caller has heard, one thing at a time, without a break and as one stream."""
+    spans = timeline(caller.media, ALL_HZ, since=since)
+    order(spans)
+    # Over the whole of a switch the packets keep coming and sound follows on sound.
+    assert longest_break(spans) <= 0.1, spans
+    assert caller.media.longest_gap(since) <= 0.1
+    assert is_one_stream([packet for packet in caller.media.received if packet.at >= since])
+    return spans
+
+
+def sounds(spans: list[Span]) -> list[int]:
+    """The tones in their order, silences between them left out."""
+    return [tone for tone in order(spans) if tone is not None]

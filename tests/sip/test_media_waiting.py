@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a transferred caller hears: announcement, ringback or the PBX's own early media, a person, or the assistant."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.hearing import (
+    EARLY_HZ,
+    GREETING_HZ,
+    GREETING_S,
+    RINGBACK_HZ,
+    SECOND_HZ,
+    Hearing,
+    heard,
+    make_gateway,
+    sounds,
+)
+from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, codes
+from tests.support.processes import Net
+from tests.support.timeline import order
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.gateway import Gateway
+
+pytestmark = pytest.mark.sip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place() -> AsyncIterator[tuple[Net, Gateway]]:
+    """Addresses of its own, and the gateway there."""
+    net = Net()
+    async with make_gateway(net) as gateway:
+        yield net, gateway
+    net.close()
+
+
+@pytest.fixture
+async def scene(place: tuple[Net, Gateway]) -> AsyncIterator[Hearing]:
+    """A scenario; whatever it leaves behind in the gateway fails it."""
+    async with Hearing(*place) as opened:
+        yield opened
+
+
+async def test_early_media_takes_the_place_of_the_ringback_and_a_person_that_of_both(scene: Hearing) -> None:
+    caller, assistant, asked = await scene.waiting()
+    target = await scene.extension("6001")
+    await caller.media.hears(RINGBACK_HZ)
+    target.hz = EARLY_HZ
+    await target.ring(183, early_media=True)
+    await caller.media.hears(EARLY_HZ)
+    await target.media.hears(CALLER_HZ)  # who may be asked to press a key
+    await asyncio.sleep(0.3)
+    await target.answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    await target.media.hears(CALLER_HZ)
+    await asyncio.sleep(0.2)
+    assert sounds(heard(caller, asked - 0.2)) == [ASSISTANT_HZ, RINGBACK_HZ, EARLY_HZ, TARGET_HZ]
+    assert codes(await assistant.notifies()) == [100, 180, 200]
+
+
+async def test_a_description_without_any_sound_leaves_the_caller_his_ringback(scene: Hearing) -> None:
+    caller, _, asked = await scene.waiting()
+    target = await scene.extension("6001")
+    await target.ring(180, early_media=True)
+    target.media.pause()
+    await asyncio.sleep(0.5)
+    assert sounds(heard(caller, asked - 0.2)) == [ASSISTANT_HZ, RINGBACK_HZ]
+    target.reject()
+
+
+async def test_early_media_that_falls_silent_gives_the_ringback_back(scene: Hearing) -> None:
+    caller, _, asked = await scene.waiting()
+    target = await scene.extension("6001")
+    await caller.media.hears(RINGBACK_HZ)
+    await asyncio.sleep(0.2)
+    target.hz = EARLY_HZ
+    await target.ring(183, early_media=True)
+    await caller.media.hears(EARLY_HZ)
+    await asyncio.sleep(0.3)
+    target.media.pause()
+    await caller.media.hears(RINGBACK_HZ)
+    await asyncio.sleep(0.2)
+    assert sounds(heard(caller, asked - 0.2)) == [ASSISTANT_HZ, RINGBACK_HZ, EARLY_HZ, RINGBACK_HZ]
+    target.reject()
+
+
+async def test_back_with_the_assistant_without_a_break(scene: Hearing) -> None:
+    caller, assistant, asked = await scene.waiting()
+    target = await scene.extension("6001")
+    await caller.media.hears(RINGBACK_HZ)
+    await asyncio.sleep(0.2)
+    failed = time.monotonic()
+    target.reject(486)
+    await caller.media.hears(ASSISTANT_HZ)
+    await assistant.media.hears(CALLER_HZ)
+    await asyncio.sleep(0.2)
+    spans = heard(caller, asked - 0.2)
+    assert order(spans) == [ASSISTANT_HZ, RINGBACK_HZ, ASSISTANT_HZ]
+    assert spans[2].start - failed < 0.2
+    of_assistant = heard(assistant, asked - 0.2)  # who heard nothing meanwhile, but packets kept coming
+    assert order(of_assistant) == [CALLER_HZ, None, CALLER_HZ]
+
+
+async def test_back_with_the_assistant_straight_from_early_media(scene: Hearing) -> None:
+    caller, _, asked = await scene.waiting()
+    target = await scene.extension("6001")
+    await caller.media.hears(RINGBACK_HZ)
+    await asyncio.sleep(0.2)
+    target.hz = EARLY_HZ
+    await target.ring(183, early_media=True)
+    await caller.media.hears(EARLY_HZ)
+    await asyncio.sleep(0.3)
+    target.reject(486)
+    target.media.pause()
+    await caller.media.hears(ASSISTANT_HZ)
+    await asyncio.sleep(0.2)
+    assert order(heard(caller, asked - 0.2)) == [ASSISTANT_HZ, RINGBACK_HZ, EARLY_HZ, ASSISTANT_HZ]
+
+
+async def test_the_ringback_goes_on_from_one_target_to_the_next(scene: Hearing) -> None:
+    caller, _, asked = await scene.waiting("chained")
+    first = await scene.extension("6005")
+    await caller.media.hears(RINGBACK_HZ)
+    await asyncio.sleep(0.3)
+    first.reject(486)
+    second = await scene.extension("6006")
+    await asyncio.sleep(0.3)
+    await second.answer(hz=SECOND_HZ)
+    await caller.media.hears(SECOND_HZ)
+    await asyncio.sleep(0.2)
+    spans = heard(caller, asked - 0.2)
+    assert order(spans) == [ASSISTANT_HZ, RINGBACK_HZ, SECOND_HZ]
+    assert spans[1].seconds > 0.6
+
+
+async def test_no_extension_is_rung_twice_and_a_failure_may_end_the_hunt(scene: Hearing) -> None:
+    _, assistant, _ = await scene.waiting("chained")
+    (await scene.extension("6005")).reject(603)
+    (await scene.extension("6006")).reject(480)
+    (await scene.extension("6007")).reject(486)  # and not 6005 again
+    assert codes(await assistant.notifies()) == [100, 486]
+    tried = (await scene.outcome())["attempts"]
+    assert [one["destination"] for one in tried] == ["chained", "second", "third"]
+
+
+async def test_a_failure_that_is_none_to_go_on_after_brings_the_caller_back(scene: Hearing) -> None:
+    caller, assistant, asked = await scene.waiting("busy-only")
+    (await scene.extension("6008")).reject(603)
+    assert codes(await assistant.notifies()) == [100, 603]
+    await caller.media.hears(ASSISTANT_HZ)
+    assert len(scene.pbx.received("INVITE")) == 1
+    assert sounds(heard(caller, asked - 0.2))[-1] == ASSISTANT_HZ
+
+
+# --- announcements
+
+
+async def test_an_announcement_is_heard_before_the_ringback_while_it_rings(scene: Hearing) -> None:
+    caller, _, asked = await scene.waiting("greeted")
+    target = await scene.extension("6003")
+    await target.ring()
+    await caller.media.hears(RINGBACK_HZ)
+    await asyncio.sleep(0.2)
+    await target.answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    await asyncio.sleep(0.2)
+    spans = heard(caller, asked - 0.2)
+    assert order(spans) == [ASSISTANT_HZ, GREETING_HZ, RINGBACK_HZ, TARGET_HZ]
+    assert abs(spans[1].seconds - GREETING_S) < 0.15
+
+
+async def test_an_announcement_comes_before_the_early_media_too(scene: Hearing) -> None:
+    caller, _, asked = await scene.waiting("greeted")
+    target = await scene.extension("6003")
+    target.hz = EARLY_HZ
+    await target.ring(183, early_media=True)
+    await caller.media.hears(EARLY_HZ)
+    await asyncio.sleep(0.2)
+    spans = heard(caller, asked - 0.2)
+    assert order(spans) == [ASSISTANT_HZ, GREETING_HZ, EARLY_HZ]
+    assert abs(spans[1].seconds - GREETING_S) < 0.15
+    target.reject()
+
+
+async def test_a_person_who_answers_cuts_the_announcement_off(scene: Hearing) -> None:
+    caller, _, asked = await scene.waiting("greeted")
+    target = await scene.extension("6003")
+    await caller.media.hears(GREETING_HZ)
+    await target.answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    await asyncio.sleep(0.2)
+    spans = heard(caller, asked - 0.2)
+    assert order(spans) == [ASSISTANT_HZ, GREETING_HZ, TARGET_HZ]
+    assert spans[1].seconds < GREETING_S
+
+
+async def test_an_announcement_before_the_dialling_is_heard_to_its_end(scene: Hearing) -> None:
+    caller, _, asked = await scene.waiting("recorded")
+    await caller.media.hears(GREETING_HZ)
+    assert not scene.pbx.received("INVITE")
+    target = await scene.extension("6004")
+    assert time.monotonic() - asked >= GREETING_S
+    await target.answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    await asyncio.sleep(0.2)
+    spans = heard(caller, asked - 0.2)
+    assert sounds(spans) in (
+        [ASSISTANT_HZ, GREETING_HZ, TARGET_HZ],
+        [ASSISTANT_HZ, GREETING_HZ, RINGBACK_HZ, TARGET_HZ],
+    )
+    assert abs(spans[1].seconds - GREETING_S) < 0.15
+
+
+async def test_a_caller_who_hangs_up_during_the_announcement_has_nobody_rung(scene: Hearing) -> None:
+    caller, assistant, _ = await scene.waiting("recorded")
+    await caller.media.hears(GREETING_HZ)
+    await caller.hang_up()
+    assert codes(await assistant.notifies()) == [100, 487]
+    assert (await scene.outcome())["outcome"] == "abandoned"
+    await scene.gateway.idle()
+    assert not scene.pbx.received("INVITE")
+
+
+async def test_each_target_of_a_hunt_has_its_own_announcement(scene: Hearing) -> None:
+    caller, _, asked = await scene.waiting("greeted-first")
+    first = await scene.extension("6009")
+    await caller.media.hears(RINGBACK_HZ)
+    await asyncio.sleep(0.2)
+    first.reject()
+    target = await scene.extension("6003")
+    await caller.media.hears(GREETING_HZ)
+    await target.answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    await asyncio.sleep(0.2)
+    assert sounds(heard(caller, asked - 0.2)) == [ASSISTANT_HZ, RINGBACK_HZ, GREETING_HZ, TARGET_HZ]
