@@ -137,6 +137,22 @@ async def test_no_bye_before_the_final_notify_is_answered(scene: Scene) -> None:
     assert time.monotonic() - answered < 1.0
 
 
+async def test_no_bye_before_the_487_is_answered_either(scene: Scene) -> None:
+    caller, assistant = await begin(scene)
+    target = await scene.target()
+    assert codes([await assistant.wait_notify()]) == [100]
+    assistant.answers["NOTIFY"] = None
+    await caller.hang_up()
+    final = await assistant.wait_notify()
+    assert codes([final]) == [487]
+    await target.ring()  # a CANCEL waits for a provisional response
+    await target.wait_request("CANCEL")
+    await asyncio.sleep(2)
+    assert not assistant.peer.received("BYE")
+    assistant.respond(final, 200)
+    await assistant.wait_request("BYE")
+
+
 async def test_notifies_go_one_at_a_time(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     assistant.answers["NOTIFY"] = None
