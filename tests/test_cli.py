@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import SOCK_DGRAM
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from gateway import __version__, cli
 from gateway.config import load
 from tests.config_directory import MAIN, PBX, TRUNK, write
+from tests.support.processes import free_port
 
 WEDNESDAY_NOON = "2026-03-04T12:00+01:00"
 MONDAY_NOON = "2026-03-02T12:00+01:00"
@@ -279,6 +281,45 @@ def test_cancel_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], t
     method, path, headers, body = gateway.asked[0]
     assert (method, path, body) == ("POST", "/api/transfers/01J/cancel", {"type": "cancel"})
     assert headers["Authorization"] == "Bearer s3cret"
+
+
+def test_probe_is_a_table_for_people_and_json_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The gateway that runs would put everybody through; the PBX is away, and so nobody gets there."""
+    main = MAIN.replace('bind_address = "127.0.0.2"', 'bind_address = "127.0.0.1"')
+    with running_gateway(tmp_path, main, token="s3cret\n") as gateway:
+        away = PBX.replace("5070", str(free_port(kind=SOCK_DGRAM)))
+        (tmp_path / "sip_profiles" / "asterisk.toml").write_text(away)
+        gateway.answer = {
+            "decision": "accept",
+            "destination": "sales",
+            "extension": "6500",
+            "reason": "accepted",
+            "sip_code": 200,
+            "trail": ["peer: an operator", "hours: office is open until 17:30", "queue sales: 1 of 1 agents free"],
+            "sentence": None,
+        }
+        code, out, err = run(capsys, tmp_path, "probe", "2001", "+31699999999")
+        assert (code, err) == (1, "")
+        head, *rows = out.splitlines()
+        assert head.split() == ["destination", "extension", "result", "PBX", "gate"]
+        assert rows[0].startswith("2001 (sales)  6500       the PBX can't be asked: ")
+        assert rows[0].endswith("  hours: office is open until 17:30; queue sales: 1 of 1 agents free")
+        assert rows[1].startswith("+31699999999  -          only the running gateway knows it: it has another config")
+        code, out, _ = run(capsys, tmp_path, "probe", "--json")
+        document = json.loads(out)
+        assert (code, document["ok"], document["source"]) == (1, False, "gateway")
+        assert [each["target"] for each in document["probes"]] == ["sales", "support", "voicemail"]
+        assert document["probes"][0]["options"]["code"] is None
+    assert [path for _, path, _, _ in gateway.asked[:2]] == [
+        "/api/explain?target=2001&number=main-line",
+        "/api/explain?target=%2B31699999999&number=main-line",
+    ]
+
+
+def test_probe_cannot_call_without_a_gateway(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
+    code, out, err = run(capsys, directory, "probe", "--call")
+    assert (code, out) == (1, "")
+    assert "the gateway has no HTTP port" in err
 
 
 def test_a_proxy_in_the_environment_is_not_asked(

@@ -53,6 +53,8 @@ class Finding:
         """Why a transfer would fail now; None: it would not."""
         if self.gate["decision"] != "accept":
             return str(self.gate["reason"])
+        if self.destination is None:
+            return "only the running gateway knows it: it has another configuration"
         if self.pbx is not None and not self.pbx.good:
             return f"the PBX {self.pbx.text}"
         if self.call is not None and not self.call.get("reached"):
