@@ -203,7 +203,7 @@ class SipAgent:
             return
         self._media.media_started(leg.id, port)
         self.midcall.exchanged(leg)
-        if not leg.incoming and not leg.established:
+        if leg.early:
             self._listener.leg_early_media(leg.id)
 
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:

@@ -60,6 +60,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.refer: PendingRefer | None = None  # the newest one
         self.refers = 0
         self.established = False
+        self.early = False  # dialled, and provisionally answered
         self.established_at = 0.0  # loop time
         self.over = False
         self._events = events
@@ -128,7 +129,8 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         info = self.getInfo()
         if not self.sip_call_id:
             self.sip_call_id = info.callIdString
-        if info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming:
+        self.early = info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming
+        if self.early:
             self._events.progress(self, info.lastStatusCode)
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
             self.established = True

@@ -9,6 +9,8 @@ import pytest
 import pytest_asyncio
 
 from tests.sip.aged_calls import AgedCalls
+from tests.sip.hearing import Hearing
+from tests.sip.hearing import make_gateway as hearing_gateway
 from tests.sip.scene import Scene, make_gateway
 from tests.support.processes import Net
 
@@ -49,6 +51,22 @@ def begun_early(request: pytest.FixtureRequest) -> Iterator[list[AgedCalls]]:
     yield begun
     for one in begun:
         one.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def hearing_place() -> AsyncIterator[tuple[Net, Gateway]]:
+    """Another gateway, at addresses of its own; take `hearing` instead."""
+    net = Net()
+    async with hearing_gateway(net) as gateway:
+        yield net, gateway
+    net.close()
+
+
+@pytest.fixture
+async def hearing(hearing_place: tuple[Net, Gateway]) -> AsyncIterator[Hearing]:
+    """The gateway of which it matters what callers hear; whatever a scenario leaves behind in it fails that."""
+    async with Hearing(*hearing_place) as opened:
+        yield opened
 
 
 @pytest.fixture

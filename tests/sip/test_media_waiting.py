@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 
 from tests.sip.hearing import (
     EARLY_HZ,
@@ -16,42 +15,21 @@ from tests.sip.hearing import (
     GREETING_S,
     RINGBACK_HZ,
     SECOND_HZ,
-    Hearing,
     heard,
-    make_gateway,
     sounds,
 )
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, codes
-from tests.support.processes import Net
 from tests.support.timeline import order
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.support.gateway import Gateway
+    from tests.sip.hearing import Hearing
 
 pytestmark = pytest.mark.sip
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def place() -> AsyncIterator[tuple[Net, Gateway]]:
-    """Addresses of its own, and the gateway there."""
-    net = Net()
-    async with make_gateway(net) as gateway:
-        yield net, gateway
-    net.close()
-
-
-@pytest.fixture
-async def scene(place: tuple[Net, Gateway]) -> AsyncIterator[Hearing]:
-    """A scenario; whatever it leaves behind in the gateway fails it."""
-    async with Hearing(*place) as opened:
-        yield opened
-
-
-async def test_early_media_takes_the_place_of_the_ringback_and_a_person_that_of_both(scene: Hearing) -> None:
-    caller, assistant, asked = await scene.waiting()
-    target = await scene.extension("6001")
+async def test_early_media_takes_the_place_of_the_ringback_and_a_person_that_of_both(hearing: Hearing) -> None:
+    caller, assistant, asked = await hearing.waiting()
+    target = await hearing.extension("6001")
     await caller.media.hears(RINGBACK_HZ)
     target.hz = EARLY_HZ
     await target.ring(183, early_media=True)
@@ -66,9 +44,9 @@ async def test_early_media_takes_the_place_of_the_ringback_and_a_person_that_of_
     assert codes(await assistant.notifies()) == [100, 180, 200]
 
 
-async def test_a_description_without_any_sound_leaves_the_caller_his_ringback(scene: Hearing) -> None:
-    caller, _, asked = await scene.waiting()
-    target = await scene.extension("6001")
+async def test_a_description_without_any_sound_leaves_the_caller_his_ringback(hearing: Hearing) -> None:
+    caller, _, asked = await hearing.waiting()
+    target = await hearing.extension("6001")
     await target.ring(180, early_media=True)
     target.media.pause()
     await asyncio.sleep(0.5)
@@ -76,9 +54,9 @@ async def test_a_description_without_any_sound_leaves_the_caller_his_ringback(sc
     target.reject()
 
 
-async def test_early_media_that_falls_silent_gives_the_ringback_back(scene: Hearing) -> None:
-    caller, _, asked = await scene.waiting()
-    target = await scene.extension("6001")
+async def test_early_media_that_falls_silent_gives_the_ringback_back(hearing: Hearing) -> None:
+    caller, _, asked = await hearing.waiting()
+    target = await hearing.extension("6001")
     await caller.media.hears(RINGBACK_HZ)
     await asyncio.sleep(0.2)
     target.hz = EARLY_HZ
@@ -92,9 +70,9 @@ async def test_early_media_that_falls_silent_gives_the_ringback_back(scene: Hear
     target.reject()
 
 
-async def test_back_with_the_assistant_without_a_break(scene: Hearing) -> None:
-    caller, assistant, asked = await scene.waiting()
-    target = await scene.extension("6001")
+async def test_back_with_the_assistant_without_a_break(hearing: Hearing) -> None:
+    caller, assistant, asked = await hearing.waiting()
+    target = await hearing.extension("6001")
     await caller.media.hears(RINGBACK_HZ)
     await asyncio.sleep(0.2)
     failed = time.monotonic()
@@ -109,9 +87,9 @@ async def test_back_with_the_assistant_without_a_break(scene: Hearing) -> None:
     assert order(of_assistant) == [CALLER_HZ, None, CALLER_HZ]
 
 
-async def test_back_with_the_assistant_straight_from_early_media(scene: Hearing) -> None:
-    caller, _, asked = await scene.waiting()
-    target = await scene.extension("6001")
+async def test_back_with_the_assistant_straight_from_early_media(hearing: Hearing) -> None:
+    caller, _, asked = await hearing.waiting()
+    target = await hearing.extension("6001")
     await caller.media.hears(RINGBACK_HZ)
     await asyncio.sleep(0.2)
     target.hz = EARLY_HZ
@@ -125,13 +103,13 @@ async def test_back_with_the_assistant_straight_from_early_media(scene: Hearing)
     assert order(heard(caller, asked - 0.2)) == [ASSISTANT_HZ, RINGBACK_HZ, EARLY_HZ, ASSISTANT_HZ]
 
 
-async def test_the_ringback_goes_on_from_one_target_to_the_next(scene: Hearing) -> None:
-    caller, _, asked = await scene.waiting("chained")
-    first = await scene.extension("6005")
+async def test_the_ringback_goes_on_from_one_target_to_the_next(hearing: Hearing) -> None:
+    caller, _, asked = await hearing.waiting("chained")
+    first = await hearing.extension("6005")
     await caller.media.hears(RINGBACK_HZ)
     await asyncio.sleep(0.3)
     first.reject(486)
-    second = await scene.extension("6006")
+    second = await hearing.extension("6006")
     await asyncio.sleep(0.3)
     await second.answer(hz=SECOND_HZ)
     await caller.media.hears(SECOND_HZ)
@@ -141,31 +119,31 @@ async def test_the_ringback_goes_on_from_one_target_to_the_next(scene: Hearing) 
     assert spans[1].seconds > 0.6
 
 
-async def test_no_extension_is_rung_twice_and_a_failure_may_end_the_hunt(scene: Hearing) -> None:
-    _, assistant, _ = await scene.waiting("chained")
-    (await scene.extension("6005")).reject(603)
-    (await scene.extension("6006")).reject(480)
-    (await scene.extension("6007")).reject(486)  # and not 6005 again
+async def test_no_extension_is_rung_twice_and_a_failure_may_end_the_hunt(hearing: Hearing) -> None:
+    _, assistant, _ = await hearing.waiting("chained")
+    (await hearing.extension("6005")).reject(603)
+    (await hearing.extension("6006")).reject(480)
+    (await hearing.extension("6007")).reject(486)  # and not 6005 again
     assert codes(await assistant.notifies()) == [100, 486]
-    tried = (await scene.outcome())["attempts"]
+    tried = (await hearing.outcome())["attempts"]
     assert [one["destination"] for one in tried] == ["chained", "second", "third"]
 
 
-async def test_a_failure_that_is_none_to_go_on_after_brings_the_caller_back(scene: Hearing) -> None:
-    caller, assistant, asked = await scene.waiting("busy-only")
-    (await scene.extension("6008")).reject(603)
+async def test_a_failure_that_is_none_to_go_on_after_brings_the_caller_back(hearing: Hearing) -> None:
+    caller, assistant, asked = await hearing.waiting("busy-only")
+    (await hearing.extension("6008")).reject(603)
     assert codes(await assistant.notifies()) == [100, 603]
     await caller.media.hears(ASSISTANT_HZ)
-    assert len(scene.pbx.received("INVITE")) == 1
+    assert len(hearing.pbx.received("INVITE")) == 1
     assert sounds(heard(caller, asked - 0.2))[-1] == ASSISTANT_HZ
 
 
 # --- announcements
 
 
-async def test_an_announcement_is_heard_before_the_ringback_while_it_rings(scene: Hearing) -> None:
-    caller, _, asked = await scene.waiting("greeted")
-    target = await scene.extension("6003")
+async def test_an_announcement_is_heard_before_the_ringback_while_it_rings(hearing: Hearing) -> None:
+    caller, _, asked = await hearing.waiting("greeted")
+    target = await hearing.extension("6003")
     await target.ring()
     await caller.media.hears(RINGBACK_HZ)
     await asyncio.sleep(0.2)
@@ -177,9 +155,9 @@ async def test_an_announcement_is_heard_before_the_ringback_while_it_rings(scene
     assert abs(spans[1].seconds - GREETING_S) < 0.15
 
 
-async def test_an_announcement_comes_before_the_early_media_too(scene: Hearing) -> None:
-    caller, _, asked = await scene.waiting("greeted")
-    target = await scene.extension("6003")
+async def test_an_announcement_comes_before_the_early_media_too(hearing: Hearing) -> None:
+    caller, _, asked = await hearing.waiting("greeted")
+    target = await hearing.extension("6003")
     target.hz = EARLY_HZ
     await target.ring(183, early_media=True)
     await caller.media.hears(EARLY_HZ)
@@ -190,9 +168,9 @@ async def test_an_announcement_comes_before_the_early_media_too(scene: Hearing) 
     target.reject()
 
 
-async def test_a_person_who_answers_cuts_the_announcement_off(scene: Hearing) -> None:
-    caller, _, asked = await scene.waiting("greeted")
-    target = await scene.extension("6003")
+async def test_a_person_who_answers_cuts_the_announcement_off(hearing: Hearing) -> None:
+    caller, _, asked = await hearing.waiting("greeted")
+    target = await hearing.extension("6003")
     await caller.media.hears(GREETING_HZ)
     await target.answer(hz=TARGET_HZ)
     await caller.media.hears(TARGET_HZ)
@@ -202,11 +180,11 @@ async def test_a_person_who_answers_cuts_the_announcement_off(scene: Hearing) ->
     assert spans[1].seconds < GREETING_S
 
 
-async def test_an_announcement_before_the_dialling_is_heard_to_its_end(scene: Hearing) -> None:
-    caller, _, asked = await scene.waiting("recorded")
+async def test_an_announcement_before_the_dialling_is_heard_to_its_end(hearing: Hearing) -> None:
+    caller, _, asked = await hearing.waiting("recorded")
     await caller.media.hears(GREETING_HZ)
-    assert not scene.pbx.received("INVITE")
-    target = await scene.extension("6004")
+    assert not hearing.pbx.received("INVITE")
+    target = await hearing.extension("6004")
     assert time.monotonic() - asked >= GREETING_S
     await target.answer(hz=TARGET_HZ)
     await caller.media.hears(TARGET_HZ)
@@ -219,23 +197,23 @@ async def test_an_announcement_before_the_dialling_is_heard_to_its_end(scene: He
     assert abs(spans[1].seconds - GREETING_S) < 0.15
 
 
-async def test_a_caller_who_hangs_up_during_the_announcement_has_nobody_rung(scene: Hearing) -> None:
-    caller, assistant, _ = await scene.waiting("recorded")
+async def test_a_caller_who_hangs_up_during_the_announcement_has_nobody_rung(hearing: Hearing) -> None:
+    caller, assistant, _ = await hearing.waiting("recorded")
     await caller.media.hears(GREETING_HZ)
     await caller.hang_up()
     assert codes(await assistant.notifies()) == [100, 487]
-    assert (await scene.outcome())["outcome"] == "abandoned"
-    await scene.gateway.idle()
-    assert not scene.pbx.received("INVITE")
+    assert (await hearing.outcome())["outcome"] == "abandoned"
+    await hearing.gateway.idle()
+    assert not hearing.pbx.received("INVITE")
 
 
-async def test_each_target_of_a_hunt_has_its_own_announcement(scene: Hearing) -> None:
-    caller, _, asked = await scene.waiting("greeted-first")
-    first = await scene.extension("6009")
+async def test_each_target_of_a_hunt_has_its_own_announcement(hearing: Hearing) -> None:
+    caller, _, asked = await hearing.waiting("greeted-first")
+    first = await hearing.extension("6009")
     await caller.media.hears(RINGBACK_HZ)
     await asyncio.sleep(0.2)
     first.reject()
-    target = await scene.extension("6003")
+    target = await hearing.extension("6003")
     await caller.media.hears(GREETING_HZ)
     await target.answer(hz=TARGET_HZ)
     await caller.media.hears(TARGET_HZ)

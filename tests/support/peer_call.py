@@ -64,10 +64,13 @@ class Call:
 
     # --- the side that is called ---
 
-    async def ring(self, code: int = 180, *, early_media: bool = False) -> None:
+    async def ring(
+        self, code: int = 180, *, early_media: bool = False, headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
         """Send a provisional response, with a description (and media) if asked for."""
         assert self.incoming
-        self.respond(self.incoming, code, body=self._answer_to(self.incoming) if early_media else b"")
+        body = self._answer_to(self.incoming) if early_media else b""
+        self.respond(self.incoming, code, headers=headers, body=body)
 
     async def answer(
         self, *, hz: int | None = None, codec: str | None = None, headers: Sequence[tuple[str, str]] = ()

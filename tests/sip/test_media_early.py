@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A caller whose own INVITE is not answered yet: what he is told, and what he hears of the other side before that.
+
+In both directions: the platform calls a destination, and the PBX calls the assistant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.sip.hearing import EARLY_HZ, GREETING_HZ, NUMBERS, RINGBACK_HZ, SECOND_HZ, heard, sounds
+from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES, TARGET_HZ
+from tests.support.sip_message import address
+
+if TYPE_CHECKING:
+    from tests.sip.hearing import Hearing
+    from tests.support.peer_call import Call
+    from tests.support.sip_message import Message
+
+pytestmark = pytest.mark.sip
+
+
+async def call_destination(hearing: Hearing, destination: str, *, extension: str, **more: Any) -> tuple[Call, Call]:
+    """The platform calls a destination: its call, and the one that the PBX gets."""
+    platform = await hearing.platform()
+    own = f"<sip:{LINES['main'].number}@{platform.host}>"
+    uri = hearing.uri(NUMBERS[destination])
+    caller = platform.invite(uri, hearing.gateway.sip, from_=own, hz=CALLER_HZ, **more)
+    return caller, await hearing.extension(extension)
+
+
+async def call_assistant(hearing: Hearing, **more: Any) -> tuple[Call, Call]:
+    """The PBX calls the assistant: its call, and the one that the platform gets."""
+    platform = await hearing.platform()
+    return hearing.call_from_pbx(**more), await platform.wait_call()
+
+
+async def call(hearing: Hearing, direction: str, **more: Any) -> tuple[Call, Call]:
+    """A call in one of the two directions, which is not answered yet."""
+    if direction == "to the assistant":
+        return await call_assistant(hearing, **more)
+    return await call_destination(hearing, "anna", extension="6001", **more)
+
+
+def told(caller: Call) -> list[int]:
+    """The responses to the caller's INVITE so far, 100 left out."""
+    assert caller.invite
+    return [response.code for response in caller.invite.responses if response.code > 100]
+
+
+async def provisional(caller: Call, code: int, timeout_s: float = 5.0) -> Message:
+    assert caller.invite
+    return await caller.invite.provisional(code, timeout_s)
+
+
+both_ways = pytest.mark.parametrize("direction", ["to the assistant", "to a destination"])
+
+
+@both_ways
+async def test_early_media_reaches_a_caller_who_is_not_answered(hearing: Hearing, direction: str) -> None:
+    caller, target = await call(hearing, direction)
+    target.hz = EARLY_HZ
+    await target.ring(183, early_media=True)
+    assert (await provisional(caller, 183)).body.startswith(b"v=0")
+    began = time.monotonic()
+    await caller.media.hears(EARLY_HZ)
+    caller.media.hz = CALLER_HZ
+    await target.media.hears(CALLER_HZ)
+    await target.answer(hz=TARGET_HZ)
+    await caller.answered()
+    await caller.media.hears(TARGET_HZ)
+    await target.media.hears(CALLER_HZ)
+    await asyncio.sleep(0.2)
+    assert sounds(heard(caller, began)) == [EARLY_HZ, TARGET_HZ]  # and no ringback of ours
+    assert told(caller) == [183, 200]
+
+
+@both_ways
+async def test_a_target_that_rings_without_media_is_left_to_the_caller_s_own_side(
+    hearing: Hearing, direction: str
+) -> None:
+    caller, target = await call(hearing, direction)
+    await target.ring(180)
+    assert not (await provisional(caller, 180)).body
+    await target.ring(180)
+    await target.answer(hz=TARGET_HZ)
+    await caller.answered()
+    await caller.media.hears(TARGET_HZ)
+    assert told(caller) == [180, 200]
+
+
+@both_ways
+async def test_after_a_second_of_nothing_but_100_the_caller_is_told_that_it_rings(
+    hearing: Hearing, direction: str
+) -> None:
+    began = time.monotonic()
+    caller, target = await call(hearing, direction)
+    assert target.incoming
+    target.respond(target.incoming, 100)
+    await provisional(caller, 180)
+    assert 0.9 < time.monotonic() - began < 1.6
+    await target.answer(hz=TARGET_HZ)
+    await caller.answered()
+    assert told(caller) == [180, 200]
+
+
+@both_ways
+async def test_a_call_that_fails_after_its_early_media_has_the_code_of_that(hearing: Hearing, direction: str) -> None:
+    caller, target = await call(hearing, direction)
+    target.hz = EARLY_HZ
+    await target.ring(183, early_media=True)
+    await caller.media.hears(EARLY_HZ)
+    target.reject(486)
+    assert (await caller.final()).code == 486
+
+
+@both_ways
+async def test_a_caller_without_an_offer_gets_no_media_before_the_answer(hearing: Hearing, direction: str) -> None:
+    caller, target = await call(hearing, direction, body=b"")
+    target.hz = EARLY_HZ
+    await target.ring(183, early_media=True)
+    assert not (await provisional(caller, 180)).body
+    target.reject(480)
+    assert (await caller.final()).code == 480
+    assert told(caller) == [180, 480]
+
+
+async def test_ringback_of_ours_between_two_targets_once_there_is_media(hearing: Hearing) -> None:
+    caller, first = await call_destination(hearing, "chained", extension="6005")
+    first.hz = EARLY_HZ
+    await first.ring(183, early_media=True)
+    await caller.media.hears(EARLY_HZ)
+    began = time.monotonic()
+    await asyncio.sleep(0.2)
+    first.reject(486)
+    second = await hearing.extension("6006")
+    await second.ring(180)
+    await caller.media.hears(RINGBACK_HZ)  # its own side would make none: it has been told 183
+    await asyncio.sleep(0.2)
+    await second.answer(hz=SECOND_HZ)
+    await caller.answered()
+    await caller.media.hears(SECOND_HZ)
+    await asyncio.sleep(0.2)
+    assert sounds(heard(caller, began)) == [EARLY_HZ, RINGBACK_HZ, SECOND_HZ]
+    assert told(caller) == [183, 200]
+
+
+async def test_an_announcement_reaches_a_caller_who_is_not_answered(hearing: Hearing) -> None:
+    caller, target = await call_destination(hearing, "greeted", extension="6003")
+    await provisional(caller, 183)
+    await caller.media.hears(GREETING_HZ)
+    began = time.monotonic()
+    await target.ring(180)
+    await caller.media.hears(RINGBACK_HZ)
+    await asyncio.sleep(0.2)
+    await target.answer(hz=TARGET_HZ)
+    await caller.answered()
+    await caller.media.hears(TARGET_HZ)
+    await asyncio.sleep(0.2)
+    assert sounds(heard(caller, began)) == [GREETING_HZ, RINGBACK_HZ, TARGET_HZ]
+    assert told(caller) == [183, 200]
+
+
+# --- PRACK (RFC 3262)
+
+
+@both_ways
+async def test_a_caller_who_requires_reliable_responses_gets_them(hearing: Hearing, direction: str) -> None:
+    caller, target = await call(hearing, direction, headers=[("Require", "100rel")])
+    target.hz = EARLY_HZ
+    await target.ring(183, early_media=True)
+    progress = await provisional(caller, 183)
+    assert "100rel" in progress["Require"]
+    caller.target = address(progress["Contact"])
+    number = f"{progress['RSeq']} {progress.cseq[0]} INVITE"
+    assert (await caller.begin("PRACK", headers=[("RAck", number)]).final()).code == 200
+    await caller.media.hears(EARLY_HZ)
+    await target.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    await caller.media.hears(ASSISTANT_HZ)
+
+
+@both_ways
+async def test_a_target_that_requires_prack_gets_it(hearing: Hearing, direction: str) -> None:
+    caller, target = await call(hearing, direction)
+    assert target.incoming
+    assert "100rel" in target.incoming["Supported"]
+    target.hz = EARLY_HZ
+    await target.ring(183, early_media=True, headers=[("Require", "100rel"), ("RSeq", "71")])
+    prack = await target.wait_request("PRACK")
+    assert prack["RAck"].split() == ["71", str(target.incoming.cseq[0]), "INVITE"]
+    await caller.media.hears(EARLY_HZ)
+    await target.answer(hz=TARGET_HZ)
+    await caller.answered()
+    await caller.media.hears(TARGET_HZ)
