@@ -49,7 +49,7 @@ async def running(
         port=pbx.ami_port,
         username=GATEWAY_AMI[0],
         secret=secret,
-        queues={"sales", "support", "tiny"},
+        queues={"sales", "slow", "support", "tiny"},
         extensions={"6001", "6002", "6009", "6500"},
         listener=listener,
         max_age=max_age,
@@ -358,6 +358,6 @@ async def test_the_shipped_rights_are_enough(pbx: Asterisk, listener: Listener) 
     with capture_logs() as logs:
         async with running(pbx, listener) as source:
             await listener.known(within=BOOT_S)
-            assert source.state.queues.keys() == {"sales", "support", "tiny"}
+            assert source.state.queues.keys() == {"sales", "slow", "support", "tiny"}
             assert {"6001", "6009"} <= source.state.extensions.keys()
     assert not [line for line in logs if "does not tell" in line["event"]]
