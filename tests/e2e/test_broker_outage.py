@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -59,11 +58,8 @@ async def transfers_until(play: Scene, assistant: Call, stop: asyncio.Event) -> 
     return codes
 
 
-AT_LENGTH = pytest.mark.skipif("TEST_AT_LENGTH" not in os.environ, reason="takes a minute; set TEST_AT_LENGTH=1")
-
-
 # After 30 s the gateway has long begun to try less and less often.
-@pytest.mark.parametrize("outage_s", [5, pytest.param(30, marks=[AT_LENGTH, pytest.mark.timeout(120)])])
+@pytest.mark.parametrize("outage_s", [5, pytest.param(30, marks=pytest.mark.timeout(120))])
 async def test_a_broker_s_death_loses_no_event(pbx: Asterisk, broker: Broker, outage_s: int) -> None:
     async with Subscriber(broker, TOPICS, client_id="consumer") as heard, scene(pbx, broker=broker) as play:
         caller, assistant = await play.talk(past_pbx=True)

@@ -3,53 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from urllib.parse import quote
 
 import pytest
 
-from tests.support.gateway import NUMBER, Gateway, settings
-from tests.support.peer import Peer
+from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES, Scene
 from tests.support.peer_call import Call
-from tests.support.processes import Net
 from tests.support.sip_message import parameter
 
 pytestmark = pytest.mark.sip
 
-CALLER_HZ, ASSISTANT_HZ, COLLEAGUE_HZ = 700, 1300, 1900
+ANNA = "+31612345681"
+ANNA_HZ, SUCCESSOR_HZ = 1900, 2300
 
 
-@dataclass
-class Bed:
-    """The gateway between a scripted PBX and a scripted trunk."""
-
-    gateway: Gateway
-    pbx: Peer
-    trunk: Peer
-
-    async def conversation(self) -> tuple[Call, Call]:
-        """A caller from the PBX talks to the assistant: the caller's end, and the assistant's."""
-        caller = self.pbx.invite(f"sip:{NUMBER}@gateway", self.gateway.sip, hz=CALLER_HZ)
-        assistant = await self.trunk.wait_call()
-        await assistant.answer(hz=ASSISTANT_HZ)
-        assert (await caller.answered()).code == 200
-        return caller, assistant
-
-    async def consultation(self) -> tuple[Call, Call]:
-        """The assistant's platform calls Anna through us: its end, and Anna's."""
-        platform = self.trunk.invite("sip:+31612345681@gateway", self.gateway.sip, hz=ASSISTANT_HZ)
-        anna = await self.pbx.wait_call()
-        await anna.answer(hz=COLLEAGUE_HZ)
-        assert (await platform.answered()).code == 200
-        return platform, anna
-
-
-@pytest.fixture
-async def bed(net: Net) -> AsyncIterator[Bed]:
-    files = settings(net, pbx_uri=f"sip:{net.pbx}:5070")
-    async with Gateway(files) as gateway, Peer(net.pbx, 5070) as pbx, Peer(net.trunk, 5060) as trunk:
-        yield Bed(gateway, pbx, trunk)
+async def consultation(scene: Scene) -> tuple[Call, Call]:
+    """The platform calls Anna through us: its end, and hers."""
+    trunk = await scene.platform()
+    platform = trunk.invite(scene.uri(ANNA), scene.gateway.sip, hz=ASSISTANT_HZ)
+    anna = await scene.target("anna")
+    await anna.answer(hz=ANNA_HZ)
+    await platform.answered()
+    return platform, anna
 
 
 def tags(call: Call) -> tuple[str, str]:
@@ -71,23 +46,22 @@ def refer_to(call: Call, *, early_only: bool = False) -> str:
     return f"<sip:anna@gateway?Replaces={quote(replaces(call, early_only=early_only), safe='')}>"
 
 
-async def test_replaces_in_refer_to_joins_the_far_ends_without_dialling(bed: Bed) -> None:
-    caller, assistant = await bed.conversation()
-    platform, anna = await bed.consultation()
-    invites = len(bed.pbx.received("INVITE"))
+async def test_replaces_in_refer_to_joins_the_far_ends_without_dialling(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    platform, anna = await consultation(scene)
+    invites = len(scene.pbx.received("INVITE"))
     assert (await assistant.refer(refer_to(platform))).code == 202
     assert [notify.sipfrag for notify in await assistant.notifies()] == [100, 200]
-    await caller.media.hears(COLLEAGUE_HZ)
+    await caller.media.hears(ANNA_HZ)
     await anna.media.hears(CALLER_HZ)
-    assert len(bed.pbx.received("INVITE")) == invites
+    assert len(scene.pbx.received("INVITE")) == invites
     await assistant.wait_request("BYE")
     await platform.wait_request("BYE")
-    (ended, *_) = await bed.gateway.until(lambda one: one["entry"] == "refer" and one["outcome"])
+    ended = await scene.outcome()
     assert (ended["outcome"], ended["reason"], ended["destination"]) == ("completed", "answered", "anna")
     assert ended["attempts"] == []
     await caller.hang_up()
     await anna.wait_request("BYE")
-    await bed.gateway.idle()
 
 
 @pytest.mark.parametrize(
@@ -98,103 +72,99 @@ async def test_replaces_in_refer_to_joins_the_far_ends_without_dialling(bed: Bed
         (lambda _call: "<sip:anna@gateway?Replaces=nonsense>", 400, "bad-request"),
     ],
 )
-async def test_a_dialog_that_cannot_be_joined(bed: Bed, change: object, code: int, reason: str) -> None:
-    caller, assistant = await bed.conversation()
-    platform, anna = await bed.consultation()
+async def test_a_dialog_that_cannot_be_joined(scene: Scene, change: object, code: int, reason: str) -> None:
+    caller, assistant = await scene.bridged()
+    platform, anna = await consultation(scene)
     refused = await assistant.refer(change(platform))  # type: ignore[operator]  # one of the lambdas above
     assert refused.code == code
     assert f'text="{reason}"' in refused["Reason"]
     await caller.media.hears(ASSISTANT_HZ)
-    await platform.media.hears(COLLEAGUE_HZ)
+    await platform.media.hears(ANNA_HZ)
     await caller.hang_up()
     await anna.hang_up()
-    await bed.gateway.idle()
 
 
-async def test_a_dialog_that_has_ended_is_declined(bed: Bed) -> None:
-    caller, assistant = await bed.conversation()
-    platform, anna = await bed.consultation()
+async def test_a_dialog_that_has_ended_is_declined(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    platform, anna = await consultation(scene)
     await anna.hang_up()
     await platform.wait_request("BYE")
     assert (await assistant.refer(refer_to(platform))).code == 603
     await caller.hang_up()
-    await bed.gateway.idle()
 
 
-async def test_nobody_joins_the_dialog_of_another_peer(bed: Bed) -> None:
-    caller, assistant = await bed.conversation()
+async def test_nobody_joins_the_dialog_of_another_peer(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
     assert (await assistant.refer(refer_to(caller))).code == 403
     await caller.media.hears(ASSISTANT_HZ)
     await caller.hang_up()
-    await bed.gateway.idle()
 
 
-async def test_an_invite_with_replaces_takes_the_place_of_the_peers_own_leg(bed: Bed) -> None:
-    caller, assistant = await bed.conversation()
-    other_hz = 2300
-    successor = bed.trunk.invite(
-        f"sip:{NUMBER}@gateway",
-        bed.gateway.sip,
-        hz=other_hz,
+async def test_an_invite_with_replaces_takes_the_place_of_the_peers_own_leg(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    trunk = await scene.platform()
+    successor = trunk.invite(
+        scene.uri(LINES["main"].number),
+        scene.gateway.sip,
+        hz=SUCCESSOR_HZ,
         headers=[("Replaces", replaces(assistant)), ("Require", "replaces")],
     )
     assert (await successor.answered()).code == 200
     await assistant.wait_request("BYE")
-    await caller.media.hears(other_hz)
+    await caller.media.hears(SUCCESSOR_HZ)
     await successor.media.hears(CALLER_HZ)
     await caller.hang_up()
     await successor.wait_request("BYE")
-    await bed.gateway.idle()
 
 
-async def test_an_invite_cannot_replace_the_leg_of_another_peer(bed: Bed) -> None:
-    caller, assistant = await bed.conversation()
-    thief = bed.trunk.invite(f"sip:{NUMBER}@gateway", bed.gateway.sip, headers=[("Replaces", replaces(caller))])
+async def test_an_invite_cannot_replace_the_leg_of_another_peer(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    trunk = await scene.platform()
+    thief = trunk.invite(scene.uri(LINES["main"].number), scene.gateway.sip, headers=[("Replaces", replaces(caller))])
     assert (await thief.final()).code == 403
     unknown = replaces(assistant).replace(tags(assistant)[0], "nobody")
-    lost = bed.trunk.invite(f"sip:{NUMBER}@gateway", bed.gateway.sip, headers=[("Replaces", unknown)])
+    lost = trunk.invite(scene.uri(LINES["main"].number), scene.gateway.sip, headers=[("Replaces", unknown)])
     assert (await lost.final()).code == 481
     await caller.media.hears(ASSISTANT_HZ)
     await caller.hang_up()
-    await bed.gateway.idle()
 
 
-async def test_refer_outside_of_a_dialog_with_its_target_dialog(bed: Bed) -> None:
-    caller, assistant = await bed.conversation()
+async def test_refer_outside_of_a_dialog_with_its_target_dialog(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    trunk = await scene.platform()
     own, gateway = tags(assistant)
     target = f"{assistant.call_id};local-tag={own};remote-tag={gateway}"
-    response = await bed.trunk.request(
+    response = await trunk.request(
         "REFER",
         "sip:gateway",
-        bed.gateway.sip,
+        scene.gateway.sip,
         headers=[
             ("Refer-To", "<sip:+31612345681@gateway>"),
             ("Target-Dialog", target),
             ("Require", "tdialog"),
-            ("Contact", f"<sip:platform@{bed.trunk.host}:{bed.trunk.port}>"),
+            ("Contact", f"<sip:platform@{trunk.host}:{trunk.port}>"),
         ],
     )
     assert response.code == 202
-    anna = await bed.pbx.wait_call()
-    await anna.answer(hz=COLLEAGUE_HZ)
-    await caller.media.hears(COLLEAGUE_HZ)
+    anna = await scene.pbx.wait_call()
+    await anna.answer(hz=ANNA_HZ)
+    await caller.media.hears(ANNA_HZ)
     await assistant.wait_request("BYE")
-    (ended,) = await bed.gateway.ended()
+    ended = await scene.outcome()
     assert ended["outcome"] == "completed"
     await caller.hang_up()
     await anna.wait_request("BYE")
-    await bed.gateway.idle()
 
 
 @pytest.mark.parametrize("named", [None, "unknown;local-tag=a;remote-tag=b"])
-async def test_refer_outside_of_a_dialog_that_names_none_of_its_own(bed: Bed, named: str | None) -> None:
-    caller, assistant = await bed.conversation()
+async def test_refer_outside_of_a_dialog_that_names_none_of_its_own(scene: Scene, named: str | None) -> None:
+    caller, assistant = await scene.bridged()
+    trunk = await scene.platform()
     headers = [("Refer-To", "<sip:+31612345681@gateway>")] + ([("Target-Dialog", named)] if named else [])
-    assert (await bed.trunk.request("REFER", "sip:gateway", bed.gateway.sip, headers=headers)).code == 403
+    assert (await trunk.request("REFER", "sip:gateway", scene.gateway.sip, headers=headers)).code == 403
     own, gateway = tags(caller)
     stolen = f"{caller.call_id};local-tag={own};remote-tag={gateway}"
     headers = [("Refer-To", "<sip:+31612345681@gateway>"), ("Target-Dialog", stolen)]
-    assert (await bed.trunk.request("REFER", "sip:gateway", bed.gateway.sip, headers=headers)).code == 403
+    assert (await trunk.request("REFER", "sip:gateway", scene.gateway.sip, headers=headers)).code == 403
     await caller.media.hears(ASSISTANT_HZ)
     await assistant.hang_up()
-    await bed.gateway.idle()

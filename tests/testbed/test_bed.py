@@ -198,7 +198,7 @@ async def test_the_shipped_manager_user_sees_what_it_needs_and_touches_nothing(p
         "FullyBooted", "QueueCallerAbandon", "QueueCallerJoin", "QueueCallerLeave", "QueueMemberAdded",
         "QueueMemberPause", "QueueMemberRemoved", "QueueMemberStatus", "Shutdown",
     }  # fmt: skip
-    assert not seen & {"Newchannel", "Hangup", "BridgeEnter", "VarSet", "TestEvent"}
+    assert not seen & {"Newchannel", "NewExten", "BridgeEnter", "VarSet", "TestEvent"}
 
 
 @pytest.mark.pbx
