@@ -72,9 +72,9 @@ class Holds:
         return side is None or Direction.HEARS in side.peer
 
     def should_be_heard(self, leg: LegId) -> bool:
-        """Whether the peer of this leg is expected to send."""
+        """Whether the peer of this leg is expected to send: who holds may play music, or nothing."""
         side = self._sides.get(leg)
-        return side is None or Direction.HEARS in side.agreed
+        return side is None or side.agreed == Direction.BOTH
 
     # --- what happens
 

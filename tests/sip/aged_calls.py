@@ -80,13 +80,13 @@ def expires(refresher: str) -> list[tuple[str, str]]:
     return [("Supported", "timer"), ("Require", "timer"), ("Session-Expires", f"{EXPIRES_S};refresher={refresher}")]
 
 
-async def quiet(scene: Scene, line: str, refresher: str) -> tuple[Call, Call]:
+async def quiet(scene: Scene, line: str, refresher: str, *headers: tuple[str, str]) -> tuple[Call, Call]:
     """A conversation of a line whose assistant has agreed on a session timer; nobody says anything."""
     platform = await scene.platform(line)
     caller = scene.call_from_pbx(line)
     assistant = await platform.wait_call()
     assistant.answers["INVITE"] = None
-    await assistant.answer(headers=expires(refresher))
+    await assistant.answer(headers=[*expires(refresher), *headers])
     await caller.answered()
     caller.media.pause()
     assistant.media.pause()
@@ -109,6 +109,15 @@ async def refreshed_by_us(scene: Scene) -> None:
     await assistant.wait_request("ACK")
     await asyncio.sleep(NO_ANSWER_S + 3)
     assert not [one for one in (*caller.requests, *assistant.requests) if one.method == "BYE"]
+
+
+async def refreshed_by_update(scene: Scene) -> None:
+    caller, assistant = await quiet(scene, "hurried", "uac", ("Allow", "INVITE, ACK, CANCEL, BYE, UPDATE"))
+    refresh = await assistant.wait_request("UPDATE", timeout_s=REFRESH_S + 5)
+    assert refresh["Session-Expires"].replace(" ", "") == f"{EXPIRES_S};refresher=uac"
+    assert not refresh.body
+    await asyncio.sleep(NO_ANSWER_S + 3)
+    assert not [one for one in (*caller.requests, *assistant.requests) if one.method in {"BYE", "INVITE"}]
 
 
 async def refreshed_by_the_peer(scene: Scene) -> None:
@@ -145,6 +154,7 @@ async def no_ack(scene: Scene) -> None:
 
 SCENARIOS: dict[str, Callable[[Scene], Awaitable[None]]] = {
     "refreshed by us": refreshed_by_us,
+    "refreshed by UPDATE": refreshed_by_update,
     "refreshed by the peer": refreshed_by_the_peer,
     "not refreshed by the peer": not_refreshed_by_the_peer,
     "refresh not answered": refresh_not_answered,

@@ -67,6 +67,7 @@ async def test_a_side_on_hold_may_be_silent(hasty: Scene) -> None:
     caller, assistant = await hasty.bridged()
     await assistant.reinvite(direction="sendonly")
     await told(caller, "sendonly")
+    assistant.media.pause()  # no music
     await asyncio.sleep(RTP_TIMEOUT_S * 1.6)  # the passing of time is what is looked at here
     assert not caller.peer.received("BYE")
     await assistant.reinvite()
@@ -115,6 +116,7 @@ async def test_we_offer_a_session_timer_and_demand_none(scene: Scene) -> None:
 @pytest.mark.timeout(120)
 def test_a_session_that_is_refreshed_goes_on(aged_calls: AgedCalls) -> None:
     aged_calls.check("refreshed by us")
+    aged_calls.check("refreshed by UPDATE")
     aged_calls.check("refreshed by the peer")
 
 

@@ -127,6 +127,10 @@ class Agent:
         """Call a number at the PBX."""
         await self._command("dial", f"sip:{number}@{self._pbx.host}:5070")
 
+    async def press(self, key: str) -> None:
+        """Press a key of the keypad, as an RFC 4733 event."""
+        await self._command("sndcode", key)
+
     async def event(self, name: str, *, timeout_s: float = 10.0, count: int = 1) -> dict[str, Any]:
         """Wait for the `count`th event of this type since the start, past ones included."""
         found: list[dict[str, Any]] = []
