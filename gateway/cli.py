@@ -98,7 +98,7 @@ def _check_tool(config: "Config", number: "AssignedNumber", file: Path) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    config = _load(options)
+    config = _load(options, secrets=False)
     number = _number(config, options.number)
     answer: Mapping[str, Any]
     query = {"target": options.target, "number": number.id}
@@ -136,7 +136,7 @@ def _explain_offline(config: "Config", number: "AssignedNumber", text: str, at: 
 def _tool(options: argparse.Namespace) -> int:
     from gateway.tool import made_from  # noqa: PLC0415
 
-    number = _number(_load(options), options.number)
+    number = _number(_load(options, secrets=False), options.number)
     for each in number.destinations.values():
         if each.number is None:
             _complain(f"{each.id} has no number that an assistant could be told; left out")
@@ -192,7 +192,7 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    answer = ask(_load(options).http, "/api/status")
+    answer = ask(_load(options, secrets=False).http, "/api/status")
     if options.json:
         print(json.dumps(answer, ensure_ascii=False))
     else:
@@ -246,10 +246,10 @@ def _cancel(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _load(options: argparse.Namespace) -> "Config":
+def _load(options: argparse.Namespace, *, secrets: bool = True) -> "Config":
     from gateway.config import load  # noqa: PLC0415
 
-    return load(options.config)
+    return load(options.config, secrets=secrets)
 
 
 def _number(config: "Config", text: str | None) -> "AssignedNumber":

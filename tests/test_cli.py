@@ -100,15 +100,41 @@ def test_check_prints_a_line_for_every_mistake(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    "arguments", [["explain", "2001"], ["status"], ["tool"], ["transfer", "c1", "2001"]], ids=lambda each: each[0]
+    "arguments",
+    [["explain", "2001"], ["status"], ["tool"], ["probe"], ["transfer", "c1", "2001"], ["cancel", "c1"]],
+    ids=lambda each: each[0],
 )
 def test_no_command_works_with_mistakes(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str]
 ) -> None:
-    code, out, err = run(capsys, write(tmp_path, secrets={}), *arguments)
+    code, out, err = run(capsys, write(tmp_path, MAIN.replace("udp_port", "upd_port")), *arguments)
     assert code == 78
     assert not out
-    assert "sip_profiles/asterisk.toml: queues.password_file: there is no file" in err
+    assert "gateway.toml: sip.upd_port: is no known key" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["check"], 78),
+        (["probe"], 78),
+        (["transfer", "c1", "2001"], 78),
+        (["explain", "2001"], 0),
+        (["tool"], 0),
+        (["status"], 1),  # no gateway runs
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_who_may_not_read_the_secrets_can_still_ask(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    main = MAIN.replace("udp_port = 5060", 'tls_port = 5061\ntls_certificate = "gw.crt"\ntls_key = "gw.key"')
+    pbx = PBX.replace("[queues]", 'transport = "tls"\n[queues]')
+    directory = write(tmp_path, main, {"platform": f'{TRUNK}transport = "tls"\n', "asterisk": pbx}, secrets={})
+    found, out, err = run(capsys, directory, *arguments)
+    assert found == code
+    missing = "queues.password_file: there is no file"
+    assert (missing in out + err) is (code == 78)
 
 
 def test_explain_without_a_gateway_answers_from_the_configuration_and_says_so(

@@ -35,6 +35,7 @@ class Surroundings:
     directory: Path
     name: str = ""  # of a profile
     credentials: Path | None = None  # $CREDENTIALS_DIRECTORY (systemd.exec(5))
+    secrets: bool = True  # False: whoever asks may not read them, and needs none
 
 
 def _slug(text: str) -> str:
@@ -134,6 +135,13 @@ def _absolute(path: Path) -> Path:
     return path
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a directory that may not be looked into; opening the file tells why
+        return True
+
+
 def found_file(name: object, info: ValidationInfo) -> Path:
     """The file a `…_file` key names: in the credentials' directory first, then beside the file that names it."""
     if not isinstance(name, str) or not name:
@@ -142,9 +150,11 @@ def found_file(name: object, info: ValidationInfo) -> Path:
     if not isinstance(around, Surroundings):
         return Path(name)
     places = [around.directory / name]
+    if not around.secrets:
+        return places[0]
     if around.credentials is not None and not Path(name).is_absolute():
         places.insert(0, around.credentials / name)
-    path = next((place for place in places if place.exists()), None)
+    path = next((place for place in places if _is_there(place)), None)
     if path is None:
         raise ValueError(f"there is no file {' or '.join(str(place) for place in places)}")
     try:
@@ -155,10 +165,16 @@ def found_file(name: object, info: ValidationInfo) -> Path:
     return path
 
 
+UNREAD = SecretStr("(not read)")
+"""Stands for a secret in a configuration that was loaded without."""
+
+
 def _secret(name: object, info: ValidationInfo) -> SecretStr:
     if isinstance(name, SecretStr):
         return name
     path = found_file(name, info)
+    if isinstance(info.context, Surroundings) and not info.context.secrets:
+        return UNREAD
     try:
         text = path.read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError):

@@ -3,7 +3,7 @@
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -86,14 +86,18 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "transfer-gateway"}
 
 
-def load(directory: Path) -> Config:
-    """Read and check the configuration in `directory`. Raises ConfigError with every mistake in it."""
+def load(directory: Path, *, secrets: bool = True) -> Config:
+    """Read and check the configuration in `directory`. Raises ConfigError with every mistake in it.
+
+    Without `secrets` neither they nor keys and certificates are looked for: nothing can be done with such a
+    configuration but to ask it.
+    """
     directory = directory.absolute()
     mistakes: list[Mistake] = []
     table = read_table(directory, MAIN_FILE, mistakes)
     if table is None:
         raise ConfigError(mistakes)
-    around = Surroundings(directory, credentials=credentials_directory())
+    around = Surroundings(directory, credentials=credentials_directory(), secrets=secrets)
     main = read_model(GatewayFile, table, file=MAIN_FILE, around=around, mistakes=mistakes)
     mistakes += [
         Mistake(MAIN_FILE, key, "is missing; see docs/configuration.md for what it holds")
@@ -102,7 +106,7 @@ def load(directory: Path) -> Config:
     ]
     if main is None:
         raise ConfigError(mistakes)
-    profiles = _load_profiles(directory, main, mistakes)
+    profiles = _load_profiles(around, main, mistakes)
     mistakes += check(main, profiles, table)
     if mistakes or main.gateway is None or main.sip is None:
         raise ConfigError(sorted(dict.fromkeys(mistakes), key=_reading_order))
@@ -124,9 +128,9 @@ def _reading_order(mistake: Mistake) -> tuple[bool, str]:
     return mistake.file != MAIN_FILE, mistake.file  # those of one file stay in the order they were found
 
 
-def _load_profiles(directory: Path, main: GatewayFile, mistakes: list[Mistake]) -> dict[str, Profile]:
+def _load_profiles(around: Surroundings, main: GatewayFile, mistakes: list[Mistake]) -> dict[str, Profile]:
     """The profiles that numbers name, by name."""
-    existing = sorted(path.stem for path in (directory / PROFILES).glob("*.toml"))
+    existing = sorted(path.stem for path in (around.directory / PROFILES).glob("*.toml"))
     read: dict[str, Profile | None] = {}
     for number in main.numbers:
         for kind, name in (("trunk", number.trunk), ("pbx", number.pbx)):
@@ -135,7 +139,7 @@ def _load_profiles(directory: Path, main: GatewayFile, mistakes: list[Mistake]) 
                 mistakes.append(Mistake(MAIN_FILE, where, f"there is no {file}; {did_you_mean(name, existing)}"))
                 continue
             if name not in read:
-                read[name] = _load_profile(directory, name, file, mistakes)
+                read[name] = _load_profile(around, name, file, mistakes)
             profile = read[name]
             if profile is not None and profile.kind != kind:
                 problem = f'{file} is of kind "{profile.kind}"; one of kind "{kind}" is needed here'
@@ -143,11 +147,11 @@ def _load_profiles(directory: Path, main: GatewayFile, mistakes: list[Mistake]) 
     return {name: profile for name, profile in read.items() if profile is not None}
 
 
-def _load_profile(directory: Path, name: str, file: str, mistakes: list[Mistake]) -> Profile | None:
-    table = read_table(directory, file, mistakes)
+def _load_profile(main: Surroundings, name: str, file: str, mistakes: list[Mistake]) -> Profile | None:
+    table = read_table(main.directory, file, mistakes)
     if table is None:
         return None
-    around = Surroundings(directory / PROFILES, name=name, credentials=credentials_directory())
+    around = replace(main, directory=main.directory / PROFILES, name=name)
     match table.get("kind"):
         case "trunk":
             return read_model(TrunkProfile, table, file=file, around=around, mistakes=mistakes)
