@@ -8,6 +8,7 @@ gate is not enough: an unknown state, or a queue in which others wait, is fine o
 from datetime import datetime
 
 from gateway.core.model import Destination, DeviceState, PbxState
+from gateway.core.staffing import seen_by_caller
 
 
 def is_certain(destination: Destination, pbx: PbxState, now: datetime) -> bool:
@@ -15,6 +16,9 @@ def is_certain(destination: Destination, pbx: PbxState, now: datetime) -> bool:
     if not pbx.fresh(now):
         return False
     if destination.queue is None:
-        return pbx.extensions.get(destination.extension) is DeviceState.IDLE
+        return any(pbx.extensions.get(extension) is DeviceState.IDLE for extension in destination.watched)
     queue = pbx.queues.get(destination.queue)
-    return queue is not None and queue.available > 0 and queue.callers == 0
+    if queue is None:
+        return False
+    seen = seen_by_caller(queue, destination.max_penalty, destination.wrap_up, now)
+    return seen.available > 0 and seen.callers == 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The transfer machine when the PBX carries the transfer out: who is told what, and where the caller is in the end."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,7 +21,7 @@ from gateway.core.commands import (
     Wait,
 )
 from gateway.core.hand_down import LISTEN_S
-from gateway.core.model import DeviceState, Entry, FinalNotify, PbxState, QueueState
+from gateway.core.model import Agent, DeviceState, Entry, FinalNotify, PbxState, QueueState
 from gateway.core.outcome import Outcome, Reason, reason_for_cause
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner, State
@@ -203,3 +204,17 @@ def test_what_is_unknown_or_old_is_not() -> None:
 )
 def test_a_q850_cause_has_a_reason(cause: int, reason: str) -> None:
     assert reason_for_cause(cause) == reason
+
+
+def test_only_agents_who_would_be_called_make_it_certain() -> None:
+    agents = (Agent(idle=True, penalty=5), Agent(idle=False))
+    state = PbxState("asterisk", proven_at=BEGIN, queues={"sales": QueueState("sales", 2, 1, 0, busy=1, agents=agents)})
+    assert is_certain(SALES, state, BEGIN)
+    assert not is_certain(replace(SALES, max_penalty=4), state, BEGIN)
+
+
+def test_one_free_phone_of_a_group_makes_it_certain() -> None:
+    group = replace(SUPPORT, group=("6001", "6002"))
+    for others, certain in ((DeviceState.IDLE, True), (DeviceState.IN_USE, False)):
+        phones = {"6001": DeviceState.IN_USE, "6002": others}
+        assert is_certain(group, PbxState("asterisk", proven_at=BEGIN, extensions=phones), BEGIN) is certain
