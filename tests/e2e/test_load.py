@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.support.asterisk import Asterisk
     from tests.support.broker import Broker
+    from tests.support.gateway import Table
+    from tests.support.processes import Net
 
 pytestmark = [pytest.mark.pbx, pytest.mark.broker, pytest.mark.timeout(120)]
 
@@ -60,13 +62,15 @@ async def crowd(pbx: Asterisk) -> AsyncIterator[None]:
             MemberName=f"Agent {number}",
             Penalty=number,
         )
-    yield
-    await pbx.cli("dialplan remove extension _7XXX@transfer-destinations")
+    try:
+        yield
+    finally:
+        await pbx.cli("dialplan remove extension _7XXX@transfer-destinations")
 
 
-async def test_five_hundred_transfers_are_counted_alike_by_everybody(pbx: Asterisk, broker: Broker) -> None:
-    net = pbx.net
-    files = settings(net, pbx=pbx, broker=broker)
+def configured(pbx: Asterisk, broker: Broker) -> dict[str, Table]:
+    """The gateway's configuration, with every destination of the mix."""
+    files = settings(pbx.net, pbx=pbx, broker=broker)
     files["sip_profiles/hms.toml"]["options_interval_s"] = 0  # SIPp would take it for a call
     weekday = (datetime.now(UTC) + timedelta(days=3)).strftime("%a").lower()
     files["gateway.toml"]["hours"] = {"later": {"time_zone": "UTC", "weekly": {weekday: ["09:00-17:00"]}}}
@@ -76,28 +80,41 @@ async def test_five_hundred_transfers_are_counted_alike_by_everybody(pbx: Asteri
         {"id": "closed", "number": "+31612345691", "extension": "6599", "hours": "later"},
         {"id": "endless", "number": "+31612345692", "extension": "6011", "ring_timeout_s": 60},
     ]
-    # Spread over the second, so that not all of a kind come at once.
+    return files
+
+
+def platform(net: Net) -> Sipp:
+    """The voice platform, which asks for the mix over and over."""
     numbers = [number for share, number, *_ in MIX for _ in range(share)]
+    # Spread over the second, so that not all of a kind come at once.
     order = [numbers[place * 7 % PER_SECOND] for place in range(PER_SECOND)]
     rows = [[f"<sip:{number}@{net.gateway}>"] for number in order]
-    rounds = TRANSFERS // PER_SECOND
+    return Sipp(str(SCENARIOS / "platform"), net.trunk, calls=TRANSFERS, rows=rows, hold_ms=100, timeout_s=90)
 
+
+def callers(net: Net, gateway: Gateway) -> Sipp:
+    """As many callers, each of whom hangs up if nobody hangs up on him first."""
+    return Sipp(
+        str(SCENARIOS / "caller"), net.provider, remote=gateway.sip, service=NUMBER, calls=TRANSFERS, rate=PER_SECOND,
+        timeout_s=90, values={"PATIENCE": str(PATIENCE_MS)},
+    )  # fmt: skip
+
+
+async def test_five_hundred_transfers_are_counted_alike_by_everybody(pbx: Asterisk, broker: Broker) -> None:
+    rounds = TRANSFERS // PER_SECOND
     async with (
         crowd(pbx),
         Subscriber(broker, "transfer-gateway/test/transfers/#") as heard,
-        Gateway(files) as gateway,
-        Sipp(str(SCENARIOS / "platform"), net.trunk, calls=TRANSFERS, rows=rows, hold_ms=100, timeout_s=90) as platform,
+        Gateway(configured(pbx, broker)) as gateway,
+        platform(pbx.net) as asking,
     ):
-        await platform.child.ready(platform.listening)
+        await asking.child.ready(asking.listening)
         await gateway.queue("support", available=CROWD)
         await gateway.queue("sales", logged_in=0)
         began = time.monotonic()
-        async with Sipp(
-            str(SCENARIOS / "caller"), net.provider, remote=gateway.sip, service=NUMBER, calls=TRANSFERS,
-            rate=PER_SECOND, timeout_s=90, values={"PATIENCE": str(PATIENCE_MS)},
-        ) as callers:  # fmt: skip
-            called = (await callers.finished()).check().counters
-            told = (await platform.finished()).check().counters
+        async with callers(pbx.net, gateway) as calling:
+            called = (await calling.finished()).check().counters
+            told = (await asking.finished()).check().counters
         await gateway.idle()
         assert time.monotonic() - began < 60
 
@@ -135,6 +152,43 @@ async def test_five_hundred_transfers_are_counted_alike_by_everybody(pbx: Asteri
         assert len(heard.events("call.ended.v1")) == completed
         assert await gateway.metric("transfer_gateway_calls_in_progress") == 0
         print(f"{TRANSFERS} transfers in {time.monotonic() - began:.1f} s")
+    await eventually(lambda: quiet(pbx), "every channel of the PBX is gone")
+
+
+async def test_a_crash_in_the_midst_of_it_leaves_no_transfer_without_its_end(pbx: Asterisk, broker: Broker) -> None:
+    async with (
+        crowd(pbx),
+        Subscriber(broker, "transfer-gateway/test/transfers/#") as heard,
+        Gateway(configured(pbx, broker)) as gateway,
+    ):
+        async with platform(pbx.net) as asking:
+            await asking.child.ready(asking.listening)
+            await gateway.queue("support", available=CROWD)
+            async with callers(pbx.net, gateway):
+                await heard.until(lambda _: len(heard.events("transfer.ended.v1")) >= 3 * PER_SECOND)
+                await gateway.kill()
+        await pbx.tidy()
+        await gateway.start()
+
+        def all_ended(_: object) -> bool:
+            ends = {event["subject"] for event in heard.events("transfer.ended.v1")}
+            return ends >= {event["subject"] for event in heard.events("transfer.requested.v1")}
+
+        await heard.until(all_ended)
+
+        async def all_sent() -> bool:
+            return await gateway.metric("transfer_gateway_outbox_events") == 0
+
+        await eventually(all_sent, "the outbox is empty")
+        ends = {event["id"]: event for event in heard.events("transfer.ended.v1")}
+        assert set(Counter(event["subject"] for event in ends.values()).values()) == {1}
+        interrupted = [event for event in ends.values() if event["data"]["outcome"] == "interrupted"]
+        print(f"{len(interrupted)} of {len(ends)} transfers were interrupted")
+        assert interrupted
+        assert all(event["data"]["reason"] == "gateway-stopped" for event in interrupted)
+        counted = await gateway.metric("transfer_gateway_transfers_total", outcome="interrupted")
+        assert counted == len(interrupted)
+        await gateway.idle()
     await eventually(lambda: quiet(pbx), "every channel of the PBX is gone")
 
 
