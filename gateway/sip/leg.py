@@ -65,6 +65,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.over = False
         self._events = events
         self._hung_up = False
+        self._unfit = False  # answered with media that we must not or cannot use
         self._told = 100  # the last response to the INVITE
         self._has_media = False
 
@@ -133,13 +134,23 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         if self.early:
             self._events.progress(self, info.lastStatusCode)
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
+            if not self.incoming and self._cannot_talk(info):
+                self._unfit = True  # PJSUA is on its way to end it
+                return
             self.established = True
             self.established_at = asyncio.get_running_loop().time()
             self.dialog = tuple(pj.dialog_of(self.getId()))
             self._events.answered(self)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
             self.over = True
-            self._events.ended(self, info.lastStatusCode, not self._hung_up)
+            code = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE if self._unfit else info.lastStatusCode
+            self._events.ended(self, code, not self._hung_up)
+
+    @staticmethod
+    def _cannot_talk(info: pj.CallInfo) -> bool:
+        """Whether an answer left no audio: in the clear where encryption is required, or with no codec of ours."""
+        audio = [media for media in info.media if media.type == pj.PJMEDIA_TYPE_AUDIO]
+        return all(media.status in (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR) for media in audio)
 
     def _media_changed(self) -> None:
         if self.over:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A phone without a PBX: baresip that calls the gateway, or is called by it, with codecs and encryption of the test's."""
+"""A phone without a PBX: baresip that calls the gateway or is called by it, with the test's codecs and encryption."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Phone(Agent):
     async def start(self) -> Self:
         """Start it, and wait until it can be called."""
         self._configure()
-        command = [*self._installed.command("usr/bin/baresip"), "-f", str(self._directory)]
+        command = [*self._installed.command("usr/bin/baresip"), "-s", "-f", str(self._directory)]
         self._child = Child(f"phone {self.host}", command, self._directory / "log")
         try:
             await self._child.accepts(self.host, self._control_port)
@@ -85,5 +85,5 @@ class Phone(Agent):
 
     @property
     def log(self) -> str:
-        """What it has written."""
+        """What it has written, every message that it sent and received included."""
         return (self._directory / "log").read_text(errors="replace")
