@@ -138,8 +138,10 @@ async def test_a_trunk_s_call_is_put_through_to_a_staffed_queue(pbx: Asterisk, p
 async def test_sipp_as_the_trunk_has_a_caller_put_through(pbx: Asterisk, phones: Phones) -> None:
     anna = await phones("6001", hz=ANNA_HZ)
     rows = [[f"<sip:{SALES}@{pbx.net.gateway}>"]]
+    files = settings(pbx.net, pbx=pbx)
+    files["sip_profiles/hms.toml"]["options_interval_s"] = 0  # SIPp would take it for its one call
     async with (
-        Gateway(settings(pbx.net, pbx=pbx)) as gateway,
+        Gateway(files) as gateway,
         Sipp("assistant", pbx.net.trunk, rows=rows, timeout_s=20) as trunk,
         Peer(pbx.net.provider, user="caller") as line,
     ):
