@@ -56,6 +56,10 @@ class Config:
         queues = frozenset(one.queue for one in destinations if one.queue)
         return queues, frozenset(extension for one in destinations for extension in one.watched)
 
+    def profile(self, name: str) -> TrunkProfile | PbxProfile | None:
+        """The profile of this name; None once a reload has taken it away."""
+        return self.trunks.get(name) or self.pbxs.get(name)
+
     def peer_for(self, address: str) -> Peer | None:
         """The trunk or PBX that a request from this IP address comes from; the narrowest network that holds it wins."""
         try:

@@ -112,6 +112,8 @@ class Move(Draft):
     def answer(self) -> None:
         """The target answered: join it with the caller."""
         self.record = replace(self.record, answered_at=self.at)
+        if self.record.human_at is not None:  # what the PBX says of the person has overtaken its answer
+            self.record = replace(self.record, human_at=max(self.record.human_at, self.at))
         self.stop(Timer.RING)
         if self.is_invite and self.transfer.told is None:
             self.do(Respond(self.transfer.transferee, 200))

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 import structlog
 
-from gateway.core.model import Peer
 from gateway.sip import settings, transports
 
 if TYPE_CHECKING:
-    from gateway.config import Config, PbxProfile, TrunkProfile
+    from gateway.config import Config, PbxProfile, SipSettings, TrunkProfile
     from gateway.sip.transports import Transports
 
 log = structlog.get_logger(__name__)
@@ -80,10 +79,8 @@ class Accounts:
         """PJSUA's numbers, by peer."""
         return {name: account.getId() for name, account in self._by_peer.items()}
 
-    def has_ports(self, config: Config, peer: Peer, pairs: int) -> bool:
+    def has_ports(self, sip: SipSettings, profile: TrunkProfile | PbxProfile, pairs: int) -> bool:
         """Whether there are so many free pairs of RTP ports, and descriptors; the peer's next call takes the first."""
-        sip = config.sip
-        profile = config.trunks.get(peer.name) or config.pbxs[peer.name]
         address = transports.bound(sip, transports.version_of(sip, profile))
-        number = self._by_peer[peer.name].getId()
+        number = self._by_peer[profile.name].getId()
         return bool(pj.find_rtp_ports(number, address, sip.rtp_port_min, sip.rtp_port_max, pairs))

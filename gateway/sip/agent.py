@@ -240,9 +240,11 @@ class SipAgent:
         self._dial(order)
 
     def _dial(self, order: DialOrder, call_id: str = "", attempt: int = 1) -> None:
-        if not self._accounts.has_ports(self._config, order.peer, 1):
+        profile = self._config.profile(order.peer.name)
+        if profile is None:
+            raise OSError(f"{order.peer.name} is no longer configured")
+        if not self._accounts.has_ports(self._config.sip, profile, 1):
             raise NoRoomError("no RTP ports or descriptors are left")
-        profile = self._config.trunks.get(order.peer.name) or self._config.pbxs[order.peer.name]
         base = profile.outbound if isinstance(profile, TrunkProfile) else profile.address
         uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)
         sip = self._config.sip
@@ -279,14 +281,19 @@ class SipAgent:
 
     def has_room_for(self, peer: Peer, legs: int) -> bool:
         """Whether so many legs more can be had, the first of them with this peer."""
-        return len(self._by_index) + legs <= self._most_legs and self._accounts.has_ports(self._config, peer, legs)
+        profile = self._config.profile(peer.name)
+        if profile is None or len(self._by_index) + legs > self._most_legs:
+            return False
+        return self._accounts.has_ports(self._config.sip, profile, legs)
 
     def hand_down(self, order: HandDownOrder) -> None:
         """See ports.SipPort."""
         leg = self._legs.get(order.leg)
         if leg is None or leg.over:
             raise OSError("the leg is gone")
-        profile = self._config.pbxs[leg.peer.name]
+        profile = self._config.pbxs.get(leg.peer.name)
+        if profile is None:
+            raise OSError(f"{leg.peer.name} is no longer configured")
         uri = settings.request_uri(profile.address, headers.user_part(order.user), profile.transport)
         self.referrals.send(order.leg, leg.getId(), uri, order.transfer, order.headers)
         self._kick()

@@ -234,9 +234,8 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         self._agent.listener.refer(read)
 
     def _pass_headers(self, peer: Peer) -> tuple[str, ...]:
-        config = self._agent.config
-        trunk = config.trunks.get(peer.name)
-        return trunk.pass_headers if trunk else config.pbxs[peer.name].pass_headers
+        profile = self._agent.config.profile(peer.name)
+        return profile.pass_headers if profile else ()
 
     def _opened(self, subscription: int, refer: PendingRefer, leg: LegId) -> None:
         self._refers[subscription] = (refer, leg)

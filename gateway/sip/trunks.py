@@ -15,7 +15,7 @@ from gateway.config import TrunkProfile
 log = structlog.get_logger(__name__)
 
 # Made by our own transaction layer as well, when nobody answers or nothing can be sent (RFC 3261 §8.1.3.1).
-UNANSWERED = (408, 503)
+UNANSWERED = (408, 502, 503)
 
 
 class TrunkWatch:
