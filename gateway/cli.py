@@ -148,14 +148,8 @@ def _tool(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace) -> int:
-    import logging  # noqa: PLC0415
-
-    import structlog  # noqa: PLC0415
-
     from gateway.probe import Wanted, probe  # noqa: PLC0415
 
-    # What the manager connection would log is in the result.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     config = _load(options)
     if options.target:
         number = _number(config, options.number)

@@ -7,11 +7,14 @@ Then the PBX is asked for the extension and, if that is wanted, called.
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+
+import structlog
 
 from gateway.config import Config
 from gateway.core import gate
@@ -114,7 +117,8 @@ def probe(config: Config, wanted: Sequence[Wanted], *, call: bool) -> Result:
     except RemoteError as error:
         if call:
             raise
-        states = asyncio.run(_states_of_pbxs(config, {each.number.pbx for each in wanted}))
+        with _silence():
+            states = asyncio.run(_states_of_pbxs(config, {each.number.pbx for each in wanted}))
         now = datetime.now(UTC)
         situation = gate.Situation(now, Load(max_calls=config.sip.max_calls), states)
         answers = [gate.explain(each.target, each.number, config.routes, situation) for each in wanted]
@@ -178,6 +182,17 @@ async def _ask_pbxs(
     )
     found = dict(zip(asked, answers, strict=True))
     return [found[each] if each else None for each in extensions]
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """No log: what a connection would write into it is in the findings."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 async def _states_of_pbxs(config: Config, names: Iterable[str]) -> dict[str, PbxState]:
