@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core.numbers import TargetError, parse_target
 from gateway.core.outcome import Reason
-from gateway.engine.transfers import TRANSFER_HEADER
+from gateway.engine.conductor import TRANSFER_HEADER
 from gateway.sip import headers
 from gateway.sip.headers import HeaderError, NameAddr, ReferTo, parse_name_addr, parse_refer_to
 
