@@ -48,7 +48,10 @@ class Media:
         """The leg has a (new) port: carry out what it is to hear, and who is to hear it."""
         self._ports[leg] = port
         self._heard.pop(leg, None)  # went away with the old port
-        self._carry_out(leg, self._partners.get(leg))
+        other = self._partners.get(leg)
+        if other is not None and (waiting := self._waiting.get(other)):
+            waiting.listen(0, asyncio.get_running_loop().time())
+        self._carry_out(leg, other)
 
     def media_stopped(self, leg: LegId) -> None:
         """The leg's port is gone; its wishes stay for the next one."""

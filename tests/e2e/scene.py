@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.support import tones
 from tests.support.asterisk import SIP_PORT
 from tests.support.gateway import NUMBER, Gateway, settings
 from tests.support.peer import Peer
@@ -70,15 +71,20 @@ async def scene(
     files: dict[str, Table] | None = None,
     broker: Broker | None = None,
     secrets: dict[str, str] | None = None,
+    sounds: dict[str, int] | None = None,
 ) -> AsyncIterator[Scene]:
-    """Start the gateway (with `files`, else as `settings` has it) and open the curtain."""
+    """Start the gateway (with `files`, else as `settings` has it) and open the curtain.
+
+    `sounds`: files in its directory with a second of a tone in each.
+    """
     net = pbx.net
     async with AsyncExitStack() as stack:
         assistant = await stack.enter_async_context(Peer(net.trunk))
         line = await stack.enter_async_context(Peer(net.provider, user="caller"))
-        gateway = await stack.enter_async_context(
-            Gateway(files or settings(net, pbx=pbx, broker=broker), secrets=secrets)
-        )
+        gateway = Gateway(files or settings(net, pbx=pbx, broker=broker), secrets=secrets)
+        for name, hz in (sounds or {}).items():
+            tones.write_wav(gateway.directory / name, tones.tone(hz, 1))
+        await stack.enter_async_context(gateway)
         played = Scene(pbx, gateway, assistant, line)
         yield played
         if gateway.child.exit_code is None:

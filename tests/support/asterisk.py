@@ -4,7 +4,7 @@
 What it has, by extension: 6001–6003 people's phones (see baresip.py) · 6009 a phone that never registers · 6010 busy ·
 6011 rings for ever · 6012 declines · 6500 queue sales (6001, 6002) · 6501 queue support (6003) · 6510 queue tiny (6003,
 one may wait) · 6520 queue slow (6002, 3 s of wrap-up) · 6521 queue sales, agents with a penalty of at most 2 · 6530
-rings 6001 and 6002 together · 6598 queue sales, answered at once, with music · 6599 answers and plays a tone for ever ·
+rings 6001 and 6002 together · 6540 plays a tone for two seconds before it is answered, then rings 6001 · 6598 queue sales, answered at once, with music · 6599 answers and plays a tone for ever ·
 every other is unknown. An outside caller is whoever calls from `Net.provider`; he reaches the gateway by an assigned number.
 """
 
@@ -37,6 +37,7 @@ GATEWAY_AMI = ("transfer-gateway", "5e3r3t-of-the-test-bed")
 
 VOICEMAIL_HZ = 850
 MUSIC_HZ = 350
+EARLY_HZ = 1650
 
 
 class Asterisk:
@@ -202,6 +203,7 @@ class Asterisk:
             "@PROVIDER@": self.net.provider,
             "@AMI_PORT@": str(self.ami_port),
             "@VOICEMAIL_HZ@": str(VOICEMAIL_HZ),
+            "@EARLY_HZ@": str(EARLY_HZ),
         }
         for source in sorted(OURS.glob("*.conf")):
             _install(source, self.directory / "etc" / source.name, ours)

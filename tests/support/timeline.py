@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WINDOW = 3
 """Packets that are looked at together: 60 ms tell tones apart that differ by 100 Hz."""
-SHORTEST = 5
+SHORTEST = 3
 """Fewer packets than these are the change from one tone to the next, in which both are in the window."""
 
 
