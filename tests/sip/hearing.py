@@ -36,6 +36,7 @@ def refer_to(destination: str) -> str:
 def make_gateway(net: Net) -> Gateway:
     """The gateway, not started."""
     files = settings(net, {"main": LINES["main"]}, gateway=net.gateway)
+    files["sip_profiles/pbx.toml"].update(identity="asserted", diversion="diversion")
     greeting = {"announcement": "greeting.wav"}
     destinations: list[dict[str, Any]] = [
         {"id": "anna", "extension": "6001"},
