@@ -34,6 +34,7 @@ def endpoint_config(max_calls: int, debug: bool) -> pj.EpConfig:
     config.uaConfig.mainThreadOnly = True
     config.uaConfig.maxCalls = legs(max_calls)
     config.uaConfig.userAgent = f"transfer-gateway/{__version__}"
+    config.uaConfig.natTypeInSdp = 0  # nobody's business, and of no use without STUN
     config.logConfig.level = config.logConfig.consoleLevel = 5 if debug else 0
     config.logConfig.msgLogging = debug
     config.medConfig.clockRate = CLOCK_RATE

@@ -76,12 +76,12 @@ async def test_an_encrypted_trunk_and_a_plain_pbx_and_a_transfer_between_them(be
 
 
 async def test_a_transfer_to_a_phone_with_encryption_and_another_codec(bed: Bed) -> None:
-    """The caller's leg is plain, the assistant's and the target's are encrypted, and the target speaks G.722."""
+    """The caller's leg is plain, the assistant's and the target's are encrypted, and the target speaks G.711 by the other law."""
     caller_at = Peer(bed.net.host(90), PORT, user="pbx")
     async with (
         caller_at,
         Phone(bed.trunk_host("both"), hz=ASSISTANT_HZ, encryption="srtp-mand", codecs=("opus/48000/2",)) as assistant,
-        Phone(bed.pbx_host("both"), hz=TARGET_HZ, encryption="srtp", codecs=("G722/16000",)) as anna,
+        Phone(bed.pbx_host("both"), hz=TARGET_HZ, encryption="srtp", codecs=("PCMU",)) as anna,
     ):
         number = bed.number("both")
         caller = caller_at.invite(f"sip:{number}@gateway", (bed.net.gateway, PORT), from_=CALLER, hz=CALLER_HZ)

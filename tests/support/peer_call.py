@@ -187,9 +187,12 @@ class Call:
         content_type: str | None = None,
         cseq: int | None = None,
     ) -> Transaction:
-        """Send a request in the dialog and do not wait; go on with .final()."""
+        """Send a request in the dialog and do not wait; go on with .final(). `headers` may hold a Max-Forwards."""
         self.cseq = cseq if cseq is not None else self.cseq + 1
-        request = Message(f"{method} {self.target} SIP/2.0", self._headers(method, self.cseq), body)
+        own = self._headers(method, self.cseq)
+        if any(name == "Max-Forwards" for name, _ in headers):
+            own.remove(("Max-Forwards", "70"))
+        request = Message(f"{method} {self.target} SIP/2.0", own, body)
         if not any(name.lower() == "contact" for name, _ in headers):
             request.headers.append(("Contact", f"<{self.peer.contact}>"))
         request.headers += headers

@@ -202,9 +202,12 @@ std::vector<std::string> codecs_of(int callId)
     if (!call || !call->inv->neg)
         return names;
     const pjmedia_sdp_session *sdp = nullptr;
-    const bool agreed = pjmedia_sdp_neg_get_active_local(call->inv->neg, &sdp) == PJ_SUCCESS && sdp;
-    if (!agreed && pjmedia_sdp_neg_get_neg_remote(call->inv->neg, &sdp) != PJ_SUCCESS)
-        return names;
+    const pjmedia_sdp_neg_state state = pjmedia_sdp_neg_get_state(call->inv->neg);
+    const bool agreed = state == PJMEDIA_SDP_NEG_STATE_DONE || call->inv->state == PJSIP_INV_STATE_CONFIRMED;
+    if (agreed)
+        pjmedia_sdp_neg_get_active_local(call->inv->neg, &sdp);
+    else if (state == PJMEDIA_SDP_NEG_STATE_REMOTE_OFFER || state == PJMEDIA_SDP_NEG_STATE_WAIT_NEGO)
+        pjmedia_sdp_neg_get_neg_remote(call->inv->neg, &sdp);
     const pjmedia_sdp_media *media = audio_of(sdp);
     for (unsigned i = 0; media && i < media->desc.fmt_count; ++i) {
         const std::string name = name_of(media, media->desc.fmt[i]);

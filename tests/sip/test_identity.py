@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who calls, as each side is told; what one side must not learn of the other; requests that go round in circles."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.bed import ANNA, TARGET_HZ, Bed, Pair, Stage
+from tests.support.processes import Net
+from tests.support.sip_message import Message
+
+pytestmark = pytest.mark.sip
+
+INSIDE = "inside.example"
+ASSERTED = ("P-Asserted-Identity", f'"Eve Example" <sip:+31201112222@pbx.{INSIDE}>')
+WITHHELD = [ASSERTED, ("Privacy", "id")]
+ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
+DIVERSION = ("Diversion", f"<sip:+31208889999@pbx.{INSIDE};user=phone>;reason=no-answer;counter=1")
+HISTORY = (
+    "History-Info",
+    f'<sip:+31208889999@{INSIDE}>;index=1, "A, B" <sip:+31207776666@{INSIDE}>;index=1.1, <sip:x@{INSIDE}>;index=2',
+)
+BOTH = {"identity": "asserted", "diversion": "diversion"}
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Net]:
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(net: Net) -> AsyncIterator[Bed]:
+    pairs = {
+        "plain": Pair(),
+        "told": Pair(BOTH, BOTH),
+        "history": Pair({"diversion": "history-info"}, {"diversion": "history-info"}),
+    }
+    made = Bed(net, pairs)
+    async with made.gateway:
+        yield made
+
+
+def invite_of(call: object) -> Message:
+    """The INVITE that reached a peer."""
+    invite = getattr(call, "incoming", None)
+    assert isinstance(invite, Message)
+    return invite
+
+
+async def test_from_alone_names_the_caller(bed: Bed) -> None:
+    async with Stage(bed, "plain") as at:
+        caller, assistant = await at.conversation(headers=[ASSERTED, DIVERSION])
+        invite = invite_of(assistant)
+        assert invite["From"].startswith(f'"Eve Example" <sip:+31201112222@{bed.net.gateway}>')
+        assert not invite.all("P-Asserted-Identity")
+        assert not invite.all("Diversion")
+        await caller.hang_up()
+
+
+async def test_a_peer_that_is_trusted_gets_the_asserted_identity_and_the_diversion(bed: Bed) -> None:
+    async with Stage(bed, "told") as at:
+        caller, assistant = await at.conversation(headers=[DIVERSION])
+        invite = invite_of(assistant)
+        assert invite["P-Asserted-Identity"] == f'"Eve Example" <sip:+31201112222@{bed.net.gateway}>'
+        assert not invite.all("Privacy")
+        assert invite.all("Diversion") == [f"<sip:+31208889999@{bed.net.gateway}>;reason=unconditional"]
+        anna = await at.transfer(caller, assistant)
+        assert [value.partition("@")[0] for value in invite_of(anna).all("Diversion")] == [
+            f"<sip:{at.number}",
+            "<sip:+31208889999",
+        ]
+        await assistant.wait_request("BYE")
+        await caller.hang_up()
+        await anna.wait_request("BYE")
+
+
+async def test_a_number_that_is_withheld_reaches_nobody_but_who_keeps_it(bed: Bed) -> None:
+    async with Stage(bed, "plain") as at:
+        caller, assistant = await at.conversation(headers=WITHHELD)
+        invite = invite_of(assistant)
+        assert invite["From"].startswith(ANONYMOUS)
+        assert b"31201112222" not in bytes(invite)
+        assert b"Eve" not in bytes(invite)
+        await caller.hang_up()
+    async with Stage(bed, "told") as at:
+        caller, assistant = await at.conversation(headers=WITHHELD, from_="<sip:anonymous@anonymous.invalid>")
+        invite = invite_of(assistant)
+        assert invite["From"].startswith(ANONYMOUS)
+        assert "+31201112222" in invite["P-Asserted-Identity"]
+        assert invite["Privacy"] == "id"
+        await caller.hang_up()
+
+
+async def test_history_info_is_made_of_what_came(bed: Bed) -> None:
+    async with Stage(bed, "history") as at:
+        caller, assistant = await at.conversation(headers=[HISTORY])
+        here = bed.net.gateway
+        assert invite_of(assistant).all("History-Info") == [
+            f"<sip:+31208889999@{here}>;index=1",
+            f"<sip:+31207776666@{here}>;index=1.1",
+            f"<sip:{at.number}@{here}>;index=1.1.1",
+        ]
+        await caller.hang_up()
+
+
+async def test_nothing_of_the_inner_side_goes_out(bed: Bed) -> None:
+    async with Stage(bed, "told") as at:
+        caller, assistant = await at.conversation(
+            headers=[ASSERTED, DIVERSION, HISTORY, ("X-Note", "for the assistant")]
+        )
+        assert caller.call_id not in str(invite_of(assistant))
+        assert (await assistant.refer(ANNA)).code == 202
+        anna = await at.pbx.wait_call()
+        anna.reject(486, headers=[("Warning", f'399 pbx.{INSIDE} "busy"'), ("Reason", f'SIP;text="{at.pbx.host}"')])
+        await assistant.notifies()
+        await caller.hang_up()
+        await assistant.wait_request("BYE")
+        told = b"".join(bytes(one.message) for one in at.trunk.trace if not one.sent)
+        for inner in (at.pbx.host, INSIDE, caller.call_id, anna.call_id):
+            assert inner.encode() not in told
+        outside = b"".join(bytes(one.message) for one in at.pbx.trace if not one.sent)
+        for outer in (at.trunk.host, assistant.call_id):
+            assert outer.encode() not in outside
+
+
+async def test_a_refusal_of_our_own_does_not_name_the_machine(bed: Bed) -> None:
+    async with Stage(bed, "plain") as at:
+        body = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 18\r\n"
+        refused = await at.call(body=body).final()
+        assert refused.code == 488
+        assert all(value.split()[1] == "transfer-gateway" for value in refused.all("Warning"))
+
+
+async def test_max_forwards_counts_down(bed: Bed) -> None:
+    async with Stage(bed, "plain") as at:
+        caller, assistant = await at.conversation(headers=[("Max-Forwards", "17")])
+        assert invite_of(assistant).all("Max-Forwards") == ["16"]
+        anna = await at.transfer(caller, assistant)
+        assert invite_of(anna).all("Max-Forwards") == ["16"]
+        await assistant.wait_request("BYE")
+        await caller.hang_up()
+        await anna.wait_request("BYE")
+
+
+async def test_no_hops_left(bed: Bed) -> None:
+    async with Stage(bed, "plain") as at:
+        refused = await at.call(headers=[("Max-Forwards", "0")]).final()
+        assert refused.code == 483
+        assert not at.trunk.received("INVITE")
+
+
+async def test_our_own_request_that_comes_back_is_a_loop(bed: Bed) -> None:
+    async with Stage(bed, "plain") as at:
+        caller = at.call()
+        assistant = await at.trunk.wait_call()
+        ours = invite_of(assistant)
+        # The platform sends it back as a proxy would: one hop less, and a Via on top.
+        via = ("Via", f"SIP/2.0/UDP {at.trunk.sent_by};branch=z9hG4bK-round")
+        headers = [(name, "69" if name == "Max-Forwards" else value) for name, value in ours.headers]
+        back = Message(f"INVITE sip:{at.number}@gateway SIP/2.0", [via, *headers], ours.body)
+        assert (await at.trunk.transact(back, at.gateway).final()).code == 482
+        await assistant.answer(hz=TARGET_HZ)
+        await caller.answered()
+        await caller.hang_up()
+
+
+async def test_a_request_that_comes_by_two_ways_counts_once(bed: Bed) -> None:
+    async with Stage(bed, "plain") as at:
+        caller = at.call()
+        assistant = await at.trunk.wait_call()
+        assert caller.invite
+        first = caller.invite.request
+        headers = [(name, f"{value}-2" if name == "Via" else value) for name, value in first.headers]
+        headers[0] = ("Via", f"SIP/2.0/UDP {at.pbx.sent_by};branch=z9hG4bK-other-way;rport")
+        second = at.pbx.transact(Message(first.start, headers, first.body), at.gateway)
+        assert (await second.final()).code == 482
+        await assistant.answer(hz=TARGET_HZ)
+        assert len(at.trunk.received("INVITE")) == 1
+        await caller.hang_up()
