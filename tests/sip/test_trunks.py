@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether a trunk is there: by the answers to our OPTIONS, or by our registration (RFC 3261 §10, §11)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.support.gateway import NUMBER, Gateway, settings
+from tests.support.peer import Entry, Peer
+from tests.support.processes import Net, eventually
+from tests.support.sip_message import reply
+
+pytestmark = pytest.mark.sip
+
+PASSWORD = "correct horse"  # opens a trunk that lives for one test
+REGISTRAR = {"register": True, "username": "hms", "password_file": "hms.secret"}
+TRUNK_UP = "transfer_gateway_trunk_up"
+
+
+@asynccontextmanager
+async def gateway_with(wires: Net, **profile: Any) -> AsyncIterator[Gateway]:
+    """A gateway of this test's own, whose trunk has this profile."""
+    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070")
+    files["gateway.toml"]["sip"]["bind_address"] = wires.host(40)
+    files["sip_profiles/hms.toml"].update(profile)
+    async with Gateway(files, secrets={"sip_profiles/hms.secret": PASSWORD}) as gateway:
+        yield gateway
+
+
+async def becomes(gateway: Gateway, value: float) -> None:
+    async def told() -> bool:
+        return await gateway.metric(TRUNK_UP, trunk="hms") == value
+
+    await eventually(told, f"{TRUNK_UP} {value}", timeout_s=15)
+
+
+async def nth(peer: Peer, method: str, count: int, timeout_s: float = 15.0) -> Entry:
+    """The request of a method that came as number `count`, retransmissions left out."""
+
+    def found() -> Entry | None:
+        entries = [one for one in peer.trace if not one.sent and not one.repeated and one.message.is_request]
+        matching = [one for one in entries if one.message.method == method]
+        return matching[count - 1] if len(matching) >= count else None
+
+    return await peer.until(found, f"{method} number {count}", timeout_s)
+
+
+def answer(peer: Peer, entry: Entry, code: int, *headers: tuple[str, str]) -> None:
+    peer.respond(entry.message, entry.remote, reply(entry.message, code, headers=headers, tag="registrar"))
+
+
+async def test_a_trunk_is_up_when_it_answers_options_and_down_when_it_does_not(wires: Net) -> None:
+    async with Peer(wires.trunk) as trunk, gateway_with(wires, options_interval_s=0.5) as gateway:
+        options = (await nth(trunk, "OPTIONS", 1)).message
+        assert options.uri.startswith(f"sip:{wires.trunk}")
+        await becomes(gateway, 1)
+        assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": True}}
+        trunk.answers["OPTIONS"] = 503
+        await becomes(gateway, 0)
+        trunk.answers["OPTIONS"] = 404  # whoever refuses is there
+        await becomes(gateway, 1)
+        assert gateway.log.count("trunk-down") == 1
+
+
+async def test_a_trunk_that_is_not_asked_gets_no_options(wires: Net) -> None:
+    async with Peer(wires.trunk) as trunk, gateway_with(wires, options_interval_s=0) as gateway:
+        assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
+        assert not trunk.received("OPTIONS")
+
+
+async def test_it_registers_with_its_password_and_takes_itself_out_at_the_end(wires: Net) -> None:
+    async with Peer(wires.trunk) as trunk:
+        trunk.answers["REGISTER"] = None
+        async with gateway_with(wires, **REGISTRAR) as gateway:
+            first = await nth(trunk, "REGISTER", 1)
+            assert first.message.get("Authorization") is None
+            assert f"sip:hms@{wires.trunk}" in first.message["To"]
+            answer(
+                trunk, first, 401, ("WWW-Authenticate", 'Digest realm="hms", nonce="abc", algorithm=MD5, qop="auth"')
+            )
+            second = await nth(trunk, "REGISTER", 2)
+            assert 'username="hms"' in second.message["Authorization"]
+            assert await gateway.metric(TRUNK_UP, trunk="hms") == 0
+            answer(trunk, second, 200, ("Contact", second.message["Contact"]), ("Expires", "300"))
+            await becomes(gateway, 1)
+            assert not trunk.received("OPTIONS")
+            trunk.answers["REGISTER"] = 200
+        last = await nth(trunk, "REGISTER", 3)
+        assert "expires=0" in last.message["Contact"] or last.message.get("Expires") == "0"
+
+
+async def test_a_refused_registration_is_tried_again_and_calls_go_on_meanwhile(wires: Net) -> None:
+    async with Peer(wires.trunk) as trunk, Peer(wires.pbx, 5070) as pbx:
+        trunk.answers["REGISTER"] = 503
+        async with gateway_with(wires, **REGISTRAR) as gateway:
+            await nth(trunk, "REGISTER", 1)
+            caller = pbx.invite(f"sip:{NUMBER}@gateway", gateway.sip)
+            assistant = await trunk.wait_call()
+            await assistant.answer()
+            await caller.answered()
+            assert await gateway.metric(TRUNK_UP, trunk="hms") == 0
+            trunk.answers["REGISTER"] = None
+            again = await nth(trunk, "REGISTER", 2)
+            answer(trunk, again, 200, ("Contact", again.message["Contact"]), ("Expires", "300"))
+            await becomes(gateway, 1)
+            await caller.hang_up()
+            await gateway.idle()
