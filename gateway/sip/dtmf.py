@@ -36,12 +36,21 @@ ECHO_S = 2.0
 class _Pad:
     leg: Leg
     heard: tuple[str, int] | None = None  # the newest event: key and time stamp, which its packets share
-    method: int = -1  # by which it gave its newest key
-    at: float = 0.0
+    single: list[tuple[str, int, float]] = field(default_factory=list)  # key, way and time of what came in one way only
     waiting: deque[str] = field(default_factory=deque)  # what it is to be given
     typed: deque[str] = field(default_factory=deque)  # what it gave while it had no partner
     busy: bool = False
     timer: asyncio.TimerHandle | None = None
+
+    def is_echo(self, key: str, method: int, now: float) -> bool:
+        """Whether this key is one that came in the other way a moment ago; each of those has one echo at most."""
+        self.single = [one for one in self.single if now - one[2] < ECHO_S]
+        for one in self.single:
+            if one[0] == key and one[1] != method:
+                self.single.remove(one)
+                return True
+        self.single.append((key, method, now))
+        return False
 
 
 class Keypads:
@@ -66,13 +75,14 @@ class Keypads:
         key = key.upper()
         pad = self._pad(leg)
         now = asyncio.get_running_loop().time()
-        if key not in KEYS or (method != pad.method and now - pad.at < ECHO_S):
+        if key not in KEYS:
             return
-        pad.method, pad.at = method, now
         if method == pj.PJSUA_DTMF_METHOD_RFC2833:
             before, pad.heard = pad.heard, (key, stamp)
             if before == pad.heard:
                 return
+        if pad.is_echo(key, method, now):
+            return
         partner = self._partner(leg.id)
         if partner is None:
             _keep(pad.typed, key)
