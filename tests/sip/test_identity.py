@@ -180,5 +180,6 @@ async def test_a_request_that_comes_by_two_ways_counts_once(bed: Bed) -> None:
         second = at.pbx.transact(Message(first.start, headers, first.body), at.gateway)
         assert (await second.final()).code == 482
         await assistant.answer(hz=TARGET_HZ)
+        await caller.answered()
         assert len(at.trunk.received("INVITE")) == 1
         await caller.hang_up()

@@ -76,7 +76,7 @@ async def test_an_encrypted_trunk_and_a_plain_pbx_and_a_transfer_between_them(be
 
 
 async def test_a_transfer_to_a_phone_with_encryption_and_another_codec(bed: Bed) -> None:
-    """The caller's leg is plain, the assistant's and the target's are encrypted, and the target speaks G.711 by the other law."""
+    """The caller's leg is plain, the assistant's and the target's are encrypted; each speaks a codec of its own."""
     caller_at = Peer(bed.net.host(90), PORT, user="pbx")
     async with (
         caller_at,

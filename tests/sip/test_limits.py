@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""More calls than were agreed on, than there are ports, than there are descriptors: 503, and nobody else suffers."""
+
+from __future__ import annotations
+
+import resource
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, Bed, Pair, Stage
+from tests.support.peer_call import Call
+from tests.support.processes import Net, eventually
+
+pytestmark = pytest.mark.sip
+
+MAX_CALLS = 2
+LOW, HIGH = 20000, 20011  # six for each call
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Net]:
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(net: Net) -> AsyncIterator[Bed]:
+    sip = {"max_calls": MAX_CALLS, "rtp_port_min": LOW, "rtp_port_max": HIGH}
+    made = Bed(net, {"small": Pair()}, sip=sip)
+    async with made.gateway:
+        yield made
+
+
+async def hang_up(*callers: Call) -> None:
+    for caller in callers:
+        await caller.hang_up()
+
+
+async def refused(at: Stage) -> None:
+    """The next call is refused for now, before anybody else hears of it."""
+    dialled = len(at.trunk.received("INVITE"))
+    answer = await at.call().final()
+    assert answer.code == 503
+    assert int(answer["Retry-After"]) > 0
+    assert 'text="at-capacity"' in answer["Reason"]
+    assert len(at.trunk.received("INVITE")) == dialled
+
+
+async def undisturbed(caller: Call, assistant: Call) -> None:
+    """Both still hear each other."""
+    caller.media.received.clear()
+    assistant.media.received.clear()
+    await caller.media.hears(ASSISTANT_HZ)
+    await assistant.media.hears(CALLER_HZ)
+
+
+def descriptors(bed: Bed) -> int:
+    return len(list(Path(f"/proc/{bed.gateway.child.pid}/fd").iterdir()))
+
+
+def taken_ports(host: str) -> ExitStack:
+    """Every port of the gateway's range that is free, taken away from it."""
+    held = ExitStack()
+    for port in range(LOW, HIGH + 1):
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            one.bind((host, port))
+        except OSError:
+            one.close()
+        else:
+            held.enter_context(one)
+    return held
+
+
+async def test_max_calls(bed: Bed) -> None:
+    async with Stage(bed, "small") as at:
+        first = await at.conversation()
+        second = await at.conversation()
+        await refused(at)
+        await undisturbed(*first)
+        await undisturbed(*second)
+        await hang_up(first[0])
+        third = await at.conversation()
+        await hang_up(second[0], third[0])
+
+
+async def test_no_ports_left(bed: Bed) -> None:
+    async with Stage(bed, "small") as at:
+        caller, assistant = await at.conversation()
+        with taken_ports(bed.net.gateway):
+            await refused(at)
+            answer = await assistant.refer(ANNA)
+            assert answer.code == 503
+            assert int(answer["Retry-After"]) > 0
+            await undisturbed(caller, assistant)
+        anna = await at.transfer(caller, assistant)
+        await assistant.wait_request("BYE")
+        await hang_up(caller)
+        await anna.wait_request("BYE")
+    with taken_ports(bed.net.gateway) as held:
+        assert len(held._exit_callbacks) == HIGH + 1 - LOW  # type: ignore[attr-defined]  # all were given back
+
+
+async def test_no_descriptors_left(bed: Bed) -> None:
+    pid = bed.gateway.child.pid
+    before = descriptors(bed)
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    async with Stage(bed, "small") as at:
+        caller, assistant = await at.conversation()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(bed) + 8, limits[1]))
+        try:
+            await refused(at)
+            assert (await assistant.refer(ANNA)).code == 503
+            await undisturbed(caller, assistant)
+        finally:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        other, _ = await at.conversation()
+        await hang_up(caller, other)
+
+    async def given_back() -> bool:
+        return descriptors(bed) <= before
+
+    await eventually(given_back, "all descriptors are closed again")
+
+
+async def test_everything_is_released_after_many_calls(bed: Bed) -> None:
+    """Twice as many calls one after the other as there are ports for."""
+    before = descriptors(bed)
+    async with Stage(bed, "small") as at:
+        for _ in range(2 * (HIGH + 1 - LOW) // 4):
+            caller, _ = await at.conversation()
+            await hang_up(caller)
+
+    async def given_back() -> bool:
+        return descriptors(bed) <= before
+
+    await eventually(given_back, "all descriptors are closed again")
