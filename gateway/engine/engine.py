@@ -4,28 +4,24 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from ulid import ULID
 
 from gateway.core import gate
-from gateway.core.model import LegId, Load, PbxState, Peer, PeerKind
-from gateway.core.numbers import Target, TargetError, parse_target
+from gateway.core.model import LegId, Load, PbxState
 from gateway.core.outcome import Reason, reason_for_failure
 from gateway.core.record import CallRecord, TransferRecord
+from gateway.engine.arrivals import Arrivals
 from gateway.engine.calls import Call, Calls
 from gateway.engine.once import Once
 from gateway.engine.probes import Probes
 from gateway.engine.requests import Requests
 from gateway.engine.transfers import Transfers
 from gateway.ports import (
-    DialOrder,
     IncomingCall,
-    NoRoomError,
     Observer,
     PbxSource,
     ProbeResult,
@@ -40,11 +36,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 RINGING = 180  # RFC 3261 §21.1.2
-
-
-NOBODY = frozenset({"anonymous", "unavailable", "unknown", "restricted"})
-"""User parts that stand for a caller who is not named (RFC 3323 §4.1.1.3, RFC 3325 §7, and what senders make of it)."""
-RETRY_S = 10
 
 
 def utc_now() -> datetime:
@@ -63,7 +54,6 @@ class Engine:
         self._observer = observer
         self._clock = clock
         self._calls = Calls()
-        self._numbers = itertools.count(1)
         self._once = Once()
         self._draining = False
         self._idle = asyncio.Event()
@@ -85,6 +75,16 @@ class Engine:
             clock=self._clock,
             situation=self.situation,
             names_humans=self._names_humans,
+        )
+        self._arrivals = Arrivals(
+            sip,
+            self._calls,
+            self._transfers,
+            self._requests,
+            self._observer,
+            config=lambda: self._config,
+            clock=self._clock,
+            add=self._add,
         )
 
     def _names_humans(self, pbx: str) -> bool:
@@ -138,85 +138,8 @@ class Engine:
         self._observer.trunk_up(trunk, up)
 
     def incoming_call(self, incoming: IncomingCall) -> None:
-        """A peer calls: to the assistant (from the PBX), or to a destination (from the trunk)."""
-        if incoming.replaces is not None:
-            self._take_over(incoming, incoming.replaces)
-            return
-        country = self._config.gateway.default_country
-        called = _target(incoming.called, country)
-        calling = [target for uri in incoming.calling if (target := _target(uri, country))]
-        assignment = self._config.routes.assign(incoming.peer, called, calling)
-        number = assignment.number
-        if number is None:
-            log.warning("call-refused", peer=incoming.peer.name, why=assignment.line, call_id=incoming.call_id)
-            self._observer.request_rejected(Reason.NOT_ASSIGNED)
-            self._sip.hang_up(incoming.leg, 404, Reason.NOT_ASSIGNED)
-            return
-        caller = next((each for each in calling if each.user.lower() not in NOBODY), None)
-        call = Call(
-            id=str(ULID()),
-            number=number,
-            started_at=self._clock(),
-            caller=(caller.e164 or caller.user) if caller else None,
-            caller_user=caller.user if caller else None,
-            caller_name=incoming.caller_name,
-            private=incoming.private,
-            diverted=incoming.diverted,
-            max_forwards=incoming.max_forwards - 1,
-        )
-        self._add(call)
-        self._calls.join(call, incoming.leg, incoming.peer, incoming.call_id)
-        log.info("call-started", call=call.id, number=number.id, peer=incoming.peer.name, caller=call.caller)
-        if incoming.peer.kind is PeerKind.TRUNK:
-            self._requests.invite(call, incoming, called, assignment.line)
-        elif called is not None and self._config.routes.is_own(number, called):
-            self._call_assistant(call, incoming)
-        else:
-            self._observer.request_rejected(Reason.UNKNOWN_DESTINATION)
-            self._sip.hang_up(incoming.leg, 404, Reason.UNKNOWN_DESTINATION)
-
-    def _take_over(self, incoming: IncomingCall, replaced: LegId) -> None:
-        """The new leg takes the place of another one of the same peer (RFC 3891); the call goes on."""
-        call = self._calls.of(replaced)
-        other = call.other(replaced) if call else None
-        if call is None or other is None or self._transfers.of_call(call) is not None:
-            self._observer.request_rejected(Reason.TRANSFER_PENDING)
-            self._sip.hang_up(incoming.leg, 491, Reason.TRANSFER_PENDING)
-            return
-        log.info("leg-replaced", call=call.id, peer=incoming.peer.name)
-        self._calls.leave(call, replaced)
-        self._calls.join(call, incoming.leg, incoming.peer, incoming.call_id)
-        self._sip.respond(incoming.leg, 200)
-        if not call.up:
-            self._sip.respond(other, 200)
-            call.connected_at = self._clock()
-        call.up = self._sip.join(other, incoming.leg)
-        self._sip.hang_up(replaced, 487, Reason.ANSWERED)
-
-    def _call_assistant(self, call: Call, incoming: IncomingCall) -> None:
-        if not self._config.trunks[call.number.trunk].outbound:
-            log.warning("call-refused", call=call.id, why=f"trunk {call.number.trunk} has no outbound")
-            self._sip.hang_up(incoming.leg, 404, Reason.NOT_ASSIGNED)
-            return
-        leg = LegId(f"out-{next(self._numbers)}")
-        trunk = Peer(call.number.trunk, PeerKind.TRUNK)
-        headers = tuple(incoming.context.items())
-        order = DialOrder(
-            leg, trunk, call.number.number, call.caller_user, call.caller_name, headers, private=call.private,
-            diverted=call.diverted, max_forwards=call.max_forwards, beside=incoming.leg,
-        )  # fmt: skip
-        try:
-            self._sip.dial(order)
-        except NoRoomError:
-            self._observer.request_rejected(Reason.AT_CAPACITY)
-            self._sip.hang_up(incoming.leg, 503, Reason.AT_CAPACITY, RETRY_S)
-            return
-        except OSError as error:
-            log.error("dial-failed", call=call.id, peer=trunk.name, error=str(error))
-            self._sip.hang_up(incoming.leg, 502, Reason.UNREACHABLE)
-            return
-        self._calls.join(call, leg, trunk, self._sip.call_id(leg))
-        self._sip.wait(incoming.leg, leg)
+        """A peer calls."""
+        self._arrivals.take(incoming)
 
     def leg_progress(self, leg: LegId, code: int) -> None:
         """A dialled leg rings."""
@@ -368,10 +291,3 @@ class Engine:
         unknown = "asked for another time"
         states = {name: PbxState(name, unknown_because=unknown) for name in self._config.pbxs}
         return gate.Situation(at, Load(max_calls=self._config.sip.max_calls), states)
-
-
-def _target(text: str, country: str | None) -> Target | None:
-    try:
-        return parse_target(text, country)
-    except TargetError:
-        return None
