@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A real PBX: Asterisk, set up by the files of deploy/asterisk that are shipped, and by those of pbx_etc around them.
 
-What it has, by extension: 6001–6003 people's phones (see baresip.py) · 6009 a phone that never registers · 6010 busy ·
-6011 rings for ever · 6012 declines · 6500 queue sales (6001, 6002) · 6501 queue support (6003) · 6510 queue tiny (6003,
-one may wait) · 6520 queue slow (6002, 3 s of wrap-up) · 6521 queue sales, agents with a penalty of at most 2 · 6530
-rings 6001 and 6002 together · 6540 plays a tone for two seconds before it is answered, then rings 6001 · 6598 queue sales, answered at once, with music · 6599 answers and plays a tone for ever ·
-every other is unknown. An outside caller is whoever calls from `Net.provider`; he reaches the gateway by an assigned number.
+What it has, by extension: 6001–6003 people's phones (see baresip.py) · 6009 a phone that never registers · 6010 busy
+· 6011 rings for ever · 6012 declines · 6500 queue sales (6001, 6002) · 6501 queue support (6003) · 6510 queue tiny
+(6003, one may wait) · 6520 queue slow (6002, 3 s of wrap-up) · 6521 queue sales, agents with a penalty of at most 2 ·
+6530 rings 6001 and 6002 together · 6540 plays a tone for two seconds before it is answered, then rings 6001 · 6598
+queue sales, answered at once, with music · 6599 answers and plays a tone for ever · every other is unknown. An
+outside caller is whoever calls from `Net.provider`; he reaches the gateway by an assigned number.
 """
 
 from __future__ import annotations
