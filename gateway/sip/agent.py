@@ -9,16 +9,15 @@ import itertools
 import pjsua2 as pj
 import structlog
 
-from gateway.config import Config, TrunkProfile
+from gateway.config import Config
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import Reason
-from gateway.ports import DialOrder, HandDownOrder, IncomingCall, NoRoomError, SipListener
+from gateway.ports import DialOrder, HandDownOrder, IncomingCall, SipListener
 from gateway.sip import headers, settings, transports
 from gateway.sip.accounts import Accounts
+from gateway.sip.dialling import Dialler
 from gateway.sip.dialogs import Dialogs
 from gateway.sip.door import Door
-from gateway.sip.failover import Failover
-from gateway.sip.identity import present
 from gateway.sip.leg import Leg
 from gateway.sip.media import Media
 from gateway.sip.midcall import MidCall
@@ -65,7 +64,6 @@ class SipAgent:
         self._accounts = Accounts(self.incoming, self.trunks.registered)
         self.referrals = Referrals(listener.hand_down_told)
         self._invitation: Invitation | None = None
-        self._beside: dict[LegId, LegId] = {}  # whom a leg's newest target is, or will be, heard by
         self._most_legs = settings.legs(config.sip.max_calls)
         self._numbers = itertools.count(1)
         self._all_ended = asyncio.Event()
@@ -83,7 +81,9 @@ class SipAgent:
         pj.guard_media_start()
         self._endpoint.audDevManager().setNullDev()
         self.servers = Servers(sip.name_servers, transports.versions(sip)[0])
-        self._failover = Failover(self.servers, self._dial)
+        self._dialler = Dialler(
+            lambda: self._config, self._accounts, self.servers, self, find=self._legs.get, register=self._register
+        )
         self._transports = Transports(self._endpoint, sip)
         self._endpoint.libStart()
         pj.watch_sessions()
@@ -183,12 +183,12 @@ class SipAgent:
 
     def progress(self, leg: Leg, code: int) -> None:
         """LegEvents."""
-        self._failover.forget(leg.id)
+        self._dialler.taken(leg)
         self._listener.leg_progress(leg.id, code)
 
     def answered(self, leg: Leg) -> None:
         """LegEvents."""
-        self._failover.forget(leg.id)
+        self._dialler.taken(leg)
         self.midcall.established(leg)
         self._listener.leg_answered(leg.id)
 
@@ -211,12 +211,11 @@ class SipAgent:
         # PJSUA is still inside this object: it may not be collected before that has returned.
         asyncio.get_running_loop().call_soon(lambda gone: None, leg)
         self._by_index.pop(leg.getId(), None)
-        if by_peer and self._failover.goes_on(leg, code):
+        if by_peer and self._dialler.goes_on(leg, code):
             return
         if self._legs.get(leg.id) is not leg:
             return  # another server has taken its place
-        self._failover.forget(leg.id)
-        self._beside.pop(leg.id, None)
+        self._dialler.ended(leg)
         self.referrals.forget(leg.id)
         self.midcall.ended(leg)
         if leg.dialog:
@@ -237,43 +236,8 @@ class SipAgent:
 
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
-        self._dial(order)
-
-    def _dial(self, order: DialOrder, call_id: str = "", attempt: int = 1) -> None:
-        profile = self._config.profile(order.peer.name)
-        if profile is None:
-            raise OSError(f"{order.peer.name} is no longer configured")
-        if not self._accounts.has_ports(self._config.sip, profile, 1):
-            raise NoRoomError("no RTP ports or descriptors are left")
-        base = profile.outbound if isinstance(profile, TrunkProfile) else profile.address
-        uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)
-        sip = self._config.sip
-        host = transports.uri_address(transports.seen(sip, transports.version_of(sip, profile)))
-        presented = present(order, profile.identity, profile.diversion, host)
-        prm = pj.CallOpParam(True)
-        prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = 1, 0, 0
-        prm.opt.customCallId = call_id
-        prm.txOption.localUri = presented.local or ""
-        prm.txOption.headers = sip_headers(presented.headers)
-        leg = Leg(self._accounts[order.peer.name], order.leg, order.peer, False, self)
-        pj.prefer_in_next_offer(self._codecs_beside(order.beside))
-        try:
-            leg.makeCall(uri, prm)
-        except pj.Error as error:
-            raise OSError(error.reason) from error
-        if leg.over:
-            raise OSError("the call ended before it began")
-        leg.sip_call_id = leg.getInfo().callIdString
-        if order.beside is not None:
-            self._beside[order.beside] = order.leg
-        self._register(leg)
-        self._failover.dialled(leg, order, base, profile.transport, attempt)
+        self._dialler.dial(order)
         self._kick()
-
-    def _codecs_beside(self, leg: LegId | None) -> list[str]:
-        """What the other leg of a conversation speaks, or would: whatever else is agreed on has to be transcoded."""
-        found = self._legs.get(leg) if leg else None
-        return list(pj.codecs_of(found.getId())) if found and not found.over else []
 
     def has_room(self) -> bool:
         """See ports.SipPort."""
@@ -308,8 +272,7 @@ class SipAgent:
         found = self._legs.get(leg)
         if found is None or found.over:
             return
-        if wanted := self._codecs_beside(self._beside.get(leg)):
-            pj.prefer_in_answer(found.getId(), wanted)
+        self._dialler.answering(found)
         found.respond(code)
         self._kick()
 
