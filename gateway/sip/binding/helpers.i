@@ -12,6 +12,7 @@
 #include "sessions.hpp"
 #include "resolver.hpp"
 #include "subscriptions.hpp"
+#include "watches.hpp"
 %}
 
 %feature("director") gateway::RequestHandler;
@@ -27,3 +28,4 @@
 %include "resolver.hpp"
 %include "sessions.hpp"
 %include "subscriptions.hpp"
+%include "watches.hpp"

@@ -11,6 +11,7 @@
 #include "outgoing.hpp"
 #include "resolver.hpp"
 #include "subscriptions.hpp"
+#include "watches.hpp"
 
 namespace gateway {
 
@@ -153,7 +154,7 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
         if (!request.answered)
             request.respond(500, "", {});
         request.expire();
-    } else if (!served_by_pjsua(rdata) && !(is(rdata, "NOTIFY") && take_notify(dialog, rdata))) {
+    } else if (!served_by_pjsua(rdata) && !(is(rdata, "NOTIFY") && (is_watch(dialog) || take_notify(dialog, rdata)))) {
         answer_rest(dialog, rdata);
     }
 }

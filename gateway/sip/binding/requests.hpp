@@ -92,6 +92,19 @@ public:
 
     /* A NOTIFY tells with this body (message/sipfrag) what became of a REFER of ours; `last` ends the subscription. */
     virtual void onReferNotified(int referral, const std::string &body, bool last) {}
+
+    /* A NOTIFY of a watch: `phase` is the value of Subscription-State without parameters, `type` that of Content-Type
+     * (empty: there is no body). */
+    virtual void onWatchNotified(int watch, const std::string &phase, const std::string &type, const std::string &body)
+    {
+    }
+
+    /* A SUBSCRIBE of a watch was answered with a 2xx. */
+    virtual void onWatchRefreshed(int watch) {}
+
+    /* A watch is over: its SUBSCRIBE got `code` as its answer (408 and 503: none), or, 0, a NOTIFY ended it for `reason`
+     * and, unless -1, says after how many seconds to come again. */
+    virtual void onWatchEnded(int watch, int code, const std::string &reason, int retryAfter) {}
 };
 
 /* The PJSUA call whose dialog has this Call-ID and these tags, as seen from our side; -1: none. */
