@@ -120,10 +120,12 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         """How many packets of audio have come in."""
         if self.over or not self._has_media:
             return 0
-        info = self.getInfo()  # named, as below
+        info = self.getInfo()  # named, as is what follows: a part does not keep alive what it is a part of
         for index, media in enumerate(info.media):
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in _HEARD:
-                return int(self.getStreamStat(index).rtcp.rxStat.pkt)
+                statistics = self.getStreamStat(index)
+                control = statistics.rtcp
+                return int(control.rxStat.pkt)
         return 0
 
     def _state_changed(self) -> None:

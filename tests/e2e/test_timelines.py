@@ -50,6 +50,11 @@ def in_order(spans: list[Span]) -> list[int]:
     return [tone for position, tone in enumerate(heard) if position == 0 or heard[position - 1] != tone]
 
 
+def besides_ringing(spans: list[Span]) -> list[int]:
+    """The same without any ringback: ours, or after early media the PBX's own, if it rings long enough to be heard."""
+    return [tone for tone in in_order(spans) if tone != RINGBACK_HZ]
+
+
 def silent_for(spans: list[Span]) -> float:
     """The longest silence that is none between two rings."""
     tones = order(spans)
@@ -101,8 +106,7 @@ async def test_completed_past_early_media_of_the_pbx(pbx: Asterisk, phones: Phon
         await caller.media.hears(ANNA_HZ)
         await asyncio.sleep(0.3)
         spans = what_was_heard(caller, began)
-        assert in_order(spans)[-2:] == [EARLY_HZ, ANNA_HZ]
-        assert set(in_order(spans)[:-2]) <= {ASSISTANT_HZ, RINGBACK_HZ}
+        assert besides_ringing(spans) == [ASSISTANT_HZ, EARLY_HZ, ANNA_HZ]
         await hang_up(caller)
         await anna.event("CALL_CLOSED")
 
@@ -119,7 +123,7 @@ async def test_early_media_of_the_pbx_reaches_a_platform_that_calls(pbx: Asteris
         await call.answered()
         await call.media.hears(ANNA_HZ)
         await asyncio.sleep(0.3)
-        assert in_order(what_was_heard(call, began)) == [EARLY_HZ, ANNA_HZ]
+        assert besides_ringing(what_was_heard(call, began)) == [EARLY_HZ, ANNA_HZ]
         await hang_up(call)
         await anna.event("CALL_CLOSED")
 
@@ -228,7 +232,7 @@ async def test_an_announcement_and_then_a_person(pbx: Asterisk, phones: Phones) 
         await caller.media.hears(ANNA_HZ)
         await asyncio.sleep(0.3)
         spans = what_was_heard(caller, began)
-        assert [tone for tone in in_order(spans) if tone != RINGBACK_HZ] == [ASSISTANT_HZ, EARLY_HZ, ANNA_HZ]
+        assert besides_ringing(spans) == [ASSISTANT_HZ, EARLY_HZ, ANNA_HZ]
         announced = next(span for span in spans if span.tones == {EARLY_HZ})
         assert abs(announced.seconds - 1.0) < 0.15
         await hang_up(caller)
