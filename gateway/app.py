@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ import uvloop
 import gateway
 from gateway import log as logging_setup
 from gateway import systemd
-from gateway.config import Config, ConfigError, PbxProfile, load
+from gateway.config import Config, ConfigError, load
 from gateway.core.model import PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine import Engine
-from gateway.pbx.ami import AmiSource
-from gateway.ports import ProbeResult
+from gateway.pbx.sources import needs_new_source, source_of
+from gateway.ports import FollowedPbx, ProbeResult
 from gateway.report.client import Broker
 from gateway.report.command import Commands
 from gateway.report.metrics import Metrics, Plan
@@ -62,7 +62,7 @@ class App:
         self.engine = Engine(config, self.reporter, self.metrics)
         self.sip = SipAgent(config, self.engine, debug=config.gateway.log_level == "debug")
         self.engine.attach(self.sip)
-        self.sources: dict[str, AmiSource] = {}
+        self.sources: dict[str, FollowedPbx] = {}
         self.engine.sources = self.sources
         self.web = WebServer(
             self,
@@ -70,33 +70,18 @@ class App:
             token=config.http.token.get_secret_value() if config.http.token else None,
         )
 
-    def _follow_pbxs(self, before: Mapping[str, PbxProfile]) -> None:
+    def _follow_pbxs(self, before: Config) -> None:
         """Have a source for each PBX that has one, and a new one where its settings have changed."""
         for name in list(self.sources):
-            if name not in self._config.pbxs or self._config.pbxs[name].queues != before[name].queues:
+            if name not in self._config.pbxs or needs_new_source(before, self._config, name):
                 del self.sources[name]
                 self._tasks.pop(f"pbx-{name}").cancel()
-        for name, pbx in self._config.pbxs.items():
+        for name in self._config.pbxs:
             if name in self.sources:
                 self.sources[name].reconfigure(*self._config.watched(name))
-            elif pbx.queues.source == "ami":
-                self.sources[name] = self._source(pbx)
-                self._background(f"pbx-{name}", self.sources[name].run())
-
-    def _source(self, pbx: PbxProfile) -> AmiSource:
-        queues, extensions = self._config.watched(pbx.name)
-        secret = pbx.queues.password
-        return AmiSource(
-            pbx=pbx.name,
-            host=pbx.queues.host,
-            port=pbx.queues.port,
-            username=pbx.queues.username,
-            secret=secret.get_secret_value() if secret else "",
-            queues=queues,
-            extensions=extensions,
-            listener=self.engine,
-            max_age=timedelta(seconds=pbx.queues.max_age_s),
-        )
+            elif source := source_of(self._config, name, self.engine, self.sip.watches):
+                self.sources[name] = source
+                self._background(f"pbx-{name}", source.run())
 
     # --- life
 
@@ -108,8 +93,8 @@ class App:
         http = self._config.http
         try:
             self._background("loop-lag", self.metrics.observe_lag())
-            self._follow_pbxs(self._config.pbxs)
             self.sip.start()
+            self._follow_pbxs(self._config)
             await self.web.start(http.bind_address, http.port)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
@@ -172,6 +157,7 @@ class App:
             "calls": len(self.engine.calls),
             "transfers": len(self.engine.transfers),
             "sip": self.sip.counts,
+            "watches": self.sip.watches.count,
             "pbx": {name: {"up": source.up} for name, source in self.sources.items()},
             "trunks": {name: {"up": up} for name, up in self.sip.trunks.up.items()},
             "mqtt": {"configured": self._config.mqtt is not None, "connected": self.reporter.connected},
@@ -221,7 +207,7 @@ class App:
         fixed = _fixed_parts(self._config, config)
         if fixed:
             log.warning("restart-needed", changed=fixed)
-        before, self._config = self._config.pbxs, config
+        before, self._config = self._config, config
         self.engine.reconfigure(config)
         self.sip.reconfigure(config)
         self.metrics.configure(_plan(config))

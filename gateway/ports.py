@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the engine and the adapters ask of each other. All of it is called on the loop's thread; nothing blocks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -36,6 +36,46 @@ class PbxSource(Protocol):
     @property
     def state(self) -> PbxState:
         """The newest snapshot; never raises, never waits."""
+
+
+class FollowedPbx(PbxSource, Protocol):
+    """A source that is kept current."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the PBX tells us its state, and proved to be alive within the snapshot's `max_age`."""
+
+    def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
+        """Watch these queues and extensions from now on; new ones are unknown until the PBX told of them."""
+
+    async def run(self) -> None:
+        """Keep the snapshot current, until cancelled."""
+
+
+class WatchListener(Protocol):
+    """Who wants to know what becomes of a watch. Never called from within a method of ExtensionWatcher."""
+
+    def watch_told(self, watch: int, content_type: str, body: bytes) -> None:
+        """The extension's state as the PBX tells it (lower case type, both empty: it tells none)."""
+
+    def watch_confirmed(self, watch: int) -> None:
+        """The PBX has accepted the subscription, or still has it."""
+
+    def watch_ended(self, watch: int, code: int, reason: str, retry_after_s: int | None) -> None:
+        """The PBX answered SUBSCRIBE with `code` (408 and 503: it did not), or, 0, ended the watch for `reason`."""
+
+
+class ExtensionWatcher(Protocol):
+    """Subscriptions to the state of a PBX's extensions (RFC 6665); they are refreshed until they end."""
+
+    def watch(self, pbx: str, extension: str, package: str, listener: WatchListener) -> int:
+        """Subscribe; `package` is "dialog" or "presence". Raises OSError when that cannot even be tried."""
+
+    def confirm(self, watch: int) -> None:
+        """Have the PBX say that it still has the subscription, and tell the whole state again."""
+
+    def unwatch(self, watch: int) -> None:
+        """End a subscription; its listener hears nothing more. An unknown one is no error."""
 
 
 class Reporter(Protocol):

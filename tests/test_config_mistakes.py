@@ -146,7 +146,7 @@ def test_a_mistake_in_a_profile(tmp_path: Path, old: str, new: str, told: str | 
     [
         ('"ami.secret"', '"none.secret"', "queues.password_file: there is no file {directory}/sip_profiles/none.secret"),
         ('username = "transfer-gateway"\n', "", 'queues: source = "ami" needs username and password_file'),
-        ('source = "ami"', 'source = "snmp"', "queues.source: must be 'none' or 'ami', is \"snmp\""),
+        ('source = "ami"', 'source = "snmp"', "queues.source: must be 'none', 'ami' or 'dialog-info', is \"snmp\""),
         ("sip:127.0.0.1:5070", "sip:pbx.example", "file: address names the host pbx.example; addresses must say where its requests come from"),
     ],
 )  # fmt: skip

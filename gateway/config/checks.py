@@ -214,10 +214,16 @@ def _targets(number: NumberSettings, numbers: tuple[NumberSettings, ...], countr
 
 
 def _states(number: NumberSettings, profiles: Profiles) -> Iterator[Mistake]:
+    """Destinations whose state is never known, and that are then refused."""
     profile = profiles.get(number.pbx)
-    if not isinstance(profile, PbxProfile) or profile.queues.source != "none":
+    if not isinstance(profile, PbxProfile) or profile.queues.source == "ami":
         return
+    source = f'the [queues] source of {number.pbx} is "{profile.queues.source}"'
     for destination in number.destinations:
-        if destination.when_unknown is WhenUnknown.REFUSE:
-            problem = f'"refuse" refuses every call: the [queues] source of {number.pbx} is "none"'
-            yield Mistake(MAIN, f"{_where(number, destination)}.when_unknown", problem)
+        if destination.when_unknown is not WhenUnknown.REFUSE:
+            continue
+        where = f"{_where(number, destination)}.when_unknown"
+        if profile.queues.source == "none":
+            yield Mistake(MAIN, where, f'"refuse" refuses every call: {source}')
+        elif destination.queue is not None:
+            yield Mistake(MAIN, where, f'"refuse" refuses every call: {source}, which tells nothing of queues')

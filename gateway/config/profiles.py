@@ -123,7 +123,7 @@ class TrunkProfile(_Profile):
 class QueueSource(Section):
     """`[queues]`: where the state of queues and extensions comes from."""
 
-    source: Literal["none", "ami"] = "none"
+    source: Literal["none", "ami", "dialog-info"] = "none"
     host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 5038
     username: Login = ""
@@ -160,4 +160,10 @@ class PbxProfile(_Profile):
         if not self.networks():
             host = uri_host(self.address)
             raise ValueError(f"address names the host {host}; addresses must say where its requests come from")
+        return self
+
+    @model_validator(mode="after")
+    def _can_hand_down(self) -> Self:
+        if self.transfer_mode == "hand-down" and self.queues.source == "dialog-info":
+            raise ValueError('transfer_mode = "hand-down" needs source = "ami": nothing else tells who answered')
         return self

@@ -49,7 +49,7 @@ def _check_hours(destination: Destination, now: datetime) -> Finding:
 
 def _check_state(destination: Destination, pbx: PbxState, now: datetime) -> Finding:
     if not pbx.fresh(now):
-        return _unknown(destination, f"{_asks_for(destination)}: state unknown, {_why_unknown(pbx, now)}")
+        return _unknown(destination, f"{_asks_for(destination, pbx)}: state unknown, {_why_unknown(pbx, now)}")
     if destination.group:
         return _check_group(destination, pbx)
     if destination.queue is None:
@@ -57,14 +57,16 @@ def _check_state(destination: Destination, pbx: PbxState, now: datetime) -> Find
     queue = pbx.queues.get(destination.queue)
     if queue is None:
         why = _why_absent(pbx, "queue", destination.queue, f"{pbx.pbx} says nothing of such a queue")
-        return _unknown(destination, f"{_asks_for(destination)}: state unknown, {why}")
+        return _unknown(destination, f"{_asks_for(destination, pbx)}: state unknown, {why}")
     return _check_queue(destination, seen_by_caller(queue, destination.max_penalty, destination.wrap_up, now))
 
 
-def _asks_for(destination: Destination) -> str:
+def _asks_for(destination: Destination, pbx: PbxState) -> str:
+    """What is looked at, and whose word is taken for it where that is not the manager interface's."""
+    source = "" if pbx.source in ("ami", "none") else f" ({pbx.source})"
     if destination.queue is not None:
-        return f"queue {destination.queue}"
-    return f"{'group' if destination.group else 'extension'} {destination.extension}"
+        return f"queue {destination.queue}{source}"
+    return f"{'group' if destination.group else 'extension'} {destination.extension}{source}"
 
 
 def _why_unknown(pbx: PbxState, now: datetime) -> str:
@@ -76,7 +78,7 @@ def _why_unknown(pbx: PbxState, now: datetime) -> str:
 def _why_absent(pbx: PbxState, kind: str, name: str, else_why: str) -> str:
     if (kind, name) in pbx.unsettled:
         return f"{pbx.pbx} has just started and does not see all its phones yet"
-    return else_why
+    return pbx.withheld.get((kind, name), else_why)
 
 
 def _unknown(destination: Destination, line: str) -> Finding:
@@ -88,11 +90,11 @@ def _unknown(destination: Destination, line: str) -> Finding:
 def _check_extension(destination: Destination, pbx: PbxState) -> Finding:
     extension = destination.extension
     state = pbx.extensions.get(extension, DeviceState.UNKNOWN)
-    line = f"extension {extension}: {state.value}"
+    line = f"{_asks_for(destination, pbx)}: {state.value}"
     match state:
         case DeviceState.UNKNOWN:
             why = _why_absent(pbx, "extension", extension, f"{pbx.pbx} says nothing of it")
-            return _unknown(destination, f"extension {extension}: state unknown, {why}")
+            return _unknown(destination, f"{_asks_for(destination, pbx)}: state unknown, {why}")
         case DeviceState.UNAVAILABLE:
             return Finding(Reason.QUEUE_UNSTAFFED, (line,))
         case DeviceState.BUSY:
@@ -105,7 +107,7 @@ def _check_extension(destination: Destination, pbx: PbxState) -> Finding:
 
 def _check_group(destination: Destination, pbx: PbxState) -> Finding:
     """Several phones ring together: each counts by itself, as the PBX's state of them all would hide who is free."""
-    name = f"group {destination.extension}"
+    name = _asks_for(destination, pbx)
     states = Counter(pbx.extensions.get(each, DeviceState.UNKNOWN) for each in destination.group)
     there = sum(states.values()) - states[DeviceState.UNAVAILABLE] - states[DeviceState.UNKNOWN]
     free = states[DeviceState.IDLE]

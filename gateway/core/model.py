@@ -176,7 +176,7 @@ class PbxState:
     """Snapshot of a PBX: what it said of its queues and extensions, and how fresh that is."""
 
     pbx: str
-    source: str = "none"  # ami | none
+    source: str = "none"  # ami | dialog-info | none
     proven_at: datetime | None = None  # last time the PBX proved to be alive; None: unknown as of now
     max_age: timedelta = timedelta(seconds=10)
     queues: Mapping[str, QueueState] = field(default_factory=dict)
@@ -184,6 +184,7 @@ class PbxState:
     unknown_because: str = "no state source is configured"  # for the trail, when proven_at is None
     # ("queue" | "extension", name) of those that a PBX which has just started tells, and that are not believed yet.
     unsettled: frozenset[tuple[str, str]] = frozenset()
+    withheld: Mapping[tuple[str, str], str] = field(default_factory=dict)  # … that are not told, and why not
 
     def fresh(self, now: datetime) -> bool:
         """Whether the snapshot may be relied on at `now`."""

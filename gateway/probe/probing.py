@@ -203,8 +203,10 @@ async def _states_of_pbxs(config: Config, names: Iterable[str]) -> dict[str, Pbx
 async def _state_of(config: Config, name: str) -> PbxState:
     """What a PBX tells by its manager interface, when asked once."""
     settings = config.pbxs[name].queues
-    if settings.source != "ami":
+    if settings.source == "none":
         return PbxState(name)
+    if settings.source == "dialog-info":
+        return PbxState(name, settings.source, unknown_because="only a running gateway is told it")
     queues, extensions = config.watched(name)
     changes = _Changes()
     source = AmiSource(

@@ -28,6 +28,7 @@ from gateway.sip.referrals import Referrals
 from gateway.sip.servers import Servers
 from gateway.sip.transports import Transports
 from gateway.sip.trunks import TrunkWatch
+from gateway.sip.watches import Watches
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +64,7 @@ class SipAgent:
         self.trunks = TrunkWatch(listener.trunk_changed)
         self._accounts = Accounts(self.incoming, self.trunks.registered)
         self.referrals = Referrals(listener.hand_down_told)
+        self.watches = Watches(self._extension, self._kick)
         self._invitation: Invitation | None = None
         self._most_legs = settings.legs(config.sip.max_calls)
         self._numbers = itertools.count(1)
@@ -117,6 +119,7 @@ class SipAgent:
             await asyncio.wait_for(self._all_ended.wait(), patience_s)
         except TimeoutError:
             log.warning("legs-unanswered", legs=len(self._legs))
+        await self.watches.stop()
         self.trunks.stop()
         self.midcall.stop()
         pj.set_request_handler(None)
@@ -150,6 +153,13 @@ class SipAgent:
     def account_of(self, peer: Peer) -> int:
         """The number of a peer's account."""
         return int(self._accounts[peer.name].getId())
+
+    def _extension(self, pbx: str, extension: str) -> tuple[int, str]:
+        profile = self._config.pbxs.get(pbx)
+        if profile is None:
+            raise OSError(f"{pbx} is no longer configured")
+        uri = settings.request_uri(profile.address, headers.user_part(extension), profile.transport)
+        return self.account_of(profile.peer), uri
 
     def has_call(self, call_id: str) -> bool:
         """Whether a leg has this Call-ID."""

@@ -83,6 +83,27 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         except Exception:
             log.exception("sip-callback-failed", method="NOTIFY")
 
+    def onWatchNotified(self, watch: int, phase: str, content_type: str, body: str) -> None:
+        """A PBX tells the state of an extension."""
+        try:
+            self._agent.watches.notified(watch, phase, content_type, body)
+        except Exception:
+            log.exception("sip-callback-failed", method="NOTIFY")
+
+    def onWatchRefreshed(self, watch: int) -> None:
+        """A SUBSCRIBE of ours was accepted."""
+        try:
+            self._agent.watches.refreshed(watch)
+        except Exception:
+            log.exception("sip-callback-failed", method="SUBSCRIBE")
+
+    def onWatchEnded(self, watch: int, code: int, reason: str, retry_after_s: int) -> None:
+        """A subscription of ours was refused, or has ended."""
+        try:
+            self._agent.watches.ended(watch, code, reason, retry_after_s)
+        except Exception:
+            log.exception("sip-callback-failed", method="SUBSCRIBE")
+
     def onResolve(self, query: int, host: str, port: int, transport: str) -> None:
         """PJSIP needs the addresses of a host."""
         try:

@@ -113,16 +113,25 @@ void on_notify(pjsip_evsub *sub, pjsip_rx_data *rdata, int *, pj_str_t **, pjsip
     tell([&](RequestHandler &handler) { handler.onWatchNotified(id, phase, type, content); });
 }
 
-/* A dialog with the account's identity, route, transport and credentials; null when there can't be one. */
-pjsip_dialog *make_dialog(pj_pool_t *pool, int account, const std::string &uri)
+/* A dialog with the account's identity; null when there can't be one. Whatever is done with it next has to hold it. */
+pjsip_dialog *make_dialog(int account, const std::string &uri)
 {
-    pjsua_acc *acc = &pjsua_var.acc[account];
+    pj_pool_t *pool = pjsua_pool_create("watch", 512, 512);
     pj_str_t target, contact;
     pj_strdup2_with_null(pool, &target, uri.c_str());
     pjsip_dialog *dialog = nullptr;
     if (pjsua_acc_create_uac_contact(pool, &contact, account, &target) != PJ_SUCCESS ||
-        pjsip_dlg_create_uac(pjsip_ua_instance(), &acc->cfg.id, &contact, &target, nullptr, &dialog) != PJ_SUCCESS)
-        return nullptr;
+        pjsip_dlg_create_uac(pjsip_ua_instance(), &pjsua_var.acc[account].cfg.id, &contact, &target, nullptr,
+                             &dialog) != PJ_SUCCESS)
+        dialog = nullptr;
+    pj_pool_release(pool);
+    return dialog;
+}
+
+/* Give a dialog the account's route, transport and credentials. */
+void equip(pjsip_dialog *dialog, int account)
+{
+    pjsua_acc *acc = &pjsua_var.acc[account];
     if (!pj_list_empty(&acc->route_set))
         pjsip_dlg_set_route_set(dialog, &acc->route_set);
     if (acc->cred_cnt)
@@ -130,21 +139,17 @@ pjsip_dialog *make_dialog(pj_pool_t *pool, int account, const std::string &uri)
     pjsip_tpselector selector;
     pjsua_init_tpselector(account, &selector);
     pjsip_dlg_set_transport(dialog, &selector);
-    return dialog;
 }
 
 }
 
 int watch(int account, const std::string &uri, const std::string &event, int expires)
 {
-    if (!pjsua_acc_is_valid(account))
-        return -1;
-    pj_pool_t *pool = pjsua_pool_create("watch", 512, 512);
-    pjsip_dialog *dialog = make_dialog(pool, account, uri);
-    pj_pool_release(pool);
+    pjsip_dialog *dialog = pjsua_acc_is_valid(account) ? make_dialog(account, uri) : nullptr;
     if (!dialog)
         return -1;
-    const Hold hold(dialog); // a dialog of which nothing came goes with it
+    const Hold hold(dialog); // one of which nothing came goes with it
+    equip(dialog, account);
     pjsip_evsub_user callbacks;
     pj_bzero(&callbacks, sizeof(callbacks));
     callbacks.on_evsub_state = &on_state;

@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The state of a PBX's extensions without its manager interface: SIP subscriptions to them, as a phone's lamps have.
+
+Each extension is subscribed to twice: to its dialogs (RFC 4235), which tell of calls, and to its presence (RFC 3856),
+which tells of a phone that is not there. What a PBX refuses of the two is done without. Queues are not told of.
+
+The PBX proves to be alive by what it sends; every third of `max_age` one subscription after the other is asked for
+anew. A PBX that has lost one of them has lost them all: then all begins anew, and nothing is known meanwhile.
+See docs/decisions/0012-dialog-info.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import structlog
+
+from gateway.core.model import DeviceState, PbxState
+from gateway.pbx.state_documents import DIALOG_INFO, PIDF, Dialogs, DocumentError, presence_state, together
+from gateway.ports import ExtensionWatcher, PbxListener
+
+log = structlog.get_logger()
+
+SOURCE = "dialog-info"
+Package = Literal["dialog", "presence"]
+PACKAGES: tuple[Package, ...] = ("dialog", "presence")
+_CONTENT = {"dialog": DIALOG_INFO, "presence": PIDF}
+_NO_QUEUES = f"{SOURCE} tells nothing of queues"
+_SILENT = frozenset({408, 503})  # made by our own transaction layer as well, when nobody answers
+_NO_DIALOG = 481  # a restarted Asterisk answers 500 to some that it had before
+_AT_ONCE = frozenset({"deactivated", "timeout", ""})  # reasons after which one may come again at once (RFC 6665 §4.1.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds."""
+
+    settle_s: float = 5.0  # from a lost PBX's first answer until it counts as known: its phones have to find it again
+    retry_min_s: float = 0.5  # before a subscription that ended is made anew; doubled each time
+    retry_max_s: float = 5.0
+    refused_retry_s: float = 60.0  # after a refusal
+    lasting_s: float = 10.0  # a subscription that held for so long did not fail
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """One subscription to one extension."""
+
+    extension: str
+    package: Package
+    id: int | None = None  # None: there is none at present
+    confirmed: bool = False
+    since: float = 0.0
+    due: float = 0.0  # when it is to be made (anew), while there is none
+    failures: int = 0
+    asked_at: float = 0.0  # when the whole state was asked for, as something had been lost
+    dialogs: Dialogs = field(default_factory=Dialogs)
+    told: DeviceState | None = None  # None: nothing as yet
+    refused: str = ""  # why it cannot be had
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        self.id, self.confirmed, self.told, self.dialogs = None, False, None, Dialogs()
+
+    def take(self, content_type: str, body: bytes) -> None:
+        """Read a document; `told` is None when one before it was lost. Raises DocumentError."""
+        if content_type != _CONTENT[self.package]:
+            raise DocumentError(f"is {content_type[:60]}, and no {_CONTENT[self.package]}")
+        if self.package == "presence":
+            self.told = presence_state(body)
+        else:
+            self.told = self.dialogs.state if self.dialogs.take(body) else None
+
+
+class DialogInfoSource:
+    """A `FollowedPbx`, and a `WatchListener`. `state` and `up` tell at any time what has become of `run`'s work."""
+
+    def __init__(
+        self,
+        *,
+        pbx: str,
+        queues: Collection[str],
+        extensions: Collection[str],
+        watcher: ExtensionWatcher,
+        listener: PbxListener,
+        max_age: timedelta = timedelta(seconds=10),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        timing: Timing = Timing(),
+    ) -> None:
+        self._pbx = pbx
+        self._watcher = watcher
+        self._listener = listener
+        self._clock = clock
+        self._timing = timing
+        self._log = log.bind(pbx=pbx)
+        self._beat_s = max_age.total_seconds() / 3
+        self._queues = frozenset(queues)
+        self._watches = [_Watch(extension, package) for extension in sorted(extensions) for package in PACKAGES]
+        self._asked: _Watch | None = None  # whose answer is waited for, as a sign of life
+        self._next = 0  # the one to be asked then
+        self._proven_at = clock()
+        self._settled_at = 0.0
+        self._lost = False
+        self._wake = asyncio.Event()
+        self._state = PbxState(pbx, SOURCE, None, max_age, unknown_because="not subscribed at the PBX yet")
+
+    @property
+    def state(self) -> PbxState:
+        """The newest snapshot; `proven_at` is that of now."""
+        if self._state.proven_at is not None and self._state.proven_at != self._proven_at:
+            self._state = replace(self._state, proven_at=self._proven_at)
+        return self._state
+
+    @property
+    def up(self) -> bool:
+        """Whether the PBX tells of an extension, and proved to be alive within `max_age`."""
+        return self.state.fresh(self._clock())
+
+    def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
+        """Watch these extensions from now on; new ones are unknown until the PBX told of them."""
+        self._queues = frozenset(queues)
+        for watch in [each for each in self._watches if each.extension not in extensions]:
+            self._watches.remove(watch)
+            self._unwatch(watch)
+        known = {each.extension for each in self._watches}
+        self._watches += [_Watch(new, package) for new in sorted(set(extensions) - known) for package in PACKAGES]
+        self._changed()
+
+    async def run(self) -> None:
+        """Subscribe, and keep that up, until cancelled."""
+        beat_at = _steady() + self._beat_s
+        self._changed()
+        try:
+            while True:
+                self._subscribe()
+                if _steady() >= beat_at:
+                    beat_at = _steady() + self._beat_s
+                    self._beat()
+                self._settle()
+                self._wake.clear()
+                due = [each.due for each in self._watches if each.id is None]
+                settling = [self._settled_at] if self._settled_at > _steady() else []
+                try:
+                    async with asyncio.timeout_at(min(beat_at, *due, *settling, _steady() + self._beat_s)):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            for watch in self._watches:
+                self._unwatch(watch)
+
+    def _subscribe(self) -> None:
+        now = _steady()
+        for watch in self._watches:
+            if watch.id is not None or watch.due > now:
+                continue
+            try:
+                watch.id = self._watcher.watch(self._pbx, watch.extension, watch.package, self)
+                watch.since, watch.confirmed = now, False
+            except OSError as error:
+                watch.due = now + self._retry_s(watch)
+                self._unreachable(f"nothing can be sent to the PBX: {error}")
+
+    def _beat(self) -> None:
+        """Ask for one subscription after the other, unless the last one is still to be answered."""
+        held = [each for each in self._watches if each.confirmed]
+        if held and self._asked not in held:
+            self._next = (self._next + 1) % len(held)
+            self._asked = held[self._next]
+            self._confirm(self._asked)
+
+    def _confirm(self, watch: _Watch) -> None:
+        if watch.id is not None:
+            self._watcher.confirm(watch.id)
+
+    def _ask_for_all(self, watch: _Watch) -> None:
+        if _steady() - watch.asked_at >= self._timing.retry_min_s:  # or a PBX that miscounts would keep us both busy
+            watch.asked_at = _steady()
+            self._confirm(watch)
+
+    def _unwatch(self, watch: _Watch) -> None:
+        if watch.id is not None:
+            self._watcher.unwatch(watch.id)
+        if self._asked is watch:
+            self._asked = None
+        watch.forget()
+
+    # --- ports.WatchListener
+
+    def watch_confirmed(self, watch: int) -> None:
+        """See ports.WatchListener."""
+        if found := self._find(watch):
+            if self._asked is found:
+                self._asked = None
+            found.confirmed = True
+            self._alive()
+
+    def watch_told(self, watch: int, content_type: str, body: bytes) -> None:
+        """See ports.WatchListener."""
+        found = self._find(watch)
+        if found is None:
+            return
+        self._alive()
+        if not body:
+            return  # the PBX has nothing to tell as yet (RFC 6665 §4.1.3)
+        before = found.told
+        try:
+            found.take(content_type, body)
+        except DocumentError as error:
+            found.told = None
+            self._log.warning("state-not-understood", extension=found.extension, package=found.package, why=str(error))
+        else:
+            if found.told is None:
+                self._ask_for_all(found)
+            else:
+                found.refused = ""
+        if found.told is not before:
+            self._changed()
+
+    def watch_ended(self, watch: int, code: int, reason: str, retry_after_s: int | None) -> None:
+        """See ports.WatchListener."""
+        found = self._find(watch)
+        if found is None:
+            return
+        now, held = _steady(), found.confirmed
+        if held and now - found.since > self._timing.lasting_s:
+            found.failures = 0
+        if self._asked is found:
+            self._asked = None
+        found.forget()
+        if code in _SILENT or code == _NO_DIALOG or (held and code >= 500):
+            found.due = now + self._retry_s(found)
+            if held:
+                self._begin_anew()
+            self._unreachable("the PBX does not answer" if code in _SILENT else "the PBX has lost our subscriptions")
+        elif code or reason in ("rejected", "noresource"):
+            found.due = now + self._timing.refused_retry_s
+            self._refused(found, f"answers {code}" if code else f"answers {reason}")
+            self._alive()
+        else:
+            self._alive()
+            found.due = now if reason in _AT_ONCE and not found.failures else now + self._retry_s(found)
+            found.failures = max(found.failures, 1)
+        if retry_after_s is not None:
+            found.due = max(found.due, now + retry_after_s)
+        self._changed()
+        self._wake.set()
+
+    def _find(self, watch: int) -> _Watch | None:
+        return next((each for each in self._watches if each.id == watch), None)
+
+    def _begin_anew(self) -> None:
+        """Whoever has lost one subscription has lost them all: none of what it said before may be true still."""
+        for watch in self._watches:
+            if watch.confirmed:
+                self._unwatch(watch)
+                watch.due = _steady() + self._timing.retry_min_s
+
+    def _refused(self, watch: _Watch, how: str) -> None:
+        why = f"{self._pbx} {how} to our subscription to its {watch.package}"
+        if watch.refused != why:
+            watch.refused = why
+            self._log.warning("subscription-refused", extension=watch.extension, package=watch.package, why=how)
+
+    def _retry_s(self, watch: _Watch) -> float:
+        watch.failures += 1
+        longest: float = min(self._timing.retry_max_s, self._timing.retry_min_s * 2 ** min(watch.failures - 1, 16))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only spread
+
+    # --- what is known
+
+    def _alive(self) -> None:
+        self._proven_at = self._clock()
+        if self._lost:
+            self._lost = False
+            self._settled_at = _steady() + self._timing.settle_s
+            self._become_unknown("the PBX has just come back")
+            self._wake.set()
+        elif self._state.proven_at is None:
+            self._changed()
+
+    def _settle(self) -> None:
+        if self._settled_at and _steady() >= self._settled_at:
+            self._settled_at = 0.0
+            self._changed()
+        if self._state.proven_at is not None and not self.up:
+            self._become_unknown("the PBX does not answer")
+
+    def _unreachable(self, because: str) -> None:
+        if not any(each.confirmed for each in self._watches):
+            self._lost = True
+            self._become_unknown(because)
+
+    def _become_unknown(self, because: str) -> None:
+        if self._state.proven_at is None and self._state.unknown_because == because:
+            return
+        self._log.warning("the state of the PBX is unknown", because=because)
+        self._state = PbxState(self._pbx, SOURCE, None, self._state.max_age, unknown_because=because)
+        self._listener.pbx_changed(self._state)
+
+    def _changed(self) -> None:
+        """Say what is known now, unless that is nothing."""
+        if self._lost or self._settled_at:
+            return
+        extensions, withheld = self._extensions()
+        if not self._watches:
+            self._become_unknown(_NO_QUEUES)
+            return
+        if all(each.refused for each in self._watches):
+            self._become_unknown(self._watches[0].refused)
+            return
+        if self._state.proven_at is None:
+            if not extensions:
+                return
+            self._log.info("the state of the PBX is known", extensions=len(extensions))
+        told = {("queue", queue): _NO_QUEUES for queue in self._queues}
+        self._state = PbxState(
+            self._pbx, SOURCE, self._proven_at, self._state.max_age, extensions=extensions, withheld=told | withheld
+        )
+        self._listener.pbx_changed(self._state)
+
+    def _extensions(self) -> tuple[dict[str, DeviceState], dict[tuple[str, str], str]]:
+        """The state of each extension that is known, and why that of another is not."""
+        by_extension: dict[str, dict[Package, _Watch]] = {}
+        for watch in self._watches:
+            by_extension.setdefault(watch.extension, {})[watch.package] = watch
+        states: dict[str, DeviceState] = {}
+        withheld: dict[tuple[str, str], str] = {}
+        for extension, pair in by_extension.items():
+            # Half of the truth is none: a phone without calls may be one that is not there.
+            waiting = [each for each in pair.values() if each.told is None and not each.refused]
+            state = together(pair["dialog"].told, pair["presence"].told)
+            if not waiting and state is not None:
+                states[extension] = state
+            elif not waiting:
+                withheld["extension", extension] = pair["dialog"].refused
+        return states, withheld
+
+
+def _steady() -> float:
+    return asyncio.get_running_loop().time()
