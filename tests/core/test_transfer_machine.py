@@ -169,7 +169,7 @@ class AnyTransfer(RuleBasedStateMachine):
             if self.sound and self.transfer.state is State.SWITCHING:
                 self.send(Switched(self.now, self.transfer.target))
             elif self.sound and self.transfer.state is not State.ENDED:
-                self.fire(min(self.world.timers, key=list(Timer).index), NONE_LEFT)
+                self.fire(next(iter(self.world.timers)), NONE_LEFT)
         if self.sound:
             self.world.check_end(self.transfer)
 
@@ -179,7 +179,7 @@ class AnyTransfer(RuleBasedStateMachine):
 
     def fire(self, timer: Timer, then: Decision) -> None:
         """A timer that was started runs out."""
-        self.world.timers.remove(timer)
+        del self.world.timers[timer]
         match timer:
             case Timer.RING:
                 self.send(RingTimeout(self.now, then))

@@ -52,7 +52,7 @@ class World:
         self.pbx: LegId | None = None  # the target that the PBX is bringing the caller to by itself
         self.joined: LegId | None = None
         self.targets: dict[LegId, str] = {}  # live | gone | hung up
-        self.timers = set[Timer]()
+        self.timers = dict[Timer, None]()  # those that run, the one that was started first in front
         self.answered: list[Command] = []
         self.notified: list[Notify] = []
         self.reported: list[Milestone] = []
@@ -172,9 +172,10 @@ class World:
                 assert self.targets[target] == "live"
                 self._part_from(target, "hung up")
             case StartTimer(timer=timer):
-                self.timers.add(timer)
+                self.timers.pop(timer, None)
+                self.timers[timer] = None
             case StopTimer(timer=timer):
-                self.timers.discard(timer)
+                self.timers.pop(timer, None)
             case Report(milestone=milestone):
                 self.reported.append(milestone)
 
