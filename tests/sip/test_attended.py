@@ -64,6 +64,22 @@ async def test_replaces_in_refer_to_joins_the_far_ends_without_dialling(scene: S
     await anna.wait_request("BYE")
 
 
+async def test_a_phone_behind_the_pbx_may_put_its_two_calls_together_too(scene: Scene) -> None:
+    platform, anna = await consultation(scene)
+    consulting, assistant = await scene.bridged()
+    await assistant.media.hears(CALLER_HZ)
+    assert (await anna.refer(refer_to(consulting))).code == 202
+    assert [notify.sipfrag for notify in await anna.notifies()] == [100, 200]
+    assistant.media.hz = SUCCESSOR_HZ  # from now on not the tone of the platform's other end
+    await platform.media.hears(SUCCESSOR_HZ)
+    await assistant.media.hears(ASSISTANT_HZ)
+    await anna.wait_request("BYE")
+    await consulting.wait_request("BYE")
+    assert (await scene.outcome())["outcome"] == "completed"
+    await platform.hang_up()
+    await assistant.wait_request("BYE")
+
+
 @pytest.mark.parametrize(
     ("change", "code", "reason"),
     [
