@@ -12,6 +12,7 @@ See docs/decisions/0012-dialog-info.md.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -130,6 +131,7 @@ class DialogInfoSource:
         known = {each.extension for each in self._watches}
         self._watches += [_Watch(new, package) for new in sorted(set(extensions) - known) for package in PACKAGES]
         self._changed()
+        self._wake.set()
 
     async def run(self) -> None:
         """Subscribe, and keep that up, until cancelled."""
@@ -146,13 +148,20 @@ class DialogInfoSource:
                 due = [each.due for each in self._watches if each.id is None]
                 settling = [self._settled_at] if self._settled_at > _steady() else []
                 try:
-                    async with asyncio.timeout_at(min(beat_at, *due, *settling, _steady() + self._beat_s)):
+                    async with asyncio.timeout_at(min(beat_at, *due, *settling, self._stale_at())):
                         await self._wake.wait()
                 except TimeoutError:
                     pass
         finally:
             for watch in self._watches:
                 self._unwatch(watch)
+
+    def _stale_at(self) -> float:
+        """When a PBX that says nothing more is to be called unknown."""
+        if self._state.proven_at is None:
+            return math.inf
+        left = self._proven_at + self._state.max_age - self._clock()
+        return _steady() + max(left.total_seconds(), 0) + 0.01
 
     def _subscribe(self) -> None:
         now = _steady()
