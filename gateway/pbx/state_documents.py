@@ -25,6 +25,7 @@ MAX_DEPTH = 20
 # Of several calls of a phone the one that counts most is its state.
 _RANK = (DeviceState.IN_USE, DeviceState.ON_HOLD, DeviceState.RINGING)
 _ON_THE_PHONE = frozenset({"busy", "on-the-phone"})  # activities of RFC 4480 §3.2 that mean it, as PBXs use them
+_NOTES = {"ringing": DeviceState.RINGING, "on hold": DeviceState.ON_HOLD}
 
 
 class DocumentError(ValueError):
@@ -149,7 +150,9 @@ def _dialog_state(dialog: _Element) -> DeviceState:
 
 
 def presence_state(body: bytes) -> DeviceState:
-    """The state that a presence document tells: open or closed, and on the phone where it says so (RFC 4480).
+    """The state that a presence document tells: open or closed, and on the phone where it says so.
+
+    That may be by an activity (RFC 4480) or, as Asterisk does, by a note, which is for people and always the same.
 
     Raises DocumentError.
     """
@@ -159,11 +162,14 @@ def presence_state(body: bytes) -> DeviceState:
     statuses = [status.text_of("basic") for tuple_ in root.all("tuple") for status in tuple_.all("status")]
     if not statuses or not set(statuses) <= {"open", "closed"}:
         raise DocumentError("says neither open nor closed")
+    is_open = "open" in statuses
+    notes = {each.text.strip().lower() for each in root.all("note")}
+    if call := next((state for note, state in _NOTES.items() if note in notes), None):
+        return call
     activities = {each.name for activity in root.all("activities") for each in activity.children}
-    on_the_phone = not _ON_THE_PHONE.isdisjoint(activities)
-    if "open" in statuses:
-        return DeviceState.IN_USE if on_the_phone else DeviceState.IDLE
-    return DeviceState.BUSY if on_the_phone else DeviceState.UNAVAILABLE
+    if "on the phone" in notes or not _ON_THE_PHONE.isdisjoint(activities):
+        return DeviceState.IN_USE if is_open else DeviceState.BUSY
+    return DeviceState.IDLE if is_open else DeviceState.UNAVAILABLE
 
 
 def together(dialogs: DeviceState | None, presence: DeviceState | None) -> DeviceState | None:

@@ -84,6 +84,21 @@ def test_what_presence_says(basic: str, activity: str, state: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("basic", "note", "state"),
+    [
+        ("open", "Ready", "idle"),
+        ("open", "Ringing", "ringing"),
+        ("open", "On the phone", "in-use"),
+        ("closed", "On the phone", "busy"),
+        ("closed", "On hold", "on-hold"),
+        ("closed", "Unavailable", "unavailable"),
+    ],
+)
+def test_what_asterisk_s_notes_say(basic: str, note: str, state: str) -> None:
+    assert presence_state(pidf("6001", basic, note=note)) == DeviceState(state)
+
+
+@pytest.mark.parametrize(
     ("dialogs", "presence", "state"),
     [
         ("idle", "idle", "idle"),

@@ -32,12 +32,12 @@ def dialog_info(extension: str, state: str, version: int, whole: str = "full") -
     ).encode()
 
 
-def pidf(extension: str, basic: str, activity: str = "") -> bytes:
+def pidf(extension: str, basic: str, activity: str = "", note: str = "Ready") -> bytes:
     """A document of RFC 3863, with an activity of RFC 4480."""
     person = f"<dm:person><rpid:activities><rpid:{activity}/></rpid:activities></dm:person>" if activity else ""
     urn = "urn:ietf:params:xml:ns:pidf"
     names = f'xmlns="{urn}" xmlns:rpid="{urn}:rpid" xmlns:dm="{urn}:data-model"'
-    status = f'<tuple id="t"><status><basic>{basic}</basic></status></tuple>'
+    status = f'<note>{note}</note><tuple id="t"><status><basic>{basic}</basic></status></tuple>'
     return f'<?xml version="1.0"?><presence {names} entity="sip:{extension}@pbx">{person}{status}</presence>'.encode()
 
 
