@@ -244,3 +244,17 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         f"sip_profiles/asterisk.toml: queues.password_file: there is no file {tmp_path}/sip_profiles/none.secret",
         f"sip_profiles/platform.toml: addresses[1]: {address}",
     ]
+
+
+def test_subscriptions_need_no_login_and_tell_nothing_of_queues(tmp_path: Path) -> None:
+    told = f'{PBX[: PBX.index("[queues]")]}[queues]\nsource = "dialog-info"\n'
+    main = changed(MAIN, 'extension = "6501"', 'extension = "6501"\nqueue = "support"\nwhen_unknown = "refuse"')
+    [mistake] = mistakes(write(tmp_path, main, {"platform": TRUNK, "asterisk": told}))
+    assert mistake.startswith(f'gateway.toml: {SUPPORT}.when_unknown: "refuse" refuses every call')
+    assert mistake.endswith('"dialog-info", which tells nothing of queues')
+
+
+def test_only_the_manager_interface_lets_a_pbx_move_callers(tmp_path: Path) -> None:
+    told = f'transfer_mode = "hand-down"\n{PBX[: PBX.index("[queues]")]}[queues]\nsource = "dialog-info"\n'
+    [mistake] = mistakes(write(tmp_path, profiles={"platform": TRUNK, "asterisk": told}))
+    assert mistake.startswith('sip_profiles/asterisk.toml: file: transfer_mode = "hand-down" needs source = "ami"')
