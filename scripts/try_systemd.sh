@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Boots a Debian with a systemd of its own, installs the committed gateway and this tree's unit there, and tries what
+# the unit promises. Takes root, mmdebstrap and systemd-container; about two minutes, and seconds when DIR keeps the
+# machine from the last time: scripts/try_systemd.sh [DIR]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+work=${1:-$(mktemp -d)}
+[[ $# -gt 0 ]] || trap 'rm -rf "$work"' EXIT
+root=$work/root
+
+if [[ ! -d $root ]]; then
+    mmdebstrap --quiet --variant=minbase \
+        --include=systemd,systemd-sysv,dbus,python3,curl,sip-tester,libssl3,libopus0,libsrtp2-1,libspeexdsp1,libuuid1 \
+        "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" \
+        "$(python3 -c 'from scripts.debian_mirror import mirror; print(mirror())')"
+fi
+if [[ ! -x $root/opt/transfer-gateway/bin/transfer-gateway ]]; then
+    git clone -q . "$work/tree"
+    PYTHON=/usr/bin/python3 make -C "$work/tree" setup
+    # Its own mount namespace, so that the paths are those of the installed gateway and this machine's /opt stays as is.
+    # shellcheck disable=SC2016 # $0 and $1 are for the inner shell
+    PYTHON=/usr/bin/python3 unshare --mount bash -euc '
+        mkdir -p "$0/opt" && mount --bind "$0/opt" /opt && make -C "$1" install PREFIX=/opt/transfer-gateway
+    ' "$root" "$work/tree"
+fi
+
+etc=$root/etc/transfer-gateway
+rm -rf "$etc" "$root"/var/lib/{private/,}transfer-gateway "$root"/var/log/journal
+mkdir -p "$etc/sip_profiles"
+sed 's/^drain_timeout_s = 30/drain_timeout_s = 3/' deploy/config/gateway.toml >"$etc/gateway.toml"
+cp sip_profiles/{hms,asterisk}.toml "$etc/sip_profiles/"
+# A trunk within the machine, which answers.
+sed -i 's/203.0.113.10/127.0.0.3/; s/sip.example.net/127.0.0.3/' "$etc/sip_profiles/hms.toml"
+(umask 077 && echo a-secret-of-32-characters-or-more >"$etc/sip_profiles/ami.secret")
+# As the README has the administrator do.
+sed 's/^#\(LoadCredential=ami\)/\1/' deploy/systemd/transfer-gateway.service >"$root/etc/systemd/system/transfer-gateway.service"
+
+cat >"$root/etc/systemd/system/trial.service" <<'UNIT'
+[Unit]
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+[Service]
+Type=oneshot
+TimeoutStartSec=240
+ExecStart=/usr/bin/bash /trial.sh
+StandardOutput=truncate:/findings
+StandardError=inherit
+[Install]
+WantedBy=multi-user.target
+UNIT
+cat >"$root/trial.sh" <<'TRIAL'
+unit=transfer-gateway
+failed=0
+is() { # what it is about, then a command
+    local about=$1 began=$EPOCHREALTIME
+    shift
+    if "$@"; then printf 'ok     %s' "$about"; else printf 'FAILED %s' "$about"; failed=1; fi
+    awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf " (%.1f s)\n", b - a }'
+}
+of() { systemctl show --value -p "$1" $unit; }
+within() { # seconds, then a command that is to succeed by then
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do ((SECONDS < end)) || return 1; sleep 0.1; done
+}
+serves() { [[ $(of ActiveState) == active && $(curl -s -o /dev/null -w '%{http_code}' 127.0.0.1:9470/readyz) == 200 ]]; }
+restarted() { [[ $(of NRestarts) == "$1" ]] && serves; }
+logged() { journalctl -q -u $unit -o cat | grep -q -- "$1"; }
+hidden() { ! setpriv --reuid=65534 --regid=65534 --clear-groups cat "$1" >/dev/null 2>&1; }
+ended() { [[ $(of ActiveState) == "$1" && $(of Result) == "$2" && $(of ExecMainStatus) == "$3" ]]; }
+not() { ! "$@"; }
+journal() { if ((failed)) || [[ -e /verbose ]]; then journalctl -q -u $unit -o short-precise; fi; }
+trap journal EXIT
+
+export TERM=xterm
+sipp -sn uas -aa -i 127.0.0.3 -p 5060 -nostdin >/dev/null 2>&1 &
+
+is 'systemd finds nothing wrong with the unit' test -z "$(systemd-analyze verify $unit.service 2>&1 | tee /dev/stderr)"
+is 'starts, and says when it is ready' systemctl start $unit
+((!failed)) || exit 1
+is '/readyz says 200' serves
+pid=$(of MainPID)
+user=$(stat -c %u /proc/"$pid")
+is 'has a user of its own' test "$user" -ge 61184 -a "$user" -le 65519 # the range of systemd's dynamic users
+state=/var/lib/private/$unit
+is 'writes to its state directory' test -n "$(find $state -type f -uid "$user")"
+is 'which nobody else reads' test -z "$(find $state -perm /077)"
+credential=/run/credentials/$unit.service/ami.secret
+is 'has its secret' test -s $credential
+for file in $credential /etc/$unit/sip_profiles/ami.secret /proc/"$pid"/environ; do is "others do not read $file" hidden "$file"; done
+
+call_runs() { curl -s 127.0.0.1:9470/api/status | grep -q '"calls": *1'; }
+calls() { sipp -sn uac -s +31201234567 -i 127.0.0.1 -p 5070 -m 1 -d "$1" -timeout 20 -nostdin 127.0.0.2:5060 >/dev/null 2>&1; }
+is 'bridges a call from the PBX to the trunk' calls 1000
+
+is 'reloads' systemctl reload $unit
+is 'and has done so' within 5 logged reloaded
+is 'as the same process' test "$(of MainPID)" = "$pid"
+mv /etc/$unit/gateway.toml /tmp/good.toml
+echo '[gateway' >/etc/$unit/gateway.toml
+systemctl reload $unit
+is 'refuses a wrong configuration on reload' within 5 logged reload-refused
+is 'and goes on with the old one' serves
+
+kill -KILL "$pid"
+is 'restarted: with a wrong configuration it ends with 78' within 10 ended failed exit-code 78
+restarts=$(of NRestarts)
+sleep 5
+is 'and is left alone then' test "$(of ActiveState) $(of NRestarts)" = "failed $restarts"
+is 'nor does it start by hand' not systemctl start $unit
+is 'with 78' ended failed exit-code 78
+mv /tmp/good.toml /etc/$unit/gateway.toml
+
+is 'starts with a good one' systemctl start $unit
+kill -KILL "$(of MainPID)"
+is 'killed: is back' within 10 restarted 1
+kill -STOP "$(of MainPID)"
+is 'frozen: the watchdog brings it back' within 40 restarted 2
+is 'as the journal says' logged 'Watchdog timeout'
+calls 15000 &
+is 'takes a call' within 5 call_runs
+is 'stops, with a call under way' systemctl stop $unit
+is 'which got its time' logged drain-timeout
+is 'with 0' ended inactive success 0
+is 'its secret is gone' test ! -e $credential
+is 'and was never in the journal' not logged a-secret-of
+exit $failed
+TRIAL
+
+ln -sfn ../trial.service "$root/etc/systemd/system/multi-user.target.wants/trial.service"
+rm -f "$root/findings"
+timeout 300 systemd-nspawn -q -D "$root" --machine=trial --boot --register=no --keep-unit --private-network \
+    --link-journal=no </dev/null >"$work/console" 2>&1 || true
+cat "$root/findings"
+! grep -q ^FAILED "$root/findings"
