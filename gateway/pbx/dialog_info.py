@@ -15,22 +15,19 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import structlog
 
 from gateway.core.model import DeviceState, PbxState
-from gateway.pbx.state_documents import DIALOG_INFO, PIDF, Dialogs, DocumentError, presence_state, together
+from gateway.pbx.state_documents import DocumentError, together
+from gateway.pbx.watch import PACKAGES, Package, Watch
 from gateway.ports import ExtensionWatcher, PbxListener
 
 log = structlog.get_logger()
 
 SOURCE = "dialog-info"
-Package = Literal["dialog", "presence"]
-PACKAGES: tuple[Package, ...] = ("dialog", "presence")
-_CONTENT = {"dialog": DIALOG_INFO, "presence": PIDF}
 _NO_QUEUES = f"{SOURCE} tells nothing of queues"
 _SILENT = frozenset({408, 503})  # made by our own transaction layer as well, when nobody answers
 _NO_DIALOG = 481  # a restarted Asterisk answers 500 to some that it had before
@@ -46,36 +43,6 @@ class Timing:
     retry_max_s: float = 5.0
     refused_retry_s: float = 60.0  # after a refusal
     lasting_s: float = 10.0  # a subscription that held for so long did not fail
-
-
-@dataclass(slots=True, eq=False)
-class _Watch:
-    """One subscription to one extension."""
-
-    extension: str
-    package: Package
-    id: int | None = None  # None: there is none at present
-    confirmed: bool = False
-    since: float = 0.0
-    due: float = 0.0  # when it is to be made (anew), while there is none
-    failures: int = 0
-    asked_at: float = 0.0  # when the whole state was asked for, as something had been lost
-    dialogs: Dialogs = field(default_factory=Dialogs)
-    told: DeviceState | None = None  # None: nothing as yet
-    refused: str = ""  # why it cannot be had
-
-    def forget(self) -> None:
-        """Know nothing any more."""
-        self.id, self.confirmed, self.told, self.dialogs = None, False, None, Dialogs()
-
-    def take(self, content_type: str, body: bytes) -> None:
-        """Read a document; `told` is None when one before it was lost. Raises DocumentError."""
-        if content_type != _CONTENT[self.package]:
-            raise DocumentError(f"is {content_type[:60]}, and no {_CONTENT[self.package]}")
-        if self.package == "presence":
-            self.told = presence_state(body)
-        else:
-            self.told = self.dialogs.state if self.dialogs.take(body) else None
 
 
 class DialogInfoSource:
@@ -101,8 +68,8 @@ class DialogInfoSource:
         self._log = log.bind(pbx=pbx)
         self._beat_s = max_age.total_seconds() / 3
         self._queues = frozenset(queues)
-        self._watches = [_Watch(extension, package) for extension in sorted(extensions) for package in PACKAGES]
-        self._asked: _Watch | None = None  # whose answer is waited for, as a sign of life
+        self._watches = [Watch(extension, package) for extension in sorted(extensions) for package in PACKAGES]
+        self._asked: Watch | None = None  # whose answer is waited for, as a sign of life
         self._next = 0  # the one to be asked then
         self._proven_at = clock()
         self._settled_at = 0.0
@@ -129,7 +96,7 @@ class DialogInfoSource:
             self._watches.remove(watch)
             self._unwatch(watch)
         known = {each.extension for each in self._watches}
-        self._watches += [_Watch(new, package) for new in sorted(set(extensions) - known) for package in PACKAGES]
+        self._watches += [Watch(new, package) for new in sorted(set(extensions) - known) for package in PACKAGES]
         self._changed()
         self._wake.set()
 
@@ -183,16 +150,16 @@ class DialogInfoSource:
             self._asked = held[self._next]
             self._confirm(self._asked)
 
-    def _confirm(self, watch: _Watch) -> None:
+    def _confirm(self, watch: Watch) -> None:
         if watch.id is not None:
             self._watcher.confirm(watch.id)
 
-    def _ask_for_all(self, watch: _Watch) -> None:
+    def _ask_for_all(self, watch: Watch) -> None:
         if _steady() - watch.asked_at >= self._timing.retry_min_s:  # or a PBX that miscounts would keep us both busy
             watch.asked_at = _steady()
             self._confirm(watch)
 
-    def _unwatch(self, watch: _Watch) -> None:
+    def _unwatch(self, watch: Watch) -> None:
         if watch.id is not None:
             self._watcher.unwatch(watch.id)
         if self._asked is watch:
@@ -260,7 +227,7 @@ class DialogInfoSource:
         self._changed()
         self._wake.set()
 
-    def _find(self, watch: int) -> _Watch | None:
+    def _find(self, watch: int) -> Watch | None:
         return next((each for each in self._watches if each.id == watch), None)
 
     def _begin_anew(self) -> None:
@@ -270,13 +237,13 @@ class DialogInfoSource:
                 self._unwatch(watch)
                 watch.due = _steady() + self._timing.retry_min_s
 
-    def _refused(self, watch: _Watch, how: str) -> None:
+    def _refused(self, watch: Watch, how: str) -> None:
         why = f"{self._pbx} {how} to our subscription to its {watch.package}"
         if watch.refused != why:
             watch.refused = why
             self._log.warning("subscription-refused", extension=watch.extension, package=watch.package, why=how)
 
-    def _retry_s(self, watch: _Watch) -> float:
+    def _retry_s(self, watch: Watch) -> float:
         watch.failures += 1
         longest: float = min(self._timing.retry_max_s, self._timing.retry_min_s * 2 ** min(watch.failures - 1, 16))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only spread
@@ -335,7 +302,7 @@ class DialogInfoSource:
 
     def _extensions(self) -> tuple[dict[str, DeviceState], dict[tuple[str, str], str]]:
         """The state of each extension that is known, and why that of another is not."""
-        by_extension: dict[str, dict[Package, _Watch]] = {}
+        by_extension: dict[str, dict[Package, Watch]] = {}
         for watch in self._watches:
             by_extension.setdefault(watch.extension, {})[watch.package] = watch
         states: dict[str, DeviceState] = {}
