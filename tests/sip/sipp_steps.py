@@ -39,7 +39,7 @@ def refer(refer_to: str, *headers: str, number: int = 1, again: bool = False) ->
   To: [$far]
   Call-ID: [call_id]
   CSeq: {number} REFER
-  Contact: <sip:assistant@[local_ip]:[local_port]>
+  Contact: <sip:assistant@[local_ip]:[local_port];transport=[transport]>
   Max-Forwards: 70
   Refer-To: {refer_to}{extra}
   Content-Length: 0

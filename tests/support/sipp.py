@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+    from tests.support.certificates import Identity
     from tests.support.sip_message import Address
 
 SCENARIOS = Path(__file__).with_name("scenarios")
@@ -53,7 +54,8 @@ class Sipp:
     """One SIPp process: `async with Sipp("call", host, remote=…) as sipp: result = await sipp.finished()`.
 
     Give `remote` for a calling scenario. `values` fill @NAME@ in the scenario; `rows` are the injection file's lines,
-    used in turn, one a call; `hz` is the tone it sends where the scenario streams @TONE@.
+    used in turn, one a call; `hz` is the tone it sends where the scenario streams @TONE@. With an `identity` it speaks
+    TLS, with nobody whose certificate another authority has signed; without, UDP.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Sipp:
         values: Mapping[str, str] | None = None,
         rows: Sequence[Sequence[str]] = (),
         options: Sequence[str] = (),
+        identity: Identity | None = None,
         installed: Programs | None = None,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="sipp-"))
@@ -92,6 +95,10 @@ class Sipp:
             self._arguments += ["-inf", "rows.csv"]
         if remote is not None:
             self._arguments += ["-r", str(rate), "-s", service, f"{remote[0]}:{remote[1]}"]
+        if identity is not None:
+            self._arguments += ["-t", "l1", "-tls_cert", str(identity.certificate), "-tls_key", str(identity.key)]
+            self._arguments += ["-tls_ca", str(identity.authority)]
+        self._kind = socket.SOCK_DGRAM if identity is None else socket.SOCK_STREAM
         self._arguments += options
 
     async def __aenter__(self) -> Self:
@@ -108,7 +115,7 @@ class Sipp:
 
     async def listening(self) -> bool:
         """Whether it takes calls yet: `await sipp.child.ready(sipp.listening)`."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with socket.socket(socket.AF_INET, self._kind) as probe:
             try:
                 probe.bind(self._here)
             except OSError:

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A transfer for a platform that speaks TLS and is not of our making: SIPp, with certificates checked both ways."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.bed import ANNA, PORT, Bed, Pair
+from tests.sip.sipp_steps import bye, notify, refer, response
+from tests.support.certificates import Authority
+from tests.support.processes import Net
+from tests.support.sipp import Sipp
+
+pytestmark = pytest.mark.sip
+
+TLS_PORT = 5061
+CALLS = 3
+ACTIVE, OVER = "active;expires=[0-9]+", "terminated;reason=noresource"
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Net]:
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(net: Net, authority: Authority) -> AsyncIterator[Bed]:
+    own = authority.identity(net.gateway)
+    sip = {
+        "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
+        "tls_ca": str(own.authority), "tls_verify_client": True,
+    }  # fmt: skip
+    made = Bed(net, {"tls": Pair({"transport": "tls"})}, sip=sip)
+    async with made.gateway:
+        yield made
+
+
+async def test_transfers_of_a_platform_over_tls(bed: Bed, authority: Authority) -> None:
+    trunk, pbx = bed.trunk_host("tls"), bed.pbx_host("tls")
+    steps = [refer(ANNA), response(202), notify(100, ACTIVE), notify(180, ACTIVE), notify(200, OVER), bye()]
+    platform = Sipp(
+        "transferor",
+        trunk,
+        calls=CALLS,
+        timeout_s=25,
+        values={"STEPS": "".join(steps)},
+        identity=authority.identity(trunk),
+    )
+    extension = Sipp("extension", pbx, calls=CALLS, timeout_s=25, values={"RINGS_MS": "600"})
+    caller = Sipp(
+        "call",
+        pbx,
+        port=PORT + 1,
+        remote=(bed.net.gateway, PORT),
+        service=bed.number("tls"),
+        calls=CALLS,
+        hold_ms=3500,
+    )
+    async with platform, extension:
+        for listening in (platform, extension):
+            await listening.child.ready(listening.listening)
+        async with caller:
+            called = (await caller.finished()).check()
+        assert called.counters == {"called": CALLS, "answered": CALLS, "refused": 0}
+        answered = (await platform.finished()).check()
+        assert answered.counters == {"called": CALLS, "released": CALLS}
+        reached = (await extension.finished()).check()
+        assert reached.counters == {"called": CALLS, "answered": CALLS}
+        assert "SIP/2.0/TLS" in platform.messages()
+        assert "SIP/2.0/UDP" not in platform.messages()
+    await bed.gateway.idle()
