@@ -27,7 +27,7 @@ from gateway.report.event import CONTENT_TYPE
 from gateway.report.outbox import Outbox, StoredEvent
 
 FIRST_RETRY_S = 0.5
-LAST_RETRY_S = 30.0
+LAST_RETRY_S = 10.0
 HOPELESS_RETRY_S = 60.0  # when only a person can mend it
 SNAPSHOT_EVERY_S = 0.2
 GOODBYE_S = 2.0
