@@ -13,7 +13,7 @@ root=$work/root
 if [[ ! -d $root ]]; then
     mmdebstrap --quiet --variant=minbase \
         --include=systemd,systemd-sysv,dbus,python3,curl,sip-tester,libssl3,libopus0,libsrtp2-1,libspeexdsp1,libuuid1 \
-        "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" \
+        "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" "$root" \
         "$(python3 -c 'from scripts.debian_mirror import mirror; print(mirror())')"
 fi
 if [[ ! -x $root/opt/transfer-gateway/bin/transfer-gateway ]]; then
@@ -70,14 +70,15 @@ restarted() { [[ $(of NRestarts) == "$1" ]] && serves; }
 logged() { journalctl -q -u $unit -o cat | grep -q -- "$1"; }
 hidden() { ! setpriv --reuid=65534 --regid=65534 --clear-groups cat "$1" >/dev/null 2>&1; }
 ended() { [[ $(of ActiveState) == "$1" && $(of Result) == "$2" && $(of ExecMainStatus) == "$3" ]]; }
-not() { ! "$@"; }
-journal() { if ((failed)) || [[ -e /verbose ]]; then journalctl -q -u $unit -o short-precise; fi; }
+not() { ! "$@" 2>/dev/null; }
+journal() { if ((failed)); then journalctl -q -u $unit -o short-precise; fi; }
 trap journal EXIT
 
 export TERM=xterm
 sipp -sn uas -aa -i 127.0.0.3 -p 5060 -nostdin >/dev/null 2>&1 &
 
-is 'systemd finds nothing wrong with the unit' test -z "$(systemd-analyze verify $unit.service 2>&1 | tee /dev/stderr)"
+complaints=$(systemd-analyze verify $unit.service 2>&1)
+is "systemd finds nothing wrong with the unit${complaints:+: $complaints}" test -z "$complaints"
 is 'starts, and says when it is ready' systemctl start $unit
 ((!failed)) || exit 1
 is '/readyz says 200' serves
@@ -126,6 +127,7 @@ is 'which got its time' logged drain-timeout
 is 'with 0' ended inactive success 0
 is 'its secret is gone' test ! -e $credential
 is 'and was never in the journal' not logged a-secret-of
+((failed)) || echo 'all of it holds'
 exit $failed
 TRIAL
 
@@ -134,4 +136,4 @@ rm -f "$root/findings"
 timeout 300 systemd-nspawn -q -D "$root" --machine=trial --boot --register=no --keep-unit --private-network \
     --link-journal=no </dev/null >"$work/console" 2>&1 || true
 cat "$root/findings"
-! grep -q ^FAILED "$root/findings"
+grep -qx 'all of it holds' "$root/findings"
