@@ -34,6 +34,8 @@ from gateway.web.server import WebServer
 
 log = structlog.get_logger("app")
 
+LAST_WORDS_S = 15.0
+"""How long it takes at most, once calls are over, to end legs, tell the broker and close the outbox."""
 PJSIP_VERSION = metadata.version("pjsua2").partition("+")[0]
 
 
@@ -114,10 +116,12 @@ class App:
             await self._end()
 
     async def _drain(self) -> None:
+        patience_s = self._config.gateway.drain_timeout_s
         systemd.stopping()
+        systemd.extend_timeout(patience_s + LAST_WORDS_S)
         self._serving = False
         self.reporter.draining()
-        await self.engine.drain(self._config.gateway.drain_timeout_s)
+        await self.engine.drain(patience_s)
 
     async def _end(self) -> None:
         await self.sip.stop()
