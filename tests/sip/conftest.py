@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,7 @@ from tests.sip.aged_calls import AgedCalls
 from tests.sip.hearing import Hearing
 from tests.sip.hearing import make_gateway as hearing_gateway
 from tests.sip.scene import Scene, make_gateway
-from tests.support.processes import Net
+from tests.support.processes import Net, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -34,7 +36,25 @@ def wires() -> Iterator[Net]:
 async def shared_gateway(wires: Net) -> AsyncIterator[Gateway]:
     """The gateway, in whatever state the last scenario left it; take `scene` instead."""
     async with make_gateway(wires) as gateway:
+        before = sockets(gateway)
         yield gateway
+        if gateway.child.exit_code is not None:
+            return
+        await gateway.idle()
+
+        async def none_left() -> bool:
+            return sockets(gateway) <= before
+
+        await eventually(none_left, f"no more sockets than the {before} it began with")
+
+
+def sockets(gateway: Gateway) -> int:
+    """How many sockets its process holds: listeners, and a pair for each leg with media."""
+    found = 0
+    for descriptor in Path(f"/proc/{gateway.child.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            found += str(descriptor.readlink()).startswith("socket:")
+    return found
 
 
 @pytest.fixture(scope="session")
