@@ -125,7 +125,7 @@ class MidCall:
     def _wants_info(self, leg: Leg) -> bool:
         if self._config is None:
             return False
-        profile = self._config.trunks.get(leg.peer.name) or self._config.pbxs.get(leg.peer.name)
+        profile = self._config.profile(leg.peer.name)
         return profile is not None and profile.dtmf == "info"
 
     def _can_take(self, leg: LegId) -> bool:
