@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ADMINISTRATOR = ("testbed", "testbed")
-"""User and secret with every right, of pbx_etc/manager.conf."""
+"""User and secret with every right, of asterisk_etc/manager.conf."""
 
 Block: TypeAlias = dict[str, str]
 """One message: header names as sent; of a header that comes more than once, the values joined by newlines."""

@@ -12,24 +12,18 @@ outside caller is whoever calls from `Net.provider`; he reaches the gateway by a
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from tests.support import tones
-from tests.support.ami import Ami, AmiError, Block
-from tests.support.fetch import Programs, programs
-from tests.support.processes import Child, Net, eventually, free_port
+from tests.support.asterisk_server import MUSIC_HZ, AsteriskServer, install
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from tests.support.ami import Block
+    from tests.support.fetch import Programs
+    from tests.support.processes import Net
 
 OURS = Path(__file__).with_name("pbx_etc")
 SHIPPED = Path(__file__).parents[2] / "deploy" / "asterisk"
-
-# Configurations whose defaults suit us, empty so that the log holds no error but real ones.
-ABSENT = ("acl", "ccss", "cel", "features", "pjproject", "queuerules", "stasis", "udptl")
 
 SIP_PORT = 5070
 GATEWAY_PORT = 5060
@@ -37,20 +31,19 @@ GATEWAY_AMI = ("transfer-gateway", "5e3r3t-of-the-test-bed")
 """User and secret with which the gateway logs in to the manager interface."""
 
 VOICEMAIL_HZ = 850
-MUSIC_HZ = 350
 EARLY_HZ = 1650
 
+__all__ = [
+    "EARLY_HZ", "GATEWAY_AMI", "GATEWAY_PORT", "MUSIC_HZ", "SIP_PORT", "VOICEMAIL_HZ", "Asterisk",
+]  # fmt: skip
 
-class Asterisk:
+
+class Asterisk(AsteriskServer):
     """One PBX: `async with Asterisk(net) as pbx`. It can be stopped, killed and started again on the same ports."""
 
     def __init__(self, net: Net, *, installed: Programs | None = None) -> None:
+        super().__init__(installed)
         self.net = net
-        self.installed = installed or programs()
-        self.ami_port = free_port()
-        # Short, since the path of its control socket may have 107 characters.
-        self.directory = Path(tempfile.mkdtemp(prefix="pbx-"))
-        self.child: Child | None = None
         self._configure()
 
     @property
@@ -62,66 +55,6 @@ class Asterisk:
     def uri(self) -> str:
         """Where it is, as the gateway's profile of it says."""
         return f"sip:{self.host}:{SIP_PORT}"
-
-    @property
-    def running(self) -> bool:
-        """Whether it runs, as far as its process tells."""
-        return self.child is not None and self.child.exit_code is None
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-        shutil.rmtree(self.directory)
-
-    async def start(self) -> Self:
-        """Start it and wait until it is fully booted."""
-        command = [*self.installed.command("usr/sbin/asterisk"), "-f", "-C", f"{self.directory}/etc/asterisk.conf"]
-        self.child = Child("asterisk", command, self.directory / "log" / "console")
-
-        async def booted() -> bool:
-            try:
-                async with Ami(self.ami_port) as ami:
-                    await ami.event("FullyBooted", timeout_s=0.5)
-            except (TimeoutError, AmiError):
-                return False
-            return True
-
-        await self.child.ready(booted)
-        return self
-
-    async def stop(self) -> None:
-        """Stop it in an orderly way; nothing happens when it is not running."""
-        if self.child is not None:
-            await self.child.stop()
-            self.child = None
-
-    async def kill(self) -> None:
-        """Crash it: no BYE, no unregistration, no goodbye on the manager interface."""
-        if self.child is not None:
-            await self.child.kill()
-            self.child = None
-
-    async def restart(self) -> None:
-        """Stop it and start it again; registrations survive in its database."""
-        await self.stop()
-        await self.start()
-
-    def ami(self) -> Ami:
-        """A manager connection of the administrator: `async with pbx.ami() as ami`."""
-        return Ami(self.ami_port)
-
-    async def action(self, name: str, /, **fields: str | int) -> list[Block]:
-        """Carry out one manager action; returns the response, then the events of its list. Raises AmiError."""
-        async with self.ami() as ami:
-            return await ami.action(name, **fields)
-
-    async def cli(self, command: str) -> str:
-        """What the PBX's console prints for a command, e.g. "pjsip show contacts"."""
-        return (await self.action("Command", Command=command))[0].get("Output", "")
 
     async def pause(self, extension: str, *, paused: bool = True, queue: str = "") -> None:
         """Pause an agent in one queue or in all of them, or end that."""
@@ -177,39 +110,17 @@ class Asterisk:
                 elif member["Paused"] == "1":
                     await ami.action("QueuePause", Interface=member["Location"], Paused="false")
             await ami.action("QueueReload", Members="yes", Rules="no", Parameters="no")
-        await eventually(self._quiet, "every channel of the PBX hung up")
-
-    async def channels(self) -> int:
-        """How many channels exist: 0 when every call has ended."""
-        return len(await self.action("CoreShowChannels")) - 1
-
-    def log(self) -> str:
-        """Everything it printed."""
-        return (self.directory / "log" / "console").read_text(errors="replace")
-
-    async def _quiet(self) -> bool:
-        return await self.channels() == 0
+        await self.quiet()
 
     def _configure(self) -> None:
-        for name in ("etc", "var/keys", "spool", "log", "music"):
-            (self.directory / name).mkdir(parents=True)
-        # The music file is whole periods long, so that its repetition is not heard as another tone.
-        tones.write_wav(self.directory / "music" / "tone.wav", tones.tone(MUSIC_HZ, 2))
         ours = {
-            "@BED@": str(self.directory),
-            "@ROOT@": str(self.installed.root),
-            "@ROOT_LIB@": str(self.installed.lib),
             "@PBX@": self.host,
             "@PORT@": str(SIP_PORT),
             "@PROVIDER@": self.net.provider,
-            "@AMI_PORT@": str(self.ami_port),
             "@VOICEMAIL_HZ@": str(VOICEMAIL_HZ),
             "@EARLY_HZ@": str(EARLY_HZ),
         }
-        for source in sorted(OURS.glob("*.conf")):
-            _install(source, self.directory / "etc" / source.name, ours)
-        for name in ABSENT:
-            (self.directory / "etc" / f"{name}.conf").touch()
+        self.install(OURS, ours)
         # What somebody who adds these files to his PBX would edit; the rest must work as it is shipped.
         edits: dict[str, dict[str, str]] = {
             "pjsip.d": {
@@ -221,16 +132,9 @@ class Asterisk:
             "manager.d": {"CHANGE-ME": GATEWAY_AMI[1]},
         }
         for folder, values in edits.items():
-            (self.directory / "etc" / folder).mkdir()
+            (self.etc / folder).mkdir()
             source = SHIPPED / folder / "transfer-gateway.conf"
             missing = [old for old in values if old not in source.read_text()]
             if missing:
                 raise RuntimeError(f"{source} no longer contains {missing}")
-            _install(source, self.directory / "etc" / folder / source.name, values)
-
-
-def _install(source: Path, target: Path, values: dict[str, str]) -> None:
-    text = source.read_text()
-    for old, new in values.items():
-        text = text.replace(old, new)
-    target.write_text(text)
+            install(source, self.etc / folder / source.name, values)

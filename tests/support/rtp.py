@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One end of an RTP stream (RFC 3550): sends a tone or a file's sound in G.711, records all that arrives.
+"""One end of an RTP stream (RFC 3550), encrypted or not: sends a tone in G.711, records all that arrives.
 
 Sending is paced by the clock from the start, so a late wake-up is made up for and not added to; arrival times are
 kept, so that a gap in what a caller hears can be measured to the packet.
@@ -15,11 +15,15 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tests.support import tones
 from tests.support.processes import PORTS
+
+if TYPE_CHECKING:
+    from tests.support.srtp import Cipher
 
 HEADER = struct.Struct("!BBHII")
 EVENT = struct.Struct("!BBH")
@@ -39,6 +43,8 @@ class Packet:
     timestamp: int
     ssrc: int
     payload: bytes
+    wire: bytes
+    """The payload as it was on the wire: encrypted, with the mark of that, or the payload itself."""
 
 
 class Rtp:
@@ -53,6 +59,10 @@ class Rtp:
         """Everything that arrived, oldest first, whoever sent it."""
         self.events: int | None = 101
         """The payload type of RFC 4733 events, both ways."""
+        self.cipher: Cipher | None = None
+        """Seals what is sent and opens what arrives."""
+        self.unopened: list[bytes] = []
+        """Packets that arrived and were not sealed as agreed."""
         self._remote: tuple[str, int] | None = None
         self._presses: list[tuple[str, int]] = []  # key, packets
         self._task: asyncio.Task[None] | None = None
@@ -94,15 +104,19 @@ class Rtp:
             self._task.cancel()
             self._task = None
 
-    def heard(self, seconds: float = 0.3, *, before: float | None = None) -> tones.Pcm:
-        """What arrived in the last so many seconds (before a time.monotonic(), default now), gaps left out."""
+    def heard(self, seconds: float = 0.3, *, before: float | None = None, wire: bool = False) -> tones.Pcm:
+        """What arrived in the last so many seconds (before a time.monotonic(), default now), gaps left out.
+
+        `wire`: as somebody would hear it who reads along and has no key.
+        """
         end = time.monotonic() if before is None else before
         recent = []
         for packet in reversed(self.received):
             if packet.at < end - seconds:
                 break
             if packet.at <= end and packet.payload_type in CODECS:
-                recent.append(tones.decode(packet.payload, CODECS[packet.payload_type]))
+                heard = packet.wire if wire else packet.payload
+                recent.append(tones.decode(heard, CODECS[packet.payload_type]))
         return np.concatenate(recent[::-1]) if recent else np.zeros(0, np.int16)
 
     def detect(self, *candidates: float, seconds: float = 0.3) -> set[float]:
@@ -125,9 +139,14 @@ class Rtp:
                 data = self._socket.recv(2048)
                 if len(data) < HEADER.size or data[0] >> 6 != VERSION:
                     continue
-                first, second, sequence, timestamp, ssrc = HEADER.unpack_from(data)
-                payload = data[HEADER.size + 4 * (first & 0x0F) :]
-                self.received.append(Packet(time.monotonic(), second & 0x7F, sequence, timestamp, ssrc, payload))
+                packet = data if self.cipher is None else self.cipher.open(data)
+                if packet is None:
+                    self.unopened.append(data)
+                    continue
+                first, second, sequence, timestamp, ssrc = HEADER.unpack_from(packet)
+                start = HEADER.size + 4 * (first & 0x0F)
+                about = (time.monotonic(), second & 0x7F, sequence, timestamp, ssrc)
+                self.received.append(Packet(*about, packet[start:], data[start:]))
 
     async def _send(self) -> None:
         sequence, timestamp = random.getrandbits(16), random.getrandbits(32)
@@ -138,8 +157,7 @@ class Rtp:
             payload = tones.encode(self._frame(position), self.codec)
             marker = 0 if position else 0x80
             header = HEADER.pack(0x80, tones.PAYLOAD_TYPES[self.codec] | marker, sequence, timestamp, self._ssrc)
-            with suppress(OSError):
-                self._socket.sendto(header + payload, self._remote)
+            self._put(header + payload)
             sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + tones.FRAME) & 0xFFFFFFFF
             position += 1
             await asyncio.sleep(start + position * PACKET_S - time.monotonic())
@@ -152,13 +170,16 @@ class Rtp:
             payload = EVENT.pack(KEYS.index(key), 0x8A if ended else 0x0A, packet * tones.FRAME)
             marker = 0x80 if packet == 1 else 0
             header = HEADER.pack(0x80, (self.events or 101) | marker, sequence, timestamp, self._ssrc)
-            if self._remote:
-                with suppress(OSError):
-                    self._socket.sendto(header + payload, self._remote)
+            self._put(header + payload)
             sequence = (sequence + 1) & 0xFFFF
             position += 1
             await asyncio.sleep(start + position * PACKET_S - time.monotonic())
         return sequence, (timestamp + (packets + 2) * tones.FRAME) & 0xFFFFFFFF, position
+
+    def _put(self, packet: bytes) -> None:
+        if self._remote:
+            with suppress(OSError):
+                self._socket.sendto(packet if self.cipher is None else self.cipher.seal(packet), self._remote)
 
     def _frame(self, position: int) -> tones.Pcm:
         if self.hz is None:
