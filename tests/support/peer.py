@@ -20,12 +20,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.support.peer_call import Call
-from tests.support.sip_message import Address, Message, reply, sdp, token
+from tests.support.sip_message import Address, Message, reply, token
 from tests.support.wire import Datagrams, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
+
+    from tests.support.srtp import Encryption
 
 T = TypeVar("T")
 
@@ -82,6 +84,8 @@ class Peer:
         self.port = port
         self.user = user
         self.wire = wire or Datagrams()
+        self.encryption: Encryption = "off"
+        """What its calls begin with: in the clear, with keys, or with nothing but keys."""
         self.trace: list[Entry] = []
         """Every message in order, retransmissions included."""
         self.calls: list[Call] = []
@@ -147,7 +151,7 @@ class Peer:
         call = Call(self, remote, local=f"{local};tag={token()}", far=to or f"<{uri}>", call_id=token())
         call.target, call.hz = uri, hz
         self.calls.append(call)
-        offer = sdp(self.host, call.media.port, codecs) if body is None else body
+        offer = call.offer(codecs) if body is None else body
         call.invite = call.begin("INVITE", headers=headers, body=offer, content_type="application/sdp")
         return call
 

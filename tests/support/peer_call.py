@@ -5,19 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.support.rtp import CODECS, Rtp
-from tests.support.sip_message import (
-    Address,
-    Message,
-    address,
-    answering,
-    direction_of,
-    events_of,
-    media_of,
-    reply,
-    sdp,
-    token,
-)
+from tests.support.described import Described
+from tests.support.sip_message import Address, Message, address, reply, token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +14,11 @@ if TYPE_CHECKING:
     from tests.support.peer import Peer, Transaction
 
 
-class Call:
+class Call(Described):
     """One call as its peer sees it. Requests in the dialog are answered from `answers` unless a test takes over."""
 
     def __init__(self, peer: Peer, remote: Address, *, local: str, far: str, call_id: str) -> None:
+        super().__init__(peer.host, peer.encryption)
         self.peer = peer
         self.remote = remote
         self.local = local
@@ -40,11 +30,6 @@ class Call:
         self.target = ""
         """The other side's Contact URI, to which requests in the dialog go."""
         self.routes: list[str] = []
-        self.media = Rtp(peer.host)
-        self.hz: int | None = None
-        """The tone our side speaks once there is media."""
-        self.direction = "sendrecv"
-        """What our side wants: a description of ours never says more."""
         self.incoming: Message | None = None
         """The INVITE that made it, when the other side called."""
         self.invite: Transaction | None = None
@@ -69,7 +54,7 @@ class Call:
     ) -> None:
         """Send a provisional response, with a description (and media) if asked for."""
         assert self.incoming
-        body = self._answer_to(self.incoming) if early_media else b""
+        body = self.answer_to(self.incoming.body) if early_media else b""
         self.respond(self.incoming, code, headers=headers, body=body)
 
     async def answer(
@@ -78,13 +63,13 @@ class Call:
         """Answer with 200, speak a tone of `hz`, and wait for the ACK. `codec` overrides the offer's first."""
         assert self.incoming
         self.hz = hz if hz is not None else self.hz
-        self.respond(self.incoming, 200, headers=headers, body=self._answer_to(self.incoming, codec))
+        self.respond(self.incoming, 200, headers=headers, body=self.answer_to(self.incoming.body, codec))
         number = self.incoming.cseq[0]
         ack = await self.peer.until(
             lambda: next((one for one in self.requests if one.cseq == (number, "ACK")), None), "ACK"
         )
         if not self.incoming.body and ack.body:
-            self._follow(ack.body)
+            self.follow(ack.body)
 
     def reject(self, code: int = 486, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Refuse the call."""
@@ -167,16 +152,11 @@ class Call:
         `delayed` leaves the offer to the other side and answers it in the ACK.
         """
         self.direction = direction
-        offer = b"" if delayed else sdp(host or self.peer.host, self.media.port, codecs, direction)
+        offer = b"" if delayed else self.offer(codecs, host)
         answer = await self.begin(method, headers=headers, body=offer, content_type="application/sdp").final()
         if method == "UPDATE" and answer.code == 200:
-            self._follow(answer.body)
+            self.follow(answer.body)
         return answer
-
-    def move(self) -> None:
-        """Have the media at another port from now on; the other side is to be told by a re-INVITE."""
-        self.media.close()
-        self.media = Rtp(self.peer.host)
 
     def begin(
         self,
@@ -202,7 +182,7 @@ class Call:
 
     def answer_now(self, request: Message, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Answer a re-INVITE that `answers` had left alone."""
-        self.respond(request, 200, headers=headers, body=self._answer_to(request))
+        self.respond(request, 200, headers=headers, body=self.answer_to(request.body))
 
     def respond(
         self,
@@ -222,10 +202,6 @@ class Call:
         if request is self.incoming and code >= 200:
             self.final_sent = True
 
-    def close(self) -> None:
-        """Close the media; the other side is told nothing."""
-        self.media.close()
-
     # --- called by the peer, on arrival ---
 
     def accept_from(self, request: Message) -> None:
@@ -242,7 +218,7 @@ class Call:
             return
         if request.method == "INVITE":
             self.target = address(request["Contact"])
-            self.respond(request, code, body=self._answer_to(request) if code == 200 else b"")
+            self.respond(request, code, body=self.answer_to(request.body) if code == 200 else b"")
             return
         self.respond(request, code)
         if request.method == "CANCEL" and self.incoming and not self.final_sent:
@@ -256,7 +232,7 @@ class Call:
             if response.tag("To"):
                 self.far = response["To"]
             if response.body:
-                self._follow(response.body)
+                self.follow(response.body)
             return
         request = transaction.request
         if response.code < 300:
@@ -266,9 +242,9 @@ class Call:
             ack = Message(f"ACK {self.target} SIP/2.0", self._headers("ACK", request.cseq[0]))
             if response.body and not request.body:
                 ack.headers.append(("Content-Type", "application/sdp"))
-                ack.body = self._answer_to(response)
+                ack.body = self.answer_to(response.body)
             elif response.body:
-                self._follow(response.body)
+                self.follow(response.body)
         else:
             # §17.1.1.3: the same branch and Request-URI as the INVITE's, the To of the response.
             via = [("Via", request["Via"]), ("Max-Forwards", "70"), ("From", request["From"]), ("To", response["To"])]
@@ -288,26 +264,3 @@ class Call:
             ("Call-ID", self.call_id),
             ("CSeq", f"{cseq} {method}"),
         ]
-
-    def _answer_to(self, request: Message, codec: str | None = None) -> bytes:
-        offer = media_of(request.body)
-        if offer is None:
-            return sdp(self.peer.host, self.media.port, direction=self.direction)
-        offered = [CODECS[number] for number in offer[2] if number in CODECS]
-        chosen = codec or (offered[0] if offered else "PCMA")
-        self._follow(request.body, chosen)
-        direction = answering(direction_of(request.body), self.direction)
-        return sdp(self.peer.host, self.media.port, (chosen,), direction, events_of(request.body))
-
-    def _follow(self, body: bytes, codec: str | None = None) -> None:
-        described = media_of(body)
-        if described is None:
-            return
-        host, port, types = described
-        known = [CODECS[number] for number in types if number in CODECS]
-        self.media.events = events_of(body)
-        if port == 0 or host == "0.0.0.0" or answering(direction_of(body), self.direction) in {"recvonly", "inactive"}:
-            self.media.pause()
-            return
-        self.media.hz = self.hz
-        self.media.send_to(host, port, codec or (known[0] if known else None))

@@ -177,23 +177,28 @@ def sdp(
     codecs: tuple[str, ...] = ("PCMA", "PCMU"),
     direction: str = "sendrecv",
     events: int | None = 101,
+    wide_events: int | None = None,
 ) -> bytes:
-    """An offer or answer of one audio stream in G.711, with RFC 4733 events as payload type `events` (None: no)."""
-    numbers = {"PCMU": 0, "PCMA": 8}
+    """An offer or answer of one audio stream in G.711 or opus, with RFC 4733 events as type `events` (None: no).
+
+    `wide_events` is the type of those that are clocked as opus is (RFC 7587 §4.1), 48000 times a second.
+    """
+    numbers = {"PCMU": 0, "PCMA": 8, "opus": 96}
     here = f"IN IP6 {host}" if ":" in host else f"IN IP4 {host}"
     lines = ["v=0", f"o=- {random.getrandbits(31)} 1 {here}", "s=-", f"c={here}", "t=0 0"]
-    types = [*(numbers[codec] for codec in codecs), *([] if events is None else [events])]
+    keys = [(number, rate) for number, rate in ((wide_events, 48000), (events, 8000)) if number is not None]
+    types = [*(numbers[codec] for codec in codecs), *(number for number, _ in keys)]
     lines.append(f"m=audio {port} RTP/AVP {' '.join(map(str, types))}")
-    lines += [f"a=rtpmap:{numbers[codec]} {codec}/8000" for codec in codecs]
-    if events is not None:
-        lines += [f"a=rtpmap:{events} telephone-event/8000", f"a=fmtp:{events} 0-16"]
+    lines += [f"a=rtpmap:{numbers[codec]} {codec}/{'48000/2' if codec == 'opus' else '8000'}" for codec in codecs]
+    for number, rate in keys:
+        lines += [f"a=rtpmap:{number} telephone-event/{rate}", f"a=fmtp:{number} 0-16"]
     lines += ["a=ptime:20", f"a={direction}"]
     return "\r\n".join([*lines, ""]).encode()
 
 
-def events_of(body: bytes) -> int | None:
-    """The payload type that a description gives to RFC 4733 events at 8000 Hz."""
-    found = re.search(rb"^a=rtpmap:(\d+) telephone-event/8000", body, re.M)
+def events_of(body: bytes, rate: int = 8000) -> int | None:
+    """The payload type that a description gives to RFC 4733 events of this clock."""
+    found = re.search(rb"^a=rtpmap:(\d+) telephone-event/%d\r" % rate, body, re.M)
     return int(found.group(1)) if found else None
 
 

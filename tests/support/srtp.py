@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import pylibsrtp
@@ -26,9 +26,9 @@ _LINE = re.compile(rb"^a=crypto:(\d+) (\w+) inline:([\w+/=]+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a side encrypts with, as its description says it."""
+    """What a side encrypts with, as its description says it. One key it is whatever its tag."""
 
-    tag: int
+    tag: int = field(compare=False)
     suite: str
     secret: bytes
 
@@ -68,9 +68,9 @@ class Cipher:
         out = pylibsrtp.Policy(own.secret, pylibsrtp.Policy.SSRC_ANY_OUTBOUND, srtp_profile=SUITES[own.suite])
         into = pylibsrtp.Policy(far.secret, pylibsrtp.Policy.SSRC_ANY_INBOUND, srtp_profile=SUITES[far.suite])
         # The state of a key that stays in use goes on: its rollover counter and what was received.
-        self._out = former._out if former and former.keys[0] == own else pylibsrtp.Session(out)
-        self._in = former._in if former and former.keys[1] == far else pylibsrtp.Session(into)
-        self._before = former._in if former and former.keys[1] != far else None
+        self._out: pylibsrtp.Session = former._out if former and former.keys[0] == own else pylibsrtp.Session(out)
+        self._in: pylibsrtp.Session = former._in if former and former.keys[1] == far else pylibsrtp.Session(into)
+        self._before: pylibsrtp.Session | None = former._in if former and former.keys[1] != far else None
 
     def seal(self, packet: bytes) -> bytes:
         """Encrypt and authenticate an RTP packet."""
