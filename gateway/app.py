@@ -161,6 +161,7 @@ class App:
             "calls": len(self.engine.calls),
             "transfers": len(self.engine.transfers),
             "sip": self.sip.counts,
+            "stack": self.sip.stack,
             "watches": self.sip.watches.count,
             "pbx": {name: {"up": source.up} for name, source in self.sources.items()},
             "trunks": {name: {"up": up} for name, up in self.sip.trunks.up.items()},

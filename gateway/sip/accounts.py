@@ -10,6 +10,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.sip import settings, transports
+from gateway.sip.callbacks import guarded
 
 if TYPE_CHECKING:
     from gateway.config import Config, PbxProfile, SipSettings, TrunkProfile
@@ -29,19 +30,15 @@ class Account(pj.Account):  # type: ignore[misc]  # the binding has no types
         self._incoming = incoming
         self._registered = registered
 
+    @guarded(None)
     def onRegState(self, prm: pj.OnRegStateParam) -> None:  # pjsua2's name
         """PJSUA: the registration at the peer was answered, or was not."""
-        try:
-            self._registered(self._peer, self.getInfo().regIsActive, prm.code)
-        except Exception:
-            log.exception("sip-callback-failed")
+        self._registered(self._peer, self.getInfo().regIsActive, prm.code)
 
+    @guarded(None)
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
         """PJSUA: an INVITE became a call."""
-        try:
-            self._incoming(self, prm.callId)
-        except Exception:
-            log.exception("sip-callback-failed")
+        self._incoming(self, prm.callId)
 
 
 class Accounts:

@@ -347,3 +347,8 @@ class SipAgent:
         """How many legs, joined pairs and subscriptions (of either side) there are."""
         subscriptions = pj.subscription_count() + pj.referral_count()
         return {"legs": len(self._legs), "pairs": self._media.pairs, "subscriptions": subscriptions}
+
+    @property
+    def stack(self) -> dict[str, int]:
+        """What PJSIP itself holds; transactions and their timers linger for up to 32 s after a call."""
+        return {"dialogs": pj.dialog_count(), "transactions": pj.transaction_count(), "timers": pj.timer_count()}

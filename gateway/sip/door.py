@@ -11,6 +11,8 @@ import structlog
 
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import Reason
+from gateway.sip import malformed
+from gateway.sip.callbacks import guarded
 from gateway.sip.challenge import Challenger
 from gateway.sip.dialogs import parse_replaces, parse_target_dialog
 from gateway.sip.headers import HeaderError, unsupported
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, PRACK, UPDATE"
 # What PJSIP does for a call that requires it; RFC 3261 §8.2.2.3 has everything else refused.
 SUPPORTED = frozenset({"100rel", "replaces", "timer"})
 OVERLOAD_RETRY_S = 5
@@ -40,69 +41,55 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         sip = agent.config.sip
         self._challenger = Challenger(sip.public_address or sip.bind_address)
 
+    @guarded(500)
     def onRequest(self, request: pj.SipRequest, extra: pj.SipHeaderVector) -> int:  # binding's name
         """A request outside of any dialog; 0 lets PJSUA have it, anything else is the response's code."""
-        try:
-            return self._outside(request, extra)
-        except Exception:
-            log.exception("sip-callback-failed", method=request.method)
-            return 500
+        return self._outside(request, extra)
 
+    @guarded("")
+    def onMalformed(self, text: str, source: str, header: str, whole: bool) -> str:
+        """A message that PJSIP cannot read; the response to it, if any."""
+        return self._malformed(text, source, header, whole)
+
+    @guarded(None)
     def onRefer(self, index: int, request: pj.SipRequest) -> None:
         """A REFER in one of our dialogs; whatever is not answered here is answered 500 by the binding."""
-        try:
-            self._refer(index, request)
-        except Exception:
-            log.exception("sip-callback-failed", method="REFER")
+        self._refer(index, request)
 
+    @guarded(None)
     def onNotifyAnswered(self, subscription: int, code: int) -> None:
         """A NOTIFY of ours was answered, or timed out."""
-        try:
-            self._notified(subscription, code)
-        except Exception:
-            log.exception("sip-callback-failed", method="NOTIFY")
+        self._notified(subscription, code)
 
+    @guarded(None)
     def onOptionsAnswered(self, token: int, code: int) -> None:
         """An OPTIONS of ours was answered, or timed out."""
-        try:
-            self._agent.trunks.answered(token, code)
-        except Exception:
-            log.exception("sip-callback-failed", method="OPTIONS")
+        self._agent.trunks.answered(token, code)
 
+    @guarded(None)
     def onReferAnswered(self, referral: int, code: int) -> None:
         """A REFER of ours was answered, or timed out."""
-        try:
-            self._agent.referrals.answered(referral, code)
-        except Exception:
-            log.exception("sip-callback-failed", method="REFER")
+        self._agent.referrals.answered(referral, code)
 
+    @guarded(None)
     def onReferNotified(self, referral: int, body: str, last: bool) -> None:
         """A peer tells what became of a REFER of ours."""
-        try:
-            self._agent.referrals.notified(referral, body, last)
-        except Exception:
-            log.exception("sip-callback-failed", method="NOTIFY")
+        self._agent.referrals.notified(referral, body, last)
 
+    @guarded(None)
     def onWatchNotified(self, watch: int, phase: str, content_type: str, body: str) -> None:
         """A PBX tells the state of an extension."""
-        try:
-            self._agent.watches.notified(watch, phase, content_type, body)
-        except Exception:
-            log.exception("sip-callback-failed", method="NOTIFY")
+        self._agent.watches.notified(watch, phase, content_type, body)
 
+    @guarded(None)
     def onWatchRefreshed(self, watch: int) -> None:
         """A SUBSCRIBE of ours was accepted."""
-        try:
-            self._agent.watches.refreshed(watch)
-        except Exception:
-            log.exception("sip-callback-failed", method="SUBSCRIBE")
+        self._agent.watches.refreshed(watch)
 
+    @guarded(None)
     def onWatchEnded(self, watch: int, code: int, reason: str, retry_after_s: int) -> None:
         """A subscription of ours was refused, or has ended."""
-        try:
-            self._agent.watches.ended(watch, code, reason, retry_after_s)
-        except Exception:
-            log.exception("sip-callback-failed", method="SUBSCRIBE")
+        self._agent.watches.ended(watch, code, reason, retry_after_s)
 
     def onResolve(self, query: int, host: str, port: int, transport: str) -> None:
         """PJSIP needs the addresses of a host."""
@@ -112,23 +99,19 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             log.exception("sip-callback-failed", host=host)
             pj.resolved(query, [])
 
+    @guarded(None)
     def onRequestAnswered(self, index: int, method: str, code: int) -> None:
         """A request of ours in a call's dialog was answered, or timed out."""
-        try:
-            if leg := self._agent.leg_of(index):
-                self._agent.midcall.answered(leg, method, code)
-        except Exception:
-            log.exception("sip-callback-failed", method=method)
+        if leg := self._agent.leg_of(index):
+            self._agent.midcall.answered(leg, method, code)
 
+    @guarded(None)
     def onUnsubscribed(self, subscription: int) -> None:
         """The transferor wants no more NOTIFYs."""
-        try:
-            if found := self._refers.get(subscription):
-                refer, leg = found
-                refer.unsubscribe()
-                self._agent.listener.notify_failed(leg)
-        except Exception:
-            log.exception("sip-callback-failed", method="SUBSCRIBE")
+        if found := self._refers.get(subscription):
+            refer, leg = found
+            refer.unsubscribe()
+            self._agent.listener.notify_failed(leg)
 
     def _outside(self, request: pj.SipRequest, extra: pj.SipHeaderVector) -> int:
         peer = self._agent.config.peer_for(request.sourceHost)
@@ -144,14 +127,14 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             case "INVITE":
                 return self._invite(request, peer, extra)
             case "OPTIONS":
-                _add(extra, [("Allow", ALLOW), ("Accept", "application/sdp")])
+                _add(extra, [("Allow", pj.allowed_methods()), ("Accept", "application/sdp")])
                 return 200
             case "REFER":
                 return self._refer_outside(request, peer, extra)
             case "CANCEL" | "BYE" | "UPDATE" | "PRACK" | "INFO" | "NOTIFY":
                 return 481
             case _:
-                _add(extra, [("Allow", ALLOW)])
+                _add(extra, [("Allow", pj.allowed_methods())])
                 return 405
 
     def _loop(self, request: pj.SipRequest, peer: Peer | None) -> Reason | None:
@@ -210,6 +193,18 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         self._agent.listener.request_rejected(reason)
         _add(extra, refusal_headers(code, reason, retry_after_s))
         return code
+
+    def _malformed(self, text: str, source: str, header: str, whole: bool) -> str:
+        method = malformed.method_of(text)
+        code = malformed.verdict(text, whole=whole)
+        reason = Reason.BAD_REQUEST if self._agent.config.peer_for(source) else Reason.PEER_NOT_ALLOWED
+        log.warning("message-unreadable", method=method, source=source, header=header, code=code, bytes=len(text))
+        if method is None:
+            return ""
+        self._agent.listener.request_rejected(reason)
+        # A stranger might have us shout at a third party.
+        known = reason is Reason.BAD_REQUEST
+        return malformed.answer(text, code, header, refusal_headers(code, reason, None)) if known else ""
 
     def _refer(self, index: int, request: pj.SipRequest) -> None:
         leg = self._agent.leg_of(index)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.support.gateway import Gateway
 
 AGED = "aged_calls"
+LINGER_S = 45
+"""A transaction's 32 s (RFC 3261, timers H and J) after an answer that was repeated for up to as long."""
 
 
 @pytest.fixture(scope="session")
@@ -36,16 +38,29 @@ def wires() -> Iterator[Net]:
 async def shared_gateway(wires: Net) -> AsyncIterator[Gateway]:
     """The gateway, in whatever state the last scenario left it; take `scene` instead."""
     async with make_gateway(wires) as gateway:
-        before = sockets(gateway)
+        before = await held(gateway)
         yield gateway
         if gateway.child.exit_code is not None:
             return
         await gateway.idle()
 
-        async def none_left() -> bool:
-            return sockets(gateway) <= before
+        async def left() -> dict[str, int]:
+            now = await held(gateway)
+            return {what: count for what, count in now.items() if count > before[what]}
 
-        await eventually(none_left, f"no more sockets than the {before} it began with")
+        async def none_left() -> bool:
+            return not await left()
+
+        try:
+            await eventually(none_left, "no more than at the beginning", timeout_s=LINGER_S, every_s=0.5)
+        except AssertionError:
+            raise AssertionError(f"left over {LINGER_S} s after all calls: {await left()}, was {before}") from None
+
+
+async def held(gateway: Gateway) -> dict[str, int]:
+    """What its PJSIP and its process hold, from its own counts and from /proc."""
+    stack: dict[str, int] = (await gateway.get("/api/status"))["stack"]
+    return {**stack, "sockets": sockets(gateway)}
 
 
 def sockets(gateway: Gateway) -> int:

@@ -6,9 +6,10 @@
 
 /* Legs. A maxCalls above this is clamped silently, so the gateway compares the two at start. */
 #define PJSUA_MAX_CALLS                 2048
-/* One port per leg, and room for prompts and tone generators. */
-#define PJSUA_MAX_CONF_PORTS            (PJSUA_MAX_CALLS + 64)
-#define PJSUA_MAX_PLAYERS               64
+/* Announcements at a time; a player outlives its sound by some seconds. */
+#define PJSUA_MAX_PLAYERS               512
+/* A port per leg, one for the tone generator of each caller who waits, and the players. */
+#define PJSUA_MAX_CONF_PORTS            (PJSUA_MAX_CALLS + PJSUA_MAX_CALLS / 2 + PJSUA_MAX_PLAYERS)
 /* One account per trunk, PBX and transport. */
 #define PJSUA_MAX_ACC                   32
 

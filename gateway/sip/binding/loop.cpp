@@ -3,6 +3,7 @@
 
 #include <pjlib.h>
 #include <pjsip.h>
+#include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
 
 namespace gateway {
@@ -33,6 +34,21 @@ long next_timer_ms()
     PJ_TIME_VAL_SUB(due, now);
     const long left = PJ_TIME_VAL_MSEC(due);
     return left > 0 ? left : 0;
+}
+
+unsigned dialog_count()
+{
+    return pjsip_ua_get_dlg_set_count();
+}
+
+unsigned transaction_count()
+{
+    return pjsip_tsx_layer_get_tsx_count();
+}
+
+unsigned timer_count()
+{
+    return static_cast<unsigned>(pj_timer_heap_count(pjsip_endpt_get_timer_heap(pjsua_get_pjsip_endpt())));
 }
 
 }

@@ -15,4 +15,9 @@ void set_log_level(int level);
 /* Milliseconds until PJSIP's earliest timer is due, 0 when it is overdue, -1 when there is none. */
 long next_timer_ms();
 
+/* What PJSIP holds at the moment: dialogs, transactions (those that have ended linger for up to 32 s), timers. */
+unsigned dialog_count();
+unsigned transaction_count();
+unsigned timer_count();
+
 }

@@ -12,7 +12,6 @@
 
 namespace gateway {
 
-RequestHandler *request_handler();
 void watch_dialog(pjsip_dialog *dialog);
 
 namespace {

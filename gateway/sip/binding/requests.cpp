@@ -6,9 +6,10 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
-#include "referrals.hpp"
+#include "malformed.hpp"
 #include "media.hpp"
 #include "outgoing.hpp"
+#include "referrals.hpp"
 #include "resolver.hpp"
 #include "subscriptions.hpp"
 #include "watches.hpp"
@@ -107,7 +108,7 @@ void on_subscribe(pjsip_dialog *dialog, pjsip_rx_data *rdata)
         ask(request, [&] { handler_->onUnsubscribed(subscription); });
 }
 
-pj::SipHeader header(const char *name, const char *value)
+pj::SipHeader header(const char *name, const std::string &value)
 {
     pj::SipHeader made;
     made.hName = name;
@@ -119,7 +120,7 @@ pj::SipHeader header(const char *name, const char *value)
  * NOTIFY of a subscription that there is not (RFC 6665 §4.1.3), and every other method. */
 void answer_rest(pjsip_dialog *dialog, pjsip_rx_data *rdata)
 {
-    const pj::SipHeader allow = header("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, PRACK, UPDATE");
+    const pj::SipHeader allow = header("Allow", allowed_methods());
     SipRequest request(rdata, dialog);
     if (is(rdata, "OPTIONS"))
         request.respond(200, "", {allow, header("Accept", "application/sdp")});
@@ -342,6 +343,11 @@ void watch_dialog(pjsip_dialog *dialog)
     pjsip_dlg_add_usage(dialog, &usage_, nullptr);
 }
 
+std::string allowed_methods()
+{
+    return "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, PRACK, UPDATE";
+}
+
 RequestHandler *request_handler()
 {
     return handler_;
@@ -354,6 +360,7 @@ void set_request_handler(RequestHandler *handler)
     if (!handler)
         return;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    answer_malformed();
     watch_outgoing();
     govern_media();
     resolve_by_handler();

@@ -69,6 +69,15 @@ public:
         return 500;
     }
 
+    /* A message that PJSIP could not read, unparsed, from this address. `header` is the name of the header that is to
+     * blame, as far as it is known; `whole` is false when the message was too long. Returns the response to send as it
+     * stands; empty: none. */
+    virtual std::string onMalformed(const std::string &text, const std::string &sourceHost, const std::string &header,
+                                    bool whole)
+    {
+        return "";
+    }
+
     /* A REFER in the dialog of a call (-1: PJSUA has let go of it): answer it with accept() or respond(). */
     virtual void onRefer(int callId, SipRequest &request) {}
 
@@ -115,6 +124,14 @@ std::vector<std::string> dialog_of(int callId);
 
 /* Register the modules (once, after libInit) and name the handler; null takes it away. */
 void set_request_handler(RequestHandler *handler);
+
+/* The value of Allow: the methods that are served. */
+std::string allowed_methods();
+
+#ifndef SWIG
+/* The handler, or null. */
+RequestHandler *request_handler();
+#endif
 
 /* Ask a peer with OPTIONS, outside of any dialog and with the account's identity, whether it is there. */
 bool send_options(int account, const std::string &uri, int token);

@@ -11,8 +11,6 @@
 
 namespace gateway {
 
-RequestHandler *request_handler();
-
 namespace {
 
 struct Query {

@@ -10,8 +10,6 @@
 
 namespace gateway {
 
-RequestHandler *request_handler();
-
 namespace {
 
 const int SENDS = 1, RECEIVES = 2;

@@ -14,8 +14,6 @@
 
 namespace gateway {
 
-RequestHandler *request_handler();
-
 namespace {
 
 struct Watch {

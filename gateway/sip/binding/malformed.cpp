@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "malformed.hpp"
+
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include <pjsip.h>
+#include <pjsua-lib/pjsua.h>
+
+#include "requests.hpp"
+
+namespace gateway {
+
+namespace {
+
+const char *newlines_end_ = nullptr;
+size_t newlines_ = 0;
+
+/* PJSIP does not say where a datagram that it drops came from, but its data still lies in the rx_data that does: at the
+ * beginning of the packet, or behind the newlines that were dropped just before. Null for later parts of a stream. */
+const pjsip_rx_data *origin(const pjsip_tp_dropped_data &dropped)
+{
+    const char *data = static_cast<const char *>(dropped.data);
+    const char *packet = newlines_end_ == data ? data - newlines_ : data;
+    const void *whole = packet - offsetof(pjsip_rx_data, pkt_info.packet);
+    const pjsip_rx_data *rdata = static_cast<const pjsip_rx_data *>(whole);
+    const bool genuine = rdata->tp_info.transport == dropped.tp && rdata->msg_info.msg_buf == data &&
+                         rdata->pkt_info.len > 0 && rdata->pkt_info.len <= PJSIP_MAX_PKT_LEN;
+    return genuine ? rdata : nullptr;
+}
+
+/* The name of the header that could not be parsed, as far as PJSIP tells; empty: it does not. */
+std::string culprit(const pjsip_rx_data *rdata)
+{
+    const pjsip_parser_err_report *errors = &rdata->msg_info.parse_err;
+    if (!errors->next || errors->next == errors)
+        return "";
+    const pj_str_t &name = errors->next->hname;
+    return std::string(name.ptr ? name.ptr : "", name.slen > 0 ? name.slen : 0);
+}
+
+void reply(pjsip_transport *transport, const pj_sockaddr &to, const std::string &message)
+{
+    pjsip_tpselector selector;
+    pj_bzero(&selector, sizeof(selector));
+    selector.type = PJSIP_TPSELECTOR_TRANSPORT;
+    selector.u.transport = transport;
+    pjsip_tpmgr_send_raw(pjsip_endpt_get_tpmgr(pjsua_get_pjsip_endpt()),
+                         static_cast<pjsip_transport_type_e>(transport->key.type), &selector, nullptr, message.data(),
+                         message.size(), &to, pj_sockaddr_get_len(&to), nullptr, nullptr);
+}
+
+void on_dropped(pjsip_tp_dropped_data *dropped)
+{
+    if (dropped->status == PJ_EIGNORED) { // newlines, as a sign of life or in front of a message
+        newlines_end_ = static_cast<const char *>(dropped->data) + dropped->len;
+        newlines_ = dropped->len;
+        return;
+    }
+    RequestHandler *handler = request_handler();
+    pjsip_transport *transport = dropped->tp;
+    const bool stream = (transport->flag & PJSIP_TRANSPORT_DATAGRAM) == 0;
+    const pjsip_rx_data *rdata = origin(*dropped);
+    newlines_end_ = nullptr;
+    if (!handler || !dropped->data || (!rdata && !stream))
+        return;
+    const pj_sockaddr &source = stream ? transport->key.rem_addr : rdata->pkt_info.src_addr;
+    char host[PJ_INET6_ADDRSTRLEN + 10];
+    pj_sockaddr_print(&source, host, sizeof(host), 0);
+    const std::string text(static_cast<const char *>(dropped->data), dropped->len);
+    const bool whole = dropped->len < PJSIP_MAX_PKT_LEN && dropped->status != PJSIP_ERXOVERFLOW;
+    try {
+        const std::string answer = handler->onMalformed(text, host, rdata ? culprit(rdata) : "", whole);
+        if (!answer.empty())
+            reply(transport, source, answer);
+    } catch (...) {
+        PJ_LOG(1, ("malformed", "the handler of a message that cannot be read failed"));
+    }
+}
+
+/* How much follows the header: PJSIP makes a body of it only where there is a Content-Type. */
+size_t body_bytes(const pjsip_rx_data *rdata)
+{
+    const std::string_view text(rdata->msg_info.msg_buf, rdata->msg_info.len);
+    for (const char *blank : {"\r\n\r\n", "\n\n", "\r\r"}) {
+        const size_t found = text.find(blank);
+        if (found != std::string_view::npos)
+            return text.size() - found - std::strlen(blank);
+    }
+    return 0;
+}
+
+/* In front of everything else: a datagram has to hold all of its message (RFC 3261 §18.3), and no more counts. */
+pj_bool_t on_request(pjsip_rx_data *rdata)
+{
+    pjsip_msg *message = rdata->msg_info.msg;
+    const pjsip_clen_hdr *length = rdata->msg_info.clen;
+    if ((rdata->tp_info.transport->flag & PJSIP_TRANSPORT_DATAGRAM) == 0)
+        return PJ_FALSE;
+    const bool cut = rdata->pkt_info.len >= PJSIP_MAX_PKT_LEN;
+    const size_t wanted = length && length->len > 0 ? length->len : 0;
+    if (!cut && wanted <= body_bytes(rdata)) {
+        if (wanted && message->body && wanted < message->body->len)
+            message->body->len = static_cast<unsigned>(wanted);
+        return PJ_FALSE;
+    }
+    if (message->line.req.method.id != PJSIP_ACK_METHOD)
+        pjsip_endpt_respond_stateless(pjsua_get_pjsip_endpt(), rdata, cut ? 513 : 400, nullptr, nullptr, nullptr);
+    return PJ_TRUE;
+}
+
+}
+
+void answer_malformed()
+{
+    static pjsip_module front;
+    pj_bzero(&front, sizeof(front));
+    front.name = pj_str(const_cast<char *>("mod-gateway-front"));
+    front.id = -1;
+    front.priority = PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1;
+    front.on_rx_request = &on_request;
+    pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    pjsip_endpt_register_module(endpoint, &front);
+    pjsip_tpmgr_set_drop_data_cb(pjsip_endpt_get_tpmgr(endpoint), &on_dropped);
+}
+
+}

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Requests that cannot be read: who sends them is told so, over UDP and over TCP, and calls go on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, PORT, Bed, Pair, Stage
+from tests.support.peer import Peer
+from tests.support.processes import Net
+from tests.support.sip_message import Message
+from tests.support.wire import Streams, Wire
+
+pytestmark = pytest.mark.sip
+
+TRANSPORTS = ("udp", "tcp")
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Net]:
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(net: Net) -> AsyncIterator[Bed]:
+    made = Bed(net, {"udp": Pair(), "tcp": Pair({"transport": "tcp"})}, sip={"tcp_port": PORT})
+    async with made.gateway:
+        yield made
+
+
+@pytest.fixture(params=TRANSPORTS)
+async def at(bed: Bed, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    wire: Wire | None = Streams() if request.param == "tcp" else None
+    async with Stage(bed, request.param, trunk=wire) as opened:
+        yield opened
+
+
+def raw(
+    at: Stage, method: str, *lines: str, version: str = "2.0", body: bytes = b"", length: int | None = None
+) -> bytes:
+    """A request outside of any dialog, to which any lines may be added."""
+    head = [
+        f"{method} sip:{at.number}@gateway SIP/{version}",
+        f"Via: SIP/2.0/{at.trunk.wire.name} {at.trunk.sent_by};branch=z9hG4bK-{abs(hash(lines))}",
+        "Max-Forwards: 70", "From: <sip:a@b>;tag=7", "To: <sip:c@d>", f"Call-ID: {abs(hash(lines))}",
+        f"CSeq: 1 {method}", *lines, f"Content-Length: {len(body) if length is None else length}", "", "",
+    ]  # fmt: skip
+    return "\r\n".join(head).encode() + body
+
+
+async def response(at: Stage, data: bytes) -> Message:
+    at.trunk.send_raw(data, at.gateway)
+    return await at.trunk.until(lambda: answers(at.trunk)[0] if answers(at.trunk) else None, "response")
+
+
+def answers(peer: Peer) -> list[Message]:
+    return [one.message for one in peer.trace if not one.sent and not one.message.is_request]
+
+
+@pytest.mark.parametrize(
+    ("line", "header"),
+    [("Contact: <sip:", "Contact"), ("Session-Expires: soon", ""), ("Route: <<>>", "Route"),
+     ("Expires: \x00", ""), ('Authorization: Digest "', "Authorization")],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "REFER"])
+async def test_a_header_that_cannot_be_read_is_400(at: Stage, method: str, line: str, header: str) -> None:
+    told = await response(at, raw(at, method, line))
+    assert told.code == 400, told.start
+    assert header in told.start
+    assert told["CSeq"] == f"1 {method}"
+    assert re.search(r"^<sip:c@d>;tag=\S+$", told["To"])
+    assert told["Reason"] == 'SIP;cause=400;text="bad-request"'
+
+
+async def test_a_refer_that_cannot_be_read_leaves_the_call_and_the_next_one_works(at: Stage) -> None:
+    caller, assistant = await at.conversation()
+    refused = await assistant.refer(ANNA, ("Contact", "<sip:"))
+    assert (refused.code, refused["CSeq"].split()[1]) == (400, "REFER")
+    await caller.media.hears(ASSISTANT_HZ)
+    await assistant.media.hears(CALLER_HZ)
+    anna = await at.transfer(caller, assistant)
+    await anna.hang_up()
+    await caller.wait_request("BYE")
+    await assistant.wait_request("BYE")
+
+
+async def test_another_version_of_sip_is_505(at: Stage) -> None:
+    assert (await response(at, raw(at, "OPTIONS", version="7.0"))).code == 505
+
+
+async def test_a_datagram_that_lacks_a_part_of_its_body_is_400(bed: Bed) -> None:
+    async with Stage(bed, "udp") as at:
+        told = await response(at, raw(at, "INVITE", "Content-Type: application/sdp", body=b"v=0\r\n", length=400))
+        assert told.code == 400
+        assert not at.pbx.received("INVITE")
+
+
+@pytest.mark.parametrize("where", ["header", "body"])
+async def test_too_long_a_message_is_513(bed: Bed, where: str) -> None:
+    async with Stage(bed, "udp") as at:
+        much = "x" * 9000
+        told = await response(
+            at, raw(at, "OPTIONS", f"X-Much: {much}") if where == "header" else raw(at, "OPTIONS", body=much.encode())
+        )
+        assert told.code == 513, told.start
+
+
+async def test_what_follows_the_body_of_a_datagram_is_no_part_of_it(bed: Bed) -> None:
+    async with Stage(bed, "udp") as at:
+        assert (await response(at, raw(at, "OPTIONS", body=b"x" * 30, length=10))).code == 200
+
+
+async def test_strangers_responses_and_acks_are_not_answered(bed: Bed) -> None:
+    bad = "Contact: <sip:"
+    async with Stage(bed, "udp") as at, Peer(bed.net.host(99), PORT) as stranger:
+        before = await bed.gateway.metric("transfer_gateway_requests_rejected_total", reason="peer-not-allowed")
+        stranger.send_raw(raw(at, "OPTIONS", bad), at.gateway)
+        at.trunk.send_raw(raw(at, "ACK", bad), at.gateway)
+        at.trunk.send_raw(raw(at, "OPTIONS", bad).replace(b"OPTIONS sip:", b"SIP/2.0 200 ", 1), at.gateway)
+        assert (await response(at, raw(at, "OPTIONS"))).code == 200
+        assert len(answers(at.trunk)) == 1
+        assert not stranger.trace
+        after = await bed.gateway.metric("transfer_gateway_requests_rejected_total", reason="peer-not-allowed")
+        assert after == before + 1
