@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One end of a call: SIPp for its signalling, as a script has it, and RTP of the test's own for what it says and hears.
+
+SIPp's third-party control (-3pcc) ties the two together: SIPp hands over every message that it has taken, says where
+it has stopped, and is told when to go on. Sound goes to wherever the newest description says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from tests.support.rtp import Rtp
+from tests.support.sip_message import Message, events_of, media_of, sdp
+from tests.support.sipp import Sipp
+from tests.support.sipp_script import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from tests.support.certificates import Identity
+    from tests.support.sip_message import Address
+
+S = TypeVar("S", bound=Script)
+T = TypeVar("T")
+
+END = b"\x1b"
+CODECS = {0: "PCMU", 8: "PCMA"}
+OFFERED_EVENTS = 120
+"""The payload type that the gateway offers for RFC 4733 events, which an answer has to repeat (RFC 3264 §6.1)."""
+TIMEOUT_S = 45.0
+
+
+class Control(asyncio.Protocol):
+    """What SIPp takes for its twin: another SIPp of a third-party call."""
+
+    def __init__(self, taken: Callable[[bytes], None]) -> None:
+        self._taken = taken
+        self._rest = b""
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._taken(b"")
+
+    def data_received(self, data: bytes) -> None:
+        *commands, self._rest = (self._rest + data).split(END)
+        for command in commands:
+            self._taken(command)
+
+
+class End(Generic[S]):
+    """Somebody at one side of the gateway: write what he `does`, then `start`; `over` asserts that all went so.
+
+    With `remote` he calls there. `wire` is "udp", "tcp" or "tls"; the last needs an identity.
+    """
+
+    def __init__(
+        self,
+        does: S,
+        here: Address,
+        *,
+        hz: int,
+        remote: Address | None = None,
+        wire: str = "udp",
+        identity: Identity | None = None,
+    ) -> None:
+        self.does = does
+        self.hz = hz
+        self.codecs: tuple[str, ...] = ("PCMA", "PCMU")
+        """What he speaks."""
+        self.events = 101 if remote else OFFERED_EVENTS
+        self.media = Rtp(here[0], hz=hz)
+        self.taken: list[Message] = []
+        """What SIPp has waited for and got, oldest first."""
+        self._here, self._remote = here, remote
+        self._wire, self._identity = wire, identity
+        self._at = self._call_id = ""
+        self._aborted = False
+        self._news = asyncio.Event()
+        self._control = Control(self._told)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._stack.callback(self.media.close)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def offer(self, direction: str = "sendrecv", *, codecs: tuple[str, ...] = (), host: str = "") -> str:
+        """An offer of his; at the host, if that is given, in place of his own."""
+        return sdp(host or self.media.host, self.media.port, codecs or self.codecs, direction, self.events).decode()
+
+    def answer(self, direction: str = "sendrecv", *, codec: str = "") -> str:
+        """An answer of his, which leaves no choice of codecs."""
+        return self.offer(direction, codecs=(codec or self.codecs[0],))
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is the other side's turn when this one goes on from where it has stopped."""
+        return self.does.waits_after(self._at)
+
+    async def start(self) -> None:
+        """Have SIPp begin, and wait until it does."""
+        server = await asyncio.get_running_loop().create_server(lambda: self._control, "127.0.0.1", 0)
+        self._stack.callback(server.close)
+        port = server.sockets[0].getsockname()[1]
+        options = ["-3pcc", f"127.0.0.1:{port}", *(["-t", "t1"] if self._wire == "tcp" else [])]
+        self.sipp = await self._stack.enter_async_context(
+            Sipp(
+                "script", self._here[0], port=self._here[1], remote=self._remote, timeout_s=TIMEOUT_S, options=options,
+                values={"STEPS": self.does.steps}, identity=self._identity,
+            )
+        )  # fmt: skip
+        await self.until(lambda: self._control.transport, "SIPp")
+        assert self._control.transport
+        self._stack.callback(self._control.transport.abort)
+
+    async def until(self, found: Callable[[], T | None], what: str, timeout_s: float = 10.0) -> T:
+        """Wait until something is there, while SIPp goes on as it should."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (got := found()) is None:
+                    assert not self._aborted, f"no {what}, for the call has failed: {self._log()}"
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(f"no {what} within {timeout_s} s; at {self._at!r}\n{self._log()}") from None
+        return got
+
+    async def at(self, stop: str, timeout_s: float = 10.0) -> Message | None:
+        """Wait until SIPp has come to this stop; the newest message by then."""
+        await self.until(lambda: self._at == stop or None, f"stop {stop!r}", timeout_s)
+        return self.taken[-1] if self.taken else None
+
+    async def go(self) -> None:
+        """Let SIPp go on from where it has stopped."""
+        stop = self._at
+        assert self._control.transport
+        self._control.transport.write(f"Call-ID: {self._call_id}\r\n\r\n".encode() + END)
+        await self.until(lambda: self._at != stop or None, f"going on from {stop!r}")
+
+    async def over(self) -> None:
+        """Wait until all steps are done; raise AssertionError unless they went as they are written."""
+        (await self.sipp.finished()).check()
+
+    def _told(self, command: bytes) -> None:
+        head, _, message = command.partition(b"\r\n\r\n")
+        for line in head.decode().split("\r\n"):
+            name, _, value = line.partition(": ")
+            match name:
+                case "Call-ID":
+                    self._call_id = value
+                case "At":
+                    self._at = value
+                case "Past":
+                    self._at = ""
+                case "Took":
+                    self.taken.append(Message.parse(message))
+                    self._hear(self.taken[-1].body)
+                case "internal-cmd":
+                    self._aborted = True
+        self._news.set()
+
+    def _hear(self, description: bytes) -> None:
+        described = media_of(description)
+        if described is None:
+            return
+        host, port, types = described
+        spoken = [CODECS[number] for number in types if CODECS.get(number) in self.codecs]
+        self.media.events = events_of(description)
+        self.media.send_to(host, port, spoken[0])
+
+    def _log(self) -> str:
+        errors = self.sipp.directory / "errors.log"
+        return (errors.read_text(errors="replace") if errors.exists() else self.sipp.child.tail())[:4000]
