@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gateway between two Asterisks, one as the platform and one as the PBX, with a person at a plain phone behind each.
+
+A pair's lines differ in transport, encryption, codecs and manners; the persons hear what came of it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.sip.bed import ASSISTANT_HZ, CALLER, CALLER_HZ, PORT, TARGET_HZ, Bed, Pair
+from tests.sip.mid_call import WAYS, both_hear
+from tests.support.far_asterisk import FarAsterisk, Line
+from tests.support.peer import Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from tests.support.certificates import Authority
+    from tests.support.gateway import Table
+    from tests.support.peer_call import Call
+    from tests.support.processes import Net
+
+TLS_PORT = 5061
+PLATFORM, PBX, ASSISTANT, PEOPLE = 30, 31, 32, 33
+DESTINATION = "+31612345681"
+
+
+@dataclass(frozen=True)
+class End:
+    """One side of a pair: what its Asterisk speaks, and the gateway's profile of it says."""
+
+    transport: str = "udp"
+    encrypted: bool = False
+    codecs: tuple[str, ...] = ("alaw",)
+    asterisk: Mapping[str, str] = field(default_factory=dict)
+    """Further settings of the Asterisk's endpoint."""
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+    def table(self) -> dict[str, Any]:
+        """The profile of the gateway."""
+        return {"transport": self.transport, "srtp": "required" if self.encrypted else "off", **self.profile}
+
+    def line(self, host: str, net: Net, authority: Authority) -> Line:
+        """The line of the Asterisk, which ends at `host`."""
+        tls = self.transport == "tls"
+        return Line(
+            host,
+            gateway=f"{net.gateway}:{TLS_PORT if tls else PORT}",
+            transport=self.transport,  # type: ignore[arg-type]
+            codecs=self.codecs,
+            encrypted=self.encrypted,
+            identity=authority.identity(host) if tls else None,
+            more=self.asterisk,
+        )
+
+
+@dataclass(frozen=True)
+class Ends:
+    """A platform and a PBX."""
+
+    trunk: End = End()
+    pbx: End = End()
+
+
+class FarBed:
+    """The gateway and both Asterisks, running: `async with FarBed(net, {"tls": Ends(End("tls"))}, authority)`."""
+
+    def __init__(self, net: Net, pairs: Mapping[str, Ends], authority: Authority) -> None:
+        own = authority.identity(net.gateway)
+        sip = {
+            "tcp_port": PORT, "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
+            "tls_ca": str(own.authority), "tls_verify_client": True,
+        }  # fmt: skip
+        made = {
+            name: Pair({**ends.trunk.table(), "options_interval_s": 0}, ends.pbx.table())
+            for name, ends in pairs.items()
+        }
+        bed = Bed(net, made, sip=sip)
+        self.net, self.bed, self.gateway = net, bed, bed.gateway
+        trunks = {name: ends.trunk.line(bed.trunk_host(name), net, authority) for name, ends in pairs.items()}
+        pbxs = {name: ends.pbx.line(bed.pbx_host(name), net, authority) for name, ends in pairs.items()}
+        self.platform = FarAsterisk(net.host(PLATFORM), net.host(ASSISTANT), trunks, gateway=net.gateway)
+        self.pbx = FarAsterisk(net.host(PBX), net.host(PEOPLE), pbxs, gateway=net.gateway)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for part in (self.platform, self.pbx, self.gateway):
+            await self._stack.enter_async_context(part)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+
+class FarStage:
+    """The persons of one pair: `async with FarStage(bed, "tls") as at`. At its end nothing may be left anywhere."""
+
+    def __init__(self, bed: FarBed, name: str) -> None:
+        self.bed = bed
+        self.name = name
+        self.gateway, self.platform, self.pbx = bed.gateway, bed.platform, bed.pbx
+        self.assistant = Peer(bed.net.host(ASSISTANT))
+        self.people = Peer(bed.net.host(PEOPLE), user="person")
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self.assistant)
+        await self._stack.enter_async_context(self.people)
+        self._earlier = {one["transfer"] for one in await self.gateway.transfers()}
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                await self.gateway.idle()
+                await self.platform.quiet()
+                await self.pbx.quiet()
+        finally:
+            await self._stack.aclose()
+
+    def call(self, way: str = WAYS[0], **more: Any) -> Call:
+        """Somebody behind the PBX calls the assigned number, or the assistant calls the destination."""
+        who, far, number = (
+            (self.people, self.pbx, self.bed.bed.number(self.name))
+            if way == WAYS[0]
+            else (self.assistant, self.platform, DESTINATION)
+        )
+        hz = CALLER_HZ if way == WAYS[0] else ASSISTANT_HZ
+        uri = f"sip:{self.name}*{number}@{far.address[0]}"
+        return who.invite(uri, far.address, from_=CALLER, hz=hz, codecs=("PCMA",), **more)
+
+    async def conversation(self, way: str = WAYS[0]) -> tuple[Call, Call]:
+        """Somebody behind the PBX and the assistant, who hear each other, whoever of them has called."""
+        calling = self.call(way)
+        called = await (self.assistant if way == WAYS[0] else self.people).wait_call()
+        await called.answer(hz=ASSISTANT_HZ if way == WAYS[0] else CALLER_HZ)
+        await calling.answered()
+        await both_hear(calling, called)
+        return (calling, called) if way == WAYS[0] else (called, calling)
+
+    async def refer(self, assistant: Call, number: str = DESTINATION) -> None:
+        """The assistant has the platform ask for a transfer, and is out of the call."""
+        assert (await assistant.refer(f"<sip:{number}@{self.platform.address[0]}>")).code == 202
+        assert (await assistant.hang_up()).code == 200
+
+    async def transfer(self, person: Call, assistant: Call) -> Call:
+        """The person is put through to the destination, and the assistant's line released: the target's end."""
+        await self.refer(assistant)
+        target = await self.people.wait_call()
+        await target.answer(hz=TARGET_HZ)
+        await both_hear(person, target)
+        await self.platform.released(self.name)
+        return target
+
+    async def outcome(self, entry: str = "refer") -> Table:
+        """Wait for the end of this scenario's transfer of that kind."""
+
+        def is_it(one: Table) -> bool:
+            return one["transfer"] not in self._earlier and one["entry"] == entry and one["outcome"] is not None
+
+        [ended] = await self.gateway.until(is_it)
+        return ended
+
+    async def hang_up(self, person: Call, other: Call) -> None:
+        """The person ends his call, and the other one is told."""
+        assert (await person.hang_up()).code == 200
+        await other.wait_request("BYE")

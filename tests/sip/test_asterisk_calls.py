@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Between two real Asterisks: each transport, encryption and codec, both directions, and a transfer in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ
+from tests.sip.far_ends import End, Ends, FarBed, FarStage
+from tests.sip.mid_call import WAYS, both_hear
+from tests.support.certificates import Authority
+from tests.support.processes import Net
+
+pytestmark = [pytest.mark.sip, pytest.mark.pbx]
+
+PAYLOAD_TYPES = {"ulaw": 0, "alaw": 8, "g722": 9}
+# opus has the number that who offers it gives it: the gateway to the platform, or the other way round.
+OPUS = {WAYS[0]: 96, WAYS[1]: 107}
+SAFE = End("tls", encrypted=True)
+PAIRS = {
+    "plain": Ends(),
+    "tcp": Ends(End("tcp"), End("tcp")),
+    "tls": Ends(End("tls"), End("tls")),
+    "safetrunk": Ends(SAFE),
+    "safepbx": Ends(pbx=SAFE),
+    "safe": Ends(SAFE, SAFE),
+    "wide": Ends(End(codecs=("g722",)), End(codecs=("alaw",))),
+    "opus": Ends(End("tls", encrypted=True, codecs=("opus",)), End("tcp", codecs=("ulaw",))),
+}
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Net]:
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(net: Net, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FarBed]:
+    async with FarBed(net, PAIRS, Authority(tmp_path_factory.mktemp("authority"))) as made:
+        for asterisk in (made.platform, made.pbx):
+            await asterisk.cli("rtp set debug on")
+        yield made
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", PAIRS)
+async def test_a_call_and_a_transfer(bed: FarBed, name: str, way: str) -> None:
+    """What each Asterisk says of its own line is what its profile asks for, and everybody hears whom he should."""
+    ends = PAIRS[name]
+    begun = {far: len(far.log()) for far in (bed.platform, bed.pbx)}
+    async with FarStage(bed, name) as at:
+        person, assistant = await at.conversation(way)
+        for far, end in ((bed.platform, ends.trunk), (bed.pbx, ends.pbx)):
+            assert await far.on_line(name, "CHANNEL(pjsip,secure)") == str(int(end.transport == "tls"))
+            assert await far.on_line(name, "CHANNEL(rtp,secure)") == str(int(end.encrypted))
+            assert await far.on_line(name, "CHANNEL(audionativeformat)") == f"({end.codecs[0]})"
+        target = await at.transfer(person, assistant)
+        outcome = await at.outcome()
+        assert (outcome["outcome"], outcome["entry"]) == ("completed", "refer")
+        await at.hang_up(person, target)
+    for far, end in ((bed.platform, ends.trunk), (bed.pbx, ends.pbx)):
+        types = far.payload_types(begun[far])
+        assert types["received"] == types["sent"] == {PAYLOAD_TYPES.get(end.codecs[0], OPUS[way])}
+
+
+@pytest.mark.parametrize("name", ["plain", "safe"])
+async def test_after_a_failure_the_caller_is_back_with_the_assistant(bed: FarBed, name: str) -> None:
+    async with FarStage(bed, name) as at:
+        person, assistant = await at.conversation()
+        await at.refer(assistant)
+        target = await at.people.wait_call()
+        target.reject(486)
+        outcome = await at.outcome()
+        assert (outcome["outcome"], outcome["reason"], outcome["returned_to_transferor"]) == ("failed", "busy", True)
+        again = await at.assistant.wait_call()
+        await again.answer(hz=ASSISTANT_HZ)
+        await both_hear(person, again)
+        assert not person.media.detect(CALLER_HZ)
+        await at.hang_up(person, again)
