@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.core.model import Announcement, LegId, PbxState, Peer
-from gateway.core.outcome import Reason
+from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 
 
@@ -114,6 +114,9 @@ class Observer(Protocol):
 
     def calls_in_progress(self, count: int) -> None:
         """Set the number of calls."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """Count a conversation that is over."""
 
     def pbx_state(self, state: PbxState) -> None:
         """Set the queue gauges and `pbx_up` of a PBX."""
@@ -306,8 +309,8 @@ class SipListener(Protocol):
     def leg_answered(self, leg: LegId) -> None:
         """A leg is established."""
 
-    def leg_ended(self, leg: LegId, code: int, by_peer: bool) -> None:
-        """A leg is over: `code` is the final response of its INVITE, or 200 after a BYE."""
+    def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
+        """A leg is over: `code` is the final response of its INVITE, or 200 after a BYE; `why` an established one."""
 
     def notify_failed(self, leg: LegId) -> None:
         """The transferor on this leg takes no more NOTIFYs."""

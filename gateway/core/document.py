@@ -105,6 +105,7 @@ def call_document(record: CallRecord) -> dict[str, object]:
         "ended_at": _time(record.ended_at),
         "talk_s": _seconds(record.talk_s),
         "hung_up_by": record.hung_up_by,
+        "reason": record.reason,
         "call_ids": {side: _text(record.call_ids.get(side)) for side in CALL_SIDES},
     }
 

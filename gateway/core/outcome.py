@@ -61,6 +61,20 @@ class Reason(StrEnum):
         return _TABLE[self].outcome
 
 
+class CallEnd(StrEnum):
+    """Why a conversation ended, in `call.ended.v1` and metrics."""
+
+    HUNG_UP = "hung-up"
+    """One of its sides has said so, as they all should."""
+    RTP_TIMEOUT = "rtp-timeout"
+    """Nothing was heard of a side any more."""
+    TOO_LONG = "too-long"
+    """It has lasted as long as a call may."""
+    PEER_GONE = "peer-gone"
+    """A side no longer refreshed its session (RFC 4028 §10), or answered nothing any more."""
+    GATEWAY_STOPPED = "gateway-stopped"
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     sip_code: int

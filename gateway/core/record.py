@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.core.model import Entry, FinalNotify, TransferId
-from gateway.core.outcome import Outcome, Reason
+from gateway.core.outcome import CallEnd, Outcome, Reason
 
 
 class Milestone(StrEnum):
@@ -79,4 +79,5 @@ class CallRecord:
     ended_at: datetime | None = None
     talk_s: float | None = None
     hung_up_by: str | None = None  # "trunk" | "pbx" | "gateway"
+    reason: CallEnd | None = None
     call_ids: Mapping[str, str] = field(default_factory=dict)  # SIP Call-IDs by side: trunk, pbx

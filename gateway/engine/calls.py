@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gateway.core.model import AssignedNumber, LegId, Peer, PeerKind, TransferId
+from gateway.core.outcome import CallEnd
 from gateway.core.record import CallRecord
 
 
@@ -39,7 +40,9 @@ class Call:
         found = [leg for leg, peer in self.legs.items() if peer.kind is kind]
         return found[0] if len(found) == 1 else None
 
-    def record(self, ended_at: datetime | None = None, hung_up_by: str | None = None) -> CallRecord:
+    def record(
+        self, ended_at: datetime | None = None, hung_up_by: str | None = None, reason: CallEnd | None = None
+    ) -> CallRecord:
         """What the outside is told of the call."""
         talk = (ended_at - self.connected_at).total_seconds() if ended_at and self.connected_at else None
         return CallRecord(
@@ -55,6 +58,7 @@ class Call:
             ended_at=ended_at,
             talk_s=talk,
             hung_up_by=hung_up_by,
+            reason=reason,
             call_ids={self.legs[leg].kind.value: sip for leg, sip in self.call_ids.items() if leg in self.legs},
         )
 

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.core import gate
 from gateway.core.model import LegId, Load, PbxState
-from gateway.core.outcome import Reason, reason_for_failure
+from gateway.core.outcome import CallEnd, Reason, reason_for_failure
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine.arrivals import Arrivals
 from gateway.engine.calls import Call, Calls
@@ -170,7 +170,7 @@ class Engine:
         call.up = self._sip.join(caller, leg)
         call.connected_at = self._clock()
 
-    def leg_ended(self, leg: LegId, code: int, by_peer: bool) -> None:
+    def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
         """A leg is over: its transfer learns of it first, then what is left of its call is taken care of."""
         call = self._calls.of(leg)
         run = self._transfers.of_call(call) if call else None
@@ -178,7 +178,7 @@ class Engine:
         self._probes.settled(leg, code)
         if call is None or leg not in call.legs:
             return
-        ended = call.record(self._clock(), call.legs[leg].kind.value if by_peer else "gateway")
+        ended = call.record(self._clock(), call.legs[leg].kind.value if by_peer else "gateway", why)
         self._calls.leave(call, leg)
         if run is None or not run.holds_transferee:
             self._tear_down(call, ended, code, keep=run.machine.transferor if run else None)
@@ -189,7 +189,11 @@ class Engine:
         """Report a conversation that is over, and hang up its other leg; the transferor belongs to its transfer."""
         conversed, call.up = call.up, False
         if conversed:
-            log.info("call-ended", call=call.id, talk_s=ended.talk_s, by=ended.hung_up_by, transfer=call.transfer)
+            log.info(
+                "call-ended", call=call.id, talk_s=ended.talk_s, by=ended.hung_up_by, reason=ended.reason,
+                number=ended.number, destination=ended.destination, transfer=ended.transfer,
+            )  # fmt: skip
+            self._observer.call_ended(ended)
         if conversed and call.destination is not None:
             self._reporter.call_ended(ended)
         failed = code if code >= 300 else 480

@@ -9,7 +9,7 @@ from ulid import ULID
 
 from gateway.core.document import call_document, timestamp, transfer_document
 from gateway.core.model import Entry, FinalNotify
-from gateway.core.outcome import Outcome, Reason
+from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -113,6 +113,7 @@ class CallData(_Model):
     ended_at: Timestamp
     talk_s: Annotated[float, Field(ge=0)] | None
     hung_up_by: str | None
+    reason: CallEnd | None = Field(description="why it ended; null while it lasts")
     call_ids: CallCallIds
 
 

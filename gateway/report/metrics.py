@@ -21,8 +21,8 @@ from prometheus_client import (
 )
 
 from gateway.core.model import Entry, PbxState
-from gateway.core.outcome import Outcome, Reason
-from gateway.core.record import TransferRecord
+from gateway.core.outcome import CallEnd, Outcome, Reason
+from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.transfer_state import State
 from gateway.report.outbox import OutboxState
 
@@ -84,6 +84,7 @@ class Metrics:
         )
         self._stages = gauge("transfers_in_progress", "Transfers under way.", "stage")
         self._calls = gauge("calls_in_progress", "Calls under way.")
+        self._calls_ended = counter("calls_ended_total", "Conversations that ended.", "reason")
         self._refer = histogram("refer_response_seconds", "From a REFER to its response.", _ANSWER_BUCKETS)
         self._setup = histogram("target_setup_seconds", "From our INVITE to the first 18x or 2xx.", _SETUP_BUCKETS)
         self._ring = histogram("target_ring_seconds", "From ringing to the PBX's answer.", _RING_BUCKETS)
@@ -115,6 +116,8 @@ class Metrics:
         self._plan = Plan()
         for stage in STAGES:
             self._stages.labels(stage)
+        for end in CallEnd:
+            self._calls_ended.labels(end)
         for reason in Reason:
             if reason.outcome is Outcome.REFUSED:
                 self._rejected.labels(reason)
@@ -181,6 +184,10 @@ class Metrics:
     def calls_in_progress(self, count: int) -> None:
         """See ports.Observer."""
         self._calls.set(count)
+
+    def call_ended(self, record: CallRecord) -> None:
+        """See ports.Observer."""
+        self._calls_ended.labels(record.reason or CallEnd.HUNG_UP).inc()
 
     def pbx_state(self, state: PbxState) -> None:
         """See ports.Observer."""

@@ -141,10 +141,6 @@ class EventReporter:
 
     def call_ended(self, record: CallRecord) -> None:
         """See ports.Reporter."""
-        log.info(
-            "call ended", call=record.call, transfer=record.transfer, number=record.number,
-            destination=record.destination, talk_s=record.talk_s, hung_up_by=record.hung_up_by,
-        )  # fmt: skip
         now = self._clock()
         event = call_event(self._instance, record, now)
         self._outbox.put(Put(event.id, self._topic(record.number), event.model_dump_json(), now.timestamp()))

@@ -11,7 +11,7 @@ import structlog
 
 from gateway.config import Config
 from gateway.core.model import Announcement, LegId, Peer
-from gateway.core.outcome import Reason
+from gateway.core.outcome import CallEnd, Reason
 from gateway.ports import DialOrder, HandDownOrder, IncomingCall, SipListener
 from gateway.sip import headers, settings, transports
 from gateway.sip.accounts import Accounts
@@ -113,7 +113,8 @@ class SipAgent:
 
     async def stop(self, patience_s: float = 2.0) -> None:
         """End every leg, give their messages a moment to be answered, and end PJSIP."""
-        for leg in list(self._legs):
+        for leg, known in list(self._legs.items()):
+            known.why = known.why or CallEnd.GATEWAY_STOPPED
             self.hang_up(leg, 503, Reason.GATEWAY_STOPPED)
         try:
             await asyncio.wait_for(self._all_ended.wait(), patience_s)
@@ -233,7 +234,7 @@ class SipAgent:
         self._legs.pop(leg.id, None)
         if not self._legs:
             self._all_ended.set()
-        self._listener.leg_ended(leg.id, code, by_peer)
+        self._listener.leg_ended(leg.id, code, by_peer, leg.why or CallEnd.HUNG_UP)
         # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
         self._media.forget(leg.id)
 

@@ -10,6 +10,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.core.model import LegId, Peer
+from gateway.core.outcome import CallEnd
 
 if TYPE_CHECKING:
     from gateway.sip.refer import PendingRefer
@@ -33,7 +34,7 @@ class LegEvents(Protocol):
         """The leg's audio started (again), or stopped."""
 
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
-        """The leg is over; it must not be used any more."""
+        """The leg is over, for `leg.why` if it was established; it must not be used any more."""
 
     def pressed(self, leg: Leg, key: pj.OnDtmfEventParam) -> None:
         """A key was pressed at the other end, or still is."""
@@ -63,6 +64,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.early = False  # dialled, and provisionally answered
         self.established_at = 0.0  # loop time
         self.over = False
+        self.why: CallEnd | None = None  # it is no ordinary end
         self._events = events
         self._hung_up = False
         self._unfit = False  # answered with media that we must not or cannot use
@@ -146,7 +148,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
             self.over = True
             code = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE if self._unfit else info.lastStatusCode
-            self._events.ended(self, code, not self._hung_up)
+            self._events.ended(self, code, not self._hung_up and self.why is None)
 
     @staticmethod
     def _cannot_talk(info: pj.CallInfo) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 import structlog
 
+from gateway.core.outcome import CallEnd
 from gateway.sip.dtmf import Keypads
 from gateway.sip.hold import Holds
 from gateway.sip.watchdog import Watchdog
@@ -137,12 +138,13 @@ class MidCall:
         if leg.ending or leg.over or partner is None or not partner.established:
             return
         log.warning("peer-gone", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
+        leg.why = partner.why = CallEnd.PEER_GONE
         # Its BYE may find no answer for half a minute.
         self._end(partner)
 
-    def _end_both(self, leg: Leg) -> None:
+    def _end_both(self, leg: Leg, why: CallEnd) -> None:
         # A dead side answers no BYE: its partner would wait for half a minute to be told.
-        partner = self._partner(leg.id)
-        self._end(leg)
-        if partner is not None:
-            self._end(partner)
+        for one in (leg, self._partner(leg.id)):
+            if one is not None:
+                one.why = why
+                self._end(one)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 import structlog
 
+from gateway.core.outcome import CallEnd
+
 if TYPE_CHECKING:
     from gateway.core.model import LegId
     from gateway.sip.leg import Leg
@@ -26,7 +28,7 @@ class Watchdog:
         self,
         conversing: Callable[[], Iterable[Leg]],
         should_be_heard: Callable[[LegId], bool],
-        end: Callable[[Leg], None],
+        end: Callable[[Leg, CallEnd], None],
     ) -> None:
         """`conversing`: the legs that have a partner; `should_be_heard`: those whose peer nobody holds."""
         self._conversing = conversing
@@ -66,10 +68,10 @@ class Watchdog:
                 continue
             if self._max_call_s and now - leg.established_at > self._max_call_s:
                 log.warning("call-too-long", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
-                self._end(leg)
+                self._end(leg, CallEnd.TOO_LONG)
             elif self._rtp_timeout_s and self._silent(leg, now) > self._rtp_timeout_s:
                 log.warning("rtp-timeout", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
-                self._end(leg)
+                self._end(leg, CallEnd.RTP_TIMEOUT)
 
     def _silent(self, leg: Leg, now: float) -> float:
         """For how many seconds nothing has come from a peer that ought to send."""

@@ -80,7 +80,7 @@ async def test_an_assistant_puts_a_caller_through_to_a_staffed_queue(
         await hang_up(caller)
         await anna.event("CALL_CLOSED")
         over = await heard.event("call.ended.v1", transfer=data["transfer"])
-        assert over["data"]["hung_up_by"] == "pbx"
+        assert (over["data"]["hung_up_by"], over["data"]["reason"]) == ("pbx", "hung-up")
         assert [event["type"] for event in heard.events()] == [
             "transfer.requested.v1", "transfer.accepted.v1", "transfer.connected.v1", "transfer.ended.v1",
             "call.ended.v1",

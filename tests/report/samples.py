@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.core.model import Entry, FinalNotify, PbxState, QueueState, TransferId
-from gateway.core.outcome import Outcome, Reason
+from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import Attempt, CallRecord, TransferRecord
 
 START = datetime(2026, 3, 2, 9, 30, 0, 123456, tzinfo=UTC)
@@ -80,6 +80,7 @@ def call() -> CallRecord:
         ended_at=after(64.2),
         talk_s=60.0,
         hung_up_by="pbx",
+        reason=CallEnd.HUNG_UP,
         call_ids={"pbx": "c@pbx"},
     )
 

@@ -73,7 +73,7 @@ def test_the_end_of_a_call_names_the_transfer_that_made_it(validator: Draft20201
     event = as_json(call_event("pbx-1", samples.call(), samples.START))
     validator.validate(event)
     assert (event["type"], event["subject"]) == ("call.ended.v1", samples.ID)
-    assert (event["data"]["talk_s"], event["data"]["hung_up_by"]) == (60.0, "pbx")
+    assert (event["data"]["talk_s"], event["data"]["hung_up_by"], event["data"]["reason"]) == (60.0, "pbx", "hung-up")
     alone = as_json(call_event("pbx-1", replace(samples.call(), transfer=None), samples.START))
     validator.validate(alone)
     assert alone["subject"] == samples.call().call

@@ -28,6 +28,7 @@ CONTRACT = {
     "transfers_total": {"number", "entry", "destination", "outcome", "reason"},
     "transfers_in_progress": {"stage"},
     "calls_in_progress": set(),
+    "calls_ended_total": {"reason"},
     "refer_response_seconds": set(),
     "target_setup_seconds": set(),
     "target_ring_seconds": set(),

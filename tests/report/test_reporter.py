@@ -48,7 +48,6 @@ async def test_each_milestone_is_a_line_in_the_log_with_the_transfers_id(tmp_pat
         ("info", "transfer requested", samples.ID),
         ("info", "transfer ended", samples.ID),
         ("warning", "transfer ended", "01X"),
-        ("info", "call ended", samples.ID),
     ]
     assert logs[1]["outcome"] == "completed"
     assert logs[1]["trail"] == list(samples.completed().trail)

@@ -44,6 +44,13 @@ async def hasty(wires: Net, strict: Gateway) -> AsyncIterator[Scene]:
         yield opened
 
 
+async def ended(scene: Scene, reason: str) -> None:
+    """The newest conversation has ended for this reason."""
+    await scene.gateway.idle()
+    assert f"reason={reason}" in scene.gateway.log.split("call-ended")[-1].partition("\n")[0]
+    assert await scene.gateway.metric("transfer_gateway_calls_ended_total", reason=reason) >= 1
+
+
 # --- nothing is heard of one side
 
 
@@ -61,6 +68,7 @@ async def test_a_side_that_has_fallen_silent_ends_the_call(hasty: Scene, way: st
     bye = await dead.wait_request("BYE")
     dead.respond(bye, 200)
     assert "rtp-timeout" in hasty.gateway.log
+    await ended(hasty, "rtp-timeout")
 
 
 async def test_a_side_on_hold_may_be_silent(hasty: Scene) -> None:
@@ -82,6 +90,7 @@ async def test_a_call_ends_when_it_has_lasted_long_enough(hasty: Scene) -> None:
     await assistant.wait_request("BYE")
     assert MAX_CALL_S - 0.2 < time.monotonic() - begun < MAX_CALL_S + 1.5
     assert "call-too-long" in hasty.gateway.log
+    await ended(hasty, "too-long")
 
 
 # --- session timers (RFC 4028)
