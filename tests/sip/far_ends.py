@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tests.support.gateway import Table
     from tests.support.peer_call import Call
     from tests.support.processes import Net
+    from tests.support.sip_message import Message
 
 TLS_PORT = 5061
 PLATFORM, PBX, ASSISTANT, PEOPLE = 30, 31, 32, 33
@@ -90,6 +91,9 @@ class FarBed:
     async def __aenter__(self) -> Self:
         for part in (self.platform, self.pbx, self.gateway):
             await self._stack.enter_async_context(part)
+        for asterisk in (self.platform, self.pbx):
+            await asterisk.cli("pjsip set logger on")
+            await asterisk.cli("rtp set debug on")
         return self
 
     async def __aexit__(
@@ -112,6 +116,7 @@ class FarStage:
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.assistant)
         await self._stack.enter_async_context(self.people)
+        self._begun = {far: len(far.log()) for far in (self.platform, self.pbx)}
         self._earlier = {one["transfer"] for one in await self.gateway.transfers()}
         return self
 
@@ -168,6 +173,14 @@ class FarStage:
 
         [ended] = await self.gateway.until(is_it)
         return ended
+
+    def messages(self, far: FarAsterisk) -> list[tuple[bool, Message]]:
+        """What went between the gateway and an Asterisk in this scenario: whether it was the Asterisk's, and what."""
+        return far.messages(self._begun[far])
+
+    def payload_types(self, far: FarAsterisk) -> dict[str, set[int]]:
+        """What the RTP between the gateway and an Asterisk was in this scenario, "received" there and "sent"."""
+        return far.payload_types(self._begun[far])
 
     async def hang_up(self, person: Call, other: Call) -> None:
         """The person ends his call, and the other one is told."""

@@ -111,15 +111,18 @@ class FarAsterisk(AsteriskServer):
         return [one for one in found if one["Channel"].startswith(f"PJSIP/{name}-")]
 
     def messages(self, since: int = 0) -> list[tuple[bool, Message]]:
-        """What went over its lines and to the person: whether it was sent, and the message, of `log()[since:]`.
+        """What went between it and the gateway: whether it was sent, and the message; from `log()[since:]`.
 
         Only while `pjsip set logger on` was in force.
         """
         log = self.log()[since:]
+        heading = (
+            rf"<--- (Transmitting|Received) SIP \w+ \((\d+) bytes\) (?:to|from) \w+:{re.escape(self.gateway)}:.*\n"
+        )
         found = []
-        for heading in re.finditer(r"<--- (Transmitting|Received) SIP \w+ \((\d+) bytes\) .*--->\n", log):
-            text = log[heading.end() : heading.end() + int(heading[2])]
-            found.append((heading[1] == "Transmitting", Message.parse(text.replace("\n", "\r\n").encode())))
+        for one in re.finditer(heading, log):
+            lines = log[one.end() : one.end() + int(one[2])].splitlines()
+            found.append((one[1] == "Transmitting", Message.parse("\r\n".join([*lines, ""]).encode())))
         return found
 
     def payload_types(self, since: int = 0) -> dict[str, set[int]]:

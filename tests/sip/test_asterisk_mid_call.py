@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What two real Asterisks do in the middle of a call: hold, keys, session timers, early media with PRACK."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.bed import TARGET_HZ
+from tests.sip.far_ends import End, Ends, FarBed, FarStage
+from tests.sip.mid_call import WAYS, both_hear, told
+from tests.support.certificates import Authority
+from tests.support.peer_call import Call
+from tests.support.processes import Net, eventually
+from tests.support.sip_message import direction_of
+
+pytestmark = [pytest.mark.sip, pytest.mark.pbx]
+
+MUSIC_HZ, EARLY_HZ, RINGBACK_HZ = 2300, 1600, 425
+SAFE = End("tls", encrypted=True)
+INFO = End(asterisk={"dtmf_mode": "info"}, profile={"dtmf": "info"})
+TIMED = End(asterisk={"timers": "always", "timers_sess_expires": "90", "timers_min_se": "90"})
+RELIABLE = End(asterisk={"100rel": "required"})
+PAIRS = {
+    "plain": Ends(),
+    "safe": Ends(SAFE, SAFE),
+    "info": Ends(INFO),
+    "infopbx": Ends(pbx=INFO),
+    "opus": Ends(End(codecs=("opus",)), End(codecs=("g722",))),
+    "timed": Ends(TIMED, TIMED),
+    "reliable": Ends(RELIABLE, RELIABLE),
+}
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Net]:
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(net: Net, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FarBed]:
+    async with FarBed(net, PAIRS, Authority(tmp_path_factory.mktemp("authority"))) as made:
+        yield made
+
+
+async def hold(call: Call) -> None:
+    """Put who one talks to on hold, with music."""
+    assert direction_of((await call.reinvite(direction="sendonly", codecs=("PCMA",))).body) == "recvonly"
+    call.media.hz = MUSIC_HZ
+
+
+async def resume(call: Call) -> None:
+    assert direction_of((await call.reinvite(codecs=("PCMA",))).body) == "sendrecv"
+    call.media.hz = call.hz
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("who", ["person", "assistant"])
+@pytest.mark.parametrize("name", ["plain", "safe"])
+async def test_hold_and_resume(bed: FarBed, name: str, who: str, way: str) -> None:
+    async with FarStage(bed, name) as at:
+        person, assistant = await at.conversation(way)
+        holder, held = (person, assistant) if who == "person" else (assistant, person)
+        await hold(holder)
+        await told(held, "sendonly")
+        await held.media.hears(MUSIC_HZ)
+        await resume(holder)
+        await told(held, "sendrecv", 2)
+        await both_hear(holder, held)
+        for far in (at.platform, at.pbx):
+            offers = [one for _, one in at.messages(far) if one.method == "INVITE" and one.is_request and one.tag("To")]
+            assert [direction_of(one.body) for one in offers] == ["sendonly", "sendrecv"]
+        await at.hang_up(person, assistant)
+
+
+@pytest.mark.parametrize("name", ["plain", "safe"])
+async def test_a_held_caller_is_taken_off_hold_for_the_target(bed: FarBed, name: str) -> None:
+    async with FarStage(bed, name) as at:
+        person, assistant = await at.conversation()
+        await hold(assistant)
+        await told(person, "sendonly")
+        await at.refer(assistant)
+        target = await at.people.wait_call()
+        await told(person, "sendrecv", 2)
+        await person.media.hears(RINGBACK_HZ)
+        await target.answer(hz=TARGET_HZ)
+        await both_hear(person, target)
+        await at.platform.released(name)
+        assert (await at.outcome())["outcome"] == "completed"
+        await at.hang_up(person, target)
+
+
+@pytest.mark.parametrize("name", ["plain", "safe"])
+async def test_a_caller_who_holds_is_transferred_and_resumes(bed: FarBed, name: str) -> None:
+    async with FarStage(bed, name) as at:
+        person, assistant = await at.conversation()
+        await hold(person)
+        await told(assistant, "sendonly")
+        await at.refer(assistant)
+        target = await at.people.wait_call()
+        await target.answer(hz=TARGET_HZ)
+        await told(target, "sendonly")
+        await target.media.hears(MUSIC_HZ)
+        await resume(person)
+        await told(target, "sendrecv", 2)
+        await both_hear(person, target)
+        assert (await at.outcome())["outcome"] == "completed"
+        await at.hang_up(person, target)
+
+
+async def has_keys(call: Call, keys: str) -> None:
+    """Wait until these keys have come as events, and no others."""
+
+    async def are_there() -> bool:
+        return len(call.media.keys) >= len(keys)
+
+    await eventually(are_there, f"{keys} (there are {call.media.keys})")
+    assert call.media.keys == keys
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["plain", "safe", "info", "infopbx", "opus"])
+async def test_keys_each_once_both_ways_and_around_a_transfer(bed: FarBed, name: str, way: str) -> None:
+    async with FarStage(bed, name) as at:
+        person, assistant = await at.conversation(way)
+        person.media.press("159D")
+        assistant.media.press("2#")
+        await has_keys(assistant, "159D")
+        await has_keys(person, "2#")
+        await at.refer(assistant)
+        target = await at.people.wait_call()
+        person.media.press("73")  # for whoever answers
+        await target.answer(hz=TARGET_HZ)
+        await both_hear(person, target)
+        await has_keys(target, "73")
+        person.media.press("44")
+        target.media.press("0")
+        await has_keys(target, "7344")
+        await has_keys(person, "2#0")
+        assert assistant.media.keys == "159D"
+        await at.platform.released(name)
+        await at.hang_up(person, target)
+    for far, end in ((at.platform, PAIRS[name].trunk), (at.pbx, PAIRS[name].pbx)):
+        infos = {sent for sent, one in at.messages(far) if one.method == "INFO" and one.is_request}
+        assert infos == ({True, False} if end is INFO else set())
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_session_timers(bed: FarBed, way: str) -> None:
+    async with FarStage(bed, "timed") as at:
+        person, assistant = await at.conversation(way)
+        calling, called = (at.pbx, at.platform) if way == WAYS[0] else (at.platform, at.pbx)
+        # The one Asterisk asks the gateway for the shortest time there is; the other is asked by it for half an hour.
+        for far, expires in ((calling, 90), (called, 1800)):
+            [agreed] = [one for _, one in at.messages(far) if one.code == 200 and one.method == "INVITE"]
+            assert agreed["Session-Expires"] == f"{expires};refresher=uac"
+            assert agreed["Require"] == "timer"
+        await at.hang_up(person, assistant)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_early_media_by_reliable_responses(bed: FarBed, way: str) -> None:
+    async with FarStage(bed, "reliable") as at:
+        calling = at.call(way)
+        called = await (at.assistant if way == WAYS[0] else at.people).wait_call()
+        called.hz = EARLY_HZ
+        await called.ring(183, early_media=True)
+        await calling.media.hears(EARLY_HZ)
+        assert calling.invite
+        assert not [one for one in calling.invite.responses if one.code >= 200]
+        await called.answer(hz=TARGET_HZ)
+        await calling.answered()
+        await both_hear(calling, called)
+        for far in (at.platform, at.pbx):
+            told_so = [one for _, one in at.messages(far) if one.code == 183]
+            assert {one["Require"] for one in told_so} == {"100rel"}
+            assert [one for _, one in at.messages(far) if one.code == 200 and one.method == "PRACK"]
+        await at.hang_up(calling, called)
