@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tests.support.rtp import Rtp
 from tests.support.sip_message import Message, events_of, media_of, sdp
@@ -18,7 +18,6 @@ from tests.support.sipp_script import Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from tests.support.certificates import Identity
     from tests.support.sip_message import Address
@@ -30,6 +29,7 @@ END = b"\x1b"
 CODECS = {0: "PCMU", 8: "PCMA"}
 OFFERED_EVENTS = 120
 """The payload type that the gateway offers for RFC 4733 events, which an answer has to repeat (RFC 3264 §6.1)."""
+NOUGHT = "0.0.0.0"
 TIMEOUT_S = 45.0
 
 
@@ -76,35 +76,32 @@ class End(Generic[S]):
         self.media = Rtp(here[0], hz=hz)
         self.taken: list[Message] = []
         """What SIPp has waited for and got, oldest first."""
-        self._here, self._remote = here, remote
+        self.here = here
+        self._remote = remote
         self._wire, self._identity = wire, identity
-        self._at = self._call_id = ""
+        self.stop = ""
+        """Where SIPp has stopped."""
+        self._call_id = ""
         self._aborted = False
         self._news = asyncio.Event()
         self._control = Control(self._told)
         self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
-        self._stack.callback(self.media.close)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
-
-    def offer(self, direction: str = "sendrecv", *, codecs: tuple[str, ...] = (), host: str = "") -> str:
-        """An offer of his; at the host, if that is given, in place of his own."""
-        return sdp(host or self.media.host, self.media.port, codecs or self.codecs, direction, self.events).decode()
+    def offer(
+        self, direction: str = "sendrecv", *, codecs: tuple[str, ...] = (), host: str = "", media: Rtp | None = None
+    ) -> str:
+        """An offer of his; with another host, or other media, than his own if that is given."""
+        media = media or self.media
+        return sdp(host or media.host, media.port, codecs or self.codecs, direction, self.events).decode()
 
     def answer(self, direction: str = "sendrecv", *, codec: str = "") -> str:
         """An answer of his, which leaves no choice of codecs."""
         return self.offer(direction, codecs=(codec or self.codecs[0],))
 
-    @property
-    def waits(self) -> bool:
-        """Whether it is the other side's turn when this one goes on from where it has stopped."""
-        return self.does.waits_after(self._at)
+    def moves(self, media: Rtp) -> None:
+        """Speak and hear there from the next description on; close what was used before."""
+        self.media.close()
+        self.media = media
 
     async def start(self) -> None:
         """Have SIPp begin, and wait until it does."""
@@ -114,7 +111,7 @@ class End(Generic[S]):
         options = ["-3pcc", f"127.0.0.1:{port}", *(["-t", "t1"] if self._wire == "tcp" else [])]
         self.sipp = await self._stack.enter_async_context(
             Sipp(
-                "script", self._here[0], port=self._here[1], remote=self._remote, timeout_s=TIMEOUT_S, options=options,
+                "script", self.here[0], port=self.here[1], remote=self._remote, timeout_s=TIMEOUT_S, options=options,
                 values={"STEPS": self.does.steps}, identity=self._identity,
             )
         )  # fmt: skip
@@ -131,20 +128,25 @@ class End(Generic[S]):
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
-            raise AssertionError(f"no {what} within {timeout_s} s; at {self._at!r}\n{self._log()}") from None
+            raise AssertionError(f"no {what} within {timeout_s} s; at {self.stop!r}\n{self._log()}") from None
         return got
 
     async def at(self, stop: str, timeout_s: float = 10.0) -> Message | None:
         """Wait until SIPp has come to this stop; the newest message by then."""
-        await self.until(lambda: self._at == stop or None, f"stop {stop!r}", timeout_s)
+        await self.until(lambda: self.stop == stop or None, f"stop {stop!r}", timeout_s)
         return self.taken[-1] if self.taken else None
 
     async def go(self) -> None:
         """Let SIPp go on from where it has stopped."""
-        stop = self._at
+        stop = self.stop
         assert self._control.transport
         self._control.transport.write(f"Call-ID: {self._call_id}\r\n\r\n".encode() + END)
-        await self.until(lambda: self._at != stop or None, f"going on from {stop!r}")
+        await self.until(lambda: self.stop != stop or None, f"going on from {stop!r}")
+
+    async def close(self) -> None:
+        """Stop it, whatever it is doing."""
+        self.media.close()
+        await self._stack.aclose()
 
     async def over(self) -> None:
         """Wait until all steps are done; raise AssertionError unless they went as they are written."""
@@ -158,9 +160,9 @@ class End(Generic[S]):
                 case "Call-ID":
                     self._call_id = value
                 case "At":
-                    self._at = value
+                    self.stop = value
                 case "Past":
-                    self._at = ""
+                    self.stop = ""
                 case "Took":
                     self.taken.append(Message.parse(message))
                     self._hear(self.taken[-1].body)
@@ -170,7 +172,8 @@ class End(Generic[S]):
 
     def _hear(self, description: bytes) -> None:
         described = media_of(description)
-        if described is None:
+        # Address 0.0.0.0 is hold as it was done once; an answer repeats it, and who holds may speak all the same.
+        if described is None or described[0] == NOUGHT:
             return
         host, port, types = described
         spoken = [CODECS[number] for number in types if CODECS.get(number) in self.codecs]

@@ -24,12 +24,13 @@ PATIENCE_MS = 20000
 CONTACT = "<sip:sipp@[local_ip]:[local_port];transport=[transport]>"
 NEWEST = dict.fromkeys(("Via", "From", "To", "Call-ID", "CSeq"), "")
 """What a response repeats of the request that came last."""
-INVITED = {"Via": "[$via]", "From": "[$far]", "To": "[$local]", "Call-ID": "[call_id]", "CSeq": "[$cseq]"}
-"""… and of the first INVITE, whatever has come since."""
+KEPT = {"Via": "[$via]", "From": "[$far]", "To": "[$local]", "Call-ID": "[call_id]", "CSeq": "[$cseq]"}
+"""… and of one that was kept, whatever has come since."""
 
 CONTACT_OF = {"contact,target": ("Contact", "&lt;([^&gt;]*)&gt;")}
 PEER = {"far": ("To", ".*"), **CONTACT_OF}
-CALLER = {"far": ("From", ".*"), "called": ("To", ".*"), "via": ("Via", ".*"), "cseq": ("CSeq", ".*"), **CONTACT_OF}
+REQUEST = {"via": ("Via", ".*"), "cseq": ("CSeq", ".*"), **CONTACT_OF}
+CALLER = {"far": ("From", ".*"), "called": ("To", ".*"), **REQUEST}
 """Which variables take what of which header."""
 
 
@@ -64,6 +65,10 @@ class Script:
         """All steps as SIPp reads them."""
         return "".join(xml for xml, _ in self._steps)
 
+    def stops_at(self, stop: str) -> bool:
+        """Whether there is such a stop."""
+        return stop in self._stops
+
     def waits_after(self, stop: str) -> bool:
         """Whether it is the other side's turn when this one goes on after a stop."""
         following = self._stops[stop] + 1
@@ -94,8 +99,8 @@ class Script:
         return self._receive(f'response="{code}"', body, headers, before=before)
 
     def expect(self, method: str, body: str = "", **headers: str) -> Self:
-        """Wait for a request whose headers and body match; `respond` answers it."""
-        learns = CONTACT_OF if method in {"INVITE", "UPDATE"} else {}
+        """Wait for a request whose headers and body match; `respond` answers it, an INVITE also `answer`."""
+        learns = REQUEST if method == "INVITE" else {}
         return self._receive(f'request="{method}"', body, headers, learns=learns)
 
     def respond(
@@ -103,6 +108,13 @@ class Script:
     ) -> Self:
         """Answer the request that came last."""
         return self._respond(code, NEWEST, body, kind=kind, headers=headers)
+
+    def answer(
+        self, code: int = 200, body: str = "", *, tag: str = "", headers: Mapping[str, str] | None = None
+    ) -> Self:
+        """Answer the INVITE that came last; `tag`: as somebody else whom the call has reached too."""
+        copied = {**KEPT, "To": f"[$called];tag={tag}"} if tag else KEPT
+        return self._respond(code, copied, body, headers=headers)
 
     # --- in a call that is up
 
@@ -244,15 +256,8 @@ class Called(Script):
     def invited(self, body: str = "", **headers: str) -> Self:
         """Get the call."""
         self._receive('request="INVITE"', body, headers, learns=CALLER)
-        tag = '<assignstr assign_to="local" value="[$called];tag=[pid]-[call_number]" />'
-        return self._add(f"<nop><action>{tag}</action></nop>{used('local')}", waits=False)
-
-    def answer(
-        self, code: int = 200, body: str = "", *, tag: str = "", headers: Mapping[str, str] | None = None
-    ) -> Self:
-        """Answer the call, or say how it gets on; `tag`: as somebody else whom the call has reached too."""
-        copied = {**INVITED, "To": f"[$called];tag={tag}"} if tag else INVITED
-        return self._respond(code, copied, body, headers=headers)
+        local = '<assignstr assign_to="local" value="[$called];tag=called" />'
+        return self._add(f"<nop><action>{local}</action></nop>{used('local')}")
 
 
 def _tell(name: str, value: str, message: str = "") -> str:

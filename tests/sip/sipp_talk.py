@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls through the gateway with SIPp at both ends, from the PBX to the assistant or from the trunk to Anna."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER, CALLER_HZ, PORT, Bed, Pair
+from tests.support.certificates import Authority, Identity
+from tests.support.processes import Net
+from tests.support.sip_message import address
+from tests.support.sipp_end import End
+from tests.support.sipp_script import Called, Calling, Script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+S = TypeVar("S", bound=Script)
+
+WAYS = ("from the PBX", "from the trunk")
+ANNA_NUMBER = address(ANNA).removeprefix("sip:").partition("@")[0]
+CALLED_HZ = ASSISTANT_HZ
+TLS_PORT = 5061
+PAIRS = {
+    "udp": Pair(),
+    "tcp": Pair({"transport": "tcp"}, {"transport": "tcp"}),
+    "tls": Pair({"transport": "tls"}, {"transport": "tls"}),
+}
+WHO = ("caller", "called")
+WIRES = ("udp", "tcp", "tls")
+
+
+class Place:
+    """A gateway whose pairs of peers are played by SIPp, and what they need for TLS."""
+
+    def __init__(self, directory: Path) -> None:
+        self.net = Net()
+        self.authority = Authority(directory)
+        self._identities: dict[str, Identity] = {}
+        own = self.authority.identity(self.net.gateway)
+        sip = {
+            "tcp_port": PORT, "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
+            "tls_ca": str(own.authority), "tls_verify_client": True,
+        }  # fmt: skip
+        self.bed = Bed(self.net, PAIRS, sip=sip)
+
+    def end(self, does: S, host: str, hz: int, wire: str = "udp", port: int = PORT) -> End[S]:
+        """Somebody at a host, who calls if he is Calling."""
+        identity = None
+        if wire == "tls":
+            identity = self._identities.get(host) or self.authority.identity(host)
+            self._identities[host] = identity
+        remote = (self.net.gateway, TLS_PORT if wire == "tls" else PORT) if isinstance(does, Calling) else None
+        return End(does, (host, port), hz=hz, remote=remote, wire=wire, identity=identity)
+
+    async def __aenter__(self) -> Self:
+        await self.bed.gateway.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.bed.gateway.__aexit__(kind, error, trace)
+        self.net.close()
+
+
+class Talk:
+    """Two ends of a call, and who joins them.
+
+    At its end, everybody has done what was written, and nothing is left in the gateway.
+    """
+
+    def __init__(self, place: Place, pair: str, way: str = WAYS[0], *, caller: str = "") -> None:
+        bed = self.bed = place.bed
+        trunk, pbx = bed.trunk_host(pair), bed.pbx_host(pair)
+        here, there = (pbx, trunk) if way == WAYS[0] else (trunk, pbx)
+        number = bed.number(pair) if way == WAYS[0] else ANNA_NUMBER
+        self.wire = pair if pair in WIRES else "udp"
+        self.caller = place.end(Calling(number, caller or CALLER), here, CALLER_HZ, self.wire)
+        self.called = place.end(Called(), there, CALLED_HZ, self.wire)
+        self.ends: tuple[End[Any], ...] = (self.called, self.caller)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                await self.over()
+                await self.bed.gateway.idle()
+        except BaseException:
+            kind = BaseException
+            raise
+        finally:
+            for end in self.ends:
+                await end.close()
+            if kind is not None:  # what is left of a call that went wrong is not for the next scenario
+                await self.bed.gateway.kill()
+                await self.bed.gateway.start()
+
+    def opening(self) -> None:
+        """Both do what makes a call."""
+        self.caller.does.invite(self.caller.offer()).answered().ack().stop("up")
+        self.called.does.invited(Via=f"SIP/2.0/{self.wire.upper()} .*").answer(180).answer(
+            200, self.called.answer()
+        ).expect("ACK").stop("up")
+
+    def closing(self) -> None:
+        """The caller hangs up."""
+        self.caller.does.bye()
+        self.called.does.gone()
+
+    async def start(self, stop: str = "up") -> None:
+        """Have both begin, and wait until they have come to this stop."""
+        for end in self.ends:
+            await end.start()
+        await self.arrive(stop)
+
+    async def until(self, stop: str) -> None:
+        """Let both go on from where they are, and wait until they have come to this stop."""
+        await self.go()
+        await self.arrive(stop)
+
+    async def arrive(self, stop: str) -> None:
+        """Wait until all who stop there have come to this stop."""
+        await asyncio.gather(*(end.at(stop) for end in self.ends if end.does.stops_at(stop)))
+
+    async def go(self) -> None:
+        """Let all go on who have stopped; who waits for another does so before that one begins."""
+        stopped = [end for end in self.ends if end.stop]
+        for end in sorted(stopped, key=lambda end: not end.does.waits_after(end.stop)):
+            await end.go()
+
+    async def over(self) -> None:
+        """Let both go on to the end."""
+        await self.go()
+        for end in self.ends:
+            await end.over()
+
+    async def both_hear(self, *, anew: bool = False) -> None:
+        """Each hears what the other speaks; `anew`: from now on, whatever has come before."""
+        if anew:
+            for end in self.ends:
+                end.media.received.clear()
+        await self.called.media.hears(self.caller.media.hz or 0)
+        await self.caller.media.hears(self.called.media.hz or 0)
+
+    def joined_by(self, end: End[S]) -> End[S]:
+        """Have another end take part, from `start` to the end."""
+        self.ends = (end, *self.ends)
+        return end
+
+    async def hears_nothing(self, end: End[Any], seconds: float = 0.3) -> None:
+        """Nothing at all reaches this end any more."""
+        await asyncio.sleep(0.1)  # what was under way
+        before = len(end.media.received)
+        await asyncio.sleep(seconds)
+        assert len(end.media.received) == before
+
+    def parts(self, who: str) -> tuple[End[Any], End[Any]]:
+        """The "caller" or the "called", and the other one."""
+        return (self.caller, self.called) if who == "caller" else (self.called, self.caller)

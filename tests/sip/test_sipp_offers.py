@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Offers in the middle of calls, and calls without one, with SIPp at both ends: codecs, addresses, glare.
+
+Whoever is not concerned is not told: SIPp takes any message that it does not expect for a failure.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sip.bed import PORT
+from tests.sip.sipp_talk import WAYS, WHO, WIRES, Place, Talk
+from tests.support.rtp import Rtp
+from tests.support.sipp_end import OFFERED_EVENTS
+from tests.support.sipp_script import Script
+
+pytestmark = pytest.mark.sip
+
+PCMU, PCMA = 0, 8
+PCMU_ALONE = "m=audio [0-9]+ RTP/AVP 0 [0-9]+[[:cntrl:]]"
+ANY_OFFER = "m=audio [0-9]+ RTP/AVP [0-9]+ "
+
+both_ways = pytest.mark.parametrize("way", WAYS)
+either = pytest.mark.parametrize("who", WHO)
+
+
+@both_ways
+@either
+async def test_one_side_changes_its_codec(place: Place, way: str, who: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        changing, other = talk.parts(who)
+        talk.opening()
+        changing.does.reinvite(changing.offer(codecs=("PCMU",)), PCMU_ALONE).stop("changed")
+        other.does.stop("changed")
+        talk.closing()
+        await talk.start()
+        await talk.both_hear()
+        await talk.until("changed")
+        await talk.both_hear(anew=True)
+        assert {one.payload_type for one in changing.media.received} == {PCMU}
+        assert {one.payload_type for one in other.media.received} == {PCMA}
+
+
+@both_ways
+@either
+async def test_one_side_moves_to_another_address(place: Place, way: str, who: str) -> None:
+    """Its sound and its signalling: what is for it from then on reaches another program."""
+    async with Talk(place, "udp", way) as talk:
+        moving, other = talk.parts(who)
+        elsewhere = Rtp(moving.media.host, hz=moving.hz)
+        moved = talk.joined_by(place.end(Script(), moving.here[0], 0, port=PORT + 10))
+        contact = {"Contact": f"<sip:moved@{moved.here[0]}:{moved.here[1]}>"}
+        talk.opening()
+        moving.does.reinvite(moving.offer(media=elsewhere), "a=sendrecv", headers=contact).stop("moved")
+        other.does.stop("moved").bye()
+        moved.does.gone()
+        await talk.start()
+        await talk.both_hear()
+        moving.moves(elsewhere)
+        await talk.until("moved")
+        await talk.both_hear(anew=True)
+
+
+@both_ways
+@either
+async def test_a_re_invite_that_meets_another_is_tried_again(place: Place, way: str, who: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        holder, held = talk.parts(who)
+        talk.opening()
+        holder.does.reinvite(holder.offer("sendonly"), "a=recvonly").stop("held")
+        held.does.expect("INVITE", "a=sendonly").respond(491).expect("ACK")
+        held.does.told("a=sendonly", held.answer("recvonly")).stop("held")
+        talk.closing()
+        await talk.start()
+        await talk.until("held")
+        await talk.hears_nothing(holder)
+
+
+@both_ways
+@either
+async def test_a_re_invite_is_refused_while_ours_is_under_way(place: Place, way: str, who: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        holder, held = talk.parts(who)
+        talk.opening()
+        holder.does.reinvite(holder.offer("sendonly"), "a=recvonly").stop("held")
+        held.does.expect("INVITE", "a=sendonly").request("INVITE", held.offer()).refused(491)
+        held.does.answer(200, held.answer("recvonly")).expect("ACK").stop("held")
+        held.does.reinvite(held.offer(), "a=sendonly").stop("again")
+        holder.does.stop("again")
+        talk.closing()
+        await talk.start()
+        await talk.until("held")
+        await talk.until("again")
+        await talk.hears_nothing(holder)
+
+
+# --- without an offer
+
+
+@both_ways
+@pytest.mark.parametrize("wire", WIRES)
+async def test_an_invite_without_an_offer(place: Place, way: str, wire: str) -> None:
+    async with Talk(place, wire, way) as talk:
+        caller, called = talk.caller, talk.called
+        caller.events = OFFERED_EVENTS
+        caller.does.invite().answered(ANY_OFFER).ack(caller.answer()).stop("up")
+        called.does.invited(ANY_OFFER).answer(200, called.answer()).expect("ACK").stop("up")
+        talk.closing()
+        await talk.start()
+        await talk.both_hear()
+
+
+@both_ways
+@either
+async def test_a_re_invite_without_an_offer(place: Place, way: str, who: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        asking, other = talk.parts(who)
+        talk.opening()
+        asking.does.reinvite(answer="a=sendrecv").ack(asking.answer()).stop("asked")
+        other.does.stop("asked")
+        talk.closing()
+        await talk.start()
+        await talk.until("asked")
+        await talk.both_hear(anew=True)
+
+
+@both_ways
+@either
+async def test_hold_and_resume_by_answering_our_offer(place: Place, way: str, who: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        holder, held = talk.parts(who)
+        talk.opening()
+        for stop, direction, answer in (("held", "sendonly", "recvonly"), ("resumed", "sendrecv", "sendrecv")):
+            holder.does.reinvite(answer="a=sendrecv").ack(holder.answer(direction)).stop(stop)
+            held.does.told(f"a={direction}", held.answer(answer)).stop(stop)
+        talk.closing()
+        await talk.start()
+        await talk.until("held")
+        await talk.hears_nothing(holder)
+        await talk.until("resumed")
+        await talk.both_hear(anew=True)
