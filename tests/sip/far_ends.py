@@ -6,56 +6,84 @@ A pair's lines differ in transport, encryption, codecs and manners; the persons 
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tests.sip.bed import ASSISTANT_HZ, CALLER, CALLER_HZ, PORT, TARGET_HZ, Bed, Pair
+from tests.sip.bed import ASSISTANT_HZ, CALLER, CALLER_HZ, FIRST_HOST, PORT, TARGET_HZ, Bed, Pair
 from tests.sip.mid_call import WAYS, both_hear
-from tests.support.far_asterisk import FarAsterisk, Line
+from tests.support.far_asterisk import LINE_PORT, FarAsterisk, Line
 from tests.support.peer import Peer
+from tests.support.relay import Relay, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
     from tests.support.certificates import Authority
     from tests.support.gateway import Table
     from tests.support.peer_call import Call
     from tests.support.processes import Net
-    from tests.support.sip_message import Message
+    from tests.support.sip_message import Address, Message
 
 TLS_PORT = 5061
-PLATFORM, PBX, ASSISTANT, PEOPLE = 30, 31, 32, 33
+PLATFORM, PBX, ASSISTANT, PEOPLE, BEHIND, RELAY = 30, 31, 32, 33, 100, 160
 DESTINATION = "+31612345681"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an end's Asterisk is: as the gateway is told, and, behind a relay, in truth."""
+
+    told: str
+    behind: str
+    relay: str
+    """Where the relay takes the Asterisk's connections to the gateway."""
+    gateway: str
 
 
 @dataclass(frozen=True)
 class End:
     """One side of a pair: what its Asterisk speaks, and the gateway's profile of it says."""
 
-    transport: str = "udp"
+    transport: Literal["udp", "tcp", "tls"] = "udp"
     encrypted: bool = False
     codecs: tuple[str, ...] = ("alaw",)
     asterisk: Mapping[str, str] = field(default_factory=dict)
     """Further settings of the Asterisk's endpoint."""
     profile: Mapping[str, Any] = field(default_factory=dict)
+    relayed: bool = False
+    """Whether a relay lies between the Asterisk and the gateway; see `FarBed.relays`."""
 
     def table(self) -> dict[str, Any]:
         """The profile of the gateway."""
         return {"transport": self.transport, "srtp": "required" if self.encrypted else "off", **self.profile}
 
-    def line(self, host: str, net: Net, authority: Authority) -> Line:
-        """The line of the Asterisk, which ends at `host`."""
-        tls = self.transport == "tls"
+    def line(self, place: Place, authority: Authority) -> Line:
+        """The line of the Asterisk."""
+        host, (gateway, port) = place.behind if self.relayed else place.told, self.entrance(place)
         return Line(
             host,
-            gateway=f"{net.gateway}:{TLS_PORT if tls else PORT}",
-            transport=self.transport,  # type: ignore[arg-type]
+            gateway=f"{gateway}:{port}",
+            transport=self.transport,
             codecs=self.codecs,
             encrypted=self.encrypted,
-            identity=authority.identity(host) if tls else None,
+            identity=authority.identity(host, place.told) if self.transport == "tls" else None,
             more=self.asterisk,
+            public=place.told if self.relayed else "",
+        )
+
+    def entrance(self, place: Place) -> Address:
+        """Where its Asterisk finds the gateway."""
+        port = TLS_PORT if self.transport == "tls" else PORT
+        return (place.relay if self.relayed else place.gateway, port)
+
+    def routes(self, place: Place) -> tuple[Route, Route]:
+        """How a relay joins the gateway to its Asterisk, and that to the gateway."""
+        entrance = self.entrance(place)
+        return (
+            Route((place.told, LINE_PORT), (place.behind, LINE_PORT), source=place.relay),
+            Route(entrance, (place.gateway, entrance[1]), source=place.told),
         )
 
 
@@ -71,22 +99,45 @@ class FarBed:
     """The gateway and both Asterisks, running: `async with FarBed(net, {"tls": Ends(End("tls"))}, authority)`."""
 
     def __init__(self, net: Net, pairs: Mapping[str, Ends], authority: Authority) -> None:
-        own = authority.identity(net.gateway)
+        self.net = net
+        self._ends = pairs
+        places = {name: (self._place(2 * index), self._place(2 * index + 1)) for index, name in enumerate(pairs)}
+        self._places = places
+        own = authority.identity(net.gateway, *(place.relay for pair in places.values() for place in pair))
         sip = {
             "tcp_port": PORT, "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
             "tls_ca": str(own.authority), "tls_verify_client": True,
         }  # fmt: skip
-        made = {
-            name: Pair({**ends.trunk.table(), "options_interval_s": 0}, ends.pbx.table())
+        profiles = {
+            name: Pair(
+                {
+                    **ends.trunk.table(),
+                    "addresses": [places[name][0].told, places[name][0].behind],
+                    "options_interval_s": 0,
+                },
+                {**ends.pbx.table(), "addresses": [places[name][1].behind]},
+            )
             for name, ends in pairs.items()
         }
-        bed = Bed(net, made, sip=sip)
-        self.net, self.bed, self.gateway = net, bed, bed.gateway
-        trunks = {name: ends.trunk.line(bed.trunk_host(name), net, authority) for name, ends in pairs.items()}
-        pbxs = {name: ends.pbx.line(bed.pbx_host(name), net, authority) for name, ends in pairs.items()}
+        self.bed = Bed(net, profiles, sip=sip)
+        self.gateway = self.bed.gateway
+        trunks = {name: ends.trunk.line(places[name][0], authority) for name, ends in pairs.items()}
+        pbxs = {name: ends.pbx.line(places[name][1], authority) for name, ends in pairs.items()}
         self.platform = FarAsterisk(net.host(PLATFORM), net.host(ASSISTANT), trunks, gateway=net.gateway)
         self.pbx = FarAsterisk(net.host(PBX), net.host(PEOPLE), pbxs, gateway=net.gateway)
         self._stack = AsyncExitStack()
+
+    @asynccontextmanager
+    async def relays(self, name: str) -> AsyncIterator[tuple[Relay, Relay]]:
+        """What lies between the gateway and a pair's platform, and between it and the PBX, in either direction."""
+        ends = (self._ends[name].trunk, self._ends[name].pbx)
+        trunk, pbx = (Relay(end.routes(place)) for end, place in zip(ends, self._places[name], strict=True))
+        async with trunk, pbx:
+            yield trunk, pbx
+
+    def _place(self, index: int) -> Place:
+        told, behind, relay = (self.net.host(first + index) for first in (FIRST_HOST, BEHIND, RELAY))
+        return Place(told, behind, relay, self.net.gateway)
 
     async def __aenter__(self) -> Self:
         for part in (self.platform, self.pbx, self.gateway):

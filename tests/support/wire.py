@@ -104,12 +104,11 @@ class Streams:
         """Close every connection, as a restart of the peer does (`reset`: as its crash does); it listens on."""
         for writer in list(self._connections.values()):
             if reset:
-                linger = struct.pack("ii", 1, 0)
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            else:
-                writer.close()
-            if reset or self._client_context:  # TLS would wait for the other side's farewell
-                asyncio.get_running_loop().call_later(0 if reset else FAREWELL_S, writer.transport.abort)
+                break_off(writer)
+                continue
+            writer.close()
+            if self._client_context:  # TLS would wait for the other side's farewell
+                asyncio.get_running_loop().call_later(FAREWELL_S, writer.transport.abort)
         self._connections.clear()
 
     async def close(self) -> None:
@@ -162,6 +161,12 @@ class Streams:
         if self._connections.get(remote) is writer:
             del self._connections[remote]
         writer.close()
+
+
+def break_off(writer: asyncio.StreamWriter) -> None:
+    """End a connection without a farewell, as a crash does: the other side gets a RST."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def _noticed(host: str, ends: list[Address]) -> bool:
