@@ -11,6 +11,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from tests.support.processes import eventually
 from tests.support.rtp import Rtp
 from tests.support.sip_message import Message, events_of, media_of, sdp
 from tests.support.sipp import Sipp
@@ -142,6 +143,14 @@ class End(Generic[S]):
         assert self._control.transport
         self._control.transport.write(f"Call-ID: {self._call_id}\r\n\r\n".encode() + END)
         await self.until(lambda: self.stop != stop or None, f"going on from {stop!r}")
+
+    async def has_logged(self, start: str, count: int) -> None:
+        """Wait until SIPp has seen so many messages that begin so, those that are repeated and not waited for too."""
+
+        async def are_there() -> bool:
+            return self.sipp.messages().count(f"\n{start}") >= count
+
+        await eventually(are_there, f"{count} of {start!r}")
 
     async def close(self) -> None:
         """Stop it, whatever it is doing."""

@@ -107,14 +107,23 @@ class Script:
         self, code: int = 200, body: str = "", *, kind: str = SDP, headers: Mapping[str, str] | None = None
     ) -> Self:
         """Answer the request that came last."""
-        return self._respond(code, NEWEST, body, kind=kind, headers=headers)
+        return self._respond(code, NEWEST, body, kind=kind, headers=headers, again=False)
 
     def answer(
-        self, code: int = 200, body: str = "", *, tag: str = "", headers: Mapping[str, str] | None = None
+        self,
+        code: int = 200,
+        body: str = "",
+        *,
+        tag: str = "",
+        once: bool = False,
+        headers: Mapping[str, str] | None = None,
     ) -> Self:
-        """Answer the INVITE that came last; `tag`: as somebody else whom the call has reached too."""
+        """Answer the INVITE that came last; `tag`: as somebody else whom the call has reached too.
+
+        A final answer is repeated over UDP until the ACK comes, unless it is said `once`.
+        """
         copied = {**KEPT, "To": f"[$called];tag={tag}"} if tag else KEPT
-        return self._respond(code, copied, body, headers=headers)
+        return self._respond(code, copied, body, headers=headers, again=code >= 200 and not once)
 
     # --- in a call that is up
 
@@ -182,10 +191,9 @@ class Script:
         *,
         kind: str = SDP,
         headers: Mapping[str, str] | None = None,
+        again: bool,
     ) -> Self:
         own = {**copied, "Contact": CONTACT} if code < 300 else copied
-        # Over UDP a final response to an INVITE is repeated until the ACK comes.
-        again = copied is not NEWEST and code >= 200
         own = {**own, **(headers or {})}
         return self._send(f"SIP/2.0 {code} {REASONS.get(code, 'No')}", own, body, kind, again=again)
 
