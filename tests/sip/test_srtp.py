@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
@@ -13,11 +14,12 @@ from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER, CALLER_HZ, PORT, TARGET_HZ
 from tests.support.peer import Peer
 from tests.support.phone import Encryption, Phone
 from tests.support.processes import Net
-from tests.support.sip_message import Message, sdp
+from tests.support.srtp import keys_of, profile_of
+
+if TYPE_CHECKING:
+    from tests.support.peer_call import Call
 
 pytestmark = pytest.mark.sip
-
-CRYPTO = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +44,10 @@ async def bed(net: Net) -> AsyncIterator[Bed]:
         yield made
 
 
-def profile_of(message: Message | None) -> str:
-    """The transport protocol of a description's audio: RTP/AVP, RTP/SAVP."""
-    assert message
-    found = re.search(rb"^m=audio \d+ (\S+)", message.body, re.MULTILINE)
-    assert found
-    return found.group(1).decode()
-
-
-def encrypted_offer(host: str, port: int = 30998) -> bytes:
-    return sdp(host, port).replace(b"RTP/AVP", b"RTP/SAVP") + CRYPTO.encode()
+def asked(call: Call) -> bytes:
+    """What a side was offered in the INVITE that called it."""
+    assert call.incoming
+    return call.incoming.body
 
 
 async def test_an_encrypted_trunk_and_a_plain_pbx_and_a_transfer_between_them(bed: Bed) -> None:
@@ -66,7 +62,7 @@ async def test_an_encrypted_trunk_and_a_plain_pbx_and_a_transfer_between_them(be
         await assistant.event("CALL_ESTABLISHED")
         await assistant.refer(ANNA.strip("<>"))
         anna = await pbx.wait_call()
-        assert profile_of(anna.incoming) == "RTP/AVP"
+        assert profile_of(asked(anna)) == "RTP/AVP"
         await anna.answer(hz=TARGET_HZ)
         await caller.media.hears(TARGET_HZ)
         await anna.media.hears(CALLER_HZ)
@@ -81,16 +77,17 @@ async def test_a_transfer_to_a_phone_with_encryption_and_another_codec(bed: Bed)
     async with (
         caller_at,
         Phone(bed.trunk_host("both"), hz=ASSISTANT_HZ, encryption="srtp-mand", codecs=("opus/48000/2",)) as assistant,
-        Phone(bed.pbx_host("both"), hz=TARGET_HZ, encryption="srtp", codecs=("PCMU",)) as anna,
+        Phone(bed.pbx_host("both"), hz=TARGET_HZ, encryption="srtp", codecs=("G722/16000",)) as anna,
     ):
         number = bed.number("both")
         caller = caller_at.invite(f"sip:{number}@gateway", (bed.net.gateway, PORT), from_=CALLER, hz=CALLER_HZ)
-        assert profile_of(await caller.answered()) == "RTP/AVP"
+        assert profile_of((await caller.answered()).body) == "RTP/AVP"
         await caller.media.hears(ASSISTANT_HZ)
         await assistant.event("CALL_ESTABLISHED")
         await assistant.refer(ANNA.strip("<>"))
         await caller.media.hears(TARGET_HZ)
         await anna.hears(CALLER_HZ)
+        assert re.findall(r"^a=rtpmap:9 (\S+)", anna.log, re.MULTILINE) == ["G722/8000"] * 2  # offered, and answered
         for phone in (assistant, anna):
             assert len(set(re.findall(r"inline:(\S+)", phone.log))) >= 2  # a key for each direction
         await caller.hang_up()
@@ -120,9 +117,8 @@ async def test_optional_takes_both(bed: Bed, encryption: Encryption) -> None:
 async def test_optional_offers_both(bed: Bed) -> None:
     async with Stage(bed, "either") as at:
         caller, assistant = await at.conversation()
-        assert assistant.incoming
-        assert profile_of(assistant.incoming) == "RTP/AVP"
-        assert b"a=crypto:" in assistant.incoming.body
+        assert profile_of(asked(assistant)) == "RTP/AVP"
+        assert keys_of(asked(assistant))
         await caller.media.hears(ASSISTANT_HZ)  # it was answered without
         await caller.hang_up()
 
@@ -131,7 +127,7 @@ async def test_required_is_offered_so_and_an_answer_without_ends_the_call(bed: B
     async with Stage(bed, "trunk") as at:
         caller = at.call()
         assistant = await at.trunk.wait_call()
-        assert profile_of(assistant.incoming) == "RTP/SAVP"
+        assert profile_of(asked(assistant)) == "RTP/SAVP"
         await assistant.answer(hz=ASSISTANT_HZ)  # in the clear
         await assistant.wait_request("BYE")
         assert (await caller.final()).code >= 400
@@ -147,6 +143,7 @@ async def test_required_refuses_an_offer_without(bed: Bed) -> None:
 
 async def test_off_refuses_an_offer_that_asks_for_it(bed: Bed) -> None:
     async with Stage(bed, "off") as at:
-        refused = await at.call(body=encrypted_offer(at.pbx.host)).final()
+        at.pbx.encryption = "required"
+        refused = await at.call().final()
         assert refused.code == 488
         assert not at.trunk.received("INVITE")

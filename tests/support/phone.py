@@ -56,6 +56,8 @@ class Phone(Agent):
         self._child = Child(f"phone {self.host}", command, self._directory / "log")
         try:
             await self._child.accepts(self.host, self._control_port)
+            # It would speak every codec that it has instead.
+            assert "codec not found" not in self.log, f"a codec is not called so: {self._codecs}"
             self._reader, self._writer = await asyncio.open_connection(self.host, self._control_port)
             self._changed = asyncio.Condition()
             self._task = asyncio.create_task(self._listen())
