@@ -14,7 +14,7 @@ from tests.sip.aged_calls import AgedCalls
 from tests.sip.hearing import Hearing
 from tests.sip.hearing import make_gateway as hearing_gateway
 from tests.sip.scene import Scene, make_gateway
-from tests.sip.sipp_talk import Place
+from tests.sip.sipp_talk import PAIRS, Place
 from tests.support.processes import Net, eventually
 
 if TYPE_CHECKING:
@@ -117,5 +117,5 @@ async def scene(wires: Net, shared_gateway: Gateway) -> AsyncIterator[Scene]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     """A gateway for calls with SIPp at both ends, at addresses of its own."""
-    async with Place(tmp_path_factory.mktemp("authority")) as opened:
+    async with Place(tmp_path_factory.mktemp("authority"), PAIRS) as opened:
         yield opened

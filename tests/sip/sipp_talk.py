@@ -14,6 +14,7 @@ from tests.support.sipp_end import End
 from tests.support.sipp_script import Called, Calling, Script
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -23,10 +24,15 @@ WAYS = ("from the PBX", "from the trunk")
 ANNA_NUMBER = address(ANNA).removeprefix("sip:").partition("@")[0]
 CALLED_HZ = ASSISTANT_HZ
 TLS_PORT = 5061
+TOLD = {"identity": "asserted", "diversion": "diversion"}
+HISTORY = {"diversion": "history-info"}
 PAIRS = {
     "udp": Pair(),
     "tcp": Pair({"transport": "tcp"}, {"transport": "tcp"}),
     "tls": Pair({"transport": "tls"}, {"transport": "tls"}),
+    "info": Pair({"dtmf": "info"}),
+    "told": Pair(TOLD, TOLD),
+    "history": Pair(HISTORY, HISTORY),
 }
 WHO = ("caller", "called")
 WIRES = ("udp", "tcp", "tls")
@@ -35,25 +41,25 @@ WIRES = ("udp", "tcp", "tls")
 class Place:
     """A gateway whose pairs of peers are played by SIPp, and what they need for TLS."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, pairs: dict[str, Pair], **sip: Any) -> None:
         self.net = Net()
         self.authority = Authority(directory)
         self._identities: dict[str, Identity] = {}
         own = self.authority.identity(self.net.gateway)
-        sip = {
+        sip |= {
             "tcp_port": PORT, "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
             "tls_ca": str(own.authority), "tls_verify_client": True,
         }  # fmt: skip
-        self.bed = Bed(self.net, PAIRS, sip=sip)
+        self.bed = Bed(self.net, pairs, sip=sip)
 
-    def end(self, does: S, host: str, hz: int, wire: str = "udp", port: int = PORT) -> End[S]:
+    def end(self, does: S, host: str, hz: int, wire: str = "udp", port: int = PORT, call_id: str = "") -> End[S]:
         """Somebody at a host, who calls if he is Calling."""
         identity = None
         if wire == "tls":
             identity = self._identities.get(host) or self.authority.identity(host)
             self._identities[host] = identity
         remote = (self.net.gateway, TLS_PORT if wire == "tls" else PORT) if isinstance(does, Calling) else None
-        return End(does, (host, port), hz=hz, remote=remote, wire=wire, identity=identity)
+        return End(does, (host, port), hz=hz, remote=remote, wire=wire, identity=identity, call_id=call_id)
 
     async def __aenter__(self) -> Self:
         await self.bed.gateway.__aenter__()
@@ -72,13 +78,15 @@ class Talk:
     At its end, everybody has done what was written, and nothing is left in the gateway.
     """
 
-    def __init__(self, place: Place, pair: str, way: str = WAYS[0], *, caller: str = "") -> None:
+    def __init__(
+        self, place: Place, pair: str, way: str = WAYS[0], *, caller: str = CALLER, caller_port: int = PORT
+    ) -> None:
         bed = self.bed = place.bed
         trunk, pbx = bed.trunk_host(pair), bed.pbx_host(pair)
         here, there = (pbx, trunk) if way == WAYS[0] else (trunk, pbx)
-        number = bed.number(pair) if way == WAYS[0] else ANNA_NUMBER
+        self.number = bed.number(pair) if way == WAYS[0] else ANNA_NUMBER
         self.wire = pair if pair in WIRES else "udp"
-        self.caller = place.end(Calling(number, caller or CALLER), here, CALLER_HZ, self.wire)
+        self.caller = place.end(Calling(self.number, caller), here, CALLER_HZ, self.wire, caller_port)
         self.called = place.end(Called(), there, CALLED_HZ, self.wire)
         self.ends: tuple[End[Any], ...] = (self.called, self.caller)
 
@@ -102,9 +110,9 @@ class Talk:
                 await self.bed.gateway.kill()
                 await self.bed.gateway.start()
 
-    def opening(self) -> None:
-        """Both do what makes a call."""
-        self.caller.does.invite(self.caller.offer()).answered().ack().stop("up")
+    def opening(self, headers: Mapping[str, str] | None = None) -> None:
+        """Both do what makes a call, the INVITE with these headers too."""
+        self.caller.does.invite(self.caller.offer(), headers).answered().ack().stop("up")
         self.called.does.invited(Via=f"SIP/2.0/{self.wire.upper()} .*").answer(180).answer(
             200, self.called.answer()
         ).expect("ACK").stop("up")
@@ -117,7 +125,8 @@ class Talk:
     async def start(self, stop: str = "up") -> None:
         """Have both begin, and wait until they have come to this stop."""
         for end in self.ends:
-            await end.start()
+            if end.does.steps:
+                await end.start()
         await self.arrive(stop)
 
     async def until(self, stop: str) -> None:
@@ -139,15 +148,15 @@ class Talk:
         """Let both go on to the end."""
         await self.go()
         for end in self.ends:
-            await end.over()
+            if end.started:
+                await end.over()
 
     async def both_hear(self, *, anew: bool = False) -> None:
         """Each hears what the other speaks; `anew`: from now on, whatever has come before."""
         if anew:
             for end in self.ends:
                 end.media.received.clear()
-        await self.called.media.hears(self.caller.media.hz or 0)
-        await self.caller.media.hears(self.called.media.hz or 0)
+        await hear(self.caller, self.called)
 
     def joined_by(self, end: End[S]) -> End[S]:
         """Have another end take part, from `start` to the end."""
@@ -164,3 +173,9 @@ class Talk:
     def parts(self, who: str) -> tuple[End[Any], End[Any]]:
         """The "caller" or the "called", and the other one."""
         return (self.caller, self.called) if who == "caller" else (self.called, self.caller)
+
+
+async def hear(one: End[Any], other: End[Any]) -> None:
+    """Each hears what the other speaks."""
+    await other.media.hears(one.media.hz or 0)
+    await one.media.hears(other.media.hz or 0)

@@ -68,6 +68,7 @@ class End(Generic[S]):
         remote: Address | None = None,
         wire: str = "udp",
         identity: Identity | None = None,
+        call_id: str = "",
     ) -> None:
         self.does = does
         self.hz = hz
@@ -82,7 +83,8 @@ class End(Generic[S]):
         self._wire, self._identity = wire, identity
         self.stop = ""
         """Where SIPp has stopped."""
-        self._call_id = ""
+        self.call_id = call_id
+        """Once it is known; his own choice, or SIPp's."""
         self._aborted = False
         self._news = asyncio.Event()
         self._control = Control(self._told)
@@ -99,6 +101,11 @@ class End(Generic[S]):
         """An answer of his, which leaves no choice of codecs."""
         return self.offer(direction, codecs=(codec or self.codecs[0],))
 
+    @property
+    def started(self) -> bool:
+        """Whether SIPp has begun."""
+        return self._control.transport is not None
+
     def moves(self, media: Rtp) -> None:
         """Speak and hear there from the next description on; close what was used before."""
         self.media.close()
@@ -110,6 +117,8 @@ class End(Generic[S]):
         self._stack.callback(server.close)
         port = server.sockets[0].getsockname()[1]
         options = ["-3pcc", f"127.0.0.1:{port}", *(["-t", "t1"] if self._wire == "tcp" else [])]
+        if self.call_id:
+            options += ["-cid_str", self.call_id]
         self.sipp = await self._stack.enter_async_context(
             Sipp(
                 "script", self.here[0], port=self.here[1], remote=self._remote, timeout_s=TIMEOUT_S, options=options,
@@ -141,7 +150,7 @@ class End(Generic[S]):
         """Let SIPp go on from where it has stopped."""
         stop = self.stop
         assert self._control.transport
-        self._control.transport.write(f"Call-ID: {self._call_id}\r\n\r\n".encode() + END)
+        self._control.transport.write(f"Call-ID: {self.call_id}\r\n\r\n".encode() + END)
         await self.until(lambda: self.stop != stop or None, f"going on from {stop!r}")
 
     async def has_logged(self, start: str, count: int) -> None:
@@ -167,7 +176,7 @@ class End(Generic[S]):
             name, _, value = line.partition(": ")
             match name:
                 case "Call-ID":
-                    self._call_id = value
+                    self.call_id = value
                 case "At":
                     self.stop = value
                 case "Past":

@@ -224,12 +224,14 @@ class Script:
 
 
 class Calling(Script):
-    """The end that calls a user of the gateway."""
+    """The end that calls a user of the gateway; `caller` is its From, to which a tag is added if it has none."""
 
-    def __init__(self, number: str, caller: str = "<sip:+31201112222@[local_ip]>") -> None:
+    def __init__(self, number: str, caller: str = "<sip:+31201112222@[local_ip]>", *, cseq: int = 1) -> None:
         super().__init__()
+        self._number = cseq - 1
+        local = caller if ";tag=" in caller else f"{caller};tag=[pid]-[call_number]"
         self._asked = f"sip:{number}@[remote_ip]:[remote_port]"
-        known = {"local": f"{caller};tag=[pid]-[call_number]", "far": f"<{self._asked}>", "target": self._asked}
+        known = {"local": local, "far": f"<{self._asked}>", "target": self._asked}
         actions = "".join(f'<assignstr assign_to="{name}" value={quoteattr(value)} />' for name, value in known.items())
         self._add(f"<nop><action>{actions}</action></nop>{used(','.join(known))}")
 

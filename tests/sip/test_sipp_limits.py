@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One call more than there may be, with SIPp at all ends: refused for now, and the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.bed import PORT, Pair
+from tests.sip.sipp_talk import WAYS, Place, Talk
+from tests.support.sipp_script import Calling
+
+pytestmark = pytest.mark.sip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    async with Place(tmp_path_factory.mktemp("authority"), {"udp": Pair()}, max_calls=1) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_max_calls(small: Place, way: str) -> None:
+    async with Talk(small, "udp", way) as talk:
+        talk.opening()
+        talk.closing()
+        await talk.start()
+        refused = Calling(talk.number).invite(talk.caller.offer())
+        refused.refused(503, Retry_After="[1-9][0-9]*", Reason='.*text="at-capacity".*')
+        one_more = talk.joined_by(small.end(refused, talk.caller.here[0], 0, port=PORT + 10))
+        await one_more.start()
+        await one_more.over()
+        await talk.both_hear(anew=True)
+    async with Talk(small, "udp", way) as talk:  # and there is room again
+        talk.opening()
+        talk.closing()
+        await talk.start()
+        await talk.both_hear()

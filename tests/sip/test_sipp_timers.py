@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Session timers (RFC 4028) as they are agreed on, with SIPp at both ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sip.sipp_talk import WAYS, WHO, Place, Talk
+
+pytestmark = pytest.mark.sip
+
+both_ways = pytest.mark.parametrize("way", WAYS)
+
+
+def wanted(seconds: int, refresher: str = "") -> dict[str, str]:
+    """What asks for a session timer."""
+    role = f";refresher={refresher}" if refresher else ""
+    return {"Supported": "timer", "Session-Expires": f"{seconds}{role}"}
+
+
+@both_ways
+@pytest.mark.parametrize("refresher", ["uac", "uas"])
+async def test_a_caller_that_asks_for_a_session_timer_is_given_one(place: Place, way: str, refresher: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        caller, called = talk.caller, talk.called
+        caller.does.invite(caller.offer(), wanted(120, refresher))
+        caller.does.answered(Session_Expires=f"120 *; *refresher={refresher}").ack().stop("up")
+        called.does.invited().answer(200, called.answer()).expect("ACK").stop("up")
+        talk.closing()
+        await talk.start()
+        await talk.both_hear()
+
+
+@both_ways
+async def test_too_short_a_session_is_refused_with_the_least_there_is(place: Place, way: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        talk.caller.does.invite(talk.caller.offer(), wanted(30)).refused(422, Min_SE="90")
+        await talk.start()
+
+
+@both_ways
+async def test_we_offer_a_session_timer_and_demand_none(place: Place, way: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        caller, called = talk.caller, talk.called
+        caller.does.invite(caller.offer()).answered().ack().stop("up")
+        called.does.invited(Session_Expires="[1-9][0-9][0-9]+.*", Min_SE="[0-9]+", Supported=".*timer.*")
+        called.does.answer(200, called.answer()).expect("ACK").stop("up")
+        talk.closing()
+        await talk.start()
+        assert called.taken[0].get("Require") is None
+
+
+@both_ways
+async def test_who_finds_our_session_too_short_is_asked_again(place: Place, way: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        caller, called = talk.caller, talk.called
+        caller.does.invite(caller.offer()).answered().ack().stop("up")
+        called.does.invited().answer(422, headers={"Min-SE": "2400"}).expect("ACK")
+        called.does.invited(Session_Expires="24[0-9][0-9].*", Min_SE="2400")
+        called.does.answer(200, called.answer()).expect("ACK").stop("up")
+        talk.closing()
+        await talk.start()
+        await talk.both_hear()
+
+
+@both_ways
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+async def test_a_refresh_is_answered_and_concerns_nobody_else(place: Place, way: str, who: str, method: str) -> None:
+    async with Talk(place, "udp", way) as talk:
+        refreshing, other = talk.parts(who)
+        talk.opening()
+        refreshing.does.request(method, refreshing.offer() if method == "INVITE" else "", headers=wanted(300, "uac"))
+        refreshing.does.response(200, before=(100,), Session_Expires="300 *; *refresher=uac")
+        if method == "INVITE":
+            refreshing.does.ack()
+        refreshing.does.stop("refreshed")
+        other.does.stop("refreshed")
+        talk.closing()
+        await talk.start()
+        await talk.until("refreshed")
+        await talk.both_hear(anew=True)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Transfers in the middle of what else a call may go through, asked for by a platform that is SIPp.
+
+Caller, platform and target are all played by SIPp; afterwards caller and target hear each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sip.bed import ANNA, PORT, TARGET_HZ
+from tests.sip.sipp_talk import WIRES, Place, Talk, hear
+from tests.support.sipp_end import OFFERED_EVENTS
+from tests.support.sipp_script import Called
+
+if TYPE_CHECKING:
+    from tests.support.sipp_end import End
+
+pytestmark = pytest.mark.sip
+
+PCMU, PCMA = 0, 8
+RINGBACK_HZ = 425
+
+
+class Transfer(Talk):
+    """A caller who talks to the platform, and whom the platform has put through to a target."""
+
+    def __init__(self, place: Place, wire: str = "udp") -> None:
+        super().__init__(place, wire, caller_port=PORT + 10)
+        self.target: End[Called] = self.joined_by(place.end(Called(), self.caller.here[0], TARGET_HZ, self.wire))
+
+    def asked(self) -> None:
+        """The platform asks; the target rings until its stop, answers, and the platform is told and hung up."""
+        platform = self.called.does.request("REFER", headers={"Refer-To": ANNA}).response(202)
+        for code in (100, 180, 200):
+            platform.expect("NOTIFY", f"^SIP/2.0 {code} ", Event="refer").respond()
+        platform.gone().stop("through")
+        self.target.does.invited().answer(180).stop("rings")
+        self.target.does.answer(200, self.target.answer()).expect("ACK").stop("through")
+
+    def ending(self) -> None:
+        """The caller hangs up, and so is the target."""
+        self.caller.does.stop("through").bye()
+        self.target.does.gone()
+
+    async def goes_through(self) -> None:
+        """From the ringing of the target on, until caller and target hear each other."""
+        await self.target.at("rings")
+        await self.caller.media.hears(RINGBACK_HZ)
+        await self.target.go()
+        await self.arrive("through")
+        for end in self.ends:
+            end.media.received.clear()
+        await hear(self.caller, self.target)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("direction", ["sendonly", "inactive"])
+async def test_in_the_middle_of_a_hold(place: Place, wire: str, direction: str) -> None:
+    async with Transfer(place, wire) as talk:
+        caller, platform = talk.caller, talk.called
+        answer = "recvonly" if direction == "sendonly" else "inactive"
+        talk.opening()
+        platform.does.reinvite(platform.offer(direction), f"a={answer}").stop("held")
+        caller.does.told(f"a={direction}", caller.answer(answer)).stop("held")
+        talk.asked()
+        caller.does.told("a=sendrecv", caller.answer())  # for the ringing, and for whoever answers
+        talk.ending()
+        await talk.start()
+        await talk.both_hear()
+        await talk.until("held")
+        await talk.go()
+        await talk.goes_through()
+
+
+async def test_to_a_target_with_another_codec(place: Place) -> None:
+    async with Transfer(place) as talk:
+        talk.caller.codecs, talk.called.codecs, talk.target.codecs = ("PCMA",), ("PCMA",), ("PCMU",)
+        talk.opening()
+        talk.asked()
+        talk.ending()
+        await talk.start()
+        await talk.both_hear()
+        await talk.go()
+        await talk.goes_through()
+        assert talk.caller.media.received[-1].payload_type == PCMA
+        assert talk.target.media.received[-1].payload_type == PCMU
+
+
+async def test_from_a_platform_with_another_codec_to_a_target_with_the_callers(place: Place) -> None:
+    async with Transfer(place) as talk:
+        talk.caller.codecs, talk.called.codecs, talk.target.codecs = ("PCMA",), ("PCMU",), ("PCMA",)
+        talk.opening()
+        talk.asked()
+        talk.ending()
+        await talk.start()
+        await talk.both_hear()
+        assert talk.called.media.received[-1].payload_type == PCMU
+        await talk.go()
+        await talk.goes_through()
+        assert talk.caller.media.received[-1].payload_type == PCMA
+        assert talk.target.media.received[-1].payload_type == PCMA
+
+
+async def test_of_a_caller_who_made_no_offer(place: Place) -> None:
+    async with Transfer(place) as talk:
+        caller, platform = talk.caller, talk.called
+        caller.events = OFFERED_EVENTS
+        caller.does.invite().answered("m=audio ").ack(caller.answer()).stop("up")
+        platform.does.invited().answer(200, platform.answer()).expect("ACK").stop("up")
+        talk.asked()
+        talk.ending()
+        await talk.start()
+        await talk.both_hear()
+        await talk.go()
+        await talk.goes_through()
+
+
+async def test_while_our_offer_waits_for_the_callers_answer(place: Place) -> None:
+    """The caller has asked for an offer, and answers it once the target has answered."""
+    async with Transfer(place) as talk:
+        caller = talk.caller
+        talk.opening()
+        caller.does.reinvite(answer="a=sendrecv").stop("asked")
+        talk.called.does.stop("asked")
+        talk.asked()
+        caller.does.ack(caller.answer())
+        talk.ending()
+        await talk.start()
+        await talk.until("asked")
+        await talk.called.go()
+        await talk.target.at("rings")
+        await talk.target.go()
+        await caller.go()
+        await talk.arrive("through")
+        await hear(caller, talk.target)
