@@ -202,10 +202,11 @@ class FarStage:
         await both_hear(calling, called)
         return (calling, called) if way == WAYS[0] else (called, calling)
 
-    async def refer(self, assistant: Call, number: str = DESTINATION) -> None:
-        """The assistant has the platform ask for a transfer, and is out of the call."""
-        assert (await assistant.refer(f"<sip:{number}@{self.platform.address[0]}>")).code == 202
-        assert (await assistant.hang_up()).code == 200
+    async def refer(self, transferor: Call, number: str = DESTINATION) -> None:
+        """The assistant, or who speaks with him, has his Asterisk ask for a transfer, and is out of the call."""
+        host, _ = (self.platform if transferor.peer is self.assistant else self.pbx).address
+        assert (await transferor.refer(f"<sip:{number}@{host}>")).code == 202
+        assert (await transferor.hang_up()).code == 200
 
     async def transfer(self, person: Call, assistant: Call) -> Call:
         """The person is put through to the destination, and the assistant's line released: the target's end."""

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
-from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ
+from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
 from tests.sip.mid_call import WAYS, both_hear
 from tests.support.certificates import Authority
@@ -20,13 +21,16 @@ PAYLOAD_TYPES = {"ulaw": 0, "alaw": 8, "g722": 9}
 # opus has the number that who offers it gives it: the gateway to the platform, or the other way round.
 OPUS = {WAYS[0]: 96, WAYS[1]: 107}
 SAFE = End("tls", encrypted=True)
+# SRTP or not, as the other side has it: on the line of this Asterisk that has it, it is used.
+EITHER = End(asterisk={"media_encryption_optimistic": "yes"}, profile={"srtp": "optional"})
 PAIRS = {
     "plain": Ends(),
     "tcp": Ends(End("tcp"), End("tcp")),
     "tls": Ends(End("tls"), End("tls")),
-    "safetrunk": Ends(SAFE),
+    "safetrunk": Ends(replace(SAFE, codecs=("g722",))),
     "safepbx": Ends(pbx=SAFE),
     "safe": Ends(SAFE, SAFE),
+    "either": Ends(replace(EITHER, encrypted=True), EITHER),
     "wide": Ends(End(codecs=("g722",)), End(codecs=("alaw",))),
     "opus": Ends(End("tls", encrypted=True, codecs=("opus",)), End("tcp", codecs=("ulaw",))),
 }
@@ -79,3 +83,15 @@ async def test_after_a_failure_the_caller_is_back_with_the_assistant(bed: FarBed
         await both_hear(person, again)
         assert not person.media.detect(CALLER_HZ)
         await at.hang_up(person, again)
+
+
+async def test_the_pbx_has_the_assistant_put_through(bed: FarBed) -> None:
+    """As somebody does who was called by the assistant, and knows who can help."""
+    async with FarStage(bed, "plain") as at:
+        person, assistant = await at.conversation(WAYS[1])
+        await at.refer(person)
+        target = await at.people.wait_call()
+        await target.answer(hz=TARGET_HZ)
+        await both_hear(assistant, target)
+        assert (await at.outcome())["outcome"] == "completed"
+        await at.hang_up(assistant, target)
