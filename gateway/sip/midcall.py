@@ -11,11 +11,12 @@ import structlog
 
 from gateway.core.outcome import CallEnd
 from gateway.sip.dtmf import Keypads
+from gateway.sip.encryption import Encryption
 from gateway.sip.hold import Holds
 from gateway.sip.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from gateway.config import Config
+    from gateway.config import Config, PbxProfile, TrunkProfile
     from gateway.core.model import LegId
     from gateway.sip.leg import Leg
 
@@ -40,6 +41,7 @@ class MidCall:
         self._partners: dict[LegId, LegId] = {}
         self._holds = Holds(kick)
         self._keypads = Keypads(self._partner, self._wants_info, self._can_take, kick)
+        self._encryption = Encryption(self._wants_encryption)
         self._watchdog = Watchdog(self._conversing, self._holds.should_be_heard, self._end_both)
 
     def configure(self, config: Config) -> None:
@@ -64,6 +66,7 @@ class MidCall:
         """The leg's media was settled (anew)."""
         self._holds.exchanged(leg)
         self._keypads.changed(leg.id)
+        self._encryption.settled(leg)
 
     def pressed(self, leg: Leg, prm: pj.OnDtmfEventParam) -> None:
         """A key was pressed, or still is."""
@@ -100,6 +103,7 @@ class MidCall:
         self._leave(leg.id)
         self._holds.forget(leg.id)
         self._keypads.forget(leg.id)
+        self._encryption.forget(leg.id)
         self._watchdog.forget(leg.id)
 
     # --- what the parts ask
@@ -124,10 +128,15 @@ class MidCall:
         return [leg for one, leg in legs.items() if self._partners[one] in legs]
 
     def _wants_info(self, leg: Leg) -> bool:
-        if self._config is None:
-            return False
-        profile = self._config.profile(leg.peer.name)
+        profile = self._profile(leg)
         return profile is not None and profile.dtmf == "info"
+
+    def _wants_encryption(self, leg: Leg) -> bool:
+        profile = self._profile(leg)
+        return profile is not None and profile.srtp == "optional"
+
+    def _profile(self, leg: Leg) -> TrunkProfile | PbxProfile | None:
+        return self._config.profile(leg.peer.name) if self._config is not None else None
 
     def _can_take(self, leg: LegId) -> bool:
         return self._has_media(leg) and self._holds.hears_us(leg)

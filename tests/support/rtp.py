@@ -67,6 +67,8 @@ class Rtp:
         self._presses: list[tuple[str, int]] = []  # key, packets
         self._task: asyncio.Task[None] | None = None
         self._ssrc = random.getrandbits(32)
+        # One stream, whatever pauses it makes: SRTP counts how often its numbers have begun anew (RFC 3711 §3.3.1).
+        self._sequence, self._timestamp = random.getrandbits(16), random.getrandbits(32)
         self._socket = _bind_even(host)
         self.port: int = self._socket.getsockname()[1]
         self._loop = asyncio.get_running_loop()
@@ -149,36 +151,33 @@ class Rtp:
                 self.received.append(Packet(*about, packet[start:], data[start:]))
 
     async def _send(self) -> None:
-        sequence, timestamp = random.getrandbits(16), random.getrandbits(32)
         position, start = 0, time.monotonic()
         while self._remote:
             if self._presses and position:
-                sequence, timestamp, position = await self._press(sequence, timestamp, position, start)
-            payload = tones.encode(self._frame(position), self.codec)
-            marker = 0 if position else 0x80
-            header = HEADER.pack(0x80, tones.PAYLOAD_TYPES[self.codec] | marker, sequence, timestamp, self._ssrc)
-            self._put(header + payload)
-            sequence, timestamp = (sequence + 1) & 0xFFFF, (timestamp + tones.FRAME) & 0xFFFFFFFF
+                position = await self._press(position, start)
+            self._put(tones.PAYLOAD_TYPES[self.codec], tones.encode(self._frame(position), self.codec), not position)
+            self._timestamp = (self._timestamp + tones.FRAME) & 0xFFFFFFFF
             position += 1
             await asyncio.sleep(start + position * PACKET_S - time.monotonic())
 
-    async def _press(self, sequence: int, timestamp: int, position: int, start: float) -> tuple[int, int, int]:
+    async def _press(self, position: int, start: float) -> int:
         """Send one key: all its packets bear the time stamp of its beginning, and the last is sent three times."""
         key, packets = self._presses.pop(0)
         for packet in [*range(1, packets + 1), packets, packets]:
             ended = packet == packets
             payload = EVENT.pack(KEYS.index(key), 0x8A if ended else 0x0A, packet * tones.FRAME)
-            marker = 0x80 if packet == 1 else 0
-            header = HEADER.pack(0x80, (self.events or 101) | marker, sequence, timestamp, self._ssrc)
-            self._put(header + payload)
-            sequence = (sequence + 1) & 0xFFFF
+            self._put(self.events or 101, payload, packet == 1)
             position += 1
             await asyncio.sleep(start + position * PACKET_S - time.monotonic())
-        return sequence, (timestamp + (packets + 2) * tones.FRAME) & 0xFFFFFFFF, position
+        self._timestamp = (self._timestamp + (packets + 2) * tones.FRAME) & 0xFFFFFFFF
+        return position
 
-    def _put(self, packet: bytes) -> None:
+    def _put(self, payload_type: int, payload: bytes, marker: bool) -> None:
+        header = HEADER.pack(0x80, payload_type | 0x80 * marker, self._sequence, self._timestamp, self._ssrc)
+        self._sequence = (self._sequence + 1) & 0xFFFF
         if self._remote:
             with suppress(OSError):
+                packet = header + payload
                 self._socket.sendto(packet if self.cipher is None else self.cipher.seal(packet), self._remote)
 
     def _frame(self, position: int) -> tones.Pcm:

@@ -11,6 +11,8 @@
 
 #include <sys/resource.h>
 
+#include "encryption.hpp"
+
 namespace gateway {
 
 namespace {
@@ -144,6 +146,7 @@ void on_sdp_created(pjsua_call_id callId, pjmedia_sdp_session *sdp, pj_pool_t *,
     } else {
         arrange(media, ordered(next_offer_.empty() ? inUse : next_offer_, allowed->second));
         next_offer_.clear();
+        offer_encryption(callId, sdp);
     }
 }
 
@@ -166,6 +169,7 @@ int bound(int family, pj_sockaddr &address, int port)
 void govern_media()
 {
     pjsua_var.ua_cfg.cb.on_call_sdp_created = &on_sdp_created;
+    keep_encryption();
     codecs_.clear();
     next_offer_.clear();
 }
