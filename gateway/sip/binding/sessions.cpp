@@ -6,6 +6,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "hangup.hpp"
 #include "requests.hpp"
 
 namespace gateway {
@@ -80,11 +81,13 @@ pj_bool_t on_message(pjsip_rx_data *rdata)
     return PJ_FALSE;
 }
 
-void on_tsx_state(pjsip_transaction *tsx, pjsip_event *)
+void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
 {
     const bool bye = tsx->method.id == PJSIP_BYE_METHOD;
     if (tsx->role != PJSIP_ROLE_UAC || (tsx->status_code < 200 && !bye))
         return;
+    if (bye)
+        bye_went_on(tsx, event);
     // A transaction that was answered ends as well, and a 2xx ends an INVITE at once (RFC 3261 §17.1.1.2).
     if (tsx->state != PJSIP_TSX_STATE_COMPLETED && tsx->state != PJSIP_TSX_STATE_TERMINATED && !bye)
         return;
@@ -155,7 +158,8 @@ void watch_sessions()
     // After the INVITE session, whose state is then what the answer made of it.
     prepare(watcher_, "mod-gateway-sessions", PJSIP_MOD_PRIORITY_APPLICATION + 1);
     watcher_.on_tsx_state = &on_tsx_state;
-    prepare(reader_, "mod-gateway-descriptions", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);
+    // Before the transactions, which keep responses to themselves.
+    prepare(reader_, "mod-gateway-descriptions", PJSIP_MOD_PRIORITY_TSX_LAYER - 1);
     reader_.on_rx_request = &on_message;
     reader_.on_rx_response = &on_message;
     pjsip_endpt_register_module(endpoint, &watcher_);
