@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-from xml.sax.saxutils import quoteattr
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from tests.support.sipp_script import checks, used
 
 OK = """
 <send><![CDATA[
@@ -21,10 +17,7 @@ OK = """
 
 ]]></send>
 """
-
-
-# SIPp takes a variable that nobody reads for a mistake.
-USED = '<Reference variables="found" />'
+FOUND = used("found")
 
 
 def refer(refer_to: str, *headers: str, number: int = 1, again: bool = False) -> str:
@@ -52,29 +45,17 @@ def response(code: int, **headers: str) -> str:
     """Wait for a response with this code, whose headers (`retry_after` is Retry-After) match these expressions."""
     if not headers:
         return f'<recv response="{code}" />'
-    return f'<recv response="{code}"><action>{_checks(headers)}</action></recv>{USED}'
+    return f'<recv response="{code}"><action>{checks(headers)}</action></recv>{FOUND}'
 
 
 def notify(code: int, state: str, *, event: str = "refer", answer: int = 200) -> str:
     """Wait for a NOTIFY of this code with this Subscription-State and Event, and answer it."""
-    body = (
-        f'<ereg regexp="^SIP/2.0 {code} [A-Za-z ]+[[:cntrl:]]*$" search_in="body" check_it="true" assign_to="found" />'
-    )
     wanted = {"event": event, "subscription_state": state, "content_type": "message/sipfrag;version=2.0"}
-    checks = _checks(wanted) + body
+    checked = checks(wanted, f"^SIP/2.0 {code} [A-Za-z ]+[[:cntrl:]]*$")
     answered = OK.format(code=answer, phrase="OK" if answer == 200 else "No")
-    return f'<recv request="NOTIFY"><action>{checks}</action></recv>{answered}{USED}'
+    return f'<recv request="NOTIFY"><action>{checked}</action></recv>{answered}{FOUND}'
 
 
 def bye() -> str:
     """Wait for the BYE, which has to be the next that comes."""
     return f'<recv request="BYE" timeout="15000" counter="released" />{OK.format(code=200, phrase="OK")}'
-
-
-def _checks(headers: Mapping[str, str]) -> str:
-    made = []
-    for name, pattern in headers.items():
-        header = "-".join(part.capitalize() for part in name.split("_")) + ":"
-        expression = quoteattr(f"^ *{pattern} *$")
-        made.append(f'<ereg regexp={expression} search_in="hdr" header="{header}" check_it="true" assign_to="found" />')
-    return "".join(made)
