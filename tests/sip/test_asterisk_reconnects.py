@@ -80,3 +80,16 @@ async def test_a_target_that_is_lost_with_its_connection_is_a_failure(bed: FarBe
         await target.answer(hz=TARGET_HZ)
         await target.wait_request("BYE")
         await at.hang_up(person, again)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_call_that_rings_ends_with_the_connection_to_whom_it_rings(bed: FarBed, way: str) -> None:
+    async with bed.relays("tcp") as (trunk, pbx), FarStage(bed, "tcp") as at:
+        calling = at.call(way)
+        called = await (at.assistant if way == WAYS[0] else at.people).wait_call()
+        await called.ring()
+        assert calling.invite
+        await calling.invite.provisional(180)
+        await lose(at, trunk if way == WAYS[0] else pbx)
+        assert (await calling.final()).code >= 500
+        await called.wait_request("CANCEL")
