@@ -110,7 +110,10 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         prm = pj.CallOpParam()
         prm.statusCode = code if self.incoming and not self.established else 0
         prm.txOption.headers = extra
-        self.hangup(prm)
+        try:
+            self.hangup(prm)
+        except pj.Error as error:
+            log.warning("hang-up-failed", leg=self.id, call_id=self.sip_call_id, why=error.info())
 
     @property
     def ending(self) -> bool:

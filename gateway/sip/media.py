@@ -13,11 +13,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
+import structlog
 
 from gateway.sip.waiting import OFTEN_S, Waiting
 
 if TYPE_CHECKING:
     from gateway.core.model import Announcement, LegId
+
+log = structlog.get_logger(__name__)
 
 
 class Media:
@@ -133,8 +136,8 @@ class Media:
             # Both wait for the bridge's next tick: the one follows on the other without a gap and without a mixture.
             if before is not None:
                 _stop(before, sink)
-            if now is not None:
-                now.startTransmit(sink)
+            if now is not None and not _start(now, sink):
+                del self._heard[leg]  # to be tried again
 
     def _source(self, leg: LegId) -> pj.AudioMedia | None:
         waiting = self._waiting.get(leg)
@@ -160,6 +163,15 @@ class Media:
                 waiting.listen(self._packets(waiting.target), now)
             self._carry_out(leg)
         self._next_look = loop.call_later(OFTEN_S, self._look) if self._waiting else None
+
+
+def _start(source: pj.AudioMedia, sink: pj.AudioMedia) -> bool:
+    try:
+        source.startTransmit(sink)
+    except pj.Error as error:  # one of the two went away with its stream
+        log.warning("not-connected", why=error.info())
+        return False
+    return True
 
 
 def _stop(source: pj.AudioMedia, sink: pj.AudioMedia) -> None:
