@@ -15,13 +15,23 @@ from tests.support.wire import Wire
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from tests.support.certificates import Authority
     from tests.support.peer_call import Call
 
 CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 1300, 1900
 CALLER = '"Eve Example" <sip:+31201112222@pbx.inside.example>'
 ANNA = "<sip:+31612345681@gateway>"
 FIRST_HOST = 40
-PORT = 5060
+PORT, TLS_PORT = 5060, 5061
+
+
+def tls(authority: Authority, host: str) -> dict[str, Any]:
+    """The settings of a gateway that speaks TLS, and asks who connects for a certificate of the same authority."""
+    own = authority.identity(host)
+    return {
+        "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
+        "tls_ca": str(own.authority), "tls_verify_client": True,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tests.sip.hearing import Hearing
 from tests.sip.hearing import make_gateway as hearing_gateway
 from tests.sip.scene import Scene, make_gateway
 from tests.sip.sipp_talk import PAIRS, Place
+from tests.support.certificates import Authority
 from tests.support.processes import Net, eventually
 
 if TYPE_CHECKING:
@@ -33,6 +34,20 @@ def wires() -> Iterator[Net]:
     claimed = Net()
     yield claimed
     claimed.close()
+
+
+@pytest.fixture(scope="module")
+def bed_net() -> Iterator[Net]:
+    """Addresses for the gateway of one module."""
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Vouches for whoever is in these scenarios."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -72,13 +72,6 @@ class Hearing(Scene):
         assert (await assistant.refer(refer_to(destination))).code == 202
         return caller, assistant, asked
 
-    async def extension(self, extension: str) -> Call:
-        """The call that the gateway makes to an extension."""
-        call = await self.pbx.wait_call()
-        assert call.incoming
-        assert call.incoming.uri.startswith(f"sip:{extension}@"), call.incoming.uri
-        return call
-
 
 def heard(caller: Call, since: float) -> list[Span]:
     """What a caller has heard, one thing at a time, without a break and as one stream."""

@@ -21,7 +21,7 @@ async def conversation(scene: Scene, way: str, line: str = "main") -> tuple[Call
     if way == WAYS[0]:
         return await scene.bridged(line)
     platform = await scene.platform(line)
-    caller = platform.invite(scene.uri("+31612345681"), scene.gateway.sip, hz=CALLER_HZ)
+    caller = platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ)
     called = await scene.target()
     await called.answer(hz=ASSISTANT_HZ)
     await caller.answered()

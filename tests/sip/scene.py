@@ -101,7 +101,9 @@ class Scene:
     def __init__(self, net: Net, gateway: Gateway) -> None:
         self.net = net
         self.gateway = gateway
-        self.pbx = Peer(net.pbx, PBX_PORT, user="pbx")
+        self.remote = gateway.sip
+        """Where the peers find the gateway."""
+        self.pbx = self.make_pbx()
         self._platforms: dict[str, Peer] = {}
         self._stack = AsyncExitStack()
 
@@ -113,7 +115,7 @@ class Scene:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            for peer in (self.pbx, *self._platforms.values()):
+            for peer in self.peers:
                 for call in peer.calls:
                     if is_up(call):
                         await call.hang_up()
@@ -122,12 +124,28 @@ class Scene:
         finally:
             await self._stack.aclose()
 
+    @property
+    def peers(self) -> list[Peer]:
+        """Everybody who has taken part so far."""
+        return [self.pbx, *self._platforms.values()]
+
     async def platform(self, line: str = "main") -> Peer:
         """The platform of a line, listening."""
         if line not in self._platforms:
-            peer = Peer(self.net.host(LINES[line].host), 5060)
-            self._platforms[line] = await self._stack.enter_async_context(peer)
+            self._platforms[line] = await self._stack.enter_async_context(self.make_platform(line))
         return self._platforms[line]
+
+    def make_pbx(self) -> Peer:
+        """The PBX of this scenario."""
+        return Peer(self.net.pbx, PBX_PORT, user="pbx")
+
+    def make_platform(self, line: str) -> Peer:
+        """The platform of a line."""
+        return Peer(self.net.host(LINES[line].host), 5060)
+
+    def number(self, line: str) -> str:
+        """The assigned number of a line."""
+        return LINES[line].number
 
     async def stranger(self) -> Peer:
         """Somebody whom no profile knows."""
@@ -135,12 +153,12 @@ class Scene:
 
     def uri(self, user: str) -> str:
         """A URI at the gateway."""
-        return f"sip:{user}@{self.gateway.sip[0]}:{self.gateway.sip[1]}"
+        return f"sip:{user}@{self.remote[0]}:{self.remote[1]}"
 
     def call_from_pbx(self, line: str = "main", **more: Any) -> Call:
         """The PBX puts a caller through to the number of a line."""
         caller = f'"Eve Example" <sip:{CALLER}@pbx.example>'
-        return self.pbx.invite(self.uri(LINES[line].number), self.gateway.sip, from_=caller, hz=CALLER_HZ, **more)
+        return self.pbx.invite(self.uri(self.number(line)), self.remote, from_=caller, hz=CALLER_HZ, **more)
 
     async def bridged(self, line: str = "main") -> tuple[Call, Call]:
         """A caller who talks to the assistant of a line: the PBX's leg and the platform's."""
@@ -153,9 +171,13 @@ class Scene:
 
     async def target(self, destination: str = "anna") -> Call:
         """The call that the gateway makes to a destination's extension; not answered yet."""
+        return await self.extension(EXTENSIONS[destination])
+
+    async def extension(self, extension: str) -> Call:
+        """The call that the gateway makes to an extension."""
         call = await self.pbx.wait_call()
         assert call.incoming
-        assert call.incoming.uri.startswith(f"sip:{EXTENSIONS[destination]}@"), call.incoming.uri
+        assert call.incoming.uri.startswith(f"sip:{extension}@"), call.incoming.uri
         return call
 
     async def refused(self, transferor: Call, refer_to: str | None, *headers: tuple[str, str]) -> Message:

@@ -29,7 +29,7 @@ async def call_destination(hearing: Hearing, destination: str, *, extension: str
     platform = await hearing.platform()
     own = f"<sip:{LINES['main'].number}@{platform.host}>"
     uri = hearing.uri(NUMBERS[destination])
-    caller = platform.invite(uri, hearing.gateway.sip, from_=own, hz=CALLER_HZ, **more)
+    caller = platform.invite(uri, hearing.remote, from_=own, hz=CALLER_HZ, **more)
     return caller, await hearing.extension(extension)
 
 

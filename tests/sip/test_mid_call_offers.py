@@ -26,7 +26,7 @@ async def test_an_invite_without_an_offer(scene: Scene, way: str) -> None:
         caller = scene.call_from_pbx(body=b"")
         called = await platform.wait_call()
     else:
-        caller = platform.invite(scene.uri("+31612345681"), scene.gateway.sip, hz=CALLER_HZ, body=b"")
+        caller = platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ, body=b"")
         called = await scene.target()
     assert called.incoming
     assert media_of(called.incoming.body)  # our own INVITEs always make an offer

@@ -39,7 +39,7 @@ async def calling(scene: Scene, way: str) -> tuple[Call, Call]:
         called = await (await scene.platform()).wait_call()
     else:
         platform = await scene.platform()
-        caller = platform.invite(scene.uri("+31612345681"), scene.gateway.sip, hz=CALLER_HZ)
+        caller = platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ)
         called = await scene.target()
     assert caller.invite
     await called.ring()

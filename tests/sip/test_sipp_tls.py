@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.sip.bed import ANNA, PORT, Bed, Pair
+from tests.sip.bed import ANNA, PORT, Bed, Pair, tls
 from tests.sip.sipp_steps import bye, notify, refer, response
 from tests.support.certificates import Authority
 from tests.support.processes import Net
@@ -16,31 +16,13 @@ from tests.support.sipp import Sipp
 
 pytestmark = pytest.mark.sip
 
-TLS_PORT = 5061
 CALLS = 3
 ACTIVE, OVER = "active;expires=[0-9]+", "terminated;reason=noresource"
 
 
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net, authority: Authority) -> AsyncIterator[Bed]:
-    own = authority.identity(net.gateway)
-    sip = {
-        "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
-        "tls_ca": str(own.authority), "tls_verify_client": True,
-    }  # fmt: skip
-    made = Bed(net, {"tls": Pair({"transport": "tls"})}, sip=sip)
+async def bed(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
+    made = Bed(bed_net, {"tls": Pair({"transport": "tls"})}, sip=tls(authority, bed_net.gateway))
     async with made.gateway:
         yield made
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -28,16 +28,9 @@ profiles = pytest.mark.parametrize("profile", PAIRS)
 ways = pytest.mark.parametrize("way", ["to the trunk", "from the trunk"])
 
 
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net) -> AsyncIterator[Bed]:
-    made = Bed(net, PAIRS)
+async def bed(bed_net: Net) -> AsyncIterator[Bed]:
+    made = Bed(bed_net, PAIRS)
     async with made.gateway:
         yield made
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, PORT, TARGET_HZ, Bed, Pair, Stage
+from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, PORT, TARGET_HZ, TLS_PORT, Bed, Pair, Stage, tls
 from tests.support.certificates import Authority, Identity
 from tests.support.peer import Peer
 from tests.support.processes import Net, free_port
@@ -20,7 +20,6 @@ from tests.support.wire import Datagrams, Streams, Wire
 
 pytestmark = pytest.mark.sip
 
-TLS_PORT = 5061
 PAIRS = {
     "udp": Pair(),
     "tcp": Pair({"transport": "tcp"}),
@@ -30,26 +29,9 @@ PAIRS = {
 }
 
 
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net, authority: Authority) -> AsyncIterator[Bed]:
-    own = authority.identity(net.gateway)
-    sip = {
-        "tcp_port": PORT, "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
-        "tls_ca": str(own.authority), "tls_verify_client": True,
-    }  # fmt: skip
-    made = Bed(net, PAIRS, sip=sip)
+async def bed(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
+    made = Bed(bed_net, PAIRS, sip={"tcp_port": PORT, **tls(authority, bed_net.gateway)})
     async with made.gateway:
         yield made
 
@@ -184,12 +166,12 @@ async def test_no_tls_older_than_1_2(bed: Bed, authority: Authority, version: st
 
 
 @pytest.mark.parametrize("wire", [Datagrams, Streams])
-async def test_a_trunk_on_ipv6_and_a_pbx_on_ipv4(net: Net, wire: type[Datagrams | Streams]) -> None:
+async def test_a_trunk_on_ipv6_and_a_pbx_on_ipv4(bed_net: Net, wire: type[Datagrams | Streams]) -> None:
     port, peer_port = free_port("127.0.0.1"), free_port("127.0.0.1")
     transport = "udp" if wire is Datagrams else "tcp"
     trunk = {"addresses": ["::1"], "outbound": f"sip:[::1]:{peer_port}", "transport": transport}
     sip = {"bind_address6": "::1", "udp_port": port, "tcp_port": port}
-    made = Bed(net, {"six": Pair(trunk)}, sip=sip)
+    made = Bed(bed_net, {"six": Pair(trunk)}, sip=sip)
     async with made.gateway, Peer("::1", peer_port, wire=wire()) as platform:
         at = Stage(made, "six", port=port)
         at.trunk = platform

@@ -48,10 +48,16 @@ class Authority:
         self._directory = directory
         self.certificate = directory / "ca.crt"
         self._key = directory / "ca.key"
+        self._signed: dict[tuple[str, ...], Identity] = {}
         self._openssl("req", "-x509", *self._new_key(self._key), "-subj", "/CN=The test bed", "-out", self.certificate)
 
     def identity(self, *names: str) -> Identity:
-        """A certificate for these addresses and names."""
+        """A certificate for these addresses and names, the same for the same ones."""
+        if names not in self._signed:
+            self._signed[names] = self._sign(*names)
+        return self._signed[names]
+
+    def _sign(self, *names: str) -> Identity:
         stem = names[0].replace(":", "_")
         key, request, certificate = (self._directory / f"{stem}.{kind}" for kind in ("key", "csr", "crt"))
         extension = self._directory / f"{stem}.ext"
