@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tests.sip.bed import ASSISTANT_HZ, CALLER, CALLER_HZ, FIRST_HOST, PORT, TARGET_HZ, Bed, Pair
 from tests.sip.mid_call import WAYS, both_hear
+from tests.support.certificates import Authority, Identity
 from tests.support.far_asterisk import LINE_PORT, FarAsterisk, Line
 from tests.support.peer import Peer
 from tests.support.relay import Relay, Route
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
-    from tests.support.certificates import Authority
-    from tests.support.gateway import Table
+    from tests.support.gateway import Gateway, Table
     from tests.support.peer_call import Call
     from tests.support.processes import Net
     from tests.support.sip_message import Address, Message
@@ -42,6 +43,13 @@ class Place:
     gateway: str
 
 
+class Authorities:
+    """Who signs certificates: the one that the gateway knows, and another."""
+
+    def __init__(self, directory: Path) -> None:
+        self.known, self.stranger = Authority(directory / "known"), Authority(directory / "stranger")
+
+
 @dataclass(frozen=True)
 class End:
     """One side of a pair: what its Asterisk speaks, and the gateway's profile of it says."""
@@ -52,6 +60,9 @@ class End:
     asterisk: Mapping[str, str] = field(default_factory=dict)
     """Further settings of the Asterisk's endpoint."""
     profile: Mapping[str, Any] = field(default_factory=dict)
+    tls: Literal["tlsv1_2", "tlsv1_3"] = "tlsv1_2"
+    stranger: bool = False
+    """Whether the Asterisk's certificate is signed by an authority that the gateway does not know."""
     relayed: bool = False
     """Whether a relay lies between the Asterisk and the gateway; see `FarBed.relays`."""
 
@@ -59,7 +70,7 @@ class End:
         """The profile of the gateway."""
         return {"transport": self.transport, "srtp": "required" if self.encrypted else "off", **self.profile}
 
-    def line(self, place: Place, authority: Authority) -> Line:
+    def line(self, place: Place, authorities: Authorities) -> Line:
         """The line of the Asterisk."""
         host, (gateway, port) = place.behind if self.relayed else place.told, self.entrance(place)
         return Line(
@@ -68,10 +79,16 @@ class End:
             transport=self.transport,
             codecs=self.codecs,
             encrypted=self.encrypted,
-            identity=authority.identity(host, place.told) if self.transport == "tls" else None,
+            identity=self.identity(authorities, host, place.told) if self.transport == "tls" else None,
+            tls=self.tls,
             more=self.asterisk,
             public=place.told if self.relayed else "",
         )
+
+    def identity(self, authorities: Authorities, *names: str) -> Identity:
+        """What the Asterisk shows of itself, and whom it trusts: always the gateway's authority."""
+        shown = (authorities.stranger if self.stranger else authorities.known).identity(*names)
+        return Identity(shown.certificate, shown.key, authorities.known.certificate)
 
     def entrance(self, place: Place) -> Address:
         """Where its Asterisk finds the gateway."""
@@ -96,14 +113,15 @@ class Ends:
 
 
 class FarBed:
-    """The gateway and both Asterisks, running: `async with FarBed(net, {"tls": Ends(End("tls"))}, authority)`."""
+    """The gateway and both Asterisks, running: `async with FarBed(net, {"tls": Ends(End("tls"))}, tmp_path)`."""
 
-    def __init__(self, net: Net, pairs: Mapping[str, Ends], authority: Authority) -> None:
+    def __init__(self, net: Net, pairs: Mapping[str, Ends], directory: Path) -> None:
+        authorities = Authorities(directory)
         self.net = net
         self._ends = pairs
         places = {name: (self._place(2 * index), self._place(2 * index + 1)) for index, name in enumerate(pairs)}
         self._places = places
-        own = authority.identity(net.gateway, *(place.relay for pair in places.values() for place in pair))
+        own = authorities.known.identity(net.gateway, *(place.relay for pair in places.values() for place in pair))
         sip = {
             "tcp_port": PORT, "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
             "tls_ca": str(own.authority), "tls_verify_client": True,
@@ -121,8 +139,8 @@ class FarBed:
         }
         self.bed = Bed(net, profiles, sip=sip)
         self.gateway = self.bed.gateway
-        trunks = {name: ends.trunk.line(places[name][0], authority) for name, ends in pairs.items()}
-        pbxs = {name: ends.pbx.line(places[name][1], authority) for name, ends in pairs.items()}
+        trunks = {name: ends.trunk.line(places[name][0], authorities) for name, ends in pairs.items()}
+        pbxs = {name: ends.pbx.line(places[name][1], authorities) for name, ends in pairs.items()}
         self.platform = FarAsterisk(net.host(PLATFORM), net.host(ASSISTANT), trunks, gateway=net.gateway)
         self.pbx = FarAsterisk(net.host(PBX), net.host(PEOPLE), pbxs, gateway=net.gateway)
         self._stack = AsyncExitStack()
@@ -145,12 +163,25 @@ class FarBed:
         for asterisk in (self.platform, self.pbx):
             await asterisk.cli("pjsip set logger on")
             await asterisk.cli("rtp set debug on")
+        self._media_sockets = media_sockets(self.gateway)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        try:
+            if kind is None:
+                assert media_sockets(self.gateway) == self._media_sockets
+        finally:
+            await self._stack.aclose()
+
+
+def media_sockets(gateway: Gateway) -> int:
+    """How many UDP sockets the gateway holds: its listener, and a pair for each leg with media (proc(5))."""
+    process = Path(f"/proc/{gateway.child.pid}")
+    datagrams = {line.split()[9] for line in (process / "net/udp").read_text().splitlines()[1:]}
+    held = [one.readlink().name for one in (process / "fd").iterdir() if one.is_symlink()]
+    return sum(name.removeprefix("socket:[").rstrip("]") in datagrams for name in held)
 
 
 class FarStage:

@@ -12,8 +12,9 @@ import pytest_asyncio
 from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
 from tests.sip.mid_call import WAYS, both_hear
-from tests.support.certificates import Authority
+from tests.support.peer_call import Call
 from tests.support.processes import Net
+from tests.support.sip_message import media_of
 
 pytestmark = [pytest.mark.sip, pytest.mark.pbx]
 
@@ -23,15 +24,21 @@ OPUS = {WAYS[0]: 96, WAYS[1]: 107}
 SAFE = End("tls", encrypted=True)
 # SRTP or not, as the other side has it: on the line of this Asterisk that has it, it is used.
 EITHER = End(asterisk={"media_encryption_optimistic": "yes"}, profile={"srtp": "optional"})
+# What is Asterisk's own default: in mid call it tells the gateway to send a person's media straight to him.
+DIRECT = End(asterisk={"direct_media": "yes"})
+STRANGER = End("tls", stranger=True)
 PAIRS = {
     "plain": Ends(),
     "tcp": Ends(End("tcp"), End("tcp")),
-    "tls": Ends(End("tls"), End("tls")),
+    "tls": Ends(End("tls", tls="tlsv1_3"), End("tls")),
     "safetrunk": Ends(replace(SAFE, codecs=("g722",))),
     "safepbx": Ends(pbx=SAFE),
     "safe": Ends(SAFE, SAFE),
     "either": Ends(replace(EITHER, encrypted=True), EITHER),
     "wide": Ends(End(codecs=("g722",)), End(codecs=("alaw",))),
+    "direct": Ends(DIRECT, DIRECT),
+    "stranger": Ends(STRANGER),
+    "strangepbx": Ends(pbx=STRANGER),
     "opus": Ends(End("tls", encrypted=True, codecs=("opus",)), End("tcp", codecs=("ulaw",))),
 }
 
@@ -45,12 +52,12 @@ def net() -> Iterator[Net]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def bed(net: Net, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FarBed]:
-    async with FarBed(net, PAIRS, Authority(tmp_path_factory.mktemp("authority"))) as made:
+    async with FarBed(net, PAIRS, tmp_path_factory.mktemp("authorities")) as made:
         yield made
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", sorted(PAIRS.keys() - {"direct", "stranger", "strangepbx"}))
 async def test_a_call_and_a_transfer(bed: FarBed, name: str, way: str) -> None:
     """What each Asterisk says of its own line is what its profile asks for, and everybody hears whom he should."""
     ends = PAIRS[name]
@@ -95,3 +102,41 @@ async def test_the_pbx_has_the_assistant_put_through(bed: FarBed) -> None:
         await both_hear(assistant, target)
         assert (await at.outcome())["outcome"] == "completed"
         await at.hang_up(assistant, target)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_media_that_goes_past_the_asterisks(bed: FarBed, way: str) -> None:
+    async with FarStage(bed, "direct") as at:
+        person, assistant = await at.conversation(way)
+        for call in (person, assistant):
+            await moved(at, call)
+        await both_hear(person, assistant)
+        target = await at.transfer(person, assistant)
+        for call in (person, target):
+            await moved(at, call)
+        await both_hear(person, target)
+        assert (await at.outcome())["outcome"] == "completed"
+        await at.hang_up(person, target)
+
+
+async def moved(at: FarStage, call: Call) -> None:
+    """Wait until a person is told that the other end of his media is the gateway itself."""
+
+    def is_told() -> bool | None:
+        bodies = [one.body for one in call.requests if one.method == "INVITE"]
+        described = media_of(bodies[-1]) if bodies else None
+        return True if described and described[0] == at.bed.net.gateway else None
+
+    await call.peer.until(is_told, "re-INVITE with the gateway's address")
+
+
+@pytest.mark.parametrize("name", ["stranger", "strangepbx"])
+async def test_nothing_is_said_to_an_asterisk_that_cannot_prove_its_name(bed: FarBed, name: str) -> None:
+    async with FarStage(bed, name) as at:
+        way = WAYS[0] if name == "stranger" else WAYS[1]
+        assert (await at.call(way).final()).code >= 480
+        assert not at.messages(at.platform if name == "stranger" else at.pbx)
+        # … nor is anything heard from it: it is the one that calls.
+        assert (await at.call(WAYS[1] if way == WAYS[0] else WAYS[0]).final()).code >= 480
+        assert not at.assistant.received("INVITE")
+        assert not at.people.received("INVITE")

@@ -11,7 +11,6 @@ import pytest_asyncio
 from tests.sip.bed import TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
 from tests.sip.mid_call import WAYS, both_hear, told
-from tests.support.certificates import Authority
 from tests.support.peer_call import Call
 from tests.support.processes import Net, eventually
 from tests.support.sip_message import direction_of
@@ -43,7 +42,7 @@ def net() -> Iterator[Net]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def bed(net: Net, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FarBed]:
-    async with FarBed(net, PAIRS, Authority(tmp_path_factory.mktemp("authority"))) as made:
+    async with FarBed(net, PAIRS, tmp_path_factory.mktemp("authorities")) as made:
         yield made
 
 

@@ -11,7 +11,6 @@ import pytest_asyncio
 from tests.sip.bed import ASSISTANT_HZ, TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
 from tests.sip.mid_call import WAYS, both_hear
-from tests.support.certificates import Authority
 from tests.support.processes import Net
 from tests.support.relay import Relay
 
@@ -30,7 +29,7 @@ def net() -> Iterator[Net]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def bed(net: Net, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FarBed]:
-    async with FarBed(net, PAIRS, Authority(tmp_path_factory.mktemp("authority"))) as made:
+    async with FarBed(net, PAIRS, tmp_path_factory.mktemp("authorities")) as made:
         yield made
 
 

@@ -42,6 +42,8 @@ class Line:
     encrypted: bool = False
     identity: Identity | None = None
     """For TLS: shown to the gateway, and the gateway's is checked against its authority."""
+    tls: Literal["tlsv1_2", "tlsv1_3"] = "tlsv1_2"
+    """The one version of TLS that is spoken, if any is."""
     more: Mapping[str, str] = field(default_factory=dict)
     """Further settings of the endpoint, e.g. {"dtmf_mode": "info"}."""
     public: str = ""
@@ -57,7 +59,7 @@ class Line:
                 "cert_file": str(self.identity.certificate),
                 "priv_key_file": str(self.identity.key),
                 "ca_list_file": str(self.identity.authority),
-                "method": "tlsv1_2",
+                "method": self.tls,
                 "verify_server": "yes",
                 "verify_client": "yes",
                 "require_client_cert": "yes",
