@@ -25,9 +25,9 @@ FIRST_HOST = 40
 PORT, TLS_PORT = 5060, 5061
 
 
-def tls(authority: Authority, host: str) -> dict[str, Any]:
+def tls(authority: Authority, *names: str) -> dict[str, Any]:
     """The settings of a gateway that speaks TLS, and asks who connects for a certificate of the same authority."""
-    own = authority.identity(host)
+    own = authority.identity(*names)
     return {
         "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
         "tls_ca": str(own.authority), "tls_verify_client": True,

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.sip.aged_calls import AgedCalls
+from tests.sip.far_ends import FarBed
 from tests.sip.hearing import Hearing
 from tests.sip.hearing import make_gateway as hearing_gateway
 from tests.sip.scene import Scene, make_gateway
@@ -48,6 +49,13 @@ def bed_net() -> Iterator[Net]:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """Vouches for whoever is in these scenarios."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def far_bed(request: pytest.FixtureRequest, bed_net: Net, authority: Authority) -> AsyncIterator[FarBed]:
+    """A gateway between two Asterisks, with a line to each for every one of the module's PAIRS."""
+    async with FarBed(bed_net, request.module.PAIRS, authority) as made:
+        yield made
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

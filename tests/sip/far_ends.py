@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tests.sip.bed import ASSISTANT_HZ, CALLER, CALLER_HZ, FIRST_HOST, PORT, TARGET_HZ, Bed, Pair
+from tests.sip.bed import ASSISTANT_HZ, CALLER, CALLER_HZ, FIRST_HOST, PORT, TARGET_HZ, TLS_PORT, Bed, Pair, tls
 from tests.sip.mid_call import WAYS, both_hear
 from tests.support.certificates import Authority, Identity
 from tests.support.far_asterisk import LINE_PORT, FarAsterisk, Line
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tests.support.processes import Net
     from tests.support.sip_message import Address, Message
 
-TLS_PORT = 5061
 PLATFORM, PBX, ASSISTANT, PEOPLE, BEHIND, RELAY = 30, 31, 32, 33, 100, 160
 DESTINATION = "+31612345681"
 
@@ -41,13 +40,6 @@ class Place:
     relay: str
     """Where the relay takes the Asterisk's connections to the gateway."""
     gateway: str
-
-
-class Authorities:
-    """Who signs certificates: the one that the gateway knows, and another."""
-
-    def __init__(self, directory: Path) -> None:
-        self.known, self.stranger = Authority(directory / "known"), Authority(directory / "stranger")
 
 
 @dataclass(frozen=True)
@@ -70,25 +62,25 @@ class End:
         """The profile of the gateway."""
         return {"transport": self.transport, "srtp": "required" if self.encrypted else "off", **self.profile}
 
-    def line(self, place: Place, authorities: Authorities) -> Line:
+    def line(self, place: Place, authority: Authority, stranger: Authority) -> Line:
         """The line of the Asterisk."""
         host, (gateway, port) = place.behind if self.relayed else place.told, self.entrance(place)
+        identity = None
+        if self.transport == "tls":
+            # What it shows of itself; whom it trusts is the gateway's authority in any case.
+            shown = (stranger if self.stranger else authority).identity(host, place.told)
+            identity = Identity(shown.certificate, shown.key, authority.certificate)
         return Line(
             host,
             gateway=f"{gateway}:{port}",
             transport=self.transport,
             codecs=self.codecs,
             encrypted=self.encrypted,
-            identity=self.identity(authorities, host, place.told) if self.transport == "tls" else None,
+            identity=identity,
             tls=self.tls,
             more=self.asterisk,
             public=place.told if self.relayed else "",
         )
-
-    def identity(self, authorities: Authorities, *names: str) -> Identity:
-        """What the Asterisk shows of itself, and whom it trusts: always the gateway's authority."""
-        shown = (authorities.stranger if self.stranger else authorities.known).identity(*names)
-        return Identity(shown.certificate, shown.key, authorities.known.certificate)
 
     def entrance(self, place: Place) -> Address:
         """Where its Asterisk finds the gateway."""
@@ -113,19 +105,13 @@ class Ends:
 
 
 class FarBed:
-    """The gateway and both Asterisks, running: `async with FarBed(net, {"tls": Ends(End("tls"))}, tmp_path)`."""
+    """The gateway and both Asterisks, running: `async with FarBed(net, {"tls": Ends(End("tls"))}, authority)`."""
 
-    def __init__(self, net: Net, pairs: Mapping[str, Ends], directory: Path) -> None:
-        authorities = Authorities(directory)
+    def __init__(self, net: Net, pairs: Mapping[str, Ends], authority: Authority) -> None:
         self.net = net
         self._ends = pairs
         places = {name: (self._place(2 * index), self._place(2 * index + 1)) for index, name in enumerate(pairs)}
         self._places = places
-        own = authorities.known.identity(net.gateway, *(place.relay for pair in places.values() for place in pair))
-        sip = {
-            "tcp_port": PORT, "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
-            "tls_ca": str(own.authority), "tls_verify_client": True,
-        }  # fmt: skip
         profiles = {
             name: Pair(
                 {
@@ -137,10 +123,12 @@ class FarBed:
             )
             for name, ends in pairs.items()
         }
-        self.bed = Bed(net, profiles, sip=sip)
+        relays = [place.relay for pair in places.values() for place in pair]
+        self.bed = Bed(net, profiles, sip={"tcp_port": PORT, **tls(authority, net.gateway, *relays)})
         self.gateway = self.bed.gateway
-        trunks = {name: ends.trunk.line(places[name][0], authorities) for name, ends in pairs.items()}
-        pbxs = {name: ends.pbx.line(places[name][1], authorities) for name, ends in pairs.items()}
+        signers = (authority, Authority(self.gateway.directory / "stranger"))
+        trunks = {name: ends.trunk.line(places[name][0], *signers) for name, ends in pairs.items()}
+        pbxs = {name: ends.pbx.line(places[name][1], *signers) for name, ends in pairs.items()}
         self.platform = FarAsterisk(net.host(PLATFORM), net.host(ASSISTANT), trunks, gateway=net.gateway)
         self.pbx = FarAsterisk(net.host(PBX), net.host(PEOPLE), pbxs, gateway=net.gateway)
         self._stack = AsyncExitStack()

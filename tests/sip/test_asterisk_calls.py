@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
 from tests.sip.mid_call import WAYS, both_hear
 from tests.support.peer_call import Call
-from tests.support.processes import Net
 from tests.support.sip_message import media_of
 
 pytestmark = [pytest.mark.sip, pytest.mark.pbx]
@@ -43,27 +40,14 @@ PAIRS = {
 }
 
 
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FarBed]:
-    async with FarBed(net, PAIRS, tmp_path_factory.mktemp("authorities")) as made:
-        yield made
-
-
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", sorted(PAIRS.keys() - {"direct", "stranger", "strangepbx"}))
-async def test_a_call_and_a_transfer(bed: FarBed, name: str, way: str) -> None:
+async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> None:
     """What each Asterisk says of its own line is what its profile asks for, and everybody hears whom he should."""
     ends = PAIRS[name]
-    async with FarStage(bed, name) as at:
+    async with FarStage(far_bed, name) as at:
         person, assistant = await at.conversation(way)
-        for far, end in ((bed.platform, ends.trunk), (bed.pbx, ends.pbx)):
+        for far, end in ((far_bed.platform, ends.trunk), (far_bed.pbx, ends.pbx)):
             assert await far.on_line(name, "CHANNEL(pjsip,secure)") == str(int(end.transport == "tls"))
             assert await far.on_line(name, "CHANNEL(rtp,secure)") == str(int(end.encrypted))
             assert await far.on_line(name, "CHANNEL(audionativeformat)") == f"({end.codecs[0]})"
@@ -71,14 +55,14 @@ async def test_a_call_and_a_transfer(bed: FarBed, name: str, way: str) -> None:
         outcome = await at.outcome()
         assert (outcome["outcome"], outcome["entry"]) == ("completed", "refer")
         await at.hang_up(person, target)
-    for far, end in ((bed.platform, ends.trunk), (bed.pbx, ends.pbx)):
+    for far, end in ((far_bed.platform, ends.trunk), (far_bed.pbx, ends.pbx)):
         types = at.payload_types(far)
         assert types["received"] == types["sent"] == {PAYLOAD_TYPES.get(end.codecs[0], OPUS[way])}
 
 
 @pytest.mark.parametrize("name", ["plain", "safe"])
-async def test_after_a_failure_the_caller_is_back_with_the_assistant(bed: FarBed, name: str) -> None:
-    async with FarStage(bed, name) as at:
+async def test_after_a_failure_the_caller_is_back_with_the_assistant(far_bed: FarBed, name: str) -> None:
+    async with FarStage(far_bed, name) as at:
         person, assistant = await at.conversation()
         await at.refer(assistant)
         target = await at.people.wait_call()
@@ -92,9 +76,9 @@ async def test_after_a_failure_the_caller_is_back_with_the_assistant(bed: FarBed
         await at.hang_up(person, again)
 
 
-async def test_the_pbx_has_the_assistant_put_through(bed: FarBed) -> None:
+async def test_the_pbx_has_the_assistant_put_through(far_bed: FarBed) -> None:
     """As somebody does who was called by the assistant, and knows who can help."""
-    async with FarStage(bed, "plain") as at:
+    async with FarStage(far_bed, "plain") as at:
         person, assistant = await at.conversation(WAYS[1])
         await at.refer(person)
         target = await at.people.wait_call()
@@ -105,8 +89,8 @@ async def test_the_pbx_has_the_assistant_put_through(bed: FarBed) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_media_that_goes_past_the_asterisks(bed: FarBed, way: str) -> None:
-    async with FarStage(bed, "direct") as at:
+async def test_media_that_goes_past_the_asterisks(far_bed: FarBed, way: str) -> None:
+    async with FarStage(far_bed, "direct") as at:
         person, assistant = await at.conversation(way)
         for call in (person, assistant):
             await moved(at, call)
@@ -131,8 +115,8 @@ async def moved(at: FarStage, call: Call) -> None:
 
 
 @pytest.mark.parametrize("name", ["stranger", "strangepbx"])
-async def test_nothing_is_said_to_an_asterisk_that_cannot_prove_its_name(bed: FarBed, name: str) -> None:
-    async with FarStage(bed, name) as at:
+async def test_nothing_is_said_to_an_asterisk_that_cannot_prove_its_name(far_bed: FarBed, name: str) -> None:
+    async with FarStage(far_bed, name) as at:
         way = WAYS[0] if name == "stranger" else WAYS[1]
         assert (await at.call(way).final()).code >= 480
         assert not at.messages(at.platform if name == "stranger" else at.pbx)

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
 from tests.sip.mid_call import WAYS, both_hear, told
 from tests.support.peer_call import Call
-from tests.support.processes import Net, eventually
+from tests.support.processes import eventually
 from tests.support.sip_message import direction_of
 
 pytestmark = [pytest.mark.sip, pytest.mark.pbx]
@@ -33,19 +30,6 @@ PAIRS = {
 }
 
 
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FarBed]:
-    async with FarBed(net, PAIRS, tmp_path_factory.mktemp("authorities")) as made:
-        yield made
-
-
 async def hold(call: Call) -> None:
     """Put who one talks to on hold, with music."""
     assert direction_of((await call.reinvite(direction="sendonly", codecs=("PCMA",))).body) == "recvonly"
@@ -60,8 +44,8 @@ async def resume(call: Call) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("who", ["person", "assistant"])
 @pytest.mark.parametrize("name", ["plain", "safe"])
-async def test_hold_and_resume(bed: FarBed, name: str, who: str, way: str) -> None:
-    async with FarStage(bed, name) as at:
+async def test_hold_and_resume(far_bed: FarBed, name: str, who: str, way: str) -> None:
+    async with FarStage(far_bed, name) as at:
         person, assistant = await at.conversation(way)
         holder, held = (person, assistant) if who == "person" else (assistant, person)
         await hold(holder)
@@ -77,8 +61,8 @@ async def test_hold_and_resume(bed: FarBed, name: str, who: str, way: str) -> No
 
 
 @pytest.mark.parametrize("name", ["plain", "safe"])
-async def test_a_held_caller_is_taken_off_hold_for_the_target(bed: FarBed, name: str) -> None:
-    async with FarStage(bed, name) as at:
+async def test_a_held_caller_is_taken_off_hold_for_the_target(far_bed: FarBed, name: str) -> None:
+    async with FarStage(far_bed, name) as at:
         person, assistant = await at.conversation()
         await hold(assistant)
         await told(person, "sendonly")
@@ -94,8 +78,8 @@ async def test_a_held_caller_is_taken_off_hold_for_the_target(bed: FarBed, name:
 
 
 @pytest.mark.parametrize("name", ["plain", "safe"])
-async def test_a_caller_who_holds_is_transferred_and_resumes(bed: FarBed, name: str) -> None:
-    async with FarStage(bed, name) as at:
+async def test_a_caller_who_holds_is_transferred_and_resumes(far_bed: FarBed, name: str) -> None:
+    async with FarStage(far_bed, name) as at:
         person, assistant = await at.conversation()
         await hold(person)
         await told(assistant, "sendonly")
@@ -123,8 +107,8 @@ async def has_keys(call: Call, keys: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["plain", "safe", "info", "infopbx", "opus"])
-async def test_keys_each_once_both_ways_and_around_a_transfer(bed: FarBed, name: str, way: str) -> None:
-    async with FarStage(bed, name) as at:
+async def test_keys_each_once_both_ways_and_around_a_transfer(far_bed: FarBed, name: str, way: str) -> None:
+    async with FarStage(far_bed, name) as at:
         person, assistant = await at.conversation(way)
         person.media.press("159D")
         assistant.media.press("2#")
@@ -149,8 +133,8 @@ async def test_keys_each_once_both_ways_and_around_a_transfer(bed: FarBed, name:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_session_timers(bed: FarBed, way: str) -> None:
-    async with FarStage(bed, "timed") as at:
+async def test_session_timers(far_bed: FarBed, way: str) -> None:
+    async with FarStage(far_bed, "timed") as at:
         person, assistant = await at.conversation(way)
         calling, called = (at.pbx, at.platform) if way == WAYS[0] else (at.platform, at.pbx)
         # The one Asterisk asks the gateway for the shortest time there is; the other is asked by it for half an hour.
@@ -162,8 +146,8 @@ async def test_session_timers(bed: FarBed, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_early_media_by_reliable_responses(bed: FarBed, way: str) -> None:
-    async with FarStage(bed, "reliable") as at:
+async def test_early_media_by_reliable_responses(far_bed: FarBed, way: str) -> None:
+    async with FarStage(far_bed, "reliable") as at:
         calling = at.call(way)
         called = await (at.assistant if way == WAYS[0] else at.people).wait_call()
         called.hz = EARLY_HZ

@@ -3,34 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import ASSISTANT_HZ, TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
 from tests.sip.mid_call import WAYS, both_hear
-from tests.support.processes import Net
 from tests.support.relay import Relay
 
 pytestmark = [pytest.mark.sip, pytest.mark.pbx]
 
 TCP, TLS = End("tcp", relayed=True), End("tls", encrypted=True, relayed=True)
 PAIRS = {"tcp": Ends(TCP, TCP), "tls": Ends(TLS, TLS)}
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FarBed]:
-    async with FarBed(net, PAIRS, tmp_path_factory.mktemp("authorities")) as made:
-        yield made
 
 
 async def lose(at: FarStage, *relays: Relay, reset: bool = False) -> None:
@@ -43,8 +26,8 @@ async def lose(at: FarStage, *relays: Relay, reset: bool = False) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("name", PAIRS)
-async def test_a_call_outlives_its_connections(bed: FarBed, name: str, reset: bool, way: str) -> None:
-    async with bed.relays(name) as (trunk, pbx), FarStage(bed, name) as at:
+async def test_a_call_outlives_its_connections(far_bed: FarBed, name: str, reset: bool, way: str) -> None:
+    async with far_bed.relays(name) as (trunk, pbx), FarStage(far_bed, name) as at:
         person, assistant = await at.conversation(way)
         await lose(at, trunk, pbx, reset=reset)
         await both_hear(person, assistant)
@@ -60,9 +43,9 @@ async def test_a_call_outlives_its_connections(bed: FarBed, name: str, reset: bo
 
 
 @pytest.mark.parametrize("name", PAIRS)
-async def test_a_target_that_is_lost_with_its_connection_is_a_failure(bed: FarBed, name: str) -> None:
+async def test_a_target_that_is_lost_with_its_connection_is_a_failure(far_bed: FarBed, name: str) -> None:
     """What was asked over a connection that is gone is answered over none: the caller is not left alone with that."""
-    async with bed.relays(name) as (_, pbx), FarStage(bed, name) as at:
+    async with far_bed.relays(name) as (_, pbx), FarStage(far_bed, name) as at:
         person, assistant = await at.conversation()
         await at.refer(assistant)
         target = await at.people.wait_call()
@@ -82,8 +65,8 @@ async def test_a_target_that_is_lost_with_its_connection_is_a_failure(bed: FarBe
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_call_that_rings_ends_with_the_connection_to_whom_it_rings(bed: FarBed, way: str) -> None:
-    async with bed.relays("tcp") as (trunk, pbx), FarStage(bed, "tcp") as at:
+async def test_a_call_that_rings_ends_with_the_connection_to_whom_it_rings(far_bed: FarBed, way: str) -> None:
+    async with far_bed.relays("tcp") as (trunk, pbx), FarStage(far_bed, "tcp") as at:
         calling = at.call(way)
         called = await (at.assistant if way == WAYS[0] else at.people).wait_call()
         await called.ring()
