@@ -130,17 +130,17 @@ class Talk:
         await self.arrive(stop)
 
     async def until(self, stop: str) -> None:
-        """Let both go on from where they are, and wait until they have come to this stop."""
-        await self.go()
+        """Let all go on from where they are, and wait until they have come to this stop."""
+        await self.go(to=stop)
         await self.arrive(stop)
 
     async def arrive(self, stop: str) -> None:
         """Wait until all who stop there have come to this stop."""
         await asyncio.gather(*(end.at(stop) for end in self.ends if end.does.stops_at(stop)))
 
-    async def go(self) -> None:
-        """Let all go on who have stopped; who waits for another does so before that one begins."""
-        stopped = [end for end in self.ends if end.stop]
+    async def go(self, to: str = "") -> None:
+        """Let all go on who have stopped anywhere else; who waits for another does so before that one begins."""
+        stopped = [end for end in self.ends if end.stop not in {"", to}]
         for end in sorted(stopped, key=lambda end: not end.does.waits_after(end.stop)):
             await end.go()
 
