@@ -6,6 +6,7 @@ A pair's lines differ in transport, encryption, codecs and manners; the persons 
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -252,6 +253,20 @@ class FarStage:
     def payload_types(self, far: FarAsterisk) -> dict[str, set[int]]:
         """What the RTP between the gateway and an Asterisk was in this scenario, "received" there and "sent"."""
         return far.payload_types(self._begun[far])
+
+    def betrayed(self, far: FarAsterisk) -> set[str]:
+        """What the gateway has told an Asterisk of the other one's side: addresses, Call-IDs."""
+        other, peer, line = (
+            (self.pbx, self.people, self.bed.bed.pbx_host(self.name))
+            if far is self.platform
+            else (self.platform, self.assistant, self.bed.bed.trunk_host(self.name))
+        )
+        told = b"\n".join(bytes(one) for sent, one in self.messages(far) if not sent).decode()
+        inner = {other.address[0], peer.host, line}
+        inner |= {one["Call-ID"] for _, one in self.messages(other)} | {
+            entry.message["Call-ID"] for entry in peer.trace
+        }
+        return {one for one in inner if re.search(rf"(?<![\w.]){re.escape(one)}(?![\w.])", told)}
 
     async def hang_up(self, person: Call, other: Call) -> None:
         """The person ends his call, and the other one is told."""

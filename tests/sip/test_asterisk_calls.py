@@ -55,7 +55,10 @@ async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> No
         outcome = await at.outcome()
         assert (outcome["outcome"], outcome["entry"]) == ("completed", "refer")
         await at.hang_up(person, target)
+    exchange = [one.label for _, one in at.messages(at.platform) if one.method in {"NOTIFY", "BYE"}]
+    assert exchange == ["NOTIFY 100", "200 NOTIFY", "NOTIFY 200", "200 NOTIFY", "BYE", "200 BYE"]
     for far, end in ((far_bed.platform, ends.trunk), (far_bed.pbx, ends.pbx)):
+        assert at.betrayed(far) == set()
         types = at.payload_types(far)
         assert types["received"] == types["sent"] == {PAYLOAD_TYPES.get(end.codecs[0], OPUS[way])}
 
