@@ -10,15 +10,19 @@ import asyncio
 import threading
 import time
 from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tests.sip.scene import Scene, make_gateway
 from tests.support.processes import Net
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from tests.support.peer_call import Call
+
+T = TypeVar("T")
 
 EXPIRES_S = 90
 REFRESH_S = EXPIRES_S / 2
@@ -28,18 +32,24 @@ NO_ANSWER_S = 32
 """64 × T1, RFC 3261 §17.1.1.2."""
 
 
-class AgedCalls:
-    """The scenarios, running from the start until they are done or `stop`."""
+class Aged(Generic[T]):
+    """Scenarios by name, running until they are done or `stop`, on what `opened` opens for all of them."""
 
-    def __init__(self) -> None:
-        self._results: dict[str, Future[None]] = {name: Future() for name in SCENARIOS}
+    def __init__(
+        self,
+        scenarios: Mapping[str, Callable[[T], Awaitable[None]]],
+        opened: Callable[[], AbstractAsyncContextManager[T]],
+    ) -> None:
+        self._scenarios = scenarios
+        self._opened = opened
+        self._results: dict[str, Future[None]] = {name: Future() for name in scenarios}
         self._loop = asyncio.new_event_loop()
         self._task = self._loop.create_task(self._all())
-        self._thread = threading.Thread(target=self._run, name="aged-calls")
+        self._thread = threading.Thread(target=self._run, name="aged")
         self._thread.start()
 
     def check(self, name: str) -> None:
-        """Wait for one of SCENARIOS, and raise what it raised."""
+        """Wait for one of the scenarios, and raise what it raised."""
         self._results[name].result(2 * EXPIRES_S)
 
     def stop(self) -> None:
@@ -59,20 +69,27 @@ class AgedCalls:
                     result.set_exception(error if isinstance(error, Exception) else CancelledError())
 
     async def _all(self) -> None:
-        net = Net()
-        try:
-            async with make_gateway(net) as gateway, Scene(net, gateway) as scene:
-                await asyncio.gather(*(self._one(name, scene) for name in SCENARIOS))
-        finally:
-            net.close()
+        async with self._opened() as place:
+            await asyncio.gather(*(self._one(name, place) for name in self._scenarios))
 
-    async def _one(self, name: str, scene: Scene) -> None:
+    async def _one(self, name: str, place: T) -> None:
         try:
-            await SCENARIOS[name](scene)
+            await self._scenarios[name](place)
         except Exception as error:  # noqa: BLE001 - told to whoever waits
             self._results[name].set_exception(error)
         else:
             self._results[name].set_result(None)
+
+
+@asynccontextmanager
+async def a_scene() -> AsyncIterator[Scene]:
+    """A gateway and peers of their own."""
+    net = Net()
+    try:
+        async with make_gateway(net) as gateway, Scene(net, gateway) as scene:
+            yield scene
+    finally:
+        net.close()
 
 
 def expires(refresher: str) -> list[tuple[str, str]]:
@@ -150,6 +167,13 @@ async def no_ack(scene: Scene) -> None:
     await assistant.answer()
     await ended(assistant, NO_ANSWER_S)
     await caller.wait_request("BYE")
+
+
+class AgedCalls(Aged[Scene]):
+    """The scenarios of this module."""
+
+    def __init__(self) -> None:
+        super().__init__(SCENARIOS, a_scene)
 
 
 SCENARIOS: dict[str, Callable[[Scene], Awaitable[None]]] = {

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
-from tests.sip.aged_calls import AgedCalls
+from tests.sip.aged_calls import Aged, AgedCalls
+from tests.sip.aged_talks import AgedTalks
 from tests.sip.far_ends import FarBed
 from tests.sip.hearing import Hearing
 from tests.sip.hearing import make_gateway as hearing_gateway
@@ -20,11 +21,14 @@ from tests.support.certificates import Authority
 from tests.support.processes import Net, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from tests.support.gateway import Gateway
 
-AGED = "aged_calls"
+AGED: dict[str, Callable[[Authority], Aged[Any]]] = {
+    "aged_calls": lambda _: AgedCalls(),
+    "aged_talks": AgedTalks,
+}
 LINGER_S = 45
 """A transaction's 32 s (RFC 3261, timers H and J) after an answer that was repeated for up to as long."""
 
@@ -61,24 +65,30 @@ async def far_bed(request: pytest.FixtureRequest, bed_net: Net, authority: Autho
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared_gateway(wires: Net) -> AsyncIterator[Gateway]:
     """The gateway, in whatever state the last scenario left it; take `scene` instead."""
-    async with make_gateway(wires) as gateway:
-        before = await held(gateway)
+    async with make_gateway(wires) as gateway, as_it_was(gateway):
         yield gateway
-        if gateway.child.exit_code is not None:
-            return
-        await gateway.idle()
 
-        async def left() -> dict[str, int]:
-            now = await held(gateway)
-            return {what: count for what, count in now.items() if count > before[what]}
 
-        async def none_left() -> bool:
-            return not await left()
+@asynccontextmanager
+async def as_it_was(gateway: Gateway) -> AsyncIterator[None]:
+    """In the end it holds no more than at the beginning, if it still runs."""
+    before = await held(gateway)
+    yield
+    if gateway.child.exit_code is not None:
+        return
+    await gateway.idle()
 
-        try:
-            await eventually(none_left, "no more than at the beginning", timeout_s=LINGER_S, every_s=0.5)
-        except AssertionError:
-            raise AssertionError(f"left over {LINGER_S} s after all calls: {await left()}, was {before}") from None
+    async def left() -> dict[str, int]:
+        now = await held(gateway)
+        return {what: count for what, count in now.items() if count > before[what]}
+
+    async def none_left() -> bool:
+        return not await left()
+
+    try:
+        await eventually(none_left, "no more than at the beginning", timeout_s=LINGER_S, every_s=0.5)
+    except AssertionError:
+        raise AssertionError(f"left over {LINGER_S} s after all calls: {await left()}, was {before}") from None
 
 
 async def held(gateway: Gateway) -> dict[str, int]:
@@ -97,18 +107,24 @@ def sockets(gateway: Gateway) -> int:
 
 
 @pytest.fixture(scope="session")
-def aged_calls(begun_early: list[AgedCalls]) -> AgedCalls:
+def aged_calls(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
     """Calls that grow old; they began with the first test where one of the tests asks for them."""
-    return begun_early[0]
+    return begun_early["aged_calls"]
+
+
+@pytest.fixture(scope="session")
+def aged_talks(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
+    """The same with SIPp at both ends."""
+    return begun_early["aged_talks"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def begun_early(request: pytest.FixtureRequest) -> Iterator[list[AgedCalls]]:
+def begun_early(request: pytest.FixtureRequest, authority: Authority) -> Iterator[dict[str, Aged[Any]]]:
     """Begins at once what takes a minute and costs nothing, so that it is done when its tests' turn comes."""
-    wanted = any(AGED in getattr(item, "fixturenames", ()) for item in request.session.items)
-    begun = [AgedCalls()] if wanted else []
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    begun = {name: begin(authority) for name, begin in AGED.items() if name in wanted}
     yield begun
-    for one in begun:
+    for one in begun.values():
         one.stop()
 
 
@@ -138,7 +154,7 @@ async def scene(wires: Net, shared_gateway: Gateway) -> AsyncIterator[Scene]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+async def place(authority: Authority) -> AsyncIterator[Place]:
     """A gateway for calls with SIPp at both ends, at addresses of its own."""
-    async with Place(tmp_path_factory.mktemp("authority"), PAIRS) as opened:
+    async with Place(authority, PAIRS) as opened, as_it_was(opened.bed.gateway):
         yield opened

@@ -6,8 +6,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER, CALLER_HZ, PORT, Bed, Pair
-from tests.support.certificates import Authority, Identity
+from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER, CALLER_HZ, PORT, TLS_PORT, Bed, Pair, tls
 from tests.support.processes import Net
 from tests.support.sip_message import address
 from tests.support.sipp_end import End
@@ -15,15 +14,15 @@ from tests.support.sipp_script import Called, Calling, Script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from types import TracebackType
+
+    from tests.support.certificates import Authority
 
 S = TypeVar("S", bound=Script)
 
 WAYS = ("from the PBX", "from the trunk")
 ANNA_NUMBER = address(ANNA).removeprefix("sip:").partition("@")[0]
 CALLED_HZ = ASSISTANT_HZ
-TLS_PORT = 5061
 TOLD = {"identity": "asserted", "diversion": "diversion"}
 HISTORY = {"diversion": "history-info"}
 PAIRS = {
@@ -41,23 +40,15 @@ WIRES = ("udp", "tcp", "tls")
 class Place:
     """A gateway whose pairs of peers are played by SIPp, and what they need for TLS."""
 
-    def __init__(self, directory: Path, pairs: dict[str, Pair], **sip: Any) -> None:
+    def __init__(self, authority: Authority, pairs: Mapping[str, Pair], **sip: Any) -> None:
         self.net = Net()
-        self.authority = Authority(directory)
-        self._identities: dict[str, Identity] = {}
-        own = self.authority.identity(self.net.gateway)
-        sip |= {
-            "tcp_port": PORT, "tls_port": TLS_PORT, "tls_certificate": str(own.certificate), "tls_key": str(own.key),
-            "tls_ca": str(own.authority), "tls_verify_client": True,
-        }  # fmt: skip
-        self.bed = Bed(self.net, pairs, sip=sip)
+        self._authority = authority
+        sip = {**sip, "tcp_port": PORT, **tls(authority, self.net.gateway)}
+        self.bed = Bed(self.net, dict(pairs), sip=sip)
 
     def end(self, does: S, host: str, hz: int, wire: str = "udp", port: int = PORT, call_id: str = "") -> End[S]:
         """Somebody at a host, who calls if he is Calling."""
-        identity = None
-        if wire == "tls":
-            identity = self._identities.get(host) or self.authority.identity(host)
-            self._identities[host] = identity
+        identity = self._authority.identity(host) if wire == "tls" else None
         remote = (self.net.gateway, TLS_PORT if wire == "tls" else PORT) if isinstance(does, Calling) else None
         return End(does, (host, port), hz=hz, remote=remote, wire=wire, identity=identity, call_id=call_id)
 
@@ -75,12 +66,20 @@ class Place:
 class Talk:
     """Two ends of a call, and who joins them.
 
-    At its end, everybody has done what was written, and nothing is left in the gateway.
+    At its end, everybody has done what was written, and nothing is left in the gateway, if it was there `alone`.
     """
 
     def __init__(
-        self, place: Place, pair: str, way: str = WAYS[0], *, caller: str = CALLER, caller_port: int = PORT
+        self,
+        place: Place,
+        pair: str,
+        way: str = WAYS[0],
+        *,
+        caller: str = CALLER,
+        caller_port: int = PORT,
+        alone: bool = True,
     ) -> None:
+        self._alone = alone
         bed = self.bed = place.bed
         trunk, pbx = bed.trunk_host(pair), bed.pbx_host(pair)
         here, there = (pbx, trunk) if way == WAYS[0] else (trunk, pbx)
@@ -99,14 +98,15 @@ class Talk:
         try:
             if kind is None:
                 await self.over()
-                await self.bed.gateway.idle()
+                if self._alone:
+                    await self.bed.gateway.idle()
         except BaseException:
             kind = BaseException
             raise
         finally:
             for end in self.ends:
                 await end.close()
-            if kind is not None:  # what is left of a call that went wrong is not for the next scenario
+            if kind is not None and self._alone:  # what is left of a call that went wrong is not for the next scenario
                 await self.bed.gateway.kill()
                 await self.bed.gateway.start()
 

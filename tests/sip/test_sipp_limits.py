@@ -10,14 +10,15 @@ import pytest_asyncio
 
 from tests.sip.bed import PORT, Pair
 from tests.sip.sipp_talk import WAYS, Place, Talk
+from tests.support.certificates import Authority
 from tests.support.sipp_script import Calling
 
 pytestmark = pytest.mark.sip
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def small(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    async with Place(tmp_path_factory.mktemp("authority"), {"udp": Pair()}, max_calls=1) as opened:
+async def small(authority: Authority) -> AsyncIterator[Place]:
+    async with Place(authority, {"udp": Pair()}, max_calls=1) as opened:
         yield opened
 
 

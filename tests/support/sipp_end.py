@@ -31,7 +31,8 @@ CODECS = {0: "PCMU", 8: "PCMA"}
 OFFERED_EVENTS = 120
 """The payload type that the gateway offers for RFC 4733 events, which an answer has to repeat (RFC 3264 §6.1)."""
 NOUGHT = "0.0.0.0"
-TIMEOUT_S = 45.0
+TIMEOUTS = 3
+"""How many times the patience of a script SIPp has for all of it."""
 
 
 class Control(asyncio.Protocol):
@@ -121,8 +122,8 @@ class End(Generic[S]):
             options += ["-cid_str", self.call_id]
         self.sipp = await self._stack.enter_async_context(
             Sipp(
-                "script", self.here[0], port=self.here[1], remote=self._remote, timeout_s=TIMEOUT_S, options=options,
-                values={"STEPS": self.does.steps}, identity=self._identity,
+                "script", self.here[0], port=self.here[1], remote=self._remote, options=options,
+                timeout_s=TIMEOUTS * self.does.patience_s, values={"STEPS": self.does.steps}, identity=self._identity,
             )
         )  # fmt: skip
         await self.until(lambda: self._control.transport, "SIPp")

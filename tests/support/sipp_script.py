@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 SDP = "application/sdp"
 PROVISIONAL = (100, 180, 183)
-PATIENCE_MS = 20000
-"""How long SIPp waits for a message that has to come."""
 
 CONTACT = "<sip:sipp@[local_ip]:[local_port];transport=[transport]>"
 NEWEST = dict.fromkeys(("Via", "From", "To", "Call-ID", "CSeq"), "")
@@ -59,6 +57,8 @@ class Script:
         self._stops: dict[str, int] = {}
         self._number = self._invite = 0  # CSeq of the newest request, and of the newest INVITE
         self._invite_uri = "[$target]"
+        self.patience_s = 20
+        """How long SIPp waits for a message that has to come."""
 
     @property
     def steps(self) -> str:
@@ -218,7 +218,7 @@ class Script:
         for names, (header, expression) in (learns or {}).items():
             actions += f'<ereg regexp="{expression}" search_in="hdr" header="{header}:" assign_to="{names}" />'
             variables.append(names)
-        wait = f'<recv {what} timeout="{PATIENCE_MS}"><action>{actions}</action></recv>'
+        wait = f'<recv {what} timeout="{1000 * self.patience_s}"><action>{actions}</action></recv>'
         taken = used(",".join(variables)) + _tell("Took", what, "[last_message]")
         return self._add(optional + wait + taken, waits=True)
 
