@@ -13,19 +13,19 @@ from tests.support.srtp import Cipher, Key, encrypted, keys_of, profile_of
 if TYPE_CHECKING:
     from tests.support.srtp import Encryption
 
-OPUS = 96
-
 
 class Described:
     """The media of a side that offers and answers."""
 
-    def __init__(self, host: str, encryption: Encryption = "off") -> None:
+    def __init__(self, host: str, encryption: Encryption = "off", *, wide_events: bool = True) -> None:
         self._host = host
         self.media = Rtp(host)
         self.hz: int | None = None
         """The tone our side speaks once there is media."""
         self.direction = "sendrecv"
         """What our side wants: a description of ours never says more."""
+        self.wide_events = wide_events
+        """Whether it has events of opus' clock beside opus (RFC 4733 §2.1), and not only those of G.711's."""
         self.encryption: Encryption = encryption
         """How our offers are; and whether an offer with keys is answered with one."""
         self.key = Key.new()
@@ -44,7 +44,7 @@ class Described:
 
     def offer(self, codecs: tuple[str, ...] = ("PCMA", "PCMU"), host: str | None = None) -> bytes:
         """A description that the other side has to answer; `host` takes the place of our address."""
-        wide = 102 if "opus" in codecs else None
+        wide = 102 if "opus" in codecs and self.wide_events else None
         body = sdp(host or self._host, self.media.port, codecs, self.direction, wide_events=wide)
         if self.encryption == "off":
             return body
@@ -63,7 +63,9 @@ class Described:
             self.key = self._key_in_use = Key(keys[0].tag, keys[0].suite, self.key.secret)
         self.follow(offered, chosen)
         direction = answering(direction_of(offered), self.direction)
-        body = sdp(self._host, self.media.port, (chosen,), direction, events_of(offered))
+        wide = events_of(offered, 48000) if chosen == "opus" and self.wide_events else None
+        events = events_of(offered) if wide is None else None
+        body = sdp(self._host, self.media.port, (chosen,), direction, events, wide)
         return encrypted(body, self.key, profile_of(offered)) if keys else body
 
     def follow(self, body: bytes, codec: str | None = None) -> None:
@@ -74,7 +76,9 @@ class Described:
         host, port, types = described
         known = [codec_of(number, body) for number in types]
         spoken = codec or next((name for name in known if name), None)
-        self.media.events = events_of(body, 48000 if spoken == "opus" else 8000)
+        rates = (48000, 8000) if spoken == "opus" and self.wide_events else (8000,)
+        self.media.events_rate = next((rate for rate in rates if events_of(body, rate) is not None), 8000)
+        self.media.events = events_of(body, self.media.events_rate)
         keys = keys_of(body) if self.encryption != "off" else []
         self.media.cipher = Cipher(self._key_in_use, keys[0], self.media.cipher) if keys else None
         if port == 0 or host == "0.0.0.0" or answering(direction_of(body), self.direction) in {"recvonly", "inactive"}:

@@ -86,6 +86,8 @@ class Peer:
         self.wire = wire or Datagrams()
         self.encryption: Encryption = "off"
         """What its calls begin with: in the clear, with keys, or with nothing but keys."""
+        self.wide_events = True
+        """See Described."""
         self.trace: list[Entry] = []
         """Every message in order, retransmissions included."""
         self.calls: list[Call] = []

@@ -18,7 +18,7 @@ class Call(Described):
     """One call as its peer sees it. Requests in the dialog are answered from `answers` unless a test takes over."""
 
     def __init__(self, peer: Peer, remote: Address, *, local: str, far: str, call_id: str) -> None:
-        super().__init__(peer.host, peer.encryption)
+        super().__init__(peer.host, peer.encryption, wide_events=peer.wide_events)
         self.peer = peer
         self.remote = remote
         self.local = local

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One end of an RTP stream (RFC 3550), encrypted or not: sends a tone in G.711, records all that arrives.
+"""One end of an RTP stream (RFC 3550), encrypted or not: sends a tone in G.711, or silence in opus; records what comes.
 
 Sending is paced by the clock from the start, so a late wake-up is made up for and not added to; arrival times are
 kept, so that a gap in what a caller hears can be measured to the packet.
@@ -30,6 +30,9 @@ EVENT = struct.Struct("!BBH")
 KEYS = "0123456789*#ABCD"
 CODECS = {number: name for name, number in tones.PAYLOAD_TYPES.items()}
 PACKET_S = 0.02
+OPUS = 96
+OPUS_SILENCE = b"\xf8\xff\xfe"
+"""A frame of 20 ms (RFC 6716 §3.1)."""
 VERSION = 2
 
 
@@ -59,6 +62,8 @@ class Rtp:
         """Everything that arrived, oldest first, whoever sent it."""
         self.events: int | None = 101
         """The payload type of RFC 4733 events, both ways."""
+        self.events_rate = 8000
+        """Their clock, which is that of the codec beside them where all is right (RFC 4733 §2.1)."""
         self.cipher: Cipher | None = None
         """Seals what is sent and opens what arrives."""
         self.unopened: list[bytes] = []
@@ -99,6 +104,16 @@ class Rtp:
             if packet.payload_type == self.events and len(packet.payload) == EVENT.size:
                 seen.setdefault((packet.ssrc, packet.timestamp), KEYS[packet.payload[0]])
         return "".join(seen.values())
+
+    @property
+    def presses(self) -> list[tuple[str, float]]:
+        """The keys with the milliseconds for which each was pressed, by the clock of its events."""
+        lasted: dict[tuple[int, int], tuple[str, float]] = {}
+        for packet in self.received:
+            if packet.payload_type == self.events and len(packet.payload) == EVENT.size:
+                event, _, duration = EVENT.unpack(packet.payload)
+                lasted[packet.ssrc, packet.timestamp] = KEYS[event], duration * 1000 / self.events_rate
+        return list(lasted.values())
 
     def pause(self) -> None:
         """Send nothing any more until the next send_to."""
@@ -155,8 +170,12 @@ class Rtp:
         while self._remote:
             if self._presses and position:
                 position = await self._press(position, start)
-            self._put(tones.PAYLOAD_TYPES[self.codec], tones.encode(self._frame(position), self.codec), not position)
-            self._timestamp = (self._timestamp + tones.FRAME) & 0xFFFFFFFF
+            if self.codec == "opus":
+                self._put(OPUS, OPUS_SILENCE, not position)
+            else:
+                frame = tones.encode(self._frame(position), self.codec)
+                self._put(tones.PAYLOAD_TYPES[self.codec], frame, not position)
+            self._pass_time(1)
             position += 1
             await asyncio.sleep(start + position * PACKET_S - time.monotonic())
 
@@ -165,12 +184,16 @@ class Rtp:
         key, packets = self._presses.pop(0)
         for packet in [*range(1, packets + 1), packets, packets]:
             ended = packet == packets
-            payload = EVENT.pack(KEYS.index(key), 0x8A if ended else 0x0A, packet * tones.FRAME)
+            payload = EVENT.pack(KEYS.index(key), 0x8A if ended else 0x0A, packet * self.events_rate // 50)
             self._put(self.events or 101, payload, packet == 1)
             position += 1
             await asyncio.sleep(start + position * PACKET_S - time.monotonic())
-        self._timestamp = (self._timestamp + (packets + 2) * tones.FRAME) & 0xFFFFFFFF
+        self._pass_time(packets + 2)
         return position
+
+    def _pass_time(self, packets: int) -> None:
+        rate = 48000 if self.codec == "opus" else tones.RATE
+        self._timestamp = (self._timestamp + packets * rate // 50) & 0xFFFFFFFF
 
     def _put(self, payload_type: int, payload: bytes, marker: bool) -> None:
         header = HEADER.pack(0x80, payload_type | 0x80 * marker, self._sequence, self._timestamp, self._ssrc)

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 
 #include "encryption.hpp"
+#include "events.hpp"
 
 namespace gateway {
 
@@ -97,7 +98,8 @@ void forget_format(pjmedia_sdp_media *media, const pj_str_t &format)
         pjmedia_sdp_media_remove_attr(media, attribute);
 }
 
-/* Leave the formats named, in this order, and the events of their clock rates behind them. */
+/* Leave the formats named, in this order, and behind them the events of their clock rates and those of 8000, which are
+ * the only ones that many have, whatever they speak. */
 void arrange(pjmedia_sdp_media *media, const std::vector<std::string> &names)
 {
     pj_str_t before[PJMEDIA_MAX_SDP_FMT], after[PJMEDIA_MAX_SDP_FMT];
@@ -113,10 +115,11 @@ void arrange(pjmedia_sdp_media *media, const std::vector<std::string> &names)
     if (codecs == 0)
         return; // the negotiation finds out that nothing fits, and refuses
     for (unsigned i = 0; i < count; ++i) {
-        bool wanted = false;
-        if (is_event(name_of(media, before[i])))
-            for (unsigned k = 0; k < codecs; ++k)
-                wanted = wanted || rate_of(media, after[k]) == rate_of(media, before[i]);
+        const unsigned rate = rate_of(media, before[i]);
+        bool wanted = rate == 8000;
+        for (unsigned k = 0; k < codecs; ++k)
+            wanted = wanted || rate_of(media, after[k]) == rate;
+        wanted = wanted && is_event(name_of(media, before[i]));
         if (wanted)
             after[kept++] = before[i];
     }
@@ -170,6 +173,7 @@ void govern_media()
 {
     pjsua_var.ua_cfg.cb.on_call_sdp_created = &on_sdp_created;
     keep_encryption();
+    choose_events();
     codecs_.clear();
     next_offer_.clear();
 }
