@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from tests.sip.aged_asterisks import AgedAsterisks
 from tests.sip.aged_calls import Aged, AgedCalls
 from tests.sip.aged_talks import AgedTalks
 from tests.sip.far_ends import FarBed
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tests.support.gateway import Gateway
 
 AGED: dict[str, Callable[[Authority], Aged[Any]]] = {
+    "aged_asterisks": AgedAsterisks,
     "aged_calls": lambda _: AgedCalls(),
     "aged_talks": AgedTalks,
 }
@@ -116,6 +118,12 @@ def aged_calls(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
 def aged_talks(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
     """The same with SIPp at both ends."""
     return begun_early["aged_talks"]
+
+
+@pytest.fixture(scope="session")
+def aged_asterisks(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
+    """The same between two real Asterisks."""
+    return begun_early["aged_asterisks"]
 
 
 @pytest.fixture(scope="session", autouse=True)

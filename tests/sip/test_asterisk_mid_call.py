@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sip.aged_asterisks import AGREED, TIMED, AgedAsterisks
 from tests.sip.bed import TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
 from tests.sip.mid_call import WAYS, both_hear, told
@@ -17,7 +18,6 @@ pytestmark = [pytest.mark.sip, pytest.mark.pbx]
 MUSIC_HZ, EARLY_HZ, RINGBACK_HZ = 2300, 1600, 425
 SAFE = End("tls", encrypted=True)
 INFO = End(asterisk={"dtmf_mode": "info"}, profile={"dtmf": "info"})
-TIMED = End(asterisk={"timers": "always", "timers_sess_expires": "90", "timers_min_se": "90"})
 RELIABLE = End(asterisk={"100rel": "required"})
 PAIRS = {
     "plain": Ends(),
@@ -138,11 +138,16 @@ async def test_session_timers(far_bed: FarBed, way: str) -> None:
         person, assistant = await at.conversation(way)
         calling, called = (at.pbx, at.platform) if way == WAYS[0] else (at.platform, at.pbx)
         # The one Asterisk asks the gateway for the shortest time there is; the other is asked by it for half an hour.
-        for far, expires in ((calling, 90), (called, 1800)):
+        for far, expires in ((calling, AGREED), (called, "1800;refresher=uac")):
             [agreed] = [one for _, one in at.messages(far) if one.code == 200 and one.method == "INVITE"]
-            assert agreed["Session-Expires"] == f"{expires};refresher=uac"
+            assert agreed["Session-Expires"] == expires
             assert agreed["Require"] == "timer"
         await at.hang_up(person, assistant)
+
+
+@pytest.mark.timeout(180)
+def test_sessions_are_refreshed_and_a_pbx_that_died_is_noticed(aged_asterisks: AgedAsterisks) -> None:
+    aged_asterisks.check("refreshed until one dies")
 
 
 @pytest.mark.parametrize("way", WAYS)
