@@ -28,14 +28,32 @@ PAUSE_MS = 60
 KEYS = frozenset("0123456789*#ABCD")
 KEPT = 32
 """As many as a stream of PJMEDIA holds."""
+SEGMENTS_MS = (0xFFFF / 48, 0xFFFF / 8)
+"""After so long at 48000 and at 8000 Hz a duration is full, and a key that is still held gets another time stamp."""
+STAMPS_VARY_MS = 10
+ENDED = 2
+"""PJMEDIA_STREAM_DTMF_IS_END"""
 ECHO_S = 2.0
 """Some send each key in both ways: the second one comes within this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    key: str
+    stamp: int  # in milliseconds, shared by all packets of it
+    ended: bool
+
+    def goes_on_in(self, later: _Event) -> bool:
+        """Whether both are of one press (RFC 4733 §2.5.1.3)."""
+        passed = later.stamp - self.stamp
+        segment = not self.ended and any(abs(passed - full) < STAMPS_VARY_MS for full in SEGMENTS_MS)
+        return later.key == self.key and (passed == 0 or segment)
 
 
 @dataclass(eq=False, slots=True)
 class _Pad:
     leg: Leg
-    heard: tuple[str, int] | None = None  # the newest event: key and time stamp, which its packets share
+    heard: _Event | None = None  # the newest one
     single: list[tuple[str, int, float]] = field(default_factory=list)  # key, way and time of what came in one way only
     waiting: deque[str] = field(default_factory=deque)  # what it is to be given
     typed: deque[str] = field(default_factory=deque)  # what it gave while it had no partner
@@ -70,7 +88,7 @@ class Keypads:
         self._kick = kick
         self._pads: dict[LegId, _Pad] = {}
 
-    def pressed(self, leg: Leg, key: str, method: int, stamp: int) -> None:
+    def pressed(self, leg: Leg, key: str, method: int, stamp: int, flags: int = 0) -> None:
         """A packet or an INFO tells of a key; all packets of one press have one time stamp (RFC 4733 §2.2)."""
         key = key.upper()
         pad = self._pad(leg)
@@ -78,8 +96,8 @@ class Keypads:
         if key not in KEYS:
             return
         if method == pj.PJSUA_DTMF_METHOD_RFC2833:
-            before, pad.heard = pad.heard, (key, stamp)
-            if before == pad.heard:
+            before, pad.heard = pad.heard, _Event(key, stamp, bool(flags & ENDED))
+            if before is not None and before.goes_on_in(pad.heard):
                 return
         if pad.is_echo(key, method, now):
             return

@@ -70,7 +70,7 @@ class MidCall:
 
     def pressed(self, leg: Leg, prm: pj.OnDtmfEventParam) -> None:
         """A key was pressed, or still is."""
-        self._keypads.pressed(leg, prm.digit, prm.method, prm.timestamp)
+        self._keypads.pressed(leg, prm.digit, prm.method, prm.timestamp, prm.flags)
 
     def answered(self, leg: Leg, method: str, code: int) -> None:
         """A request of ours in the leg's dialog was answered; a BYE is told of when it is sent, with code 0."""

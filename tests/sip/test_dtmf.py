@@ -10,7 +10,7 @@ from typing import Any
 import pjsua2 as pj
 
 from gateway.core.model import LegId
-from gateway.sip.dtmf import KEPT, PAUSE_MS, TONE_MS, Keypads
+from gateway.sip.dtmf import ENDED, KEPT, PAUSE_MS, TONE_MS, Keypads
 
 EVENT = pj.PJSUA_DTMF_METHOD_RFC2833
 
@@ -86,3 +86,11 @@ async def test_no_more_keys_are_kept_than_a_stream_can_hold() -> None:
     pad = stage.keys._pads[stage.target.id]
     assert len(pad.waiting) + len(stage.target.given) == KEPT
     stage.keys.stop()
+
+
+async def test_a_key_held_for_long_is_one_and_pressed_again_is_another() -> None:
+    stage = Stage()
+    held, pressed_again = 1365, 2730  # 0xFFFF at 48000 Hz, in milliseconds
+    for stamp, flags in ((0, 0), (0, 1), (held, 0), (held, ENDED), (pressed_again, 0)):
+        stage.keys.pressed(stage.caller, "5", EVENT, stamp, flags)  # type: ignore[arg-type]
+    assert list(stage.keys._pads[stage.caller.id].typed) == ["5", "5"]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.sip.bed import TARGET_HZ, Bed, Pair, Stage
+from tests.sip.bed import ASSISTANT_HZ, PORT, TARGET_HZ, Bed, Pair, Stage
+from tests.support.peer import Peer
+from tests.support.phone import Phone
 from tests.support.processes import Net, eventually
 from tests.support.sip_message import events_of, sdp
 
@@ -53,12 +55,8 @@ async def talking(bed: Bed, name: str, way: str, *, wide: bool = True) -> AsyncI
 
 async def keys_pass(giver: Call, taker: Call, keys: str) -> None:
     """Each key arrives once, in order, and lasts as long as those of the gateway do, by the clock of its codec."""
-
-    async def are_there() -> bool:
-        return len(taker.media.keys) >= len(keys)
-
     giver.media.press(keys, ms=120)
-    await eventually(are_there, f"{keys} (there are {taker.media.keys})")
+    await eventually(lambda: has_keys(taker, len(keys)), keys)
     await eventually(lambda: rested(taker), "the end of the last key")
     assert [key for key, _ in taker.media.presses] == list(keys)
     for _, lasted in taker.media.presses:
@@ -87,6 +85,15 @@ async def test_from_opus_to_opus(bed: Bed, way: str) -> None:
         await keys_pass(theirs, ours, "86")
 
 
+async def test_a_key_that_is_held_longer_than_its_event_can_say(bed: Bed) -> None:
+    async with talking(bed, "opus", "from the trunk") as (ours, theirs):
+        ours.media.press("5", ms=1600)  # 0xFFFF at 48000 Hz is 1.4 s
+        ours.media.press("5", ms=100)
+        ours.media.press("6", ms=100)
+        await eventually(lambda: has_keys(theirs, 3), "three keys")
+        assert theirs.media.keys == "556"
+
+
 async def test_an_answer_with_events_of_both_clocks(bed: Bed) -> None:
     async with Stage(bed, "opus") as at:
         caller = at.call()
@@ -108,3 +115,29 @@ async def test_a_side_whose_opus_has_only_the_events_of_g711(bed: Bed, way: str)
         assert ours.media.events_rate == 8000
         await keys_pass(ours, theirs, "47")
         await keys_pass(theirs, ours, "0*")
+
+
+async def test_keys_of_a_phone_that_speaks_opus(bed: Bed) -> None:
+    async with (
+        Peer(bed.pbx_host("opus"), PORT, user="pbx") as pbx,
+        Phone(bed.trunk_host("opus"), hz=ASSISTANT_HZ, codecs=("opus/48000/2",), manner="ring") as phone,
+    ):
+        await phone.dial(f"sip:anna@{bed.net.gateway}")
+        anna = await pbx.wait_call()
+        await anna.answer(hz=TARGET_HZ)
+        await phone.hears(TARGET_HZ)
+        for key in "58":
+            await phone.press(key)
+        await eventually(lambda: has_keys(anna, 2), "both keys")
+        assert anna.media.keys == "58"
+        anna.media.press("31")
+        await phone.event("CALL_DTMF_START", count=2)
+        assert [one["param"] for one in phone.events if one["type"] == "CALL_DTMF_START"] == ["3", "1"]
+        await anna.hang_up()
+        await phone.event("CALL_CLOSED")
+        await bed.gateway.idle()
+
+
+async def has_keys(call: Call, count: int) -> bool:
+    """Whether so many keys have come."""
+    return len(call.media.keys) >= count

@@ -184,8 +184,10 @@ class Rtp:
         key, packets = self._presses.pop(0)
         for packet in [*range(1, packets + 1), packets, packets]:
             ended = packet == packets
-            payload = EVENT.pack(KEYS.index(key), 0x8A if ended else 0x0A, packet * self.events_rate // 50)
-            self._put(self.events or 101, payload, packet == 1)
+            # One that lasts longer than its field can say goes on as another (RFC 4733 §2.5.1.3).
+            segment, duration = divmod(packet * self.events_rate // 50, 0xFFFF)
+            payload = EVENT.pack(KEYS.index(key), 0x8A if ended else 0x0A, duration)
+            self._put(self.events or 101, payload, packet == 1, segment * 0xFFFF)
             position += 1
             await asyncio.sleep(start + position * PACKET_S - time.monotonic())
         self._pass_time(packets + 2)
@@ -195,8 +197,9 @@ class Rtp:
         rate = 48000 if self.codec == "opus" else tones.RATE
         self._timestamp = (self._timestamp + packets * rate // 50) & 0xFFFFFFFF
 
-    def _put(self, payload_type: int, payload: bytes, marker: bool) -> None:
-        header = HEADER.pack(0x80, payload_type | 0x80 * marker, self._sequence, self._timestamp, self._ssrc)
+    def _put(self, payload_type: int, payload: bytes, marker: bool, later: int = 0) -> None:
+        timestamp = (self._timestamp + later) & 0xFFFFFFFF
+        header = HEADER.pack(0x80, payload_type | 0x80 * marker, self._sequence, timestamp, self._ssrc)
         self._sequence = (self._sequence + 1) & 0xFFFF
         if self._remote:
             with suppress(OSError):
