@@ -261,6 +261,11 @@ class SipAgent:
             return False
         return self._accounts.has_ports(self._config.sip, profile, legs)
 
+    @property
+    def overloaded(self) -> bool:
+        """Whether new calls have to wait, so that those under way need not."""
+        return self._pump is not None and self._pump.overloaded
+
     def hand_down(self, order: HandDownOrder) -> None:
         """See ports.SipPort."""
         leg = self._legs.get(order.leg)

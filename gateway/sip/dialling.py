@@ -67,6 +67,7 @@ class Dialler:
         try:
             leg.makeCall(uri, prm)
         except pj.Error as error:
+            pj.release_call(leg)
             raise OSError(error.reason) from error
         if leg.over:
             raise OSError("the call ended before it began")

@@ -162,7 +162,8 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         except HeaderError:
             return self._reject(request, extra, 400, Reason.BAD_REQUEST)
         refused = None if replaced else self._agent.listener.admit()
-        if refused is None and not self._agent.has_room_for(peer, 1 if replaced else 2):
+        room = replaced or not self._agent.overloaded
+        if refused is None and not (room and self._agent.has_room_for(peer, 1 if replaced else 2)):
             refused = Reason.AT_CAPACITY
         if refused is not None:
             return self._reject(request, extra, refused.sip_code, refused, OVERLOAD_RETRY_S)

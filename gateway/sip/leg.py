@@ -151,7 +151,10 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
             self.over = True
             code = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE if self._unfit else info.lastStatusCode
-            self._events.ended(self, code, not self._hung_up and self.why is None)
+            try:
+                self._events.ended(self, code, not self._hung_up and self.why is None)
+            finally:
+                pj.release_call(self)
 
     @staticmethod
     def _cannot_talk(info: pj.CallInfo) -> bool:

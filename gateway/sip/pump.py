@@ -7,6 +7,8 @@ import pjsua2 as pj
 
 # PJSIP may start a timer from one of its media threads, where nobody can tell us.
 LONGEST_SLEEP_S = 0.1
+BACKLOG_BYTES = 512 * 1024
+"""Some two hundred messages that wait to be read: further calls would make those that are under way wait for seconds."""
 
 
 class Pump:
@@ -33,6 +35,11 @@ class Pump:
         self._loop.remove_reader(self._descriptor)
         if self._timer is not None:
             self._timer.cancel()
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether more arrives than can be dealt with."""
+        return bool(pj.udp_backlog() > BACKLOG_BYTES)
 
     def kick(self) -> None:
         """Look again when the next timer is due."""

@@ -3,6 +3,7 @@
  * What the gateway adds to pjsua2.
  */
 %{
+#include "calls.hpp"
 #include "loop.hpp"
 #include "media_start.hpp"
 #include "media.hpp"
@@ -19,6 +20,7 @@
 %nodefaultctor gateway::SipRequest;
 
 
+%include "calls.hpp"
 %include "loop.hpp"
 %include "media_start.hpp"
 %include "media.hpp"

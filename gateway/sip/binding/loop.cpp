@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "loop.hpp"
 
+#include <cstdint>
+
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+
 #include <pjlib.h>
 #include <pjsip.h>
 #include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
+#include <pjsua-lib/pjsua_internal.h>
 
 namespace gateway {
 
@@ -34,6 +40,21 @@ long next_timer_ms()
     PJ_TIME_VAL_SUB(due, now);
     const long left = PJ_TIME_VAL_MSEC(due);
     return left > 0 ? left : 0;
+}
+
+unsigned long udp_backlog()
+{
+    unsigned long most = 0;
+    for (const pjsua_transport_data &transport : pjsua_var.tpdata) {
+        if (transport.type != PJSIP_TRANSPORT_UDP && transport.type != PJSIP_TRANSPORT_UDP6)
+            continue;
+        uint32_t memory[SK_MEMINFO_VARS] = {};
+        socklen_t size = sizeof(memory);
+        const int socket = static_cast<int>(pjsip_udp_transport_get_socket(transport.data.tp));
+        if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0 && memory[SK_MEMINFO_RMEM_ALLOC] > most)
+            most = memory[SK_MEMINFO_RMEM_ALLOC];
+    }
+    return most;
 }
 
 unsigned dialog_count()
