@@ -165,6 +165,19 @@ async def test_a_new_key_in_mid_call(bed: Bed, profile: str, way: str, method: s
         assert offers(other) == []
 
 
+async def test_required_takes_no_answer_without_a_key_to_its_first_offer_either(bed: Bed) -> None:
+    async with Stage(bed, "required") as at:
+        caller = at.trunk.invite("sip:+31612345681@gateway", at.gateway, hz=CALLER_HZ, body=b"")
+        called = await at.pbx.wait_call()
+        await called.answer(hz=TARGET_HZ)
+        assert profile_of((await caller.answered()).body) == "RTP/SAVP"
+        assert caller.ack
+        assert keys_of(caller.ack.body) == []
+        await caller.wait_request("BYE")
+        await called.wait_request("BYE")
+        assert caller.media.received == []
+
+
 async def test_a_leg_that_falls_to_rtp_is_named_once(bed: Bed) -> None:
     async with Stage(bed, "optional") as at:
         caller, assistant = await at.conversation()
