@@ -223,6 +223,7 @@ class SipAgent:
         asyncio.get_running_loop().call_soon(lambda gone: None, leg)
         self._by_index.pop(leg.getId(), None)
         if by_peer and self._dialler.goes_on(leg, code):
+            self._media.media_stopped(leg.id)  # its early media, if any: the next server's call has the same name
             return
         if self._legs.get(leg.id) is not leg:
             return  # another server has taken its place

@@ -8,7 +8,7 @@ import pjsua2 as pj
 # PJSIP may start a timer from one of its media threads, where nobody can tell us.
 LONGEST_SLEEP_S = 0.1
 BACKLOG_BYTES = 512 * 1024
-"""Some two hundred messages that wait to be read: further calls would make those that are under way wait for seconds."""
+"""Some two hundred messages that wait to be read: further calls would make those under way wait for seconds."""
 
 
 class Pump:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gateway.config import PbxProfile, SipSettings
 
 CLOCK_RATE = 16000
-# Of PJSUA's 1 to 10: below 3 is Speex' own setting for voice (48 taps; the default has 256, five times the work and some
-# 13 ms more of delay between two telephones, for tones that no telephone line carries).
+# Of PJSUA's 1 to 10: below 3 is Speex' own setting for voice, with 48 taps. The default has 256: five times the work,
+# and some ms of delay more in each direction, for tones that no telephone line carries.
 RESAMPLING = 2
 # Two legs a call, the target of a running transfer, and some that are on their way out.
 LEGS_PER_CALL = 3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Many times more calls than the gateway can take: those that it takes work, the others are told so, and it recovers."""
+"""Many times more calls than the gateway can take: those that it takes work, the others are told, it recovers."""
 
 from __future__ import annotations
 
