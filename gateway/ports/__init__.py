@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the engine and the adapters ask of each other. All of it is called on the loop's thread; nothing blocks."""
+
+from gateway.ports.operations import Operations, ProbeResult, TooLateError
+from gateway.ports.pbx import ExtensionWatcher, FollowedPbx, PbxListener, PbxSource, WatchListener
+from gateway.ports.report import Observer, Reporter
+from gateway.ports.sip import (
+    DialOrder,
+    HandDownOrder,
+    IncomingCall,
+    NoRoomError,
+    ReferHandle,
+    ReferRequest,
+    SipListener,
+    SipPort,
+)
+
+__all__ = [
+    "DialOrder",
+    "ExtensionWatcher",
+    "FollowedPbx",
+    "HandDownOrder",
+    "IncomingCall",
+    "NoRoomError",
+    "Observer",
+    "Operations",
+    "PbxListener",
+    "PbxSource",
+    "ProbeResult",
+    "ReferHandle",
+    "ReferRequest",
+    "Reporter",
+    "SipListener",
+    "SipPort",
+    "TooLateError",
+    "WatchListener",
+]

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the web server and commands may ask of the engine."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from gateway.core.model import PbxState
+from gateway.core.record import CallRecord, TransferRecord
+
+
+class TooLateError(Exception):
+    """The transfer can no longer be cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What came of a test call."""
+
+    reached: bool  # it was answered
+    code: int | None  # the final response; None: there was none in the ring time
+    text: str
+    seconds: float  # until the answer, or the end
+
+
+class Operations(Protocol):
+    """What the web server and the command ask of the running gateway."""
+
+    def ready(self) -> tuple[bool, Mapping[str, bool]]:
+        """Whether calls can be taken, and each condition by name (transports, configuration, not draining)."""
+
+    def status(self) -> Mapping[str, Any]:
+        """State, version, counts, trunks, PBXs, MQTT: JSON-able."""
+
+    def calls(self) -> Sequence[CallRecord]:
+        """Calls under way, newest first."""
+
+    def transfers(self) -> Sequence[TransferRecord]:
+        """Running and remembered transfers, newest first."""
+
+    def pbx_states(self) -> Sequence[PbxState]:
+        """The snapshot of every PBX."""
+
+    def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
+        """Where a transfer would go, and why: as `explain --json`. Raises LookupError for an unknown number."""
+
+    def transfer_call(
+        self, call: str, destination: str, message: str | None, command_id: str | None = None
+    ) -> TransferRecord:
+        """Transfer a running call. Raises LookupError for an unknown call; a refusal is in the record.
+
+        The same `command_id` again moves nobody, and gets the first answer.
+        """
+
+    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+        """End the attempts of a transfer, named by its own id or its call's; the caller is taken care of.
+
+        Raises LookupError when no such transfer is under way, TooLateError when somebody has answered.
+        """
+
+    async def probe_call(self, number: str, destination: str) -> ProbeResult:
+        """Call a destination for a moment. Raises LookupError when there is no such number or destination."""
+
+    async def reload(self) -> Sequence[str]:
+        """Load the configuration anew; the mistakes that kept it from being taken, empty when it was."""

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where outcomes and measurements leave."""
+
+from typing import Protocol
+
+from gateway.core.model import PbxState
+from gateway.core.outcome import Reason
+from gateway.core.record import CallRecord, Milestone, TransferRecord
+
+
+class Reporter(Protocol):
+    """Where outcomes leave: the outbox and, behind it, MQTT."""
+
+    def transfer(self, milestone: Milestone, record: TransferRecord) -> None:
+        """Store the event for this milestone, durably and in order, then send it when the broker takes it."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """Store and send `call.ended.v1`."""
+
+    def queue_snapshot(self, state: PbxState) -> None:
+        """Publish the retained snapshot of each queue of a PBX; lost when the broker is away, then sent anew."""
+
+
+class Observer(Protocol):
+    """What is counted and measured (Prometheus)."""
+
+    def transfer_stage(self, stage: str, delta: int) -> None:
+        """A transfer entered (+1) or left (-1) a stage: dialling, ringing, switching, releasing."""
+
+    def transfer_ended(self, record: TransferRecord) -> None:
+        """Count the outcome, and observe ring time and time to human where known."""
+
+    def gate_decision(self, destination: str | None, accepted: bool, reason: Reason) -> None:
+        """Count one decision of the gate; destination None: unknown."""
+
+    def refer_answered(self, seconds: float) -> None:
+        """Observe the time from a REFER's arrival to its response."""
+
+    def target_setup(self, seconds: float) -> None:
+        """Observe the time from our INVITE to the first 18x or 2xx."""
+
+    def request_rejected(self, reason: Reason) -> None:
+        """Count a request that never became a call or a transfer."""
+
+    def calls_in_progress(self, count: int) -> None:
+        """Set the number of calls."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """Count a conversation that is over."""
+
+    def pbx_state(self, state: PbxState) -> None:
+        """Set the queue gauges and `pbx_up` of a PBX."""
+
+    def trunk_up(self, trunk: str, up: bool) -> None:
+        """Set whether a trunk answers."""

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Legs: what is asked of them, and what they tell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.core.model import Announcement, LegId, Peer
+from gateway.core.outcome import CallEnd, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingCall:
+    """A fresh INVITE from a peer of ours; nothing has been answered yet."""
+
+    leg: LegId
+    peer: Peer
+    call_id: str  # SIP Call-ID
+    called: str  # request URI
+    calling: tuple[str, ...]  # URIs of From, P-Asserted-Identity and Diversion, in this order
+    caller_name: str = ""
+    context: Mapping[str, str] = field(default_factory=dict)  # headers the profile lets pass
+    replaces: LegId | None = None  # the leg of ours, with the same peer, that this call takes the place of
+    private: bool = False  # the caller withholds who he is (RFC 3323, RFC 3325)
+    diverted: tuple[str, ...] = ()  # users whom the caller had called before, the latest first
+    max_forwards: int = 70  # of the INVITE as it came
+
+
+class ReferHandle(Protocol):
+    """The way back to who sent a REFER."""
+
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+        """Send the REFER's own response; within the call that delivered it, and once."""
+
+    def notify(self, code: int, reason: Reason, final: bool) -> None:
+        """Queue a NOTIFY with this status; they are sent one at a time. Nothing is sent after a final one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferRequest:
+    """A REFER inside the dialog of one of our legs, read but not judged."""
+
+    handle: ReferHandle
+    leg: LegId  # the transferor's
+    peer: Peer
+    target: str  # the URI or number of Refer-To, without embedded headers
+    context: Mapping[str, str] = field(default_factory=dict)  # headers, embedded or plain, the profile lets pass
+    subscribe: bool = True  # False: Refer-Sub: false (RFC 4488)
+    consultation: LegId | None = None  # the leg of ours that a Replaces in Refer-To names: an attended transfer
+    problem: Reason | None = None  # why it cannot be served, whatever the gate says
+    problem_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DialOrder:
+    """A call to make."""
+
+    leg: LegId  # the id the new leg will have
+    peer: Peer
+    user: str  # user part of the request URI: an extension or a number
+    caller: str | None = None  # user part of From
+    caller_name: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    private: bool = False  # the caller withholds who he is
+    diverted: tuple[str, ...] = ()  # users whom the caller had called before, the latest first
+    max_forwards: int = 70
+    beside: LegId | None = None  # the leg that is to hear the new one: its codec is tried first
+
+
+@dataclass(frozen=True, slots=True)
+class HandDownOrder:
+    """A transfer for the PBX to carry out: a REFER on the leg of the caller who is to be moved (RFC 3515)."""
+
+    leg: LegId
+    user: str  # user part of Refer-To: an extension of the PBX
+    transfer: str  # the transfer's id, put into Refer-To where the PBX can find it again
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class NoRoomError(OSError):
+    """No ports or descriptors are left for another leg."""
+
+
+class SipPort(Protocol):
+    """What the engine has done with legs."""
+
+    def dial(self, order: DialOrder) -> None:
+        """Start a call. Raises OSError when it cannot even be tried, NoRoomError among them."""
+
+    def has_room(self) -> bool:
+        """Whether there are ports and descriptors for another leg."""
+
+    def hand_down(self, order: HandDownOrder) -> None:
+        """Have the peer of a leg move its caller by itself. Raises OSError when it cannot even be asked."""
+
+    def heard(self, leg: LegId) -> int:
+        """How many packets of audio a leg has brought so far; 0 for one that is gone."""
+
+    def respond(self, leg: LegId, code: int) -> None:
+        """Send a provisional response, or 200, to an incoming INVITE; 183 opens its media. None is sent twice."""
+
+    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+        """End a leg by CANCEL, a final response or BYE, after its last NOTIFY is out. An unknown leg is no error."""
+
+    def join(self, one: LegId, other: LegId) -> bool:
+        """Let two legs hear each other and nobody else; False when either is gone."""
+
+    def wait(self, leg: LegId, target: LegId | None = None, announcement: Announcement | None = None) -> None:
+        """Take a leg out of its conversation; it hears the announcement, then ringback or what `target` has to say.
+
+        Called again for another target, it changes over without a break. An incoming leg that is not answered yet is
+        told 180 when nothing else was for a second.
+        """
+
+    def part(self, leg: LegId) -> None:
+        """Take a leg out of its conversation; it hears silence."""
+
+    def call_id(self, leg: LegId) -> str | None:
+        """The SIP Call-ID of a leg."""
+
+
+class SipListener(Protocol):
+    """Who is told what happens to legs."""
+
+    def incoming_call(self, call: IncomingCall) -> None:
+        """A peer calls."""
+
+    def refer(self, request: ReferRequest) -> None:
+        """A peer asks for a transfer; its handle is to be answered before this returns."""
+
+    def leg_progress(self, leg: LegId, code: int) -> None:
+        """A dialled leg got a provisional response, 180 to 199."""
+
+    def leg_early_media(self, leg: LegId) -> None:
+        """A dialled leg has media before its answer."""
+
+    def leg_answered(self, leg: LegId) -> None:
+        """A leg is established."""
+
+    def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
+        """A leg is over: `code` is the final response of its INVITE, or 200 after a BYE; `why` an established one."""
+
+    def notify_failed(self, leg: LegId) -> None:
+        """The transferor on this leg takes no more NOTIFYs."""
+
+    def hand_down_told(self, leg: LegId, code: int, accepted: bool) -> None:
+        """How a hand-down goes: 180 to 199, 200 when the peer has moved the caller, 300 and above when it failed.
+
+        `accepted` is False when the REFER itself was refused or not answered, so that the caller is where he was.
+        """
+
+    def request_rejected(self, reason: Reason) -> None:
+        """A request was answered without anything being made of it."""
+
+    def trunk_changed(self, trunk: str, up: bool) -> None:
+        """A trunk was found to answer, or not to."""
+
+    def admit(self) -> Reason | None:
+        """Whether a further call can be taken now: None, or why not."""
