@@ -71,6 +71,7 @@ class Dialler:
             raise OSError(error.reason) from error
         if leg.over:
             raise OSError("the call ended before it began")
+        pj.watch_call(leg.getId())
         leg.sip_call_id = leg.getInfo().callIdString
         if order.beside is not None:
             self._beside[order.beside] = order.leg

@@ -84,13 +84,20 @@ async def test_connections_are_lost_in_mid_call_and_in_mid_transfer(
         await called.wait_request("BYE")
 
 
-async def test_a_target_that_is_lost_while_it_rings_gives_the_caller_back(bed: Bed, authority: Authority) -> None:
-    async with Wired(bed, authority, "tcp") as scene:
+@wires
+async def test_a_target_that_is_lost_while_it_rings_is_cancelled_and_the_caller_given_back(
+    bed: Bed, authority: Authority, wire: str
+) -> None:
+    async with Wired(bed, authority, wire) as scene:
         caller, called = await conversation(scene, WAYS[0])
         assert (await called.refer(ANNA)).code == 202
-        await (await scene.target()).ring()
+        target = await scene.target()
+        await target.ring()
         await scene.drop(scene.pbx)
         assert codes(await called.notifies())[-1] == 502
+        cancel = await target.wait_request("CANCEL")
+        assert target.incoming
+        assert cancel.branch == target.incoming.branch
         await both_hear(caller, called)
 
 

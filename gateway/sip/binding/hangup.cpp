@@ -94,22 +94,40 @@ void on_time(pj_timer_heap_t *, pj_timer_entry *entry)
         forget(static_cast<int>(reinterpret_cast<size_t>(token)));
 }
 
+void cancel(pjsip_dialog *dialog, pjsip_tx_data *invite)
+{
+    pjsip_tx_data *tdata = nullptr;
+    if (pjsip_endpt_create_cancel(pjsua_get_pjsip_endpt(), invite, &tdata) != PJ_SUCCESS)
+        return;
+    tdata->dest_info.addr.count = tdata->dest_info.cur_addr = 0;
+    pjsip_tx_data_set_transport(tdata, &dialog->tp_sel);
+    pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, nullptr, nullptr);
 }
 
-void bye_went_on(pjsip_transaction *tsx, const pjsip_event *event)
+void hang_up(pjsip_dialog *dialog, pjsip_tx_data *tdata)
 {
-    pjsip_dialog *dialog = pjsip_tsx_get_dlg(tsx);
-    if (tsx->state != PJSIP_TSX_STATE_TERMINATED || !dialog || !tsx->last_tx || !is_lost(tsx, event))
-        return;
     const int id = next_id_++;
     Bye &bye = byes_[id];
     bye.dialog = dialog;
-    bye.tdata = tsx->last_tx;
+    bye.tdata = tdata;
     bye.sent = 0;
     pj_timer_entry_init(&bye.timer, 0, reinterpret_cast<void *>(static_cast<size_t>(id)), &on_time);
     pjsip_tx_data_add_ref(bye.tdata);
     pjsip_dlg_inc_session(dialog, keeper());
     wait(id);
+}
+
+}
+
+void transaction_went_on(pjsip_transaction *tsx, const pjsip_event *event)
+{
+    pjsip_dialog *dialog = pjsip_tsx_get_dlg(tsx);
+    if (tsx->state != PJSIP_TSX_STATE_TERMINATED || !dialog || !tsx->last_tx || !is_lost(tsx, event))
+        return;
+    if (tsx->method.id == PJSIP_BYE_METHOD)
+        hang_up(dialog, tsx->last_tx);
+    else if (tsx->method.id == PJSIP_INVITE_METHOD && event->body.tsx_state.prev_state == PJSIP_TSX_STATE_PROCEEDING)
+        cancel(dialog, tsx->last_tx);
 }
 
 }

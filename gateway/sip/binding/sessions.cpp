@@ -86,8 +86,7 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
     const bool bye = tsx->method.id == PJSIP_BYE_METHOD;
     if (tsx->role != PJSIP_ROLE_UAC || (tsx->status_code < 200 && !bye))
         return;
-    if (bye)
-        bye_went_on(tsx, event);
+    transaction_went_on(tsx, event);
     // A transaction that was answered ends as well, and a 2xx ends an INVITE at once (RFC 3261 §17.1.1.2).
     if (tsx->state != PJSIP_TSX_STATE_COMPLETED && tsx->state != PJSIP_TSX_STATE_TERMINATED && !bye)
         return;
