@@ -18,7 +18,9 @@ from gateway.sip.accounts import Accounts
 from gateway.sip.dialling import Dialler
 from gateway.sip.dialogs import Dialogs
 from gateway.sip.door import Door
+from gateway.sip.endpoint import Endpoint
 from gateway.sip.leg import Leg
+from gateway.sip.legs import Legs
 from gateway.sip.media import Media
 from gateway.sip.midcall import MidCall
 from gateway.sip.peers import Invitation
@@ -37,16 +39,6 @@ PATIENCE_S = 1.0
 """How long one who calls may wait for something other than 100."""
 
 
-class _Endpoint(pj.Endpoint):  # type: ignore[misc]  # the binding has no types
-    """Picks the account of the peer whose request is being handled, so that nobody meets another's credentials."""
-
-    account = 0
-
-    def onSelectAccount(self, prm: pj.OnSelectAccountParam) -> None:  # pjsua2's name
-        """PJSUA: which account is an incoming call for."""
-        prm.accountIndex = self.account
-
-
 class SipAgent:
     """Implements ports.SipPort on PJSIP; create, `start()`, and `stop()` on the loop's thread."""
 
@@ -54,12 +46,11 @@ class SipAgent:
         self._config = config
         self._listener = listener
         self._debug = debug
-        self._legs: dict[LegId, Leg] = {}
-        self._by_index: dict[int, Leg] = {}
+        self._legs = Legs()
         self._media = Media(self.heard)
         self.midcall = MidCall(self._legs.get, self._media.has_port, self._end, self._kick)
         self._pump: Pump | None = None
-        self.dialogs = Dialogs(self.leg_of)
+        self.dialogs = Dialogs(self._legs.at)
         self._door = Door(self)
         self.trunks = TrunkWatch(listener.trunk_changed)
         self._accounts = Accounts(self.incoming, self.trunks.registered)
@@ -68,23 +59,16 @@ class SipAgent:
         self._invitation: Invitation | None = None
         self._most_legs = settings.legs(config.sip.max_calls)
         self._numbers = itertools.count(1)
-        self._all_ended = asyncio.Event()
-        self._all_ended.set()
 
     # --- life
 
     def start(self) -> None:
         """Open the transports and begin to serve. Raises OSError when an address or port cannot be had."""
         sip = self._config.sip
-        self._endpoint = _Endpoint()
-        pj.set_log_level(5 if self._debug else 0)
-        self._endpoint.libCreate()
-        self._endpoint.libInit(settings.endpoint_config(sip.max_calls, self._debug))
-        pj.guard_media_start()
-        self._endpoint.audDevManager().setNullDev()
+        self._endpoint = Endpoint.opened(sip, debug=self._debug)
         self.servers = Servers(sip.name_servers, transports.versions(sip)[0])
         self._dialler = Dialler(
-            lambda: self._config, self._accounts, self.servers, self, find=self._legs.get, register=self._register
+            lambda: self._config, self._accounts, self.servers, self, find=self._legs.get, register=self._legs.add
         )
         self._transports = Transports(self._endpoint, sip)
         self._endpoint.libStart()
@@ -113,12 +97,10 @@ class SipAgent:
 
     async def stop(self, patience_s: float = 2.0) -> None:
         """End every leg, give their messages a moment to be answered, and end PJSIP."""
-        for leg, known in list(self._legs.items()):
-            known.why = known.why or CallEnd.GATEWAY_STOPPED
-            self.hang_up(leg, 503, Reason.GATEWAY_STOPPED)
-        try:
-            await asyncio.wait_for(self._all_ended.wait(), patience_s)
-        except TimeoutError:
+        for leg in self._legs:
+            leg.why = leg.why or CallEnd.GATEWAY_STOPPED
+            self.hang_up(leg.id, 503, Reason.GATEWAY_STOPPED)
+        if not await self._legs.all_ended(patience_s):
             log.warning("legs-unanswered", legs=len(self._legs))
         await self.watches.stop()
         self.trunks.stop()
@@ -129,7 +111,6 @@ class SipAgent:
             self._pump.stop()
         self._media.stop()
         self._legs.clear()
-        self._by_index.clear()
         self._accounts.close()
         # Everybody has been told; waiting for more would hold the loop for a second.
         self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)
@@ -156,6 +137,7 @@ class SipAgent:
         return int(self._accounts[peer.name].getId())
 
     def _extension(self, pbx: str, extension: str) -> tuple[int, str]:
+        """The account and the URI for an extension of a PBX."""
         profile = self._config.pbxs.get(pbx)
         if profile is None:
             raise OSError(f"{pbx} is no longer configured")
@@ -164,11 +146,11 @@ class SipAgent:
 
     def has_call(self, call_id: str) -> bool:
         """Whether a leg has this Call-ID."""
-        return any(leg.sip_call_id == call_id for leg in self._legs.values())
+        return self._legs.has_call(call_id)
 
     def leg_of(self, index: int) -> Leg | None:
         """The leg with this PJSUA call index."""
-        return self._by_index.get(index)
+        return self._legs.at(index)
 
     def incoming(self, account: pj.Account, index: int) -> None:
         """PJSUA made a call of the expected INVITE."""
@@ -178,7 +160,7 @@ class SipAgent:
             raise RuntimeError("a call without an invitation")
         leg = Leg(account, LegId(f"in-{next(self._numbers)}"), invitation.peer, True, self, index)
         leg.sip_call_id = leg.getInfo().callIdString
-        self._register(leg)
+        self._legs.add(leg)
         self._listener.incoming_call(
             IncomingCall(
                 leg=leg.id, peer=invitation.peer, call_id=leg.sip_call_id, called=invitation.called,
@@ -190,7 +172,8 @@ class SipAgent:
 
     def accepted_refer(self, leg: LegId, refer: PendingRefer) -> None:
         """A REFER on this leg has a subscription: its NOTIFYs come before the leg's BYE."""
-        self._legs[leg].refer = refer
+        if found := self._legs.get(leg):
+            found.refer = refer
 
     def progress(self, leg: Leg, code: int) -> None:
         """LegEvents."""
@@ -219,9 +202,7 @@ class SipAgent:
 
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
         """LegEvents."""
-        # PJSUA is still inside this object: it may not be collected before that has returned.
-        asyncio.get_running_loop().call_soon(lambda gone: None, leg)
-        self._by_index.pop(leg.getId(), None)
+        self._legs.release(leg)
         if by_peer and self._dialler.goes_on(leg, code):
             self._media.media_stopped(leg.id)  # its early media, if any: the next server's call has the same name
             return
@@ -232,17 +213,10 @@ class SipAgent:
         self.midcall.ended(leg)
         if leg.dialog:
             self.dialogs.ended(leg.dialog)
-        self._legs.pop(leg.id, None)
-        if not self._legs:
-            self._all_ended.set()
+        self._legs.remove(leg)
         self._listener.leg_ended(leg.id, code, by_peer, leg.why or CallEnd.HUNG_UP)
         # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
         self._media.forget(leg.id)
-
-    def _register(self, leg: Leg) -> None:
-        self._legs[leg.id] = leg
-        self._by_index[leg.getId()] = leg
-        self._all_ended.clear()
 
     # --- ports.SipPort
 
@@ -258,7 +232,7 @@ class SipAgent:
     def has_room_for(self, peer: Peer, legs: int) -> bool:
         """Whether so many legs more can be had, the first of them with this peer."""
         profile = self._config.profile(peer.name)
-        if profile is None or len(self._by_index) + legs > self._most_legs:
+        if profile is None or self._legs.occupied + legs > self._most_legs:
             return False
         return self._accounts.has_ports(self._config.sip, profile, legs)
 
@@ -272,10 +246,7 @@ class SipAgent:
         leg = self._legs.get(order.leg)
         if leg is None or leg.over:
             raise OSError("the leg is gone")
-        profile = self._config.pbxs.get(leg.peer.name)
-        if profile is None:
-            raise OSError(f"{leg.peer.name} is no longer configured")
-        uri = settings.request_uri(profile.address, headers.user_part(order.user), profile.transport)
+        _, uri = self._extension(leg.peer.name, order.user)
         self.referrals.send(order.leg, leg.getId(), uri, order.transfer, order.headers)
         self._kick()
 
@@ -313,10 +284,11 @@ class SipAgent:
 
     def join(self, one: LegId, other: LegId) -> bool:
         """See ports.SipPort."""
-        if one not in self._legs or other not in self._legs:
+        first, second = self._legs.get(one), self._legs.get(other)
+        if first is None or second is None:
             return False
         self._media.join(one, other)
-        self.midcall.joined(self._legs[one], self._legs[other])
+        self.midcall.joined(first, second)
         return True
 
     def wait(self, leg: LegId, target: LegId | None = None, announcement: Announcement | None = None) -> None:
