@@ -113,9 +113,8 @@ class Talk:
     def opening(self, headers: Mapping[str, str] | None = None) -> None:
         """Both do what makes a call, the INVITE with these headers too."""
         self.caller.does.invite(self.caller.offer(), headers).answered().ack().stop("up")
-        self.called.does.invited(Via=f"SIP/2.0/{self.wire.upper()} .*").answer(180).answer(
-            200, self.called.answer()
-        ).expect("ACK").stop("up")
+        self.called.does.invited(Via=f"SIP/2.0/{self.wire.upper()} .*").answer(180)
+        self.called.does.answer(200, self.called.answer()).expect("ACK").stop("up")
 
     def closing(self) -> None:
         """The caller hangs up."""
@@ -123,11 +122,12 @@ class Talk:
         self.called.does.gone()
 
     async def start(self, stop: str = "up") -> None:
-        """Have both begin, and wait until they have come to this stop."""
+        """Have all begin who have something to do, and wait until they have come to this stop, if there is one."""
         for end in self.ends:
             if end.does.steps:
                 await end.start()
-        await self.arrive(stop)
+        if stop:
+            await self.arrive(stop)
 
     async def until(self, stop: str) -> None:
         """Let all go on from where they are, and wait until they have come to this stop."""
@@ -136,7 +136,9 @@ class Talk:
 
     async def arrive(self, stop: str) -> None:
         """Wait until all who stop there have come to this stop."""
-        await asyncio.gather(*(end.at(stop) for end in self.ends if end.does.stops_at(stop)))
+        stopping = [end for end in self.ends if end.does.stops_at(stop)]
+        assert stopping, f"nobody stops at {stop!r}"
+        await asyncio.gather(*(end.at(stop) for end in stopping))
 
     async def go(self, to: str = "") -> None:
         """Let all go on who have stopped anywhere else; who waits for another does so before that one begins."""
@@ -145,7 +147,7 @@ class Talk:
             await end.go()
 
     async def over(self) -> None:
-        """Let both go on to the end."""
+        """Let all go on to the end."""
         await self.go()
         for end in self.ends:
             if end.started:

@@ -118,7 +118,7 @@ async def test_max_forwards_counts_down(place: Place, way: str) -> None:
 async def test_no_hops_left(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
         talk.caller.does.invite(talk.caller.offer(), {"Max-Forwards": "0"}).refused(483)
-        await talk.start()
+        await talk.start("")
 
 
 @both_ways

@@ -36,7 +36,7 @@ async def test_a_caller_that_asks_for_a_session_timer_is_given_one(place: Place,
 async def test_too_short_a_session_is_refused_with_the_least_there_is(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
         talk.caller.does.invite(talk.caller.offer(), wanted(30)).refused(422, Min_SE="90")
-        await talk.start()
+        await talk.start("")
 
 
 @both_ways
