@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from tests.support.certificates import Identity
     from tests.support.sip_message import Address
@@ -83,7 +83,7 @@ class Streams:
 
     async def open(self, host: str, port: int, deliver: Deliver) -> None:
         """See Wire."""
-        self._host, self._deliver = host, deliver
+        self._host, self._port, self._deliver = host, port, deliver
         self._server = await asyncio.start_server(self._accept, host, port, ssl=self._server_context)
 
     def send(self, data: bytes, remote: Address) -> None:
@@ -114,9 +114,17 @@ class Streams:
     async def close(self) -> None:
         """See Wire."""
         self._server.close()
+        if self._server_context and ":" not in self._host:
+            await eventually(self._knows_all, "those who have connected end their handshakes")
         self.drop(reset=True)
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _knows_all(self) -> bool:
+        """Whether nobody is in the middle of a handshake, whom asyncio would leave behind."""
+        known = {_in_proc(*end) for end in self._connections}
+        own = _in_proc(self._host, self._port)
+        return not any(local == own and state == "01" and remote not in known for local, remote, state in _sockets())
 
     def _background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -170,15 +178,20 @@ def break_off(writer: asyncio.StreamWriter) -> None:
 
 
 async def _noticed(host: str, ends: list[Address]) -> bool:
-    """Whether no socket of the far ends is open any more towards us (proc(5))."""
+    """Whether no socket of the far ends is open any more towards us."""
     open_states = {"01", "08"}  # ESTABLISHED, CLOSE_WAIT
     far = {_in_proc(*end) for end in ends}
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]  # noqa: ASYNC240 - a file of the kernel's does not block
-    fields = [line.split() for line in lines]
+    own = _in_proc(host, 0)[:8]
     return not any(
-        local in far and remote.startswith(_in_proc(host, 0)[:8]) and state in open_states
-        for _, local, remote, state, *_ in fields
+        local in far and remote.startswith(own) and state in open_states for local, remote, state in _sockets()
     )
+
+
+def _sockets() -> Iterator[tuple[str, str, str]]:
+    """Local and remote end and state of each TCP socket on IPv4 (proc(5))."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, state, *_ = line.split()
+        yield local, remote, state
 
 
 def _in_proc(host: str, port: int) -> str:
