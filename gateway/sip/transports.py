@@ -23,6 +23,13 @@ KINDS = {
     ("tcp", 4): pj.PJSIP_TRANSPORT_TCP, ("tcp", 6): pj.PJSIP_TRANSPORT_TCP6,
     ("tls", 4): pj.PJSIP_TRANSPORT_TLS, ("tls", 6): pj.PJSIP_TRANSPORT_TLS6,
 }  # fmt: skip
+STREAM_OPTIONS = {
+    # Or the kernel holds a NOTIFY back until the 202 before it is acknowledged.
+    socket.TCP_NODELAY: 1,
+    # Or it goes on for a quarter of an hour to send on a connection whose other end is gone without a word. In time for
+    # a request to be sent again over a new one, before its transaction ends (RFC 3261 §17.1.2.2: after 32 s).
+    socket.TCP_USER_TIMEOUT: 10_000,
+}
 # Four for a bridged call and one for a connection: more than this is more than one process can serve.
 DESCRIPTORS = 65536
 
@@ -38,9 +45,10 @@ class Transports:
         for name, port in ports.items():
             for version in versions(sip) if port else ():
                 config = _tls_config(sip, version) if name == "tls" else _config(sip, port, version)
-                if name != "udp":  # or the kernel holds a NOTIFY back until the 202 before it is acknowledged
+                if name != "udp":
                     options = config.tlsConfig.sockOptParams if name == "tls" else config.sockOptParams
-                    options.sockOpts.append(pj.SockOpt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1))
+                    for option, value in STREAM_OPTIONS.items():
+                        options.sockOpts.append(pj.SockOpt(socket.IPPROTO_TCP, option, value))
                 try:
                     self._opened[name, version] = endpoint.transportCreate(KINDS[name, version], config)
                 except pj.Error as error:

@@ -132,6 +132,17 @@ async def test_a_bye_whose_connection_goes_down_is_sent_again(
         assert (again["Call-ID"], again["To"], again["From"]) == (first["Call-ID"], first["To"], first["From"])
 
 
+async def test_a_bye_on_a_dead_line_is_sent_again(bed: Bed, authority: Authority) -> None:
+    async with Wired(bed, authority, "tls") as scene:
+        caller, called = await conversation(scene, WAYS[0])
+        assert isinstance(called.peer.wire, Streams)
+        before = called.peer.wire.accepted
+        called.peer.wire.vanish()
+        await caller.hang_up()
+        await called.wait_request("BYE", timeout_s=15)
+        assert called.peer.wire.accepted == before + 1
+
+
 def bye_after(call: Call, first: Message) -> Message | None:
     """The BYE that came after this one."""
     return next((one for one in call.requests if one.method == "BYE" and one.cseq > first.cseq), None)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import re
 import socket
 import struct
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Deliver = Callable[[bytes, Address], None]
 
 FAREWELL_S = 0.05
+SO_ATTACH_FILTER, BPF_RET = 26, 0x06
 _LENGTH = re.compile(rb"^(?:content-length|l)[ \t]*:[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -110,6 +112,14 @@ class Streams:
             if self._client_context:  # TLS would wait for the other side's farewell
                 asyncio.get_running_loop().call_later(FAREWELL_S, writer.transport.abort)
         self._connections.clear()
+
+    def vanish(self) -> None:
+        """Have every connection lose all that comes in from now on, unseen by the other side, as a dead line does."""
+        # A filter on a socket is asked before TCP itself: nothing is acknowledged (socket(7), SO_ATTACH_FILTER).
+        refuse_all = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RET, 0, 0, 0))
+        program = struct.pack("HP", 1, ctypes.addressof(refuse_all))
+        for writer in self._connections.values():
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
     async def close(self) -> None:
         """See Wire."""
