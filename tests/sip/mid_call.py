@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
+from tests.support.processes import eventually
 from tests.support.sip_message import direction_of
 
 if TYPE_CHECKING:
@@ -54,4 +55,14 @@ async def told(call: Call, direction: str, count: int = 1) -> Message:
     return await call.peer.until(found, f"re-INVITE {count} with {direction}")
 
 
-__all__ = ["ASSISTANT_HZ", "CALLER_HZ", "TARGET_HZ", "WAYS", "both_hear", "conversation", "offers", "told"]
+async def has_keys(call: Call, keys: str) -> None:
+    """Wait until these keys have come as events, and no others."""
+
+    async def are_there() -> bool:
+        return len(call.media.keys) >= len(keys)
+
+    await eventually(are_there, f"{keys} (there are {call.media.keys})")
+    assert call.media.keys == keys
+
+
+__all__ = ["ASSISTANT_HZ", "CALLER_HZ", "TARGET_HZ", "WAYS", "both_hear", "conversation", "has_keys", "offers", "told"]

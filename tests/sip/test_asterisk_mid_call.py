@@ -8,9 +8,8 @@ import pytest
 from tests.sip.aged_asterisks import AGREED, TIMED
 from tests.sip.bed import TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
-from tests.sip.mid_call import WAYS, both_hear, told
+from tests.sip.mid_call import WAYS, both_hear, has_keys, told
 from tests.support.peer_call import Call
-from tests.support.processes import eventually
 from tests.support.sip_message import direction_of
 
 pytestmark = [pytest.mark.sip, pytest.mark.pbx]
@@ -93,16 +92,6 @@ async def test_a_caller_who_holds_is_transferred_and_resumes(far_bed: FarBed, na
         await both_hear(person, target)
         assert (await at.outcome())["outcome"] == "completed"
         await at.hang_up(person, target)
-
-
-async def has_keys(call: Call, keys: str) -> None:
-    """Wait until these keys have come as events, and no others."""
-
-    async def are_there() -> bool:
-        return len(call.media.keys) >= len(keys)
-
-    await eventually(are_there, f"{keys} (there are {call.media.keys})")
-    assert call.media.keys == keys
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.mid_call import TARGET_HZ, WAYS, both_hear, conversation, told
+from tests.sip.mid_call import TARGET_HZ, WAYS, both_hear, conversation, has_keys, told
 from tests.sip.scene import ANNA, codes
 from tests.support.processes import eventually
 from tests.support.sip_message import sdp
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sip
 
 RELAY = "application/dtmf-relay"
-
-
-async def has_keys(call: Call, keys: str) -> None:
-    """Wait until these keys have come as events, and no others."""
-
-    async def are_there() -> bool:
-        return len(call.media.keys) >= len(keys)
-
-    await eventually(are_there, f"{keys} (there are {call.media.keys})")
-    assert call.media.keys == keys
 
 
 def told_by_info(call: Call) -> str:
