@@ -51,7 +51,9 @@ async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> No
             assert await far.on_line(name, "CHANNEL(pjsip,secure)") == str(int(end.transport == "tls"))
             assert await far.on_line(name, "CHANNEL(rtp,secure)") == str(int(end.encrypted))
             assert await far.on_line(name, "CHANNEL(audionativeformat)") == f"({end.codecs[0]})"
-        target = await at.transfer(person, assistant)
+        async with far_bed.platform.ami() as ami:
+            target = await at.transfer(person, assistant)
+            await ami.event("UserEvent", UserEvent="Transferred", Status="SUCCESS")
         outcome = await at.outcome()
         assert (outcome["outcome"], outcome["entry"]) == ("completed", "refer")
         await at.hang_up(person, target)
@@ -67,9 +69,11 @@ async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> No
 async def test_after_a_failure_the_caller_is_back_with_the_assistant(far_bed: FarBed, name: str) -> None:
     async with FarStage(far_bed, name) as at:
         person, assistant = await at.conversation()
-        await at.refer(assistant)
-        target = await at.people.wait_call()
-        target.reject(486)
+        async with far_bed.platform.ami() as ami:
+            await at.refer(assistant)
+            target = await at.people.wait_call()
+            target.reject(486)
+            await ami.event("UserEvent", UserEvent="Transferred", Status="FAILURE", Code="486")
         outcome = await at.outcome()
         assert (outcome["outcome"], outcome["reason"], outcome["returned_to_transferor"]) == ("failed", "busy", True)
         again = await at.assistant.wait_call()
