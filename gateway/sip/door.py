@@ -106,6 +106,12 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             self._agent.midcall.answered(leg, method, code)
 
     @guarded(None)
+    def onKeyMissing(self, index: int) -> None:
+        """The peer of an encrypted call would go on in the clear, and may not."""
+        if leg := self._agent.leg_of(index):
+            log.warning("key-missing", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
+
+    @guarded(None)
     def onUnsubscribed(self, subscription: int) -> None:
         """The transferor wants no more NOTIFYs."""
         if found := self._refers.get(subscription):

@@ -91,8 +91,10 @@ async def test_an_offer_without_a_key_is_refused(bed: Bed, profile: str, way: st
     async with talking(bed, profile, way) as (sealed, other):
         for more in (b"", OF_ANOTHER_KIND):
             body = sdp(sealed.peer.host, sealed.media.port) + more
+            said = bed.gateway.log.count("key-missing")
             assert (await sealed.begin(method, body=body, content_type=SDP).final()).code == 488
             await still_encrypted(sealed, other)
+            assert bed.gateway.log.count("key-missing") == said + 1
         assert offers(other) == []
 
 

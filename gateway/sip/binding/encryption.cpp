@@ -11,6 +11,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "media.hpp"
+#include "requests.hpp"
 
 namespace gateway {
 
@@ -75,13 +76,27 @@ bool is_in_the_clear(const pjmedia_sdp_session *sdp)
     return false;
 }
 
+void tell(int callId)
+{
+    RequestHandler *handler = request_handler();
+    if (!handler)
+        return;
+    try {
+        handler->onKeyMissing(callId);
+    } catch (...) {
+        PJ_LOG(1, ("encryption", "the handler of a missing key failed"));
+    }
+}
+
 void on_offer(pjsua_call_id callId, const pjmedia_sdp_session *offer, void *reserved, pjsip_status_code *code,
               pjsua_call_setting *setting)
 {
-    if (is_agreed(callId) && is_in_the_clear(offer))
+    if (is_agreed(callId) && is_in_the_clear(offer)) {
         *code = PJSIP_SC_NOT_ACCEPTABLE_HERE;
-    else if (others_)
+        tell(callId);
+    } else if (others_) {
         others_(callId, offer, reserved, code, setting);
+    }
 }
 
 /* The answer to an offer of ours. Without a key it is none: under another protocol than those which PJMEDIA takes for one
@@ -100,9 +115,12 @@ pj_bool_t on_answer(pjsip_rx_data *rdata)
         pjmedia_sdp_neg_get_state(call->inv->neg) != PJMEDIA_SDP_NEG_STATE_LOCAL_OFFER)
         return PJ_FALSE;
     pjsip_rdata_sdp_info *info = pjsip_rdata_get_sdp_info(rdata); // kept with the message, for whoever reads it next
-    for (unsigned i = 0; info && info->sdp && i < info->sdp->media_count; ++i)
+    if (!info || !info->sdp || !is_in_the_clear(info->sdp))
+        return PJ_FALSE;
+    for (unsigned i = 0; i < info->sdp->media_count; ++i)
         if (is_audio(info->sdp->media[i]) && !has_key(info->sdp->media[i]))
             info->sdp->media[i]->desc.transport = pj_str(const_cast<char *>("RTP/in-the-clear"));
+    tell(call->index);
     return PJ_FALSE;
 }
 

@@ -93,6 +93,9 @@ public:
     /* Our INVITE, UPDATE or INFO in the dialog of a watched call was answered (408 and 503: it was not). */
     virtual void onRequestAnswered(int callId, const std::string &method, int code) {}
 
+    /* The peer of an encrypted call has offered, or answered, to go on in the clear: it was refused. */
+    virtual void onKeyMissing(int callId) {}
+
     /* The transferor ended its subscription by a SUBSCRIBE with Expires: 0. */
     virtual void onUnsubscribed(int subscription) {}
 
