@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""PJSIP in the event loop's own thread: polled when its epoll descriptor is readable or its next timer is due."""
+"""PJSIP in the event loop's own thread: polled when something happens on its sockets or its next timer is due.
+
+PJSIP's epoll descriptor is watched for edges, through an epoll descriptor of our own: a connection that is gone makes it
+readable without end (EPOLLHUP, which nobody can mask) until the last transaction has let go of its socket.
+"""
 
 import asyncio
+import select
 
 import pjsua2 as pj
 
@@ -17,22 +22,25 @@ class Pump:
     def __init__(self, endpoint: pj.Endpoint) -> None:
         self._endpoint = endpoint
         self._loop = asyncio.get_running_loop()
-        self._descriptor = pj.loop_fd()
-        if self._descriptor < 0:
+        descriptor = pj.loop_fd()
+        if descriptor < 0:
             raise RuntimeError("PJSIP was built without epoll: build the binding anew with `make setup`")
+        self._edges = select.epoll()
+        self._edges.register(descriptor, select.EPOLLIN | select.EPOLLET)
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
 
     def start(self) -> None:
         """Begin to poll."""
         self._running = True
-        self._loop.add_reader(self._descriptor, self._poll)
+        self._loop.add_reader(self._edges.fileno(), self._woken)
         self._poll()
 
     def stop(self) -> None:
-        """Poll no more; the descriptor is PJSIP's to close."""
+        """Poll no more."""
         self._running = False
-        self._loop.remove_reader(self._descriptor)
+        self._loop.remove_reader(self._edges.fileno())
+        self._edges.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -51,7 +59,17 @@ class Pump:
         delay = LONGEST_SLEEP_S if due < 0 else min(due / 1000, LONGEST_SLEEP_S)
         self._timer = self._loop.call_later(delay, self._poll)
 
+    def _woken(self) -> None:
+        self._edges.poll(0)  # takes note of the edge
+        self._poll()
+
     def _poll(self) -> None:
-        if self._running:
-            self._endpoint.libHandleEvents(0)
+        if not self._running:
+            return
+        if self._endpoint.libHandleEvents(0) > 0:
+            # There may be more, of which no edge tells; whatever else waits on the loop has its turn first.
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(0, self._poll)
+        else:
             self.kick()

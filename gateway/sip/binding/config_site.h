@@ -19,6 +19,8 @@
 /* Sockets of one ioqueue: four a bridged call, the listeners, and every TCP or TLS connection. */
 #define PJ_IOQUEUE_MAX_HANDLES          16384
 #define PJSIP_MAX_NET_EVENTS            32
+/* Looked at in one poll. The socket of a connection that is gone is among them until its last dialog lets go of it. */
+#define PJ_IOQUEUE_MAX_CAND_EVENTS      256
 #define PJSIP_MAX_TIMED_OUT_ENTRIES     64
 
 /* Hash tables want 2^n - 1. A transfer holds three dialogs and some ten transactions for 32 s after the last. */
