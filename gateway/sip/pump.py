@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """PJSIP in the event loop's own thread: polled when something happens on its sockets or its next timer is due.
 
-PJSIP's epoll descriptor is watched for edges, through an epoll descriptor of our own: a connection that is gone makes it
-readable without end (EPOLLHUP, which nobody can mask) until the last transaction has let go of its socket.
+PJSIP's epoll descriptor is watched for edges, through an epoll descriptor of our own: a connection that is gone makes
+it readable without end (EPOLLHUP, which nobody can mask) until the last transaction has let go of its socket.
 """
 
 import asyncio
