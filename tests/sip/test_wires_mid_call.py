@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.sip import test_early_update as update
 from tests.sip import test_media_early as early
 from tests.sip import test_mid_call_dtmf as dtmf
 from tests.sip import test_mid_call_hold as hold
@@ -56,6 +57,8 @@ SCENARIOS = [
     scenario(early.test_a_caller_who_requires_reliable_responses_gets_them, direction=FROM_US),
     scenario(early.test_a_target_that_requires_prack_gets_it, direction=TO_US),
     scenario(early.test_a_target_that_requires_prack_gets_it, direction=FROM_US),
+    scenario(update.test_an_offer_before_the_answer, way=OUT, who="called"),
+    scenario(update.test_an_offer_before_the_answer, way=IN, who="caller"),
     # In the middle of a transfer.
     scenario(hold.test_a_held_caller_is_taken_off_hold_for_the_target),
     scenario(hold.test_the_target_is_told_that_the_caller_has_put_it_on_hold),

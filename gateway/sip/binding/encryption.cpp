@@ -27,9 +27,13 @@ bool is_agreed(int callId)
         return false;
     const pj_str_t &id = inv->dlg->call_id->id;
     const std::string name(id.ptr, id.slen);
-    // A stream that was taken out of the call, and comes back to it, has no transport in between.
-    if (is_encrypted(callId))
-        agreed_[callId] = name;
+    if (is_encrypted(callId)) {
+        // A stream that was taken out of the call, and comes back to it, has no transport in between. Before the answer
+        // that counts for nothing: it may be another who answers than who was heard ringing.
+        if (inv->state == PJSIP_INV_STATE_CONFIRMED)
+            agreed_[callId] = name;
+        return true;
+    }
     const auto found = agreed_.find(callId);
     return found != agreed_.end() && found->second == name;
 }
