@@ -39,12 +39,17 @@ class Aging(Talk):
         self.called.does.invited().answer(200, self.called.answer(), headers=headers).expect("ACK").stop("up")
 
     async def lasts(self, seconds: float) -> None:
-        """From `up` on it takes about so long until both are done."""
+        """From `up` on it takes about so long until the caller is hung up."""
         for end in self.ends:
             end.media.pause()
         begun = time.monotonic()
-        await self.over()
+        await self.go()
+        await self.caller.over()
         assert seconds - 3 < time.monotonic() - begun < seconds + 5, time.monotonic() - begun
+
+    def dead(self) -> None:
+        """The called side says nothing any more, not to a BYE either, and is gone for good after that."""
+        self.called.does.expect("BYE")
 
 
 async def refreshed_by_us(place: Place, pair: str, way: str, *, method: str) -> None:
@@ -73,7 +78,7 @@ async def refreshed_by_the_peer(place: Place, pair: str, way: str) -> None:
 async def not_refreshed_by_the_peer(place: Place, pair: str, way: str) -> None:
     async with Aging(place, pair, way) as talk:
         talk.agreed(session("uas"))
-        talk.called.does.gone()
+        talk.dead()
         talk.caller.does.gone()
         await talk.start()
         await talk.lasts(GIVE_UP_S)
@@ -82,7 +87,8 @@ async def not_refreshed_by_the_peer(place: Place, pair: str, way: str) -> None:
 async def refresh_not_answered(place: Place, pair: str, way: str) -> None:
     async with Aging(place, pair, way) as talk:
         talk.agreed(session("uac"))
-        talk.called.does.expect("INVITE", Session_Expires=REFRESH).gone()
+        talk.called.does.expect("INVITE", Session_Expires=REFRESH)
+        talk.dead()
         talk.caller.does.gone()
         await talk.start()
         await talk.lasts(REFRESH_S + NO_ANSWER_S)

@@ -59,8 +59,10 @@ class Place:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.bed.gateway.__aexit__(kind, error, trace)
-        self.net.close()
+        try:
+            await self.bed.gateway.__aexit__(kind, error, trace)
+        finally:
+            self.net.close()
 
 
 class Talk:
