@@ -115,6 +115,10 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         except pj.Error as error:
             log.warning("hang-up-failed", leg=self.id, call_id=self.sip_call_id, why=error.info())
 
+    def given_up(self) -> None:
+        """PJSIP ends it by itself, and sends the BYE: no other one is wanted."""
+        self._hung_up = True
+
     @property
     def ending(self) -> bool:
         """Whether we have asked for its end."""

@@ -148,6 +148,7 @@ class MidCall:
             return
         log.warning("peer-gone", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
         leg.why = partner.why = CallEnd.PEER_GONE
+        leg.given_up()
         # Its BYE may find no answer for half a minute.
         self._end(partner)
 

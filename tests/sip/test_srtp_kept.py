@@ -177,6 +177,8 @@ async def test_required_takes_no_answer_without_a_key_to_its_first_offer_either(
         assert keys_of(caller.ack.body) == []
         await caller.wait_request("BYE")
         await called.wait_request("BYE")
+        await bed.gateway.idle()
+        assert [one.method for one in caller.requests].count("BYE") == 1
         assert caller.media.received == []
 
 
