@@ -2,6 +2,7 @@
 # make setup   everything that is needed, on a Debian machine with git, make and Python >= 3.11
 # make demo    a PBX, a caller, an assistant and four transfers, on the terminal (ONCE=1: end after them)
 # make test    all checks and all tests
+# make measure what transfers and calls cost on this machine, in about four minutes
 # make check   the checks and the quick tests
 # Every target sets up first, which costs nothing once all is there.
 
@@ -13,7 +14,7 @@ ONCE ?=
 export PYTHON PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format lock install clean
+.PHONY: help setup demo test measure check lint format lock install clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -32,6 +33,9 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest
+
+measure: setup
+	@$(BIN)/python -m tests.measure
 
 check: lint
 	$(BIN)/pytest -n 2 -m "not sip and not broker and not pbx and not thorough"

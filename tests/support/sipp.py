@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from tests.support.sip_message import Address
 
 SCENARIOS = Path(__file__).with_name("scenarios")
+SPEAKS = '<nop><action><exec rtp_stream="tone.alaw,-1,8,PCMA/8000" /></action></nop>'
+DEFAULTS = {
+    "TONE": "tone.alaw", "CALLER": "+31201112222", "CALLER_SPEAKS": SPEAKS, "EXTENSION_SPEAKS": "",
+    "PATIENCE_MS": "15000",
+}  # fmt: skip
 TONE_S = 2
 
 
@@ -55,7 +60,8 @@ class Sipp:
 
     Give `remote` for a calling scenario. `values` fill @NAME@ in the scenario; `rows` are the injection file's lines,
     used in turn, one a call; `hz` is the tone it sends where the scenario streams @TONE@. With an `identity` it speaks
-    TLS, with nobody whose certificate another authority has signed; without, UDP.
+    TLS, with nobody whose certificate another authority has signed; without, UDP. Unless it is `logged` it keeps no
+    messages, which costs less than they do.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Sipp:
         options: Sequence[str] = (),
         identity: Identity | None = None,
         installed: Programs | None = None,
+        logged: bool = True,
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="sipp-"))
         self._here = (host, port)
@@ -86,7 +93,9 @@ class Sipp:
         self._arguments = ["-sf", "scenario.xml", "-nostdin", "-i", host, "-p", str(port), "-mi", host]
         self._arguments += ["-m", str(calls), "-d", str(hold_ms), "-timeout", f"{timeout_s}s", "-timeout_error"]
         self._arguments += ["-trace_stat", "-stf", "statistics.csv", "-fd", "1", "-trace_err"]
-        self._arguments += ["-error_file", "errors.log", "-trace_msg", "-message_file", "messages.log"]
+        self._arguments += ["-error_file", "errors.log", "-trace_rtt", "-rtt_freq", "1"]
+        if logged:
+            self._arguments += ["-trace_msg", "-message_file", "messages.log"]
         if limit is not None:
             self._arguments += ["-l", str(limit)]
         if rows:
@@ -142,6 +151,11 @@ class Sipp:
             errors=errors.read_text(errors="replace") if errors.exists() else "",
         )
 
+    def response_times(self, name: str) -> list[float]:
+        """What the scenario measured between `start_rtd` and `rtd` of this name, in ms, the shortest first."""
+        lines = [line.split(";") for file in self.directory.glob("*_rtt.csv") for line in file.open()]
+        return sorted(float(fields[1]) for fields in lines if len(fields) > 2 and fields[2].strip() == name)
+
     def messages(self) -> str:
         """Everything it sent and received, as SIPp logs it."""
         log = self.directory / "messages.log"
@@ -151,6 +165,6 @@ class Sipp:
         text = (SCENARIOS / f"{scenario}.xml").read_text()
         voice = np.tile(tones.tone(hz, 1), TONE_S)
         (self.directory / "tone.alaw").write_bytes(tones.encode(voice, "PCMA"))
-        for name, value in {"TONE": "tone.alaw", "CALLER": "+31201112222", **values}.items():
+        for name, value in {**DEFAULTS, **values}.items():
             text = text.replace(f"@{name}@", value)
         (self.directory / "scenario.xml").write_text(text)
