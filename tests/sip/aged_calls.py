@@ -53,8 +53,8 @@ class Aged(Generic[T]):
         self._results[name].result(2 * EXPIRES_S)
 
     def stop(self) -> None:
-        """Break off whatever nobody has asked for."""
-        if self._thread.is_alive():
+        """Break off whatever nobody has asked for; what is done is left to put itself away."""
+        if not all(result.done() for result in self._results.values()):
             self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join()
         self._loop.close()

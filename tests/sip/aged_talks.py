@@ -12,7 +12,7 @@ from tests.sip.bed import PORT, Pair
 from tests.sip.sipp_talk import WAYS, Place, Talk
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from tests.support.certificates import Authority
 
@@ -26,76 +26,77 @@ def session(refresher: str) -> dict[str, str]:
 
 
 class Aging(Talk):
-    """A call of which nothing is heard for a long time; the called side has agreed on a session timer."""
+    """A call of which nothing is heard for a long time; one of them has agreed with the gateway on a session timer."""
 
-    def __init__(self, place: Place, pair: str, way: str) -> None:
+    def __init__(self, place: Place, pair: str, way: str, who: str) -> None:
         super().__init__(place, pair, way, caller_port=PORT + 10, alone=False)
         for end in self.ends:
             end.does.patience_s = EXPIRES_S
+        self.timed, self.other = self.parts(who)
 
-    def agreed(self, headers: dict[str, str]) -> None:
-        """Both do what makes a call."""
-        self.caller.does.invite(self.caller.offer()).answered().ack().stop("up")
-        self.called.does.invited().answer(200, self.called.answer(), headers=headers).expect("ACK").stop("up")
+    def agreed(self, *, by_us: bool, headers: Mapping[str, str] | None = None) -> None:
+        """Both do what makes a call; `by_us`: the gateway is to refresh the session."""
+        is_caller = self.timed is self.caller
+        timer = {**session("uas" if by_us is is_caller else "uac"), **(headers or {})}
+        self.caller.does.invite(self.caller.offer(), timer if is_caller else None).answered().ack().stop("up")
+        answer = self.called.answer()
+        self.called.does.invited().answer(200, answer, headers=None if is_caller else timer).expect("ACK").stop("up")
 
     async def lasts(self, seconds: float) -> None:
-        """From `up` on it takes about so long until the caller is hung up."""
+        """From `up` on it takes about so long until the other one is hung up."""
         for end in self.ends:
             end.media.pause()
         begun = time.monotonic()
         await self.go()
-        await self.caller.over()
+        await self.other.over()
         assert seconds - 3 < time.monotonic() - begun < seconds + 5, time.monotonic() - begun
 
-    def dead(self) -> None:
-        """The called side says nothing any more, not to a BYE either, and is gone for good after that."""
-        self.called.does.expect("BYE")
 
-
-async def refreshed_by_us(place: Place, pair: str, way: str, *, method: str) -> None:
-    async with Aging(place, pair, way) as talk:
-        talk.agreed(session("uac") | (BY_UPDATE if method == "UPDATE" else {}))
-        body = talk.called.answer() if method == "INVITE" else ""
-        talk.called.does.expect(method, Session_Expires=REFRESH).respond(200, body, headers=session("uac"))
-        if method == "INVITE":
-            talk.called.does.expect("ACK")
-        talk.called.does.bye()  # a call that goes on
-        talk.caller.does.gone()
+async def refreshed_by_us(place: Place, pair: str, way: str, *, who: str = "called", update: bool = False) -> None:
+    async with Aging(place, pair, way, who) as talk:
+        talk.agreed(by_us=True, headers=BY_UPDATE if update else None)
+        timed = talk.timed.does
+        if update:
+            timed.expect("UPDATE", Session_Expires=REFRESH).respond(200, headers=session("uac"))
+        else:
+            timed.expect("INVITE", Session_Expires=REFRESH).respond(200, talk.timed.answer(), headers=session("uac"))
+            timed.expect("ACK")
+        timed.bye()  # a call that goes on
+        talk.other.does.gone()
         await talk.start()
         await talk.lasts(REFRESH_S)
 
 
-async def refreshed_by_the_peer(place: Place, pair: str, way: str) -> None:
-    async with Aging(place, pair, way) as talk:
-        talk.agreed(session("uas"))
-        called = talk.called.does.pause(int(1000 * REFRESH_S)).request("UPDATE", headers=session("uac"))
-        called.response(200, Session_Expires=REFRESH).pause(int(1000 * (GIVE_UP_S - REFRESH_S + 8))).bye()
-        talk.caller.does.gone()
+async def refreshed_by_the_peer(place: Place, pair: str, way: str, *, who: str = "called") -> None:
+    async with Aging(place, pair, way, who) as talk:
+        talk.agreed(by_us=False)
+        timed = talk.timed.does.pause(int(1000 * REFRESH_S)).request("UPDATE", headers=session("uac"))
+        timed.response(200, Session_Expires=REFRESH).pause(int(1000 * (GIVE_UP_S - REFRESH_S + 8))).bye()
+        talk.other.does.gone()
         await talk.start()
         await talk.lasts(GIVE_UP_S + 8)
 
 
-async def not_refreshed_by_the_peer(place: Place, pair: str, way: str) -> None:
-    async with Aging(place, pair, way) as talk:
-        talk.agreed(session("uas"))
-        talk.dead()
-        talk.caller.does.gone()
+async def not_refreshed_by_the_peer(place: Place, pair: str, way: str, *, who: str = "called") -> None:
+    async with Aging(place, pair, way, who) as talk:
+        talk.agreed(by_us=False)
+        talk.timed.does.expect("BYE")  # and no answer: it is gone for good
+        talk.other.does.gone()
         await talk.start()
         await talk.lasts(GIVE_UP_S)
 
 
 async def refresh_not_answered(place: Place, pair: str, way: str) -> None:
-    async with Aging(place, pair, way) as talk:
-        talk.agreed(session("uac"))
-        talk.called.does.expect("INVITE", Session_Expires=REFRESH)
-        talk.dead()
-        talk.caller.does.gone()
+    async with Aging(place, pair, way, "called") as talk:
+        talk.agreed(by_us=True)
+        talk.timed.does.expect("INVITE", Session_Expires=REFRESH).expect("BYE")
+        talk.other.does.gone()
         await talk.start()
         await talk.lasts(REFRESH_S + NO_ANSWER_S)
 
 
 async def no_ack(place: Place, pair: str, way: str) -> None:
-    async with Aging(place, pair, way) as talk:
+    async with Aging(place, pair, way, "caller") as talk:
         talk.caller.does.invite(talk.caller.offer()).answered().stop("up").gone()
         talk.called.does.invited().answer(200, talk.called.answer()).expect("ACK").stop("up").gone()
         await talk.start()
@@ -103,10 +104,13 @@ async def no_ack(place: Place, pair: str, way: str) -> None:
 
 
 KINDS: dict[str, Callable[[Place, str, str], Awaitable[None]]] = {
-    "refreshed-by-us": partial(refreshed_by_us, method="INVITE"),
-    "refreshed-by-update": partial(refreshed_by_us, method="UPDATE"),
-    "refreshed-by-the-peer": refreshed_by_the_peer,
-    "not-refreshed-by-the-peer": not_refreshed_by_the_peer,
+    "refreshed-by-us": refreshed_by_us,
+    "refreshed-by-us-for-the-caller": partial(refreshed_by_us, who="caller"),
+    "refreshed-by-update": partial(refreshed_by_us, update=True),
+    "refreshed-by-the-called": refreshed_by_the_peer,
+    "refreshed-by-the-caller": partial(refreshed_by_the_peer, who="caller"),
+    "not-refreshed-by-the-called": not_refreshed_by_the_peer,
+    "not-refreshed-by-the-caller": partial(not_refreshed_by_the_peer, who="caller"),
     "refresh-not-answered": refresh_not_answered,
     "no-ack": no_ack,
 }
