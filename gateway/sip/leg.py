@@ -11,6 +11,7 @@ import structlog
 
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import CallEnd
+from gateway.sip.callbacks import guarded
 
 if TYPE_CHECKING:
     from gateway.sip.refer import PendingRefer
@@ -71,17 +72,20 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self._told = 100  # the last response to the INVITE
         self._has_media = False
 
+    @guarded(None)
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # pjsua2's name
         """PJSUA: the INVITE session changed its state."""
-        _guard(self._state_changed)
+        self._state_changed()
 
+    @guarded(None)
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
         """PJSUA: media was started, changed or stopped."""
-        _guard(self._media_changed)
+        self._media_changed()
 
+    @guarded(None)
     def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
         """PJSUA: a packet or an INFO tells of a key."""
-        _guard(lambda: self._events.pressed(self, prm))
+        self._events.pressed(self, prm)
 
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
         """PJSUA would dial a REFER's target itself: never."""
@@ -181,11 +185,3 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
 
 
 _HEARD = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD, pj.PJSUA_CALL_MEDIA_LOCAL_HOLD)
-
-
-def _guard(handle: object) -> None:
-    # An exception may not cross into PJSIP: it would be printed there and the event lost.
-    try:
-        handle()  # type: ignore[operator]
-    except Exception:
-        log.exception("sip-callback-failed")

@@ -67,8 +67,7 @@ async def test_the_old_hold_at_address_nought(scene: Scene) -> None:
     answer = await assistant.reinvite(host="0.0.0.0")
     assert direction_of(answer.body) == "recvonly"
     await told(caller, "sendonly")
-    await caller.media.hears(ASSISTANT_HZ)
-    await silence(assistant)
+    await silence(assistant)  # music is not looked for: PJSIP answers this hold with the same address
     await assistant.reinvite()
     await told(caller, "sendrecv", 2)
     await both_hear(caller, assistant)

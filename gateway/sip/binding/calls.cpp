@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "calls.hpp"
 
+#include <pjsua-lib/pjsua.h>
+#include <pjsua-lib/pjsua_internal.h>
+
 namespace gateway {
 
 namespace {
@@ -20,6 +23,13 @@ struct CallNumber {
 
 template struct Reach<CallNumber, &pj::Call::id>;
 
+}
+
+pjsua_call *call_at(int callId)
+{
+    if (callId < 0 || callId >= static_cast<int>(pjsua_var.ua_cfg.max_calls) || !pjsua_var.calls[callId].inv)
+        return nullptr;
+    return &pjsua_var.calls[callId];
 }
 
 void release_call(pj::Call &call)

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The end of a pj::Call, as PJSUA2 should have it.
+ * PJSUA's calls by their numbers, and the end of a pj::Call as PJSUA2 should have it.
  */
 #pragma once
 
 #include <pjsua2.hpp>
 
+struct pjsua_call;
+
 namespace gateway {
+
+#ifndef SWIG
+/* The PJSUA call with this number, or null when there is none, or none any more. */
+pjsua_call *call_at(int callId);
+#endif
 
 /* The call is over: its object stands for no call of PJSUA's any more. Whenever it is destroyed, PJSUA2 would otherwise
  * hang up whichever call has its number by then, and take it away from its own object. */

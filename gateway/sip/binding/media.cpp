@@ -11,6 +11,7 @@
 
 #include <sys/resource.h>
 
+#include "calls.hpp"
 #include "encryption.hpp"
 #include "events.hpp"
 
@@ -24,13 +25,6 @@ const long SPARE_DESCRIPTORS = 64;
 std::map<int, std::vector<std::string>> codecs_;
 std::vector<std::string> next_offer_;
 int next_port_ = 0;
-
-pjsua_call *call_at(int callId)
-{
-    if (callId < 0 || callId >= static_cast<int>(pjsua_var.ua_cfg.max_calls) || !pjsua_var.calls[callId].inv)
-        return nullptr;
-    return &pjsua_var.calls[callId];
-}
 
 pjmedia_sdp_media *audio_of(const pjmedia_sdp_session *sdp)
 {

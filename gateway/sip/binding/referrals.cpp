@@ -8,6 +8,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "calls.hpp"
 #include "requests.hpp"
 
 namespace gateway {
@@ -93,9 +94,10 @@ int find(const pjsip_dialog *dialog, const std::string &event)
 
 int send_refer(int callId, const std::string &referTo, const std::vector<pj::SipHeader> &headers)
 {
-    if (callId < 0 || callId >= static_cast<int>(pjsua_var.ua_cfg.max_calls) || !pjsua_var.calls[callId].inv)
+    const pjsua_call *call = call_at(callId);
+    if (!call)
         return -1;
-    pjsip_dialog *dialog = pjsua_var.calls[callId].inv->dlg;
+    pjsip_dialog *dialog = call->inv->dlg;
     const pj_str_t name = pj_str(const_cast<char *>("REFER"));
     pjsip_method method;
     pjsip_method_init_np(&method, const_cast<pj_str_t *>(&name));

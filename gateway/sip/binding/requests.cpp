@@ -6,6 +6,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "calls.hpp"
 #include "malformed.hpp"
 #include "media.hpp"
 #include "outgoing.hpp"
@@ -322,9 +323,10 @@ int find_call(const std::string &callId, const std::string &localTag, const std:
 
 std::vector<std::string> dialog_of(int callId)
 {
-    if (callId < 0 || callId >= static_cast<int>(pjsua_var.ua_cfg.max_calls) || !pjsua_var.calls[callId].inv)
+    const pjsua_call *call = call_at(callId);
+    if (!call)
         return {};
-    const pjsip_dialog *dialog = pjsua_var.calls[callId].inv->dlg;
+    const pjsip_dialog *dialog = call->inv->dlg;
     return {str(dialog->call_id->id), str(dialog->local.info->tag), str(dialog->remote.info->tag)};
 }
 

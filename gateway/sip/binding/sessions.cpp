@@ -6,6 +6,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "calls.hpp"
 #include "hangup.hpp"
 #include "requests.hpp"
 
@@ -15,13 +16,6 @@ namespace {
 
 const int SENDS = 1, RECEIVES = 2;
 pjsip_module watcher_, reader_;
-
-pjsua_call *call_at(int callId)
-{
-    if (callId < 0 || callId >= static_cast<int>(pjsua_var.ua_cfg.max_calls) || !pjsua_var.calls[callId].inv)
-        return nullptr;
-    return &pjsua_var.calls[callId];
-}
 
 bool says(const pjmedia_sdp_session *session, const pjmedia_sdp_media *media, const char *direction)
 {
