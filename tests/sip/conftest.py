@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests.sip.aged_asterisks import AgedAsterisks
 from tests.sip.aged_calls import Aged, AgedCalls
 from tests.sip.aged_talks import AgedTalks
+from tests.sip.bed import Bed
 from tests.sip.far_ends import FarBed
 from tests.sip.hearing import Hearing
 from tests.sip.hearing import make_gateway as hearing_gateway
@@ -49,6 +50,14 @@ def bed_net() -> Iterator[Net]:
     claimed = Net()
     yield claimed
     claimed.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(request: pytest.FixtureRequest, bed_net: Net) -> AsyncIterator[Bed]:
+    """A gateway with the module's PAIRS of peers, and its SIP settings if it has any."""
+    made = Bed(bed_net, request.module.PAIRS, sip=getattr(request.module, "SIP", None))
+    async with made.gateway:
+        yield made
 
 
 @pytest.fixture(scope="session")

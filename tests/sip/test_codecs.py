@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, Bed, Pair, Stage
 from tests.support.phone import Phone
-from tests.support.processes import Net
 from tests.support.sip_message import Message, media_of
 
 pytestmark = pytest.mark.sip
@@ -22,20 +19,6 @@ PAIRS = {
     "ulaw": Pair({"codecs": ["PCMU"]}),
     "wide": Pair({"codecs": ["opus", "PCMA"]}, {"codecs": ["G722", "PCMU"]}),
 }
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net) -> AsyncIterator[Bed]:
-    made = Bed(net, PAIRS)
-    async with made.gateway:
-        yield made
 
 
 def formats(message: Message | None) -> list[str]:

@@ -8,12 +8,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import ASSISTANT_HZ, PORT, TARGET_HZ, Bed, Pair, Stage
 from tests.support.peer import Peer
 from tests.support.phone import Phone
-from tests.support.processes import Net, eventually
+from tests.support.processes import eventually
 from tests.support.sip_message import events_of, sdp
 
 if TYPE_CHECKING:
@@ -24,13 +23,6 @@ pytestmark = pytest.mark.sip
 OPUS, G711 = {"codecs": ["opus"]}, {"codecs": ["PCMA"]}
 PAIRS = {"opus": Pair(OPUS, G711), "both": Pair(OPUS, OPUS)}
 ways = pytest.mark.parametrize("way", ["from the trunk", "to the trunk"])
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(bed_net: Net) -> AsyncIterator[Bed]:
-    made = Bed(bed_net, PAIRS)
-    async with made.gateway:
-        yield made
 
 
 @asynccontextmanager

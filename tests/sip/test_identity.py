@@ -3,13 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import ANNA, TARGET_HZ, Bed, Pair, Stage
-from tests.support.processes import Net
 from tests.support.sip_message import Message
 
 pytestmark = pytest.mark.sip
@@ -24,25 +20,11 @@ HISTORY = (
     f'<sip:+31208889999@{INSIDE}>;index=1, "A, B" <sip:+31207776666@{INSIDE}>;index=1.1, <sip:x@{INSIDE}>;index=2',
 )
 BOTH = {"identity": "asserted", "diversion": "diversion"}
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net) -> AsyncIterator[Bed]:
-    pairs = {
-        "plain": Pair(),
-        "told": Pair(BOTH, BOTH),
-        "history": Pair({"diversion": "history-info"}, {"diversion": "history-info"}),
-    }
-    made = Bed(net, pairs)
-    async with made.gateway:
-        yield made
+PAIRS = {
+    "plain": Pair(),
+    "told": Pair(BOTH, BOTH),
+    "history": Pair({"diversion": "history-info"}, {"diversion": "history-info"}),
+}
 
 
 def invite_of(call: object) -> Message:

@@ -5,36 +5,21 @@ from __future__ import annotations
 
 import resource
 import socket
-from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, Bed, Pair, Stage
 from tests.support.peer_call import Call
-from tests.support.processes import Net, eventually
+from tests.support.processes import eventually
 
 pytestmark = pytest.mark.sip
 
 MAX_CALLS = 2
 LOW, HIGH = 20000, 20011  # six for each call
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net) -> AsyncIterator[Bed]:
-    sip = {"max_calls": MAX_CALLS, "rtp_port_min": LOW, "rtp_port_max": HIGH}
-    made = Bed(net, {"small": Pair()}, sip=sip)
-    async with made.gateway:
-        yield made
+PAIRS = {"small": Pair()}
+SIP = {"max_calls": MAX_CALLS, "rtp_port_min": LOW, "rtp_port_max": HIGH}
 
 
 async def hang_up(*callers: Call) -> None:

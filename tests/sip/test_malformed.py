@@ -4,34 +4,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, PORT, Bed, Pair, Stage
 from tests.support.peer import Peer
-from tests.support.processes import Net
 from tests.support.sip_message import Message
 from tests.support.wire import Streams, Wire
 
 pytestmark = pytest.mark.sip
 
 TRANSPORTS = ("udp", "tcp")
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net) -> AsyncIterator[Bed]:
-    made = Bed(net, {"udp": Pair(), "tcp": Pair({"transport": "tcp"})}, sip={"tcp_port": PORT})
-    async with made.gateway:
-        yield made
+PAIRS = {"udp": Pair(), "tcp": Pair({"transport": "tcp"})}
+SIP = {"tcp_port": PORT}
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, PORT, Bed, Pair, Stage
-from tests.support.processes import Net
 from tests.support.sipp import Sipp
 
 pytestmark = [pytest.mark.sip, pytest.mark.timeout(150)]
@@ -18,20 +15,8 @@ pytestmark = [pytest.mark.sip, pytest.mark.timeout(150)]
 CALLS, PER_SECOND, MAX_CALLS = 2400, 400, 40
 LINGER_S = 60
 """A transaction's 32 s, and what is still waiting when the last caller has gone."""
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net) -> AsyncIterator[Bed]:
-    made = Bed(net, {"quiet": Pair(), "flooded": Pair()}, sip={"max_calls": MAX_CALLS})
-    async with made.gateway:
-        yield made
+PAIRS = {"quiet": Pair(), "flooded": Pair()}
+SIP = {"max_calls": MAX_CALLS}
 
 
 async def test_a_flood_of_calls_and_transfers_harms_no_other_call(bed: Bed) -> None:

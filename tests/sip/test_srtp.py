@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,16 +22,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sip
 
 
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(net: Net) -> AsyncIterator[Bed]:
-    callers = {"addresses": [net.host(90)]}
+async def bed(bed_net: Net) -> AsyncIterator[Bed]:
+    callers = {"addresses": [bed_net.host(90)]}
     pairs = {
         "off": Pair(),
         "trunk": Pair({"srtp": "required"}),
@@ -39,7 +32,7 @@ async def bed(net: Net) -> AsyncIterator[Bed]:
         "pbx": Pair(pbx={"srtp": "required"}),
         "both": Pair({"srtp": "required"}, {"srtp": "optional", **callers}),
     }
-    made = Bed(net, pairs)
+    made = Bed(bed_net, pairs)
     async with made.gateway:
         yield made
 

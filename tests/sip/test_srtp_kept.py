@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 
 from tests.sip.bed import CALLER_HZ, TARGET_HZ, Bed, Pair, Stage
 from tests.sip.mid_call import both_hear, offers, told
-from tests.support.processes import Net, eventually
+from tests.support.processes import eventually
 from tests.support.sip_message import sdp
 from tests.support.srtp import Key, keys_of, profile_of
 from tests.support.tones import strength
@@ -26,13 +25,6 @@ SDP = "application/sdp"
 PAIRS = {"required": Pair({"srtp": "required"}), "optional": Pair({"srtp": "optional"})}
 profiles = pytest.mark.parametrize("profile", PAIRS)
 ways = pytest.mark.parametrize("way", ["to the trunk", "from the trunk"])
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(bed_net: Net) -> AsyncIterator[Bed]:
-    made = Bed(bed_net, PAIRS)
-    async with made.gateway:
-        yield made
 
 
 @asynccontextmanager

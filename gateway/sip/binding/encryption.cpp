@@ -11,6 +11,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "media.hpp"
+#include "modules.hpp"
 #include "requests.hpp"
 
 namespace gateway {
@@ -132,14 +133,11 @@ pj_bool_t on_answer(pjsip_rx_data *rdata)
 
 void keep_encryption()
 {
-    static pjsip_module module;
     agreed_.clear();
     others_ = pjsua_var.ua_cfg.cb.on_call_rx_offer;
     pjsua_var.ua_cfg.cb.on_call_rx_offer = &on_offer;
-    pj_bzero(&module, sizeof(module));
-    module.name = pj_str(const_cast<char *>("mod-gateway-encryption"));
-    module.id = -1;
-    module.priority = PJSIP_MOD_PRIORITY_TSX_LAYER - 1; // which keeps responses to itself
+    static pjsip_module module;
+    module = named_module("mod-gateway-encryption", PJSIP_MOD_PRIORITY_TSX_LAYER - 1); // which keeps responses to itself
     module.on_rx_request = &on_answer;
     module.on_rx_response = &on_answer;
     pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);

@@ -8,6 +8,8 @@
 #include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "modules.hpp"
+
 namespace gateway {
 
 namespace {
@@ -80,10 +82,7 @@ pj_bool_t on_answer(pjsip_rx_data *rdata)
 void choose_events()
 {
     static pjsip_module module;
-    pj_bzero(&module, sizeof(module));
-    module.name = pj_str(const_cast<char *>("mod-gateway-events"));
-    module.id = -1;
-    module.priority = PJSIP_MOD_PRIORITY_TSX_LAYER - 1; // which keeps responses to itself
+    module = named_module("mod-gateway-events", PJSIP_MOD_PRIORITY_TSX_LAYER - 1); // which keeps responses to itself
     module.on_rx_request = &on_answer;
     module.on_rx_response = &on_answer;
     pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);

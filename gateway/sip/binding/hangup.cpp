@@ -7,6 +7,8 @@
 #include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "modules.hpp"
+
 namespace gateway {
 
 namespace {
@@ -28,13 +30,7 @@ int next_id_ = 1;
 pjsip_module *keeper()
 {
     // Sessions are counted per dialog, whoever holds them; the name is for PJSIP's log alone.
-    static pjsip_module module = [] {
-        pjsip_module made;
-        pj_bzero(&made, sizeof(made));
-        made.name = pj_str(const_cast<char *>("mod-gateway-hangup"));
-        made.id = -1;
-        return made;
-    }();
+    static pjsip_module module = named_module("mod-gateway-hangup");
     return &module;
 }
 

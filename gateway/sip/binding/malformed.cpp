@@ -9,6 +9,7 @@
 #include <pjsip.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "modules.hpp"
 #include "requests.hpp"
 
 namespace gateway {
@@ -116,10 +117,7 @@ pj_bool_t on_request(pjsip_rx_data *rdata)
 void answer_malformed()
 {
     static pjsip_module front;
-    pj_bzero(&front, sizeof(front));
-    front.name = pj_str(const_cast<char *>("mod-gateway-front"));
-    front.id = -1;
-    front.priority = PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1;
+    front = named_module("mod-gateway-front", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1);
     front.on_rx_request = &on_request;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
     pjsip_endpt_register_module(endpoint, &front);

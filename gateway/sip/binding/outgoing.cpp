@@ -4,6 +4,8 @@
 #include <pjsip.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "modules.hpp"
+
 namespace gateway {
 
 namespace {
@@ -82,12 +84,9 @@ pj_status_t on_response(pjsip_tx_data *tdata)
 
 void watch_outgoing()
 {
-    static pjsip_module module;
-    pj_bzero(&module, sizeof(module));
-    module.name = pj_str(const_cast<char *>("mod-gateway-outgoing"));
-    module.id = -1;
     // Above the transport layer, which prints the message (lower numbers are called later on the way out).
-    module.priority = PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1;
+    static pjsip_module module;
+    module = named_module("mod-gateway-outgoing", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1);
     module.on_tx_request = &on_request;
     module.on_tx_response = &on_response;
     pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);

@@ -9,6 +9,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "calls.hpp"
+#include "modules.hpp"
 #include "requests.hpp"
 
 namespace gateway {
@@ -27,13 +28,7 @@ int next_id_ = 1;
 
 pjsip_module *keeper()
 {
-    static pjsip_module module = [] {
-        pjsip_module made;
-        pj_bzero(&made, sizeof(made));
-        made.name = pj_str(const_cast<char *>("mod-gateway-referrer"));
-        made.id = -1;
-        return made;
-    }();
+    static pjsip_module module = named_module("mod-gateway-referrer");
     return &module;
 }
 

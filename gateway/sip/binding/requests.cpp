@@ -9,6 +9,7 @@
 #include "calls.hpp"
 #include "malformed.hpp"
 #include "media.hpp"
+#include "modules.hpp"
 #include "outgoing.hpp"
 #include "referrals.hpp"
 #include "resolver.hpp"
@@ -208,16 +209,6 @@ void on_options_answer(void *token, pjsip_event *event)
     }
 }
 
-pjsip_module module(const char *name, int priority)
-{
-    pjsip_module made;
-    pj_bzero(&made, sizeof(made));
-    made.name = pj_str(const_cast<char *>(name));
-    made.id = -1;
-    made.priority = priority;
-    return made;
-}
-
 }
 
 SipRequest::SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog)
@@ -366,11 +357,11 @@ void set_request_handler(RequestHandler *handler)
     watch_outgoing();
     govern_media();
     resolve_by_handler();
-    usage_ = module("mod-gateway-usage", PJSIP_MOD_PRIORITY_DIALOG_USAGE - 1);
+    usage_ = named_module("mod-gateway-usage", PJSIP_MOD_PRIORITY_DIALOG_USAGE - 1);
     usage_.on_tsx_state = &on_tsx_state;
-    door = module("mod-gateway-door", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);
+    door = named_module("mod-gateway-door", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);
     door.on_rx_request = &on_dialog_request;
-    strays_ = module("mod-gateway-strays", PJSIP_MOD_PRIORITY_APPLICATION - 1);
+    strays_ = named_module("mod-gateway-strays", PJSIP_MOD_PRIORITY_APPLICATION - 1);
     strays_.on_rx_request = &on_stray_request;
     pjsip_endpt_register_module(endpoint, &usage_);
     pjsip_endpt_register_module(endpoint, &door);

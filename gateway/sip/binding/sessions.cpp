@@ -8,6 +8,7 @@
 
 #include "calls.hpp"
 #include "hangup.hpp"
+#include "modules.hpp"
 #include "requests.hpp"
 
 namespace gateway {
@@ -105,14 +106,6 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
     }
 }
 
-void prepare(pjsip_module &module, const char *name, int priority)
-{
-    pj_bzero(&module, sizeof(module));
-    module.name = pj_str(const_cast<char *>(name));
-    module.id = -1;
-    module.priority = priority;
-}
-
 }
 
 std::vector<int> exchange_of(int callId)
@@ -149,10 +142,10 @@ void watch_sessions()
 {
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
     // After the INVITE session, whose state is then what the answer made of it.
-    prepare(watcher_, "mod-gateway-sessions", PJSIP_MOD_PRIORITY_APPLICATION + 1);
+    watcher_ = named_module("mod-gateway-sessions", PJSIP_MOD_PRIORITY_APPLICATION + 1);
     watcher_.on_tsx_state = &on_tsx_state;
     // Before the transactions, which keep responses to themselves.
-    prepare(reader_, "mod-gateway-descriptions", PJSIP_MOD_PRIORITY_TSX_LAYER - 1);
+    reader_ = named_module("mod-gateway-descriptions", PJSIP_MOD_PRIORITY_TSX_LAYER - 1);
     reader_.on_rx_request = &on_message;
     reader_.on_rx_response = &on_message;
     pjsip_endpt_register_module(endpoint, &watcher_);

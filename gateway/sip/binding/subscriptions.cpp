@@ -7,6 +7,7 @@
 #include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "modules.hpp"
 #include "requests.hpp"
 
 namespace gateway {
@@ -27,13 +28,7 @@ bool sending_ = false;
 pjsip_module *keeper()
 {
     // Sessions are counted per dialog, whoever holds them; the name is for PJSIP's log alone.
-    static pjsip_module module = [] {
-        pjsip_module made;
-        pj_bzero(&made, sizeof(made));
-        made.name = pj_str(const_cast<char *>("mod-gateway-notifier"));
-        made.id = -1;
-        return made;
-    }();
+    static pjsip_module module = named_module("mod-gateway-notifier");
     return &module;
 }
 
