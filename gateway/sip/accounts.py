@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -48,9 +49,16 @@ class Accounts:
         self._incoming = incoming
         self._registered = registered
         self._by_peer: dict[str, Account] = {}
+        self._registering: set[str] = set()
 
     def open(self, config: Config, listening: Transports) -> None:
-        """An account for each peer; those that are there already take the new settings."""
+        """An account for each peer; those that are there already take the new settings.
+
+        That of a peer which is no longer configured stays, for its calls, but is registered no longer.
+        """
+        registering = {name for name, trunk in config.trunks.items() if trunk.registers}
+        for name in self._registering - registering - config.trunks.keys():
+            _register(self._by_peer[name], active=False)
         profiles: list[TrunkProfile | PbxProfile] = [*config.trunks.values(), *config.pbxs.values()]
         for profile in profiles:
             wanted = settings.account_config(config.sip, profile, listening.of(profile))
@@ -60,7 +68,10 @@ class Accounts:
                 account.create(wanted)
             else:
                 account.modify(wanted)
+                if profile.name in registering - self._registering:
+                    _register(account, active=True)
             pj.set_codecs(account.getId(), list(profile.codecs))
+        self._registering = registering
 
     def close(self) -> None:
         """Give them all up; before PJSIP ends."""
@@ -81,3 +92,8 @@ class Accounts:
         address = transports.bound(sip, transports.version_of(sip, profile))
         number = self._by_peer[profile.name].getId()
         return bool(pj.find_rtp_ports(number, address, sip.rtp_port_min, sip.rtp_port_max, pairs))
+
+
+def _register(account: Account, *, active: bool) -> None:
+    with contextlib.suppress(pj.Error):  # it is under way already
+        account.setRegistration(active)

@@ -39,6 +39,7 @@ class TrunkWatch:
         """Watch these from now on; `accounts` are PJSUA's, by peer."""
         self.stop()
         self._trunks, self._accounts = trunks, accounts
+        self._up = {name: up for name, up in self._up.items() if name in trunks}
         for name, trunk in trunks.items():
             if trunk.outbound and trunk.options_interval_s and not trunk.registers:
                 self._ask(name, trunk)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import NUMBER, Gateway, settings
+from tests.support.gateway import NUMBER, TOKEN, Gateway, settings
 from tests.support.peer import Entry, Peer
 from tests.support.processes import Net, eventually
 from tests.support.sip_message import reply
@@ -36,6 +36,13 @@ async def becomes(gateway: Gateway, value: float) -> None:
         return await gateway.metric(TRUNK_UP, trunk="hms") == value
 
     await eventually(told, f"{TRUNK_UP} {value}", timeout_s=15)
+
+
+async def reloaded(gateway: Gateway) -> None:
+    """Have it take its files as they are now."""
+    gateway.write()
+    status, text = await gateway.http("POST", "/api/reload", token=TOKEN)
+    assert status == 200, text
 
 
 async def nth(peer: Peer, method: str, count: int, timeout_s: float = 15.0) -> Entry:
@@ -89,8 +96,42 @@ async def test_it_registers_with_its_password_and_takes_itself_out_at_the_end(wi
             await becomes(gateway, 1)
             assert not trunk.received("OPTIONS")
             trunk.answers["REGISTER"] = 200
-        last = await nth(trunk, "REGISTER", 3)
-        assert "expires=0" in last.message["Contact"] or last.message.get("Expires") == "0"
+        assert leaves(await nth(trunk, "REGISTER", 3))
+
+
+def leaves(entry: Entry) -> bool:
+    """Whether a REGISTER ends the registration (RFC 3261 §10.2.2)."""
+    return "expires=0" in entry.message["Contact"] or entry.message.get("Expires") == "0"
+
+
+async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_no_longer(wires: Net) -> None:
+    async with Peer(wires.trunk) as trunk:
+        trunk.answers["REGISTER"] = None
+
+        async def registers(count: int) -> Entry:
+            entry = await nth(trunk, "REGISTER", count)
+            expires = "0" if leaves(entry) else "300"
+            answer(trunk, entry, 200, ("Contact", entry.message["Contact"]), ("Expires", expires))
+            return entry
+
+        async with gateway_with(wires, **REGISTRAR) as gateway:
+            assert not leaves(await registers(1))
+            await becomes(gateway, 1)
+            [number] = gateway.files["gateway.toml"]["numbers"]
+            hms = gateway.files.pop("sip_profiles/hms.toml")
+            (gateway.directory / "sip_profiles/hms.toml").unlink()
+            other = {"kind": "trunk", "addresses": [wires.host(41)], "options_interval_s": 0}
+            gateway.files["sip_profiles/other.toml"] = other
+            number["trunk"] = "other"
+            await reloaded(gateway)
+            assert leaves(await registers(2))
+            # … and back again.
+            gateway.files["sip_profiles/hms.toml"] = hms
+            number["trunk"] = "hms"
+            await reloaded(gateway)
+            assert not leaves(await registers(3))
+            await becomes(gateway, 1)
+            trunk.answers["REGISTER"] = 200
 
 
 async def test_a_refused_registration_is_tried_again_and_calls_go_on_meanwhile(wires: Net) -> None:
