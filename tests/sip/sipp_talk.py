@@ -40,16 +40,18 @@ WIRES = ("udp", "tcp", "tls")
 class Place:
     """A gateway whose pairs of peers are played by SIPp, and what they need for TLS."""
 
-    def __init__(self, authority: Authority, pairs: Mapping[str, Pair], **sip: Any) -> None:
-        self.net = Net()
+    def __init__(self, authority: Authority, pairs: Mapping[str, Pair], net: Net | None = None, **sip: Any) -> None:
+        self.net = net or Net()
         self._authority = authority
-        sip = {**sip, "tcp_port": PORT, **tls(authority, self.net.gateway)}
+        self._port = sip.get("udp_port", PORT)
+        sip = {"tcp_port": PORT, **sip, **tls(authority, self.net.gateway)}
         self.bed = Bed(self.net, dict(pairs), sip=sip)
 
     def end(self, does: S, host: str, hz: int, wire: str = "udp", port: int = PORT, call_id: str = "") -> End[S]:
         """Somebody at a host, who calls if he is Calling."""
         identity = self._authority.identity(host) if wire == "tls" else None
-        remote = (self.net.gateway, TLS_PORT if wire == "tls" else PORT) if isinstance(does, Calling) else None
+        gateway = "::1" if ":" in host else self.net.gateway
+        remote = (gateway, TLS_PORT if wire == "tls" else self._port) if isinstance(does, Calling) else None
         return End(does, (host, port), hz=hz, remote=remote, wire=wire, identity=identity, call_id=call_id)
 
     async def __aenter__(self) -> Self:

@@ -103,7 +103,8 @@ class Sipp:
             (self.directory / "rows.csv").write_text("\n".join([*lines, ""]))
             self._arguments += ["-inf", "rows.csv"]
         if remote is not None:
-            self._arguments += ["-r", str(rate), "-s", service, f"{remote[0]}:{remote[1]}"]
+            there = f"[{remote[0]}]" if ":" in remote[0] else remote[0]
+            self._arguments += ["-r", str(rate), "-s", service, f"{there}:{remote[1]}"]
         if identity is not None:
             self._arguments += ["-t", "l1", "-tls_cert", str(identity.certificate), "-tls_key", str(identity.key)]
             self._arguments += ["-tls_ca", str(identity.authority)]
