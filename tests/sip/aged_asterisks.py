@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TIMED = End(asterisk={"timers": "always", "timers_sess_expires": str(EXPIRES_S), "timers_min_se": str(EXPIRES_S)})
 AGREED = f"{EXPIRES_S};refresher=uac"
+UNANSWERED_S = 40
+"""A BYE that nobody answers takes 32 s (RFC 3261 §17.1.2.2), and until then its leg is there."""
 
 
 async def refreshed_until_one_dies(bed: FarBed) -> None:
@@ -38,7 +40,7 @@ async def refreshed_until_one_dies(bed: FarBed) -> None:
         begun = time.monotonic()
         await assistant.wait_request("BYE", timeout_s=GIVE_UP_S + 8)
         assert time.monotonic() - begun > GIVE_UP_S - 15
-        await at.gateway.idle()
+        await at.gateway.idle(UNANSWERED_S)
         person.media.pause()
         await at.pbx.start()
 

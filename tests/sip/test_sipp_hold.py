@@ -28,10 +28,10 @@ async def hold_and_resume(talk: Talk, who: str, direction: str, method: str = "I
     await talk.both_hear()
     await talk.until("held")
     holder.media.hz = MUSIC_HZ
-    if direction == "sendonly":
-        await held.media.hears(MUSIC_HZ)
     if direction == "inactive":
         await talk.hears_nothing(held)
+    else:
+        await held.media.hears(MUSIC_HZ)
     await talk.hears_nothing(holder)  # though the other side speaks all the time
     await talk.until("resumed")
     await talk.both_hear()

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "calls.hpp"
 
+#include <pjsip.h>
+#include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
@@ -30,6 +32,18 @@ pjsua_call *call_at(int callId)
     if (callId < 0 || callId >= static_cast<int>(pjsua_var.ua_cfg.max_calls) || !pjsua_var.calls[callId].inv)
         return nullptr;
     return &pjsua_var.calls[callId];
+}
+
+pjsua_call *call_for(const pjsip_rx_data *rdata)
+{
+    if (rdata->msg_info.to->tag.slen == 0)
+        return nullptr;
+    const bool request = rdata->msg_info.msg->type == PJSIP_REQUEST_MSG;
+    const pj_str_t &ours = request ? rdata->msg_info.to->tag : rdata->msg_info.from->tag;
+    const pj_str_t &theirs = request ? rdata->msg_info.from->tag : rdata->msg_info.to->tag;
+    const pjsip_dialog *dialog = pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &ours, &theirs, PJ_FALSE);
+    auto *call = dialog ? static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]) : nullptr;
+    return call && call->inv ? call : nullptr;
 }
 
 void release_call(pj::Call &call)

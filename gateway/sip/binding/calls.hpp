@@ -6,6 +6,7 @@
 
 #include <pjsua2.hpp>
 
+struct pjsip_rx_data;
 struct pjsua_call;
 
 namespace gateway {
@@ -13,6 +14,9 @@ namespace gateway {
 #ifndef SWIG
 /* The PJSUA call with this number, or null when there is none, or none any more. */
 pjsua_call *call_at(int callId);
+
+/* The PJSUA call in whose dialog a message belongs, or null. */
+pjsua_call *call_for(const pjsip_rx_data *rdata);
 #endif
 
 /* The call is over: its object stands for no call of PJSUA's any more. Whenever it is destroyed, PJSUA2 would otherwise

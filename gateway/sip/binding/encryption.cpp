@@ -10,6 +10,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "calls.hpp"
 #include "media.hpp"
 #include "modules.hpp"
 #include "requests.hpp"
@@ -109,14 +110,8 @@ void on_offer(pjsua_call_id callId, const pjmedia_sdp_session *offer, void *rese
 pj_bool_t on_answer(pjsip_rx_data *rdata)
 {
     const pjsip_msg *msg = rdata->msg_info.msg;
-    if (!msg->body || rdata->msg_info.to->tag.slen == 0)
-        return PJ_FALSE;
-    const bool request = msg->type == PJSIP_REQUEST_MSG;
-    const pj_str_t &ours = request ? rdata->msg_info.to->tag : rdata->msg_info.from->tag;
-    const pj_str_t &theirs = request ? rdata->msg_info.from->tag : rdata->msg_info.to->tag;
-    const pjsip_dialog *dialog = pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &ours, &theirs, PJ_FALSE);
-    const pjsua_call *call = dialog ? static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]) : nullptr;
-    if (!call || !call->inv || !call->inv->neg || !is_agreed(call->index) ||
+    const pjsua_call *call = msg->body ? call_for(rdata) : nullptr;
+    if (!call || !call->inv->neg || !is_agreed(call->index) ||
         pjmedia_sdp_neg_get_state(call->inv->neg) != PJMEDIA_SDP_NEG_STATE_LOCAL_OFFER)
         return PJ_FALSE;
     pjsip_rdata_sdp_info *info = pjsip_rdata_get_sdp_info(rdata); // kept with the message, for whoever reads it next

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sessions.hpp"
 
+#include <cstring>
+
 #include <pjsip.h>
 #include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
@@ -45,7 +47,26 @@ int direction(const pjmedia_sdp_session *session, unsigned index)
     return SENDS | RECEIVES;
 }
 
-/* PJMEDIA would send to 0.0.0.0, which is this very host: say in today's terms what its sender means. */
+/* Where the peer was before, or else where its message comes from. Nothing but reports is sent there. */
+pjmedia_sdp_conn *somewhere(const pjsip_rx_data *rdata, unsigned index)
+{
+    pj_pool_t *pool = rdata->tp_info.pool;
+    const pjsua_call *call = call_for(rdata);
+    const pjmedia_sdp_session *before = nullptr;
+    if (call && call->inv->neg && pjmedia_sdp_neg_get_active_remote(call->inv->neg, &before) == PJ_SUCCESS &&
+        index < before->media_count && !nowhere(before, before->media[index])) {
+        const pjmedia_sdp_media *media = before->media[index];
+        return pjmedia_sdp_conn_clone(pool, media->conn ? media->conn : before->conn);
+    }
+    auto *conn = PJ_POOL_ZALLOC_T(pool, pjmedia_sdp_conn);
+    conn->net_type = pj_str(const_cast<char *>("IN"));
+    conn->addr_type = pj_str(const_cast<char *>(std::strchr(rdata->pkt_info.src_name, ':') ? "IP6" : "IP4"));
+    pj_strdup2(pool, &conn->addr, rdata->pkt_info.src_name);
+    return conn;
+}
+
+/* PJMEDIA would send to 0.0.0.0, which is this very host, and PJSUA would answer that it is to be sent to there: say in
+ * today's terms what its sender means. */
 void read_old_hold(pjsip_rx_data *rdata)
 {
     const pjsip_msg_body *body = rdata->msg_info.msg->body;
@@ -63,6 +84,7 @@ void read_old_hold(pjsip_rx_data *rdata)
         if (!nowhere(info->sdp, media))
             continue;
         const bool sends = (direction(info->sdp, i) & SENDS) != 0;
+        media->conn = somewhere(rdata, i);
         for (const char *name : {"sendrecv", "sendonly", "recvonly", "inactive"})
             pjmedia_sdp_media_remove_all_attr(media, name);
         pjmedia_sdp_media_add_attr(
