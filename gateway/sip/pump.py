@@ -47,7 +47,7 @@ class Pump:
     @property
     def overloaded(self) -> bool:
         """Whether more arrives than can be dealt with."""
-        return bool(pj.udp_backlog() > BACKLOG_BYTES)
+        return bool(pj.udp_backlog_exceeds(BACKLOG_BYTES))
 
     def kick(self) -> None:
         """Look again when the next timer is due."""

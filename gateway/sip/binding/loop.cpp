@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "loop.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 #include <linux/sock_diag.h>
@@ -42,19 +43,19 @@ long next_timer_ms()
     return left > 0 ? left : 0;
 }
 
-unsigned long udp_backlog()
+bool udp_backlog_exceeds(unsigned bytes)
 {
-    unsigned long most = 0;
     for (const pjsua_transport_data &transport : pjsua_var.tpdata) {
         if (transport.type != PJSIP_TRANSPORT_UDP && transport.type != PJSIP_TRANSPORT_UDP6)
             continue;
         uint32_t memory[SK_MEMINFO_VARS] = {};
         socklen_t size = sizeof(memory);
         const int socket = static_cast<int>(pjsip_udp_transport_get_socket(transport.data.tp));
-        if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0 && memory[SK_MEMINFO_RMEM_ALLOC] > most)
-            most = memory[SK_MEMINFO_RMEM_ALLOC];
+        if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0 &&
+            memory[SK_MEMINFO_RMEM_ALLOC] > std::min<uint32_t>(bytes, memory[SK_MEMINFO_RCVBUF] / 2))
+            return true;
     }
-    return most;
+    return false;
 }
 
 unsigned dialog_count()
