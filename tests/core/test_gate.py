@@ -2,20 +2,14 @@
 """The gate: who is put through where, who is refused, why, and what the trail says of it."""
 
 import timeit
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gateway.core.gate import Request, Situation, decide, explanation, next_after
-from gateway.core.hours import Schedule
+from gateway.core.gate import Request, Situation, decide, explanation
 from gateway.core.model import (
     Agent,
-    AssignedNumber,
-    Decision,
     Destination,
     DeviceState,
     Entry,
@@ -29,42 +23,7 @@ from gateway.core.model import (
 from gateway.core.numbers import parse_target
 from gateway.core.outcome import Reason
 from gateway.core.routing import Routes
-
-NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)  # a Wednesday
-OFFICE = Schedule("office", UTC, dict.fromkeys(range(5), ((time(9), time(17, 30)),)))
-SALES = Destination(id="sales", extension="6500", number="+31612345678", queue="sales", hours=OFFICE)
-TRUNK = Peer("hms", PeerKind.TRUNK)
-
-
-def line(*destinations: Destination) -> AssignedNumber:
-    return AssignedNumber("main-line", "+31201234567", "hms", "asterisk", {each.id: each for each in destinations})
-
-
-def pbx(
-    *queues: QueueState, extensions: dict[str, DeviceState] | None = None, proven_at: datetime | None = NOW
-) -> PbxState:
-    return PbxState(
-        "asterisk", "ami", proven_at, queues={each.name: each for each in queues}, extensions=extensions or {}
-    )
-
-
-def queue(name: str = "sales", logged_in: int = 3, available: int = 2, callers: int = 0) -> QueueState:
-    return QueueState(name, logged_in=logged_in, available=available, callers=callers)
-
-
-def gate(
-    *destinations: Destination,
-    state: PbxState | None = None,
-    now: datetime = NOW,
-    load: Load | None = None,
-    target: str | None = None,
-    entry: Entry = Entry.REFER,
-    peer: Peer | None = TRUNK,
-) -> Decision:
-    number = line(*destinations)
-    situation = Situation(now, load or Load(), {"asterisk": state} if state else {})
-    request = Request(parse_target(target or destinations[0].id, "NL"), number, peer, entry)
-    return decide(request, Routes([number]), situation)
+from tests.core.gates import NOW, OFFICE, SALES, TRUNK, gate, line, pbx, queue
 
 
 def test_a_staffed_queue_is_put_through_and_the_trail_tells_every_step() -> None:
@@ -357,135 +316,6 @@ def test_a_refusal_can_be_spoken() -> None:
     assert gate(SALES, now=closed).sentence == "Sales is closed until 09:00."
     assert gate(SALES, target="+31699999999").sentence == "This call can't be transferred there."
     assert gate(SALES, state=pbx(queue())).sentence is None
-
-
-SUPPORT = Destination(id="support", extension="6501", queue="support")
-VOICEMAIL = Destination(id="voicemail", extension="190")
-
-
-def test_a_refusal_goes_on_to_the_first_overflow_destination_that_is_open() -> None:
-    sales = replace(SALES, overflow=("support", "voicemail"))
-    state = pbx(queue(available=0), queue("support", logged_in=0, available=0), extensions={"190": DeviceState.IDLE})
-    decision = gate(sales, SUPPORT, VOICEMAIL, state=state)
-    assert decision.accepted
-    assert decision.destination is VOICEMAIL
-    assert decision.refusals == (("sales", Reason.AGENTS_BUSY), ("support", Reason.QUEUE_UNSTAFFED))
-    assert decision.trail[3:] == (
-        "hours: office is open until 17:30",
-        "queue sales: 0 of 3 agents free, 0 waiting; at least 1 must be free",
-        "overflow: sales is refused (agents-busy); next is support, 6501",
-        "hours: always open",
-        "queue support: no agent is logged in",
-        "overflow: support is refused (queue-unstaffed); next is voicemail, 190",
-        "hours: always open",
-        "extension 190: idle",
-        "capacity: 0 of 500 calls",
-    )
-
-
-def test_when_no_overflow_is_open_the_reason_is_that_of_what_was_asked_for() -> None:
-    sales = replace(SALES, overflow=("support",))
-    decision = gate(sales, SUPPORT, state=pbx(queue(available=0), queue("support", logged_in=0, available=0)))
-    assert not decision.accepted
-    assert decision.destination is sales
-    assert decision.reason is Reason.AGENTS_BUSY
-    assert [name for name, _ in decision.refusals] == ["sales", "support"]
-
-
-def after(tried: Sequence[str], *destinations: Destination, state: PbxState) -> Decision:
-    return next_after(line(*destinations), destinations[0], tried, Situation(NOW, pbxs={"asterisk": state}))
-
-
-def test_after_no_answer_the_next_that_is_open_now_is_dialled() -> None:
-    sales = replace(SALES, overflow=("support", "voicemail"))
-    state = pbx(queue(), queue("support", logged_in=0, available=0))
-    decision = after(["sales"], sales, SUPPORT, VOICEMAIL, state=state)
-    assert decision.destination is VOICEMAIL
-    assert decision.refusals == (("support", Reason.QUEUE_UNSTAFFED),)
-    assert decision.trail[0] == "overflow: support, extension 6501"
-
-
-def test_nothing_is_dialled_twice_be_it_under_another_name() -> None:
-    sales = replace(SALES, overflow=("again", "voicemail"))
-    again = Destination(id="again", extension=SALES.extension)
-    assert after(["sales"], sales, again, VOICEMAIL, state=pbx()).destination is VOICEMAIL
-    done = after(["sales", "voicemail"], sales, again, VOICEMAIL, state=pbx())
-    assert (done.accepted, done.destination) == (False, None)
-    assert done.trail == ("overflow: none left after sales, voicemail",)
-
-
-def test_what_was_passed_over_is_looked_at_again() -> None:
-    sales = replace(SALES, overflow=("support",))
-    assert after(["support"], sales, SUPPORT, state=pbx(queue(), queue("support"))).destination is sales
-
-
-def test_when_the_next_are_all_closed_there_is_none() -> None:
-    sales = replace(SALES, overflow=("support",))
-    decision = after(["sales"], sales, SUPPORT, state=pbx(queue("support", logged_in=0, available=0)))
-    assert (decision.accepted, decision.destination, decision.reason) == (False, None, Reason.QUEUE_UNSTAFFED)
-
-
-NAMES = ["a", "b", "c", "d"]
-QUEUES = st.builds(
-    QueueState,
-    st.sampled_from(NAMES),
-    logged_in=st.integers(0, 3),
-    available=st.integers(0, 3),
-    callers=st.integers(0, 4),
-    expected_wait_s=st.none() | st.floats(0, 600),
-)
-DESTINATIONS = st.fixed_dictionaries(
-    {
-        name: st.builds(
-            Destination,
-            id=st.just(name),
-            extension=st.sampled_from(["1", "2", name]),
-            queue=st.none() | st.sampled_from(NAMES),
-            hours=st.none() | st.just(OFFICE),
-            min_available=st.integers(0, 2),
-            max_waiting=st.none() | st.integers(0, 3),
-            max_wait=st.none() | st.just(timedelta(seconds=120)),
-            max_concurrent=st.none() | st.just(1),
-            when_unknown=st.sampled_from(WhenUnknown),
-            overflow=st.lists(st.sampled_from(NAMES), max_size=3).map(tuple),
-        )
-        for name in NAMES
-    }
-)
-
-
-@given(
-    destinations=DESTINATIONS,
-    queues=st.lists(QUEUES, max_size=4),
-    age=st.integers(-20, 0),
-    hour=st.integers(0, 167),
-    idle=st.sets(st.sampled_from(NAMES)),
-    running=st.dictionaries(st.sampled_from(NAMES), st.integers(0, 2)),
-)
-def test_a_hunt_comes_to_an_end_and_dials_nothing_twice(
-    *,
-    destinations: dict[str, Destination],
-    queues: list[QueueState],
-    age: int,
-    hour: int,
-    idle: set[str],
-    running: dict[str, int],
-) -> None:
-    number = line(*destinations.values())
-    now = NOW + timedelta(hours=hour)
-    extensions = dict.fromkeys(idle, DeviceState.IDLE)
-    state = pbx(*queues, extensions=extensions, proven_at=now + timedelta(seconds=age))
-    situation = Situation(now, Load(per_destination=running), {"asterisk": state})
-    decision = decide(Request(parse_target("a"), number), Routes([number]), situation)
-    assert decision.trail
-    assert decision.accepted or decision.reason.sip_code in (480, 486, 503)
-    dialled: list[Destination] = []
-    while decision.accepted:
-        assert decision.destination is not None
-        assert decision.destination.id in destinations
-        dialled.append(decision.destination)
-        decision = next_after(number, destinations["a"], [each.id for each in dialled], situation)
-    assert len({each.extension for each in dialled}) == len(dialled)
 
 
 def test_a_decision_takes_well_under_a_millisecond() -> None:
