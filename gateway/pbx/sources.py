@@ -14,27 +14,34 @@ if TYPE_CHECKING:
     from gateway.ports import ExtensionWatcher, FollowedPbx, PbxListener
 
 
+def ami_source(config: Config, name: str, listener: PbxListener) -> AmiSource:
+    """The manager interface of the PBX `name`, yet to be run."""
+    settings = config.pbxs[name].queues
+    queues, extensions = config.watched(name)
+    return AmiSource(
+        pbx=name,
+        host=settings.host,
+        port=settings.port,
+        username=settings.username,
+        secret=settings.password.get_secret_value() if settings.password else "",
+        queues=queues,
+        extensions=extensions,
+        listener=listener,
+        max_age=timedelta(seconds=settings.max_age_s),
+    )
+
+
 def source_of(config: Config, name: str, listener: PbxListener, watcher: ExtensionWatcher) -> FollowedPbx | None:
     """The source of the PBX `name`, yet to be run; None: there is none."""
     settings = config.pbxs[name].queues
-    queues, extensions = config.watched(name)
-    max_age = timedelta(seconds=settings.max_age_s)
     match settings.source:
         case "none":
             return None
         case "ami":
-            return AmiSource(
-                pbx=name,
-                host=settings.host,
-                port=settings.port,
-                username=settings.username,
-                secret=settings.password.get_secret_value() if settings.password else "",
-                queues=queues,
-                extensions=extensions,
-                listener=listener,
-                max_age=max_age,
-            )
+            return ami_source(config, name, listener)
         case "dialog-info":
+            queues, extensions = config.watched(name)
+            max_age = timedelta(seconds=settings.max_age_s)
             return DialogInfoSource(
                 pbx=name, queues=queues, extensions=extensions, watcher=watcher, listener=listener, max_age=max_age
             )

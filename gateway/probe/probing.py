@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,7 +20,7 @@ from gateway.config import Config
 from gateway.core import gate
 from gateway.core.model import AssignedNumber, Destination, Load, PbxState
 from gateway.core.numbers import TargetError, parse_target
-from gateway.pbx.ami import AmiSource
+from gateway.pbx.sources import ami_source
 from gateway.probe.options import Answer
 from gateway.probe.options import ask as ask_by_options
 from gateway.remote import RefusedError, RemoteError, ask
@@ -207,19 +207,8 @@ async def _state_of(config: Config, name: str) -> PbxState:
         return PbxState(name)
     if settings.source == "dialog-info":
         return PbxState(name, settings.source, unknown_because="only a running gateway is told it")
-    queues, extensions = config.watched(name)
     changes = _Changes()
-    source = AmiSource(
-        pbx=name,
-        host=settings.host,
-        port=settings.port,
-        username=settings.username,
-        secret=settings.password.get_secret_value() if settings.password else "",
-        queues=queues,
-        extensions=extensions,
-        listener=changes,
-        max_age=timedelta(seconds=settings.max_age_s),
-    )
+    source = ami_source(config, name, changes)
     task = asyncio.create_task(source.run())
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STATE_WITHIN_S):

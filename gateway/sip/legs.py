@@ -27,9 +27,6 @@ class Legs:
     def __iter__(self) -> Iterator[Leg]:
         return iter(list(self._by_id.values()))
 
-    def __contains__(self, leg: LegId) -> bool:
-        return leg in self._by_id
-
     def get(self, leg: LegId) -> Leg | None:
         """The leg with this id."""
         return self._by_id.get(leg)

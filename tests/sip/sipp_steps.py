@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.support.sipp_script import checks, used
+
+if TYPE_CHECKING:
+    from tests.support.sipp import Sipp
 
 OK = """
 <send><![CDATA[
@@ -18,6 +23,22 @@ OK = """
 ]]></send>
 """
 FOUND = used("found")
+
+
+async def played(platform: Sipp, extension: Sipp, caller: Sipp, calls: int, *, transferred: bool) -> None:
+    """Have so many callers reach the platform and, if they are `transferred`, the extension: all goes as written."""
+    for listening in (platform, extension):
+        await listening.child.ready(listening.listening)
+    async with caller:
+        called = (await caller.finished()).check()
+    assert called.counters == {"called": calls, "answered": calls, "refused": 0}
+    answered = (await platform.finished()).check()
+    assert answered.counters == {"called": calls, "released": calls}
+    if transferred:
+        reached = (await extension.finished()).check()
+        assert reached.counters == {"called": calls, "answered": calls}
+    else:
+        assert "INVITE" not in extension.messages()
 
 
 def refer(refer_to: str, *headers: str, number: int = 1, again: bool = False) -> str:

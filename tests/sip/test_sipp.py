@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.scene import ANNA, LINES, PBX_PORT, SALES, UNKNOWN
-from tests.sip.sipp_steps import bye, notify, refer, response
+from tests.sip.sipp_steps import bye, notify, played, refer, response
 from tests.support.sipp import Sipp
 
 if TYPE_CHECKING:
@@ -35,18 +35,7 @@ async def play(wires: Net, gateway: Gateway, *steps: str, transferred: bool = Tr
         hold_ms=3500,
     )
     async with platform, extension:
-        for listening in (platform, extension):
-            await listening.child.ready(listening.listening)
-        async with caller:
-            called = (await caller.finished()).check()
-        assert called.counters == {"called": CALLS, "answered": CALLS, "refused": 0}
-        answered = (await platform.finished()).check()
-        assert answered.counters == {"called": CALLS, "released": CALLS}
-        if transferred:
-            reached = (await extension.finished()).check()
-            assert reached.counters == {"called": CALLS, "answered": CALLS}
-        else:
-            assert "INVITE" not in extension.messages()
+        await played(platform, extension, caller, CALLS, transferred=transferred)
     await gateway.idle()
 
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.sip.bed import ANNA, PORT, Bed, Pair, tls
-from tests.sip.sipp_steps import bye, notify, refer, response
+from tests.sip.sipp_steps import bye, notify, played, refer, response
 from tests.support.certificates import Authority
 from tests.support.processes import Net
 from tests.support.sipp import Sipp
@@ -49,15 +49,7 @@ async def test_transfers_of_a_platform_over_tls(bed: Bed, authority: Authority) 
         hold_ms=3500,
     )
     async with platform, extension:
-        for listening in (platform, extension):
-            await listening.child.ready(listening.listening)
-        async with caller:
-            called = (await caller.finished()).check()
-        assert called.counters == {"called": CALLS, "answered": CALLS, "refused": 0}
-        answered = (await platform.finished()).check()
-        assert answered.counters == {"called": CALLS, "released": CALLS}
-        reached = (await extension.finished()).check()
-        assert reached.counters == {"called": CALLS, "answered": CALLS}
+        await played(platform, extension, caller, CALLS, transferred=True)
         assert "SIP/2.0/TLS" in platform.messages()
         assert "SIP/2.0/UDP" not in platform.messages()
     await bed.gateway.idle()

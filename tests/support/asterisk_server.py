@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 from tests.support import tones
 from tests.support.ami import Ami, AmiError, Block
 from tests.support.fetch import Programs, programs
-from tests.support.processes import Child, eventually, free_port
+from tests.support.processes import Child, Server, eventually, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ ABSENT = ("acl", "ccss", "cel", "features", "pjproject", "queuerules", "queues",
 MUSIC_HZ = 350
 
 
-class AsteriskServer:
+class AsteriskServer(Server):
     """`async with` starts it, and ends it with its directory; in between it can be stopped, killed and started again.
 
     Its constructor installs the files every Asterisk has; a subclass adds its own to `etc` with `install`.
@@ -40,7 +40,6 @@ class AsteriskServer:
         # Short, since the path of its control socket may have 107 characters.
         self.directory = Path(tempfile.mkdtemp(prefix="pbx-"))
         self.etc = self.directory / "etc"
-        self.child: Child | None = None
         for name in ("etc", "var/keys", "spool", "log", "music"):
             (self.directory / name).mkdir(parents=True)
         # The music file is whole periods long, so that its repetition is not heard as another tone.
@@ -88,18 +87,6 @@ class AsteriskServer:
 
         await self.child.ready(booted)
         return self
-
-    async def stop(self) -> None:
-        """Stop it in an orderly way; nothing happens when it is not running."""
-        if self.child is not None:
-            await self.child.stop()
-            self.child = None
-
-    async def kill(self) -> None:
-        """Crash it: no BYE, no unregistration, no goodbye on the manager interface."""
-        if self.child is not None:
-            await self.child.kill()
-            self.child = None
 
     async def restart(self) -> None:
         """Stop it and start it again; registrations survive in its database."""

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.support.fetch import Programs, programs
-from tests.support.processes import Child, free_port
+from tests.support.processes import Child, Server, free_port
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Broker:
+class Broker(Server):
     """One broker: `async with Broker() as broker`. With persistence it keeps sessions over a restart.
 
     `login` is the only user and password let in; None: everybody. `tls` holds certificate, key and CA file.
@@ -36,7 +36,6 @@ class Broker:
         self.login = login
         self.installed = installed or programs()
         self.directory = Path(tempfile.mkdtemp(prefix="broker-"))
-        self.child: Child | None = None
         self._configure(persistent, tls)
 
     async def __aenter__(self) -> Self:
@@ -54,18 +53,6 @@ class Broker:
         self.child = Child("mosquitto", command, self.directory / "log")
         await self.child.accepts(self.host, self.port)
         return self
-
-    async def stop(self) -> None:
-        """Stop it in an orderly way; nothing happens when it is not running."""
-        if self.child is not None:
-            await self.child.stop()
-            self.child = None
-
-    async def kill(self) -> None:
-        """Crash it."""
-        if self.child is not None:
-            await self.child.kill()
-            self.child = None
 
     def freeze(self, *, frozen: bool = True) -> None:
         """Make it accept and answer nothing, with every connection left open; or end that."""

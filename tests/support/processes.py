@@ -148,6 +148,24 @@ class Child:
                 await asyncio.sleep(poll_s)
 
 
+class Server:
+    """Something of the test bed that runs as a child, and can be stopped, killed and started again."""
+
+    child: Child | None = None
+
+    async def stop(self) -> None:
+        """Stop it in an orderly way; nothing happens when it is not running."""
+        if self.child is not None:
+            await self.child.stop()
+            self.child = None
+
+    async def kill(self) -> None:
+        """Crash it: nobody is told."""
+        if self.child is not None:
+            await self.child.kill()
+            self.child = None
+
+
 class Net:
     """A /24 of loopback addresses that no other test bed on this machine uses at the same time.
 
