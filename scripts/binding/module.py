@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,13 @@ def _sources(*patterns: str) -> list[Path]:
     return sorted(path for pattern in patterns for path in BINDING.glob(pattern))
 
 
+def _wrapped() -> list[Path]:
+    """The headers that SWIG wraps; a change in any other one leaves the wrapper as it is."""
+    interface = "".join(source.read_text() for source in _sources("*.i"))
+    named = set(re.findall(r'^%include "(\w+\.hpp)"$', interface, re.MULTILINE))
+    return [header for header in _sources("*.hpp") if header.name in named]
+
+
 def _scripts() -> list[Path]:
     return sorted(Path(__file__).parent.glob("*.py"))
 
@@ -90,7 +98,7 @@ def _wrapper(libraries: Libraries, log: Path) -> Path:
         _compile(libraries, WRAPPER_FLAGS, code, work / "wrapper.o", log)
         code.unlink()
 
-    declared = _sources("*.i", "*.hpp", "*.h")
+    declared = [*_sources("*.i", "*.h"), *_wrapped()]
     tools = (python_abi(), WRAPPER_FLAGS, SWIG_FLAGS, output_of("swig", "-version"))
     key = cache.digest(libraries.digest, *tools, *declared)
     return cache.keep("wrapper", key, make)

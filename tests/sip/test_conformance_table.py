@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TABLE = (ROOT / "docs" / "conformance.md").read_text()
-NAMED = re.findall(r"`((?:e2e/)?test_\w+\.py)::(test_\w+)(?:\[([\w-]+)\])?`", TABLE)
+NAMED = re.findall(r"`((?:\w+/)?test_\w+\.py)::(test_\w+)(?:\[([\w-]+)\])?`", TABLE)
 MARKED = re.compile(r"^pytestmark = .*pytest\.mark\.sip", re.MULTILINE)
 SCENARIOS = sorted(path.name for path in (ROOT / "tests" / "sip").glob("test_*.py") if MARKED.search(path.read_text()))
 """Files whose tests speak SIP to a gateway: each of them is a scenario, and belongs into the table."""
@@ -19,6 +19,8 @@ SCENARIOS = sorted(path.name for path in (ROOT / "tests" / "sip").glob("test_*.p
 
 def source(file: str) -> Path:
     """Where a test file of the table is."""
+    if file.startswith("tests/"):
+        return ROOT / file
     return ROOT / "tests" / ("" if "/" in file else "sip") / file
 
 
