@@ -18,7 +18,7 @@ from pathlib import Path
 
 from scripts.binding.tools import say
 
-KEPT = {"libs": 3, "wrapper": 6, "object": 60, "wheel": 6}  # entries of each kind, the latest used
+KEPT = {"libs": 4, "wrapper": 6, "object": 120, "wheel": 6, "sanitized": 4}  # entries of each kind, the latest used
 
 
 def root() -> Path:

@@ -16,6 +16,9 @@ from scripts.binding.tools import BINDING, output_of, run, say
 
 # -DNDEBUG, because pj_assert would otherwise end the process over what a peer sent.
 C_FLAGS = "-O2 -g -fPIC -DNDEBUG"
+# For the fuzzer: every read and write outside of what was allocated, and what C leaves undefined, is told. PJSIP counts
+# on unaligned reads and on shifts into the sign, which every compiler that it supports does as one expects.
+SANITIZER_FLAGS = "-fsanitize=address,undefined -fno-sanitize=alignment,shift,vptr -fno-omit-frame-pointer"
 
 # No sound card, no video, and of the codecs those that voice platforms and PBXs offer.
 CONFIGURE = """
@@ -38,13 +41,19 @@ ask:
 
 @dataclass(frozen=True)
 class Libraries:
-    """The compiled libraries. `link` is what the linker takes, in its order; `digest` stands for all of it."""
+    """The compiled libraries.
+
+    `link` is what the linker takes, in its order; `digest` stands for all of them, `interface` for what programs see of
+    them; `flags` is what has to be added to compile and link with them.
+    """
 
     home: Path
     digest: str
+    interface: str
     version: str
     defines: tuple[str, ...]
     link: tuple[str, ...]
+    flags: str
 
     @property
     def include(self) -> Path:
@@ -57,27 +66,30 @@ class Libraries:
         return self.home / "swig"
 
 
-def compile_libraries(source: Source, log: Path) -> Libraries:
+def compile_libraries(source: Source, log: Path, *, sanitized: bool = False) -> Libraries:
     """The libraries of `source`, out of the cache when they were compiled before."""
     site = BINDING / "config_site.h"
     release = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     system = f"{platform.machine()} {release} {output_of('gcc', '-dumpfullversion')}"
-    key = cache.digest(source.digest, site, C_FLAGS, CONFIGURE, system, Path(__file__))
-    home = cache.keep("libs", key, lambda work: _compile(source, site, work, log))
+    added = SANITIZER_FLAGS if sanitized else ""
+    flags = f"{C_FLAGS} {added}".strip()
+    interface = cache.digest(source.digest, site, CONFIGURE, system, Path(__file__))
+    key = cache.digest(interface, flags)
+    home = cache.keep("libs", key, lambda work: _compile(source, site, flags, work, log))
     facts = json.loads((home / "facts.json").read_text())
     link = (*(str(home / "lib" / name) for name in facts["archives"]), *facts["libraries"])
-    return Libraries(home, key, facts["version"], tuple(facts["defines"]), link)
+    return Libraries(home, key, interface, facts["version"], tuple(facts["defines"]), link, added)
 
 
-def _compile(source: Source, site: Path, work: Path, log: Path) -> None:
+def _compile(source: Source, site: Path, flags: str, work: Path, log: Path) -> None:
     build = work / "build"
     source.unpack(build, log)
     version = version_of(build)
-    say(f"compiling pjproject {version}")
+    say(f"compiling pjproject {version}{', with sanitizers' if '-fsanitize' in flags else ''}")
     shutil.copy(site, build / "pjlib/include/pj/config_site.h")
     # Debian's tarball leaves out this sound driver, which is never compiled in but always looked at.
     (build / "pjmedia/src/pjmedia-audiodev/bdimad_dev.c").touch()
-    flags = f"{C_FLAGS} -ffile-prefix-map={build}=pjproject"
+    flags = f"{flags} -ffile-prefix-map={build}=pjproject"
     env = {**os.environ, "CFLAGS": flags, "CXXFLAGS": flags, "LIBS": "-lspeexdsp", "MAKEFLAGS": "", "MAKELEVEL": ""}
     run("configure", ["./configure", *CONFIGURE.split()], log=log, cwd=build, env=env)
     run("make dep", ["make", "dep"], log=log, cwd=build, env=env)

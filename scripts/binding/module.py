@@ -21,7 +21,7 @@ WRAPPER_FLAGS = "-O1 -fPIC -DNDEBUG -fvisibility=hidden -w"
 OUR_FLAGS = "-O2 -g -fPIC -DNDEBUG -fvisibility=hidden -std=c++17 -Wall -Wextra -Werror=return-type"
 SWIG_FLAGS = "-c++ -python -threads"
 # Only Python's own entry point is seen from outside, and calls within stay direct.
-LINK_FLAGS = "-shared -Wl,--exclude-libs,ALL -Wl,--strip-debug -Wl,-z,now"
+LINK_FLAGS = "-shared -Wl,--exclude-libs,ALL -Wl,-z,now"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ def build_module(libraries: Libraries, target: Path, log: Path) -> Module:
     wrapper = _wrapper(libraries, log)
     objects = [wrapper / "wrapper.o", *(one / "object.o" for one in ours)]
     shared = target / f"_pjsua2{sysconfig.get_config_var('EXT_SUFFIX')}"
-    command = ["g++", *LINK_FLAGS.split(), "-o", str(shared), *map(str, objects), *libraries.link]
+    # A sanitizer's report names lines.
+    flags = [*LINK_FLAGS.split(), *(libraries.flags.split() or ["-Wl,--strip-debug"])]
+    command = ["g++", *flags, "-o", str(shared), *map(str, objects), *libraries.link]
     run("linking", command, log=log)
     python = target / "pjsua2.py"
     shutil.copy(wrapper / "pjsua2.py", python)
@@ -89,7 +91,7 @@ def _compile(libraries: Libraries, flags: str, source: Path, target: Path, log: 
 
 
 def _wrapper(libraries: Libraries, log: Path) -> Path:
-    """A cache entry with pjsua2.py and wrapper.o."""
+    """A cache entry with pjsua2.py and wrapper.o; without sanitizers, which would find SWIG's glue alone."""
 
     def make(work: Path) -> None:
         code = work / "wrapper.cpp"
@@ -100,16 +102,17 @@ def _wrapper(libraries: Libraries, log: Path) -> Path:
 
     declared = [*_sources("*.i", "*.h"), *_wrapped()]
     tools = (python_abi(), WRAPPER_FLAGS, SWIG_FLAGS, output_of("swig", "-version"))
-    key = cache.digest(libraries.digest, *tools, *declared)
+    key = cache.digest(libraries.interface, *tools, *declared)
     return cache.keep("wrapper", key, make)
 
 
 def _object(source: Path, libraries: Libraries, log: Path) -> Path:
     """A cache entry with object.o, made of one of our own C++ files."""
-    key = cache.digest(libraries.digest, python_abi(), OUR_FLAGS, source, *_sources("*.hpp", "*.h"))
+    flags = f"{OUR_FLAGS} {libraries.flags}".strip()
+    key = cache.digest(libraries.digest, python_abi(), flags, source, *_sources("*.hpp", "*.h"))
 
     def make(work: Path) -> None:
         log.unlink(missing_ok=True)
-        _compile(libraries, OUR_FLAGS, source, work / "object.o", log)
+        _compile(libraries, flags, source, work / "object.o", log)
 
     return cache.keep("object", key, make)

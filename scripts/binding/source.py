@@ -6,6 +6,7 @@ No Debian package carries pjproject alone, but the source package of Asterisk ho
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.binding import cache
+from scripts.binding.known import KNOWN
 from scripts.binding.tools import BuildError, run, say
 from scripts.debian_mirror import MirrorError, write_private_apt
 
@@ -27,6 +29,8 @@ class Source:
 
     path: Path
     digest: str
+    known: bool = False
+    """Whether the test suite was run with just this one."""
 
     def unpack(self, target: Path, log: Path) -> None:
         """Put the tree into the directory `target`, without a top directory of its own."""
@@ -45,12 +49,18 @@ def find(log: Path) -> Source:
         if path.is_dir():
             return Source(path, cache.tree_digest(path))
         if path.is_file():
-            return Source(path, cache.digest(path.read_bytes()))
+            return _tarball(path)
         raise BuildError(f"PJPROJECT_SOURCE names {path}, where there is neither a tarball nor a tree\n{OVERRIDE_HELP}")
     tarball = cache.root() / "source" / "pjproject.tar.xz"
     if not tarball.is_file():
         _fetch(tarball, log)
-    return Source(tarball, cache.digest(tarball.read_bytes()))
+    return _tarball(tarball)
+
+
+def _tarball(path: Path) -> Source:
+    content = path.read_bytes()
+    known = hashlib.sha256(content).hexdigest() in KNOWN
+    return Source(path, cache.digest(content), known)
 
 
 def _fetch(tarball: Path, log: Path) -> None:

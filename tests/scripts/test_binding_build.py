@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The binding's build: what it accepts as a source, and what its cache promises."""
 
+import hashlib
 import zipfile
 from pathlib import Path
 
+import pjsua2
 import pytest
 
-from scripts.binding import cache, source
+from scripts.binding import cache, known, source
+from scripts.binding.__main__ import prove
 from scripts.binding.module import Module
+from scripts.binding.source import Source
 from scripts.binding.tools import BuildError, run
 from scripts.binding.wheel import pack
 
@@ -104,3 +108,36 @@ def test_a_wheel_holds_the_module_and_accounts_for_every_file(tmp_path: Path) ->
         record = archive.read("pjsua2-2.17+gateway.0a1b2c3d.dist-info/RECORD").decode()
     assert {"pjsua2.py", "_pjsua2.so"} <= set(names)
     assert [line.split(",")[0] for line in record.splitlines()] == names
+
+
+def test_a_source_that_the_suite_has_passed_with_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tarball = tmp_path / "pjproject.tar.xz"
+    tarball.write_bytes(b"as it was tested")
+    monkeypatch.setenv("PJPROJECT_SOURCE", str(tarball))
+    monkeypatch.setitem(known.KNOWN, hashlib.sha256(b"as it was tested").hexdigest(), "2.17")
+
+    assert source.find(tmp_path / "log").known
+    tarball.write_bytes(b"of tomorrow")
+    assert not source.find(tmp_path / "log").known
+
+
+@pytest.mark.sip
+def test_the_binding_in_use_calls_itself(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    [module] = {Path(pjsua2.__file__).parent}
+
+    prove(Source(Path("pjproject-3.0.tar.xz"), "0", known=False), module, tmp_path / "log")
+
+    said = capfd.readouterr().err
+    assert "pjproject-3.0.tar.xz is not among the sources that were tested (2.17): trying it" in said
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [("raise ImportError('undefined symbol')", "undefined symbol"), ("class Endpoint: pass", "set_log_level")],
+    ids=["does-not-load", "lacks-what-is-needed"],
+)
+def test_a_binding_that_is_of_no_use_is_not_kept(module: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "pjsua2.py").write_text(module)
+
+    with pytest.raises(BuildError, match=rf"(?s)of no use.*{why}.*PJPROJECT_SOURCE=PATH"):
+        prove(Source(Path("pjproject-3.0.tar.xz"), "0"), tmp_path, tmp_path / "log")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import fnmatch
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGES = ("asterisk", "baresip-core", "sip-tester", "mosquitto", "prometheus")
+
+TESTED = Path(__file__).with_name("testbed.json")
+"""Package -> version -> architecture -> SHA-256, of all that the whole suite has passed with."""
+# What each answers within a second when it runs at all, and what is in the answer.
+PROOFS = {
+    "usr/sbin/asterisk": (["-V"], "Asterisk 2"),
+    "usr/bin/baresip": (["-h"], "baresip"),
+    "usr/bin/sipp": (["-v"], "SIPp"),
+    "usr/sbin/mosquitto": (["-h"], "mosquitto version 2"),
+    "usr/bin/prometheus": (["--version"], "prometheus, version"),
+}
 
 # Pulled in by maintainer scripts, never run here; they are most of the volume.
 SKIPPED = ("python3*", "libpython3*", "perl*", "libperl*", "gnupg*", "gpg*", "dirmngr", "pinentry*", "passwd", "login*")
@@ -103,12 +115,34 @@ def _fetch(cache: Path, ready: Path) -> None:
             list(pool.map(lambda deb: _unpack(deb, work / "root"), wanted))
         # Some libraries ship without the link that programs load them by, and leave it to ldconfig at installation.
         _run([shutil.which("ldconfig", path="/usr/sbin:/sbin") or "ldconfig", "-n", str(Programs(work / "root").lib)])
+        untested = [deb.stem for deb in debs if deb.name.partition("_")[0] in PACKAGES and not _is_tested(deb)]
+        if untested:
+            print(f"Not what the suite was last run with, tried all the same: {', '.join(untested)}", file=sys.stderr)
+        _prove(Programs(work / "root"))
         (work / "manifest").write_text("".join(f"{deb.stem}\n" for deb in wanted))
         shutil.rmtree(work / "apt")
         work.rename(ready)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+
+
+def _is_tested(deb: Path) -> bool:
+    name, version, architecture = deb.stem.split("_")
+    tested = json.loads(TESTED.read_text())
+    return bool(tested[name].get(version, {}).get(architecture) == hashlib.sha256(deb.read_bytes()).hexdigest())
+
+
+def _prove(programs: Programs) -> None:
+    """Have each program say its version. Raises FetchError for one that does not run."""
+    for program, (arguments, expected) in PROOFS.items():
+        command = [*programs.command(program), *arguments]
+        # Some leave with an exit code other than 0 after saying it.
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=30
+        )
+        if expected not in done.stdout + done.stderr:
+            raise FetchError(f"{program} does not run: {(done.stderr or done.stdout).strip()[:500]}")
 
 
 def _unpack(deb: Path, root: Path) -> None:
