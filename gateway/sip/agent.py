@@ -48,7 +48,7 @@ class SipAgent:
         self._debug = debug
         self._legs = Legs()
         self._media = Media(self.heard)
-        self.midcall = MidCall(self._legs.get, self._media.has_port, self._end, self._kick)
+        self.midcall = MidCall(self._legs.get, self._media.has_port, self._lost, self._kick)
         self._pump: Pump | None = None
         self.dialogs = Dialogs(self._legs.at)
         self._door = Door(self)
@@ -214,7 +214,7 @@ class SipAgent:
         if leg.dialog:
             self.dialogs.ended(leg.dialog)
         self._legs.remove(leg)
-        self._listener.leg_ended(leg.id, code, by_peer, leg.why or CallEnd.HUNG_UP)
+        self._tell_over(leg, code, by_peer)
         # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
         self._media.forget(leg.id)
 
@@ -279,8 +279,16 @@ class SipAgent:
         else:
             found.refer.when_quiet(end)
 
-    def _end(self, leg: Leg) -> None:
+    def _lost(self, leg: Leg, why: CallEnd) -> None:
+        """A leg is as good as over: its BYE may find no answer for half a minute, and nobody is to wait for that."""
+        leg.why = why
         self.hang_up(leg.id, 200, Reason.ANSWERED)
+        self._tell_over(leg, leg.lost_code, by_peer=False)
+
+    def _tell_over(self, leg: Leg, code: int, by_peer: bool) -> None:
+        if not leg.told_over:
+            leg.told_over = True
+            self._listener.leg_ended(leg.id, code, by_peer, leg.why or CallEnd.HUNG_UP)
 
     def join(self, one: LegId, other: LegId) -> bool:
         """See ports.SipPort."""

@@ -109,10 +109,14 @@ class Keypads:
 
     def joined(self, one: Leg, other: Leg) -> None:
         """Two legs have become partners: what was pressed on the way there is for the new one."""
-        for leg, partner in ((one, other), (other, one)):
-            pad = self._pads.get(leg.id)
-            while pad is not None and pad.typed:
-                self._give(partner, pad.typed.popleft())
+        self.awaits(one, other)
+        self.awaits(other, one)
+
+    def awaits(self, leg: Leg, target: Leg) -> None:
+        """A leg waits for a target, which is given what was pressed so far."""
+        pad = self._pads.get(leg.id)
+        while pad is not None and pad.typed:
+            self._give(target, pad.typed.popleft())
 
     def changed(self, leg: LegId) -> None:
         """The leg's media or direction changed: perhaps it can be given now what waits for it."""

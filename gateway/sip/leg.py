@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 RINGING, PROGRESS = 180, 183
+REQUEST_TIMEOUT, NOT_ACCEPTABLE_HERE = 408, 488
 
 
 class LegEvents(Protocol):
@@ -68,7 +69,9 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.why: CallEnd | None = None  # it is no ordinary end
         self._events = events
         self._hung_up = False
-        self._unfit = False  # answered with media that we must not or cannot use
+        self.told_over = False  # whoever it concerns knows that it is over, or as good as that
+        self._given_up = False
+        self._taken = False  # dialled, and answered with 2xx
         self._told = 100  # the last response to the INVITE
         self._has_media = False
 
@@ -121,7 +124,12 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
 
     def given_up(self) -> None:
         """PJSIP ends it by itself, and sends the BYE: no other one is wanted."""
-        self._hung_up = True
+        self._given_up = self._hung_up = True
+
+    @property
+    def lost_code(self) -> int:
+        """What the end of a leg means that its peer has not ended: no use in its answer, or no life in it."""
+        return REQUEST_TIMEOUT if self.established else NOT_ACCEPTABLE_HERE
 
     @property
     def ending(self) -> bool:
@@ -148,21 +156,27 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.early = info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming
         if self.early:
             self._events.progress(self, info.lastStatusCode)
+        elif info.state == pj.PJSIP_INV_STATE_CONNECTING and not self.incoming:
+            self._taken = True
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
-            if not self.incoming and self._cannot_talk(info):
-                self._unfit = True  # PJSUA is on its way to end it
-                return
+            if not self.incoming and (self._given_up or self._cannot_talk(info)):
+                return  # PJSUA is on its way to end it
             self.established = True
             self.established_at = asyncio.get_running_loop().time()
             self.dialog = tuple(pj.dialog_of(self.getId()))
             self._events.answered(self)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
             self.over = True
-            code = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE if self._unfit else info.lastStatusCode
+            code = self.lost_code if self._given_up or self._useless else info.lastStatusCode
             try:
                 self._events.ended(self, code, not self._hung_up and self.why is None)
             finally:
                 pj.release_call(self)
+
+    @property
+    def _useless(self) -> bool:
+        """Whether it was answered, and that has established nothing (RFC 3261 §13.2.2.4)."""
+        return self._taken and not self.established and not self._hung_up
 
     @staticmethod
     def _cannot_talk(info: pj.CallInfo) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -31,18 +32,20 @@ class MidCall:
         self,
         leg_of: Callable[[LegId], Leg | None],
         has_media: Callable[[LegId], bool],
-        end: Callable[[Leg], None],
+        lost: Callable[[Leg, CallEnd], None],
         kick: Callable[[], None],
     ) -> None:
+        """`lost` is told of a leg that is as good as over, though its peer has not ended it."""
         self._leg_of = leg_of
         self._has_media = has_media
-        self._end = end
+        self._lost = lost
         self._config: Config | None = None
         self._partners: dict[LegId, LegId] = {}
+        self._waiting: set[LegId] = set()  # legs whose partner is a target that has not taken them yet
         self._holds = Holds(kick)
-        self._keypads = Keypads(self._partner, self._wants_info, self._can_take, kick)
+        self._keypads = Keypads(self._listener, self._wants_info, self._can_take, kick)
         self._encryption = Encryption(self._wants_encryption)
-        self._watchdog = Watchdog(self._conversing, self._holds.should_be_heard, self._end_both)
+        self._watchdog = Watchdog(self._conversing, self._holds.should_be_heard, lost)
 
     def configure(self, config: Config) -> None:
         """Take the settings, at the start and whenever they change."""
@@ -81,14 +84,17 @@ class MidCall:
         self._keypads.answered(leg.id, method, code)
 
     def joined(self, one: Leg, other: Leg) -> None:
-        """Two legs are each other's partners."""
+        """Two legs are each other's partners, and talk."""
         self._pair(one, other)
+        self._keypads.joined(one, other)
         self._holds.joined(one, other)
 
     def waiting(self, leg: Leg, target: Leg | None) -> None:
         """The leg waits for a target, which may ask it for keys already."""
         if target is not None:
             self._pair(leg, target)
+            self._waiting.add(leg.id)
+            self._keypads.awaits(leg, target)
         else:
             self._leave(leg.id)
         self._holds.waiting(leg)
@@ -112,20 +118,26 @@ class MidCall:
         self._leave(one.id)
         self._leave(other.id)
         self._partners[one.id], self._partners[other.id] = other.id, one.id
-        self._keypads.joined(one, other)
 
     def _leave(self, leg: LegId) -> None:
         other = self._partners.pop(leg, None)
         if other is not None:
             self._partners.pop(other, None)
+        self._waiting -= {leg, other}
 
-    def _partner(self, leg: LegId) -> Leg | None:
+    def _listener(self, leg: LegId) -> Leg | None:
+        """Who is given the keys of this leg: a target those of the caller who waits for it, but not the other way."""
         other = self._partners.get(leg)
-        return self._leg_of(other) if other is not None else None
+        return self._leg_of(other) if other is not None and other not in self._waiting else None
 
     def _conversing(self) -> Iterable[Leg]:
-        legs = {one: leg for one in self._partners if (leg := self._leg_of(one)) is not None and leg.established}
-        return [leg for one, leg in legs.items() if self._partners[one] in legs]
+        """Those who talk: both have answered, and neither still waits for the other."""
+        pairs = [(self._leg_of(one), self._leg_of(other)) for one, other in self._partners.items()]
+        return [
+            leg
+            for leg, other in pairs
+            if leg and other and leg.established and other.established and self._waiting.isdisjoint((leg.id, other.id))
+        ]
 
     def _wants_info(self, leg: Leg) -> bool:
         profile = self._profile(leg)
@@ -142,19 +154,12 @@ class MidCall:
         return self._has_media(leg) and self._holds.hears_us(leg)
 
     def _given_up(self, leg: Leg) -> None:
-        """PJSIP itself ends a leg whose session was not refreshed (RFC 4028 §10), or which no longer answers."""
-        partner = self._partner(leg.id)
-        if leg.ending or leg.over or partner is None or not partner.established:
+        """PJSIP ends a leg: of no use as answered, not refreshed (RFC 4028 §10), or without any answer."""
+        if leg.ending or leg.over:
             return
-        log.warning("peer-gone", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
-        leg.why = partner.why = CallEnd.PEER_GONE
+        slug = "peer-gone" if leg.established else "answer-unusable"
+        log.warning(slug, leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
         leg.given_up()
-        # Its BYE may find no answer for half a minute.
-        self._end(partner)
-
-    def _end_both(self, leg: Leg, why: CallEnd) -> None:
-        # A dead side answers no BYE: its partner would wait for half a minute to be told.
-        for one in (leg, self._partner(leg.id)):
-            if one is not None:
-                one.why = why
-                self._end(one)
+        leg.why = CallEnd.PEER_GONE
+        # Not now: PJSIP is in the middle of it.
+        asyncio.get_running_loop().call_soon(self._lost, leg, CallEnd.PEER_GONE)

@@ -30,7 +30,7 @@ class Watchdog:
         should_be_heard: Callable[[LegId], bool],
         end: Callable[[Leg, CallEnd], None],
     ) -> None:
-        """`conversing`: the legs that have a partner; `should_be_heard`: those whose peer nobody holds."""
+        """`conversing`: the legs that talk with another; `should_be_heard`: those whose peer nobody holds."""
         self._conversing = conversing
         self._should_be_heard = should_be_heard
         self._end = end

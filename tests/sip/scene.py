@@ -29,6 +29,8 @@ SILENT = "<sip:+31612345683@gw.example>"
 """Is let ring for a second."""
 CLOSED = "<sip:+31612345684@gw.example>"
 """Opens in a few days."""
+OVERFLOWS = "<sip:+31612345685@gw.example>"
+"""Goes on to Anna when it fails."""
 UNKNOWN = "<sip:+31699999999@gw.example>"
 
 TRUNK_PASSWORD, PBX_PASSWORD = "correct horse", "battery staple"
@@ -54,7 +56,14 @@ LINES = {
     "info": Line("+31201234509", 39, {"dtmf": "info"}),
     "secret": Line("+31201234506", 36, {"challenge": True, "username": "hms", "password_file": "trunk.secret"}),
 }
-EXTENSIONS = {"sales": "6500", "overseas": "6502", "anna": "6001", "silent": "6011", "voicemail": "6599"}
+EXTENSIONS = {
+    "sales": "6500",
+    "overseas": "6502",
+    "anna": "6001",
+    "silent": "6011",
+    "overflows": "6012",
+    "voicemail": "6599",
+}
 
 
 def settings(net: Net, lines: dict[str, Line], *, gateway: str) -> dict[str, dict[str, Any]]:
@@ -66,6 +75,7 @@ def settings(net: Net, lines: dict[str, Line], *, gateway: str) -> dict[str, dic
         {"id": "anna", "number": "+31612345681", "extension": EXTENSIONS["anna"]},
         {"id": "silent", "number": "+31612345683", "extension": EXTENSIONS["silent"], "ring_timeout_s": 1},
         {"id": "closed", "number": "+31612345684", "extension": "6700", "hours": "seldom"},
+        {"id": "overflows", "number": "+31612345685", "extension": EXTENSIONS["overflows"], "overflow": ["anna"]},
         {"id": "voicemail", "extension": EXTENSIONS["voicemail"]},
     ]
     main = {
