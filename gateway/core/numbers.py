@@ -15,11 +15,13 @@ from gateway.core.outcome import Reason
 
 MAX_TEXT = 8192  # embedded headers may carry a summary of the call
 MAX_USER = 128
+MAX_ENCODED = 12 * MAX_USER  # each character as four bytes of UTF-8, each byte as three characters
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOTALL)
 _INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164 §6: at most 15 digits
 _NATIONAL = re.compile(r"[0-9]{7,17}")
 _SEPARATORS = re.compile(r"[-.() \u00a0]")  # RFC 3966 §5.1.1, and the blanks people type
+_COUNTRY = re.compile(r"\+[1-9][0-9]{0,2}")
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -161,11 +163,14 @@ def _user_and_parameters(text: str) -> tuple[str, dict[str, str]]:
     parameters = {}
     for parameter in rest:
         name, _, value = parameter.partition("=")
-        parameters[name.strip().lower()] = _decoded(value.strip())
+        if (known := name.strip().lower()) in ("ext", "phone-context"):
+            parameters[known] = _decoded(value.strip())
     return _decoded(user), parameters
 
 
 def _decoded(text: str) -> str:
+    if len(text) > MAX_ENCODED:
+        raise TargetError("the target is too long")
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeDecodeError as error:
@@ -190,7 +195,7 @@ def _parts(text: str, user: str, parameters: dict[str, str], host: str | None, c
 
 def _country_of(context: str) -> str | None:
     """The country of a global phone-context such as `+31` (RFC 3966 §5.1.5); None for a domain name."""
-    if not re.fullmatch(r"\+[1-9][0-9]{0,2}", context):
+    if not _COUNTRY.fullmatch(context):
         return None
     region = phonenumbers.region_code_for_country_code(int(context))
     return None if region in ("ZZ", "001") else region

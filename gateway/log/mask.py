@@ -22,7 +22,8 @@ NUMBER_FIELDS = frozenset(
 ID_FIELDS = frozenset(
     {"timestamp", "level", "logger", "transfer", "call", "call_id", "call_ids", "leg", "event_id", "id", "seq", "port"}
 )
-_SECRET_FIELD = re.compile(r"(?:passw|secret|token|authori[sz]ation|credential)(?!.*_file$)", re.IGNORECASE)
+_SECRET_FIELD = re.compile(r"(?:passw|secret|token|authori[sz]ation|credential)", re.IGNORECASE)
+_NO_DIGIT = re.compile(r"\D")
 _SECRET_TEXT = re.compile(
     r"(?i)\b(?P<name>(?:proxy-)?authorization\s*:|bearer|(?:password|passwd|secret|token)\s*=)\s*"
     r"(?P<value>(?:digest|basic|bearer)\s[^\r\n]+|[^\s,;&]+)"
@@ -55,7 +56,7 @@ _IN_NUMBER_FIELD = _pattern(5)
 def _hide(found: re.Match[str]) -> str:
     if found["kept"] is not None:
         return found["kept"]
-    digits = re.sub(r"\D", "", found["user"] or found["rest"] or found["bare"])
+    digits = _NO_DIGIT.sub("", found["user"] or found["rest"] or found["bare"])
     return f"{found['head'] or found['plus'] or ''}***{digits[-SHOWN:]}"
 
 
@@ -79,7 +80,7 @@ def clean(fields: Mapping[str, object], *, numbers: bool) -> dict[str, object]:
 
 
 def _clean_field(name: str, value: object, *, numbers: bool) -> object:
-    if _SECRET_FIELD.search(name) and not isinstance(value, bool | None):
+    if _is_secret(name) and not isinstance(value, bool | None):
         return REDACTED
     if numbers or name in ID_FIELDS:
         return _walk(value, redact_text, numbers=numbers)
@@ -87,6 +88,11 @@ def _clean_field(name: str, value: object, *, numbers: bool) -> object:
     if is_number and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     return _walk(value, lambda text: mask_text(redact_text(text), number_field=is_number), numbers=numbers)
+
+
+def _is_secret(field: str) -> bool:
+    # The name of a secret's file is none.
+    return not field.lower().endswith("_file") and _SECRET_FIELD.search(field) is not None
 
 
 def _walk(value: object, change: Callable[[str], str], *, numbers: bool) -> object:
@@ -110,6 +116,6 @@ def _walk(value: object, change: Callable[[str], str], *, numbers: bool) -> obje
 def _clean_inner(name: str, value: object, change: Callable[[str], str], *, numbers: bool) -> object:
     # A nested field is judged by its own name where that says something, else as the field it stands in.
     names_numbers = name in NUMBER_FIELDS or name in ID_FIELDS or name.endswith("_number")
-    if _SECRET_FIELD.search(name) or (names_numbers and change is not redact_text):
+    if _is_secret(name) or (names_numbers and change is not redact_text):
         return _clean_field(name, value, numbers=numbers)
     return _walk(value, change, numbers=numbers)

@@ -18,6 +18,7 @@ MAX_MESSAGE = 256 * 1024  # bytes
 # Asterisk reads an action's line into 1,025 bytes and cuts what is longer.
 MAX_ACTION_LINE = 1024  # bytes, with CRLF
 
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _FORBIDDEN = re.compile(r"[\r\n\0]")
 
@@ -69,7 +70,7 @@ class Message:
     def number(self, key: str) -> int | None:
         """The value of `key` as an integer; None if it is absent or not one that fits 64 bits."""
         text = self.get(key)
-        return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None
+        return int(text) if _NUMBER.fullmatch(text) else None
 
 
 class Decoder:
@@ -99,7 +100,7 @@ class Decoder:
                 self._greet(line)
             elif line:
                 self._take(line)
-            elif (message := self._complete()) is not None:
+            elif (self._size or self._spoilt) and (message := self._complete()) is not None:
                 messages.append(message)
         del self._buffer[:start]
         self._scanned = len(self._buffer)

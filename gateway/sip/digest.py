@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from urllib.parse import unquote
 
+from gateway.sip.headers import unquoted
+
 NONCE_LIFETIME_S = 300.0
 MAX_NONCES = 4096
 """How many used nonces are remembered."""
@@ -209,13 +211,15 @@ def parse_credentials(value: str) -> dict[str, str] | None:
         name, quoted, plain = match.groups()
         if name.lower() in found:
             return None
-        found[name.lower()] = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        found[name.lower()] = plain if quoted is None else unquoted(quoted)
         at = match.end()
     return found or None
 
 
 def same_place(one: str, other: str) -> bool:
     """Whether two URIs name the same user at the same host and port; parameters may be lost on the way here."""
+    if max(len(one), len(other)) > MAX_VALUE:
+        return one == other
     first, second = _SIP_URI.fullmatch(one), _SIP_URI.fullmatch(other)
     if first is None or second is None:
         return one == other

@@ -202,16 +202,18 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         return code
 
     def _malformed(self, text: str, source: str, header: str, whole: bool) -> str:
+        if self._agent.config.peer_for(source) is None:
+            # Not even looked at; and an answer might have us shout at a third party.
+            log.warning("message-unreadable", source=source, bytes=len(text))
+            self._agent.listener.request_rejected(Reason.PEER_NOT_ALLOWED)
+            return ""
         method = malformed.method_of(text)
         code = malformed.verdict(text, whole=whole)
-        reason = Reason.BAD_REQUEST if self._agent.config.peer_for(source) else Reason.PEER_NOT_ALLOWED
         log.warning("message-unreadable", method=method, source=source, header=header, code=code, bytes=len(text))
         if method is None:
             return ""
-        self._agent.listener.request_rejected(reason)
-        # A stranger might have us shout at a third party.
-        known = reason is Reason.BAD_REQUEST
-        return malformed.answer(text, code, header, refusal_headers(code, reason, None)) if known else ""
+        self._agent.listener.request_rejected(Reason.BAD_REQUEST)
+        return malformed.answer(text, code, header, refusal_headers(code, Reason.BAD_REQUEST, None))
 
     def _refer(self, index: int, request: pj.SipRequest) -> None:
         leg = self._agent.leg_of(index)

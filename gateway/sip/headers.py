@@ -18,6 +18,10 @@ from gateway.core.outcome import Reason
 
 MAX_VALUE = 8192
 """Longest value that is read at all, in characters; a SIP message that PJSIP takes is shorter."""
+MAX_EMBEDDED = 200
+"""How many headers a URI may carry."""
+MAX_TAGS = 32
+"""How many option tags are named as not supported."""
 MAX_NAME = 128
 """Longest display name that is passed on, in characters."""
 MAX_CONTEXT_VALUE = 2048
@@ -50,6 +54,7 @@ _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _NAME_ADDR = re.compile(rf'(?P<name>\s*{_QUOTED}\s*|[^<>",]*)<(?P<uri>[^<>]*)>(?P<rest>.*)', re.DOTALL)
 _PARAMETERS = re.compile(rf'\s*(?:;(?:{_QUOTED}|[^",<>])*)?', re.DOTALL)
 _BARE = re.compile(r'[^<>",]*', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TOKEN = re.compile(r"[A-Za-z0-9!%*_+`'~.-]+")
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9!%*_+`'~.-]")
@@ -115,8 +120,12 @@ def _parted(uri: str) -> tuple[str, str]:
 
 
 def _embedded(text: str) -> Iterable[tuple[str, str]]:
+    if text.count("&") >= MAX_EMBEDDED:
+        raise HeaderError("Refer-To holds too many headers")
     for pair in text.split("&"):
         name, _, value = pair.partition("=")
+        if len(value) > 3 * MAX_CONTEXT_VALUE:
+            continue
         name, value = unquote(name).strip(), unquote(value).strip()
         if _TOKEN.fullmatch(name) and not _CONTROL.search(value):
             yield name, value
@@ -150,10 +159,51 @@ def allowed(headers: Iterable[tuple[str, str]], patterns: Sequence[str]) -> dict
 
 def header_fields(message: str) -> list[tuple[str, str]]:
     """The header fields of a message as it was received, unfolded (RFC 3261 §7.3.1), as (name, value)."""
-    head = re.split(r"\r?\n\r?\n", message, maxsplit=1)[0]
-    lines = re.split(r"\r?\n", re.sub(r"[ \t]*\r?\n[ \t]+", " ", head))[1:]
-    pairs = (line.partition(":") for line in lines)
-    return [(name.strip(), value.strip()) for name, colon, value in pairs if colon]
+    fields: list[tuple[str, str]] = []
+    folded: list[str] = []
+
+    def end() -> None:
+        name, colon, value = " ".join(folded).partition(":")
+        if colon:
+            fields.append((name.strip(), value.strip()))
+        folded.clear()
+
+    for line in message.split("\n")[1:]:
+        if line in ("", "\r"):
+            break
+        if line[0] not in " \t":
+            end()
+        folded.append(line.strip(" \t\r"))
+    end()
+    return fields
+
+
+def single_values(values: Iterable[str]) -> list[str]:
+    """The values of headers that may hold several each (RFC 3261 §7.3.1), without empty ones.
+
+    A comma in quotes or in angle brackets parts nothing; what they do not close belongs to the value they begin in.
+    """
+    return [value for each in values for part in _parts(each) if (value := part.strip())]
+
+
+def _parts(text: str) -> Iterable[str]:
+    begun, closing, escaped = 0, "", False
+    for at, char in enumerate(text):
+        if closing:
+            if char == closing and not escaped:
+                closing = ""
+            escaped = char == "\\" and closing == '"' and not escaped
+        elif char in '<"':
+            closing = ">" if char == "<" else '"'
+        elif char == ",":
+            yield text[begun:at]
+            begun = at + 1
+    yield text[begun:]
+
+
+def unquoted(text: str) -> str:
+    """What stands between the quotes of a quoted-string, without its escapes (RFC 3261 §25.1)."""
+    return _ESCAPED.sub(r"\1", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +225,7 @@ def parse_name_addr(value: str) -> NameAddr:
         return NameAddr(_bare(value.partition(",")[0].strip()))
     name = match["name"].strip()
     if name.startswith('"'):
-        name = re.sub(r"\\(.)", r"\1", name[1:-1])
+        name = unquoted(name[1:-1].strip()[: 2 * MAX_NAME])
     return NameAddr(match["uri"].strip(), name.strip()[:MAX_NAME])
 
 
@@ -199,6 +249,6 @@ def reason_header(code: int, reason: Reason) -> tuple[str, str]:
 
 def unsupported(require: Iterable[str], supported: frozenset[str]) -> list[str]:
     """The option tags of Require headers that are not supported (RFC 3261 §8.2.2.3), fit for an Unsupported header."""
-    tags = (tag.strip() for value in require for tag in value.split(","))
-    missing = (tag for tag in tags if tag and tag.lower() not in supported)
-    return list(dict.fromkeys(_NO_TOKEN.sub("", tag)[:MAX_NAME] or "unreadable" for tag in missing))
+    tags = dict.fromkeys(tag.strip() for value in require for tag in value.split(","))
+    missing = [tag for tag in tags if tag and tag.lower() not in supported][:MAX_TAGS]
+    return list(dict.fromkeys(_NO_TOKEN.sub("", tag[:MAX_NAME]) or "unreadable" for tag in missing))

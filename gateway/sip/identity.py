@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.sip.headers import name_addr, parse_name_addr, user_part
+from gateway.sip.headers import name_addr, parse_name_addr, single_values, user_part
 
 if TYPE_CHECKING:
     from gateway.config.profiles import Diversion, Identity
@@ -21,7 +21,7 @@ ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 """RFC 3323 §4.1.1.3."""
 MADE_HERE = frozenset({"p-asserted-identity", "privacy", "diversion", "history-info", "max-forwards"})
 MAX_DIVERTED = 5
-_VALUES = re.compile(r'(?:[^,<"]|<[^>]*>|"(?:\\.|[^"\\])*")+')
+_HOPS = re.compile(r"[0-9]{1,5}")
 _USER = re.compile(r"(?:sips?:([^@;?]+)@|tel:([^;?]+))", re.IGNORECASE)
 _PRIVATE = frozenset({"id", "user", "header"})
 
@@ -75,14 +75,11 @@ def is_private(privacy: Sequence[str], sender: str) -> bool:
 
 def diverted_users(diversion: Sequence[str], history: Sequence[str]) -> tuple[str, ...]:
     """Whom the caller had called before, the latest first: from Diversion, else from History-Info."""
-    if diversion:
-        named = [each for value in diversion for each in _VALUES.findall(value)]
-    else:
-        # The last entry is where the request goes now.
-        named = [each for value in history for each in _VALUES.findall(value)][:-1][::-1]
+    # The last entry of History-Info is where the request goes now.
+    named = single_values(diversion) if diversion else single_values(history)[:-1][::-1]
     users = []
     for each in named[:MAX_DIVERTED]:
-        match = _USER.match(parse_name_addr(each.strip()).uri)
+        match = _USER.match(parse_name_addr(each).uri)
         if match:
             users.append(match[1] or match[2])
     return tuple(users)
@@ -91,4 +88,4 @@ def diverted_users(diversion: Sequence[str], history: Sequence[str]) -> tuple[st
 def hops_left(values: Sequence[str]) -> int:
     """Max-Forwards of a request; 70 where it says none that can be read (RFC 3261 §16.6, step 3)."""
     text = values[0].strip() if values else ""
-    return min(int(text), 255) if re.fullmatch(r"[0-9]{1,5}", text) else 70
+    return min(int(text), 255) if _HOPS.fullmatch(text) else 70

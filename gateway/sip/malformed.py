@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from email.parser import HeaderParser
 
-_START = re.compile(r"(?P<method>[A-Za-z0-9.!%*_+`'~-]{1,32}) +(?P<uri>.*?) +SIP/(?P<version>\d{1,4}\.\d{1,4})")
-_ECHOED = (("Via", "v"), ("From", "f"), ("To", "t"), ("Call-ID", "i"), ("CSeq", ""))
+from gateway.sip.headers import COMPACT, header_fields
+
+_METHOD = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,32}")
+_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
+_HEADER = re.compile(r"[A-Za-z-]{1,40}")
+_ECHOED = ("Via", "From", "To", "Call-ID", "CSeq")
 LONGEST = 1000
 """Characters of a line that are sent back; who writes more is not answered."""
 PHRASES = {400: "Bad Request", 505: "Version Not Supported", 513: "Message Too Large"}
@@ -20,14 +23,14 @@ PHRASES = {400: "Bad Request", 505: "Version Not Supported", 513: "Message Too L
 
 def method_of(text: str) -> str | None:
     """The method of a request, however broken it is; None: it is no request, or an ACK, which nobody answers."""
-    found = _START.match(text)
-    return None if found is None or found["method"].upper() == "ACK" else found["method"]
+    method, version = _start(text)
+    return None if version is None or method.upper() == "ACK" else method
 
 
 def verdict(text: str, *, whole: bool) -> int:
     """The status code for a request that cannot be read: 400, or 505 (another version of SIP), or 513 (cut short)."""
-    found = _START.match(text)
-    if found is not None and found["version"] != "2.0":
+    _, version = _start(text)
+    if version and version != "2.0":
         return 505
     return 400 if whole else 513
 
@@ -37,11 +40,10 @@ def answer(text: str, code: int, header: str, more: Sequence[tuple[str, str]]) -
 
     `header` is the name of the header that is to blame, or empty; `more` are headers to add.
     """
-    _, _, rest = text.partition("\n")
-    fields = HeaderParser().parsestr(rest, headersonly=True)
+    fields = [(COMPACT.get(name.lower(), name).lower(), value) for name, value in header_fields(text)]
     lines = []
-    for name, compact in _ECHOED:
-        values = [_one_line(str(value)) for given in (name, compact) for value in fields.get_all(given, ())]
+    for name in _ECHOED:
+        values = [_one_line(value) for given, value in fields if given == name.lower()]
         if not values and name != "To":
             return ""
         if len(values) > 1 and name != "Via":
@@ -50,9 +52,19 @@ def answer(text: str, code: int, header: str, more: Sequence[tuple[str, str]]) -
     if any(len(line) > LONGEST for line in lines):
         return ""
     lines = [_tagged(line, text) if line.startswith("To:") else line for line in lines]
-    phrase = f"Bad {header} Header" if code == 400 and re.fullmatch(r"[A-Za-z-]{1,40}", header) else PHRASES[code]
+    phrase = f"Bad {header} Header" if code == 400 and _HEADER.fullmatch(header) else PHRASES[code]
     lines += [f"{name}: {value}" for name, value in more]
     return "\r\n".join([f"SIP/2.0 {code} {phrase}", *lines, "Content-Length: 0", "", ""])
+
+
+def _start(text: str) -> tuple[str, str | None]:
+    """Method and version of a request line; no version where it is none, an empty one where it cannot be read."""
+    method, _, rest = text.partition("\n")[0].partition(" ")
+    protocol = next((word for word in reversed(rest.split()[1:]) if word.upper().startswith("SIP/")), None)
+    if protocol is None or not _METHOD.fullmatch(method):
+        return "", None
+    version = protocol.partition("/")[2]
+    return method, version if _VERSION.fullmatch(version) else ""
 
 
 def _one_line(value: str) -> str:
@@ -60,7 +72,7 @@ def _one_line(value: str) -> str:
 
 
 def _tagged(line: str, text: str) -> str:
-    if re.search(r";\s*tag\s*=", line, re.IGNORECASE):
+    if any(each.partition("=")[0].strip().lower() == "tag" for each in line.split(";")[1:]):
         return line
     # The same for every repetition of the request, since nothing is remembered of it.
     return f"{line};tag={hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:16]}"

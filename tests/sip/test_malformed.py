@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
@@ -100,6 +101,35 @@ async def test_too_long_a_message_is_513(bed: Bed, where: str) -> None:
 async def test_what_follows_the_body_of_a_datagram_is_no_part_of_it(bed: Bed) -> None:
     async with Stage(bed, "udp") as at:
         assert (await response(at, raw(at, "OPTIONS", body=b"x" * 30, length=10))).code == 200
+
+
+HOSTILE = [
+    b"INVITE" + b" " * 7900 + b"x",
+    b"INVITE sip:a" + b" " * 7900 + b"SIP/2.x",
+    b"INVITE sip:a" + b" SIP" * 1900 + b"\r\n\r\n",
+    b"INVITE sip:a SIP/2.0\r\nVia:" + b" \r\n" * 2500,
+]
+"""Requests that cannot be read, and once took minutes to be found so."""
+
+
+@pytest.mark.parametrize("sender", ["stranger", "peer"])
+async def test_no_text_keeps_the_gateway_from_answering_others(bed: Bed, sender: str) -> None:
+    async with Stage(bed, "udp") as at, Peer(bed.net.host(99), PORT) as stranger:
+        who = stranger if sender == "stranger" else at.pbx
+        for data in HOSTILE * 5:
+            who.send_raw(data, at.gateway)
+        at.trunk.send_raw(raw(at, "OPTIONS"), at.gateway)
+        told = await at.trunk.until(lambda: answers(at.trunk)[0] if answers(at.trunk) else None, "response", 2)
+        assert told.code == 200
+
+
+async def test_what_fills_the_headers_of_a_peer_costs_nothing(bed: Bed) -> None:
+    async with Stage(bed, "udp") as at:
+        async with asyncio.timeout(3):  # half a second each, once
+            for name in ("X-Much", "P-Asserted-Identity", "Diversion", "History-Info", "Referred-By"):
+                for much in (" " * 6900, "<" * 6900):
+                    call = at.pbx.invite("sip:+31209999999@gateway", at.gateway, headers=[(name, f"a{much}b")])
+                    assert (await call.final()).code == 404
 
 
 async def test_strangers_responses_and_acks_are_not_answered(bed: Bed) -> None:

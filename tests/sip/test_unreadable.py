@@ -22,7 +22,7 @@ def test_the_lines_that_say_whom_to_answer_are_sent_back() -> None:
     tag = told[4].removeprefix("To: <sip:c@d>;tag=")
     assert tag
     assert told == [
-        "SIP/2.0 400 Bad Contact Header", "Via: SIP/2.0/UDP 127.0.0.4", "Via: SIP/2.0/UDP 127.0.0.3;branch=z9hG4bK1",
+        "SIP/2.0 400 Bad Contact Header", "Via: SIP/2.0/UDP 127.0.0.3;branch=z9hG4bK1", "Via: SIP/2.0/UDP 127.0.0.4",
         "From: <sip:a@b>;tag=1", f"To: <sip:c@d>;tag={tag}", "Call-ID: 7@x", "CSeq: 2 REFER", "Reason: SIP;cause=400",
         "Content-Length: 0", "", "",
     ]  # fmt: skip
