@@ -28,7 +28,7 @@ from gateway.ports import FollowedPbx, ProbeResult
 from gateway.report.client import Broker
 from gateway.report.command import Commands
 from gateway.report.metrics import Metrics, Plan
-from gateway.report.outbox import StoreError
+from gateway.report.outbox import StoreError, outbox_document
 from gateway.report.reporter import EventReporter
 from gateway.sip.agent import SipAgent
 from gateway.web.server import WebServer
@@ -151,7 +151,12 @@ class App:
 
     def ready(self) -> tuple[bool, Mapping[str, bool]]:
         """Whether calls can be taken."""
-        conditions = {"transports": self._serving, "configuration": True, "not-draining": not self.engine.draining}
+        conditions = {
+            "transports": self._serving,
+            "configuration": True,
+            "not-draining": not self.engine.draining,
+            "outbox": self.reporter.outbox.writable,
+        }
         return all(conditions.values()), conditions
 
     def status(self) -> Mapping[str, Any]:
@@ -171,7 +176,7 @@ class App:
             "pbx": {name: {"up": source.up} for name, source in self.sources.items()},
             "trunks": {name: {"up": up} for name, up in self.sip.trunks.up.items()},
             "mqtt": {"configured": self._config.mqtt is not None, "connected": self.reporter.connected},
-            "outbox": {"events": self.reporter.outbox.events},
+            "outbox": outbox_document(self.reporter.outbox),
         }
 
     def calls(self) -> Sequence[CallRecord]:
@@ -222,6 +227,7 @@ class App:
         self.sip.reconfigure(config)
         self.metrics.configure(_plan(config))
         self.reporter.configure(_queues(config))
+        await self.reporter.resend_refused()
         self._follow_pbxs(before)
         self.metrics.reload_done(taken=True, at=now)
         log.info("reloaded", numbers=len(config.numbers))

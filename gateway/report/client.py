@@ -2,7 +2,8 @@
 """One connection to an MQTT 5 broker: aiomqtt's client, made to tell what the broker's answers say.
 
 aiomqtt takes every PUBACK for a success and keeps the broker's limits to itself. An event may be forgotten only when
-the broker really took it (MQTT 5 §3.4.2.1), and no more may be in flight than it allows (§3.2.2.3.3).
+the broker really took it (MQTT 5 §3.4.2.1). No more may be in flight than the broker allows (§3.2.2.3.3), no message
+larger (§3.2.2.3.6), and none retained where it retains none (§3.2.2.3.5).
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Any, Self
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.client import ConnectFlags
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -25,6 +27,10 @@ IN_FLIGHT = 16  # paho holds back more than 20, and replies and the status need 
 ANSWER_S = 10.0  # a broker that takes longer is given up
 MAX_INCOMING = 64 * 1024  # bytes; the broker keeps larger packets to itself (MQTT 5 §3.1.2.11.4)
 DISCONNECT_WITH_WILL = 0x04
+SESSION_TAKEN_OVER = 0x8E
+PACKET_TOO_LARGE = 0x95
+RETAIN_NOT_SUPPORTED = 0x9A
+TEMPORARY = (0x91, 0x97)  # packet identifier in use, quota exceeded: the same message may be taken later
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,10 @@ class Client(aiomqtt.Client):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._answers: dict[int, asyncio.Future[ReasonCode]] = {}  # by packet identifier
         self.in_flight_limit = IN_FLIGHT
+        self.largest: int | None = None  # bytes of a packet; None: no limit
+        self.retains = True
 
     def _on_connect(
         self,
@@ -65,17 +73,16 @@ class Client(aiomqtt.Client):
     ) -> None:
         receive_maximum = getattr(properties, "ReceiveMaximum", 65535)
         self.in_flight_limit = max(1, min(IN_FLIGHT, receive_maximum - 2))
+        self.largest = getattr(properties, "MaximumPacketSize", None)
+        self.retains = bool(getattr(properties, "RetainAvailable", 1))
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_publish(
-        self, client: PahoClient, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+        self, _client: PahoClient, _userdata: Any, mid: int, reason_code: ReasonCode, _properties: Properties
     ) -> None:
-        if reason_code.is_failure:
-            # The publish stays unconfirmed; whoever watches `refused` ends the connection.
-            if not self.refused.done():
-                self.refused.set_result(str(reason_code))
-            return
-        super()._on_publish(client, userdata, mid, reason_code, properties)
+        answer = self._answers.get(mid)
+        if answer is not None and not answer.done():
+            answer.set_result(reason_code)
 
     async def __aenter__(self) -> Self:
         try:
@@ -94,22 +101,77 @@ class Client(aiomqtt.Client):
             self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL))
         await super().__aexit__(exc_type, exc, tb)
 
-    async def publish(self, *args: Any, **options: Any) -> None:
-        """As aiomqtt's, but a cancellation always ends it."""
-        await super().publish(*args, **options)
-        # Until Python 3.12, asyncio.wait_for, which aiomqtt waits with, swallows a cancellation that comes at the
-        # same moment as what it waited for. Who is cancelled once only would then go on for ever.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
+    async def publish(  # type: ignore[override]
+        self, topic: str, payload: bytes | str, *, qos: int, retain: bool = False, properties: Properties | None = None
+    ) -> None:
+        """Publish, and wait until the broker has taken it (QoS 1), or until it is written (QoS 0).
+
+        Raises PublishRefusedError when this message is not taken, aiomqtt.MqttError when the connection is lost.
+        """
+        size = _packet_size(topic, payload, properties)
+        if self.largest is not None and size > self.largest:
+            raise PublishRefusedError(f"{size} bytes, the broker takes {self.largest}", PACKET_TOO_LARGE)
+        info = self._client.publish(topic, payload, qos, retain and self.retains, properties)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise aiomqtt.MqttCodeError(info.rc, "Could not publish message")
+        if info.is_published():
+            return
+        answer = self._answers[info.mid] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await asyncio.wait({answer, self._disconnected}, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise aiomqtt.MqttError(f"no answer to a publish within {ANSWER_S:g} s") from None
+        finally:
+            del self._answers[info.mid]
+        if not answer.done():
+            raise self._lost()
+        if answer.result().is_failure:
+            raise PublishRefusedError(str(answer.result()), answer.result().value)
 
     async def watch(self) -> None:
-        """Wait until the broker refuses a publish; raises PublishRefusedError then."""
-        raise PublishRefusedError(await self.refused)
+        """Wait until the connection is lost; raises aiomqtt.MqttError then, with what the broker said last."""
+        await asyncio.wait({self._disconnected})
+        raise self._lost()
+
+    def _lost(self) -> aiomqtt.MqttError:
+        error = self._disconnected.exception()
+        return error if isinstance(error, aiomqtt.MqttError) else aiomqtt.MqttError(str(error or "disconnected"))
 
 
 class PublishRefusedError(aiomqtt.MqttError):
-    """The broker answered a publish with a failure code."""
+    """The broker will not have a message; `code` is its reason (MQTT 5 §3.4.2.1). The connection goes on."""
+
+    def __init__(self, why: str, code: int) -> None:
+        super().__init__(why)
+        self.code = code
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the same message may be taken later."""
+        return self.code in TEMPORARY
+
+
+def reason_of(error: BaseException) -> int | None:
+    """The reason code with which a broker refused or ended a connection; None: it gave none."""
+    if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
+        return error.rc.value
+    return None
+
+
+def _has_ended(error: BaseException) -> bool:
+    """Whether an error is a DISCONNECT with a reason, not a connection that never was."""
+    rc = getattr(error, "rc", None)
+    return isinstance(rc, ReasonCode) and rc.packetType == PacketTypes.DISCONNECT
+
+
+def _packet_size(topic: str, payload: bytes | str, properties: Properties | None) -> int:
+    """Bytes of a PUBLISH (MQTT 5 §3.3)."""
+    body = payload.encode() if isinstance(payload, str) else payload
+    extra = len(properties.pack()) if properties is not None else 1  # type: ignore[no-untyped-call]
+    rest = 2 + len(topic.encode()) + 2 + extra + len(body)
+    length_digits = max(1, -(-rest.bit_length() // 7))
+    return 1 + length_digits + rest
 
 
 @contextlib.asynccontextmanager
@@ -151,18 +213,20 @@ async def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
 def explain(error: BaseException, broker: Broker) -> tuple[str, bool]:
     """What went wrong, in words for the log, and whether only a person can mend it (so that retrying is for later)."""
     where = f"{broker.host}:{broker.port}"
-    if isinstance(error, PublishRefusedError):
-        return f"the broker at {where} refuses our events: {error}; may this user write to {broker.base}/#?", True
     # aiomqtt turns every OSError into text; what it was is still there, as the context.
     if isinstance(error.__context__, ssl.SSLCertVerificationError):
         return f"the certificate of the broker at {where} is not trusted: {error.__context__.verify_message}", True
-    if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
-        match error.rc.value:
-            case 134 | 135:
+    if isinstance(error, aiomqtt.MqttCodeError):
+        match reason_of(error):
+            case 134 | 135 if not _has_ended(error):
                 return f"the broker at {where} refuses the user name or password ({error.rc})", True
+            case 155:
+                return f"the broker at {where} takes nothing of QoS 1, with which events are sent", True
             case 142:
                 other = f"does a second gateway run as instance {broker.instance}?"
                 return f"the broker at {where} gave our session to another client: {other}", False
+    if _has_ended(error):
+        return f"the broker at {where} closed the connection: {error}", False
     if str(error) == "Disconnected during message iteration":
         return f"the broker at {where} closed the connection", False
     return f"no connection to the broker at {where}: {error}", False

@@ -106,6 +106,9 @@ class Metrics:
         self._outbox_oldest = gauge(
             "outbox_oldest_timestamp_seconds", "When the oldest waiting event was stored; 0: none waits."
         )
+        self._outbox_refused = gauge("outbox_refused_events", "Events that the broker refused, set aside.")
+        self._outbox_unwritten = gauge("outbox_unwritten", "Events that are in memory alone: the disk refuses them.")
+        self._outbox_writable = gauge("outbox_writable", "Whether the outbox can be written.")
         self._rejected = counter(
             "requests_rejected_total", "Requests that became neither a call nor a transfer.", "reason"
         )
@@ -113,6 +116,7 @@ class Metrics:
         self._reload_at = gauge("config_last_reload_success_timestamp_seconds", "When the running one was loaded.")
         gauge("build_info", "Constant 1.", "version", "pjsip").labels(version, pjsip).set(1)
         self._lag = histogram("event_loop_lag_seconds", "How late the event loop runs what is due.", _LAG_BUCKETS)
+        self._outbox_writable.set(1)
         self._plan = Plan()
         for stage in STAGES:
             self._stages.labels(stage)
@@ -210,6 +214,9 @@ class Metrics:
         """What waits in the outbox has changed."""
         self._outbox.set(state.events)
         self._outbox_oldest.set(state.oldest_at or 0)
+        self._outbox_refused.set(state.refused)
+        self._outbox_unwritten.set(state.unwritten)
+        self._outbox_writable.set(state.writable)
 
     async def observe_lag(self) -> None:
         """Measure, until cancelled, how late the event loop wakes this up."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Keeps a connection to the MQTT broker, and sends over it what waits in the outbox.
 
-Events go out in order at QoS 1, a few in flight at once, each forgotten when its own acknowledgement arrived; after
-a lost connection all that were not acknowledged go out again, with the same ids. The status is retained, with
-'offline' as the will. Queue snapshots are retained too, only the newest of each is kept.
+Events: see delivery.py. The status is retained, with 'offline' as the will. Queue snapshots are retained too, only the
+newest of each is kept. A broker that retains nothing gets both without. No message that the broker will not have, of
+whatever kind, keeps the others.
 """
 
 import asyncio
@@ -19,12 +19,22 @@ import aiomqtt
 import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.core.document import timestamp
-from gateway.report.client import Broker, Client, connected, explain
-from gateway.report.event import CONTENT_TYPE
-from gateway.report.outbox import Outbox, StoredEvent
+from gateway.report.client import (
+    RETAIN_NOT_SUPPORTED,
+    SESSION_TAKEN_OVER,
+    Broker,
+    Client,
+    PublishRefusedError,
+    connected,
+    explain,
+    reason_of,
+)
+from gateway.report.delivery import Delivery
+from gateway.report.outbox import Outbox
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 10.0
@@ -54,6 +64,9 @@ class MqttPublisher:
     ) -> None:
         self._broker = broker
         self._outbox = outbox
+        self._delivery = Delivery(outbox, self._topic)
+        self._may_retain = True
+        self._refused_kinds: set[str] = set()
         self._version = version
         self._on_command = on_command
         self._on_connected = on_connected
@@ -66,6 +79,7 @@ class MqttPublisher:
         self._flush_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self._complaint = ""
+        self._complaint_stays = False
         self.connected = False
 
     def start(self) -> None:
@@ -94,6 +108,10 @@ class MqttPublisher:
         self._unsent_snapshots[topic] = None
         self._snapshot_changed.set()
 
+    async def resend(self) -> None:
+        """Let every event go again that the broker has refused so far."""
+        await self._delivery.resend(everything=True)
+
     async def _stay_connected(self) -> None:
         attempt = 0
         while not self._stopping.is_set():
@@ -102,23 +120,37 @@ class MqttPublisher:
             try:
                 await self._connection()
             except* (aiomqtt.MqttError, OSError) as group:
-                error = _first(group)
+                error = _most_telling(group)
             except* Exception as group:
                 # A fault of ours must not silence the gateway for ever.
                 log.exception("the connection to the broker was ended by a fault of the gateway")
-                error = _first(group)
+                error = _most_telling(group)
             if self.connected:
                 self._set_connected(False)
+            if self._delivery.lost(error):
+                attempt = 0
+            if not self._retains_after(error):
+                continue
             # A connection that is lost again and again, at once, is no better than none.
             attempt = 1 if time.monotonic() - begun > LAST_RETRY_S else attempt + 1
             if error is not None:
                 await self._pause(error, attempt)
+
+    def _retains_after(self, error: BaseException | None) -> bool:
+        """Whether the next connection may ask the broker to retain; not, and at once, where this one ended on that."""
+        could, self._may_retain = self._may_retain, error is None or reason_of(error) != RETAIN_NOT_SUPPORTED
+        if could and not self._may_retain:
+            self._tell_refused("retained", "the broker retains nothing: the status and queues are sent without")
+        # Twice in a row it was not the retaining: time for a pause.
+        return self._may_retain or not could
 
     async def _pause(self, error: BaseException, attempt: int) -> None:
         why, hopeless = explain(error, self._broker)
         if why != self._complaint:
             log.error(why, events_waiting=self._outbox.state.events)
             self._complaint = why
+        # Two gateways that take the session from each other would fill the log between them.
+        self._complaint_stays = reason_of(error) == SESSION_TAKEN_OVER
         longest = HOPELESS_RETRY_S if hopeless else min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(attempt - 1, 10))
         # Many gateways must not come back at the same moment.
         pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not a key
@@ -127,7 +159,7 @@ class MqttPublisher:
                 await self._stopping.wait()
 
     async def _connection(self) -> None:
-        will = aiomqtt.Will(self._topic("status"), self._status("offline", "connection lost"), qos=1, retain=True)
+        will = aiomqtt.Will(self._topic("status"), self._status("offline", "connection lost"), 1, self._may_retain)
         async with connected(self._broker, will) as client:
             # Whoever reads 'online' may send commands at once.
             await self._subscribe(client)
@@ -139,7 +171,8 @@ class MqttPublisher:
                     group.create_task(work)
                     for work in (
                         client.watch(),
-                        self._send_events(client),
+                        self._delivery.send(client),
+                        self._delivery.keep_resending(),
                         self._send_snapshots(client),
                         self._send_changed_status(client),
                         self._take_commands(client),
@@ -154,33 +187,15 @@ class MqttPublisher:
                     task.cancel()
             await self._send_status(client, "offline", "stopped")
 
-    async def _send_events(self, client: Client) -> None:
-        sent = 0
-        room = asyncio.Semaphore(client.in_flight_limit)
-        async with asyncio.TaskGroup() as publishes:
-            while True:
-                self._outbox.stored.clear()
-                events = await self._outbox.fetch(sent, client.in_flight_limit)
-                for event in events:
-                    await room.acquire()
-                    # Tasks start in the order they are made, and publish before they first wait: order is kept.
-                    publishes.create_task(self._send_event(client, event, room))
-                    sent = event.seq
-                if not events:
-                    await self._outbox.stored.wait()
-
-    async def _send_event(self, client: Client, event: StoredEvent, room: asyncio.Semaphore) -> None:
-        await client.publish(self._topic(event.topic), event.payload, qos=1, properties=_content_type(CONTENT_TYPE))
-        self._outbox.forget(event.seq)
-        room.release()
-
     async def _send_snapshots(self, client: Client) -> None:
         self._unsent_snapshots = dict.fromkeys(self._snapshots)
         while True:
+            # While an event may be what ends each connection, nothing else may.
+            await self._delivery.calm.wait()
             self._snapshot_changed.clear()
             for topic in list(self._unsent_snapshots):
                 del self._unsent_snapshots[topic]
-                await client.publish(self._topic(topic), self._snapshots[topic], qos=0, retain=True)
+                await self._say(client, self._topic(topic), self._snapshots[topic], qos=0, retain=True)
             await self._snapshot_changed.wait()
             # What changes meanwhile goes out as one.
             await asyncio.sleep(SNAPSHOT_EVERY_S)
@@ -194,14 +209,38 @@ class MqttPublisher:
             await self._send_status(client, self._state)
 
     async def _send_status(self, client: Client, state: str, reason: str | None = None) -> None:
-        await client.publish(self._topic("status"), self._status(state, reason), qos=1, retain=True)
+        await self._say(client, self._topic("status"), self._status(state, reason), qos=1, retain=True)
+
+    async def _say(
+        self,
+        client: Client,
+        topic: str,
+        body: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        about: Properties | None = None,
+    ) -> None:
+        """Publish what is not worth keeping: where the broker will not have it, the log says so once."""
+        try:
+            await client.publish(topic, body, qos=qos, retain=retain and self._may_retain, properties=about)
+        except PublishRefusedError as error:
+            kind = topic.removeprefix(f"{self._broker.base}/").partition("/")[0]
+            self._tell_refused(kind, f"{error}; may this user write to {topic}?")
+
+    def _tell_refused(self, kind: str, why: str) -> None:
+        if kind not in self._refused_kinds:
+            self._refused_kinds.add(kind)
+            log.warning("message-refused", kind=kind, why=why)
 
     async def _subscribe(self, client: Client) -> None:
         if self._on_command is not None:
             # A command that was kept for later would move a caller who no longer wants it.
             options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
             for name in COMMANDS:
-                await client.subscribe(self._topic(f"commands/{name}"), options=options)
+                granted = await client.subscribe(self._topic(f"commands/{name}"), options=options)
+                if any(isinstance(code, ReasonCode) and code.is_failure for code in granted):
+                    self._tell_refused("commands", f"no commands can come: {granted[0]}; may this user read them?")
 
     async def _take_commands(self, client: Client) -> None:
         # Also what notices that the connection was lost.
@@ -221,7 +260,7 @@ class MqttPublisher:
         topic = self._topic(f"responses/{message.topic.value.rpartition('/')[2]}")
         if response_topic and self._may_reply_to(response_topic):
             topic = response_topic
-        await client.publish(topic, _json(reply), qos=1, properties=properties)
+        await self._say(client, topic, _json(reply), qos=1, about=properties)
 
     def _may_reply_to(self, topic: str) -> bool:
         """Whether a response topic is safe: no way to have us write events, status or commands of our own."""
@@ -238,7 +277,8 @@ class MqttPublisher:
                 broker=f"{self._broker.host}:{self._broker.port}",
                 events_waiting=self._outbox.state.events,
             )
-            self._complaint = ""
+            if not self._complaint_stays:
+                self._complaint = ""
         self._on_connected(up)
 
     def _topic(self, name: str) -> str:
@@ -254,11 +294,16 @@ class MqttPublisher:
         return _json(document)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _most_telling(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Of all that ended when the connection did, the one that says why."""
+    errors = _leaves(group)
+    return next((error for error in errors if reason_of(error) is not None), errors[0])
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]
 
 
 def _content_type(name: str) -> Properties:

@@ -10,6 +10,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,23 @@ from typing import TypeVar
 
 import structlog
 
-from gateway.report.store import Forget, Put, Remembered, Store, StoredEvent, StoreError, TransferChange, is_broken
+from gateway.report.refused import Refuse, Resend
+from gateway.report.store import (
+    Forget,
+    Put,
+    Remembered,
+    Store,
+    StoredEvent,
+    StoreError,
+    TransferChange,
+    Write,
+    is_broken,
+)
 
 MAX_EVENTS = 1_000_000  # about 2 GB
 MAX_UNWRITTEN = 100_000  # writes held in memory while the disk refuses them
 RETRY_S = 1.0
+LOOK_S = 5.0  # between two looks whether the file is still there, while nothing is to be written
 
 T = TypeVar("T")
 
@@ -32,11 +45,14 @@ __all__ = ["Outbox", "OutboxState", "Put", "Remembered", "StoreError", "StoredEv
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """How much waits for the broker."""
+    """How much waits for the broker, and how the store is."""
 
     events: int = 0
     oldest_at: float | None = None  # seconds since 1970
     writable: bool = True  # False while the disk refuses writes
+    unwritten: int = 0  # events that are in memory alone because of that
+    refused: int = 0  # events that the broker will not have, set aside
+    refused_because: str = ""  # the newest of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +89,8 @@ class Outbox:
         self._store = Store(directory, max_events=max_events, forwarding=forwarding)
         self._forwarding = forwarding
         self._on_state = on_state
-        self._jobs: queue.SimpleQueue[Put | Forget | _Fetch | _Flush | _Close] = queue.SimpleQueue()
-        self._unwritten: list[Put | Forget] = []
+        self._jobs: queue.SimpleQueue[Write | _Fetch | _Flush | _Close] = queue.SimpleQueue()
+        self._unwritten: list[Write] = []
         self._flushes: list[_Flush] = []
         self._complaint = ""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -98,6 +114,15 @@ class Outbox:
     def forget(self, seq: int) -> None:
         """The broker has acknowledged the event; returns at once."""
         self._jobs.put(Forget(seq))
+
+    def refuse(self, seq: int, why: str, *, ends_connection: bool = False) -> None:
+        """The broker will not have the event: it is set aside; returns at once."""
+        self._jobs.put(Refuse(seq, time.time(), why, ends_connection))
+
+    async def resend(self, *, everything: bool = False) -> None:
+        """Let refused events wait again; without `everything`, not those that the broker hung up on."""
+        self._jobs.put(Resend(everything))
+        await self.flush()
 
     async def fetch(self, after: int, limit: int) -> list[StoredEvent]:
         """The oldest events that are stored with a sequence number above `after`, at most `limit`."""
@@ -138,7 +163,7 @@ class Outbox:
             fetches: list[_Fetch] = []
             for job in self._next_jobs():
                 match job:
-                    case Put() | Forget():
+                    case Put() | Forget() | Refuse() | Resend():
                         self._unwritten.append(job)
                     case _Fetch():
                         fetches.append(job)
@@ -154,25 +179,26 @@ class Outbox:
         self._store.close()
         self._resolve(closing.done, None)
 
-    def _next_jobs(self) -> list[Put | Forget | _Fetch | _Flush | _Close]:
+    def _next_jobs(self) -> list[Write | _Fetch | _Flush | _Close]:
         jobs = []
         with contextlib.suppress(queue.Empty):
-            jobs.append(self._jobs.get(timeout=RETRY_S if self._unwritten else None))
+            jobs.append(self._jobs.get(timeout=RETRY_S if self._unwritten or self._complaint else LOOK_S))
             while True:
                 jobs.append(self._jobs.get_nowait())
         return jobs
 
     def _write(self) -> None:
-        if self._unwritten:
-            try:
+        try:
+            self._store.keep()
+            if self._unwritten:
                 self._apply()
-            except (sqlite3.Error, OSError, StoreError) as error:
-                self._refused(str(error))
-                return
-            if self._complaint:
-                log.info("the outbox can be written again", events=len(self._unwritten))
-                self._complaint = ""
-            self._unwritten = []
+        except (sqlite3.Error, OSError, StoreError) as error:
+            self._refused(str(error))
+            return
+        if self._complaint:
+            log.info("the outbox can be written again", events=len(self._unwritten))
+        if self._complaint or self._unwritten:
+            self._complaint, self._unwritten = "", []
             self._tell_state()
         for flush in self._flushes:
             self._resolve(flush.done, None)
@@ -206,16 +232,18 @@ class Outbox:
             self._resolve(fetch.answer, [])
 
     def _tell_state(self) -> None:
+        writable, unwritten = not self._complaint, sum(isinstance(write, Put) for write in self._unwritten)
         if not self._forwarding:
             # What is kept for inspection waits for nobody.
-            self._call(self._changed, OutboxState(writable=not self._complaint))
+            self._call(self._changed, OutboxState(writable=writable, unwritten=unwritten))
             return
         try:
             oldest = self._store.oldest_at()
         except sqlite3.Error:
             oldest = None
-        unwritten = sum(isinstance(write, Put) for write in self._unwritten)
-        self._call(self._changed, OutboxState(self._store.count + unwritten, oldest, not self._complaint))
+        refused = self._store.refused
+        state = OutboxState(self._store.count + unwritten, oldest, writable, unwritten, refused.count, refused.because)
+        self._call(self._changed, state)
 
     def _resolve(self, future: "asyncio.Future[T]", result: "T | Exception") -> None:
         self._call(_settle, future, result)
@@ -236,6 +264,17 @@ class Outbox:
         else:
             self.empty.set()
         self._on_state(state)
+
+
+def outbox_document(state: OutboxState) -> dict[str, object]:
+    """What `/api/status` says of it."""
+    return {
+        "events": state.events,
+        "refused": state.refused,
+        "refused_because": state.refused_because or None,
+        "writable": state.writable,
+        "unwritten": state.unwritten,
+    }
 
 
 def _settle(future: "asyncio.Future[T]", result: "T | Exception") -> None:

@@ -103,6 +103,11 @@ class EventReporter:
         if self._publisher is not None:
             self._publisher.draining()
 
+    async def resend_refused(self) -> None:
+        """Send again what the broker has refused: the cause may have been mended."""
+        if self._publisher is not None:
+            await self._publisher.resend()
+
     @property
     def connected(self) -> bool:
         """Whether the broker is there; False when none is configured."""

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The outbox's database: events that wait for the broker, transfers under way, transfers that ended.
+"""The outbox's database: events that wait for the broker, those it refused, transfers under way, transfers that ended.
 
 Synchronous, for one thread. SQLite in WAL mode with synchronous=FULL: what `apply` returned from survives a killed
 process and a power cut.
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -12,15 +13,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 import structlog
+
+from gateway.report import refused
+from gateway.report.refused import Refuse, Refused, Resend
 
 FILE_NAME = "outbox.db"
 HISTORY_OF_EACH = 500  # ended transfers that are remembered: this many completed ones, and this many others
 KEPT_WITHOUT_BROKER = 10_000  # events kept for inspection when no broker is configured
 DROP_NOTICE_EVERY_S = 60.0
 
+# A table more is no new version: the release before does without it, so that an upgrade can be taken back.
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, topic TEXT NOT NULL,
@@ -71,6 +76,9 @@ class Forget:
     seq: int
 
 
+Write: TypeAlias = Put | Forget | Refuse | Resend
+
+
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
     """An event that waits for the broker."""
@@ -97,10 +105,12 @@ class Store:
         self._limit = max_events if forwarding else min(max_events, KEPT_WITHOUT_BROKER)
         self._forwarding = forwarding
         self._lock: TextIO | None = None
+        self._file: tuple[int, int] | None = None
         self._connection: sqlite3.Connection | None = None
         self._dropped = 0
         self._drop_notice_at = float("-inf")
         self.count = 0
+        self.refused = Refused()
 
     def open(self) -> Remembered:
         """Open or make the database; a broken one is moved aside first. Raises StoreError."""
@@ -133,6 +143,7 @@ class Store:
         # Callers' numbers are in it.
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         self._connection = db = sqlite3.connect(self._path, isolation_level=None)
+        self._file = _identity(self._path)
         if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise BrokenFileError("the file is damaged")
         (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -140,34 +151,64 @@ class Store:
             raise BrokenFileError(f"the file is of version {version}, made by a newer gateway")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        db.executescript(_SCHEMA)
+        db.executescript(_SCHEMA + refused.SCHEMA)
         db.execute(f"PRAGMA user_version = {_VERSION}")
         (self.count,) = db.execute("SELECT count(*) FROM events").fetchone()
+        self.refused = Refused.of(db)
 
     def move_aside(self, why: str) -> None:
         """Put a broken file out of the way, under a name that tells when, and start with an empty one."""
         self._disconnect()
-        aside = self._path.with_name(f"{self._path.name}.broken-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-        for suffix in ("", "-wal", "-shm"):
-            part = Path(f"{self._path}{suffix}")
-            if part.exists():
-                part.replace(f"{aside}{suffix}")
+        aside = self._put_aside("broken")
         log.error(
             "the outbox cannot be read: it was moved aside, and what it held is not sent",
             why=why, moved_to=str(aside), help="sqlite3's .recover may still read it",
         )  # fmt: skip
         self._connect()
 
+    def keep(self) -> None:
+        """Write the file anew if it was deleted or replaced while in use: all that it held is still readable to us.
+
+        Raises OSError, sqlite3.Error, StoreError.
+        """
+        if _identity(self._path) == self._file:
+            return
+        log.error("outbox-file-gone", file=str(self._path), help="it was deleted or replaced; it is written anew")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._lock is not None:
+            # Whoever holds a lock of this name by now has the directory.
+            self._lock.close()
+        self._take_lock()
+        copy = self._path.with_suffix(".new")
+        copy.unlink(missing_ok=True)
+        os.close(os.open(copy, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with contextlib.closing(sqlite3.connect(copy)) as target:
+            self._db.backup(target)
+        # Closing takes the log files away by their names: only then may there be new ones.
+        self._disconnect()
+        self._put_aside("replaced")
+        copy.replace(self._path)
+        self._connect()
+        log.warning("outbox-file-restored", file=str(self._path), events=self.count)
+
+    def _put_aside(self, suffix: str) -> Path:
+        aside = self._path.with_name(f"{self._path.name}.{suffix}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        for part_suffix in ("", "-wal", "-shm"):
+            part = Path(f"{self._path}{part_suffix}")
+            if part.exists():
+                part.replace(f"{aside}{part_suffix}")
+        return aside
+
     def _remembered(self) -> Remembered:
         running = self._db.execute("SELECT document FROM running ORDER BY transfer")
         ended = self._db.execute("SELECT document FROM ended ORDER BY seq DESC")
         return Remembered(tuple(row[0] for row in running), tuple(row[0] for row in ended))
 
-    def apply(self, writes: Sequence[Put | Forget]) -> None:
+    def apply(self, writes: Sequence[Write]) -> None:
         """Carry out all of `writes`, in order, or none. Raises sqlite3.Error."""
         db = self._db
         added = 0
-        has_ended = False
+        has_ended = has_moved = False
         db.execute("BEGIN IMMEDIATE")
         try:
             for write in writes:
@@ -177,6 +218,9 @@ class Store:
                         has_ended = has_ended or (write.change is not None and write.change.ended)
                     case Forget(seq):
                         added -= db.execute("DELETE FROM events WHERE seq = ?", (seq,)).rowcount
+                    case Refuse() | Resend():
+                        added += refused.move(db, write)
+                        has_moved = True
             if has_ended:
                 self._trim_history(db)
             surplus = max(0, self.count + added - self._limit)
@@ -188,6 +232,8 @@ class Store:
                 db.execute("ROLLBACK")
             raise
         self.count += added - surplus
+        if has_moved:
+            self.refused = Refused.of(db)
         if self._forwarding:
             self._tell_dropped(surplus)
 
@@ -260,6 +306,15 @@ class Store:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to; None: to none. Raises OSError when that can't be told."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def is_broken(error: Exception) -> bool:

@@ -1,36 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the connection to the broker adds to the library it is made of."""
 
-import asyncio
 import ssl
-from typing import Any
 
 import aiomqtt
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gateway.report.client import Broker, Client, PublishRefusedError, explain
+from gateway.report.client import Broker, explain
 
 BROKER = Broker(instance="pbx-1", host="broker.example.com")
-
-
-async def test_a_cancelled_publish_ends_even_when_the_library_misses_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = asyncio.Event()
-
-    async def deaf(*_args: Any, **_options: Any) -> None:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return
-
-    monkeypatch.setattr(aiomqtt.Client, "publish", deaf)
-    publishing = asyncio.create_task(Client(BROKER.host).publish("topic"))
-    await begun.wait()
-    publishing.cancel()
-    await asyncio.wait({publishing}, timeout=5)
-    assert publishing.cancelled()
 
 
 def connect_error(code: int) -> aiomqtt.MqttError:
@@ -52,7 +32,7 @@ def certificate_error() -> aiomqtt.MqttError:
         (connect_error(134), "refuses the user name or password", True),
         (connect_error(135), "refuses the user name or password", True),
         (connect_error(136), "no connection to the broker at broker.example.com:1883", False),
-        (PublishRefusedError("Not authorized"), "may this user write to transfer-gateway/pbx-1/#?", True),
+        (connect_error(155), "takes nothing of QoS 1", True),
         (certificate_error(), "not trusted: self-signed certificate", True),
         (
             aiomqtt.MqttCodeError(ReasonCode(PacketTypes.DISCONNECT, identifier=142)),

@@ -43,6 +43,9 @@ CONTRACT = {
     "mqtt_connected": set(),
     "outbox_events": set(),
     "outbox_oldest_timestamp_seconds": set(),
+    "outbox_refused_events": set(),
+    "outbox_unwritten": set(),
+    "outbox_writable": set(),
     "requests_rejected_total": {"reason"},
     "config_last_reload_successful": set(),
     "config_last_reload_success_timestamp_seconds": set(),
@@ -83,7 +86,7 @@ def test_every_metric_of_the_contract_is_there_at_0_with_its_labels(metrics: Met
         assert found, name
         for (_, pairs), number in found:
             assert {label for label, _ in pairs} == labels
-            assert number == (1 if name == "build_info" else 0), name
+            assert number == (name in {"build_info", "outbox_writable"}), name
 
 
 def test_whatever_a_transfer_comes_to_its_series_was_there_before(metrics: Metrics) -> None:
@@ -164,7 +167,7 @@ def test_gauges_follow_what_is_told(metrics: Metrics) -> None:
     metrics.calls_in_progress(7)
     metrics.mqtt_connected(True)
     metrics.trunk_up("hms", True)
-    metrics.outbox_state(OutboxState(events=3, oldest_at=1700000000.5))
+    metrics.outbox_state(OutboxState(events=3, oldest_at=1700000000.5, writable=False, unwritten=1, refused=2))
     at = datetime(2026, 3, 2, tzinfo=UTC)
     metrics.reload_done(taken=True, at=at)
     assert value(metrics, "transfers_in_progress", stage="dialling") == 1
@@ -172,6 +175,9 @@ def test_gauges_follow_what_is_told(metrics: Metrics) -> None:
     assert value(metrics, "mqtt_connected") == 1
     assert value(metrics, "trunk_up", trunk="hms") == 1
     assert value(metrics, "outbox_events") == 3
+    assert value(metrics, "outbox_refused_events") == 2
+    assert value(metrics, "outbox_unwritten") == 1
+    assert value(metrics, "outbox_writable") == 0
     assert value(metrics, "outbox_oldest_timestamp_seconds") == 1700000000.5
     assert value(metrics, "config_last_reload_successful") == 1
     metrics.reload_done(taken=False, at=datetime(2026, 3, 3, tzinfo=UTC))

@@ -5,8 +5,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,14 @@ from structlog.testing import capture_logs
 
 from gateway.core.record import Milestone
 from gateway.report import client, mqtt
-from gateway.report.client import Broker as Address
 from gateway.report.event import schema
-from gateway.report.reporter import EventReporter
 from tests.report import samples
 from tests.report.listener import Listener, Received
+from tests.report.reporting import BASE, address, events, have, refuse, reporting, subjects, until
 from tests.support.broker import Broker
 from tests.support.processes import Child
 
 pytestmark = pytest.mark.broker
-
-BASE = "transfer-gateway/pbx-1"
-
 
 # The gateway runs on uvloop, which treats sockets that die in its own way.
 on_both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -40,62 +35,6 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     # Long enough for the listener to be back first, so that it misses nothing.
     monkeypatch.setattr(mqtt, "FIRST_RETRY_S", 0.6)
     monkeypatch.setattr(mqtt, "LAST_RETRY_S", 0.6)
-
-
-def address(broker: Broker, **options: Any) -> Address:
-    return Address(instance="pbx-1", host=broker.host, port=broker.port, **options)
-
-
-class Connection:
-    """Follows whether the reporter is connected."""
-
-    def __init__(self) -> None:
-        self.up = asyncio.Event()
-        self.down = asyncio.Event()
-
-    def __call__(self, up: bool) -> None:
-        (self.up if up else self.down).set()
-        (self.down if up else self.up).clear()
-
-
-@asynccontextmanager
-async def reporting(
-    directory: Path, broker: Address, **options: Any
-) -> AsyncIterator[tuple[EventReporter, Connection]]:
-    connection = Connection()
-    reporter = EventReporter(
-        instance="pbx-1", state_dir=directory, version="1.2.3", broker=broker, on_connected=connection, **options
-    )
-    await reporter.start()
-    try:
-        yield reporter, connection
-    finally:
-        await reporter.stop()
-
-
-def events(received: list[Received]) -> list[dict[str, Any]]:
-    """The events in the order they arrived, each once: what a consumer that de-duplicates by id sees."""
-    by_id: dict[str, dict[str, Any]] = {}
-    for message in received:
-        if message.topic.startswith(f"{BASE}/transfers/"):
-            by_id.setdefault(message.body["id"], message.body)
-    return list(by_id.values())
-
-
-def have(count: int) -> Callable[[list[Received]], bool]:
-    return lambda received: len(events(received)) >= count
-
-
-def refuse(reporter: EventReporter, first: int, last: int) -> list[str]:
-    """Report transfers that were refused; returns their ids."""
-    transfers = [f"t{n:05}" for n in range(first, last)]
-    for transfer in transfers:
-        reporter.transfer(Milestone.ENDED, samples.refused(transfer))
-    return transfers
-
-
-def subjects(received: list[Received]) -> list[str]:
-    return [event["subject"] for event in events(received)]
 
 
 async def test_a_transfer_is_told_step_by_step_as_the_schema_says(tmp_path: Path) -> None:
@@ -317,38 +256,8 @@ async def refusals(broker: Broker, count: int) -> None:
             return
 
 
-def configure(broker: Broker, *lines: str) -> None:
-    with (broker.directory / "mosquitto.conf").open("a") as file:
-        file.writelines(f"{line}\n" for line in lines)
-
-
-async def test_an_event_the_broker_refuses_is_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "HOPELESS_RETRY_S", 0.6)
-    broker = Broker()
-    rights = broker.directory / "rights"
-    rights.write_text(f"topic readwrite {BASE}/status\n")
-    rights.chmod(0o600)
-    configure(broker, f"acl_file {rights}")
-    async with broker:
-        with capture_logs() as logs:
-            async with reporting(tmp_path, address(broker)) as (reporter, connection):
-                sent = refuse(reporter, 0, 5)
-                await connection.up.wait()
-                await connection.down.wait()
-                errors = [line["event"] for line in logs if line["log_level"] == "error"]
-                assert len(errors) == 1
-                assert f"may this user write to {BASE}/#?" in errors[0]
-                rights.write_text("topic readwrite #\n")
-                await broker.stop()
-                await broker.start()
-                async with Listener(broker) as listener:
-                    assert subjects(await listener.until(have(5))) == sent
-
-
 async def test_a_broker_that_takes_little_at_once_gets_little(tmp_path: Path) -> None:
-    broker = Broker()
-    configure(broker, "max_inflight_messages 4")
-    async with broker, Listener(broker) as listener:
+    async with Broker(options=["max_inflight_messages 4"]) as broker, Listener(broker) as listener:
         with capture_logs() as logs:
             async with reporting(tmp_path, address(broker)) as (reporter, _):
                 sent = refuse(reporter, 0, 200)
@@ -384,12 +293,6 @@ async def test_over_tls_only_a_broker_that_is_who_it_says(
                 await until(lambda: any("none.pem" in line["event"] for line in logs))
         async with reporting(tmp_path, address(broker, tls=True, ca_file=certificates[2])) as (reporter, _):
             await until(lambda: reporter.connected and reporter.outbox.events == 0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 -- a log tells nobody that it grew
-            await asyncio.sleep(0.01)
 
 
 class Handler:

@@ -225,7 +225,7 @@ async def test_when_the_disk_is_full_events_wait_in_memory(tmp_path: Path, monke
         with capture_logs() as logs:
             outbox.put(event(0))
             outbox.put(event(1))
-            while (await states.get()) != OutboxState(events=2, oldest_at=None, writable=False):
+            while (await states.get()) != OutboxState(events=2, oldest_at=None, writable=False, unwritten=2):
                 pass
             assert await outbox.fetch(0, 10) == []
             monkeypatch.setattr(outbox._store, "apply", real_apply)
@@ -233,6 +233,73 @@ async def test_when_the_disk_is_full_events_wait_in_memory(tmp_path: Path, monke
         assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-1"]
         assert [line["log_level"] for line in logs] == ["error", "info"]
         assert logs[0]["why"] == "database or disk is full"
+
+
+def take_away(directory: Path) -> None:
+    for file in directory.glob("outbox*"):
+        file.unlink()
+    directory.rmdir()
+
+
+@pytest.mark.parametrize("parts", [["outbox.db"], ["outbox.db", "outbox.db-wal", "outbox.db-shm"]], ids=len)
+async def test_a_file_that_is_deleted_while_it_is_used_is_written_anew(tmp_path: Path, parts: list[str]) -> None:
+    async with opened(tmp_path) as (outbox, _):
+        outbox.put(event(0, running("a")))
+        await outbox.flush()
+        for part in parts:
+            (tmp_path / part).unlink()
+        with capture_logs() as logs:
+            outbox.put(event(1, ended("b")))
+            await outbox.flush()
+        assert [line["event"] for line in logs] == ["outbox-file-gone", "outbox-file-restored"]
+        outbox.put(event(2))
+        assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-1", "event-2"]
+        assert modes(tmp_path) == {0o600}
+    async with opened(tmp_path) as (outbox, remembered):
+        assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-1", "event-2"]
+        assert transfers(remembered.running) == ["a"]
+
+
+async def test_a_file_that_is_gone_is_noticed_though_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.report.outbox.LOOK_S", 0.01)
+    monkeypatch.setattr("gateway.report.outbox.RETRY_S", 0.01)
+    states: asyncio.Queue[OutboxState] = asyncio.Queue()
+    directory = tmp_path / "state"
+    async with opened(directory, on_state=states.put_nowait) as (outbox, _):
+        outbox.put(event(0))
+        await outbox.flush()
+        take_away(directory)
+        # In its place is what can be no directory.
+        directory.write_text("")
+        async with asyncio.timeout(5):
+            while (await states.get()).writable:
+                pass
+        outbox.put(event(1))
+        async with asyncio.timeout(5):
+            while (await states.get()).unwritten != 1:
+                pass
+        directory.unlink()
+        await outbox.flush()
+        assert outbox.state == OutboxState(events=2, oldest_at=1000.0)
+    async with opened(directory) as (outbox, _):
+        assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-1"]
+
+
+def put_aside(directory: Path) -> list[bytes]:
+    return [file.read_bytes() for file in directory.glob("outbox.db.replaced-*Z")]
+
+
+async def test_a_file_that_is_put_in_its_place_is_kept_aside(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (outbox, _):
+        outbox.put(event(0))
+        await outbox.flush()
+        (tmp_path / "other").write_text("another one")
+        (tmp_path / "other").replace(tmp_path / store.FILE_NAME)
+        outbox.put(event(1))
+        assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-1"]
+        assert put_aside(tmp_path) == [b"another one"]
 
 
 async def test_over_the_limit_the_oldest_go_and_the_log_tells(tmp_path: Path) -> None:

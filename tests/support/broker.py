@@ -14,13 +14,15 @@ from tests.support.fetch import Programs, programs
 from tests.support.processes import Child, Server, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
 
 class Broker(Server):
     """One broker: `async with Broker() as broker`. With persistence it keeps sessions over a restart.
 
-    `login` is the only user and password let in; None: everybody. `tls` holds certificate, key and CA file.
+    `login` is the only user and password let in; None: everybody. `tls` holds certificate, key and CA file. `rights`
+    are the lines of its ACL file (None: everybody may do everything), `options` further lines of its configuration.
     """
 
     def __init__(
@@ -29,6 +31,8 @@ class Broker(Server):
         persistent: bool = False,
         login: tuple[str, str] | None = None,
         tls: tuple[Path, Path, Path] | None = None,
+        rights: Sequence[str] | None = None,
+        options: Sequence[str] = (),
         installed: Programs | None = None,
     ) -> None:
         self.host = "127.0.0.1"
@@ -36,7 +40,11 @@ class Broker(Server):
         self.login = login
         self.installed = installed or programs()
         self.directory = Path(tempfile.mkdtemp(prefix="broker-"))
-        self._configure(persistent, tls)
+        more = list(options)
+        if rights is not None:
+            self.grant(*rights)
+            more.append(f"acl_file {self.directory}/rights")
+        self._configure(persistent, tls, more)
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -54,12 +62,18 @@ class Broker(Server):
         await self.child.accepts(self.host, self.port)
         return self
 
+    def grant(self, *rights: str) -> None:
+        """Write its ACL file, which it reads when it starts."""
+        file = self.directory / "rights"
+        file.write_text("".join(f"{line}\n" for line in rights))
+        file.chmod(0o600)
+
     def freeze(self, *, frozen: bool = True) -> None:
         """Make it accept and answer nothing, with every connection left open; or end that."""
         if self.child is not None:
             self.child.signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
-    def _configure(self, persistent: bool, tls: tuple[Path, Path, Path] | None) -> None:
+    def _configure(self, persistent: bool, tls: tuple[Path, Path, Path] | None, more: Sequence[str]) -> None:
         lines = [f"listener {self.port} {self.host}", f"allow_anonymous {str(self.login is None).lower()}"]
         # Started by root it would otherwise look for a user of its own.
         lines += ["user root", f"persistence {str(persistent).lower()}", f"persistence_location {self.directory}/"]
@@ -74,4 +88,4 @@ class Broker(Server):
         if tls is not None:
             certificate, key, authority = tls
             lines += [f"certfile {certificate}", f"keyfile {key}", f"cafile {authority}"]
-        (self.directory / "mosquitto.conf").write_text("\n".join([*lines, ""]))
+        (self.directory / "mosquitto.conf").write_text("\n".join([*lines, *more, ""]))

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Takes the outbox's events to the broker, and sets aside those that it will not have.
+
+Events go out in order at QoS 1, a few in flight at once, each forgotten when its own acknowledgement arrived; after a
+lost connection all that were not acknowledged go out again. What the broker answers with a failure is set aside at
+once, or after some tries where the reason passes by itself.
+
+Some brokers hang up instead of an answer, each time anew. After a loss the events that were in flight are therefore
+sent one at a time: the one that ends the connection by itself is known then, and set aside too.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from gateway.report.client import Client, PublishRefusedError, reason_of
+from gateway.report.event import CONTENT_TYPE
+from gateway.report.outbox import Outbox, StoredEvent
+
+AGAIN_S = (1.0, 2.0, 4.0, 8.0)  # before each further try where the broker's reason passes by itself
+RESEND_EVERY_S = 300.0
+MAX_HANG_UPS = 3
+"""So many connections in a row have to end on an event before it is held to be the cause."""
+NOTICE_EVERY_S = 60.0
+NOT_AUTHORIZED = 0x87
+# Malformed packet, protocol error, not authorised, topic name invalid, packet too large, payload format invalid: with
+# these a broker says itself that what it was sent is why it hangs up (MQTT 5 §3.14.2.1).
+_ABOUT_A_MESSAGE = (0x81, 0x82, NOT_AUTHORIZED, 0x90, 0x95, 0x99)
+
+log = structlog.get_logger(__name__)
+
+
+class Delivery:
+    """See the module. `topic` makes an event's topic a full one. Set `calm` means that nothing is under suspicion."""
+
+    def __init__(self, outbox: Outbox, topic: Callable[[str], str]) -> None:
+        self._outbox = outbox
+        self._topic = topic
+        self._taken: set[int] = set()  # in flight, or to be tried again
+        self._in_flight: dict[int, StoredEvent] = {}
+        self._suspects_to = 0  # up to this sequence number events go one at a time
+        self._hang_ups = (0, 0)  # the event on which the last connections ended, and how many they were
+        self._from_start = False
+        self._resent_at = float("-inf")
+        self._notices: dict[int | None, tuple[float, int]] = {}  # by reason: when told last, how many since
+        self.calm = asyncio.Event()
+
+    async def send(self, client: Client) -> None:
+        """Send what waits, and what comes to wait, until cancelled. Raises aiomqtt.MqttError."""
+        sent = 0
+        room = asyncio.Semaphore(client.in_flight_limit)
+        async with asyncio.TaskGroup() as publishes:
+            while True:
+                self._outbox.stored.clear()
+                if self._from_start:
+                    self._from_start, sent = False, 0
+                events = await self._outbox.fetch(sent, client.in_flight_limit + len(self._taken))
+                for event in events:
+                    sent = event.seq
+                    if event.seq in self._taken:
+                        continue
+                    await room.acquire()
+                    self._taken.add(event.seq)
+                    is_suspect = event.seq <= self._suspects_to
+                    self._trust(not is_suspect)
+                    # Tasks start in the order they are made, and publish before they first wait: order is kept.
+                    publish = publishes.create_task(self._send(client, event, room, publishes))
+                    if is_suspect:
+                        await asyncio.wait({publish})
+                if not events:
+                    self._trust(True)
+                    await self._outbox.stored.wait()
+
+    def _trust(self, everybody: bool) -> None:
+        if everybody:
+            self._suspects_to = 0
+            self.calm.set()
+        else:
+            self.calm.clear()
+
+    async def _send(
+        self, client: Client, event: StoredEvent, room: asyncio.Semaphore, tasks: asyncio.TaskGroup, tries: int = 0
+    ) -> None:
+        self._in_flight[event.seq] = event
+        try:
+            await client.publish(self._topic(event.topic), event.payload, qos=1, properties=_cloud_event())
+            self._outbox.forget(event.seq)
+        except PublishRefusedError as error:
+            if error.is_temporary and tries < len(AGAIN_S):
+                del self._in_flight[event.seq]
+                # It keeps its place among those in flight: a broker that can take nothing more is sent nothing more.
+                tasks.create_task(self._send_later(client, event, room, tasks, tries))
+                return
+            self._set_aside(event, str(error), error.code)
+        except ValueError as error:
+            self._set_aside(event, f"it cannot be sent: {error}", None)
+        del self._in_flight[event.seq]
+        self._taken.discard(event.seq)
+        room.release()
+
+    async def _send_later(
+        self, client: Client, event: StoredEvent, room: asyncio.Semaphore, tasks: asyncio.TaskGroup, tries: int
+    ) -> None:
+        await asyncio.sleep(AGAIN_S[tries])
+        await self._send(client, event, room, tasks, tries + 1)
+
+    def lost(self, error: BaseException | None) -> bool:
+        """The connection is over, with an error or without; whether that told which event was the cause."""
+        in_flight, self._in_flight = self._in_flight, {}
+        self._taken.clear()
+        if error is None or not in_flight:
+            return False
+        (last, event) = max(in_flight.items())
+        is_alone = len(in_flight) == 1 and last <= self._suspects_to
+        self._suspects_to = max(last, self._suspects_to)
+        self.calm.clear()
+        if not is_alone:
+            return False
+        seq, count = self._hang_ups
+        self._hang_ups = (last, count + 1 if seq == last else 1)
+        code = reason_of(error)
+        if self._hang_ups[1] < MAX_HANG_UPS and code not in _ABOUT_A_MESSAGE:
+            return False
+        self._set_aside(event, f"the broker ends the connection when it is sent: {error}", code, ends_connection=True)
+        return True
+
+    def _set_aside(self, event: StoredEvent, why: str, code: int | None, *, ends_connection: bool = False) -> None:
+        self._outbox.refuse(event.seq, why, ends_connection=ends_connection)
+        told_at, more = self._notices.get(code, (float("-inf"), 0))
+        if time.monotonic() - told_at < NOTICE_EVERY_S:
+            self._notices[code] = told_at, more + 1
+            return
+        self._notices[code] = time.monotonic(), 0
+        topic = self._topic(event.topic)
+        rights = f"; may this user write to {topic}?" if code == NOT_AUTHORIZED else ""
+        log.error(
+            "event-refused", why=f"the broker refuses our event: {why}{rights}", id=event.event_id, topic=topic,
+            others_since=more, help="it is set aside; once the cause is mended, reload the gateway to send it again",
+        )  # fmt: skip
+
+    async def resend(self, *, everything: bool = False) -> None:
+        """Let refused events go again; without `everything`, not those that the broker hung up on."""
+        if not self._outbox.state.refused:
+            return
+        if everything:
+            log.info("refused-events-sent-again", events=self._outbox.state.refused)
+        self._resent_at = time.monotonic()
+        await self._outbox.resend(everything=everything)
+        self._from_start = True
+        self._outbox.stored.set()
+
+    async def keep_resending(self) -> None:
+        """Try refused events again from time to time, until cancelled: what they met may be over by itself."""
+        while True:
+            if time.monotonic() >= self._resent_at + RESEND_EVERY_S:
+                await self.resend()
+            await asyncio.sleep(RESEND_EVERY_S)
+
+
+def _cloud_event() -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.ContentType = CONTENT_TYPE
+    return properties

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A scripted MQTT 5 broker on loopback, for the answers that mosquitto never gives."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+# Packet types (MQTT 5 §2.1.2)
+CONNACK, PUBACK, SUBACK, PINGRESP, DISCONNECT = 2, 4, 9, 13, 14
+
+
+@dataclass(frozen=True)
+class Published:
+    """A PUBLISH, as it came."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+@dataclass(frozen=True)
+class HangUp:
+    """End the connection instead of an answer; with a reason, a DISCONNECT says why."""
+
+    reason: int | None = None
+
+
+Verdict: TypeAlias = int | HangUp
+"""The PUBACK's reason code, or no PUBACK."""
+
+
+class ScriptedBroker:
+    """`async with ScriptedBroker(judge) as broker`. `judge` says what becomes of each PUBLISH; 0: it is taken."""
+
+    def __init__(self, judge: Callable[[Published], Verdict], *, connack: bytes = b"") -> None:
+        """`connack`: the properties of each CONNACK."""
+        self._judge = judge
+        self._connack = connack
+        self.host = "127.0.0.1"
+        self.taken: list[Published] = []
+        self.connections = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._news = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, self.host, 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        self.drop()
+        await self._server.wait_closed()
+
+    def drop(self, reason: int | None = None) -> None:
+        """End every connection, with a DISCONNECT if there is a reason."""
+        for writer in list(self._writers):
+            if reason is not None:
+                writer.write(_packet(DISCONNECT, bytes([reason, 0])))
+            writer.close()
+
+    async def until(self, condition: Callable[[], bool], *, within: float = 15.0) -> None:
+        """Wait until something that came makes the condition true. Raises TimeoutError."""
+        async with asyncio.timeout(within):
+            while not condition():
+                self._news.clear()
+                await self._news.wait()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                while await self._take(reader, writer):
+                    pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        (first,) = await reader.readexactly(1)
+        length = shift = 0
+        while True:
+            (digit,) = await reader.readexactly(1)
+            length |= (digit & 0x7F) << shift
+            shift += 7
+            if digit < 0x80:
+                break
+        body = await reader.readexactly(length)
+        match first >> 4:
+            case 1:  # CONNECT
+                self.connections += 1
+                writer.write(_packet(CONNACK, b"\0\0" + bytes([len(self._connack)]) + self._connack))
+            case 3:  # PUBLISH
+                return self._published(first, body, writer)
+            case 8:  # SUBSCRIBE
+                writer.write(_packet(SUBACK, body[:2] + b"\0\1"))
+            case 12:  # PINGREQ
+                writer.write(_packet(PINGRESP, b""))
+            case 14:  # DISCONNECT
+                return False
+        self._news.set()
+        return True
+
+    def _published(self, first: int, body: bytes, writer: asyncio.StreamWriter) -> bool:
+        end = 2 + int.from_bytes(body[:2])
+        topic, rest = body[2:end].decode(), body[end:]
+        is_answered = bool(first & 0x06)
+        packet_id, rest = (rest[:2], rest[2:]) if is_answered else (b"", rest)
+        # The gateway's properties are short: their length is one byte.
+        message = Published(topic, rest[1 + rest[0] :], retain=bool(first & 1))
+        verdict = self._judge(message)
+        if verdict == 0:
+            self.taken.append(message)
+        self._news.set()
+        if isinstance(verdict, HangUp):
+            if verdict.reason is not None:
+                writer.write(_packet(DISCONNECT, bytes([verdict.reason, 0])))
+            return False
+        if is_answered:
+            writer.write(_packet(PUBACK, packet_id + bytes([verdict, 0])))
+        return True
+
+
+def _packet(kind: int, body: bytes) -> bytes:
+    assert len(body) < 0x80
+    return bytes([kind << 4, len(body)]) + body
