@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 import gateway
-from gateway.core import numbers
+from gateway.core import caller, numbers
 from gateway.log import mask
 from gateway.pbx import ami_codec, state_documents
 from gateway.probe import options
@@ -31,6 +31,8 @@ LENGTH = 8000
 CPU_S = 0.005
 TRIES = 20
 """The fastest counts: what else runs on the machine takes the caches away."""
+COUNTS = 12
+"""On a slow machine, and on one whose time others steal, the limit is as much as counting the text so often."""
 
 EVERY = [*map(chr, range(128)), "\x85", "\u00a0", "é", "ſ", "K", "\u2028", "\udcff", "漢", "😀"]
 ODD = ' \t\r\n\x00"\\<>;:,=@&%+-.0a\udcff'
@@ -51,20 +53,22 @@ def runs(*around: tuple[str, str]) -> Iterator[str]:
     yield from (before + each * LENGTH + after for before, after in around for each in ODD)
 
 
-def slowest(work: Callable[[str], object], texts: Iterator[str]) -> tuple[float, str]:
-    """Seconds of CPU for the text that takes longest, and its beginning and end."""
-    worst, which = 0.0, ""
+def too_slow(work: Callable[[str], object], texts: Iterator[str]) -> str:
+    """The first text that takes too long, and how long; empty: none does."""
     for text in texts:
-        spent = cost(work, text)
+        spent, plain = cost(work, text), CPU_S / COUNTS
         for _ in range(TRIES):
-            if spent <= CPU_S or spent > 10 * CPU_S:
+            if spent <= CPU_S or spent > 20 * CPU_S:
                 break
-            spent = min(spent, cost(work, text))
-        if spent > worst:
-            worst, which = spent, f"{text[:20]!r}…{text[-12:]!r}"
-        if worst > CPU_S:
-            break
-    return worst, which
+            spent, plain = min(spent, cost(work, text)), max(plain, cost(count, text))
+        if spent > COUNTS * plain:
+            return f"{spent * 1000:.1f} ms for {text[:20]!r}…{text[-12:]!r}"
+    return ""
+
+
+def count(text: str) -> int:
+    """Look at each character once."""
+    return sum(1 for _ in text)
 
 
 def cost(work: Callable[[str], object], text: str) -> float:
@@ -118,8 +122,7 @@ PATTERNS = patterns()
 def test_no_pattern_takes_long_for_any_text(name: str) -> None:
     ask = PATTERNS[name]
     around = [(before, after) for before in BEGINNINGS for after in ENDS]
-    worst, text = slowest(ask, runs(*around))
-    assert worst <= CPU_S, text
+    assert not too_slow(ask, runs(*around))
 
 
 def test_every_pattern_has_a_name_by_which_it_is_tried() -> None:
@@ -180,8 +183,11 @@ READERS: dict[str, tuple[Callable[[str], object], list[tuple[str, str]]]] = {
     "headers.user_part": (headers.user_part, []),
     "headers.unsupported": (lambda text: headers.unsupported([text], frozenset()), []),
     "identity.is_private": (
-        lambda text: identity.is_private([text], headers.parse_name_addr(text).uri),
-        [("sip:anonymous@", ";a"), ("id;", "")],
+        lambda text: identity.is_private([text], identity.caller_ids([text], [text]), [text]),
+        [("sip:anonymous@", ";a"), ("id;", ""), ("<tel:1>;privacy", "=a")],
+    ),
+    "caller.known_caller": (
+        lambda text: caller.known_caller(identity.caller_ids([text], [text]), "NL"), [("<sip:", "@a>"), ('"', '"')]
     ),
     "identity.diverted_users": (
         lambda text: identity.diverted_users([text], [text]),
@@ -236,5 +242,4 @@ READERS: dict[str, tuple[Callable[[str], object], list[tuple[str, str]]]] = {
 @pytest.mark.parametrize("name", READERS)
 def test_no_reader_takes_long_for_any_text(name: str) -> None:
     read, around = READERS[name]
-    worst, text = slowest(read, runs(*around))
-    assert worst <= CPU_S, text
+    assert not too_slow(read, runs(*around))

@@ -14,6 +14,7 @@ import phonenumbers
 from gateway.core.outcome import Reason
 
 MAX_TEXT = 8192  # embedded headers may carry a summary of the call
+MAX_PARAMETERS = 64
 MAX_USER = 128
 MAX_ENCODED = 12 * MAX_USER  # each character as four bytes of UTF-8, each byte as three characters
 
@@ -104,6 +105,8 @@ class _Parts:
 
 def _parse(text: str, country: str | None) -> _Parts:
     text = _without_headers(_plain(text))
+    if text.count(";") > MAX_PARAMETERS:
+        raise TargetError("the target has too many parameters")
     match = _SCHEME.fullmatch(text)
     if match is None:
         user, parameters = _user_and_parameters(text)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from ulid import ULID
 
+from gateway.core.caller import known_caller
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-NOBODY = frozenset({"anonymous", "unavailable", "unknown", "restricted"})
-"""User parts that stand for a caller who is not named (RFC 3323 §4.1.1.3, RFC 3325 §7, and what senders make of it)."""
 RETRY_S = 10
 """What a caller is told to wait when there is no room for its call."""
 
@@ -62,7 +61,8 @@ class Arrivals:
             return
         country = self._config().gateway.default_country
         called = _target(incoming.called, country)
-        calling = [target for uri in incoming.calling if (target := _target(uri, country))]
+        uris = (*(identity.uri for identity in incoming.calling), *incoming.diverting)
+        calling = [target for uri in uris if (target := _target(uri, country))]
         assignment = self._config().routes.assign(incoming.peer, called, calling)
         number = assignment.number
         if number is None:
@@ -70,14 +70,14 @@ class Arrivals:
             self._observer.request_rejected(Reason.NOT_ASSIGNED)
             self._sip.hang_up(incoming.leg, 404, Reason.NOT_ASSIGNED)
             return
-        caller = next((each for each in calling if each.user.lower() not in NOBODY), None)
+        caller = known_caller(incoming.calling, country)
         call = Call(
             id=str(ULID()),
             number=number,
             started_at=self._clock(),
-            caller=(caller.e164 or caller.user) if caller else None,
-            caller_user=caller.user if caller else None,
-            caller_name=incoming.caller_name,
+            caller=caller.number if caller else None,
+            caller_user=caller.target.user if caller else None,
+            caller_name=caller.name if caller else "",
             private=incoming.private,
             diverted=incoming.diverted,
             max_forwards=incoming.max_forwards - 1,

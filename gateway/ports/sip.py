@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.core.caller import CallerId
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
 
@@ -17,8 +18,8 @@ class IncomingCall:
     peer: Peer
     call_id: str  # SIP Call-ID
     called: str  # request URI
-    calling: tuple[str, ...]  # URIs of From, P-Asserted-Identity and Diversion, in this order
-    caller_name: str = ""
+    calling: tuple[CallerId, ...]  # From and P-Asserted-Identity, in this order
+    diverting: tuple[str, ...] = ()  # URIs of Diversion
     context: Mapping[str, str] = field(default_factory=dict)  # headers the profile lets pass
     replaces: LegId | None = None  # the leg of ours, with the same peer, that this call takes the place of
     private: bool = False  # the caller withholds who he is (RFC 3323, RFC 3325)

@@ -164,7 +164,7 @@ class SipAgent:
         self._listener.incoming_call(
             IncomingCall(
                 leg=leg.id, peer=invitation.peer, call_id=leg.sip_call_id, called=invitation.called,
-                calling=invitation.calling, caller_name=invitation.caller_name, context=invitation.context,
+                calling=invitation.calling, diverting=invitation.diverting, context=invitation.context,
                 replaces=invitation.replaces, private=invitation.private, diverted=invitation.diverted,
                 max_forwards=invitation.max_forwards,
             )

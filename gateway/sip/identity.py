@@ -7,10 +7,11 @@ All of them are made anew with our own host: what the other side's messages say 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.core.caller import CallerId, is_withheld
 from gateway.sip.headers import name_addr, parse_name_addr, single_values, user_part
 
 if TYPE_CHECKING:
@@ -21,9 +22,15 @@ ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 """RFC 3323 §4.1.1.3."""
 MADE_HERE = frozenset({"p-asserted-identity", "privacy", "diversion", "history-info", "max-forwards"})
 MAX_DIVERTED = 5
+MAX_ASSERTED = 8  # RFC 3325 §9.1 has two
 _HOPS = re.compile(r"[0-9]{1,5}")
 _USER = re.compile(r"(?:sips?:([^@;?]+)@|tel:([^;?]+))", re.IGNORECASE)
-_PRIVATE = frozenset({"id", "user", "header"})
+_PUBLIC = frozenset({"", "none", "critical", "session", "history"})
+"""Values of Privacy that withhold no number (RFC 3323 §4.2, RFC 7044 §10.1); any other does, known or not."""
+_SHOWN = frozenset({"off", "none"})
+_BY_HEADER = frozenset({"remote-party-id", "p-preferred-identity"})
+"""Headers that name the caller, should a profile let them pass."""
+_HISTORY = frozenset({"history", "header"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +43,8 @@ class Presented:
 
 def present(order: DialOrder, identity: Identity, diversion: Diversion, host: str) -> Presented:
     """The From and the headers of an INVITE; `host` is ours, as it stands in a URI."""
-    made = [(name, value) for name, value in order.headers if name.lower() not in MADE_HERE]
+    dropped = MADE_HERE | _BY_HEADER if order.private else MADE_HERE
+    made = [(name, value) for name, value in order.headers if name.lower() not in dropped]
     local = None
     known = name_addr(order.caller_name, f"sip:{user_part(order.caller)}@{host}") if order.caller else None
     if order.private:
@@ -67,20 +75,53 @@ def _history(order: DialOrder, diversion: Diversion, host: str) -> list[tuple[st
             return []
 
 
-def is_private(privacy: Sequence[str], sender: str) -> bool:
-    """Whether the caller withholds who he is, by the values of Privacy or the URI of From."""
-    asked = {each.strip().lower() for value in privacy for each in value.split(";")}
-    return bool(asked & _PRIVATE) or sender.lower().endswith("@anonymous.invalid")
+def caller_ids(sender: Sequence[str], asserted: Sequence[str]) -> tuple[CallerId, ...]:
+    """The caller's identities by the values of From and of P-Asserted-Identity (RFC 3325 §9.1), in this order."""
+    read = [parse_name_addr(value) for value in (*sender[:1], *single_values(asserted)[:MAX_ASSERTED])]
+    return tuple(CallerId(each.uri, each.name) for each in read if each.uri or each.name)
 
 
-def diverted_users(diversion: Sequence[str], history: Sequence[str]) -> tuple[str, ...]:
-    """Whom the caller had called before, the latest first: from Diversion, else from History-Info."""
+def is_private(privacy: Sequence[str], calling: Iterable[CallerId], remote_party: Sequence[str] = ()) -> bool:
+    """Whether the caller withholds who they are, in doubt that they do.
+
+    By Privacy (RFC 3323 §4.2, RFC 3325 §9.3), by any of the identities, or by the older Remote-Party-ID's `privacy`.
+    """
+    return (
+        not _asked(privacy) <= _PUBLIC
+        or any(is_withheld(identity) for identity in calling)
+        or any(_hidden(value) for value in single_values(remote_party)[:MAX_ASSERTED])
+    )
+
+
+def _asked(privacy: Sequence[str]) -> set[str]:
+    asked = {each for value in privacy for each in value.lower().replace(",", ";").split(";")}
+    return {each.strip(' \t"') for each in asked}
+
+
+def _hidden(value: str) -> bool:
+    """Whether a parameter `privacy` hides an identity, as in Remote-Party-ID and Diversion (RFC 5806 §4)."""
+    for parameter in value.rpartition(">")[2].split(";"):
+        name, _, text = parameter.partition("=")
+        if name.strip().lower() == "privacy":
+            return text.strip(' \t"').lower() not in _SHOWN
+    return False
+
+
+def diverted_users(diversion: Sequence[str], history: Sequence[str], privacy: Sequence[str] = ()) -> tuple[str, ...]:
+    """Whom the caller had called before, the latest first: from Diversion, else from History-Info.
+
+    Without those that are withheld, each by itself or all by Privacy (RFC 5806 §4, RFC 7044 §10.1).
+    """
+    if not _HISTORY.isdisjoint(_asked(privacy)):
+        return ()
     # The last entry of History-Info is where the request goes now.
     named = single_values(diversion) if diversion else single_values(history)[:-1][::-1]
     users = []
     for each in named[:MAX_DIVERTED]:
-        match = _USER.match(parse_name_addr(each).uri)
-        if match:
+        read = parse_name_addr(each)
+        match = _USER.match(read.uri)
+        embedded = read.uri.partition("?")[2].lower()
+        if match and not (_hidden(each) or "privacy=" in embedded or is_withheld(CallerId(read.uri))):
             users.append(match[1] or match[2])
     return tuple(users)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import pjsua2 as pj
 
+from gateway.core.caller import CallerId
 from gateway.core.model import LegId, Peer
-from gateway.sip.headers import allowed, header_fields, parse_name_addr
-from gateway.sip.identity import diverted_users, hops_left, is_private
+from gateway.sip.headers import allowed, header_fields, parse_name_addr, single_values
+from gateway.sip.identity import caller_ids, diverted_users, hops_left, is_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ class Invitation:
 
     peer: Peer
     called: str  # request URI
-    calling: tuple[str, ...]  # URIs of From, P-Asserted-Identity and Diversion
-    caller_name: str
+    calling: tuple[CallerId, ...]  # From and P-Asserted-Identity
+    diverting: tuple[str, ...] = ()  # URIs of Diversion
     context: Mapping[str, str] = field(default_factory=dict)
     replaces: LegId | None = None  # the leg of ours whose place the new one takes
     private: bool = False
@@ -32,18 +33,17 @@ def read_invitation(
     request: pj.SipRequest, peer: Peer, pass_headers: tuple[str, ...], replaces: LegId | None = None
 ) -> Invitation:
     """Read the INVITE of a peer."""
-    senders = [parse_name_addr(value) for value in request.values("From", "f")]
-    asserted = [parse_name_addr(value) for value in request.values("P-Asserted-Identity")]
-    diverted = [parse_name_addr(value) for value in request.values("Diversion")]
-    names = [identity.name for identity in (*asserted, *senders) if identity.name]
+    calling = caller_ids(request.values("From", "f"), request.values("P-Asserted-Identity"))
+    privacy, diversion = request.values("Privacy"), request.values("Diversion")
+    diverting = (parse_name_addr(value).uri for value in single_values(diversion))
     return Invitation(
         peer=peer,
         called=request.requestUri,
-        calling=tuple(identity.uri for identity in (*senders, *asserted, *diverted) if identity.uri),
-        caller_name=names[0] if names else "",
+        calling=calling,
+        diverting=tuple(uri for uri in diverting if uri),
         context=allowed(header_fields(request.text()), pass_headers),
         replaces=replaces,
-        private=is_private(request.values("Privacy"), senders[0].uri if senders else ""),
-        diverted=diverted_users(request.values("Diversion"), request.values("History-Info")),
+        private=is_private(privacy, calling, request.values("Remote-Party-ID")),
+        diverted=diverted_users(diversion, request.values("History-Info"), privacy),
         max_forwards=hops_left(request.values("Max-Forwards")),
     )

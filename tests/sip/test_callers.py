@@ -5,7 +5,7 @@ import pytest
 
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.ports import DialOrder
-from gateway.sip.identity import diverted_users, hops_left, is_private, present
+from gateway.sip.identity import caller_ids, diverted_users, hops_left, is_private, present
 
 
 def order(**more: object) -> DialOrder:
@@ -25,14 +25,56 @@ def test_max_forwards_is_read_with_mistrust(values: list[str], hops: int) -> Non
     [
         ([], "sip:+31201112222@pbx.example", False),
         (["none"], "sip:+31201112222@pbx.example", False),
+        (["history;critical", ""], "sip:+31201112222@pbx.example", False),
         (["session"], "sip:+31201112222@pbx.example", False),
         (["id"], "sip:+31201112222@pbx.example", True),
         (["header; USER ;critical"], "sip:+31201112222@pbx.example", True),
-        ([], "sip:anonymous@anonymous.invalid", True),
+        (["none", "id"], "sip:+31201112222@pbx.example", True),
+        (['"ID"'], "sip:+31201112222@pbx.example", True),
+        (["none, user"], "sip:+31201112222@pbx.example", True),
+        (["full"], "sip:+31201112222@pbx.example", True),
+        ([], "<sip:anonymous@anonymous.invalid;user=phone>;tag=1", True),
+        ([], '"Anonymous" <sip:Anonymous@10.10.10.2>', True),
+        ([], "Anonymous <>", True),
     ],
 )
-def test_who_withholds_his_number(privacy: list[str], sender: str, private: bool) -> None:
-    assert is_private(privacy, sender) is private
+def test_who_withholds_their_number(privacy: list[str], sender: str, private: bool) -> None:
+    assert is_private(privacy, caller_ids([sender], ["<tel:+31201112222>"])) is private
+
+
+@pytest.mark.parametrize(
+    ("value", "private"),
+    [
+        ('"Eve" <sip:+31201112222@x>;party=calling;privacy=full;screen=yes', True),
+        ('"Eve" <sip:+31201112222@x>;party=calling;privacy="uri";screen=yes', True),
+        ("<sip:+31201112222@x>; Privacy = name", True),
+        ("<sip:+31201112222@x>;privacy", True),
+        ("<sip:+31201112222@x>;privacy=off;screen=yes", False),
+        ("<sip:+31201112222@x;privacy=full>;screen=yes", False),
+    ],
+)
+def test_the_older_way_to_withhold_a_number_is_understood(value: str, private: bool) -> None:
+    assert is_private([], caller_ids(["<sip:+31201112222@x>"], []), [value]) is private
+
+
+def test_an_identity_that_is_asserted_as_nobody_is_withheld_too() -> None:
+    asserted = ["<tel:+31201112222>, <sip:anonymous@anonymous.invalid>"]
+    assert is_private([], caller_ids(["<sip:+31201112222@x>"], asserted))
+
+
+def test_diversions_that_are_withheld_stay_here() -> None:
+    hidden = "<sip:200@x>;privacy=full, <sip:anonymous@anonymous.invalid>, <sip:300@x>;privacy=off"
+    assert diverted_users([hidden], []) == ("300",)
+    assert diverted_users([], ["<sip:1@x?Privacy=history>;index=1, <sip:2@x>;index=1.1, <sip:3@x>;index=2"]) == ("2",)
+    assert diverted_users(["<sip:200@x>"], [], ["id;history"]) == ()
+
+
+def test_what_is_withheld_does_not_travel_in_another_header() -> None:
+    passed = (("Remote-Party-ID", "<sip:+31201112222@x>"), ("P-Preferred-Identity", "<tel:+31201112222>"), ("X-A", "1"))
+    assert dict(present(order(headers=passed), "from", "off", "gw").headers).keys() >= {"Remote-Party-ID", "X-A"}
+    assert dict(present(order(headers=passed, private=True), "from", "off", "gw").headers) == {
+        "X-A": "1", "Max-Forwards": "70",
+    }  # fmt: skip
 
 
 def test_diversions_are_read_in_either_form() -> None:

@@ -78,6 +78,31 @@ async def test_a_number_that_is_withheld_reaches_nobody_but_who_keeps_it(bed: Be
         await caller.hang_up()
 
 
+@pytest.mark.parametrize(
+    "from_",
+    [
+        '"Anonymous" <sip:anonymous@anonymous.invalid;user=phone>', '"Anonymous" <sip:Anonymous@10.10.10.2>',
+        "<sip:restricted@carrier.example>", '"Unavailable" <sip:unavailable@unknown.invalid>',
+    ],
+)  # fmt: skip
+async def test_a_number_stays_withheld_however_that_is_said(bed: Bed, from_: str) -> None:
+    async with Stage(bed, "plain") as at:
+        asserted = ("P-Asserted-Identity", "<tel:+31612312312>")
+        caller, assistant = await at.conversation(from_=from_, headers=[asserted])
+        invite = invite_of(assistant)
+        assert invite["From"].startswith(ANONYMOUS)
+        assert b"31612312312" not in bytes(invite)
+        await caller.hang_up()
+
+
+async def test_name_and_number_are_of_one_identity(bed: Bed) -> None:
+    async with Stage(bed, "plain") as at:
+        asserted = ("P-Asserted-Identity", '"Jan" <sip:+31612312312@carrier.example>')
+        caller, assistant = await at.conversation(from_="<sip:acct-7731@carrier.example>", headers=[asserted])
+        assert invite_of(assistant)["From"].startswith(f'"Jan" <sip:+31612312312@{bed.net.gateway}>')
+        await caller.hang_up()
+
+
 async def test_history_info_is_made_of_what_came(bed: Bed) -> None:
     async with Stage(bed, "history") as at:
         caller, assistant = await at.conversation(headers=[HISTORY])

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who calls: which of the identities in an INVITE the caller is named by, and whether they withhold it.
+
+An identity is taken whole: the name of one is never put beside the number of another.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.core.numbers import Target, TargetError, parse_target
+
+NOBODY = frozenset({"anonymous", "unavailable", "unknown", "restricted", "withheld", "private"})
+"""User parts that stand for a caller who is not named (RFC 3323 §4.1.1.3, 3GPP TS 23.003, and what senders make of it).
+
+In lower case.
+"""
+NO_NAMES = frozenset(
+    {"anonymous", "unavailable", "restricted", "withheld", "private", "anonymous caller", "private caller",
+     "private number", "number withheld", "withheld number"}
+)  # fmt: skip
+"""Display names that say the same (RFC 3261 §8.1.1.3, RFC 5079 §1), in lower case. "Unknown" only says that no name is
+known."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerId:
+    """What one value of From or P-Asserted-Identity says."""
+
+    uri: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The identity by which a caller is known."""
+
+    target: Target
+    name: str = ""
+
+    @property
+    def number(self) -> str:
+        """In E.164 where it is a phone number, else the user part."""
+        return self.target.e164 or self.target.user
+
+
+def known_caller(identities: Iterable[CallerId], country: str | None) -> Caller | None:
+    """The identity that names the caller best, None if none does: a phone number, else other digits, else a word.
+
+    Of equals the first counts, so that From comes before what is asserted. A name that is missing is taken from another
+    identity with the same number. `country` tells how numbers in national form are dialled.
+    """
+    read = [(target, one) for one in identities if (target := _target(one.uri, country)) and _names_somebody(target)]
+    if not read:
+        return None
+    chosen = max((target for target, _ in read), key=_rank)
+    same = (one.name for target, one in read if (target.e164 or target.user) == (chosen.e164 or chosen.user))
+    return Caller(chosen, next((name for name in same if name and not _is_no_name(name)), ""))
+
+
+def is_withheld(identity: CallerId) -> bool:
+    """Whether an identity says that its caller is not to be named: by its user, its host or its display name.
+
+    The host `anonymous.invalid` is RFC 3323's; no caller has an address in the domain `invalid` at all (RFC 2606 §2).
+    """
+    if _is_no_name(identity.name):
+        return True
+    target = _target(identity.uri, None)
+    if target is None:
+        text = identity.uri.lower()
+        return "anonymous" in text or ".invalid" in text
+    return not _names_somebody(target) or (target.host or target.user.lower()).endswith(".invalid")
+
+
+def _names_somebody(target: Target) -> bool:
+    return target.user.lower() not in NOBODY
+
+
+def _is_no_name(name: str) -> bool:
+    return " ".join(name.lower().split()) in NO_NAMES
+
+
+def _rank(target: Target) -> int:
+    if target.e164:
+        return 2
+    return int(target.user.isdecimal())
+
+
+def _target(uri: str, country: str | None) -> Target | None:
+    try:
+        return parse_target(uri, country)
+    except TargetError:
+        return None
