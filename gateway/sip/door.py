@@ -91,6 +91,11 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         """A subscription of ours was refused, or has ended."""
         self._agent.watches.ended(watch, code, reason, retry_after_s)
 
+    @guarded(None)
+    def onUnsent(self, method: str, call_id: str, uri: str) -> None:
+        """A request of ours in a dialog could not be sent: no route, no such transport, the network is down."""
+        log.warning("request-not-sent", method=method, call_id=call_id, uri=uri)
+
     def onResolve(self, query: int, host: str, port: int, transport: str) -> None:
         """PJSIP needs the addresses of a host."""
         try:

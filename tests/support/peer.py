@@ -88,6 +88,8 @@ class Peer:
         """What its calls begin with: in the clear, with keys, or with nothing but keys."""
         self.wide_events = True
         """See Described."""
+        self.elsewhere: str | None = None
+        """A URI that its Contacts name in place of its own."""
         self.trace: list[Entry] = []
         """Every message in order, retransmissions included."""
         self.calls: list[Call] = []
@@ -101,7 +103,9 @@ class Peer:
 
     @property
     def contact(self) -> str:
-        """Its own URI."""
+        """Its own URI, as it says it."""
+        if self.elsewhere:
+            return self.elsewhere
         transport = "" if self.wire.name == "UDP" else f";transport={self.wire.name.lower()}"
         return f"sip:{self.user}@{self.sent_by}{transport}"
 

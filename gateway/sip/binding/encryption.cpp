@@ -24,7 +24,8 @@ std::map<int, std::string> agreed_; // the Call-ID by the number of the call, wh
 
 bool is_agreed(int callId)
 {
-    const pjsip_inv_session *inv = pjsua_var.calls[callId].inv;
+    const pjsua_call *call = call_at(callId);
+    const pjsip_inv_session *inv = call ? call->inv : nullptr;
     if (!inv)
         return false;
     const pj_str_t &id = inv->dlg->call_id->id;
@@ -130,11 +131,11 @@ void keep_encryption()
 {
     agreed_.clear();
     others_ = pjsua_var.ua_cfg.cb.on_call_rx_offer;
-    pjsua_var.ua_cfg.cb.on_call_rx_offer = &on_offer;
+    pjsua_var.ua_cfg.cb.on_call_rx_offer = guarded<&on_offer>;
     static pjsip_module module;
     module = named_module("mod-gateway-encryption", PJSIP_MOD_PRIORITY_TSX_LAYER - 1); // which keeps responses to itself
-    module.on_rx_request = &on_answer;
-    module.on_rx_response = &on_answer;
+    module.on_rx_request = guarded<&on_answer>;
+    module.on_rx_response = guarded<&on_answer>;
     pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
 }
 

@@ -8,6 +8,7 @@
 #include <pjsua-lib/pjsua.h>
 
 #include "modules.hpp"
+#include "sending.hpp"
 
 namespace gateway {
 
@@ -16,7 +17,7 @@ namespace {
 const int TIMES = 2;
 const long BEFORE_MS[TIMES] = {50, 2000};
 
-/* One that is to be sent again. It keeps its dialog, whose route and numbers it has. */
+/* One that is to be sent again. It keeps its dialog, whose route and numbers it has, until forget(). */
 struct Bye {
     pjsip_dialog *dialog;
     pjsip_tx_data *tdata;
@@ -39,6 +40,7 @@ void forget(int id)
     const auto found = byes_.find(id);
     if (found == byes_.end())
         return;
+    pjsip_endpt_cancel_timer(pjsua_get_pjsip_endpt(), &found->second.timer); // nothing happens when it is not set
     const Bye bye = found->second;
     byes_.erase(found);
     pjsip_tx_data_dec_ref(bye.tdata);
@@ -51,23 +53,30 @@ bool is_lost(const pjsip_transaction *tsx, const pjsip_event *event)
            event->body.tsx_state.type != PJSIP_EVENT_RX_MSG;
 }
 
-void wait(int id)
+/* It may not have been read: once more after a while, or that was it. */
+void lost(int id)
 {
-    Bye &bye = byes_.at(id);
-    pj_time_val delay = {0, BEFORE_MS[bye.sent]};
-    pj_time_val_normalize(&delay);
-    if (pjsip_endpt_schedule_timer(pjsua_get_pjsip_endpt(), &bye.timer, &delay) != PJ_SUCCESS)
-        forget(id);
-}
-
-void on_answer(void *token, pjsip_event *event)
-{
-    const int id = static_cast<int>(reinterpret_cast<size_t>(token));
     const auto found = byes_.find(id);
     if (found == byes_.end())
         return;
-    if (event->type == PJSIP_EVENT_TSX_STATE && is_lost(event->body.tsx_state.tsx, event) && found->second.sent < TIMES)
-        wait(id);
+    Bye &bye = found->second;
+    if (bye.sent < TIMES) {
+        pj_time_val delay = {0, BEFORE_MS[bye.sent]};
+        pj_time_val_normalize(&delay);
+        if (pjsip_endpt_schedule_timer(pjsua_get_pjsip_endpt(), &bye.timer, &delay) == PJ_SUCCESS)
+            return;
+    }
+    pjsip_tx_data *tdata = bye.tdata;
+    pjsip_tx_data_add_ref(tdata);
+    forget(id);
+    tell_unsent(tdata);
+    pjsip_tx_data_dec_ref(tdata);
+}
+
+void on_answer(int id, pjsip_event *event)
+{
+    if (is_lost(event->body.tsx_state.tsx, event))
+        lost(id);
     else
         forget(id);
 }
@@ -75,19 +84,16 @@ void on_answer(void *token, pjsip_event *event)
 /* RFC 3261 §12.2.1.1: a request with a number of its own. Who has read the one before it answers 481. */
 void on_time(pj_timer_heap_t *, pj_timer_entry *entry)
 {
-    void *token = entry->user_data;
-    Bye &bye = byes_.at(static_cast<int>(reinterpret_cast<size_t>(token)));
-    pjsip_tx_data *tdata = bye.tdata;
-    if (auto *via = static_cast<pjsip_via_hdr *>(pjsip_msg_find_hdr(tdata->msg, PJSIP_H_VIA, nullptr)))
-        via->branch_param.slen = 0;
-    PJSIP_MSG_CSEQ_HDR(tdata->msg)->cseq = bye.dialog->local.cseq++;
-    tdata->dest_info.addr.count = tdata->dest_info.cur_addr = 0;
-    pjsip_tx_data_invalidate_msg(tdata);
-    pjsip_tx_data_set_transport(tdata, &bye.dialog->tp_sel);
-    pjsip_tx_data_add_ref(tdata); // sending takes one away, whatever becomes of it
+    const int id = static_cast<int>(reinterpret_cast<size_t>(entry->user_data));
+    const auto found = byes_.find(id);
+    if (found == byes_.end())
+        return;
+    Bye &bye = found->second;
+    renew(bye.tdata);
+    pjsip_tx_data_add_ref(bye.tdata); // sending takes one away, whatever becomes of it
     ++bye.sent;
-    if (pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, token, &on_answer) != PJ_SUCCESS)
-        forget(static_cast<int>(reinterpret_cast<size_t>(token)));
+    if (!send_in_dialog(bye.dialog, bye.tdata, [id](pjsip_event *event) { on_answer(id, event); }))
+        lost(id);
 }
 
 void cancel(pjsip_dialog *dialog, pjsip_tx_data *invite)
@@ -97,7 +103,10 @@ void cancel(pjsip_dialog *dialog, pjsip_tx_data *invite)
         return;
     tdata->dest_info.addr.count = tdata->dest_info.cur_addr = 0;
     pjsip_tx_data_set_transport(tdata, &dialog->tp_sel);
-    pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, nullptr, nullptr);
+    pjsip_tx_data_add_ref(tdata);
+    if (!send_request(tdata, nullptr))
+        tell_unsent(tdata);
+    pjsip_tx_data_dec_ref(tdata);
 }
 
 void hang_up(pjsip_dialog *dialog, pjsip_tx_data *tdata)
@@ -107,10 +116,10 @@ void hang_up(pjsip_dialog *dialog, pjsip_tx_data *tdata)
     bye.dialog = dialog;
     bye.tdata = tdata;
     bye.sent = 0;
-    pj_timer_entry_init(&bye.timer, 0, reinterpret_cast<void *>(static_cast<size_t>(id)), &on_time);
+    pj_timer_entry_init(&bye.timer, 0, reinterpret_cast<void *>(static_cast<size_t>(id)), guarded<&on_time>);
     pjsip_tx_data_add_ref(bye.tdata);
     pjsip_dlg_inc_session(dialog, keeper());
-    wait(id);
+    lost(id);
 }
 
 }
@@ -124,6 +133,12 @@ void transaction_went_on(pjsip_transaction *tsx, const pjsip_event *event)
         hang_up(dialog, tsx->last_tx);
     else if (tsx->method.id == PJSIP_INVITE_METHOD && event->body.tsx_state.prev_state == PJSIP_TSX_STATE_PROCEEDING)
         cancel(dialog, tsx->last_tx);
+}
+
+void stop_hanging_up()
+{
+    while (!byes_.empty())
+        forget(byes_.begin()->first);
 }
 
 }

@@ -72,13 +72,9 @@ void on_dropped(pjsip_tp_dropped_data *dropped)
     pj_sockaddr_print(&source, host, sizeof(host), 0);
     const std::string text(static_cast<const char *>(dropped->data), dropped->len);
     const bool whole = dropped->len < PJSIP_MAX_PKT_LEN && dropped->status != PJSIP_ERXOVERFLOW;
-    try {
-        const std::string answer = handler->onMalformed(text, host, rdata ? culprit(rdata) : "", whole);
-        if (!answer.empty())
-            reply(transport, source, answer);
-    } catch (...) {
-        PJ_LOG(1, ("malformed", "the handler of a message that cannot be read failed"));
-    }
+    const std::string answer = handler->onMalformed(text, host, rdata ? culprit(rdata) : "", whole);
+    if (!answer.empty())
+        reply(transport, source, answer);
 }
 
 /* How much follows the header: PJSIP makes a body of it only where there is a Content-Type. */
@@ -118,10 +114,10 @@ void answer_malformed()
 {
     static pjsip_module front;
     front = named_module("mod-gateway-front", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1);
-    front.on_rx_request = &on_request;
+    front.on_rx_request = guarded<&on_request>;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
     pjsip_endpt_register_module(endpoint, &front);
-    pjsip_tpmgr_set_drop_data_cb(pjsip_endpt_get_tpmgr(endpoint), &on_dropped);
+    pjsip_tpmgr_set_drop_data_cb(pjsip_endpt_get_tpmgr(endpoint), guarded<&on_dropped>);
 }
 
 }

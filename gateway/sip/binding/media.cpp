@@ -14,6 +14,7 @@
 #include "calls.hpp"
 #include "encryption.hpp"
 #include "events.hpp"
+#include "modules.hpp"
 
 namespace gateway {
 
@@ -165,7 +166,7 @@ int bound(int family, pj_sockaddr &address, int port)
 
 void govern_media()
 {
-    pjsua_var.ua_cfg.cb.on_call_sdp_created = &on_sdp_created;
+    pjsua_var.ua_cfg.cb.on_call_sdp_created = guarded<&on_sdp_created>;
     keep_encryption();
     choose_events();
     codecs_.clear();

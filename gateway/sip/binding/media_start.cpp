@@ -6,6 +6,8 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "modules.hpp"
+
 namespace gateway {
 
 namespace {
@@ -31,7 +33,7 @@ pjmedia_transport *on_create_media_transport(pjsua_call_id, unsigned, pjmedia_tr
         if (!original_) {
             original_ = transport->op;
             guarded_ = *transport->op;
-            guarded_.media_start = &media_start;
+            guarded_.media_start = guarded<&media_start>;
         }
         if (transport->op == original_)
             transport->op = &guarded_;
@@ -43,7 +45,7 @@ pjmedia_transport *on_create_media_transport(pjsua_call_id, unsigned, pjmedia_tr
 
 void guard_media_start()
 {
-    pjsua_var.ua_cfg.cb.on_create_media_transport = &on_create_media_transport;
+    pjsua_var.ua_cfg.cb.on_create_media_transport = guarded<&on_create_media_transport, nullptr>;
 }
 
 }

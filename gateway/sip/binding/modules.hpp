@@ -4,6 +4,9 @@
  */
 #pragma once
 
+#include <exception>
+#include <type_traits>
+
 #include <pjsip.h>
 
 namespace gateway {
@@ -18,5 +21,27 @@ inline pjsip_module named_module(const char *name, int priority = 0)
     made.priority = priority;
     return made;
 }
+
+template <auto function, auto otherwise> struct Guard;
+
+template <typename Result, typename... Arguments, Result (*function)(Arguments...), auto otherwise>
+struct Guard<function, otherwise> {
+    static Result call(Arguments... arguments) noexcept
+    {
+        try {
+            return function(arguments...);
+        } catch (const std::exception &error) {
+            PJ_LOG(1, ("binding", "a callback failed: %s", error.what()));
+        } catch (...) {
+            PJ_LOG(1, ("binding", "a callback failed"));
+        }
+        if constexpr (!std::is_void_v<Result>)
+            return Result(otherwise);
+    }
+};
+
+/* The form in which C gets a function of ours as a callback: an exception that went through C would end the process. It
+ * is logged, and C is told `otherwise`: 0 is PJ_SUCCESS, or that the message is somebody else's. */
+template <auto function, auto otherwise = 0> constexpr auto guarded = &Guard<function, otherwise>::call;
 
 }

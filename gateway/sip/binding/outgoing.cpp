@@ -87,8 +87,8 @@ void watch_outgoing()
     // Above the transport layer, which prints the message (lower numbers are called later on the way out).
     static pjsip_module module;
     module = named_module("mod-gateway-outgoing", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1);
-    module.on_tx_request = &on_request;
-    module.on_tx_response = &on_response;
+    module.on_tx_request = guarded<&on_request>;
+    module.on_tx_response = guarded<&on_response>;
     pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
 }
 

@@ -11,6 +11,7 @@
 #include "calls.hpp"
 #include "modules.hpp"
 #include "requests.hpp"
+#include "sending.hpp"
 
 namespace gateway {
 
@@ -32,27 +33,18 @@ pjsip_module *keeper()
     return &module;
 }
 
-void on_answer(void *token, pjsip_event *event);
+void on_answer(int referral, pjsip_event *event);
 
 bool send(int referral, Referral &of, pjsip_tx_data *tdata)
 {
-    pjsip_dialog *dialog = of.dialog;
-    of.cseq = PJSIP_MSG_CSEQ_HDR(tdata->msg)->cseq = dialog->local.cseq++;
-    pjsip_tx_data_invalidate_msg(tdata);
-    if (dialog->via_addr.host.slen > 0) {
-        tdata->via_addr = dialog->via_addr;
-        tdata->via_tp = dialog->via_tp;
-    }
-    pjsip_tx_data_set_transport(tdata, &dialog->tp_sel);
-    void *token = reinterpret_cast<void *>(static_cast<size_t>(referral));
-    return pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, token, &on_answer) == PJ_SUCCESS;
+    of.cseq = of.dialog->local.cseq; // which it gets
+    return send_in_dialog(of.dialog, tdata, [referral](pjsip_event *event) { on_answer(referral, event); });
 }
 
-void on_answer(void *token, pjsip_event *event)
+void on_answer(int referral, pjsip_event *event)
 {
-    const int referral = static_cast<int>(reinterpret_cast<size_t>(token));
     const auto found = referrals_.find(referral);
-    if (found == referrals_.end() || event->type != PJSIP_EVENT_TSX_STATE)
+    if (found == referrals_.end())
         return;
     pjsip_transaction *tsx = event->body.tsx_state.tsx;
     const int code = tsx->status_code;
@@ -65,13 +57,8 @@ void on_answer(void *token, pjsip_event *event)
     }
     if (code >= 300)
         end_referral(referral);
-    if (!request_handler())
-        return;
-    try {
-        request_handler()->onReferAnswered(referral, code);
-    } catch (...) {
-        PJ_LOG(1, ("referrals", "the handler of a REFER's answer failed"));
-    }
+    if (RequestHandler *handler = request_handler())
+        handler->onReferAnswered(referral, code);
 }
 
 /* The newest referral in `dialog` that a NOTIFY with this Event is about; -1: none. */
@@ -119,10 +106,14 @@ int send_refer(int callId, const std::string &referTo, const std::vector<pj::Sip
     const int id = next_id_++;
     pjsip_dlg_inc_session(dialog, keeper());
     referrals_[id] = Referral{dialog, 0};
-    if (send(id, referrals_[id], tdata))
-        return id;
-    end_referral(id);
-    return -1;
+    pjsip_tx_data_add_ref(tdata);
+    const bool sent = send(id, referrals_[id], tdata);
+    if (!sent) {
+        end_referral(id);
+        tell_unsent(tdata);
+    }
+    pjsip_tx_data_dec_ref(tdata);
+    return sent ? id : -1;
 }
 
 void end_referral(int referral)
@@ -133,6 +124,12 @@ void end_referral(int referral)
     pjsip_dialog *dialog = found->second.dialog;
     referrals_.erase(found);
     pjsip_dlg_dec_session(dialog, keeper());
+}
+
+void end_all_referrals()
+{
+    while (!referrals_.empty())
+        end_referral(referrals_.begin()->first);
 }
 
 int referral_count()

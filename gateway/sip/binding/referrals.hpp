@@ -31,6 +31,9 @@ int referral_count();
 #ifndef SWIG
 /* Take a NOTIFY in `dialog` if it is about one of our REFERs, and answer it; false: it is not. */
 bool take_notify(pjsip_dialog *dialog, pjsip_rx_data *rdata);
+
+/* Let go of every dialog. */
+void end_all_referrals();
 #endif
 
 }

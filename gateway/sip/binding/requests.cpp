@@ -7,12 +7,14 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "calls.hpp"
+#include "hangup.hpp"
 #include "malformed.hpp"
 #include "media.hpp"
 #include "modules.hpp"
 #include "outgoing.hpp"
 #include "referrals.hpp"
 #include "resolver.hpp"
+#include "sending.hpp"
 #include "subscriptions.hpp"
 #include "watches.hpp"
 
@@ -197,18 +199,6 @@ pj_bool_t on_stray_request(pjsip_rx_data *rdata)
     return PJ_TRUE;
 }
 
-void on_options_answer(void *token, pjsip_event *event)
-{
-    if (!handler_ || event->type != PJSIP_EVENT_TSX_STATE)
-        return;
-    const int code = event->body.tsx_state.tsx->status_code;
-    try {
-        handler_->onOptionsAnswered(static_cast<int>(reinterpret_cast<size_t>(token)), code);
-    } catch (...) {
-        PJ_LOG(1, ("requests", "the handler of an OPTIONS answer failed"));
-    }
-}
-
 }
 
 SipRequest::SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog)
@@ -327,8 +317,10 @@ bool send_options(int account, const std::string &uri, int token)
     pjsip_tx_data *tdata = nullptr;
     if (pjsua_acc_create_request(account, pjsip_get_options_method(), &target, &tdata) != PJ_SUCCESS)
         return false;
-    void *data = reinterpret_cast<void *>(static_cast<size_t>(token));
-    return pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, data, &on_options_answer) == PJ_SUCCESS;
+    return send_request(tdata, [token](pjsip_event *event) {
+        if (handler_)
+            handler_->onOptionsAnswered(token, event->body.tsx_state.tsx->status_code);
+    });
 }
 
 void watch_dialog(pjsip_dialog *dialog)
@@ -350,6 +342,11 @@ void set_request_handler(RequestHandler *handler)
 {
     static pjsip_module door;
     handler_ = handler;
+    stop_sending(); // what one endpoint has begun means nothing to the next
+    stop_hanging_up();
+    end_all_subscriptions();
+    end_all_referrals();
+    forget_watches();
     if (!handler)
         return;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
@@ -358,11 +355,11 @@ void set_request_handler(RequestHandler *handler)
     govern_media();
     resolve_by_handler();
     usage_ = named_module("mod-gateway-usage", PJSIP_MOD_PRIORITY_DIALOG_USAGE - 1);
-    usage_.on_tsx_state = &on_tsx_state;
+    usage_.on_tsx_state = guarded<&on_tsx_state>;
     door = named_module("mod-gateway-door", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);
-    door.on_rx_request = &on_dialog_request;
+    door.on_rx_request = guarded<&on_dialog_request>;
     strays_ = named_module("mod-gateway-strays", PJSIP_MOD_PRIORITY_APPLICATION - 1);
-    strays_.on_rx_request = &on_stray_request;
+    strays_.on_rx_request = guarded<&on_stray_request, PJ_TRUE>; // never PJSUA's by accident
     pjsip_endpt_register_module(endpoint, &usage_);
     pjsip_endpt_register_module(endpoint, &door);
     pjsip_endpt_register_module(endpoint, &strays_);

@@ -87,6 +87,9 @@ public:
     /* A peer answered the OPTIONS of `send_options` with this token (408 and 503: it did not). */
     virtual void onOptionsAnswered(int token, int code) {}
 
+    /* A request of ours in a dialog could not be sent at all, and is not tried again. */
+    virtual void onUnsent(const std::string &method, const std::string &sipCallId, const std::string &uri) {}
+
     /* PJSIP needs the addresses of a host by name; port 0: whatever DNS says. Answer with resolved(), now or later. */
     virtual void onResolve(int query, const std::string &host, int port, const std::string &transport) {}
 

@@ -7,6 +7,7 @@
 #include <pjsip.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "modules.hpp"
 #include "requests.hpp"
 
 namespace gateway {
@@ -91,7 +92,7 @@ void on_resolve(pjsip_resolver_t *, pj_pool_t *, const pjsip_host_info *target, 
 void resolve_by_handler()
 {
     static pjsip_ext_resolver ours;
-    ours.resolve = &on_resolve;
+    ours.resolve = guarded<&on_resolve>;
     queries_.clear();
     pjsip_endpt_set_ext_resolver(pjsua_get_pjsip_endpt(), &ours);
 }

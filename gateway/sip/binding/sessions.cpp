@@ -121,11 +121,7 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
     if (seen)
         return;
     seen = tsx;
-    try {
-        handler->onRequestAnswered(call->index, method, bye ? 0 : tsx->status_code);
-    } catch (...) {
-        PJ_LOG(1, ("sessions", "the handler of an answer failed"));
-    }
+    handler->onRequestAnswered(call->index, method, bye ? 0 : tsx->status_code);
 }
 
 }
@@ -165,11 +161,11 @@ void watch_sessions()
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
     // After the INVITE session, whose state is then what the answer made of it.
     watcher_ = named_module("mod-gateway-sessions", PJSIP_MOD_PRIORITY_APPLICATION + 1);
-    watcher_.on_tsx_state = &on_tsx_state;
+    watcher_.on_tsx_state = guarded<&on_tsx_state>;
     // Before the transactions, which keep responses to themselves.
     reader_ = named_module("mod-gateway-descriptions", PJSIP_MOD_PRIORITY_TSX_LAYER - 1);
-    reader_.on_rx_request = &on_message;
-    reader_.on_rx_response = &on_message;
+    reader_.on_rx_request = guarded<&on_message>;
+    reader_.on_rx_response = guarded<&on_message>;
     pjsip_endpt_register_module(endpoint, &watcher_);
     pjsip_endpt_register_module(endpoint, &reader_);
 }

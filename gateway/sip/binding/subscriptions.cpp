@@ -9,6 +9,7 @@
 
 #include "modules.hpp"
 #include "requests.hpp"
+#include "sending.hpp"
 
 namespace gateway {
 
@@ -23,7 +24,6 @@ struct Subscription {
 
 std::map<int, Subscription> subscriptions_;
 int next_id_ = 1;
-bool sending_ = false;
 
 pjsip_module *keeper()
 {
@@ -44,62 +44,53 @@ void add_header(pjsip_tx_data *tdata, const char *name, const std::string &value
 
 bool send(pjsip_dialog *dialog, pjsip_tx_data *tdata, int subscription);
 
-void on_answer(void *token, pjsip_event *event)
+/* Its connection went down under it, and the peer may never have seen it: once more, over a new one. */
+bool send_again(Subscription &subscription, pjsip_tx_data *tdata, int id)
 {
-    const int subscription = static_cast<int>(reinterpret_cast<size_t>(token));
+    if (subscription.sent_again)
+        return false;
+    subscription.sent_again = true;
+    renew(tdata);
+    pjsip_tx_data_add_ref(tdata);
+    return send(subscription.dialog, tdata, id);
+}
+
+void on_answer(int subscription, pjsip_event *event)
+{
     const auto found = subscriptions_.find(subscription);
-    if (found == subscriptions_.end() || event->type != PJSIP_EVENT_TSX_STATE)
+    if (found == subscriptions_.end())
         return;
     pjsip_transaction *tsx = event->body.tsx_state.tsx;
-    int code = tsx->status_code;
+    const int code = tsx->status_code;
+    const bool received = event->body.tsx_state.type == PJSIP_EVENT_RX_MSG;
     pjsip_dialog *dialog = found->second.dialog;
-    if ((code == 401 || code == 407) && event->body.tsx_state.type == PJSIP_EVENT_RX_MSG) {
+    if ((code == 401 || code == 407) && received) {
         pjsip_tx_data *again = nullptr;
         if (pjsip_auth_clt_reinit_req(&dialog->auth_sess, event->body.tsx_state.src.rdata, tsx->last_tx, &again) ==
                 PJ_SUCCESS &&
             send(dialog, again, subscription))
             return;
     }
-    if (code == PJSIP_SC_TSX_TRANSPORT_ERROR && event->body.tsx_state.type != PJSIP_EVENT_RX_MSG &&
-        !found->second.sent_again && tsx->last_tx) {
-        // Its connection went down under it, and the peer may never have seen it: once more, over a new one.
-        pjsip_tx_data *again = tsx->last_tx;
-        pjsip_via_hdr *via = static_cast<pjsip_via_hdr *>(pjsip_msg_find_hdr(again->msg, PJSIP_H_VIA, nullptr));
-        if (via)
-            via->branch_param.slen = 0;
-        pjsip_tx_data_add_ref(again);
-        found->second.sent_again = true;
-        if (sending_ && again->tp_info.transport)
-            pjsip_transport_shutdown2(again->tp_info.transport, PJ_TRUE); // or it would be taken for a good one again
-        if (send(dialog, again, subscription))
-            return;
-    }
+    if (code == PJSIP_SC_TSX_TRANSPORT_ERROR && !received && tsx->last_tx &&
+        send_again(found->second, tsx->last_tx, subscription))
+        return;
     if (found->second.last_sent || code == 481 || code == 408)
         end_subscription(subscription);
     RequestHandler *handler = request_handler();
-    if (!handler)
-        return;
-    try {
+    if (handler)
         handler->onNotifyAnswered(subscription, code);
-    } catch (...) {
-        PJ_LOG(1, ("subscriptions", "the handler of a NOTIFY's answer failed"));
-    }
 }
 
 bool send(pjsip_dialog *dialog, pjsip_tx_data *tdata, int subscription)
 {
-    PJSIP_MSG_CSEQ_HDR(tdata->msg)->cseq = dialog->local.cseq++;
-    pjsip_tx_data_invalidate_msg(tdata);
-    if (dialog->via_addr.host.slen > 0) {
-        tdata->via_addr = dialog->via_addr;
-        tdata->via_tp = dialog->via_tp;
-    }
-    pjsip_tx_data_set_transport(tdata, &dialog->tp_sel);
-    void *token = reinterpret_cast<void *>(static_cast<size_t>(subscription));
-    sending_ = true;
-    const pj_status_t sent = pjsip_endpt_send_request(pjsua_get_pjsip_endpt(), tdata, -1, token, &on_answer);
-    sending_ = false;
-    return sent == PJ_SUCCESS;
+    pjsip_tx_data_add_ref(tdata);
+    bool sent =
+        send_in_dialog(dialog, tdata, [subscription](pjsip_event *event) { on_answer(subscription, event); });
+    const auto found = subscriptions_.find(subscription);
+    if (!sent && found != subscriptions_.end())
+        sent = send_again(found->second, tdata, subscription);
+    pjsip_tx_data_dec_ref(tdata);
+    return sent;
 }
 
 }
@@ -165,7 +156,18 @@ bool send_notify(int subscription, const std::string &status_line, const std::st
     pj_list_push_back(&tdata->msg->body->content_type.param, version);
     found->second.last_sent = state.compare(0, 10, "terminated") == 0;
     found->second.sent_again = false;
-    return send(dialog, tdata, subscription);
+    pjsip_tx_data_add_ref(tdata);
+    const bool sent = send(dialog, tdata, subscription);
+    if (!sent)
+        tell_unsent(tdata);
+    pjsip_tx_data_dec_ref(tdata);
+    return sent;
+}
+
+void end_all_subscriptions()
+{
+    while (!subscriptions_.empty())
+        end_subscription(subscriptions_.begin()->first);
 }
 
 }

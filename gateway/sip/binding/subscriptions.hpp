@@ -34,6 +34,9 @@ int create_subscription(pjsip_dialog *dialog, long cseq);
 
 /* The subscription that a SUBSCRIBE in `dialog` is about, from its Event header; -1: none. */
 int find_subscription(const pjsip_dialog *dialog, const std::string &event);
+
+/* Let go of every dialog. */
+void end_all_subscriptions();
 #endif
 
 }

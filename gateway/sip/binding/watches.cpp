@@ -10,6 +10,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "modules.hpp"
 #include "requests.hpp"
 
 namespace gateway {
@@ -150,9 +151,9 @@ int watch(int account, const std::string &uri, const std::string &event, int exp
     equip(dialog, account);
     pjsip_evsub_user callbacks;
     pj_bzero(&callbacks, sizeof(callbacks));
-    callbacks.on_evsub_state = &on_state;
-    callbacks.on_tsx_state = &on_tsx;
-    callbacks.on_rx_notify = &on_notify;
+    callbacks.on_evsub_state = guarded<&on_state>;
+    callbacks.on_tsx_state = guarded<&on_tsx>;
+    callbacks.on_rx_notify = guarded<&on_notify>;
     const pj_str_t package = pj_str(const_cast<char *>(event.c_str()));
     pjsip_evsub *sub = nullptr;
     if (pjsip_evsub_create_uac(dialog, &callbacks, &package, PJSIP_EVSUB_NO_EVENT_ID, &sub) != PJ_SUCCESS)
@@ -204,6 +205,12 @@ void end_watch(int watch)
 int watch_count()
 {
     return static_cast<int>(watches_.size() + leaving_.size());
+}
+
+void forget_watches()
+{
+    watches_.clear();
+    leaving_.clear();
 }
 
 bool is_watch(const pjsip_dialog *dialog)

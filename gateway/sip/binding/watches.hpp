@@ -31,6 +31,9 @@ int watch_count();
 #ifndef SWIG
 /* Whether PJSIP itself takes the NOTIFYs that come in this dialog. */
 bool is_watch(const pjsip_dialog *dialog);
+
+/* Forget those of an endpoint that is no more, or soon will be. */
+void forget_watches();
 #endif
 
 }
