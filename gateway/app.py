@@ -19,12 +19,13 @@ import uvloop
 import gateway
 from gateway import log as logging_setup
 from gateway import systemd
-from gateway.config import Config, ConfigError, load
+from gateway.config import Config, load
 from gateway.core.model import PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine import Engine
-from gateway.pbx.sources import needs_new_source, source_of
-from gateway.ports import FollowedPbx, ProbeResult
+from gateway.following import Following
+from gateway.ports import ProbeResult, Reloaded
+from gateway.reloading import SERVING, Reloader
 from gateway.report.client import Broker
 from gateway.report.command import Commands
 from gateway.report.metrics import Metrics, Plan
@@ -44,14 +45,12 @@ class App:
     """The running gateway; implements ports.Operations for the web server and commands."""
 
     def __init__(self, config: Config) -> None:
-        self._config = config
         self._started_at = datetime.now(UTC)
         self._stop = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._serving = False
         self.metrics = Metrics(version=gateway.__version__, pjsip=PJSIP_VERSION)
         self.metrics.configure(_plan(config))
-        self.metrics.reload_done(taken=True, at=self._started_at)
         self.reporter = EventReporter(
             instance=config.gateway.instance,
             state_dir=config.gateway.state_dir,
@@ -63,28 +62,19 @@ class App:
         )
         self.reporter.configure(_queues(config))
         self.engine = Engine(config, self.reporter, self.metrics)
-        self.sip = SipAgent(config, self.engine, debug=config.gateway.log_level == "debug")
+        self.sip = SipAgent(config, self.engine)
         self.engine.attach(self.sip)
-        self.sources: dict[str, FollowedPbx] = {}
-        self.engine.sources = self.sources
-        self.web = WebServer(
-            self,
-            metrics=self.metrics.render,
-            token=config.http.token.get_secret_value() if config.http.token else None,
-        )
+        self._following = Following(self.engine, self.sip.watches)
+        self.sources = self.engine.sources = self._following.sources
+        self.web = WebServer(self, metrics=self.metrics.render, token=_token(config))
+        # Those first that may not take a configuration; those last that begin with a new login.
+        parts = (self.sip.reconfigure, self._take_over, self._following.follow, self._log_in)
+        self.reloader = Reloader(config, parts, self._reload_done)
+        self.metrics.reload_done(taken=True, at=self._started_at, restart_needed=len(config.outdated))
 
-    def _follow_pbxs(self, before: Config) -> None:
-        """Have a source for each PBX that has one, and a new one where its settings have changed."""
-        for name in list(self.sources):
-            if name not in self._config.pbxs or needs_new_source(before, self._config, name):
-                del self.sources[name]
-                self._tasks.pop(f"pbx-{name}").cancel()
-        for name in self._config.pbxs:
-            if name in self.sources:
-                self.sources[name].reconfigure(*self._config.watched(name))
-            elif source := source_of(self._config, name, self.engine, self.sip.watches):
-                self.sources[name] = source
-                self._background(f"pbx-{name}", source.run())
+    @property
+    def _config(self) -> Config:
+        return self.reloader.config
 
     # --- life
 
@@ -97,18 +87,18 @@ class App:
         try:
             self._background("loop-lag", self.metrics.observe_lag())
             self.sip.start()
-            self._follow_pbxs(self._config)
+            self._following.follow(self._config)
             await self.web.start(http.bind_address, http.port)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
-            loop.add_signal_handler(signal.SIGHUP, lambda: self._background("reload", self._reload_by_signal()))
+            loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
             # What is there now stays as long as the process; to look through it again and again would hold the loop for
             # some 50 ms each time.
             gc.collect()
             gc.freeze()
             self._serving = True
             self._background("watchdog", systemd.watchdog())
-            systemd.ready("serving")
+            systemd.ready(SERVING)
             log.info(
                 "started",
                 version=gateway.__version__,
@@ -122,6 +112,7 @@ class App:
 
     async def _drain(self) -> None:
         patience_s = self._config.gateway.drain_timeout_s
+        self.reloader.close()
         systemd.stopping()
         systemd.extend_timeout(patience_s + LAST_WORDS_S)
         self._serving = False
@@ -129,8 +120,10 @@ class App:
         await self.engine.drain(patience_s)
 
     async def _end(self) -> None:
+        self.reloader.close()
         await self.sip.stop()
         await self.web.stop()
+        await self._following.stop()
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -142,10 +135,24 @@ class App:
         self._tasks[name] = task
         task.add_done_callback(_complain)
 
-    async def _reload_by_signal(self) -> None:
-        systemd.reloading()
-        await self.reload()
-        systemd.ready("serving")
+    def _take_over(self, config: Config) -> None:
+        """Take a new configuration where that is but to remember it."""
+        self.engine.reconfigure(config)
+        self.metrics.configure(_plan(config))
+        self.reporter.configure(_queues(config))
+        self.web.configure(_token(config))
+        _configure_log(config)
+
+    def _log_in(self, config: Config) -> None:
+        if (broker := _broker(config)) is not None:
+            self.reporter.log_in(broker)
+
+    def _reload_done(self, reloader: Reloader) -> None:
+        self.metrics.reload_done(
+            taken=reloader.refusal is None, at=reloader.loaded_at, restart_needed=len(reloader.restart_needed)
+        )
+        if reloader.refusal is None:
+            self._background("resend-refused", self.reporter.resend_refused())
 
     # --- ports.Operations
 
@@ -177,6 +184,8 @@ class App:
             "trunks": {name: {"up": up} for name, up in self.sip.trunks.up.items()},
             "mqtt": {"configured": self._config.mqtt is not None, "connected": self.reporter.connected},
             "outbox": outbox_document(self.reporter.outbox),
+            "configuration": self.reloader.document,
+            "restart_needed": list(self.reloader.restart_needed),
         }
 
     def calls(self) -> Sequence[CallRecord]:
@@ -209,37 +218,9 @@ class App:
         """See ports.Operations."""
         return await self.engine.probe_call(number, destination)
 
-    async def reload(self) -> Sequence[str]:
-        """Load the configuration anew; a wrong one is refused as a whole and the old one stays in force."""
-        now = datetime.now(UTC)
-        try:
-            config = await asyncio.to_thread(load, self._config.directory)
-        except ConfigError as error:
-            self.metrics.reload_done(taken=False, at=now)
-            mistakes = [str(mistake) for mistake in error.mistakes]
-            log.error("reload-refused", mistakes=mistakes)
-            return mistakes
-        fixed = _fixed_parts(self._config, config)
-        if fixed:
-            log.warning("restart-needed", changed=fixed)
-        before, self._config = self._config, config
-        self.engine.reconfigure(config)
-        self.sip.reconfigure(config)
-        self.metrics.configure(_plan(config))
-        self.reporter.configure(_queues(config))
-        await self.reporter.resend_refused()
-        self._follow_pbxs(before)
-        self.metrics.reload_done(taken=True, at=now)
-        log.info("reloaded", numbers=len(config.numbers))
-        return []
-
-
-def _fixed_parts(old: Config, new: Config) -> list[str]:
-    """What a reload cannot change."""
-    changed = [name for name in ("sip", "mqtt", "http") if getattr(old, name) != getattr(new, name)]
-    if (old.gateway.instance, old.gateway.state_dir) != (new.gateway.instance, new.gateway.state_dir):
-        changed.append("gateway")
-    return changed
+    async def reload(self) -> Reloaded:
+        """See ports.Operations."""
+        return await self.reloader.reload()
 
 
 def _complain(task: asyncio.Task[None]) -> None:
@@ -258,6 +239,15 @@ def _plan(config: Config) -> Plan:
         queues=_queues(config),
         trunks=tuple(config.trunks),
     )
+
+
+def _token(config: Config) -> str | None:
+    return config.http.token.get_secret_value() if config.http.token else None
+
+
+def _configure_log(config: Config) -> None:
+    settings = config.gateway
+    logging_setup.configure(format=settings.log_format, level=settings.log_level, log_numbers=settings.log_numbers)
 
 
 def _broker(config: Config) -> Broker | None:
@@ -279,9 +269,7 @@ def _broker(config: Config) -> Broker | None:
 def main(directory: Path) -> int:
     """`transfer-gateway run`: serve until told to stop; the exit code. Raises ConfigError."""
     config = load(directory)
-    logging_setup.configure(
-        format=config.gateway.log_format, level=config.gateway.log_level, log_numbers=config.gateway.log_numbers
-    )
+    _configure_log(config)
 
     async def serve() -> None:
         await App(config).run()

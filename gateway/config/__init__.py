@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The configuration: one directory of TOML files, checked as a whole before any of it is used."""
 
+from gateway.config.changes import in_force
 from gateway.config.fields import uri_host, uri_port
 from gateway.config.loading import Config, json_schema, load
 from gateway.config.mistakes import ConfigError, Mistake
@@ -18,6 +19,7 @@ __all__ = [
     "QueueSource",
     "SipSettings",
     "TrunkProfile",
+    "in_force",
     "json_schema",
     "load",
     "uri_host",

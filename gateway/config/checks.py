@@ -27,8 +27,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
     hours = written["hours"] if isinstance(written.get("hours"), dict) else {}
     if main.sip:
         yield from _sip(main.sip, written["sip"])
-        yield from _ports(main.sip, main.http)
-        yield from _transports(main.sip, profiles)
+        yield from check_listening(main.sip, main.http, profiles)
     yield from _addresses(profiles)
     yield from _assigned_numbers(main.numbers)
     for number in main.numbers:
@@ -36,6 +35,12 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from _loops(number)
         yield from _targets(number, main.numbers, country)
         yield from _states(number, profiles)
+
+
+def check_listening(sip: SipSettings, http: HttpSettings, profiles: Profiles) -> Iterator[Mistake]:
+    """Every mistake between where we listen and where the peers are."""
+    yield from _ports(sip, http)
+    yield from _transports(sip, profiles)
 
 
 def _sip(sip: SipSettings, written: Table) -> Iterator[Mistake]:

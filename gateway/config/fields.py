@@ -4,7 +4,7 @@
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +36,7 @@ class Surroundings:
     name: str = ""  # of a profile
     credentials: Path | None = None  # $CREDENTIALS_DIRECTORY (systemd.exec(5))
     secrets: bool = True  # False: whoever asks may not read them, and needs none
+    found: dict[Path, Path] = field(default_factory=dict)  # each file read -> where it would lie without credentials
 
 
 def _slug(text: str) -> str:
@@ -158,10 +159,14 @@ def found_file(name: object, info: ValidationInfo) -> Path:
     if path is None:
         raise ValueError(f"there is no file {' or '.join(str(place) for place in places)}")
     try:
+        # A pipe would keep everybody waiting who opens it.
+        if not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path} is no regular file")
         with path.open("rb") as file:
             file.read(1)
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror}") from None
+    around.found[path] = places[-1]
     return path
 
 

@@ -3,7 +3,7 @@
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from gateway.config.checks import check
 from gateway.config.conversion import announcement, assigned_number, schedule
+from gateway.config.credentials import digest, outdated
 from gateway.config.fields import IpNetwork, Surroundings
 from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
@@ -23,6 +24,8 @@ from gateway.core.routing import Routes
 
 MAIN_FILE = "gateway.toml"
 PROFILES = "sip_profiles"
+READ_ONCE = ("tls_certificate", "tls_key", "tls_ca")
+"""Keys of `[sip]` whose files PJSIP reads when it begins to listen, and never again."""
 Profile = TrunkProfile | PbxProfile
 
 
@@ -39,6 +42,10 @@ class Config:
     numbers: tuple[AssignedNumber, ...]
     trunks: Mapping[str, TrunkProfile]  # by name; those that a number names
     pbxs: Mapping[str, PbxProfile]
+    # SHA-256 of what the files held that PJSIP reads once, by key; it stays in this process.
+    digests: Mapping[str, str] = field(default_factory=dict)
+    # Files of which $CREDENTIALS_DIRECTORY holds an older copy; relative to the directory where they are in it.
+    outdated: tuple[str, ...] = ()
 
     @cached_property
     def routes(self) -> Routes:
@@ -125,6 +132,8 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         numbers=tuple(assigned_number(number, schedules, main.gateway) for number in main.numbers),
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},
         pbxs={name: profile for name, profile in profiles.items() if isinstance(profile, PbxProfile)},
+        digests={f"sip.{key}": digest(getattr(main.sip, key)) for key in READ_ONCE if secrets},
+        outdated=outdated(around.found, directory) if secrets else (),
     )
 
 

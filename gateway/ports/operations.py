@@ -24,6 +24,14 @@ class ProbeResult:
     seconds: float  # until the answer, or the end
 
 
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What came of a reload."""
+
+    mistakes: Sequence[str]  # that kept the configuration from being taken; none: it was
+    restart_needed: Sequence[str] = ()  # keys and secret files of which the running gateway has another value
+
+
 class Operations(Protocol):
     """What the web server and the command ask of the running gateway."""
 
@@ -62,5 +70,5 @@ class Operations(Protocol):
     async def probe_call(self, number: str, destination: str) -> ProbeResult:
         """Call a destination for a moment. Raises LookupError when there is no such number or destination."""
 
-    async def reload(self) -> Sequence[str]:
-        """Load the configuration anew; the mistakes that kept it from being taken, empty when it was."""
+    async def reload(self) -> Reloaded:
+        """Load the configuration anew: it is taken as a whole, or the old one stays in force. Never raises."""

@@ -114,6 +114,7 @@ class Metrics:
         )
         self._reload_ok = gauge("config_last_reload_successful", "Whether the last (re)load was taken.")
         self._reload_at = gauge("config_last_reload_success_timestamp_seconds", "When the running one was loaded.")
+        self._restart = gauge("config_restart_needed", "How many keys and secret files a restart would change.")
         gauge("build_info", "Constant 1.", "version", "pjsip").labels(version, pjsip).set(1)
         self._lag = histogram("event_loop_lag_seconds", "How late the event loop runs what is due.", _LAG_BUCKETS)
         self._outbox_writable.set(1)
@@ -141,9 +142,10 @@ class Metrics:
         _exchange(self._agents, _with_states(before), _with_states(now))
         self._plan = plan
 
-    def reload_done(self, *, taken: bool, at: datetime) -> None:
-        """A configuration was loaded (at the start, too) or refused."""
+    def reload_done(self, *, taken: bool, at: datetime, restart_needed: int = 0) -> None:
+        """A configuration was loaded (at the start, too) or refused; `at`: when the one in force was loaded."""
         self._reload_ok.set(taken)
+        self._restart.set(restart_needed)
         if taken:
             self._reload_at.set(at.timestamp())
 

@@ -50,6 +50,10 @@ CommandHandler = Callable[[bytes, str | None, bytes | None], Awaitable[Mapping[s
 log = structlog.get_logger(__name__)
 
 
+class _LogInAnewError(Exception):
+    """The user or the password has changed."""
+
+
 class MqttPublisher:
     """See the module. `on_connected` is told each time the connection is made or lost."""
 
@@ -76,6 +80,7 @@ class MqttPublisher:
         self._unsent_snapshots: dict[str, None] = {}  # topics, in the order they changed
         self._snapshot_changed = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._interrupted = asyncio.Event()  # to stop, or to log in anew
         self._flush_s = 0.0
         self._task: asyncio.Task[None] | None = None
         self._complaint = ""
@@ -92,10 +97,17 @@ class MqttPublisher:
             return
         self._flush_s = flush_s
         self._stopping.set()
+        self._interrupted.set()
         await asyncio.wait({self._task}, timeout=flush_s + GOODBYE_S if self.connected else GOODBYE_S)
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+
+    def log_in(self, broker: Broker) -> None:
+        """Connect anew, at once, where `broker` is not the one that we are connected to."""
+        if broker != self._broker:
+            self._broker = broker
+            self._interrupted.set()
 
     def draining(self) -> None:
         """Tell that no new calls are taken."""
@@ -117,8 +129,12 @@ class MqttPublisher:
         while not self._stopping.is_set():
             error: BaseException | None = None
             begun = time.monotonic()
+            if not self._stopping.is_set():
+                self._interrupted.clear()
             try:
                 await self._connection()
+            except* _LogInAnewError:
+                attempt = 0
             except* (aiomqtt.MqttError, OSError) as group:
                 error = _most_telling(group)
             except* Exception as group:
@@ -156,7 +172,7 @@ class MqttPublisher:
         pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not a key
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
-                await self._stopping.wait()
+                await self._interrupted.wait()
 
     async def _connection(self) -> None:
         will = aiomqtt.Will(self._topic("status"), self._status("offline", "connection lost"), 1, self._may_retain)
@@ -178,7 +194,10 @@ class MqttPublisher:
                         self._take_commands(client),
                     )
                 ]
-                await self._stopping.wait()
+                await self._interrupted.wait()
+                if not self._stopping.is_set():
+                    # The broker is to tell our will: this is no goodbye, and the new login may be refused.
+                    raise _LogInAnewError
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._flush_s):
                         await self._outbox.flush()

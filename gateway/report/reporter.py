@@ -98,6 +98,11 @@ class EventReporter:
         """Tell which queues of each PBX are published, by the PBX's id."""
         self._queues = queues
 
+    def log_in(self, broker: Broker) -> None:
+        """Log in at the broker anew where its user or password is not the one we logged in with."""
+        if self._publisher is not None:
+            self._publisher.log_in(broker)
+
     def draining(self) -> None:
         """Publish that no new calls are taken."""
         if self._publisher is not None:

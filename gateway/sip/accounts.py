@@ -54,24 +54,37 @@ class Accounts:
     def open(self, config: Config, listening: Transports) -> None:
         """An account for each peer; those that are there already take the new settings.
 
-        That of a peer which is no longer configured stays, for its calls, but is registered no longer.
+        That of a peer which is no longer configured stays, for its calls, but is registered no longer. Raises pj.Error,
+        KeyError or ValueError where PJSIP does not take one of them: then none has been added, and to open the
+        configuration before it gives the others back what they had.
         """
+        profiles: list[TrunkProfile | PbxProfile] = [*config.trunks.values(), *config.pbxs.values()]
+        # What can be found wrong without PJSIP is found before anything is changed.
+        wanted = [settings.account_config(config.sip, profile, listening.of(profile)) for profile in profiles]
+        known = set(self._by_peer)
+        try:
+            for profile, account_config in zip(profiles, wanted, strict=True):
+                self._open(profile, account_config)
+        except BaseException:
+            for name in self._by_peer.keys() - known:
+                self._by_peer.pop(name).shutdown()
+            raise
         registering = {name for name, trunk in config.trunks.items() if trunk.registers}
+        for name in (registering - self._registering) & known:
+            _register(self._by_peer[name], active=True)
         for name in self._registering - registering - config.trunks.keys():
             _register(self._by_peer[name], active=False)
-        profiles: list[TrunkProfile | PbxProfile] = [*config.trunks.values(), *config.pbxs.values()]
-        for profile in profiles:
-            wanted = settings.account_config(config.sip, profile, listening.of(profile))
-            account = self._by_peer.get(profile.name)
-            if account is None:
-                account = self._by_peer[profile.name] = Account(profile.name, self._incoming, self._registered)
-                account.create(wanted)
-            else:
-                account.modify(wanted)
-                if profile.name in registering - self._registering:
-                    _register(account, active=True)
-            pj.set_codecs(account.getId(), list(profile.codecs))
         self._registering = registering
+
+    def _open(self, profile: TrunkProfile | PbxProfile, wanted: pj.AccountConfig) -> None:
+        account = self._by_peer.get(profile.name)
+        if account is None:
+            account = Account(profile.name, self._incoming, self._registered)
+            account.create(wanted)
+            self._by_peer[profile.name] = account
+        else:
+            account.modify(wanted)
+        pj.set_codecs(account.getId(), list(profile.codecs))
 
     def close(self) -> None:
         """Give them all up; before PJSIP ends."""

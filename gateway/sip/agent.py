@@ -18,7 +18,7 @@ from gateway.sip.accounts import Accounts
 from gateway.sip.dialling import Dialler
 from gateway.sip.dialogs import Dialogs
 from gateway.sip.door import Door
-from gateway.sip.endpoint import Endpoint
+from gateway.sip.endpoint import Endpoint, set_log_level
 from gateway.sip.leg import Leg
 from gateway.sip.legs import Legs
 from gateway.sip.media import Media
@@ -42,10 +42,9 @@ PATIENCE_S = 1.0
 class SipAgent:
     """Implements ports.SipPort on PJSIP; create, `start()`, and `stop()` on the loop's thread."""
 
-    def __init__(self, config: Config, listener: SipListener, *, debug: bool = False) -> None:
+    def __init__(self, config: Config, listener: SipListener) -> None:
         self._config = config
         self._listener = listener
-        self._debug = debug
         self._legs = Legs()
         self._media = Media(self.heard)
         self.midcall = MidCall(self._legs.get, self._media.has_port, self._lost, self._kick)
@@ -65,7 +64,7 @@ class SipAgent:
     def start(self) -> None:
         """Open the transports and begin to serve. Raises OSError when an address or port cannot be had."""
         sip = self._config.sip
-        self._endpoint = Endpoint.opened(sip, debug=self._debug)
+        self._endpoint = Endpoint.opened(sip, debug=_debug(self._config))
         self.servers = Servers(sip.name_servers, transports.versions(sip)[0])
         self._dialler = Dialler(
             lambda: self._config, self._accounts, self.servers, self, find=self._legs.get, register=self._legs.add
@@ -89,11 +88,16 @@ class SipAgent:
         self._kick()
 
     def reconfigure(self, config: Config) -> None:
-        """Take the peers of a new configuration; transports stay as they are until a restart."""
+        """Take the peers of a new configuration; transports stay as they are until a restart.
+
+        Raises pj.Error, KeyError or ValueError where PJSIP does not take them; the configuration before it can then be
+        taken again.
+        """
+        self._accounts.open(config, self._transports)
         self._config = config
         self.midcall.configure(config)
-        self._accounts.open(config, self._transports)
         self._watch_trunks()
+        set_log_level(debug=_debug(config))
 
     async def stop(self, patience_s: float = 2.0) -> None:
         """End every leg, give their messages a moment to be answered, and end PJSIP."""
@@ -339,3 +343,7 @@ class SipAgent:
     def stack(self) -> dict[str, int]:
         """What PJSIP itself holds; transactions and their timers linger for up to 32 s after a call."""
         return {"dialogs": pj.dialog_count(), "transactions": pj.transaction_count(), "timers": pj.timer_count()}
+
+
+def _debug(config: Config) -> bool:
+    return config.gateway.log_level == "debug"

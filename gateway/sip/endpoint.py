@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from gateway.config import SipSettings
 
 
+def set_log_level(*, debug: bool) -> None:
+    """Have PJSIP write what it does and each SIP message, or nothing; at any time."""
+    pj.set_log_level(settings.log_level(debug=debug))
+
+
 class Endpoint(pj.Endpoint):  # type: ignore[misc]  # the binding has no types
     """Picks the account of the peer whose request is being handled, so that nobody meets another's credentials."""
 
@@ -26,7 +31,7 @@ class Endpoint(pj.Endpoint):  # type: ignore[misc]  # the binding has no types
     def opened(cls, sip: SipSettings, *, debug: bool) -> Endpoint:
         """The one endpoint there can be, without transports yet; `libStart()` it once it has some."""
         endpoint = cls()
-        pj.set_log_level(5 if debug else 0)
+        set_log_level(debug=debug)
         endpoint.libCreate()
         endpoint.libInit(settings.endpoint_config(sip.max_calls, debug))
         pj.guard_media_start()

@@ -30,6 +30,11 @@ def legs(max_calls: int) -> int:
     return min(max_calls * LEGS_PER_CALL + 16, COMPILED_LEGS)
 
 
+def log_level(*, debug: bool) -> int:
+    """PJSIP's own: all but single packets, or nothing."""
+    return 5 if debug else 0
+
+
 def endpoint_config(max_calls: int, debug: bool) -> pj.EpConfig:
     """One thread, no sound card, no log of PJSIP's own unless `debug`."""
     config = pj.EpConfig()
@@ -38,7 +43,7 @@ def endpoint_config(max_calls: int, debug: bool) -> pj.EpConfig:
     config.uaConfig.maxCalls = legs(max_calls)
     config.uaConfig.userAgent = f"transfer-gateway/{__version__}"
     config.uaConfig.natTypeInSdp = 0  # nobody's business, and of no use without STUN
-    config.logConfig.level = config.logConfig.consoleLevel = 5 if debug else 0
+    config.logConfig.level = config.logConfig.consoleLevel = log_level(debug=debug)
     config.logConfig.msgLogging = debug
     config.medConfig.clockRate = CLOCK_RATE
     config.medConfig.sndClockRate = CLOCK_RATE

@@ -86,11 +86,12 @@ def own_hosts_only(allowed: Collection[str]) -> Middleware:
     return check
 
 
-def needs_token(token: str | None) -> Callable[[Handler], Handler]:
-    """Let only those in who have the token (RFC 6750); without one configured, nobody."""
+def needs_token(current: Callable[[], str | None]) -> Callable[[Handler], Handler]:
+    """Let only those in who have the `current` token (RFC 6750); without one configured, nobody."""
 
     def guard(handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
+            token = current()
             if not token:
                 raise Problem(
                     403,

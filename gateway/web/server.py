@@ -72,8 +72,12 @@ class WebServer:
             await self._runner.cleanup()
             self._runner = None
 
+    def configure(self, token: str | None) -> None:
+        """Take another token, at once."""
+        self._token = token
+
     def _routes(self) -> list[web.RouteDef]:
-        guarded = needs_token(self._token)
+        guarded = needs_token(lambda: self._token)
         return [
             web.get("/metrics", self._get_metrics),
             web.get("/healthz", self._get_health),
@@ -182,11 +186,13 @@ class WebServer:
         return json_response(asdict(result))
 
     async def _post_reload(self, _request: web.Request) -> web.Response:
-        mistakes = list(await self._operations.reload())
-        if mistakes:
+        done = await self._operations.reload()
+        restart_needed = list(done.restart_needed)
+        if done.mistakes:
             message = "the configuration has mistakes, so the old one stays in force"
-            raise Problem(422, "bad-configuration", message, more={"mistakes": mistakes})
-        return json_response({"reloaded": True})
+            more = {"mistakes": list(done.mistakes), "restart_needed": restart_needed}
+            raise Problem(422, "bad-configuration", message, more=more)
+        return json_response({"reloaded": True, "restart_needed": restart_needed})
 
 
 def _transfers_response(records: Sequence[TransferRecord]) -> web.Response:

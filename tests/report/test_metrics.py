@@ -48,6 +48,7 @@ CONTRACT = {
     "outbox_writable": set(),
     "requests_rejected_total": {"reason"},
     "config_last_reload_successful": set(),
+    "config_restart_needed": set(),
     "config_last_reload_success_timestamp_seconds": set(),
     "build_info": {"version", "pjsip"},
     "event_loop_lag_seconds": set(),

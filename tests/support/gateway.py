@@ -89,7 +89,7 @@ class Gateway:
     def __init__(self, files: dict[str, Table], *, secrets: dict[str, str] | None = None) -> None:
         self.files = files
         self.directory = Path(tempfile.mkdtemp(prefix="gateway-"))
-        self._secrets = {"http.token": TOKEN, "sip_profiles/ami.secret": GATEWAY_AMI[1], **(secrets or {})}
+        self.secrets = {"http.token": TOKEN, "sip_profiles/ami.secret": GATEWAY_AMI[1], **(secrets or {})}
         self._child: Child | None = None
         http = files["gateway.toml"]["http"]
         self.url = f"http://{http['bind_address']}:{http['port']}"
@@ -105,7 +105,7 @@ class Gateway:
         (self.directory / "sip_profiles").mkdir(exist_ok=True)
         for name, table in self.files.items():
             (self.directory / name).write_text(toml(table))
-        for name, secret in self._secrets.items():
+        for name, secret in self.secrets.items():
             (self.directory / name).write_text(secret)
 
     async def __aenter__(self) -> Self:

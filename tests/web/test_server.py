@@ -15,7 +15,7 @@ from gateway.core.document import call_document, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.ports import Operations, ProbeResult, TooLateError
+from gateway.ports import Operations, ProbeResult, Reloaded, TooLateError
 from gateway.web.server import WebServer
 from tests.report import samples
 from tests.support.processes import free_port
@@ -79,9 +79,9 @@ class Gateway(Operations):
             raise LookupError(f"{number} has no destination {destination}")
         return ProbeResult(reached=True, code=200, text="answered", seconds=0.25)
 
-    async def reload(self) -> Sequence[str]:
+    async def reload(self) -> Reloaded:
         self.asked.append(("reload",))
-        return self.mistakes
+        return Reloaded(self.mistakes, ["sip.udp_port"])
 
 
 @pytest.fixture
@@ -193,7 +193,10 @@ async def test_a_call_is_transferred_with_the_token(ask: Client, gateway: Gatewa
 
 
 async def test_a_reload_tells_every_mistake(ask: Client, gateway: Gateway) -> None:
-    assert await ask("/api/reload", "POST", headers=RIGHT) == (200, {"reloaded": True})
+    assert await ask("/api/reload", "POST", headers=RIGHT) == (
+        200,
+        {"reloaded": True, "restart_needed": ["sip.udp_port"]},
+    )
     gateway.mistakes = ["gateway.toml: sip.udp_port: 70000 is no port"]
     status, body = await ask("/api/reload", "POST", headers=RIGHT)
     assert (status, body["error"]["code"], body["mistakes"]) == (422, "bad-configuration", gateway.mistakes)

@@ -28,6 +28,13 @@ int loop_fd()
 void set_log_level(int level)
 {
     pj_log_set_level(level);
+    if (pjsua_get_state() < PJSUA_STATE_INIT)
+        return; // libInit() will be given its own
+    // PJSUA decides by a copy of its own what it writes, and whether each SIP message is.
+    pjsua_logging_config config = pjsua_var.log_cfg;
+    config.level = config.console_level = static_cast<unsigned>(level);
+    config.msg_logging = level > 0;
+    pjsua_reconfigure_logging(&config);
 }
 
 long next_timer_ms()

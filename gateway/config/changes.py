@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a reload changes at once, and what waits for a restart."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from gateway.config.checks import check_listening
+from gateway.config.fields import Section
+from gateway.config.loading import Config
+from gateway.config.mistakes import ConfigError, Mistake
+
+S = TypeVar("S", bound=Section)
+
+AT_START: Mapping[str, tuple[str, ...]] = {
+    "gateway": ("instance", "state_dir"),
+    "sip": (
+        "bind_address",
+        "bind_address6",
+        "udp_port",
+        "tcp_port",
+        "tls_port",
+        "tls_certificate",
+        "tls_key",
+        "tls_ca",
+        "tls_verify_client",
+        "public_address",
+        "public_address6",
+        "name_servers",
+        "rtp_port_min",
+        "rtp_port_max",
+        "max_calls",
+    ),
+    "mqtt": ("host", "port", "tls", "ca_file", "base_topic"),
+    "http": ("bind_address", "port"),
+}
+"""The keys that are read when the gateway starts, by their table. A reload applies every other key."""
+
+
+def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
+    """The configuration that holds after a reload, and the keys and secret files that take a restart.
+
+    `started` is the configuration that the gateway was started with: its keys of `AT_START` stay in force. Raises
+    ConfigError where what was loaded does not go together with those.
+    """
+    config = replace(
+        loaded,
+        gateway=_kept("gateway", started.gateway, loaded.gateway),
+        sip=_kept("sip", started.sip, loaded.sip),
+        mqtt=_kept("mqtt", started.mqtt, loaded.mqtt) if started.mqtt and loaded.mqtt else started.mqtt,
+        http=_kept("http", started.http, loaded.http),
+        digests=started.digests,
+    )
+    mistakes = [
+        Mistake(mistake.file, mistake.key, f"{mistake.problem} (as long as the gateway is not restarted)")
+        for mistake in check_listening(config.sip, config.http, {**config.trunks, **config.pbxs})
+    ]
+    if mistakes:
+        raise ConfigError(mistakes)
+    return config, (*_restart_needed(started, loaded), *loaded.outdated)
+
+
+def _kept(table: str, started: S, loaded: S) -> S:
+    return loaded.model_copy(update={key: getattr(started, key) for key in AT_START[table]})
+
+
+def _restart_needed(started: Config, loaded: Config) -> Iterator[str]:
+    for table, keys in AT_START.items():
+        before, now = getattr(started, table), getattr(loaded, table)
+        if before is None or now is None:
+            if before is not now:
+                yield table
+            continue
+        for key in keys:
+            name = f"{table}.{key}"
+            # A renewed certificate has the name of the old one.
+            same_file = started.digests.get(name) == loaded.digests.get(name)
+            if getattr(before, key) != getattr(now, key) or not same_file:
+                yield name

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether files that are read once, or of which systemd keeps a copy, have been changed since."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def digest(file: Path | None) -> str:
+    """SHA-256 of what a file holds, in hexadecimal; empty without a file, or where it cannot be read."""
+    if file is None:
+        return ""
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def outdated(found: Mapping[Path, Path], directory: Path) -> tuple[str, ...]:
+    """The files that have been changed since systemd copied them for this process (systemd.exec(5), LoadCredential=).
+
+    `found`: each file that was read, and where it lies without credentials. systemd makes the copies when the service
+    starts, so that only a restart brings what is there now.
+    """
+    changed = [original for copy, original in found.items() if copy != original and _changed(copy, original)]
+    return tuple(sorted(_name(original, directory) for original in changed))
+
+
+def _changed(copy: Path, original: Path) -> bool:
+    try:
+        return copy.read_bytes() != original.read_bytes()
+    except OSError:
+        pass
+    try:
+        # The original is for root alone, as it should be; but everybody may see when it was written, moved there or
+        # given other rights.
+        return original.stat().st_ctime > copy.stat().st_mtime
+    except OSError:
+        return False  # it does not lie there
+
+
+def _name(file: Path, directory: Path) -> str:
+    return str(file.relative_to(directory) if file.is_relative_to(directory) else file)

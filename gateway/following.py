@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The sources of the PBXs' state: one for each PBX that has one, and a new one where its settings change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway.pbx.sources import needs_new_source, source_of
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.ports import ExtensionWatcher, FollowedPbx, PbxListener
+
+log = structlog.get_logger("app")
+
+
+class Following:
+    """`sources` are those that run, by the names of their PBXs."""
+
+    def __init__(self, listener: PbxListener, watcher: ExtensionWatcher) -> None:
+        self._listener = listener
+        self._watcher = watcher
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._followed: Config | None = None
+        self.sources: dict[str, FollowedPbx] = {}
+
+    def follow(self, config: Config) -> None:
+        """Follow the PBXs of this configuration from now on."""
+        kept = {name for name in self.sources if self._followed and not _is_new(self._followed, config, name)}
+        # All are made before one is started: it may be that one cannot be.
+        made = {
+            name: source
+            for name in config.pbxs
+            if name not in kept and (source := source_of(config, name, self._listener, self._watcher))
+        }
+        self._followed = config
+        for name in [name for name in self.sources if name not in kept]:
+            del self.sources[name]
+            self._tasks.pop(name).cancel()
+        for name in kept:
+            self.sources[name].reconfigure(*config.watched(name))
+        for name, source in made.items():
+            self.sources[name] = source
+            task = asyncio.get_running_loop().create_task(source.run(), name=f"pbx-{name}")
+            task.add_done_callback(_complain)
+            self._tasks[name] = task
+
+    async def stop(self) -> None:
+        """Follow none of them any more."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+def _is_new(before: Config, now: Config, name: str) -> bool:
+    return name not in now.pbxs or needs_new_source(before, now, name)
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        if error := task.exception():
+            log.error("task-failed", task=task.get_name(), exc_info=error)

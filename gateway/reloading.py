@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reloads: one after the other, each of them taken by every part of the gateway or by none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from gateway import systemd
+from gateway.config import Config, ConfigError, in_force, load
+from gateway.ports import Reloaded
+
+log = structlog.get_logger("app")
+
+PATIENCE_S = 30.0
+"""How long reading the configuration may take: a file system may not answer at all."""
+SERVING = "serving"
+
+Part = Callable[[Config], None]
+"""Takes a configuration, or raises; given the one before it, it goes back to that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the last reload was refused."""
+
+    at: datetime
+    mistakes: Sequence[str]
+
+
+class Reloader:
+    """Holds the configuration in force, and replaces it. `told` hears of the end of each reload."""
+
+    def __init__(self, started: Config, parts: Sequence[Part], told: Callable[[Reloader], None]) -> None:
+        self._started = self.config = started
+        self._parts = parts
+        self._told = told
+        self._lock = asyncio.Lock()
+        self._asked = False
+        self._by_signal: asyncio.Task[None] | None = None
+        self._closed = False
+        self.loaded_at = datetime.now(UTC)
+        self.restart_needed: tuple[str, ...] = started.outdated
+        self.refusal: Refusal | None = None
+
+    def ask(self) -> None:
+        """Reload in the background (SIGHUP). One that waits to begin will do for all that ask meanwhile."""
+        self._asked = True
+        if self._by_signal is None or self._by_signal.done():
+            self._by_signal = asyncio.get_running_loop().create_task(self._as_asked(), name="reload")
+
+    async def _as_asked(self) -> None:
+        while self._asked:
+            self._asked = False
+            await self.reload()
+
+    async def reload(self) -> Reloaded:
+        """Load the configuration anew and have every part take it; whatever fails, the old one stays in force."""
+        async with self._lock:
+            if self._closed:
+                return Reloaded(["the gateway is stopping"], self.restart_needed)
+            systemd.reloading()
+            try:
+                self.refusal = await self._reload()
+                try:
+                    self._told(self)
+                except Exception:
+                    log.exception("reload-not-told")
+            finally:
+                # Or systemd would hold the gateway for 'reloading' until its next start.
+                if not self._closed:
+                    systemd.ready(self.summary)
+            return Reloaded(self.refusal.mistakes if self.refusal else (), self.restart_needed)
+
+    def close(self) -> None:
+        """Reload no more: the gateway stops."""
+        if self._lock.locked() and not self._closed:
+            systemd.ready(self.summary)
+        self._closed = True
+        if self._by_signal is not None:
+            self._by_signal.cancel()
+
+    @property
+    def reloading(self) -> bool:
+        """Whether one is under way, or waits to begin."""
+        return self._asked or self._lock.locked()
+
+    @property
+    def summary(self) -> str:
+        """One line for `systemctl status`."""
+        if self.refusal is not None:
+            first, *others = self.refusal.mistakes
+            more = f" (and {len(others)} more)" if others else ""
+            return f"{SERVING}; the reload of {_clock(self.refusal.at)} was refused: {first}{more}"
+        if self.restart_needed:
+            return f"{SERVING}; restart needed for {', '.join(self.restart_needed)}"
+        return SERVING
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """What `/api/status` tells: `loaded_at` of the configuration in force, and the last reload's refusal."""
+        refusal = self.refusal
+        return {
+            "loaded_at": _clock(self.loaded_at),
+            "refused_at": _clock(refusal.at) if refusal else None,
+            "mistakes": list(refusal.mistakes) if refusal else [],
+        }
+
+    async def _reload(self) -> Refusal | None:
+        now = datetime.now(UTC)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                loaded = await asyncio.to_thread(load, self._started.directory)
+            config, restart_needed = in_force(self._started, loaded)
+            if self._closed:
+                return Refusal(now, ["the gateway is stopping"])
+            self._take_over(config)
+        except ConfigError as error:
+            mistakes = [str(mistake) for mistake in error.mistakes]
+            log.error("reload-refused", mistakes=mistakes)
+            return Refusal(now, mistakes)
+        except TimeoutError:
+            mistakes = [f"{self._started.directory} could not be read within {PATIENCE_S:.0f} s"]
+            log.error("reload-refused", mistakes=mistakes)
+            return Refusal(now, mistakes)
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            mistakes = [f"the gateway failed to take it: {what}"]
+            log.exception("reload-refused", mistakes=mistakes)
+            return Refusal(now, mistakes)
+        self.config, self.loaded_at, self.restart_needed = config, now, restart_needed
+        if restart_needed:
+            log.warning("restart-needed", changed=list(restart_needed))
+        log.info("reloaded", numbers=len(config.numbers))
+        return None
+
+    def _take_over(self, config: Config) -> None:
+        """Have every part take it in one turn of the loop: nobody meets two configurations at a time."""
+        before = self.config
+        taking: list[Part] = []
+        try:
+            for part in self._parts:
+                taking.append(part)
+                part(config)
+        except BaseException:
+            for part in reversed(taking):
+                try:
+                    part(before)
+                except Exception:
+                    log.exception("old-configuration-not-restored", part=getattr(part, "__qualname__", str(part)))
+            raise
+
+
+def _clock(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A reload of the running gateway: all of it is applied, or none, and what takes a restart is said."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.sip.test_trunks import PASSWORD, REGISTRAR, answer, nth
+from tests.support.gateway import NUMBER, TOKEN, Gateway, settings
+from tests.support.peer import Peer
+from tests.support.processes import Net, eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.sip
+
+METRIC = "transfer_gateway_config"
+CHALLENGE = ("WWW-Authenticate", 'Digest realm="hms", nonce="abc", algorithm=MD5')
+
+
+@asynccontextmanager
+async def reloadable(wires: Net, **sip: Any) -> AsyncIterator[Gateway]:
+    """A gateway of this test's own."""
+    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": wires.host(42), **sip})
+    async with Gateway(files, secrets={"sip_profiles/hms.secret": PASSWORD}) as gateway:
+        yield gateway
+
+
+async def reload(gateway: Gateway, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
+    """Have it take its files as they are now: the answer."""
+    gateway.write()
+    status, text = await gateway.http("POST", "/api/reload", token=token)
+    return status, json.loads(text)
+
+
+async def numbers(gateway: Gateway) -> bool:
+    """Whether the gateway knows the destination that these tests add."""
+    answer = await gateway.get(f"/api/explain?target=added&number={NUMBER.replace('+', '%2B')}")
+    return bool(answer["destination"] == "added")
+
+
+def add_destination(gateway: Gateway) -> None:
+    gateway.files["gateway.toml"]["numbers"][0]["destinations"].append({"id": "added", "extension": "6777"})
+
+
+async def test_what_takes_a_restart_is_told_until_it_is_put_back(wires: Net) -> None:
+    async with reloadable(wires) as gateway:
+        sip = gateway.files["gateway.toml"]["sip"]
+        assert (await gateway.get("/api/status"))["restart_needed"] == []
+        sip["max_calls"], sip["rtp_timeout_s"] = 77, 100
+        for _ in range(2):
+            assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": ["sip.max_calls"]})
+            status = await gateway.get("/api/status")
+            assert status["restart_needed"] == ["sip.max_calls"]
+            assert status["configuration"]["mistakes"] == []
+            assert await gateway.metric(f"{METRIC}_restart_needed") == 1
+            assert await gateway.metric(f"{METRIC}_last_reload_successful") == 1
+        del sip["max_calls"]
+        assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
+        assert (await gateway.get("/api/status"))["restart_needed"] == []
+        assert await gateway.metric(f"{METRIC}_restart_needed") == 0
+
+
+async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(wires: Net) -> None:
+    async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
+        assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
+        main = gateway.files["gateway.toml"]
+        [number] = main["numbers"]
+        add_destination(gateway)
+        # More peers than PJSUA was compiled for.
+        for each in range(40):
+            gateway.files[f"sip_profiles/t{each}.toml"] = {
+                "kind": "trunk", "addresses": [f"203.0.113.{each + 1}"], "options_interval_s": 0,
+            }  # fmt: skip
+            main["numbers"].append(
+                {**number, "id": f"n{each}", "number": f"+3120765{each:04}", "trunk": f"t{each}",
+                 "destinations": [{"id": "desk", "extension": "190"}], "answer": "desk", "fallback": "desk"}
+            )  # fmt: skip
+        status, body = await reload(gateway)
+        assert status == 422
+        assert body["mistakes"]
+        assert not await numbers(gateway)
+        assert await gateway.metric(f"{METRIC}_last_reload_successful") == 0
+        told = await gateway.get("/api/status")
+        assert told["configuration"]["mistakes"] == body["mistakes"]
+        assert told["configuration"]["refused_at"]
+        assert list(told["trunks"]) == ["hms"]
+        assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
+        # Those that PJSIP had taken have been given back: there is room for as many again.
+        del main["numbers"][11:]
+        status, body = await reload(gateway)
+        assert (status, body) == (200, {"reloaded": True, "restart_needed": []})
+        assert await numbers(gateway)
+        assert (await gateway.get("/api/status"))["configuration"]["refused_at"] is None
+
+
+async def test_a_peer_whose_transport_takes_a_restart_is_refused_as_a_whole(wires: Net) -> None:
+    async with reloadable(wires) as gateway:
+        gateway.files["gateway.toml"]["sip"]["tcp_port"] = 5060
+        gateway.files["sip_profiles/asterisk.toml"]["transport"] = "tcp"
+        add_destination(gateway)
+        status, body = await reload(gateway)
+        assert status == 422
+        [mistake] = body["mistakes"]
+        assert "sip_profiles/asterisk.toml: transport" in mistake
+        assert "restarted" in mistake
+        assert not await numbers(gateway)
+
+
+async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: Net) -> None:
+    async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
+
+        async def seen(call_id: str) -> bool:
+            asked = await trunk.request("OPTIONS", f"sip:{call_id}@gateway", gateway.sip)
+            assert asked.code == 200
+            return f"OPTIONS sip:{call_id}@gateway" in gateway.log
+
+        assert not await seen("before")
+        log = gateway.files["gateway.toml"]["gateway"]
+        log["log_level"] = "debug"
+        assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
+        assert await seen("meanwhile")
+        assert "RX " in gateway.log
+        log |= {"log_level": "info", "log_format": "json"}
+        assert (await reload(gateway))[0] == 200
+        lines = len(gateway.log.splitlines())
+        assert not await seen("afterwards")
+        assert (await reload(gateway))[0] == 200
+        written = gateway.log.splitlines()[lines:]
+        assert [json.loads(line)["event"] for line in written] == ["reloaded"]
+
+
+async def test_a_new_token_holds_from_the_reload_on(wires: Net) -> None:
+    async with reloadable(wires) as gateway:
+        gateway.secrets["http.token"] = "another-one"
+        assert (await reload(gateway))[0] == 200
+        assert (await reload(gateway))[0] == 401
+        assert (await reload(gateway, "another-one"))[0] == 200
+
+
+async def test_a_changed_password_is_proved_by_a_new_registration(wires: Net) -> None:
+    async with Peer(wires.trunk) as trunk:
+        trunk.answers["REGISTER"] = None
+        async with reloadable(wires) as gateway:
+            gateway.files["sip_profiles/hms.toml"] |= REGISTRAR
+            assert (await reload(gateway))[0] == 200
+            count = await registers(trunk, 0, PASSWORD)
+            gateway.secrets["sip_profiles/hms.secret"] = "rotated"
+            assert (await reload(gateway))[0] == 200
+            count = await registers(trunk, count, "rotated")
+            trunk.answers["REGISTER"] = 200
+
+
+async def registers(trunk: Peer, count: int, password: str) -> int:
+    """Answer its REGISTERs until one comes that proves this password; how many have come then."""
+    while True:
+        count += 1
+        entry = await nth(trunk, "REGISTER", count)
+        given = entry.message.get("Authorization")
+        if given is None:
+            answer(trunk, entry, 401, CHALLENGE)
+            continue
+        answer(trunk, entry, 200, ("Contact", entry.message["Contact"]), ("Expires", "300"))
+        part = dict(re.findall(r'(\w+)="([^"]*)"', given))
+        secret = md5(f"{part['username']}:hms:{password}")
+        asked = md5(f"REGISTER:{part['uri']}")
+        if part["response"] == md5(f"{secret}:{part['nonce']}:{asked}"):
+            return count
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as bound:
+        bound.setblocking(False)
+        bound.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield bound
+
+
+async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(
+    wires: Net, systemd: socket.socket
+) -> None:
+    told: list[str] = []
+
+    async def heard(text: str) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                told.append(systemd.recv(4096).decode())
+        return any(text in each for each in told)
+
+    async with reloadable(wires) as gateway:
+        await eventually(lambda: heard("STATUS=serving"), "it is ready")
+        told.clear()
+        (gateway.directory / "gateway.toml").write_text("[gateway")
+        for _ in range(3):
+            gateway.child.signal(signal.SIGHUP)
+        await eventually(lambda: heard("was refused: gateway.toml"), "systemd is told why")
+        gateway.write()
+        gateway.child.signal(signal.SIGHUP)
+
+        async def taken() -> bool:
+            await heard("")
+            return told[-1].endswith("STATUS=serving")
+
+        await eventually(taken, "a good one is taken")
+        states = [each.split("\n")[0] for each in told if not each.startswith("WATCHDOG")]
+        assert states == ["RELOADING=1", "READY=1"] * (len(states) // 2)
+        assert all(re.search(r"^MONOTONIC_USEC=\d+$", each, re.MULTILINE) for each in told if "RELOADING" in each)
+        assert await gateway.metric(f"{METRIC}_last_reload_successful") == 1

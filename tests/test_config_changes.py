@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A decision for every key there is: a reload applies it, or says that it takes a restart."""
+
+import os
+import re
+import wave
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pydantic import BaseModel
+
+from gateway.config import Config, ConfigError, in_force, load, profiles, settings
+from gateway.config.changes import AT_START
+from gateway.config.profiles import PbxProfile, QueueSource, TrunkProfile
+from gateway.config.settings import (
+    DestinationSettings,
+    GatewayFile,
+    GatewaySettings,
+    HoursSettings,
+    HttpSettings,
+    MqttSettings,
+    NumberSettings,
+    SipSettings,
+    WeeklySettings,
+)
+from tests.support.gateway import toml
+
+Tables = dict[str, Any]
+
+HOLIDAYS = [date(2026, 12, 25), date(2026, 4, 27)]
+MODELS: Final[dict[str, type[BaseModel]]] = {
+    "gateway": GatewaySettings,
+    "sip": SipSettings,
+    "mqtt": MqttSettings,
+    "http": HttpSettings,
+    "hours": HoursSettings,
+    "hours.weekly": WeeklySettings,
+    "numbers": NumberSettings,
+    "numbers.destinations": DestinationSettings,
+    "trunk": TrunkProfile,
+    "pbx": PbxProfile,
+    "pbx.queues": QueueSource,
+}
+"""By the name of their table; a trunk's and a PBX's are files of their own."""
+THE_PEER = {"trunk.kind", "pbx.kind"}
+"""Not settings of a peer: with another kind it is another peer."""
+
+CHANGES: Final[Tables] = {
+    "gateway": {
+        "instance": "other", "state_dir": "/var/tmp", "default_country": "BE", "drain_timeout_s": 7,
+        "log_format": "json", "log_level": "debug", "log_numbers": True, "locale": "nl",
+        "probe_announcement": "two.wav",
+    },
+    "sip": {
+        "bind_address": "127.0.0.9", "bind_address6": "::1", "udp_port": 5090, "tcp_port": 5091, "tls_port": 5092,
+        "tls_certificate": "two.pem", "tls_key": "two.pem", "tls_ca": "two.pem", "tls_verify_client": True,
+        "public_address": "192.0.2.9", "public_address6": "2001:db8::9", "name_servers": ["192.0.2.53"],
+        "rtp_port_min": 21000, "rtp_port_max": 28999, "max_calls": 11, "rtp_timeout_s": 12, "max_call_s": 13,
+    },
+    "mqtt": {
+        "host": "192.0.2.7", "port": 1884, "tls": True, "ca_file": "two.pem", "username": "other",
+        "password_file": "two.secret", "base_topic": "other",
+    },
+    "http": {"bind_address": "127.0.0.8", "port": 9471, "token_file": "two.secret"},
+    "hours": {
+        "time_zone": "Europe/Lisbon", "holidays": "NL", "closed": ["2026-12-24"],
+        "open": {"2026-12-27": ["10:00-16:00"]}, "weekly": {"mon": ["10:00-11:00"]},
+    },
+    "hours.weekly": {day: ["10:00-11:00"] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")},
+    "numbers": {
+        "id": "other", "number": "+31201234568", "trunk": "spare", "pbx": "spare-pbx", "answer": "voicemail",
+        "fallback": "voicemail", "locale": "nl", "total_ring_s": 50, "destinations": [],
+    },
+    "numbers.destinations": {
+        "id": "other", "number": "+31612345670", "aliases": ["2009"], "description": "Other", "message": "Wait.",
+        "extension": "6509", "queue": "other", "hours": "office", "min_available": 2, "max_waiting": 3,
+        "max_wait_s": 4, "max_concurrent": 5, "when_unknown": "refuse", "ring_timeout_s": 6,
+        "overflow": ["voicemail"], "overflow_on": ["busy"], "announcement": "two.wav", "announce": "before-dialling",
+        "name": "Other", "group": ["6001"], "max_penalty": 7, "wrap_up_s": 8,
+    },
+    "trunk": {
+        "addresses": ["203.0.113.77"], "transport": "tcp", "username": "other", "password_file": "two.secret",
+        "pass_headers": ["X-Other"], "dtmf": "info", "codecs": ["PCMU"], "srtp": "optional", "identity": "asserted",
+        "diversion": "diversion", "outbound": "sip:203.0.113.99", "register": True, "challenge": True,
+        "final_notify": "on-human", "event_id": "always", "refusal": "notify", "deadline_s": 9,
+        "at_deadline": "continue", "options_interval_s": 11,
+    },
+    "pbx": {
+        "addresses": ["198.51.100.9"], "transport": "tcp", "username": "other", "password_file": "two.secret",
+        "pass_headers": ["X-Other"], "dtmf": "info", "codecs": ["PCMU"], "srtp": "optional", "identity": "asserted",
+        "diversion": "diversion", "address": "sip:198.51.100.7", "transfer_mode": "hand-down",
+        "queues": {"source": "none"},
+    },
+    "pbx.queues": {
+        "source": "dialog-info", "host": "192.0.2.8", "port": 5039, "username": "other",
+        "password_file": "two.secret", "max_age_s": 12,
+    },
+}  # fmt: skip
+"""For every key a value that it does not have in `before()`."""
+
+
+def before(**listening: int) -> dict[str, Tables]:
+    """The tables of a configuration, by file; the transports of `listening` are on."""
+    login = {"username": "user", "password_file": "one.secret"}
+    destinations = [
+        {"id": "sales", "extension": "6500", "queue": "sales", "announcement": "one.wav"},
+        {"id": "voicemail", "extension": "190"},
+    ]
+    return {
+        "gateway.toml": {
+            "gateway": {"instance": "test-1", "state_dir": "/tmp", "probe_announcement": "one.wav"},
+            "sip": {
+                "bind_address": "127.0.0.2", "udp_port": 5060, "tcp_port": 5061, "tls_certificate": "one.pem",
+                "tls_key": "one.pem", "tls_ca": "one.pem", "max_calls": 10, **listening,
+            },
+            "mqtt": {"host": "127.0.0.1", **login},
+            "http": {"port": 9470, "token_file": "one.secret"},
+            "hours": {"office": {"time_zone": "Europe/Amsterdam", "weekly": {}}},
+            "numbers": [
+                {"id": "main-line", "number": "+31201234567", "trunk": "platform", "pbx": "asterisk",
+                 "destinations": destinations},
+                {"id": "second-line", "number": "+31201234599", "trunk": "spare", "pbx": "spare-pbx",
+                 "destinations": [{"id": "desk", "extension": "191"}]},
+            ],
+        },
+        "sip_profiles/platform.toml": {"kind": "trunk", "addresses": ["203.0.113.10"], "outbound": "sip:203.0.113.10",
+                                       **login},
+        "sip_profiles/spare.toml": {"kind": "trunk", "addresses": ["203.0.113.11"]},
+        "sip_profiles/asterisk.toml": {"kind": "pbx", "address": "sip:198.51.100.5", **login,
+                                       "queues": {"source": "ami", **login}},
+        "sip_profiles/spare-pbx.toml": {"kind": "pbx", "address": "sip:198.51.100.6"},
+    }  # fmt: skip
+
+
+def written(directory: Path, files: dict[str, Tables]) -> Config:
+    (directory / "sip_profiles").mkdir(parents=True, exist_ok=True)
+    for name, tables in files.items():
+        (directory / name).write_text(toml(tables))
+    for folder in (directory, directory / "sip_profiles"):
+        for name in ("one", "two"):
+            (folder / f"{name}.secret").write_text(f"{name}-secret")
+            (folder / f"{name}.pem").write_text(name)
+            with wave.open(str(folder / f"{name}.wav"), "wb") as sound:
+                sound.setparams((1, 2, 8000, 0, "NONE", ""))
+                sound.writeframes(b"\0\0" * (80 if name == "one" else 160))
+    return load(directory)
+
+
+def table_of(files: dict[str, Tables], table: str) -> Tables:
+    main = files["gateway.toml"]
+    found: dict[str, Tables] = {
+        "hours": main["hours"]["office"],
+        "hours.weekly": main["hours"]["office"]["weekly"],
+        "numbers": main["numbers"][0],
+        "numbers.destinations": main["numbers"][0]["destinations"][0],
+        "trunk": files["sip_profiles/platform.toml"],
+        "pbx": files["sip_profiles/asterisk.toml"],
+        "pbx.queues": files["sip_profiles/asterisk.toml"]["queues"],
+    }
+    return found[table] if table in found else main[table]
+
+
+def meaning(config: Config, table: str, key: str) -> str:
+    """What the parts of the gateway get to see of a key."""
+    match table:
+        case "hours" | "hours.weekly":
+            schedule = config.schedules["office"]
+            return _text((schedule, [schedule.holiday(day) for day in HOLIDAYS]))
+        case "numbers" | "numbers.destinations":
+            return _text(config.numbers)
+        case "trunk":
+            return _text(getattr(config.trunks["platform"], _field(TrunkProfile, key)))
+        case "pbx":
+            return _text(getattr(config.pbxs["asterisk"], _field(PbxProfile, key)))
+        case "pbx.queues":
+            return _text(getattr(config.pbxs["asterisk"].queues, _field(QueueSource, key)))
+    return _text(getattr(getattr(config, table), _field(MODELS[table], key)))
+
+
+def _text(value: object) -> str:
+    shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(shown))
+
+
+def _field(model: type[BaseModel], key: str) -> str:
+    [name] = [name for name, field in model.model_fields.items() if key in (field.alias, name)]
+    return name
+
+
+def keys(table: str) -> list[str]:
+    return [field.alias or name for name, field in MODELS[table].model_fields.items()]
+
+
+EVERY_KEY = [(table, key) for table in MODELS for key in keys(table) if f"{table}.{key}" not in THE_PEER]
+
+
+def test_every_table_of_the_configuration_is_looked_at() -> None:
+    def tables(model: type[BaseModel]) -> set[type[BaseModel]]:
+        found = {model}
+        for field in model.model_fields.values():
+            for part in re.findall(r"gateway\.config\.\w+\.(\w+)", repr(field.annotation)):
+                for module in (settings, profiles):
+                    nested = getattr(module, part, None)
+                    if isinstance(nested, type) and issubclass(nested, BaseModel):
+                        found |= tables(nested)
+        return found
+
+    assert tables(GatewayFile) | tables(TrunkProfile) | tables(PbxProfile) == {GatewayFile, *MODELS.values()}
+
+
+@pytest.mark.parametrize(("table", "key"), EVERY_KEY, ids=[".".join(each) for each in EVERY_KEY])
+def test_a_reload_applies_a_key_or_says_that_it_takes_a_restart(tmp_path: Path, table: str, key: str) -> None:
+    assert key in CHANGES[table], "a new key: is it applied by a reload? (gateway/config/changes.py)"
+    files = before()
+    started = written(tmp_path, files)
+    changed = table_of(files, table)
+    value = CHANGES[table][key]
+    if (table, key) == ("numbers", "destinations"):
+        value = changed["destinations"][:1]
+    assert changed.get(key) != value
+    changed[key] = value
+    if (table, key) == ("mqtt", "ca_file"):
+        changed["tls"] = True
+    if (table, key) == ("numbers.destinations", "group"):
+        del changed["queue"]
+    loaded = written(tmp_path, files)
+    assert meaning(loaded, table, key) != meaning(started, table, key)
+
+    config, restart_needed = in_force(started, loaded)
+    name = f"{table}.{key}"
+    if key in AT_START.get(table, ()):
+        assert name in restart_needed
+        assert meaning(config, table, key) == meaning(started, table, key)
+    else:
+        assert restart_needed == ()
+        assert meaning(config, table, key) == meaning(loaded, table, key)
+    # Put back, it is as if nothing had been.
+    again, restart_needed = in_force(started, written(tmp_path, before()))
+    assert restart_needed == ()
+    assert meaning(again, table, key) == meaning(started, table, key)
+
+
+def test_a_renewed_certificate_takes_a_restart_though_its_file_has_the_same_name(tmp_path: Path) -> None:
+    started = written(tmp_path, before())
+    (tmp_path / "one.pem").write_text("renewed")
+    loaded = load(tmp_path)
+    assert in_force(started, loaded)[1] == ("sip.tls_certificate", "sip.tls_key", "sip.tls_ca")
+    (tmp_path / "one.pem").write_text("one")
+    assert in_force(started, load(tmp_path))[1] == ()
+
+
+def test_a_broker_that_is_added_or_taken_out_takes_a_restart(tmp_path: Path) -> None:
+    files = before()
+    with_broker = written(tmp_path, files)
+    del files["gateway.toml"]["mqtt"]
+    without = written(tmp_path, files)
+    for started, loaded in ((with_broker, without), (without, with_broker)):
+        config, restart_needed = in_force(started, loaded)
+        assert (config.mqtt, restart_needed) == (started.mqtt, ("mqtt",))
+
+
+def test_what_does_not_go_together_with_what_runs_is_refused(tmp_path: Path) -> None:
+    files = before()
+    del files["gateway.toml"]["sip"]["tcp_port"]
+    started = written(tmp_path, files)
+    files["gateway.toml"]["sip"]["tcp_port"] = 5061
+    files["sip_profiles/platform.toml"]["transport"] = "tcp"
+    loaded = written(tmp_path, files)
+    with pytest.raises(ConfigError, match=r"platform.toml: transport: .*as long as the gateway is not restarted"):
+        in_force(started, loaded)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_secret_that_systemd_copied_before_it_was_changed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readable: bool
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    directory = tmp_path / "etc"
+    written(directory, before())
+    original = directory / "sip_profiles" / "one.secret"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    copy = credentials / "one.secret"
+    copy.write_text("one-secret")
+    if not readable:
+        read_bytes = Path.read_bytes
+
+        def refused(path: Path) -> bytes:
+            if path.is_relative_to(directory) and path.suffix == ".secret":
+                raise PermissionError(13, "Permission denied")
+            return read_bytes(path)
+
+        monkeypatch.setattr(Path, "read_bytes", refused)
+    started = load(directory)
+    assert in_force(started, started)[1] == ()
+
+    original.write_text("rotated")
+    os.utime(copy, (1, 1))
+    if readable:
+        (directory / "one.secret").write_text("one-secret")
+    else:
+        (directory / "one.secret").unlink()
+    loaded = load(directory)
+    assert in_force(started, loaded)[1] == ("sip_profiles/one.secret",)
+    assert loaded.trunks["platform"].password == started.trunks["platform"].password
+    assert "rotated" not in repr(loaded)
