@@ -68,6 +68,8 @@ within() { # seconds, then a command that is to succeed by then
 serves() { [[ $(of ActiveState) == active && $(curl -s -o /dev/null -w '%{http_code}' 127.0.0.1:9470/readyz) == 200 ]]; }
 restarted() { [[ $(of NRestarts) == "$1" ]] && serves; }
 logged() { journalctl -q -u $unit -o cat | grep -q -- "$1"; }
+refusal_told() { [[ $(of StatusText) == *refused*gateway.toml* && $(of ActiveState) == active ]]; }
+restart_told() { [[ $(of StatusText) == *'restart needed for sip_profiles/ami.secret' ]]; }
 hidden() { ! setpriv --reuid=65534 --regid=65534 --clear-groups cat "$1" >/dev/null 2>&1; }
 ended() { [[ $(of ActiveState) == "$1" && $(of Result) == "$2" && $(of ExecMainStatus) == "$3" ]]; }
 not() { ! "$@" 2>/dev/null; }
@@ -101,9 +103,19 @@ is 'and has done so' within 5 logged reloaded
 is 'as the same process' test "$(of MainPID)" = "$pid"
 mv /etc/$unit/gateway.toml /tmp/good.toml
 echo '[gateway' >/etc/$unit/gateway.toml
-systemctl reload $unit
-is 'refuses a wrong configuration on reload' within 5 logged reload-refused
+is 'refuses a wrong configuration on reload' not systemctl reload $unit
+is 'and says what is wrong with it' logged 'gateway.toml: .*is not TOML'
 is 'and goes on with the old one' serves
+kill -HUP "$pid"
+is 'refuses it when nobody has checked it' within 5 refusal_told
+is 'and goes on all the same' serves
+mv /tmp/good.toml /etc/$unit/gateway.toml
+echo a-rotated-secret-of-32-characters >/etc/$unit/sip_profiles/ami.secret
+is 'reloads with a rotated secret' systemctl reload $unit
+is 'and says that it takes a restart' within 5 logged 'restart-needed.*ami.secret'
+is 'as does its status' restart_told
+mv /etc/$unit/gateway.toml /tmp/good.toml
+echo '[gateway' >/etc/$unit/gateway.toml
 
 kill -KILL "$pid"
 is 'restarted: with a wrong configuration it ends with 78' within 10 ended failed exit-code 78
@@ -126,7 +138,7 @@ is 'stops, with a call under way' systemctl stop $unit
 is 'which got its time' logged drain-timeout
 is 'with 0' ended inactive success 0
 is 'its secret is gone' test ! -e $credential
-is 'and was never in the journal' not logged a-secret-of
+is 'and was never in the journal' not logged 'a-secret-of\|a-rotated-secret'
 ((failed)) || echo 'all of it holds'
 exit $failed
 TRIAL

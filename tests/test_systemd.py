@@ -3,7 +3,10 @@
 
 import asyncio
 import os
+import shlex
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from gateway import systemd
+from tests.config_directory import MAIN, write
+
+UNIT = Path(__file__).parents[1] / "deploy" / "systemd" / "transfer-gateway.service"
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -91,3 +97,26 @@ def test_a_systemd_that_does_not_listen_holds_up_nothing(listener: socket.socket
     for _ in range(2000):
         systemd.status("more than its socket holds")
     assert time.monotonic() - begun < 2
+
+
+def unit(key: str) -> list[str]:
+    lines = UNIT.read_text().splitlines()
+    return [value for name, _, value in (line.partition("=") for line in lines) if name == key]
+
+
+@pytest.mark.parametrize(("main", "exit_code"), [(MAIN, 0), ("[gateway", 78), (MAIN.replace("udp", "upd"), 78)])
+def test_a_reload_by_systemd_fails_where_the_configuration_has_mistakes(
+    tmp_path: Path, main: str, exit_code: int
+) -> None:
+    check, hang_up = unit("ExecReload")
+    [start] = unit("ExecStart")
+    assert hang_up == "/bin/sh -c 'kill -HUP $MAINPID'"
+    program, _, directory = shlex.split(start)[0], *shlex.split(start)[-2:]
+    write(tmp_path, main)
+    # As systemd would expand it, with this gateway in place of the installed one.
+    assert check.startswith("+/usr/bin/env ")
+    words = shlex.split(check.removeprefix("+").replace("%d", str(tmp_path / "no-credentials")))
+    here = {program: [sys.executable, "-m", "gateway.cli"], directory: [str(tmp_path)]}
+    command = [part for word in words for part in here.get(word, [word])]
+    assert str(tmp_path) in command
+    assert subprocess.run(command, capture_output=True, check=False).returncode == exit_code
