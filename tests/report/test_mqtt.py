@@ -337,3 +337,28 @@ async def test_a_command_is_answered_where_the_sender_wants_it(tmp_path: Path) -
                 assert reply.properties.CorrelationData == b"\x00\x07"
     assert b'"old"' not in handler.asked
     assert len(handler.asked) == 6
+
+
+async def test_a_changed_password_is_tried_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt, "HOPELESS_RETRY_S", 600.0)
+    async with Broker(login=("gateway", "right")) as broker:
+        wrong, right = (address(broker, username="gateway", password=secret) for secret in ("wrong", "right"))
+        async with reporting(tmp_path, wrong) as (reporter, up), Listener(broker) as listener:
+            await refusals(broker, 1)
+            reporter.log_in(right)
+            await asyncio.wait_for(up.up.wait(), 10)
+            # The same login again is no reason to lose the connection.
+            reporter.log_in(right)
+            sent = refuse(reporter, 0, 5)
+            assert subjects(await listener.until(have(5))) == sent
+            assert up.up.is_set()
+            reporter.log_in(wrong)
+            await asyncio.wait_for(up.down.wait(), 10)
+            await refusals(broker, 2)
+            assert not reporter.connected
+
+            def told_offline(received: list[Received]) -> bool:
+                states = [each.body["state"] for each in received if each.topic == f"{BASE}/status"]
+                return states[-1:] == ["offline"]
+
+            await listener.until(told_offline)
