@@ -117,7 +117,8 @@ def queue_document(state: PbxState, queue: str, now: datetime) -> dict[str, obje
     why: str | None = None
     if found is None:
         unsettled = ("queue", queue) in state.unsettled
-        none = "the PBX has just started" if unsettled else f"the PBX has no queue {queue}"
+        none = state.withheld.get(("queue", queue), f"the PBX has no queue {queue}")
+        none = "the PBX has just started" if unsettled else none
         why = none if fresh else _why_not_fresh(state)
     return {
         "pbx": state.pbx,

@@ -7,7 +7,6 @@ The AMI user needs `read = agent,call` and `write = reporting`; `system` in `rea
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -16,9 +15,12 @@ import structlog
 
 from gateway.core.model import PbxState
 from gateway.pbx.ami_codec import AmiError, Message
-from gateway.pbx.ami_connection import ActionRefusedError, Connection, LoginRefusedError, NoAnswerError
+from gateway.pbx.ami_connection import ActionRefusedError, Connection, UnreadableError
 from gateway.pbx.callers import Callers
-from gateway.pbx.reader import Reader
+from gateway.pbx.failures import Failures, why
+from gateway.pbx.pace import Pace
+from gateway.pbx.reader import Reader, event_class_of
+from gateway.pbx.refusals import Refusals
 from gateway.pbx.settling import Settling, Watched, uptime_s
 from gateway.pbx.snapshot import Effect, Snapshot
 from gateway.ports import PbxListener
@@ -40,7 +42,8 @@ class Timing:
     missing_s: float = 60.0  # … and until nobody more is waited for: the usual longest qualify_frequency
     resync_s: float = 30.0  # between two readings of everything
     doubt_s: float = 0.2  # at least, between two readings because something did not fit
-    starting_s: float = 0.5  # between two readings while the PBX has no queues yet
+    starting_s: float = 0.5  # between two readings while the PBX has no queues yet, for missing_s at most
+    pace_s: float = 0.05  # at least, between two counts that nobody asked for, and between two looks at what came
     retry_min_s: float = 0.5  # before the first attempt to reconnect; doubled each time
     retry_max_s: float = 5.0
     refused_retry_s: float = 30.0  # after a refused login
@@ -82,7 +85,9 @@ class AmiSource:
         # A heartbeat that is sent a third of the way and may take the rest proves every healthy PBX fresh.
         self._heartbeat_s = max_age.total_seconds() / 3
         self._answer_s = max_age.total_seconds() - self._heartbeat_s
-        self._reader = Reader(self._snapshot, self._answer_s, self._took, clock, self._log)
+        self._refusals = Refusals(self._log)
+        self._reader = Reader(self._snapshot, self._answer_s, self._took, clock, self._log, self._refusals)
+        self._tell = Pace(timing.pace_s, self._tell_listener)
         self._connection: Connection | None = None
         self._callers: Callers | None = None
         self._wake = asyncio.Event()
@@ -91,8 +96,13 @@ class AmiSource:
         self._state = PbxState(pbx, "ami", None, max_age, unknown_because="not connected to the PBX yet")
         self._counted = True  # whether _state holds what _snapshot says
         self._doubted: frozenset[Watched] = frozenset()
-        self._last_failure = ""
-        self._failures = 0
+        self._failures = Failures(
+            self._log,
+            username=username,
+            retry_min_s=timing.retry_min_s,
+            retry_max_s=timing.retry_max_s,
+            refused_s=timing.refused_retry_s,
+        )
 
     @property
     def state(self) -> PbxState:
@@ -115,7 +125,15 @@ class AmiSource:
             queues={name: state for name, state in queues.items() if ("queue", name) not in self._doubted},
             extensions={name: state for name, state in extensions.items() if ("extension", name) not in self._doubted},
             unsettled=self._doubted,
+            withheld=self._withheld(),
         )
+
+    def _withheld(self) -> dict[tuple[str, str], str]:
+        """Why nothing is told of what is asked for in vain."""
+        queues, extensions = self._reader.queues_withheld, self._reader.extensions_withheld
+        return {("queue", name): queues for name in self._snapshot.queues.values() if queues} | {
+            ("extension", name): extensions for name in self._snapshot.extensions if extensions
+        }
 
     @property
     def up(self) -> bool:
@@ -125,7 +143,7 @@ class AmiSource:
     @property
     def failure(self) -> str:
         """Why there is no connection; empty: there is one, or none was tried yet."""
-        return self._last_failure
+        return self._failures.last
 
     def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
         """Watch these queues and extensions from now on; new ones are unknown until the PBX told of them."""
@@ -139,8 +157,14 @@ class AmiSource:
             try:
                 await self._session()
             except AmiError as error:
-                self._failed(error)
-                await asyncio.sleep(self._retry_s(error))
+                failure = error
+            except Exception as error:  # noqa: BLE001 -- a fault of ours must not silence the PBX for ever
+                self._failures.fault(error)
+                failure = UnreadableError("its answers were not understood")
+            self._become_unknown(why(failure))
+            self._snapshot.forget()
+            self._failures.failed(failure)
+            await asyncio.sleep(self._failures.retry_s(failure))
 
     async def _session(self) -> None:
         host, port = self._address
@@ -154,8 +178,10 @@ class AmiSource:
             within=self._timing.login_s,
             on_event=self._event,
             on_data=self._alive,
+            on_fault=self._failures.fault,
         )
-        callers = Callers(connection, self._answer_s, self._agent_connected, self._caller_lost)
+        callers = Callers(connection, self._answer_s, self._agent_connected, self._caller_lost, self._refusals)
+        self._reader.connected()
         try:
             self._alive()
             self._connection, self._callers = connection, callers
@@ -163,32 +189,38 @@ class AmiSource:
             await self._greet(connection)
             await self._follow(connection)
         finally:
+            self._tell.cancel()
             self._connection = self._callers = None
             callers.close()
             connection.close()
 
     async def _greet(self, connection: Connection) -> None:
         boot = uptime = None
+        action = "Ping"
         try:
-            pong = (await connection.action("Ping", within=self._answer_s)).response
-            core = (await connection.action("CoreStatus", within=self._answer_s)).response
+            pong = (await connection.action(action, within=self._answer_s)).response
+            action = "CoreStatus"
+            core = (await connection.action(action, within=self._answer_s)).response
+            self._refusals.granted(action)
         except ActionRefusedError as error:
-            self._log.warning("the PBX does not tell when it started", error=str(error))
+            self._refusals.refused(action, error)
         else:
             date, time = core.get("CoreStartupDate"), core.get("CoreStartupTime")
             boot, uptime = f"{date} {time}", uptime_s(date, time, pong.get("Timestamp"))
         self._settling.connected(boot, uptime, _steady())
         self._log.info("connected to the PBX")
-        self._last_failure, self._failures = "", 0
 
     async def _follow(self, connection: Connection) -> None:
         beat_at, read_at = _steady() + self._heartbeat_s, _steady()
+        patient_until = _steady() + self._timing.missing_s
         ready = False
         while not connection.lost.done():
             if _steady() >= read_at:
                 self._doubtful = False
-                ready = await self._reader.read(connection)
-                if not ready:
+                ready = await self._reader.read(connection, patient=_steady() < patient_until)
+                if ready:
+                    self._failures.over()
+                else:
                     self._settling.started(0.0, _steady())
                 read_at = _steady() + (self._timing.resync_s if ready else self._timing.starting_s)
             elif _steady() >= beat_at:
@@ -203,6 +235,9 @@ class AmiSource:
                     await self._wake.wait()
             except TimeoutError:
                 pass
+            else:
+                # However much comes, the rest of the gateway has its turn.
+                await asyncio.wait({connection.lost}, timeout=self._timing.pace_s)
         raise connection.lost.result()
 
     def _alive(self) -> None:
@@ -211,6 +246,8 @@ class AmiSource:
     def _event(self, event: Message) -> None:
         at = self._clock()
         callers = self._callers
+        if (event_class := event_class_of(event.event)) is not None:
+            self._reader.heard(event_class)
         match event.event:
             case "QueueCallerJoin" if callers:
                 callers.joined(event)
@@ -250,9 +287,13 @@ class AmiSource:
     def _changed(self) -> None:
         self._counted = False
         if self._state.proven_at is not None:
-            self._listener.pbx_changed(self.state)
+            self._tell()
         else:
             self._wake.set()
+
+    def _tell_listener(self) -> None:
+        if self._state.proven_at is not None:
+            self._listener.pbx_changed(self.state)
 
     def _settle(self, ready: bool) -> None:
         """Become known, or unknown again, as the PBX's start demands; `ready`: everything was read."""
@@ -271,35 +312,9 @@ class AmiSource:
             self._settling.remember(self._snapshot.presence(), _steady())
         elif because == self._state.unknown_because:
             return
+        self._tell.cancel()
         self._state = PbxState(self._pbx, "ami", None, self._state.max_age, unknown_because=because)
         self._listener.pbx_changed(self._state)
-
-    def _failed(self, error: AmiError) -> None:
-        match error:
-            case LoginRefusedError():
-                because = str(error)
-            case NoAnswerError():
-                because = "the PBX does not answer"
-            case _:
-                because = f"not connected to the PBX: {error}"
-        self._become_unknown(because)
-        self._snapshot.forget()
-        self._failures += 1
-        if because == self._last_failure:
-            self._log.debug("still no state of the PBX", because=because)
-        elif isinstance(error, LoginRefusedError):
-            self._log.error(
-                "the PBX refuses our AMI user name or secret", because=because, username=self._credentials[0]
-            )
-        else:
-            self._log.warning("the state of the PBX is unknown", because=because)
-        self._last_failure = because
-
-    def _retry_s(self, error: AmiError) -> float:
-        if isinstance(error, LoginRefusedError):
-            return self._timing.refused_retry_s
-        longest: float = min(self._timing.retry_max_s, self._timing.retry_min_s * 2 ** min(self._failures - 1, 16))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only spread
 
 
 def _steady() -> float:

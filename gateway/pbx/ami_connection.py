@@ -3,13 +3,17 @@
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self, cast
 
 from gateway.pbx.ami_codec import AmiError, Decoder, Message, encode
 
-MAX_LISTED = 100_000  # messages in one list
+MAX_LISTED = 20_000  # messages in one list that are kept
+SLICE = 4 * 1024  # bytes taken at once
+WORK_S = 0.002  # after so much work at a stretch …
+REST_S = 0.004  # … the rest of the gateway has its turn: a PBX gets a third of the time at most
 
 
 class LoginRefusedError(AmiError):
@@ -22,6 +26,10 @@ class ConnectionLostError(AmiError):
 
 class NoAnswerError(AmiError):
     """The PBX left an action unanswered for too long."""
+
+
+class UnreadableError(AmiError):
+    """The PBX's answer makes no sense to us."""
 
 
 class ActionRefusedError(AmiError):
@@ -41,6 +49,8 @@ class Reply:
 class _Pending:
     reply: asyncio.Future[Reply]
     on_reply: Callable[[Reply], None] | None
+    keep: Callable[[Message], bool] | None
+    listed: int = 0
     response: Message | None = None
     items: list[Message] = field(default_factory=list)
 
@@ -52,11 +62,16 @@ class Connection(asyncio.Protocol):
     which the PBX spoke: a list never undoes an event that came after it.
     """
 
-    def __init__(self, on_event: Callable[[Message], None], on_data: Callable[[], None]) -> None:
+    def __init__(
+        self, on_event: Callable[[Message], None], on_data: Callable[[], None], on_fault: Callable[[Exception], None]
+    ) -> None:
         self._on_event = on_event
         self._on_data = on_data
+        self._on_fault = on_fault
         self._transport: asyncio.Transport | None = None
         self._decoder = Decoder()
+        self._unread: deque[bytes] = deque()
+        self._resting: asyncio.TimerHandle | None = None
         self._pending: dict[str, _Pending] = {}
         self._sent = 0
         self.lost: asyncio.Future[AmiError] = asyncio.get_running_loop().create_future()
@@ -73,13 +88,15 @@ class Connection(asyncio.Protocol):
         within: float,
         on_event: Callable[[Message], None],
         on_data: Callable[[], None] = lambda: None,
+        on_fault: Callable[[Exception], None] = lambda _error: None,
     ) -> Self:
         """Connect and log in within `within` seconds; `events`: classes of events to be sent, e.g. "agent,call".
 
-        `on_data` is called for whatever arrives after the login. Raises NotAmiError, LoginRefusedError,
+        `on_data` is called for whatever arrives after the login, `on_fault` with what `on_event` or `on_reply` raised.
+        Raises NotAmiError, LoginRefusedError,
         ConnectionLostError, NoAnswerError.
         """
-        connection = cls(on_event, on_data)
+        connection = cls(on_event, on_data, on_fault)
         try:
             async with asyncio.timeout(within):
                 await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
@@ -116,19 +133,21 @@ class Connection(asyncio.Protocol):
         *,
         within: float | None = None,
         on_reply: Callable[[Reply], None] | None = None,
+        keep: Callable[[Message], bool] | None = None,
         **fields: str,
     ) -> Reply:
         """Send an action and await its whole reply, for `within` seconds at most.
 
-        `on_reply` sees the reply before any message that came after it. Raises ActionRefusedError, NoAnswerError,
-        ConnectionLostError, and UnsendableError for fields that can't be sent.
+        `on_reply` sees the reply before any message that came after it; of a list only what `keep` wants. Raises
+        ActionRefusedError, NoAnswerError, ConnectionLostError, UnreadableError, and UnsendableError for fields that
+        can't be sent.
         """
         if self._transport is None or self.lost.done():
             raise self.lost.result() if self.lost.done() else ConnectionLostError("not connected")
         self._sent += 1
         action_id = str(self._sent)
         wire = encode(name, action_id, fields.items())
-        pending = _Pending(asyncio.get_running_loop().create_future(), on_reply)
+        pending = _Pending(asyncio.get_running_loop().create_future(), on_reply, keep)
         self._pending[action_id] = pending
         self._transport.write(wire)
         try:
@@ -153,6 +172,33 @@ class Connection(asyncio.Protocol):
         """Take bytes (asyncio)."""
         if self.lost.done():
             return
+        view = memoryview(data)
+        self._unread.extend(bytes(view[at : at + SLICE]) for at in range(0, len(data), SLICE))
+        if self._resting is None:
+            self._work()
+
+    def _work(self) -> None:
+        """Take what has come, with rests: a PBX that pours events must not hold up calls."""
+        self._resting = None
+        loop = asyncio.get_running_loop()
+        until = loop.time() + WORK_S
+        while self._unread and not self.lost.done():
+            if loop.time() >= until:
+                self._pause(reading=False)
+                self._resting = loop.call_later(REST_S, self._work)
+                return
+            self._take(self._unread.popleft())
+        self._pause(reading=True)
+
+    def _pause(self, *, reading: bool) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if not reading:
+            self._transport.pause_reading()
+        elif not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def _take(self, data: bytes) -> None:
         try:
             messages = self._decoder.feed(data)
         except AmiError as error:
@@ -160,8 +206,12 @@ class Connection(asyncio.Protocol):
             return
         self._on_data()
         for message in messages:
-            if not self.lost.done():
+            if self.lost.done():
+                return
+            try:
                 self._dispatch(message)
+            except Exception as error:  # noqa: BLE001 -- one message that is not understood leaves the others
+                self._on_fault(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take the end (asyncio)."""
@@ -170,6 +220,9 @@ class Connection(asyncio.Protocol):
     def _end(self, error: AmiError) -> None:
         if not self.lost.done():
             self.lost.set_result(error)
+        self._unread.clear()
+        if self._resting is not None:
+            self._resting.cancel()
         if self._transport is not None:
             self._transport.abort()
         for pending in self._pending.values():
@@ -200,17 +253,23 @@ class Connection(asyncio.Protocol):
         if message.get("EventList").lower() == "complete":
             items = tuple(pending.items)
             listed = message.number("ListItems")
-            complete = listed is None or listed == len(items)
+            complete = listed in (None, pending.listed) and len(items) < MAX_LISTED
             self._finish(pending, Reply(response, items, complete))
-        elif len(pending.items) < MAX_LISTED:
+            return
+        pending.listed += 1
+        if len(pending.items) < MAX_LISTED and (pending.keep is None or pending.keep(message)):
             pending.items.append(message)
 
-    @staticmethod
-    def _finish(pending: _Pending, reply: Reply) -> None:
+    def _finish(self, pending: _Pending, reply: Reply) -> None:
         if pending.reply.done():
             return
         if pending.on_reply is not None:
-            pending.on_reply(reply)
+            try:
+                pending.on_reply(reply)
+            except Exception as error:  # noqa: BLE001 -- as above
+                self._on_fault(error)
+                pending.reply.set_exception(UnreadableError("an answer that was not understood"))
+                return
         pending.reply.set_result(reply)
 
 

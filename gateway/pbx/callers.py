@@ -14,8 +14,10 @@ from datetime import datetime
 
 from gateway.pbx.ami_codec import AmiError, Message
 from gateway.pbx.ami_connection import ActionRefusedError, Connection
+from gateway.pbx.refusals import Refusals, is_without_right
 
 MAX_REMEMBERED = 2_000  # callers
+MAX_ASKED = 200  # questions at once; what comes beyond is asked when an agent answers
 NORMAL_CLEARING = 16  # Q.850 cause
 _TRANSFER = re.compile(r";x-transfer-id=([0-9A-Za-z]+)", re.IGNORECASE)
 
@@ -29,6 +31,7 @@ class Callers:
         within: float,
         taken: Callable[[str, str, datetime], None],
         lost: Callable[[str, int, datetime], None],
+        refusals: Refusals,
     ) -> None:
         """`within`: seconds for an answer; `taken(call_id, agent, at)` is called when an agent took a call.
 
@@ -38,6 +41,8 @@ class Callers:
         self._within = within
         self._taken = taken
         self._lost = lost
+        self._refusals = refusals
+        self._asked = 0
         self._call_ids: dict[str, asyncio.Task[str | None]] = {}  # by the channel's unique id, oldest first
         self._moved: dict[str, asyncio.Task[str | None]] = {}  # likewise: transfers of callers in no queue
         self._tasks: set[asyncio.Task[None]] = set()
@@ -45,8 +50,8 @@ class Callers:
     def joined(self, event: Message) -> None:
         """Take a QueueCallerJoin."""
         unique = event.get("Uniqueid")
-        if unique not in self._call_ids:
-            self._call_ids[unique] = asyncio.create_task(self._ask(event, self._moved.pop(unique, None)))
+        if unique not in self._call_ids and (self._asked < MAX_ASKED or unique in self._moved):
+            self._call_ids[unique] = self._begin(self._ask(event, self._moved.pop(unique, None)))
         _forget_oldest(self._call_ids)
 
     def moved(self, event: Message) -> None:
@@ -54,7 +59,9 @@ class Callers:
         if event.get("Result") != "Success":
             return
         unique = event.get("TransfereeUniqueid")
-        transfer = asyncio.create_task(self._ask_transfer(event.get("TransfereeChannel")))
+        if self._asked >= MAX_ASKED:
+            return
+        transfer = self._begin(self._ask_transfer(event.get("TransfereeChannel")))
         if (queued := self._call_ids.get(unique)) is not None:
             self._call_ids[unique] = asyncio.create_task(_first(transfer, queued))
         else:
@@ -66,11 +73,16 @@ class Callers:
         unique = event.get("Uniqueid")
         asked = self._call_ids.pop(unique, None) or self._moved.pop(unique, None)
         if asked is not None:
-            self._later(self._tell_lost(asked, event.number("Cause") or NORMAL_CLEARING, at))
+            cause = event.number("Cause") or NORMAL_CLEARING
+            self._later(self._tell_lost(asked, cause if 0 < cause < 128 else NORMAL_CLEARING, at))  # Q.850 §2.2.5
 
     def answered(self, event: Message, at: datetime) -> None:
         """Take an AgentConnect that came at `at`."""
-        asked = self._call_ids.pop(event.get("Uniqueid"), None) or asyncio.create_task(self._ask(event))
+        asked = self._call_ids.pop(event.get("Uniqueid"), None)
+        if asked is None:
+            if self._asked >= MAX_ASKED:
+                return
+            asked = self._begin(self._ask(event))
         self._later(self._tell(asked, event.get("Interface"), at))
 
     def picked_up(self, event: Message, at: datetime) -> None:
@@ -82,6 +94,15 @@ class Callers:
         """Ask and tell nothing more."""
         for task in (*self._call_ids.values(), *self._moved.values(), *self._tasks):
             task.cancel()
+
+    def _begin(self, question: Coroutine[None, None, str | None]) -> asyncio.Task[str | None]:
+        task = asyncio.create_task(question)
+        self._asked += 1
+        task.add_done_callback(self._was_answered)
+        return task
+
+    def _was_answered(self, _task: asyncio.Task[str | None]) -> None:
+        self._asked -= 1
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -100,12 +121,10 @@ class Callers:
 
     async def _ask_transfer(self, channel: str) -> str | None:
         try:
-            reply = await self._connection.action(
-                "Getvar", within=self._within, Channel=channel, Variable="SIPREFERTOHDR"
-            )
+            header = await self._variable(channel, "SIPREFERTOHDR")
         except AmiError:
             return None
-        found = _TRANSFER.search(reply.response.get("Value"))
+        found = _TRANSFER.search(header)
         return found[1] if found else None
 
     async def _ask(self, event: Message, moved: asyncio.Task[str | None] | None = None) -> str | None:
@@ -115,16 +134,23 @@ class Callers:
         # A Local channel has no Call-ID; the channel that its call began with has one.
         for name in (channel, event.get("Linkedid")) if channel.startswith("PJSIP/") else (event.get("Linkedid"),):
             try:
-                reply = await self._connection.action(
-                    "Getvar", within=self._within, Channel=name, Variable="CHANNEL(pjsip,call-id)"
-                )
+                if call_id := await self._variable(name, "CHANNEL(pjsip,call-id)"):
+                    return call_id
             except ActionRefusedError:
                 continue
             except AmiError:
                 return None
-            if call_id := reply.response.get("Value"):
-                return call_id
         return None
+
+    async def _variable(self, channel: str, name: str) -> str:
+        try:
+            reply = await self._connection.action("Getvar", within=self._within, Channel=channel, Variable=name)
+        except ActionRefusedError as error:
+            # A channel that has gone by now is no news.
+            if is_without_right(error):
+                self._refusals.refused("Getvar", error)
+            raise
+        return reply.response.get("Value")
 
 
 async def _first(*asked: asyncio.Task[str | None]) -> str | None:

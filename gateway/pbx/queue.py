@@ -16,6 +16,7 @@ from gateway.pbx.ami_codec import Message
 _UNKNOWN, _IDLE, _INVALID, _UNAVAILABLE, _RINGING, _RINGING_IN_USE = 0, 1, 4, 5, 6, 7
 _NEWEST_CALL_WEIGHS = 0.25
 _LONGEST_WRAP_UP_S = 86400
+_LONGEST_TALK_S = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,10 @@ class Talk:
     @classmethod
     def read(cls, params: Message) -> Self:
         """From QueueParams."""
-        completed, mean_s = params.number("Completed") or 0, params.number("TalkTime")
+        completed, mean_s = params.number("Completed") or 0, talk_s_of(params)
         return cls(completed, mean_s if completed and mean_s else None)
 
-    def then(self, talk_s: int) -> Self:
+    def then(self, talk_s: float) -> Self:
         """After one more call."""
         mean_s = talk_s if self.mean_s is None else self.mean_s + (talk_s - self.mean_s) * _NEWEST_CALL_WEIGHS
         return replace(self, completed=self.completed + 1, mean_s=mean_s)
@@ -130,6 +131,12 @@ class Queue:
         )
         wait_s = expected_wait_s(available, logged_in - paused, state.ahead, state.mean_talk_s)
         return replace(state, expected_wait_s=wait_s)
+
+
+def talk_s_of(message: Message) -> float | None:
+    """How long a call took, or calls take, in seconds; None: it does not say."""
+    talk_s = message.number("TalkTime")
+    return talk_s if talk_s is None else min(max(0, talk_s), _LONGEST_TALK_S)
 
 
 def _moment(unix_s: int | None) -> datetime | None:

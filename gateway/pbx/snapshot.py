@@ -12,13 +12,13 @@ neither a queue's wrap-up time nor a caller's penalty limits. What it tells of e
 know better.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from gateway.core.model import DeviceState, QueueState
 from gateway.pbx.ami_codec import Message
-from gateway.pbx.queue import Member, Queue
+from gateway.pbx.queue import Member, Queue, talk_s_of
 from gateway.pbx.settling import Presence, Watched
 
 _DEVICE = {
@@ -40,6 +40,12 @@ _HINT_BITS = (
     (4, DeviceState.UNAVAILABLE),
 )
 
+
+# More than any call centre has; a PBX that goes beyond is not believed.
+MAX_MEMBERS = 1_000
+MAX_CALLERS = 1_000
+MAX_CONTEXTS = 16  # in which an extension has hints
+LONGEST_WAIT_S = 7 * 86_400
 
 _MEMBER_EVENTS = frozenset(
     f"QueueMember{what}" for what in ("Status", "Added", "Pause", "Penalty", "Removed")
@@ -63,6 +69,7 @@ class Snapshot:
         self._queues: dict[str, Queue] = {}  # by name in lower case: Asterisk matches queues so
         self._hints: dict[str, dict[str, DeviceState]] = {}  # by extension, then context
         self._devices: dict[str, DeviceState] = {}  # by extension
+        self.asks_queues = True  # whether the PBX tells a queue that it is asked for
         self.watch(queues, extensions)
 
     def watch(self, queues: Iterable[str], extensions: Iterable[str]) -> None:
@@ -109,6 +116,11 @@ class Snapshot:
         """Extensions whose state only their device can tell."""
         return tuple(sorted(self.extensions - self._hints.keys()))
 
+    @property
+    def hints(self) -> Mapping[str, Mapping[str, DeviceState]]:
+        """The hints as they were read last, by extension, then context."""
+        return self._hints
+
     def presence(self) -> dict[Watched, Presence]:
         """Whose phones are there, for each known queue (its members' interfaces) and extension."""
         everybody: dict[Watched, Presence] = {}
@@ -153,10 +165,12 @@ class Snapshot:
                     return Effect.CHANGED
                 queue.members[item.get("Location")] = member
             elif queue is not None and item.event == "QueueEntry":
-                waited = timedelta(seconds=max(0, item.number("Wait") or 0))
+                waited = timedelta(seconds=min(max(0, item.number("Wait") or 0), LONGEST_WAIT_S))
                 unique = item.get("Uniqueid")
                 known = before.callers.get(unique) if before else None
                 queue.callers[unique] = known or at - waited
+        if queue is not None and (len(queue.members) > MAX_MEMBERS or len(queue.callers) > MAX_CALLERS):
+            queue = None
         if queue is not None:
             self._queues[key] = queue
         return Effect.NONE if queue == before else Effect.CHANGED
@@ -202,8 +216,10 @@ class Snapshot:
         if key not in self.queues:
             return Effect.NONE
         queue = self._queues.get(key)
-        # A queue that did not exist when we asked, and now does.
-        return Effect.DOUBTFUL if queue is None else apply(queue, event)
+        if queue is None:
+            # A queue that did not exist when we asked, and now does.
+            return Effect.DOUBTFUL if self.asks_queues else Effect.NONE
+        return apply(queue, event)
 
     @staticmethod
     def _member_event(queue: Queue, event: Message) -> Effect:
@@ -213,14 +229,14 @@ class Snapshot:
             queue.members.pop(interface, None)
             return Effect.CHANGED if before else Effect.NONE
         member = Member.read(event)
-        if member is None:
+        if member is None or (before is None and len(queue.members) >= MAX_MEMBERS):
             return Effect.DOUBTFUL
         queue.members[interface] = member
         return Effect.NONE if member == before else Effect.CHANGED
 
     @staticmethod
     def _talk_event(queue: Queue, event: Message) -> Effect:
-        talk_s = event.number("TalkTime")
+        talk_s = talk_s_of(event)
         if talk_s is None:
             return Effect.NONE
         queue.talk = queue.talk.then(talk_s)
@@ -230,6 +246,8 @@ class Snapshot:
     def _caller_event(queue: Queue, event: Message, at: datetime) -> Effect:
         unique = event.get("Uniqueid")
         before = len(queue.callers)
+        if event.event == "QueueCallerJoin" and before >= MAX_CALLERS:
+            return Effect.DOUBTFUL
         if event.event == "QueueCallerJoin":
             queue.callers.setdefault(unique, at)
         else:
@@ -243,7 +261,10 @@ class Snapshot:
         if extension not in self.extensions or (self._context is not None and context != self._context):
             return Effect.NONE
         state = _hint_state(status)
-        before = self._hints.get(extension, {}).get(context)
+        known = self._hints.get(extension, {})
+        before = known.get(context)
+        if before is None and len(known) >= MAX_CONTEXTS:
+            return Effect.NONE
         if state is not None:
             self._hints.setdefault(extension, {})[context] = state
         elif before is not None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 import pytest
 from structlog.testing import capture_logs
@@ -48,9 +49,16 @@ def logs() -> Iterator[list[EventDict]]:
         yield captured
 
 
+class Reachable(Protocol):
+    """A manager interface on loopback, wherever it runs."""
+
+    port: int
+    secret: str
+
+
 @asynccontextmanager
 async def running(
-    pbx: FakeAmi,
+    pbx: Reachable,
     listener: Listener,
     *,
     max_age: timedelta = PATIENT,

@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A manager interface that floods, lies or refuses holds up nothing else, and is told in clear words."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import uvloop
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from gateway.core.document import queue_document
+from gateway.core.model import DeviceState
+from gateway.pbx.snapshot import MAX_MEMBERS
+from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member
+from tests.pbx.test_ami import BRISK, running
+from tests.support.processes import Child
+
+PER_SECOND = 10_000
+LATE_S = 0.1
+HUGE = "9" * 18
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[FakeAmi]:
+    async with FakeAmi() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def logs() -> Iterator[list[EventDict]]:
+    with capture_logs() as captured:
+        yield captured
+
+
+def warnings(logs: list[EventDict]) -> list[EventDict]:
+    return [line for line in logs if line["log_level"] in {"warning", "error"}]
+
+
+def tracebacks(logs: list[EventDict]) -> list[EventDict]:
+    return [line for line in logs if line.get("exc_info")]
+
+
+# Floods
+
+
+class Poured:
+    """Where a process that pours events listens; the secret is the fake's."""
+
+    secret = "right"
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+
+@asynccontextmanager
+async def pouring(directory: Path, kind: str) -> AsyncIterator[Poured]:
+    command = [sys.executable, "-m", "tests.pbx.pouring_ami", str(PER_SECOND), kind]
+    child = Child("ami", command, directory / "log")
+    try:
+        async for line in child.lines():
+            yield Poured(int(line))
+            break
+    finally:
+        await child.kill()
+
+
+async def lateness(seconds: float) -> list[float]:
+    """How late the loop ran what was due, each 5 ms."""
+    loop = asyncio.get_running_loop()
+    late = []
+    end = loop.time() + seconds
+    while (due := loop.time() + 0.005) < end:
+        await asyncio.sleep(0.005)
+        late.append(loop.time() - due)
+    return sorted(late)
+
+
+@pytest.mark.parametrize("kind", ["status", "members", "callers", "answers", "noise"])
+def test_ten_thousand_events_a_second_hold_up_nothing(tmp_path: Path, kind: str) -> None:
+    uvloop.run(flooded(tmp_path, kind))
+
+
+async def flooded(directory: Path, kind: str) -> None:
+    listener = Listener()
+    async with pouring(directory, kind) as pbx, running(pbx, listener) as source:
+        await lateness(0.5)
+        late = await lateness(3.0)
+        # Half of the loop's turns at most may wait for a piece of work, and none for long.
+        assert late[len(late) * 99 // 100] < LATE_S
+        assert late[len(late) // 2] < 0.02
+        told = len(listener.states)
+        await asyncio.sleep(1.0)
+        assert len(listener.states) - told <= 25
+        assert source is not None
+
+
+async def test_members_without_end_are_not_kept(pbx: FakeAmi, listener: Listener) -> None:
+    async with running(pbx, listener) as source:
+        await listener.known()
+        pbx.send(*[changed("QueueMemberAdded", f"Local/{number}@x") for number in range(MAX_MEMBERS + 500)])
+        await pbx.asked("QueueStatus", 2)
+        # Read anew, the queue has those that the PBX lists.
+        await listener.until(lambda: source.state.queues["sales"].logged_in == 2)
+        pbx.queues["sales"] = [member(f"Local/{number}@x") for number in range(MAX_MEMBERS + 1)]
+        pbx.send({"Event": "Reload"})
+        await listener.until(lambda: not source.state.queues)
+
+
+async def test_a_list_may_be_long_where_little_of_it_matters(pbx: FakeAmi, listener: Listener) -> None:
+    pbx.hints = [hint(str(number), 0) for number in range(10_000, 40_000)] + [hint("6001", 1)]
+    async with running(pbx, listener):
+        assert (await listener.known()).extensions == {"6001": DeviceState.IN_USE}
+
+
+# Lies
+
+STRANGE = [
+    b"no colon and no end " * 2_000,
+    b"x" * 100_000 + b"\r\n",
+    b"Event: Reload\r\n" + b"a: b\r\n" * 60_000 + b"\r\n",
+    b"Event: \xff\xfe\xc3\x28\r\nQueue: \xf0\x28\r\n\r\n",
+    b"Event: QueueCallerJoin\r\nQueue: sales\r\nUniqueid: \0\0\r\nChannel: \0\r\nCount: 1\r\n\r\n",
+    b"Event:\r\n\r\nResponse:\r\n\r\n: \r\n\r\n",
+    b"\r\n" * 50_000,
+    b"\n\n\n\r\r\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("data", STRANGE, ids=range(len(STRANGE)))
+async def test_bytes_of_any_kind_leave_the_connection_as_it_is(
+    pbx: FakeAmi, listener: Listener, logs: list[EventDict], data: bytes
+) -> None:
+    async with running(pbx, listener):
+        await listener.known()
+        pbx.send_raw(data + b"\r\n\r\n")
+        pbx.send(changed("QueueMemberPause", "PJSIP/6001", paused=1))
+        await listener.until(lambda: listener.states[-1].queues["sales"].paused == 1)
+        assert pbx.logins == 1
+    assert warnings(logs) == []
+
+
+NUMBERS = [HUGE, "-" + HUGE, "9" * 5_000, "1e999", "", "-1", "\N{ARABIC-INDIC DIGIT ONE}"]
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=range(len(NUMBERS)))
+async def test_numbers_of_any_size_are_borne(
+    pbx: FakeAmi, listener: Listener, logs: list[EventDict], number: str
+) -> None:
+    fields = ("Wait", "Max", "TalkTime", "Completed", "Penalty", "LastCall", "Wrapuptime", "Position", "Calls")
+    strange = dict.fromkeys(fields, number)
+    pbx.script["QueueStatus"] = listing(
+        [
+            {"Event": "QueueParams", "Queue": "sales", **strange},
+            {**member("PJSIP/6001"), "Queue": "sales", **strange},
+            {"Event": "QueueEntry", "Queue": "sales", "Uniqueid": "1.1", **strange},
+        ]
+    )
+    async with running(pbx, listener) as source:
+        state = await listener.known()
+        assert state.queues["sales"].logged_in == 1
+        assert 0 <= state.queues["sales"].longest_wait_s <= 7 * 86_400 + 10
+        pbx.send(
+            {"Event": "AgentComplete", "Queue": "sales", "TalkTime": number},
+            {"Event": "FullyBooted", "Uptime": number},
+            {"Event": "ExtensionStatus", "Exten": "6001", "Context": "phones", "Status": number},
+            {"Event": "Hangup", "Uniqueid": "1.1", "Cause": number},
+            caller("QueueCallerJoin", "2.1", Count=number),
+            changed("QueueMemberStatus", "PJSIP/6001", status=1) | {"Penalty": number, "LastCall": number},
+        )
+        await pbx.asked("QueueStatus", 2)
+        assert source.state.pbx == "office"
+        assert pbx.logins == 1
+    assert tracebacks(logs) == []
+
+
+async def test_an_answer_that_breaks_us_is_one_traceback_and_tried_again_slowly(
+    pbx: FakeAmi, listener: Listener, logs: list[EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OverflowError("date value out of range")
+
+    monkeypatch.setattr("gateway.pbx.snapshot.Snapshot.load_queue", broken)
+    async with running(pbx, listener):
+        await listener.unknown("an answer that was not understood")
+        await pbx.asked("Login", 8)
+    # One for each connection would be one a second for ever.
+    assert len(tracebacks(logs)) == 1
+    assert len([line for line in warnings(logs) if "unknown" in line["event"]]) == 1
+
+
+async def test_a_pbx_that_hangs_up_before_it_has_told_all_is_tried_less_and_less(
+    pbx: FakeAmi, listener: Listener
+) -> None:
+    pbx.script["QueueStatus"] = None
+    async with running(pbx, listener) as source:
+        for times in range(1, 6):
+            await pbx.asked("QueueStatus", times)
+            pbx.drop()
+        assert source._failures._count >= 4
+
+
+# Refusals
+
+DENIED = [error("Permission denied")]
+MAY_NOT = "the manager user may not ask for it"
+
+
+def refusals(logs: list[EventDict]) -> list[tuple[str, str | None]]:
+    return [(line["action"], line["missing_right"]) for line in logs if line["event"] == "ami-action-refused"]
+
+
+async def test_a_user_who_may_ask_for_nothing_is_told_of_once(
+    pbx: FakeAmi, listener: Listener, logs: list[EventDict]
+) -> None:
+    for action in ("QueueStatus", "QueueSummary", "ExtensionStateList", "Getvar", "CoreStatus"):
+        pbx.script[action] = DENIED
+    async with running(pbx, listener, max_age=BRISK) as source:
+        state = await listener.known()
+        assert (state.queues, state.extensions) == ({}, {})
+        assert MAY_NOT in state.withheld["queue", "sales"]
+        assert MAY_NOT in state.withheld["extension", "6001"]
+        assert "reporting" in state.withheld["queue", "sales"]
+        reads = pbx.count("QueueStatus")
+        # Five heartbeats later nothing was asked again and again, and it is as fresh as any.
+        await pbx.asked("Ping", 6)
+        assert pbx.count("QueueStatus") - reads <= 1
+        assert source.up
+    assert sorted(refusals(logs)) == [
+        ("CoreStatus", "reporting"),
+        ("ExtensionStateList", "reporting"),
+        ("Getvar", "reporting"),
+        ("QueueStatus", "reporting"),
+    ]
+    assert pbx.logins == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "queues", "extensions"),
+    [
+        ("QueueStatus", set(), {"6001"}),
+        ("QueueSummary", {"sales"}, {"6001"}),
+        ("ExtensionStateList", {"sales"}, set()),
+        ("CoreStatus", {"sales"}, {"6001"}),
+        ("Ping", {"sales"}, {"6001"}),
+        ("Getvar", {"sales"}, {"6001"}),
+    ],
+)
+async def test_what_can_be_asked_for_is(
+    pbx: FakeAmi, listener: Listener, logs: list[EventDict], action: str, queues: set[str], extensions: set[str]
+) -> None:
+    pbx.script[action] = DENIED
+    async with running(pbx, listener, max_age=BRISK) as source:
+        state = await listener.known()
+        assert (set(state.queues), set(state.extensions)) == (queues, extensions)
+        await pbx.asked("QueueSummary" if queues else "Ping", 4)
+        assert source.up
+        assert source.state.proven_at is not None
+        assert pbx.count("QueueStatus") <= 3
+    assert refusals(logs) == ([(action, "reporting")] if action != "Getvar" else [])
+    assert pbx.logins == 1
+
+
+async def test_hints_refused_leaves_the_devices(pbx: FakeAmi, listener: Listener) -> None:
+    pbx.script["ExtensionStateList"] = DENIED
+    pbx.devices["PJSIP/6001"] = "INUSE"
+    async with running(pbx, listener):
+        assert (await listener.known()).extensions == {"6001": DeviceState.IN_USE}
+
+
+async def test_rights_that_are_taken_and_given_are_seen(
+    pbx: FakeAmi, listener: Listener, logs: list[EventDict]
+) -> None:
+    async with running(pbx, listener) as source:
+        await listener.known()
+        pbx.script["QueueStatus"] = DENIED
+        pbx.send({"Event": "Reload"})
+        await listener.until(lambda: MAY_NOT in source.state.withheld.get(("queue", "sales"), ""))
+        assert source.state.queues == {}
+        document = queue_document(source.state, "sales", datetime.now(UTC))
+        assert MAY_NOT in str(document["unknown_because"])
+        pbx.send(changed("QueueMemberPause", "PJSIP/6001", paused=1))
+        del pbx.script["QueueStatus"]
+        pbx.send({"Event": "Reload"})
+        await listener.until(lambda: "sales" in source.state.queues)
+        assert not source.state.withheld
+    assert refusals(logs) == [("QueueStatus", "reporting")]
+
+
+async def test_a_pbx_without_queues_is_known_after_a_while(
+    pbx: FakeAmi, listener: Listener, logs: list[EventDict]
+) -> None:
+    pbx.script["QueueStatus"] = [error("Invalid/unknown command: QueueStatus. Use Action: ListCommands to show.")]
+    pbx.script["QueueSummary"] = [error("Invalid/unknown command: QueueSummary.")]
+    async with running(pbx, listener):
+        state = await listener.known()
+        assert state.extensions == {"6001": DeviceState.IDLE}
+        assert "unknown command" in state.withheld["queue", "sales"]
+        assert refusals(logs) == [("QueueStatus", None)]
+
+
+async def test_words_of_any_kind_do_not_fill_the_log(pbx: FakeAmi, listener: Listener, logs: list[EventDict]) -> None:
+    async with running(pbx, listener, max_age=BRISK):
+        await listener.known()
+        for number in range(5):
+            pbx.script["QueueSummary"] = [error("Not now" + "!" * 5_000)]
+            await pbx.asked("QueueSummary", number + 2)
+    (line,) = [line for line in logs if line["event"] == "ami-action-refused"]
+    assert len(line["error"]) <= 200
+
+
+@pytest.mark.parametrize("event_class", ["agent", "call"])
+async def test_events_that_may_not_be_read_are_missed(
+    pbx: FakeAmi, listener: Listener, logs: list[EventDict], event_class: str
+) -> None:
+    async with running(pbx, listener, max_age=BRISK) as source:
+        await listener.known()
+        for status in (2, 1, 2):
+            if event_class == "agent":
+                pbx.queues["sales"] = [member("PJSIP/6001", status=status), member("PJSIP/6002")]
+                await listener.until(lambda status=status: source.state.queues["sales"].busy == status - 1)  # type: ignore[misc]
+            else:
+                pbx.hints = [hint("6001", status)]
+                pbx.send({"Event": "Reload"})
+                expected = DeviceState.BUSY if status == 2 else DeviceState.IN_USE
+                await listener.until(lambda expected=expected: source.state.extensions["6001"] is expected)  # type: ignore[misc]
+        if event_class == "call":
+            # From now on they are asked for at each heartbeat.
+            pbx.hints = [hint("6001", 0)]
+            await listener.until(lambda: source.state.extensions["6001"] is DeviceState.IDLE)
+    missed = [line["missing_right"] for line in logs if line["event"] == "ami-tells-no-events"]
+    assert missed == [f"read = {event_class}"]
