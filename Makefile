@@ -14,7 +14,7 @@ ONCE ?=
 export PYTHON PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test measure check lint format lock install clean
+.PHONY: help setup demo test measure check lint format lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -52,6 +52,10 @@ lock: setup
 # make install  the gateway, without this tree, into PREFIX (/opt/transfer-gateway)
 install: setup
 	@scripts/install.sh
+
+# make rollback the release before, from PREFIX; make uninstall takes all of it away
+rollback uninstall:
+	@scripts/install.sh $@
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ work=${1:-$(mktemp -d)}
 root=$work/root
 
 if [[ ! -d $root ]]; then
+    mkdir -p "$work"
     mmdebstrap --quiet --variant=minbase \
         --include=systemd,systemd-sysv,dbus,python3,curl,sip-tester,libssl3,libopus0,libsrtp2-1,libspeexdsp1,libuuid1 \
         "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" "$root" \
