@@ -43,7 +43,8 @@ class Timing:
     resync_s: float = 30.0  # between two readings of everything
     doubt_s: float = 0.2  # at least, between two readings because something did not fit
     starting_s: float = 0.5  # between two readings while the PBX has no queues yet, for missing_s at most
-    pace_s: float = 0.05  # at least, between two counts that nobody asked for, and between two looks at what came
+    tell_s: float = 0.01  # at least, between two counts that nobody asked for
+    look_s: float = 0.05  # at least, between two looks at what came
     retry_min_s: float = 0.5  # before the first attempt to reconnect; doubled each time
     retry_max_s: float = 5.0
     refused_retry_s: float = 30.0  # after a refused login
@@ -87,7 +88,7 @@ class AmiSource:
         self._answer_s = max_age.total_seconds() - self._heartbeat_s
         self._refusals = Refusals(self._log)
         self._reader = Reader(self._snapshot, self._answer_s, self._took, clock, self._log, self._refusals)
-        self._tell = Pace(timing.pace_s, self._tell_listener)
+        self._tell = Pace(timing.tell_s, self._tell_listener)
         self._connection: Connection | None = None
         self._callers: Callers | None = None
         self._wake = asyncio.Event()
@@ -237,7 +238,7 @@ class AmiSource:
                 pass
             else:
                 # However much comes, the rest of the gateway has its turn.
-                await asyncio.wait({connection.lost}, timeout=self._timing.pace_s)
+                await asyncio.wait({connection.lost}, timeout=self._timing.look_s)
         raise connection.lost.result()
 
     def _alive(self) -> None:

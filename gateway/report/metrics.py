@@ -6,7 +6,7 @@ at 0 from the start: a rate over a counter that springs into life at 1 misses it
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -128,7 +128,7 @@ class Metrics:
                 self._rejected.labels(reason)
 
     def configure(self, plan: Plan) -> None:
-        """Export all that `plan` makes possible; gauges of what is no longer configured go, counters stay."""
+        """Export all that `plan` makes possible, and nothing of what is no longer configured."""
         for labels in _transfer_labels(plan):
             self._transfers.labels(*labels)
         for destination in (*_all_destinations(plan), UNKNOWN):
@@ -140,6 +140,9 @@ class Metrics:
         for gauge in (self._waiting, self._longest, self._proven):
             _exchange(gauge, before, now)
         _exchange(self._agents, _with_states(before), _with_states(now))
+        _drop(self._transfers, lambda labels: not _is_configured(plan, labels["number"], labels["destination"]))
+        destinations = {*_all_destinations(plan), UNKNOWN}
+        _drop(self._decisions, lambda labels: labels["destination"] not in destinations)
         self._plan = plan
 
     def reload_done(self, *, taken: bool, at: datetime, restart_needed: int = 0) -> None:
@@ -272,6 +275,19 @@ def _exchange(gauge: Gauge, before: set[tuple[str, ...]], now: set[tuple[str, ..
         gauge.remove(*labels)
     for labels in now - before:
         gauge.labels(*labels)
+
+
+def _drop(counter: Counter, gone: Callable[[Mapping[str, str]], bool]) -> None:
+    for family in counter.collect():
+        for sample in family.samples:
+            if gone(sample.labels):
+                counter.remove(*sample.labels.values())
+
+
+def _is_configured(plan: Plan, number: str, destination: str) -> bool:
+    if number != UNKNOWN and number not in plan.numbers:
+        return False
+    return destination in (*plan.numbers.get(number, ()), UNKNOWN)
 
 
 def _singles(values: Iterable[str]) -> set[tuple[str, ...]]:

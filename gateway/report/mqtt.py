@@ -41,6 +41,7 @@ LAST_RETRY_S = 10.0
 HOPELESS_RETRY_S = 60.0  # when only a person can mend it
 SNAPSHOT_EVERY_S = 0.2
 GOODBYE_S = 2.0
+MAX_TOPIC = 256  # characters of a response topic
 COMMANDS = ("transfer", "cancel")
 """What is listened for under `commands/`."""
 
@@ -282,11 +283,13 @@ class MqttPublisher:
         await self._say(client, topic, _json(reply), qos=1, about=properties)
 
     def _may_reply_to(self, topic: str) -> bool:
-        """Whether a response topic is safe: no way to have us write events, status or commands of our own."""
-        if len(topic) > 256 or topic.startswith("$") or set(topic) & set("+#\0"):
+        """Whether a reply may go to the topic that the sender names: below our own `responses` alone.
+
+        With the gateway's rights a sender could otherwise write wherever the gateway may and they may not.
+        """
+        if len(topic) > MAX_TOPIC or set(topic) & set("+#\0"):
             return False
-        base = self._broker.base
-        return topic.startswith(f"{base}/responses/") or not topic.startswith(f"{self._broker.base_topic}/")
+        return topic.startswith(f"{self._broker.base}/responses/")
 
     def _set_connected(self, up: bool) -> None:
         self.connected = up
@@ -332,4 +335,4 @@ def _content_type(name: str) -> Properties:
 
 
 def _json(document: Mapping[str, object]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")

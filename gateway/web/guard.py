@@ -4,11 +4,16 @@
 import hmac
 import ipaddress
 import json
+import logging
+import time
 from collections.abc import Callable, Collection, Mapping
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
+
+UNREADABLE_EVERY_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +45,8 @@ class Problem(Exception):  # noqa: N818 -- an answer, not a fault
 def json_response(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A JSON answer that no cache keeps: it is about this moment."""
     return web.Response(
-        body=json.dumps(body, ensure_ascii=False).encode(),
+        # Half a surrogate pair that came in a request becomes its JSON escape.
+        body=json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace"),
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})},
@@ -64,9 +70,37 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return Problem(413, "too-large", "the body is too large").response()
     except web.HTTPException as error:
         return Problem(error.status, "http", error.reason or "").response()
+    except (HttpProcessingError, web.RequestPayloadError, ConnectionError) as error:
+        unreadable(request.remote, error)
+        return Problem(400, "bad-request", "the body cannot be read").response()
     except Exception:
         log.exception("a request failed", method=request.method, path=request.path)
         return Problem(500, "internal-error", "the gateway failed; its log tells why").response()
+
+
+class Unreadable(logging.Filter):
+    """Of what is no HTTP at all, the server would log a traceback each time; it says nothing about the gateway."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged as it is."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError | web.RequestPayloadError | ConnectionError | UnicodeError):
+            return True
+        unreadable(str(record.args[0]) if isinstance(record.args, tuple) and record.args else None, error)
+        return False
+
+
+_told_unreadable = [float("-inf"), 0.0]
+
+
+def unreadable(remote: str | None, error: Exception) -> None:
+    """Tell of a request that could not be read; of many, once a minute."""
+    if time.monotonic() - _told_unreadable[0] < UNREADABLE_EVERY_S:
+        _told_unreadable[1] += 1
+        return
+    why = str(error).partition("\n")[0][:200] or type(error).__name__
+    log.warning("http-request-unreadable", remote=remote, why=why, others_since=round(_told_unreadable[1]))
+    _told_unreadable[:] = [time.monotonic(), 0.0]
 
 
 def own_hosts_only(allowed: Collection[str]) -> Middleware:

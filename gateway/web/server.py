@@ -4,6 +4,7 @@
 import asyncio
 import ipaddress
 import json
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
 from gateway.ports import Operations, TooLateError
-from gateway.web.guard import Problem, errors_as_json, json_response, needs_token, own_hosts_only
+from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
 
 MAX_BODY = 64 * 1024  # bytes
 MAX_ID = 128
@@ -57,7 +58,9 @@ class WebServer:
             middlewares.append(own_hosts_only(self._host_names))
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
         app.add_routes(self._routes())
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=2.0)
+        self._runner = web.AppRunner(
+            app, access_log=None, logger=_server_log(), handle_signals=False, shutdown_timeout=2.0
+        )
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port).start()
@@ -195,6 +198,13 @@ class WebServer:
         return json_response({"reloaded": True, "restart_needed": restart_needed})
 
 
+def _server_log() -> logging.Logger:
+    made = logging.getLogger(__name__)
+    if not made.filters:
+        made.addFilter(Unreadable())
+    return made
+
+
 def _transfers_response(records: Sequence[TransferRecord]) -> web.Response:
     return json_response({"transfers": [transfer_document(record) for record in records]})
 
@@ -247,9 +257,15 @@ def _command_id(body: Mapping[str, object]) -> str | None:
 
 async def _json_object(request: web.Request) -> dict[str, object]:
     try:
-        body = json.loads(await request.read())
+        body = json.loads(await request.read(), parse_constant=_no_number)
+        # Half a surrogate pair is JSON and no text: nothing that is made of it could be sent or stored.
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise Problem(400, "bad-json", "the body must be JSON") from None
     if not isinstance(body, dict):
         raise Problem(400, "bad-request", "the body must be a JSON object")
     return body
+
+
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

@@ -202,8 +202,24 @@ def test_a_reload_adds_what_is_new_drops_what_is_gone_and_counts_on(metrics: Met
     assert value(metrics, "trunk_up", trunk="hms") == 1
     labels = {"number": "main-line", "entry": "refer", "destination": "sales"}
     assert value(metrics, "transfers_total", outcome=Outcome.COMPLETED, reason="answered", **labels) == 1
+    metrics.transfer_ended(replace(samples.completed(), destination="unheard of"))
     metrics.configure(Plan())
+    # Nothing of what was is left, whatever it had counted.
+    fresh = Metrics(version="0.1.0", pjsip="2.17")
+    fresh.configure(Plan())
+    assert scrape(metrics).keys() == scrape(fresh).keys()
     assert not {name for name, pairs in scrape(metrics) if dict(pairs).keys() & {"queue", "pbx", "trunk"}}
+
+
+def test_a_thousand_reloads_leave_no_more_series_than_one(metrics: Metrics) -> None:
+    before = len(scrape(metrics))
+    for reload in range(1_000):
+        name = f"d{reload}"
+        metrics.configure(Plan(numbers={f"n{reload}": (name,)}, queues={f"p{reload}": (name,)}, trunks=(name,)))
+        metrics.gate_decision(name, True, Reason.ACCEPTED)
+        metrics.transfer_ended(replace(samples.completed(), number=f"n{reload}", destination=name))
+    metrics.configure(PLAN)
+    assert len(scrape(metrics)) == before
 
 
 def test_ten_numbers_with_ten_destinations_each_stay_affordable() -> None:

@@ -318,9 +318,13 @@ async def test_a_command_is_answered_where_the_sender_wants_it(tmp_path: Path) -
             await listener.says("/status", state="online")
             for topic, reply_to in (
                 (None, f"{BASE}/responses/transfer"),
-                ("crm/replies/7", "crm/replies/7"),
                 (f"{BASE}/responses/crm", f"{BASE}/responses/crm"),
-                # It may not make us speak as ourselves, or as another gateway.
+                (f"{BASE}/responses/crm/7", f"{BASE}/responses/crm/7"),
+                # It may not make us speak as ourselves, as another gateway, or to anybody else.
+                ("crm/replies/7", f"{BASE}/responses/transfer"),
+                ("home/front-door/unlock", f"{BASE}/responses/transfer"),
+                (f"{BASE}/responses", f"{BASE}/responses/transfer"),
+                (f"{BASE}-2/responses/crm", f"{BASE}/responses/transfer"),
                 (f"{BASE}/transfers/main-line", f"{BASE}/responses/transfer"),
                 (f"{BASE}/commands/transfer", f"{BASE}/responses/transfer"),
                 ("transfer-gateway/pbx-2/commands/transfer", f"{BASE}/responses/transfer"),
@@ -336,7 +340,7 @@ async def test_a_command_is_answered_where_the_sender_wants_it(tmp_path: Path) -
                 assert reply.body == {"echo": json.dumps(topic)}
                 assert reply.properties.CorrelationData == b"\x00\x07"
     assert b'"old"' not in handler.asked
-    assert len(handler.asked) == 6
+    assert len(handler.asked) == 10
 
 
 async def test_a_changed_password_is_tried_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

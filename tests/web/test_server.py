@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The HTTP API, asked over a real connection."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -94,6 +95,7 @@ class Client:
 
     def __init__(self, session: ClientSession, port: int) -> None:
         self._session = session
+        self.port = port
         self._base = f"http://127.0.0.1:{port}"
 
     async def __call__(self, path: str, method: str = "GET", **options: Any) -> tuple[int, Any]:
@@ -255,6 +257,18 @@ async def test_without_a_configured_token_nothing_can_be_changed_at_all(gateway:
         ("/api/calls/c1/transfer", {"method": "POST", "json": BODY | {"destination": 5}}, 400, "bad-request"),
         ("/api/calls/c1/transfer", {"method": "POST", "json": BODY | {"message": 5}}, 400, "bad-request"),
         ("/api/calls/c1/transfer", {"method": "POST", "data": b"x" * 70_000}, 413, "too-large"),
+        ("/api/probe", {"method": "POST", "data": rb'{"number":"\ud800","destination":"sales"}'}, 400, "bad-json"),
+        ("/api/probe", {"method": "POST", "data": rb'{"\udfff":"x"}'}, 400, "bad-json"),
+        ("/api/probe", {"method": "POST", "data": b'{"number":NaN}'}, 400, "bad-json"),
+        ("/api/probe", {"method": "POST", "data": b'{"number":' + b"9" * 5_000 + b"}"}, 400, "bad-json"),
+        ("/api/probe", {"method": "POST", "data": b'{"number":1e999,"destination":null}'}, 400, "bad-request"),
+        ("/api/probe", {"method": "POST", "data": b'{"a":' * 9_000 + b"1" + b"}" * 9_000}, 400, "bad-json"),
+        ("/api/probe", {"method": "POST", "data": b""}, 400, "bad-json"),
+        ("/api/calls/c1/transfer", {"method": "POST", "data": rb'{"type":"\udc80"}'}, 400, "bad-json"),
+        ("/api/calls/c1/cancel", {"method": "POST", "data": rb'{"type":"\udc80"}'}, 400, "bad-json"),
+        ("/api/transfers/%ED%A0%80", {}, 404, "unknown-transfer"),
+        ("/api/transfers/%00%FF", {}, 404, "unknown-transfer"),
+        ("/api/explain?target=x&number=main-line&at=%ED%A0%80", {}, 400, "bad-request"),
     ],
 )
 async def test_every_error_is_json_and_says_what_is_wrong(
@@ -263,6 +277,67 @@ async def test_every_error_is_json_and_says_what_is_wrong(
     found, body = await ask(path, headers=RIGHT, **options)
     assert (found, body["error"]["code"]) == (status, code)
     assert body["error"]["message"]
+
+
+async def raw(ask: Client, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+    writer.write(request)
+    answer: bytes = await asyncio.wait_for(reader.read(4096), 5)
+    writer.close()
+    return answer
+
+
+UNREADABLE = [
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    b"INVITE sip:x@y SIP/2.0\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nBad Header\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 20_000 + b"\r\n\r\n",
+    b"POST /api/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    b"POST /api/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST /api/reload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"POST /api/probe HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n"
+    b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n",
+    b"POST /api/probe HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer \xff\r\nConnection: close\r\n\r\n",
+    b"POST /api/probe HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n"
+    b"Content-Encoding: gzip\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
+]
+
+
+@pytest.mark.parametrize("request_", UNREADABLE, ids=range(len(UNREADABLE)))
+async def test_what_is_no_request_is_refused_without_a_traceback(
+    ask: Client, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with capture_logs() as logs:
+        answer = await raw(ask, request_)
+    assert answer.split(b" ")[1][:1] == b"4"
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert [line for line in logs if line.get("exc_info")] == []
+
+
+async def test_a_client_that_vanishes_within_its_body_is_no_fault(
+    ask: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = b"POST /api/probe HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + TOKEN.encode()
+    with capture_logs() as logs:
+        for body in (b"Content-Length: 500", b"Transfer-Encoding: chunked"):
+            _, writer = await asyncio.open_connection("127.0.0.1", ask.port)
+            writer.write(head + b"\r\n" + body + b"\r\n\r\n5\r\n{")
+            await writer.drain()
+            writer.transport.abort()
+        assert (await ask("/api/status"))[0] == 200
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert [line for line in logs if line.get("exc_info")] == []
+
+
+async def test_many_unreadable_requests_are_few_lines(ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.web.guard._told_unreadable", [float("-inf"), 0.0])
+    with capture_logs() as logs:
+        for _ in range(20):
+            await raw(ask, UNREADABLE[4])
+    assert [line["event"] for line in logs] == ["http-request-unreadable"]
+    assert logs[0]["remote"] == "127.0.0.1"
 
 
 async def test_a_fault_inside_stays_in_the_log(ask: Client) -> None:
