@@ -193,6 +193,9 @@ READERS: dict[str, tuple[Callable[[str], object], list[tuple[str, str]]]] = {
         lambda text: identity.diverted_users([text], [text]),
         [("<sip:", "@a>"), ('"', '"'), ('"', ","), ("sip:a", "@b"), ("<", "<sip:a@b>"), (",", '"<')],
     ),
+    "identity.called_uris": (
+        lambda text: identity.called_uris(text, "a", [text], [text]), [("sip:", "@a"), ("<", ">")]
+    ),
     "identity.hops_left": (lambda text: identity.hops_left([text]), []),
     "numbers.parse_target": (
         lambda text: numbers.parse_target(text, "NL"),

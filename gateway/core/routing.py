@@ -49,6 +49,13 @@ class Routes:
         """The assigned number with this id, or this number in E.164."""
         return self._numbers.get(text.strip().lower())
 
+    def called(self, peer: Peer, named: Sequence[Target]) -> Target | None:
+        """The first that is a number of this peer's, or listed by one; else the first at all. None: nobody is named."""
+        for target in named:
+            if any((peer, key) in self._owned or (peer, key) in self._listed for key in target.keys):
+                return target
+        return named[0] if named else None
+
     def assign(self, peer: Peer, called: Target | None, calling: Sequence[Target] = ()) -> Assignment:
         """The assigned number a call from `peer` belongs to; no other peer's numbers come into question.
 

@@ -60,7 +60,8 @@ class Arrivals:
             self._take_over(incoming, incoming.replaces)
             return
         country = self._config().gateway.default_country
-        called = _target(incoming.called, country)
+        named = [target for uri in incoming.called if (target := _target(uri, country))]
+        called = self._config().routes.called(incoming.peer, named)
         uris = (*(identity.uri for identity in incoming.calling), *incoming.diverting)
         calling = [target for uri in uris if (target := _target(uri, country))]
         assignment = self._config().routes.assign(incoming.peer, called, calling)

@@ -17,7 +17,7 @@ class IncomingCall:
     leg: LegId
     peer: Peer
     call_id: str  # SIP Call-ID
-    called: str  # request URI
+    called: tuple[str, ...]  # URIs that may name who is called, the most likely first; one of them is the request URI
     calling: tuple[CallerId, ...]  # From and P-Asserted-Identity, in this order
     diverting: tuple[str, ...] = ()  # URIs of Diversion
     context: Mapping[str, str] = field(default_factory=dict)  # headers the profile lets pass

@@ -20,6 +20,7 @@ from gateway.sip.identity import hops_left
 from gateway.sip.leg import Leg
 from gateway.sip.peers import read_invitation
 from gateway.sip.refer import PendingRefer, read_refer, refusal_headers, sip_headers
+from gateway.sip.settings import own_user_of
 
 if TYPE_CHECKING:
     from gateway.sip.agent import SipAgent
@@ -178,7 +179,8 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             refused = Reason.AT_CAPACITY
         if refused is not None:
             return self._reject(request, extra, refused.sip_code, refused, OVERLOAD_RETRY_S)
-        self._agent.expect(read_invitation(request, peer, self._pass_headers(peer), replaced))
+        own_user = own_user_of(self._agent.config.profile(peer.name))
+        self._agent.expect(read_invitation(request, peer, self._pass_headers(peer), own_user, replaced))
         return 0
 
     def _refer_outside(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from gateway.core.caller import CallerId, is_withheld
 from gateway.sip.headers import name_addr, parse_name_addr, single_values, user_part
@@ -22,6 +23,7 @@ ANONYMOUS = '"Anonymous" <sip:anonymous@anonymous.invalid>'
 """RFC 3323 §4.1.1.3."""
 MADE_HERE = frozenset({"p-asserted-identity", "privacy", "diversion", "history-info", "max-forwards"})
 MAX_DIVERTED = 5
+MAX_USER = 512
 MAX_ASSERTED = 8  # RFC 3325 §9.1 has two
 _HOPS = re.compile(r"[0-9]{1,5}")
 _USER = re.compile(r"(?:sips?:([^@;?]+)@|tel:([^;?]+))", re.IGNORECASE)
@@ -73,6 +75,28 @@ def _history(order: DialOrder, diversion: Diversion, host: str) -> list[tuple[st
             return [("History-Info", f"{each};index=1{'.1' * depth}") for depth, each in enumerate(way)]
         case "off":
             return []
+
+
+def called_uris(request_uri: str, own_user: str, called_party: Sequence[str], to: Sequence[str]) -> tuple[str, ...]:
+    """What may name who is called, the most likely first: the request URI, and others where it names us or nobody.
+
+    A registrar puts our own Contact, with the user part `own_user`, in the place of the number that was called
+    (RFC 3261 §16.5). That is then in P-Called-Party-ID (RFC 7315 §4.2), else in To.
+    """
+    user = _sip_user(request_uri)
+    others = tuple(uri for value in (*called_party[:1], *to[:1]) if (uri := parse_name_addr(value).uri))
+    if user == "":
+        return request_uri, *others
+    return (*others, request_uri) if user == own_user.lower() else (request_uri,)
+
+
+def _sip_user(uri: str) -> str | None:
+    """The user part of a SIP URI, decoded and in lower case, empty where there is none; None: it is another URI."""
+    scheme, _, rest = uri.partition(":")
+    if scheme.lower() not in ("sip", "sips"):
+        return None
+    userinfo, _, _ = rest.partition("?")[0].rpartition("@")
+    return unquote(userinfo[:MAX_USER].partition(";")[0].partition(":")[0]).strip().lower()
 
 
 def caller_ids(sender: Sequence[str], asserted: Sequence[str]) -> tuple[CallerId, ...]:

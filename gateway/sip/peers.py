@@ -11,7 +11,7 @@ import pjsua2 as pj
 from gateway.core.caller import CallerId
 from gateway.core.model import LegId, Peer
 from gateway.sip.headers import allowed, header_fields, parse_name_addr, single_values
-from gateway.sip.identity import caller_ids, diverted_users, hops_left, is_private
+from gateway.sip.identity import called_uris, caller_ids, diverted_users, hops_left, is_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Invitation:
     """What a fresh INVITE says, read before PJSUA makes a call of it."""
 
     peer: Peer
-    called: str  # request URI
+    called: tuple[str, ...]  # as IncomingCall has it
     calling: tuple[CallerId, ...]  # From and P-Asserted-Identity
     diverting: tuple[str, ...] = ()  # URIs of Diversion
     context: Mapping[str, str] = field(default_factory=dict)
@@ -30,15 +30,17 @@ class Invitation:
 
 
 def read_invitation(
-    request: pj.SipRequest, peer: Peer, pass_headers: tuple[str, ...], replaces: LegId | None = None
+    request: pj.SipRequest, peer: Peer, pass_headers: tuple[str, ...], own_user: str, replaces: LegId | None = None
 ) -> Invitation:
-    """Read the INVITE of a peer."""
+    """Read the INVITE of a peer; `own_user` is the user part of the Contact that the peer knows us by."""
     calling = caller_ids(request.values("From", "f"), request.values("P-Asserted-Identity"))
     privacy, diversion = request.values("Privacy"), request.values("Diversion")
     diverting = (parse_name_addr(value).uri for value in single_values(diversion))
     return Invitation(
         peer=peer,
-        called=request.requestUri,
+        called=called_uris(
+            request.requestUri, own_user, request.values("P-Called-Party-ID"), request.values("To", "t")
+        ),
         calling=calling,
         diverting=tuple(uri for uri in diverting if uri),
         context=allowed(header_fields(request.text()), pass_headers),

@@ -22,6 +22,7 @@ RESAMPLING = 2
 # Two legs a call, the target of a running transfer, and some that are on their way out.
 LEGS_PER_CALL = 3
 REGISTRATION_S = 300
+OWN_USER = "transfer-gateway"
 COMPILED_LEGS = 2048  # PJSUA_MAX_CALLS in binding/config_site.h
 
 
@@ -56,12 +57,18 @@ def endpoint_config(max_calls: int, debug: bool) -> pj.EpConfig:
     return config
 
 
+def own_user_of(profile: TrunkProfile | PbxProfile | None) -> str:
+    """The user part of the Contact by which a peer knows us: PJSUA takes that of the account's own URI."""
+    registers = isinstance(profile, TrunkProfile) and profile.registers
+    return profile.username if profile is not None and registers else OWN_USER
+
+
 def account_config(settings: SipSettings, profile: TrunkProfile | PbxProfile, transport: int) -> pj.AccountConfig:
     """The account that calls to and from this peer use: its credentials, its media, no registration yet."""
     config = pj.AccountConfig()
     version = transports.version_of(settings, profile)
     address = transports.seen(settings, version)
-    config.idUri = f"sip:transfer-gateway@{transports.uri_address(address)}"
+    config.idUri = f"sip:{OWN_USER}@{transports.uri_address(address)}"
     config.sipConfig.transportId = transport
     if profile.username and profile.password is not None:
         credentials = pj.AuthCredInfo("Digest", "*", profile.username, 0, profile.password.get_secret_value())

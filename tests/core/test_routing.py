@@ -110,3 +110,16 @@ def test_the_hunt_goes_depth_first_and_to_each_once() -> None:
     line = number("line", "+31201234567", "hms", *destinations)
     assert [each.id for each in hunt(line, line.destinations["a"])] == ["a", "b", "d", "c", "e"]
     assert [each.id for each in hunt(line, line.destinations["c"])] == ["c", "e"]
+
+
+def test_who_is_called_is_the_first_that_is_one_of_the_peers_own() -> None:
+    def called(*named: str, peer: Peer = TRUNK) -> str | None:
+        found = ROUTES.called(peer, [parse_target(each, "NL") for each in named])
+        return found.user if found else None
+
+    assert called("acct77", "+31201234567") == "+31201234567"
+    assert called("+31201234568", "+31201234567") == "+31201234568"
+    assert called("acct77", "2001") == "2001"
+    assert called("acct77", "+31201234569") == "acct77"  # another trunk's
+    assert called("acct77", "+31201234569", peer=OTHER_TRUNK) == "+31201234569"
+    assert called() is None

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.ports import DialOrder
-from gateway.sip.identity import caller_ids, diverted_users, hops_left, is_private, present
+from gateway.sip.identity import called_uris, caller_ids, diverted_users, hops_left, is_private, present
 
 
 def order(**more: object) -> DialOrder:
@@ -75,6 +75,28 @@ def test_what_is_withheld_does_not_travel_in_another_header() -> None:
     assert dict(present(order(headers=passed, private=True), "from", "off", "gw").headers) == {
         "X-A": "1", "Max-Forwards": "70",
     }  # fmt: skip
+
+
+PARTY, TO = "<sip:+31201234501@x>", '"DID" <sip:+31201234502@x>'
+
+
+@pytest.mark.parametrize(
+    ("request_uri", "party", "to", "called"),
+    [
+        ("sip:+31201234567@gw", [PARTY], [TO], ["sip:+31201234567@gw"]),
+        ("sip:other@gw", [PARTY], [TO], ["sip:other@gw"]),
+        ("tel:+31201234567", [PARTY], [TO], ["tel:+31201234567"]),
+        ("sip:acct77@gw:5060;ob", [], [TO], ["sip:+31201234502@x", "sip:acct77@gw:5060;ob"]),
+        ("sip:acct77@gw", [PARTY], [TO], ["sip:+31201234501@x", "sip:+31201234502@x", "sip:acct77@gw"]),
+        ("sip:Acct%377;a=b@gw", [], [TO], ["sip:+31201234502@x", "sip:Acct%377;a=b@gw"]),
+        ("sip:127.0.0.2:5060", [], [TO], ["sip:127.0.0.2:5060", "sip:+31201234502@x"]),
+        ("sip:@127.0.0.2", [], [], ["sip:@127.0.0.2"]),
+    ],
+)
+def test_who_is_called_is_told_elsewhere_where_the_request_uri_is_our_contact_or_nobody(
+    request_uri: str, party: list[str], to: list[str], called: list[str]
+) -> None:
+    assert list(called_uris(request_uri, "acct77", party, to)) == called
 
 
 def test_diversions_are_read_in_either_form() -> None:

@@ -99,6 +99,39 @@ async def test_it_registers_with_its_password_and_takes_itself_out_at_the_end(wi
         assert leaves(await nth(trunk, "REGISTER", 3))
 
 
+@pytest.mark.parametrize(
+    ("headers", "to", "extension"),
+    [
+        ([], f"<sip:{NUMBER}@carrier.example>", "6500"),
+        ([("P-Called-Party-ID", f"<sip:{NUMBER}@carrier.example>")], "<sip:hms@carrier.example>", "6500"),
+        ([("P-Called-Party-ID", "<tel:+31612345681>")], f"<sip:{NUMBER}@carrier.example>", "6001"),
+    ],
+)
+async def test_a_call_to_what_we_registered_is_for_the_number_that_was_called(
+    wires: Net, headers: list[tuple[str, str]], to: str, extension: str
+) -> None:
+    async with Peer(wires.trunk) as trunk, Peer(wires.pbx, 5070) as pbx:
+        trunk.answers["REGISTER"] = 200
+        async with gateway_with(wires, **REGISTRAR) as gateway:
+            contact = (await nth(trunk, "REGISTER", 1)).message["Contact"].partition("<")[2].partition(">")[0]
+            caller = trunk.invite(contact, gateway.sip, to=to, headers=headers)
+            phone = await pbx.wait_call()
+            assert phone.incoming
+            assert phone.incoming.uri.startswith(f"sip:{extension}@")
+            phone.reject(486)
+            await caller.final()
+
+
+async def test_a_call_to_what_we_registered_goes_nowhere_else(wires: Net) -> None:
+    async with Peer(wires.trunk) as trunk, Peer(wires.pbx, 5070) as pbx:
+        trunk.answers["REGISTER"] = 200
+        async with gateway_with(wires, **REGISTRAR) as gateway:
+            for user, to in (("hms", "+31209999999"), ("+31209999999", NUMBER), ("hms", "hms")):
+                refused = trunk.invite(f"sip:{user}@gateway", gateway.sip, to=f"<sip:{to}@carrier.example>")
+                assert (await refused.final()).code == 404
+        assert not pbx.received("INVITE")
+
+
 def leaves(entry: Entry) -> bool:
     """Whether a REGISTER ends the registration (RFC 3261 §10.2.2)."""
     return "expires=0" in entry.message["Contact"] or entry.message.get("Expires") == "0"
