@@ -4,16 +4,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import warnings
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import pjsua2 as pj
 import pytest
 import pytest_asyncio
 
+from gateway.config import SipSettings
+from gateway.sip import transports
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, PORT, TARGET_HZ, TLS_PORT, Bed, Pair, Stage, tls
 from tests.support.certificates import Authority, Identity
+from tests.support.gateway import Gateway, settings
 from tests.support.peer import Peer
 from tests.support.processes import Net, free_port
 from tests.support.wire import Datagrams, Streams, Wire
@@ -163,6 +170,77 @@ async def test_no_tls_older_than_1_2(bed: Bed, authority: Authority, version: st
     _, writer = await connecting
     assert writer.get_extra_info("ssl_object").version() == version.replace("_", ".")
     writer.transport.abort()
+
+
+CIPHERS = [
+    ("ECDHE-{}-AES128-GCM-SHA256", True),
+    ("ECDHE-{}-AES256-GCM-SHA384", True),
+    ("ECDHE-{}-CHACHA20-POLY1305", True),
+    ("ECDHE-{}-AES256-SHA384", False),  # CBC
+    ("ECDHE-{}-AES128-SHA256", False),
+    ("ECDHE-{}-AES256-SHA", False),
+    ("AES256-GCM-SHA384", False),  # the key is exchanged by RSA
+    ("AES128-GCM-SHA256", False),
+    ("AES256-SHA256", False),
+    ("AES128-SHA", False),
+]
+
+
+@pytest.mark.parametrize("keys", ["ECDSA", "RSA"])
+async def test_tls_1_2_has_forward_secrecy_and_no_cbc(wires: Net, tmp_path: Path, keys: str) -> None:
+    authority = Authority(tmp_path / "authority", rsa=keys == "RSA")
+    host = wires.host(43)
+    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": host, **tls(authority, host)})
+    taken: dict[str, bool] = {}
+    async with Gateway(files):
+        for cipher in [cipher.format(keys) for cipher, _ in CIPHERS]:
+            context = authority.identity(wires.trunk).client()
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers(f"{cipher}:@SECLEVEL=0")
+            try:
+                _, writer = await asyncio.open_connection(host, TLS_PORT, ssl=context)
+            except (ssl.SSLError, ConnectionError):
+                taken[cipher] = False
+                continue
+            taken[cipher] = writer.get_extra_info("cipher")[0] == cipher
+            writer.transport.abort()
+    assert taken == {cipher.format(keys): fits for cipher, fits in CIPHERS}
+
+
+@pytest.mark.parametrize("cipher", ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"])
+async def test_tls_1_3_has_its_usual_ciphers(bed: Bed, authority: Authority, cipher: str) -> None:
+    host = authority.identity(bed.pbx_host("pbx-tls"))
+    command = ["openssl", "s_client", "-connect", f"{bed.net.gateway}:{TLS_PORT}", "-tls1_3", "-ciphersuites", cipher,
+               "-cert", str(host.certificate), "-key", str(host.key), "-CAfile", str(host.authority)]  # fmt: skip
+    asked = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await asyncio.wait_for(asked.communicate(), 10)
+    assert f"Cipher is {cipher}" in output.decode()
+
+
+@pytest.mark.parametrize("name", ["tcp_port", "tls_port"])
+def test_socket_options_last_until_pjsip_has_copied_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[object]] = []
+
+    def remembered(*values: int) -> object:
+        option = pj.SockOpt(*values)
+        made.append(weakref.ref(option))
+        return option
+
+    class Listening:
+        """Stands for PJSIP's endpoint."""
+
+        def transportCreate(self, _kind: int, config: pj.TransportConfig) -> int:  # noqa: N802 - pjsua2's name
+            gc.collect()
+            options = (config.tlsConfig.sockOptParams if name == "tls_port" else config.sockOptParams).sockOpts
+            assert len(options) == len(transports.STREAM_OPTIONS)
+            assert [option() is not None for option in made] == [True] * len(options)
+            return 0
+
+    monkeypatch.setattr(transports, "pj", SimpleNamespace(**{**vars(pj), "SockOpt": remembered}))
+    transports.Transports(Listening(), SipSettings.model_validate({"bind_address": "127.0.0.1", name: PORT}))
+    assert made
 
 
 @pytest.mark.parametrize("wire", [Datagrams, Streams])

@@ -41,9 +41,10 @@ class Identity:
 
 
 class Authority:
-    """Signs certificates that are good for two days."""
+    """Signs certificates that are good for two days; their keys are of elliptic curves, or for RSA."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, rsa: bool = False) -> None:
+        self._kind = ["rsa:2048"] if rsa else ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self.certificate = directory / "ca.crt"
@@ -70,7 +71,7 @@ class Authority:
         return Identity(certificate, key, self.certificate)
 
     def _new_key(self, path: Path) -> list[str]:
-        return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(path)]
+        return ["-newkey", *self._kind, "-nodes", "-keyout", str(path)]
 
     def _openssl(self, *arguments: str | Path) -> None:
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
