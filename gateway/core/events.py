@@ -66,7 +66,9 @@ class Announced(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransfereeGone(Event):
-    """The caller hung up."""
+    """The caller hung up; or, with a `fault`, lost its leg through us."""
+
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,13 @@ class NotifyFailed(Event):
 @dataclass(frozen=True, slots=True)
 class ReleaseTimeout(Event):
     """The transferor did not hang up by itself after the final NOTIFY."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(Event):
+    """Something that the gateway was to do for the transfer could not be done; `text` says what."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ in transfer.py:
     NotifyFailed    handing                 listening                -
     Deadline        handing|listening       listening                -
     ReleaseTimeout  -                       -                        handed
+    Fault           dialling|ended          dialling|ended           handed
     Stop            ended                   ended                    ended
 """
 
@@ -29,6 +30,7 @@ from gateway.core.events import (
     CallerLost,
     Deadline,
     Event,
+    Fault,
     HumanAnswered,
     HumanTimeout,
     Listened,
@@ -53,7 +55,7 @@ LISTEN_S = 0.5
 """How long the caller's leg is listened to: 25 packets of audio, where there is somebody."""
 
 
-def proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the table above, row by row
+def proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915  # the table above, row by row
     """Take one event in one of the STATES."""
     match move.transfer.state, event:
         case State.HANDING, TargetProgress():
@@ -99,6 +101,10 @@ def proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the tab
             move.do(StartTimer(Timer.DEADLINE, SWITCH_S))
         case State.HANDED, ReleaseTimeout():
             move.release()
+        case State.HANDED, Fault(text=text):
+            move.note_fault(text)
+        case _, Fault(text=text):
+            _break_off(move, text)
         case State.HANDED, Stop():
             move.complete()
             move.release()
@@ -106,6 +112,14 @@ def proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the tab
         case _, Stop():
             move.settle(Reason.GATEWAY_STOPPED, Reason.GATEWAY_STOPPED.sip_code)
             move.fail(Reason.GATEWAY_STOPPED)
+
+
+def _break_off(move: Move, fault: str) -> None:
+    """The gateway cannot go on as it was to, and has dialled nobody who is to be hung up."""
+    reason = Reason.GATEWAY_ERROR
+    move.stop(Timer.LISTEN)
+    move.note_fault(fault)
+    move.try_next(reason, reason.sip_code, Decision(False, reason, None, (f"fault: {fault}",)))
 
 
 def _let_go(move: Move) -> None:

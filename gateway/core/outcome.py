@@ -49,6 +49,7 @@ class Reason(StrEnum):
     CALLER_HUNG_UP = "caller-hung-up"
     GATEWAY_STOPPED = "gateway-stopped"
     CANCELLED = "cancelled"
+    GATEWAY_ERROR = "gateway-error"
 
     @property
     def sip_code(self) -> int:
@@ -113,6 +114,7 @@ _TABLE: dict[Reason, _Row] = {
     Reason.CALLER_HUNG_UP: _Row(487, Outcome.ABANDONED),
     Reason.GATEWAY_STOPPED: _Row(503, Outcome.INTERRUPTED),
     Reason.CANCELLED: _Row(487, Outcome.FAILED),
+    Reason.GATEWAY_ERROR: _Row(500, Outcome.FAILED),
 }
 
 

@@ -93,6 +93,7 @@ _ENGLISH = _Language(
         Reason.PBX_ERROR: "{name} can't be reached right now.",
         Reason.GATEWAY_STOPPED: "{name} can't be reached right now.",
         Reason.CANCELLED: "the transfer was cancelled.",
+        Reason.GATEWAY_ERROR: "{name} can't be reached right now.",
     },
     timed={
         Reason.OUTSIDE_HOURS: "{name} is closed until {time}.",
@@ -130,6 +131,7 @@ _DUTCH = _Language(
         Reason.PBX_ERROR: "{name} is op dit moment niet bereikbaar.",
         Reason.GATEWAY_STOPPED: "{name} is op dit moment niet bereikbaar.",
         Reason.CANCELLED: "het doorverbinden is afgebroken.",
+        Reason.GATEWAY_ERROR: "{name} is op dit moment niet bereikbaar.",
     },
     timed={
         Reason.OUTSIDE_HOURS: "{name} is gesloten tot {time}.",

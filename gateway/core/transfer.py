@@ -25,6 +25,7 @@ caller whom the PBX transfers by itself have their own table in hand_down.py.
     NotifyFailed    dialling         ringing          switching                 connected        -
     Deadline        dialling|ended   ringing|ended    switching                 connected|ended  -
     ReleaseTimeout  -                -                -                         connected        ended
+    Fault           dialling|ended   dialling|ended   dialling|ended            connected        -
     Stop            ended            ended            ended                     ended            ended
 """
 
@@ -38,6 +39,7 @@ from gateway.core.events import (
     Cancelled,
     Deadline,
     Event,
+    Fault,
     HumanAnswered,
     HumanTimeout,
     NotifyFailed,
@@ -148,8 +150,8 @@ def _proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the ta
             move.complete()
         case State.DIALLING, Announced():
             move.call_announced()
-        case _, TransfereeGone():
-            move.abandon()
+        case _, TransfereeGone(fault=fault):
+            move.abandon(fault)
         case _, Cancelled() if move.transfer.can_be_cancelled:
             move.cancel()
         case _, TransferorGone():
@@ -160,6 +162,10 @@ def _proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the ta
             move.pass_deadline()
         case State.CONNECTED, ReleaseTimeout():
             move.release()
+        case State.CONNECTED, Fault(text=text):
+            move.note_fault(text)
+        case _, Fault(text=text):
+            move.break_off(text)
         case _, Stop():
             move.interrupt()
 

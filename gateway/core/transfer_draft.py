@@ -122,6 +122,10 @@ class Draft:
         """Write a line into the trail."""
         self.record = replace(self.record, trail=(*self.record.trail, line))
 
+    def note_fault(self, fault: str) -> None:
+        """Write down what went wrong, unless something did before."""
+        self.record = replace(self.record, fault=self.record.fault or fault)
+
     def conclude(self, reason: Reason) -> None:
         """Write down the outcome, in words too if the gate had none."""
         destination = self.transfer.destination

@@ -217,9 +217,18 @@ class Move(Draft):
         reason = Reason.CANCELLED
         self.give_up(reason, Decision(False, reason, None, ("cancelled: by command",)))
 
-    def abandon(self) -> None:
-        """The caller hung up before it was where it was to be."""
+    def break_off(self, fault: str) -> None:
+        """The gateway cannot go on as it was to: whoever is still there is taken care of."""
+        reason = Reason.GATEWAY_ERROR
+        self.note_fault(fault)
+        self.give_up(reason, Decision(False, reason, None, (f"fault: {fault}",)))
+
+    def abandon(self, fault: str | None = None) -> None:
+        """The caller is gone before it was where it was to be: it hung up, unless a `fault` of ours ended its leg."""
         reason = Reason.CALLER_HUNG_UP
+        if fault is not None:
+            reason = Reason.GATEWAY_ERROR
+            self.note_fault(fault)
         self.hang_up_target(reason)
         self.settle(reason, reason.sip_code)
         self.tell(reason)

@@ -17,6 +17,7 @@ from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
 from gateway.engine.calls import Call, Calls
 from gateway.engine.requests import Requests
+from gateway.engine.stopwatch import Stopwatch
 from gateway.engine.transfers import Transfers
 from gateway.ports import DialOrder, IncomingCall, NoRoomError, Observer, SipPort
 
@@ -72,10 +73,12 @@ class Arrivals:
             self._sip.hang_up(incoming.leg, 404, Reason.NOT_ASSIGNED)
             return
         caller = known_caller(incoming.calling, country)
+        began = self._clock()
         call = Call(
             id=str(ULID()),
             number=number,
-            started_at=self._clock(),
+            now=Stopwatch(began),
+            started_at=began,
             caller=caller.number if caller else None,
             caller_user=caller.target.user if caller else None,
             caller_name=caller.name if caller else "",
@@ -108,8 +111,12 @@ class Arrivals:
         self._sip.respond(incoming.leg, 200)
         if not call.up:
             self._sip.respond(other, 200)
-            call.connected_at = self._clock()
+            call.connected_at = call.now()
         call.up = self._sip.join(other, incoming.leg)
+        if not call.up:
+            # Nobody is to be left in silence.
+            for leg in (other, incoming.leg):
+                self._sip.hang_up(leg, 500, Reason.GATEWAY_ERROR)
         self._sip.hang_up(replaced, 487, Reason.ANSWERED)
 
     def _call_assistant(self, call: Call, incoming: IncomingCall) -> None:

@@ -2,7 +2,7 @@
 """Which legs belong together: the calls under way, and their records."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,6 +17,7 @@ class Call:
 
     id: str
     number: AssignedNumber
+    now: Callable[[], datetime]  # of this call's record, which began with the call
     started_at: datetime
     caller: str | None = None  # E.164 where it can be told, else as given
     caller_user: str | None = None  # what the target is shown

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from typing import Protocol
 
@@ -17,6 +15,7 @@ from gateway.core import events as ev
 from gateway.core.model import Decision, Destination, LegId, Peer, PeerKind
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
+from gateway.core.transfer_state import State
 from gateway.engine.calls import Calls
 from gateway.engine.runs import Run, Runs
 from gateway.ports import DialOrder, HandDownOrder, NoRoomError, Observer, Reporter, SipPort
@@ -27,6 +26,10 @@ HEARD_PACKETS = 4
 """From how many packets on a leg is taken to bring a caller's audio, and not just the last that were on their way."""
 TRANSFER_HEADER = "X-Transfer-ID"
 """Carries the transfer's id to the PBX, so that a screen pop can look it up."""
+
+
+class NotAcceptedError(Exception):
+    """The response that accepts a request could not be sent."""
 
 
 class Feedback(Protocol):
@@ -56,7 +59,6 @@ class Conductor:
         reporter: Reporter,
         observer: Observer,
         *,
-        clock: Callable[[], datetime],
         feedback: Feedback,
     ) -> None:
         self._sip = sip
@@ -64,49 +66,85 @@ class Conductor:
         self._runs = runs
         self._reporter = reporter
         self._observer = observer
-        self._clock = clock
         self._feedback = feedback
         self._loop = asyncio.get_running_loop()
 
-    def carry_out(self, run: Run, commands: tuple[cmd.Command, ...]) -> None:  # noqa: C901, PLR0912  # one case per command
-        """Do what a machine wants done, in its order."""
+    def carry_out(self, run: Run, commands: tuple[cmd.Command, ...]) -> None:
+        """Do what a machine wants done, in its order. What cannot be done becomes an event; the rest is done."""
         for command in commands:
-            match command:
-                case cmd.AnswerRequest(code, reason, retry_after_s):
-                    if run.handle is not None:
-                        run.handle.answer(code, reason, retry_after_s)
-                case cmd.Notify(code, reason, final):
-                    if run.handle is not None:
-                        run.handle.notify(code, reason, final)
-                case cmd.Respond(leg, code):
-                    self._sip.respond(leg, code)
-                case cmd.Dial(target, destination):
-                    self._dial(run, target, destination)
-                case cmd.HandDown(target, transferee, destination):
-                    self._hand_down(run, target, transferee, destination)
-                case cmd.Listen(transferee):
-                    run.heard = self._sip.heard(transferee)
-                case cmd.Announce(transferee, announcement):
-                    self._sip.wait(transferee, None, announcement)
-                case cmd.Wait(transferee, transferor):
-                    if transferor is not None:
-                        self._sip.part(transferor)
-                    self._sip.wait(transferee)
-                case cmd.Switch(transferee, target):
-                    self._switch(run, transferee, target)
-                case cmd.Return(transferee, transferor):
-                    self._return(run, transferee, transferor)
-                case cmd.HangUp(leg, reason, code, retry_after_s):
-                    if leg == run.machine.transferee:
-                        self._runs.part(leg)  # that it ends then is no news
-                    self._sip.hang_up(leg, code, reason, retry_after_s)
-                case cmd.StartTimer(timer, seconds):
-                    self._stop_timer(run, timer)
-                    run.timers[timer] = self._loop.call_later(seconds, self._fire, run, timer)
-                case cmd.StopTimer(timer):
-                    self._stop_timer(run, timer)
-                case cmd.Report(milestone):
-                    self._report(run, milestone)
+            try:
+                self._carry_out(run, command)
+            except NotAcceptedError:
+                # Nobody may be moved for a request that was not answered with yes.
+                if cmd.Report(Milestone.REQUESTED) in commands:
+                    self._report(run, Milestone.REQUESTED)
+                run.events.append(ev.Fault(run.now(), "the request could not be accepted"))
+                return
+            except Exception as error:
+                name = type(command).__name__
+                log.exception("command-failed", transfer=run.record.transfer, command=name)
+                run.events.append(ev.Fault(run.now(), f"{name} failed: {type(error).__name__}"))
+
+    def abort(self, run: Run, fault: str) -> None:
+        """End a transfer whose machine cannot: every leg of it is hung up, and its outcome told, if it was not."""
+        for timer in list(run.timers):
+            self._stop_timer(run, timer)
+        for leg in run.legs:
+            self._sip.hang_up(leg, 500, Reason.GATEWAY_ERROR)
+        told = run.machine.reached is Milestone.ENDED
+        reason = Reason.GATEWAY_ERROR
+        record = replace(
+            run.record, outcome=reason.outcome, reason=reason, sip_code=reason.sip_code, fault=fault, ended_at=run.now()
+        )
+        run.machine = replace(run.machine, state=State.ENDED, record=run.record if told else record)
+        if not told:
+            self._report(run, Milestone.ENDED)
+
+    def _carry_out(self, run: Run, command: cmd.Command) -> None:  # noqa: C901, PLR0912  # one case per command
+        match command:
+            case cmd.AnswerRequest(code, reason, retry_after_s):
+                if run.handle is not None and not run.handle.answer(code, reason, retry_after_s) and code < 300:
+                    raise NotAcceptedError
+            case cmd.Notify(code, reason, final):
+                self._notify(run, code, reason, final=final)
+            case cmd.Respond(leg, code):
+                self._sip.respond(leg, code)
+            case cmd.Dial(target, destination):
+                self._dial(run, target, destination)
+            case cmd.HandDown(target, transferee, destination):
+                self._hand_down(run, target, transferee, destination)
+            case cmd.Listen(transferee):
+                run.heard = self._sip.heard(transferee)
+            case cmd.Announce(transferee, announcement):
+                self._sip.wait(transferee, None, announcement)
+            case cmd.Wait(transferee, transferor):
+                if transferor is not None:
+                    self._sip.part(transferor)
+                self._sip.wait(transferee)
+            case cmd.Switch(transferee, target):
+                self._switch(run, transferee, target)
+            case cmd.Return(transferee, transferor):
+                self._return(run, transferee, transferor)
+            case cmd.HangUp(leg, reason, code, retry_after_s):
+                if leg == run.machine.transferee:
+                    self._runs.part(leg)  # that it ends then is no news
+                self._sip.hang_up(leg, code, reason, retry_after_s)
+            case cmd.StartTimer(timer, seconds):
+                self._stop_timer(run, timer)
+                run.timers[timer] = self._loop.call_later(seconds, self._fire, run, timer)
+            case cmd.StopTimer(timer):
+                self._stop_timer(run, timer)
+            case cmd.Report(milestone):
+                self._report(run, milestone)
+
+    def _notify(self, run: Run, code: int, reason: Reason, *, final: bool) -> None:
+        if run.handle is None:
+            return
+        try:
+            run.handle.notify(code, reason, final)
+        except Exception:
+            log.exception("notify-failed", transfer=run.record.transfer, code=code)
+            run.events.append(ev.NotifyFailed(run.now()))
 
     def _report(self, run: Run, milestone: Milestone) -> None:
         record = run.record
@@ -123,7 +161,7 @@ class Conductor:
 
     def _fire(self, run: Run, timer: cmd.Timer) -> None:
         run.timers.pop(timer, None)
-        at = self._clock()
+        at = run.now()
         match timer:
             case cmd.Timer.RING:
                 self._feedback.feed(run, ev.RingTimeout(at, self._feedback.following(run)))
@@ -192,9 +230,9 @@ class Conductor:
             run.dialled_at = None
 
     def _switch(self, run: Run, transferee: LegId, target: LegId) -> None:
-        at = self._clock()
+        at = run.now()
         call = run.call
-        if call is None or not self._sip.join(transferee, target):
+        if call is None or transferee not in call.legs or not self._sip.join(transferee, target):
             run.events.append(ev.SwitchFailed(at, target, self._feedback.following(run)))
             return
         pbx = Peer(call.number.pbx, PeerKind.PBX)
@@ -208,7 +246,7 @@ class Conductor:
         self._calls.join(call, target, run.legs[target] or pbx, self._sip.call_id(target))
         call.up = True
         call.destination = run.record.destination
-        call.connected_at = run.record.answered_at
+        call.connected_at = call.now()
         run.events.append(ev.Switched(at, target))
 
     def _return(self, run: Run, transferee: LegId, transferor: LegId) -> None:
@@ -221,4 +259,7 @@ class Conductor:
             if transferor not in call.legs and peer is not None:
                 self._calls.join(call, transferor, peer, self._sip.call_id(transferor))
             call.destination = None
-        self._sip.join(transferee, transferor)
+        if not self._sip.join(transferee, transferor):
+            # Nobody is to be left in silence.
+            for leg in (transferee, transferor):
+                self._sip.hang_up(leg, 500, Reason.GATEWAY_ERROR)

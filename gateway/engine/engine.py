@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -19,6 +19,7 @@ from gateway.engine.calls import Call, Calls
 from gateway.engine.once import Once
 from gateway.engine.probes import Probes
 from gateway.engine.requests import Requests
+from gateway.engine.surely import Onlooker, Surely
 from gateway.engine.transfers import Transfers
 from gateway.ports import (
     IncomingCall,
@@ -50,8 +51,8 @@ class Engine:
         self, config: Config, reporter: Reporter, observer: Observer, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self._config = config
-        self._reporter = reporter
-        self._observer = observer
+        self._reporter = cast("Reporter", Onlooker(reporter))
+        self._observer = cast("Observer", Onlooker(observer))
         self._clock = clock
         self._calls = Calls()
         self._once = Once()
@@ -62,10 +63,8 @@ class Engine:
 
     def attach(self, sip: SipPort) -> None:
         """Name the user agent that carries out what is decided here."""
-        self._sip = sip
-        self._transfers = Transfers(
-            sip, self._calls, self._reporter, self._observer, clock=self._clock, situation=self.situation
-        )
+        self._sip = sip = Surely(sip, self)
+        self._transfers = Transfers(sip, self._calls, self._reporter, self._observer, situation=self.situation)
         self._probes = Probes(sip)
         self._requests = Requests(
             self._calls,
@@ -139,7 +138,11 @@ class Engine:
 
     def incoming_call(self, incoming: IncomingCall) -> None:
         """A peer calls."""
-        self._arrivals.take(incoming)
+        try:
+            self._arrivals.take(incoming)
+        except Exception as error:
+            log.exception("arrival-failed", leg=incoming.leg, call_id=incoming.call_id)
+            self.leg_failed(incoming.leg, f"the call could not be taken: {type(error).__name__}")
 
     def leg_progress(self, leg: LegId, code: int) -> None:
         """A dialled leg rings."""
@@ -167,8 +170,12 @@ class Engine:
         if caller is None or self._transfers.of_call(call):
             return
         self._sip.respond(caller, 200)
-        call.up = self._sip.join(caller, leg)
-        call.connected_at = self._clock()
+        call.up = caller in call.legs and self._sip.join(caller, leg)
+        call.connected_at = call.now()
+        if not call.up:
+            # Nobody is to be left in silence.
+            for each in (caller, leg):
+                self._sip.hang_up(each, 500, Reason.GATEWAY_ERROR)
 
     def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
         """A leg is over: its transfer learns of it first, then what is left of its call is taken care of."""
@@ -178,24 +185,26 @@ class Engine:
         self._probes.settled(leg, code)
         if call is None or leg not in call.legs:
             return
-        ended = call.record(self._clock(), call.legs[leg].kind.value if by_peer else "gateway", why)
+        ended = call.record(call.now(), call.legs[leg].kind.value if by_peer else "gateway", why)
         self._calls.leave(call, leg)
         if run is None or not run.holds_transferee:
             self._tear_down(call, ended, code, keep=run.machine.transferor if run else None)
         if not call.legs:
             self._remove(call)
 
+    def leg_failed(self, leg: LegId, text: str) -> None:
+        """A leg that waits for its answer cannot be given one: it is over, and that is no doing of its peer."""
+        self._transfers.lose_through_us(leg, text)
+        self._sip.hang_up(leg, 500, Reason.GATEWAY_ERROR)
+        self.leg_ended(leg, 500, by_peer=False)
+
+    def note_fault(self, leg: LegId, text: str) -> None:
+        """Something could not be done with a leg."""
+        self._transfers.note_fault(leg, text)
+
     def _tear_down(self, call: Call, ended: CallRecord, code: int, keep: LegId | None) -> None:
-        """Report a conversation that is over, and hang up its other leg; the transferor belongs to its transfer."""
+        """Hang up the other leg of a conversation that is over, and report it; the transferor is its transfer's."""
         conversed, call.up = call.up, False
-        if conversed:
-            log.info(
-                "call-ended", call=call.id, talk_s=ended.talk_s, by=ended.hung_up_by, reason=ended.reason,
-                number=ended.number, destination=ended.destination, transfer=ended.transfer,
-            )  # fmt: skip
-            self._observer.call_ended(ended)
-        if conversed and call.destination is not None:
-            self._reporter.call_ended(ended)
         failed = code if code >= 300 else 480
         for other in list(call.legs):
             if other == keep:
@@ -204,6 +213,14 @@ class Engine:
                 self._sip.hang_up(other, 200, Reason.ANSWERED)
             else:
                 self._sip.hang_up(other, failed, reason_for_failure(failed))
+        if conversed:
+            log.info(
+                "call-ended", call=call.id, talk_s=ended.talk_s, by=ended.hung_up_by, reason=ended.reason,
+                number=ended.number, destination=ended.destination, transfer=ended.transfer,
+            )  # fmt: skip
+            self._observer.call_ended(ended)
+        if conversed and call.destination is not None:
+            self._reporter.call_ended(ended)
 
     def hand_down_told(self, leg: LegId, code: int, accepted: bool) -> None:
         """The PBX tells how a transfer goes that it carries out."""

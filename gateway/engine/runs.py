@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from gateway.core import commands as cmd
 from gateway.core import events as ev
@@ -25,6 +26,7 @@ class Run:
     call: Call | None
     asked: Destination | None
     handle: ReferHandle | None
+    now: Callable[[], datetime]  # of this transfer's record, which began with the request
     events: deque[ev.Event] = field(default_factory=deque)
     busy: bool = False
     timers: dict[cmd.Timer, asyncio.TimerHandle] = field(default_factory=dict)

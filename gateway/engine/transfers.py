@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+import structlog
+
 from gateway.core import commands as cmd
 from gateway.core import events as ev
 from gateway.core import gate, transfer
@@ -20,7 +22,10 @@ from gateway.core.transfer_moves import RELEASE_S
 from gateway.engine.calls import Call, Calls
 from gateway.engine.conductor import Conductor
 from gateway.engine.runs import Run, Runs
+from gateway.engine.stopwatch import Stopwatch
 from gateway.ports import Observer, ReferHandle, Reporter, SipPort, TooLateError
+
+log = structlog.get_logger(__name__)
 
 
 class Transfers:
@@ -33,17 +38,15 @@ class Transfers:
         reporter: Reporter,
         observer: Observer,
         *,
-        clock: Callable[[], datetime],
         situation: Callable[[], gate.Situation],
     ) -> None:
         self._sip = sip
         self._calls = calls
         self._observer = observer
-        self._clock = clock
         self._situation = situation
         self._loop = asyncio.get_running_loop()
         self._runs = Runs()
-        self._conductor = Conductor(sip, calls, self._runs, reporter, observer, clock=clock, feedback=self)
+        self._conductor = Conductor(sip, calls, self._runs, reporter, observer, feedback=self)
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -76,6 +79,7 @@ class Transfers:
     ) -> TransferRecord:
         """Start a transfer that the gate has decided on; what is known of it after its first steps."""
         fallback = call.number.destinations.get(call.number.fallback or "") if call else None
+        now = Stopwatch(record.requested_at)
         machine, commands = transfer.start(
             record,
             decision,
@@ -84,9 +88,9 @@ class Transfers:
             manner=manner,
             fallback=fallback,
             total_ring=call.number.total_ring if call else None,
-            at=self._clock(),
+            at=now(),
         )
-        run = Run(machine, call, asked, handle, number=call.number if call else None)
+        run = Run(machine, call, asked, handle, now, number=call.number if call else None)
         return self._launch(run, commands)
 
     def join(
@@ -105,10 +109,11 @@ class Transfers:
         target = consulted.other(consultation)
         if target is None:
             raise RuntimeError("a consultation call has a far end")
+        now = Stopwatch(record.requested_at)
         machine, commands = transfer.join(
-            record, transferee=transferee, transferor=transferor, target=target, manner=manner, at=self._clock()
+            record, transferee=transferee, transferor=transferor, target=target, manner=manner, at=now()
         )
-        run = Run(machine, call, None, handle)
+        run = Run(machine, call, None, handle, now)
         run.legs[target] = consulted.legs[target]
         record = self._launch(run, commands)
         if call.legs.get(target) is not None:
@@ -139,7 +144,7 @@ class Transfers:
         """A dialled target got a provisional response."""
         if run := self._runs.of(leg):
             self._conductor.progressed(run)
-            self.feed(run, ev.TargetProgress(self._clock(), leg, code))
+            self.feed(run, ev.TargetProgress(run.now(), leg, code))
 
     def early_media(self, leg: LegId) -> None:
         """A dialled target has media before its answer; that of a fresh INVITE reaches the caller through 183."""
@@ -151,14 +156,14 @@ class Transfers:
         """A dialled target answered."""
         if run := self._runs.of(leg):
             self._conductor.progressed(run)
-            self.feed(run, ev.TargetAnswered(self._clock(), leg))
+            self.feed(run, ev.TargetAnswered(run.now(), leg))
 
     def leg_ended(self, leg: LegId, code: int, why: Reason | None = None) -> None:
         """A leg of a transfer is over."""
         run = self._runs.part(leg)
         if run is None:
             return
-        at = self._clock()
+        at = run.now()
         if leg == run.machine.target:
             # After its answer a target ends with 200: it hung up before a person was there.
             reason = why or (reason_for_failure(code) if code >= 300 else Reason.NO_ANSWER)
@@ -169,12 +174,25 @@ class Transfers:
         elif leg == run.machine.transferor:
             self.feed(run, ev.TransferorGone(at))
 
+    def lose_through_us(self, leg: LegId, fault: str) -> None:
+        """The leg of a transfer is over, and its peer has not ended it."""
+        run = self._runs.of(leg)
+        if run is not None and leg == run.machine.transferee:
+            self._runs.part(leg)
+            self.feed(run, ev.TransfereeGone(run.now(), fault))
+
+    def note_fault(self, leg: LegId, fault: str) -> None:
+        """Something could not be done with a leg of a transfer."""
+        run = self._runs.of(leg)
+        if run is not None and run.record.fault is None and run.machine.state is not State.ENDED:
+            run.machine = replace(run.machine, record=replace(run.record, fault=fault))
+
     def hand_down_told(self, leg: LegId, code: int, *, accepted: bool) -> None:
         """The PBX tells how it gets on with moving the caller on this leg."""
         run = self._runs.of(leg)
         if run is None or run.handed is None:
             return
-        at = self._clock()
+        at = run.now()
         self._conductor.progressed(run)
         if code >= 300:
             reason = reason_for_failure(code)
@@ -188,23 +206,25 @@ class Transfers:
         """The transferor takes no more NOTIFYs."""
         for run in self.running:
             if leg in run.legs and run.handle is not None:
-                self.feed(run, ev.NotifyFailed(self._clock()))
+                self.feed(run, ev.NotifyFailed(run.now()))
                 return
 
     def human(self, sip_call_id: str, at: datetime) -> None:
         """The PBX says that a person took the call with this Call-ID."""
         if found := self._runs.target(sip_call_id):
             run, target = found
-            # The PBX's own account may come with an earlier time than that of the answer it belongs to.
-            answered_at = run.record.answered_at
-            self.feed(run, ev.HumanAnswered(max(at, answered_at) if answered_at else at, target))
+            # The PBX has a clock of its own: by ours it was between the answer that it belongs to and now.
+            earliest = run.record.answered_at or run.record.requested_at
+            self.feed(run, ev.HumanAnswered(max(earliest, min(at, run.now())), target))
 
     def lost(self, transfer: str, cause: int, at: datetime) -> None:
         """The PBX says that a caller whom it had taken over is gone, and why."""
         run = self._runs.get(TransferId(transfer))
         if run is None or run.handed is None:
             return
-        self.feed(run, ev.CallerLost(at, run.handed, reason_for_cause(cause)))
+        self.feed(
+            run, ev.CallerLost(max(run.record.requested_at, min(at, run.now())), run.handed, reason_for_cause(cause))
+        )
 
     def humans_unknown(self, pbx: str) -> None:
         """The PBX can no longer tell who takes a call."""
@@ -213,7 +233,7 @@ class Transfers:
                 continue
             run.machine = replace(run.machine, manner=replace(run.machine.manner, names_humans=False))
             if run.machine.state in (State.CONNECTED, State.HANDED):
-                self.feed(run, ev.HumanTimeout(self._clock()))
+                self.feed(run, ev.HumanTimeout(run.now()))
 
     def cancel(self, which: str) -> TransferRecord:
         """End the attempts of a transfer, named by its own id or its call's; what is known of it then.
@@ -228,13 +248,13 @@ class Transfers:
             raise LookupError(f"no transfer {which} is under way")
         if not run.machine.can_be_cancelled:
             raise TooLateError(f"transfer {run.record.transfer} is {run.machine.state} and can't be cancelled any more")
-        self.feed(run, ev.Cancelled(self._clock()))
+        self.feed(run, ev.Cancelled(run.now()))
         return run.record
 
     def stop(self) -> None:
         """Give every transfer its outcome now."""
         for run in self.running:
-            self.feed(run, ev.Stop(self._clock()))
+            self.feed(run, ev.Stop(run.now()))
 
     # --- the machine
 
@@ -243,7 +263,12 @@ class Transfers:
         if run.number is None or run.asked is None:
             return Decision(False, Reason.NO_ANSWER, None)
         tried = [attempt.destination for attempt in run.record.attempts if attempt.extension]
-        return gate.next_after(run.number, run.asked, tried, self._situation())
+        try:
+            return gate.next_after(run.number, run.asked, tried, self._situation())
+        except Exception as error:
+            log.exception("gate-failed", transfer=run.record.transfer)
+            line = f"overflow: none, the gate failed: {type(error).__name__}"
+            return Decision(False, Reason.GATEWAY_ERROR, None, (line,))
 
     def feed(self, run: Run, event: ev.Event) -> None:
         """Let the machine take an event, and those that come of what it wants done."""
@@ -253,9 +278,17 @@ class Transfers:
         run.busy = True
         try:
             while run.events:
-                machine, commands = transfer.step(run.machine, run.events.popleft())
-                run.machine = machine
-                self._conductor.carry_out(run, commands)
+                event = run.events.popleft()
+                try:
+                    run.machine, commands = transfer.step(run.machine, event)
+                except Exception as error:
+                    log.exception("step-failed", transfer=run.record.transfer, what=type(event).__name__)
+                    if isinstance(event, ev.Fault):
+                        self._conductor.abort(run, event.text)
+                        break
+                    run.events.append(ev.Fault(run.now(), f"{type(event).__name__} failed: {type(error).__name__}"))
+                else:
+                    self._conductor.carry_out(run, commands)
         finally:
             run.busy = False
         self._settle(run)

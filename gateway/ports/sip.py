@@ -30,8 +30,8 @@ class IncomingCall:
 class ReferHandle(Protocol):
     """The way back to who sent a REFER."""
 
-    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
-        """Send the REFER's own response; within the call that delivered it, and once."""
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> bool:
+        """Send the REFER's own response; within the call that delivered it, and once. False: it could not be sent."""
 
     def notify(self, code: int, reason: Reason, final: bool) -> None:
         """Queue a NOTIFY with this status; they are sent one at a time. Nothing is sent after a final one."""
@@ -140,6 +140,9 @@ class SipListener(Protocol):
 
     def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
         """A leg is over: `code` is the final response of its INVITE, or 200 after a BYE; `why` an established one."""
+
+    def leg_failed(self, leg: LegId, text: str) -> None:
+        """A leg whose INVITE was to be answered is over because that could not be done; `text` says what happened."""
 
     def notify_failed(self, leg: LegId) -> None:
         """The transferor on this leg takes no more NOTIFYs."""

@@ -187,19 +187,24 @@ def transfer_envelope(instance: str, milestone: Milestone, record: TransferRecor
 
 
 def call_event(instance: str, record: CallRecord, now: datetime) -> CallEndedEvent:
-    """The event of a call's end."""
+    """The event of a call's end. Raises pydantic.ValidationError when the record is not as it should be."""
+    return CallEndedEvent.model_validate(call_envelope(instance, record, now))
+
+
+def call_envelope(instance: str, record: CallRecord, now: datetime) -> dict[str, object]:
+    """The event of a call's end as JSON, whatever the record holds; `now` is its time if the record has none."""
     document = call_document(record)
     document["ended_at"] = document["ended_at"] or timestamp(now)
-    return CallEndedEvent.model_validate(
-        {
-            "id": str(ULID()),
-            "source": f"/transfer-gateway/{instance}",
-            "type": "call.ended.v1",
-            "time": document["ended_at"],
-            "subject": record.transfer or record.call,
-            "data": document,
-        }
-    )
+    return {
+        "specversion": "1.0",
+        "id": str(ULID()),
+        "source": f"/transfer-gateway/{instance}",
+        "type": "call.ended.v1",
+        "time": document["ended_at"],
+        "subject": record.transfer or record.call,
+        "datacontenttype": "application/json",
+        "data": document,
+    }
 
 
 def schema() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.report.client import Broker
-from gateway.report.event import call_event, transfer_envelope, transfer_event
+from gateway.report.event import call_envelope, call_event, transfer_envelope, transfer_event
 from gateway.report.mqtt import CommandHandler, MqttPublisher
 from gateway.report.outbox import Outbox, OutboxState, Put, TransferChange
 from gateway.report.store import HISTORY_OF_EACH
@@ -78,7 +78,7 @@ class EventReporter:
                 reason=Reason.GATEWAY_STOPPED,
                 sip_code=Reason.GATEWAY_STOPPED.sip_code,
                 fault="the gateway ended without warning while this transfer was under way",
-                ended_at=self._clock(),
+                ended_at=_not_before(record, self._clock()),
             )
             # Stored in one transaction with the end of its running state: killed here, the rest is found again.
             self.transfer(Milestone.ENDED, ended)
@@ -130,8 +130,14 @@ class EventReporter:
 
     def transfer(self, milestone: Milestone, record: TransferRecord) -> None:
         """See ports.Reporter."""
-        self._remember(record, ended=milestone is Milestone.ENDED)
-        self._log(milestone, record)
+        try:
+            self._remember(record, ended=milestone is Milestone.ENDED)
+            self._log(milestone, record)
+            self._store_transfer(milestone, record)
+        except Exception:  # calls hang on whoever reports
+            log.exception("event-lost", transfer=record.transfer, milestone=milestone)
+
+    def _store_transfer(self, milestone: Milestone, record: TransferRecord) -> None:
         now = self._clock()
         try:
             event = transfer_event(self._instance, milestone, record, now)
@@ -151,19 +157,37 @@ class EventReporter:
 
     def call_ended(self, record: CallRecord) -> None:
         """See ports.Reporter."""
+        try:
+            self._store_call(record)
+        except Exception:  # calls hang on whoever reports
+            log.exception("event-lost", call=record.call)
+
+    def _store_call(self, record: CallRecord) -> None:
         now = self._clock()
-        event = call_event(self._instance, record, now)
-        self._outbox.put(Put(event.id, self._topic(record.number), event.model_dump_json(), now.timestamp()))
+        try:
+            event = call_event(self._instance, record, now)
+            event_id, payload = event.id, event.model_dump_json()
+        except ValidationError as error:
+            log.exception("a call is not as it should be", call=record.call, why=str(error))
+            envelope = call_envelope(self._instance, record, now)
+            event_id, payload = str(envelope["id"]), json.dumps(envelope)
+        self._outbox.put(Put(event_id, self._topic(record.number), payload, now.timestamp()))
 
     def queue_snapshot(self, state: PbxState) -> None:
         """See ports.Reporter."""
         if self._publisher is None:
             return
+        try:
+            self._publish(self._publisher, state)
+        except Exception:  # calls hang on whoever reports
+            log.exception("event-lost", pbx=state.pbx)
+
+    def _publish(self, publisher: MqttPublisher, state: PbxState) -> None:
         queues = state.queues if self._queues is None else self._queues.get(state.pbx, ())
         for queue in queues:
             if _SLUG.fullmatch(queue):
                 document = queue_document(state, queue, self._clock())
-                self._publisher.snapshot(f"queues/{state.pbx}/{queue}", document)
+                publisher.snapshot(f"queues/{state.pbx}/{queue}", document)
             elif queue not in self._unfit_queues:
                 self._unfit_queues.add(queue)
                 log.warning("a queue is not published: its name is not fit for a topic", queue=queue)
@@ -199,6 +223,12 @@ class EventReporter:
     @staticmethod
     def _topic(number: str | None) -> str:
         return f"transfers/{number if number and _SLUG.fullmatch(number) else UNKNOWN}"
+
+
+def _not_before(record: TransferRecord, at: datetime) -> datetime:
+    """The moment `at`, unless the clock was set back and something of the transfer happened later."""
+    times = (record.requested_at, record.decided_at, record.ringing_at, record.answered_at, record.human_at)
+    return max(at, *(time for time in times if time))
 
 
 def _records(documents: Iterable[str]) -> list[TransferRecord]:

@@ -264,8 +264,14 @@ class SipAgent:
         found = self._legs.get(leg)
         if found is None or found.over:
             return
-        self._dialler.answering(found)
-        found.respond(code)
+        try:
+            self._dialler.answering(found)
+            found.respond(code)
+        except pj.Error as error:
+            log.warning("answer-failed", leg=leg, call_id=found.sip_call_id, code=code, why=error.info())
+            if code >= 200:
+                found.end(500, sip_headers(refusal_headers(500, Reason.GATEWAY_ERROR, None)))
+                self._tell_unanswerable(found)
         self._kick()
 
     def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
@@ -289,8 +295,15 @@ class SipAgent:
         self.hang_up(leg.id, 200, Reason.ANSWERED)
         self._tell_over(leg, leg.lost_code, by_peer=False)
 
-    def _tell_over(self, leg: Leg, code: int, by_peer: bool) -> None:
+    def _tell_unanswerable(self, leg: Leg) -> None:
         if not leg.told_over:
+            leg.told_over = True
+            self._listener.leg_failed(leg.id, "the caller's INVITE could not be answered")
+
+    def _tell_over(self, leg: Leg, code: int, by_peer: bool) -> None:
+        if leg.unanswerable:
+            self._tell_unanswerable(leg)
+        elif not leg.told_over:
             leg.told_over = True
             self._listener.leg_ended(leg.id, code, by_peer, leg.why or CallEnd.HUNG_UP)
 

@@ -15,7 +15,7 @@ from gateway.sip import malformed
 from gateway.sip.callbacks import guarded
 from gateway.sip.challenge import Challenger
 from gateway.sip.dialogs import parse_replaces, parse_target_dialog
-from gateway.sip.headers import HeaderError, unsupported
+from gateway.sip.headers import HeaderError, has_contact, unsupported
 from gateway.sip.identity import hops_left
 from gateway.sip.leg import Leg
 from gateway.sip.peers import read_invitation
@@ -185,6 +185,8 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
 
     def _refer_outside(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:
         """Outside of a dialog a REFER has to name one of its sender's own with us (RFC 4538 §3)."""
+        if not has_contact(request.values("Contact", "m")):
+            return self._reject(request, extra, 400, Reason.BAD_REQUEST)  # it makes a dialog (RFC 3515 §2.2)
         try:
             wanted = _single(request.values("Target-Dialog"), "Target-Dialog")
             found = self._agent.dialogs.find(parse_target_dialog(wanted), peer) if wanted else None

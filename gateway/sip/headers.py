@@ -229,6 +229,11 @@ def parse_name_addr(value: str) -> NameAddr:
     return NameAddr(match["uri"].strip(), name.strip()[:MAX_NAME])
 
 
+def has_contact(values: Sequence[str]) -> bool:
+    """Whether a request that makes a dialog says where its sender is to be reached: one SIP URI (RFC 3261 §8.1.1.8)."""
+    return len(values) == 1 and parse_name_addr(values[0]).uri.lower().startswith(("sip:", "sips:"))
+
+
 def name_addr(name: str, uri: str) -> str:
     """Write a name-addr; whatever the name holds, it stays inside its quotes. Raises HeaderError for an unfit URI."""
     if not uri or _CONTROL.search(uri) or any(char in uri for char in '<>" \t'):

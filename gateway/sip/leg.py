@@ -72,6 +72,8 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.told_over = False  # whoever it concerns knows that it is over, or as good as that
         self._given_up = False
         self._taken = False  # dialled, and answered with 2xx
+        self._answering = False
+        self.unanswerable = False  # it ended because it could not be answered
         self._told = 100  # the last response to the INVITE
         self._has_media = False
 
@@ -99,7 +101,10 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         prm.statusCode = pj.PJSIP_SC_DECLINE
 
     def respond(self, code: int) -> None:
-        """Answer an incoming INVITE: 200, or a provisional response that says more than the one before it did."""
+        """Answer an incoming INVITE: 200, or a provisional response that says more than the one before it did.
+
+        Raises pj.Error when that cannot be done; PJSUA may have refused the INVITE and ended the leg by then.
+        """
         if code == PROGRESS and not self.getInfo().remOfferer:
             code = RINGING  # without an offer there is no media before the answer
         if self.established or code <= self._told:
@@ -107,7 +112,11 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self._told = code
         prm = pj.CallOpParam()
         prm.statusCode = code
-        self.answer(prm)
+        self._answering = True
+        try:
+            self.answer(prm)
+        finally:
+            self._answering = False
 
     def end(self, code: int, extra: pj.SipHeaderVector) -> None:
         """CANCEL, refuse with `code` or BYE, as the state asks for; once."""
@@ -167,6 +176,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
             self._events.answered(self)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
             self.over = True
+            self.unanswerable = self._answering
             code = self.lost_code if self._given_up or self._useless else info.lastStatusCode
             try:
                 self._events.ended(self, code, not self._hung_up and self.why is None)

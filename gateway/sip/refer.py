@@ -23,10 +23,19 @@ SUBSCRIPTION_S = 600
 # Option tags a REFER may require (RFC 4488 §4, RFC 4538 §7); RFC 7614's are not supported.
 SUPPORTED = frozenset({"norefersub", "tdialog"})
 _PHRASES = {
-    100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 400: "Bad Request", 403: "Forbidden",
-    404: "Not Found", 420: "Bad Extension", 480: "Temporarily Unavailable", 481: "Call/Transaction Does Not Exist",
-    486: "Busy Here", 487: "Request Terminated", 491: "Request Pending", 502: "Bad Gateway",
-    503: "Service Unavailable", 603: "Decline",
+    100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 300: "Multiple Choices",
+    301: "Moved Permanently", 302: "Moved Temporarily", 305: "Use Proxy", 380: "Alternative Service",
+    400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Timeout",
+    410: "Gone", 413: "Request Entity Too Large", 414: "Request-URI Too Long", 415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme", 420: "Bad Extension", 421: "Extension Required", 422: "Session Interval Too Small",
+    423: "Interval Too Brief", 433: "Anonymity Disallowed", 480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops", 484: "Address Incomplete",
+    485: "Ambiguous", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending",
+    493: "Undecipherable", 494: "Security Agreement Required", 500: "Server Internal Error", 501: "Not Implemented",
+    502: "Bad Gateway", 503: "Service Unavailable", 504: "Server Time-out", 505: "Version Not Supported",
+    513: "Message Too Large", 580: "Precondition Failure", 600: "Busy Everywhere", 603: "Decline",
+    604: "Does Not Exist Anywhere", 606: "Not Acceptable", 607: "Unwanted", 608: "Rejected",
 }  # fmt: skip
 
 
@@ -56,25 +65,24 @@ class PendingRefer:
         self._when_quiet: list[Callable[[], None]] = []
         self.unsupported: tuple[str, ...] = ()  # option tags of Require that a 420 has to name
 
-    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> bool:
         """Send the response; see ports.ReferHandle."""
         if self._request is None:
-            return
+            return False
         request, self._request = self._request, None
         if code >= 300:
             extra = refusal_headers(code, reason, retry_after_s)
             if code == 420:
                 extra.append(("Unsupported", ", ".join(self.unsupported)))
-            request.respond(code, "", sip_headers(extra))
-            return
+            return bool(request.respond(code, "", sip_headers(extra)))
         if not self.subscribe:
-            request.respond(code, "", sip_headers([("Refer-Sub", "false")]))
-            return
+            return bool(request.respond(code, "", sip_headers([("Refer-Sub", "false")])))
         self._subscription = request.accept(code, sip_headers([]), self._account)
         if self._subscription < 0:
             self._closed = True
-            return
+            return False
         self._opened(self._subscription, self)
+        return True
 
     def notify(self, code: int, reason: Reason, final: bool) -> None:
         """Queue a NOTIFY; see ports.ReferHandle."""

@@ -17,6 +17,7 @@ from gateway.core.events import (
     Cancelled,
     Deadline,
     Event,
+    Fault,
     HumanAnswered,
     HumanTimeout,
     Listened,
@@ -141,6 +142,15 @@ class AnyTransfer(RuleBasedStateMachine):
     @rule(event=st.sampled_from([TransferorGone, TransferorGone, NotifyFailed, TransfereeGone, Stop]))
     def something_goes_away(self, event: Callable[[datetime], Event]) -> None:
         self.send(event(self.now))
+
+    @rule()
+    def something_fails(self) -> None:
+        self.send(Fault(self.now, "the dog ate it"))
+
+    @precondition(lambda self: self.world.entry is Entry.INVITE)
+    @rule()
+    def the_caller_is_lost_through_us(self) -> None:
+        self.send(TransfereeGone(self.now, "the dog ate it"))
 
     @rule()
     def somebody_cancels(self) -> None:

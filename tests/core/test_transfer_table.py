@@ -19,6 +19,7 @@ from tests.support.playbook import (
     CALLER_GONE,
     CANCELLED,
     DEADLINE,
+    FAULT,
     GONE,
     GREETED,
     HUMAN_TIMEOUT,
@@ -101,6 +102,7 @@ def events(transfer: Transfer) -> Iterator[Event]:
         yield from (loses_caller(target), loses_caller(target, Reason.BUSY))
     yield fails(last - 1)
     yield from (ANNOUNCED, HUMAN_TIMEOUT, CALLER_GONE, CANCELLED, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
+    yield FAULT
 
 
 def _without_history(transfer: Transfer) -> tuple[object, ...]:

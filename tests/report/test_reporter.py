@@ -5,12 +5,14 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.core.model import Entry
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import Milestone, TransferRecord
 from gateway.ports import Reporter
@@ -103,3 +105,36 @@ async def test_failures_stay_when_successes_crowd_in(tmp_path: Path, monkeypatch
         for n in range(5):
             reporter.transfer(Milestone.ENDED, samples.completed(f"good-{n}"))
         assert {record.transfer for record in reporter.transfers()} == {"bad", "good-3", "good-4"}
+
+
+async def test_a_record_that_is_not_as_it_should_be_is_told_as_it_is_and_harms_nobody(tmp_path: Path) -> None:
+    async with reporting(tmp_path) as (reporter, _):
+        with capture_logs() as logs:
+            reporter.call_ended(replace(samples.call(), talk_s=-3600.0))
+            reporter.transfer(Milestone.ENDED, replace(samples.completed(), sip_code=7))
+        _, call = (await stored(reporter))[-2]
+        _, transfer = (await stored(reporter))[-1]
+    assert (call["type"], call["specversion"], call["data"]["talk_s"]) == ("call.ended.v1", "1.0", -3600.0)
+    assert (transfer["type"], transfer["data"]["sip_code"]) == ("transfer.ended.v1", 7)
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+        "a call is not as it should be",
+        "a transfer is not as it should be",
+    ]
+
+
+async def test_what_cannot_be_told_at_all_is_logged_and_harms_nobody(tmp_path: Path) -> None:
+    async with reporting(tmp_path) as (reporter, _):
+        with capture_logs() as logs:
+            reporter.call_ended(replace(samples.call(), started_at=cast("datetime", None)))
+            reporter.transfer(Milestone.ENDED, replace(samples.completed(), entry=cast("Entry", None)))
+    lost = [line for line in logs if line["event"] == "event-lost"]
+    assert [line.get("call") or line.get("transfer") for line in lost] == [samples.call().call, samples.ID]
+
+
+async def test_what_a_killed_gateway_left_ends_no_earlier_than_it_began(tmp_path: Path) -> None:
+    """The clock was set back in between."""
+    async with reporting(tmp_path) as (reporter, _):
+        reporter.transfer(Milestone.REQUESTED, replace(samples.requested("t1"), requested_at=samples.after(4000)))
+    async with reporting(tmp_path) as (_, interrupted):
+        (one,) = interrupted
+        assert one.ended_at == one.requested_at > samples.after(100)

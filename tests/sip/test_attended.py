@@ -9,7 +9,7 @@ import pytest
 
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES, Scene
 from tests.support.peer_call import Call
-from tests.support.sip_message import parameter
+from tests.support.sip_message import Message, parameter, token
 
 pytestmark = pytest.mark.sip
 
@@ -170,6 +170,36 @@ async def test_refer_outside_of_a_dialog_with_its_target_dialog(scene: Scene) ->
     assert ended["outcome"] == "completed"
     await caller.hang_up()
     await anna.wait_request("BYE")
+
+
+@pytest.mark.parametrize("contact", [[], [("Contact", "*")], [("Contact", "<tel:+31201112222>")]])
+async def test_refer_outside_of_a_dialog_without_a_contact_moves_nobody(
+    scene: Scene, contact: list[tuple[str, str]]
+) -> None:
+    caller, assistant = await scene.bridged()
+    trunk = await scene.platform()
+    own, gateway = tags(assistant)
+    named = [("Target-Dialog", f"{assistant.call_id};local-tag={own};remote-tag={gateway}")]
+    refer_to = [("Refer-To", "<sip:+31612345681@gateway>")]
+    request = Message(
+        f"REFER sip:gateway@{scene.gateway.sip[0]} SIP/2.0",
+        [
+            ("Via", f"SIP/2.0/UDP {trunk.sent_by};branch={token('z9hG4bK')};rport"),
+            ("Max-Forwards", "70"),
+            ("From", f"<{trunk.contact}>;tag={token()}"),
+            ("To", "<sip:gateway>"),
+            ("Call-ID", token()),
+            ("CSeq", "1 REFER"),
+            *refer_to,
+            *named,
+            *contact,
+        ],
+    )
+    assert (await trunk.transact(request, scene.gateway.sip).final()).code == 400
+    await caller.media.hears(ASSISTANT_HZ)
+    assert not scene.pbx.received("INVITE")
+    assert [one for one in await scene.gateway.transfers() if assistant.call_id in one["call_ids"].values()] == []
+    await caller.hang_up()
 
 
 @pytest.mark.parametrize("named", [None, "unknown;local-tag=a;remote-tag=b"])

@@ -12,6 +12,7 @@ from gateway.core.events import (
     Cancelled,
     Deadline,
     Event,
+    Fault,
     HumanAnswered,
     HumanTimeout,
     Listened,
@@ -127,6 +128,7 @@ CALLER_GONE = TransfereeGone(BEGIN)
 DEADLINE = Deadline(BEGIN)
 CANCELLED = Cancelled(BEGIN)
 STOP = Stop(BEGIN)
+FAULT = Fault(BEGIN, "the dog ate it")
 NOTIFY_FAILED = NotifyFailed(BEGIN)
 RELEASE_TIMEOUT = ReleaseTimeout(BEGIN)
 HUMAN_TIMEOUT = HumanTimeout(BEGIN)

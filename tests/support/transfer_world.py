@@ -213,8 +213,8 @@ class World:
         order = [list(Milestone).index(milestone) for milestone in self.reported]
         assert order == sorted(set(order))
         assert self.reported[-1] is Milestone.ENDED
-        cancelled = self.entry is Entry.INVITE and transfer.record.outcome is Outcome.ABANDONED
-        assert len(self.answered) == 1 or (cancelled and not self.answered)
+        unanswerable = self.entry is Entry.INVITE and self.caller == "gone"
+        assert len(self.answered) == 1 or (unanswerable and not self.answered)
         self._check_notifies(transfer.record.outcome)
 
     def _check_notifies(self, outcome: Outcome | None) -> None:
