@@ -269,6 +269,7 @@ def _broker(config: Config) -> Broker | None:
 def main(directory: Path) -> int:
     """`transfer-gateway run`: serve until told to stop; the exit code. Raises ConfigError."""
     config = load(directory)
+    config.prepare()
     _configure_log(config)
 
     async def serve() -> None:

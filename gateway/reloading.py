@@ -115,8 +115,7 @@ class Reloader:
         now = datetime.now(UTC)
         try:
             async with asyncio.timeout(PATIENCE_S):
-                loaded = await asyncio.to_thread(load, self._started.directory)
-            config, restart_needed = in_force(self._started, loaded)
+                config, restart_needed = await asyncio.to_thread(_prepared, self._started)
             if self._closed:
                 return Refusal(now, ["the gateway is stopping"])
             self._take_over(config)
@@ -154,6 +153,12 @@ class Reloader:
                 except Exception:
                     log.exception("old-configuration-not-restored", part=getattr(part, "__qualname__", str(part)))
             raise
+
+
+def _prepared(started: Config) -> tuple[Config, tuple[str, ...]]:
+    config, restart_needed = in_force(started, load(started.directory))
+    config.prepare()
+    return config, restart_needed
 
 
 def _clock(at: datetime) -> str:

@@ -408,3 +408,36 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"transfer-gateway {__version__}\n"
+
+
+OF_THE_GATEWAY = {"pjsua2", "uvloop", "aiomqtt", "paho", "aiohttp", "prometheus_client", "gateway.app", "gateway.sip"}
+OF_THE_CONFIGURATION = {"pydantic", "phonenumbers", "holidays"}
+CALENDARS = {"holidays.countries"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (["--help"], OF_THE_GATEWAY | OF_THE_CONFIGURATION),
+        (["--version"], OF_THE_GATEWAY | OF_THE_CONFIGURATION),
+        (["status", "--help"], OF_THE_GATEWAY | OF_THE_CONFIGURATION),
+        (["schema", "config"], OF_THE_GATEWAY | {"holidays"}),
+        (["schema", "event"], OF_THE_GATEWAY | {"holidays", "phonenumbers"}),
+        (["status"], OF_THE_GATEWAY | CALENDARS),
+        (["check"], OF_THE_GATEWAY | CALENDARS),
+        (["tool"], OF_THE_GATEWAY | CALENDARS),
+        (["transfer", "c1", "2001"], OF_THE_GATEWAY | CALENDARS),
+        (["cancel", "c1"], OF_THE_GATEWAY | CALENDARS),
+        (["explain", "2001"], OF_THE_GATEWAY),
+    ],
+    ids=" ".join,
+)
+def test_a_command_loads_what_it_needs_alone(directory: Path, arguments: list[str], unneeded: set[str]) -> None:
+    """What is loaded costs each call of the command; the whole of it, over a second."""
+    config = [] if "--help" in arguments or "--version" in arguments else ["--config", str(directory)]
+    command = [sys.executable, "-X", "importtime", "-m", "gateway.cli", *arguments, *config]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    lines = [line for line in told.splitlines() if line.startswith("import time:")]
+    loaded = {line.rpartition("|")[2].strip() for line in lines}
+    assert "gateway.arguments" in loaded
+    assert loaded & unneeded == set()

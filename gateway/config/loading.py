@@ -4,6 +4,7 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,6 +52,13 @@ class Config:
     def routes(self) -> Routes:
         """The index of the numbers and their destinations."""
         return Routes(self.numbers)
+
+    def prepare(self) -> None:
+        """Work out, in some 0.3 s, what would be worked out when it is first needed, and hold up the calls then."""
+        _ = self.routes, self._networks
+        today = datetime.now(UTC).date()
+        for each in self.schedules.values():
+            each.holiday(today)
 
     @property
     def probe_announcement(self) -> Announcement | None:

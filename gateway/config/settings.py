@@ -56,16 +56,20 @@ def _time_zone(text: object) -> ZoneInfo:
 
 
 def _holidays(text: str) -> str:
-    import holidays  # noqa: PLC0415 - slow to load, and needed only where a calendar is named
+    # Slow to load, and needed only where a calendar is named.
+    import holidays  # noqa: PLC0415
+    from holidays.registry import EntityLoader  # noqa: PLC0415
 
     country, _, subdivision = text.partition("-")
-    known = holidays.list_supported_countries()
+    # The library has one function for these, which loads the calendars of the whole world.
+    known = set(EntityLoader.get_country_codes())
     if country not in known:
         hint = did_you_mean(country, known) if country.isalpha() and len(country) == 2 else ""
         hint = hint if hint.startswith("did you mean") else 'such as "NL" or "DE-BY" is needed'
         raise ValueError(f'"{text[:20]}" is no country whose holidays are known; {hint}')
-    if subdivision and subdivision not in known[country]:
-        hint = did_you_mean(subdivision, known[country], what="known are")
+    # … as does the first look at one of them.
+    if subdivision and subdivision not in (subdivisions := getattr(holidays, country).subdivisions):
+        hint = did_you_mean(subdivision, subdivisions, what="known are")
         raise ValueError(f"{country} has no subdivision {subdivision[:20]}; {hint}")
     return text
 
