@@ -43,6 +43,29 @@ class Caller:
         return self.target.e164 or self.target.user
 
 
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One end of a call, as whoever it is put through to is shown it (RFC 5589 §6.1: who stays, not who transfers)."""
+
+    user: str | None  # None: not known
+    name: str = ""
+    private: bool = False  # they withhold who they are
+    diverted: tuple[str, ...] | None = None  # whom they had called before, the latest first; None: they were called
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """Who has answered a call, as the answering peer asserts it (RFC 3325 §9.1)."""
+
+    identities: tuple[CallerId, ...] = ()
+    private: bool = False
+
+    def party(self, dialled: str) -> Party:
+        """How they are shown; `dialled` is the user part that reached them, which counts where nothing is asserted."""
+        known = known_caller(self.identities, None)
+        return Party(known.target.user if known else dialled, known.name if known else "", self.private)
+
+
 def known_caller(identities: Iterable[CallerId], country: str | None) -> Caller | None:
     """The identity that names the caller best, None if none does: a phone number, else other digits, else a word.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from ulid import ULID
 
-from gateway.core.caller import known_caller
+from gateway.core.caller import Caller, Party, known_caller
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
@@ -80,14 +80,10 @@ class Arrivals:
             now=Stopwatch(began),
             started_at=began,
             caller=caller.number if caller else None,
-            caller_user=caller.target.user if caller else None,
-            caller_name=caller.name if caller else "",
-            private=incoming.private,
-            diverted=incoming.diverted,
             max_forwards=incoming.max_forwards - 1,
         )
         self._add(call)
-        self._calls.join(call, incoming.leg, incoming.peer, incoming.call_id)
+        self._calls.join(call, incoming.leg, incoming.peer, incoming.call_id, _party(incoming, caller))
         log.info("call-started", call=call.id, number=number.id, peer=incoming.peer.name, caller=call.caller)
         if incoming.peer.kind is PeerKind.TRUNK:
             self._requests.invite(call, incoming, called, assignment.line)
@@ -107,7 +103,8 @@ class Arrivals:
             return
         log.info("leg-replaced", call=call.id, peer=incoming.peer.name)
         self._calls.leave(call, replaced)
-        self._calls.join(call, incoming.leg, incoming.peer, incoming.call_id)
+        successor = _party(incoming, known_caller(incoming.calling, self._config().gateway.default_country))
+        self._calls.join(call, incoming.leg, incoming.peer, incoming.call_id, successor)
         self._sip.respond(incoming.leg, 200)
         if not call.up:
             self._sip.respond(other, 200)
@@ -127,9 +124,10 @@ class Arrivals:
         leg = LegId(f"out-{next(self._numbers)}")
         trunk = Peer(call.number.trunk, PeerKind.TRUNK)
         headers = tuple(incoming.context.items())
+        caller = call.parties[incoming.leg]
         order = DialOrder(
-            leg, trunk, call.number.number, call.caller_user, call.caller_name, headers, private=call.private,
-            diverted=call.diverted, max_forwards=call.max_forwards, beside=incoming.leg,
+            leg, trunk, call.number.number, caller.user, caller.name, headers, private=caller.private,
+            diverted=caller.diverted or (), max_forwards=call.max_forwards, beside=incoming.leg,
         )  # fmt: skip
         try:
             self._sip.dial(order)
@@ -141,8 +139,13 @@ class Arrivals:
             log.error("dial-failed", call=call.id, peer=trunk.name, error=str(error))
             self._sip.hang_up(incoming.leg, 502, Reason.UNREACHABLE)
             return
-        self._calls.join(call, leg, trunk, self._sip.call_id(leg))
+        self._calls.join(call, leg, trunk, self._sip.call_id(leg), Party(call.number.number))
         self._sip.wait(incoming.leg, leg)
+
+
+def _party(incoming: IncomingCall, caller: Caller | None) -> Party:
+    user, name = (caller.target.user, caller.name) if caller else (None, "")
+    return Party(user, name, incoming.private, incoming.diverted)
 
 
 def _target(text: str, country: str | None) -> Target | None:

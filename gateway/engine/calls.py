@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gateway.core.caller import Party
 from gateway.core.model import AssignedNumber, LegId, Peer, PeerKind, TransferId
 from gateway.core.outcome import CallEnd
 from gateway.core.record import CallRecord
@@ -20,13 +21,10 @@ class Call:
     now: Callable[[], datetime]  # of this call's record, which began with the call
     started_at: datetime
     caller: str | None = None  # E.164 where it can be told, else as given
-    caller_user: str | None = None  # what the target is shown
-    caller_name: str = ""
-    private: bool = False  # he withholds who he is
-    diverted: tuple[str, ...] = ()  # users whom he had called before, the latest first
     max_forwards: int = 70  # what a request that goes on for him may still use
     legs: dict[LegId, Peer] = field(default_factory=dict)  # two at most
     call_ids: dict[LegId, str] = field(default_factory=dict)
+    parties: dict[LegId, Party] = field(default_factory=dict)  # of legs that have left it too: some come back
     up: bool = False  # both legs are established and joined
     connected_at: datetime | None = None
     destination: str | None = None
@@ -89,9 +87,11 @@ class Calls:
         """Begin to know a call; its legs follow by `join`."""
         self._by_id[call.id] = call
 
-    def join(self, call: Call, leg: LegId, peer: Peer, sip_call_id: str | None) -> None:
-        """The leg is part of the call."""
+    def join(self, call: Call, leg: LegId, peer: Peer, sip_call_id: str | None, party: Party | None = None) -> None:
+        """The leg is part of the call; `party` is whom it leads to, None: as it was."""
         call.legs[leg] = peer
+        if party is not None:
+            call.parties[leg] = party
         if sip_call_id:
             call.call_ids[leg] = sip_call_id
         self._by_leg[leg] = call

@@ -12,6 +12,7 @@ import structlog
 
 from gateway.core import commands as cmd
 from gateway.core import events as ev
+from gateway.core.caller import Party
 from gateway.core.model import Decision, Destination, LegId, Peer, PeerKind
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
@@ -185,15 +186,16 @@ class Conductor:
             raise RuntimeError("a transfer is dialled for a call")
         pbx = Peer(call.number.pbx, PeerKind.PBX)
         context = tuple(run.record.context.items())
+        shown = call.parties.get(run.machine.transferee) or Party(None)
         order = DialOrder(
             leg=target,
             peer=pbx,
             user=destination.extension,
-            caller=call.caller_user,
-            caller_name=call.caller_name,
+            caller=shown.user,
+            caller_name=shown.name,
             headers=((TRANSFER_HEADER, run.record.transfer), *context),
-            private=call.private,
-            diverted=(call.number.number, *call.diverted),
+            private=shown.private,
+            diverted=() if shown.diverted is None else (call.number.number, *shown.diverted),
             max_forwards=call.max_forwards,
             beside=run.machine.transferee,
         )
@@ -240,10 +242,13 @@ class Conductor:
             if leg != transferee:
                 self._calls.leave(call, leg)
         before = self._calls.of(target)
+        reached = run.machine.destination
+        party = self._sip.answerer(target).party(reached.extension) if reached else None
         if before is not None:
+            party = before.parties.get(target)
             before.up = False
             self._calls.leave(before, target)
-        self._calls.join(call, target, run.legs[target] or pbx, self._sip.call_id(target))
+        self._calls.join(call, target, run.legs[target] or pbx, self._sip.call_id(target), party)
         call.up = True
         call.destination = run.record.destination
         call.connected_at = call.now()

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from gateway.core.caller import Answerer
 from gateway.core.model import Announcement, LegId
 from gateway.core.outcome import Reason
 from gateway.ports import DialOrder, HandDownOrder, SipPort
@@ -120,6 +121,10 @@ class Surely(SipPort):
     def heard(self, leg: LegId) -> int:
         """See ports.SipPort."""
         return self._tried("heard", leg, partial(self._sip.heard, leg), otherwise=0)
+
+    def answerer(self, leg: LegId) -> Answerer:
+        """See ports.SipPort."""
+        return self._tried("answerer", leg, partial(self._sip.answerer, leg), otherwise=Answerer())
 
     def call_id(self, leg: LegId) -> str | None:
         """See ports.SipPort."""

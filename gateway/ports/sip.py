@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.core.caller import CallerId
+from gateway.core.caller import Answerer, CallerId
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
 
@@ -115,6 +115,9 @@ class SipPort(Protocol):
 
     def part(self, leg: LegId) -> None:
         """Take a leg out of its conversation; it hears silence."""
+
+    def answerer(self, leg: LegId) -> Answerer:
+        """Who has answered a dialled leg; nobody is named where its peer asserts nothing, or the leg is gone."""
 
     def call_id(self, leg: LegId) -> str | None:
         """The SIP Call-ID of a leg."""

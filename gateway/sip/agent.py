@@ -10,6 +10,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.config import Config
+from gateway.core.caller import Answerer
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
 from gateway.ports import DialOrder, HandDownOrder, IncomingCall, SipListener
@@ -338,6 +339,11 @@ class SipAgent:
         self._media.part(leg)
         if found := self._legs.get(leg):
             self.midcall.parted(found)
+
+    def answerer(self, leg: LegId) -> Answerer:
+        """See ports.SipPort."""
+        found = self._legs.get(leg)
+        return found.answerer if found else Answerer()
 
     def call_id(self, leg: LegId) -> str | None:
         """See ports.SipPort."""

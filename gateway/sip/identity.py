@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from gateway.core.caller import CallerId, is_withheld
-from gateway.sip.headers import name_addr, parse_name_addr, single_values, user_part
+from gateway.core.caller import Answerer, CallerId, is_withheld
+from gateway.sip.headers import header_fields, name_addr, parse_name_addr, single_values, user_part
 
 if TYPE_CHECKING:
     from gateway.config.profiles import Diversion, Identity
@@ -103,6 +103,16 @@ def caller_ids(sender: Sequence[str], asserted: Sequence[str]) -> tuple[CallerId
     """The caller's identities by the values of From and of P-Asserted-Identity (RFC 3325 §9.1), in this order."""
     read = [parse_name_addr(value) for value in (*sender[:1], *single_values(asserted)[:MAX_ASSERTED])]
     return tuple(CallerId(each.uri, each.name) for each in read if each.uri or each.name)
+
+
+def read_answerer(message: str) -> Answerer:
+    """Who has answered, by the text of a 2xx: as P-Asserted-Identity says, else the older Remote-Party-ID."""
+    read: dict[str, list[str]] = {}
+    for name, value in header_fields(message):
+        read.setdefault(name.lower(), []).append(value)
+    remote_party = read.get("remote-party-id", [])
+    identities = caller_ids((), read.get("p-asserted-identity") or remote_party)
+    return Answerer(identities, is_private(read.get("privacy", []), identities, remote_party))
 
 
 def is_private(privacy: Sequence[str], calling: Iterable[CallerId], remote_party: Sequence[str] = ()) -> bool:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 import pjsua2 as pj
 import structlog
 
+from gateway.core.caller import Answerer
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import CallEnd
 from gateway.sip.callbacks import guarded
+from gateway.sip.identity import read_answerer
 
 if TYPE_CHECKING:
     from gateway.sip.refer import PendingRefer
@@ -63,6 +65,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.refer: PendingRefer | None = None  # the newest one
         self.refers = 0
         self.established = False
+        self.answerer = Answerer()
         self.early = False  # dialled, and provisionally answered
         self.established_at = 0.0  # loop time
         self.over = False
@@ -80,7 +83,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
     @guarded(None)
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # pjsua2's name
         """PJSUA: the INVITE session changed its state."""
-        self._state_changed()
+        self._state_changed(prm.e)
 
     @guarded(None)
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
@@ -158,7 +161,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
                 return int(control.rxStat.pkt)
         return 0
 
-    def _state_changed(self) -> None:
+    def _state_changed(self, event: pj.SipEvent) -> None:
         info = self.getInfo()
         if not self.sip_call_id:
             self.sip_call_id = info.callIdString
@@ -167,6 +170,8 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
             self._events.progress(self, info.lastStatusCode)
         elif info.state == pj.PJSIP_INV_STATE_CONNECTING and not self.incoming:
             self._taken = True
+            if event.type == pj.PJSIP_EVENT_TSX_STATE and event.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
+                self.answerer = read_answerer(event.body.tsxState.src.rdata.wholeMsg)
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
             if not self.incoming and (self._given_up or self._cannot_talk(info)):
                 return  # PJSUA is on its way to end it

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from gateway.core.caller import CallerId
+from gateway.core.caller import Answerer, CallerId
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
@@ -56,6 +56,7 @@ class Agent:
         self.pairs: dict[LegId, LegId] = {}
         self.orders: list[DialOrder] = []
         self.hung_up: list[LegId] = []
+        self.asserts: str | None = None  # who answers
         self.engine: Engine
 
     def dial(self, order: DialOrder) -> None:
@@ -100,6 +101,10 @@ class Agent:
     def part(self, leg: LegId) -> None:
         self._chance.take("part")
         self._leave(leg)
+
+    def answerer(self, leg: LegId) -> Answerer:
+        self._chance.take("answerer")
+        return Answerer((CallerId(self.asserts),) if self.asserts else ())
 
     def call_id(self, leg: LegId) -> str | None:
         self._chance.take("call_id")
