@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.arguments import parser
-from gateway.remote import RefusedError, RemoteError, ask
+from gateway.remote import RefusedError, RemoteError, ask, not_in_force
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -69,6 +69,8 @@ def _check(options: argparse.Namespace) -> int:
         return CONFIGURATION
     if options.tool:
         return _check_tool(config, _number(config, options.number), options.tool)
+    for line in not_in_force(config.http, config.gateway.instance, config.directory):
+        print(f"warning: {line}")
     destinations = sum(len(number.destinations) for number in config.numbers)
     print(
         f"{options.config}: no mistakes. Numbers: {len(config.numbers)}, destinations: {destinations}, "

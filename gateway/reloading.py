@@ -103,12 +103,16 @@ class Reloader:
 
     @property
     def document(self) -> Mapping[str, Any]:
-        """What `/api/status` tells: `loaded_at` of the configuration in force, and the last reload's refusal."""
+        """What `/api/status` tells: `loaded_at` of the configuration in force, the last reload's refusal, its files."""
         refusal = self.refusal
         return {
             "loaded_at": _clock(self.loaded_at),
             "refused_at": _clock(refusal.at) if refusal else None,
             "mistakes": list(refusal.mistakes) if refusal else [],
+            "files": {
+                name: {"read_at": _clock(datetime.fromtimestamp(file.read_at, UTC)), "renewed_by": file.renewed_by}
+                for name, file in self.config.files.items()
+            },
         }
 
     async def _reload(self) -> Refusal | None:
@@ -162,4 +166,4 @@ def _prepared(started: Config) -> tuple[Config, tuple[str, ...]]:
 
 
 def _clock(at: datetime) -> str:
-    return at.isoformat(timespec="seconds")
+    return at.isoformat(timespec="milliseconds")

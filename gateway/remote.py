@@ -4,8 +4,10 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -57,6 +59,26 @@ def ask(
     if not isinstance(answer, dict):
         raise RemoteError(f"what answers at {url} is no gateway")
     return answer
+
+
+def not_in_force(http: "HttpSettings", instance: str, directory: Path) -> Iterator[str]:
+    """What the running gateway of this configuration has not taken of it yet, in words; nothing where none answers."""
+    try:
+        status = ask(http, "/api/status")
+    except RemoteError:
+        return
+    if status.get("instance") != instance:
+        return
+    for name, file in status.get("configuration", {}).get("files", {}).items():
+        try:
+            # When it was written, moved there or given other rights; by the clock of the same machine.
+            changed = (directory / name).stat().st_ctime > datetime.fromisoformat(file["read_at"]).timestamp()
+        except OSError:
+            continue
+        if changed:
+            yield f"{name}: changed since the running gateway read it; a {file['renewed_by']} brings it"
+    for key in status.get("restart_needed", []):
+        yield f"{key}: the running gateway has another value; a restart brings it"
 
 
 def _refused(url: str, error: urllib.error.HTTPError) -> RemoteError:

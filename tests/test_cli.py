@@ -410,6 +410,35 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"transfer-gateway {__version__}\n"
 
 
+def test_check_warns_of_what_the_running_gateway_has_not_taken_yet(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with running_gateway(tmp_path) as gateway:
+        long_ago, later = "2020-01-01T00:00:00.000+00:00", "2999-01-01T00:00:00.000+00:00"
+        secret = "sip_profiles/ami.secret"
+        gateway.answer = {
+            "instance": "test-1",
+            "configuration": {"files": {secret: {"read_at": long_ago, "renewed_by": "restart"}}},
+            "restart_needed": ["sip.udp_port"],
+        }
+        code, out, _ = run(capsys, tmp_path, "check")
+        assert code == 0
+        assert out.splitlines()[:-1] == [
+            f"warning: {secret}: changed since the running gateway read it; a restart brings it",
+            "warning: sip.udp_port: the running gateway has another value; a restart brings it",
+        ]
+        gateway.answer["configuration"]["files"] = {
+            secret: {"read_at": later, "renewed_by": "reload"},
+            "gone.secret": {"read_at": long_ago, "renewed_by": "reload"},
+        }
+        gateway.answer["restart_needed"] = []
+        assert "warning" not in run(capsys, tmp_path, "check")[1]
+        # Another gateway's, or one from before there was such a thing.
+        for answer in ({"instance": "other", "restart_needed": ["sip.udp_port"]}, {"instance": "test-1"}, {}):
+            gateway.answer = answer
+            assert "warning" not in run(capsys, tmp_path, "check")[1]
+
+
 OF_THE_GATEWAY = {"pjsua2", "uvloop", "aiomqtt", "paho", "aiohttp", "prometheus_client", "gateway.app", "gateway.sip"}
 OF_THE_CONFIGURATION = {"pydantic", "phonenumbers", "holidays"}
 CALENDARS = {"holidays.countries"}

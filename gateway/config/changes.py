@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from gateway.config.checks import check_listening
+from gateway.config.credentials import ReadFile, file_name
 from gateway.config.fields import Section
-from gateway.config.loading import Config
+from gateway.config.loading import READ_ONCE, Config
 from gateway.config.mistakes import ConfigError, Mistake
 
 S = TypeVar("S", bound=Section)
@@ -50,6 +51,7 @@ def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
         mqtt=_kept("mqtt", started.mqtt, loaded.mqtt) if started.mqtt and loaded.mqtt else started.mqtt,
         http=_kept("http", started.http, loaded.http),
         digests=started.digests,
+        files={**loaded.files, **_read_once(started)},
     )
     mistakes = [
         Mistake(mistake.file, mistake.key, f"{mistake.problem} (as long as the gateway is not restarted)")
@@ -62,6 +64,13 @@ def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
 
 def _kept(table: str, started: S, loaded: S) -> S:
     return loaded.model_copy(update={key: getattr(started, key) for key in AT_START[table]})
+
+
+def _read_once(started: Config) -> dict[str, ReadFile]:
+    """The certificate, the key and the authority: a reload has looked at them, and done nothing with what it saw."""
+    paths = [path for key in READ_ONCE if (path := getattr(started.sip, key))]
+    names = [file_name(path, started.directory) for path in paths]
+    return {name: replace(started.files[name], renewed_by="restart") for name in names if name in started.files}
 
 
 def _restart_needed(started: Config, loaded: Config) -> Iterator[str]:

@@ -3,7 +3,17 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """What is in force of a file that a `…_file` key, or one like it, names."""
+
+    read_at: float  # seconds since 1970; of a copy that systemd made: when it was made
+    renewed_by: Literal["reload", "restart"]
 
 
 def digest(file: Path | None) -> str:
@@ -16,6 +26,19 @@ def digest(file: Path | None) -> str:
         return ""
 
 
+def files_read(found: Mapping[Path, Path], directory: Path, at: float) -> dict[str, ReadFile]:
+    """What was read, by its name as in `outdated`; `found` as there, `at`: when it was read."""
+    files: dict[str, ReadFile] = {}
+    for path, original in found.items():
+        try:
+            copied = path != original
+            read = ReadFile(path.stat().st_mtime, "restart") if copied else ReadFile(at, "reload")
+        except OSError:
+            continue  # gone since
+        files[file_name(original, directory)] = read
+    return files
+
+
 def outdated(found: Mapping[Path, Path], directory: Path) -> tuple[str, ...]:
     """The files that have been changed since systemd copied them for this process (systemd.exec(5), LoadCredential=).
 
@@ -23,7 +46,7 @@ def outdated(found: Mapping[Path, Path], directory: Path) -> tuple[str, ...]:
     starts, so that only a restart brings what is there now.
     """
     changed = [original for copy, original in found.items() if copy != original and _changed(copy, original)]
-    return tuple(sorted(_name(original, directory) for original in changed))
+    return tuple(sorted(file_name(original, directory) for original in changed))
 
 
 def _changed(copy: Path, original: Path) -> bool:
@@ -39,5 +62,6 @@ def _changed(copy: Path, original: Path) -> bool:
         return False  # it does not lie there
 
 
-def _name(file: Path, directory: Path) -> str:
+def file_name(file: Path, directory: Path) -> str:
+    """A file's path; relative to the configuration's directory where it lies in it."""
     return str(file.relative_to(directory) if file.is_relative_to(directory) else file)

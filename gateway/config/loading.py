@@ -2,6 +2,7 @@
 """The configuration's directory, read and checked as a whole and turned into what the core decides with."""
 
 import ipaddress
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from gateway.config.checks import check
 from gateway.config.conversion import announcement, assigned_number, schedule
-from gateway.config.credentials import digest, outdated
+from gateway.config.credentials import ReadFile, digest, files_read, outdated
 from gateway.config.fields import IpNetwork, Surroundings
 from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
@@ -47,6 +48,7 @@ class Config:
     digests: Mapping[str, str] = field(default_factory=dict)
     # Files of which $CREDENTIALS_DIRECTORY holds an older copy; relative to the directory where they are in it.
     outdated: tuple[str, ...] = ()
+    files: Mapping[str, ReadFile] = field(default_factory=dict)  # what was read of secrets, keys and sounds
 
     @cached_property
     def routes(self) -> Routes:
@@ -111,6 +113,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
     Without `secrets` neither they nor keys and certificates are looked for: nothing can be done with such a
     configuration but to ask it.
     """
+    begun = time.time()
     directory = directory.absolute()
     mistakes: list[Mistake] = []
     table = read_table(directory, MAIN_FILE, mistakes)
@@ -142,6 +145,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         pbxs={name: profile for name, profile in profiles.items() if isinstance(profile, PbxProfile)},
         digests={f"sip.{key}": digest(getattr(main.sip, key)) for key in READ_ONCE if secrets},
         outdated=outdated(around.found, directory) if secrets else (),
+        files=files_read(around.found, directory, begun),
     )
 
 

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import re
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -42,6 +44,13 @@ async def reload(gateway: Gateway, token: str = TOKEN) -> tuple[int, dict[str, A
     gateway.write()
     status, text = await gateway.http("POST", "/api/reload", token=token)
     return status, json.loads(text)
+
+
+async def check(gateway: Gateway) -> str:
+    """What `transfer-gateway check` prints."""
+    command = [sys.executable, "-m", "gateway.cli", "check", "--config", str(gateway.directory)]
+    asked = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    return (await asked.communicate())[0].decode()
 
 
 async def numbers(gateway: Gateway) -> bool:
@@ -144,6 +153,8 @@ async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: N
 async def test_a_new_token_holds_from_the_reload_on(wires: Net) -> None:
     async with reloadable(wires) as gateway:
         gateway.secrets["http.token"] = "another-one"
+        gateway.write()
+        assert "http.token: changed since the running gateway read it; a reload brings it" in await check(gateway)
         assert (await reload(gateway))[0] == 200
         assert (await reload(gateway))[0] == 401
         assert (await reload(gateway, "another-one"))[0] == 200
