@@ -108,6 +108,7 @@ class TrunkProfile(_Profile):
     event_id: Literal["when-needed", "always"] = "when-needed"
     refusal: Literal["response", "notify"] = "response"
     deadline_s: Seconds = 30
+    failure_code: Literal["target", "reason"] = "target"  # of a failed transfer: the PBX's own, or that of its reason
     at_deadline: Literal["cancel", "continue"] = "cancel"  # what becomes of the dialling when the sender stops waiting
     options_interval_s: Annotated[float, Field(ge=0, le=3600)] = 30  # between two OPTIONS; 0: the trunk is not asked
 

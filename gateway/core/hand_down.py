@@ -167,7 +167,7 @@ def _lose(move: Move, reason: Reason, sip_code: int, fault: str | None) -> None:
     move.stop(Timer.LISTEN)
     move.settle(reason, sip_code)
     move.record = replace(move.record, fault=fault)
-    move.tell(reason)
+    move.tell(reason, move.failure_code(reason))
     move.conclude(reason)
     move.part()
 

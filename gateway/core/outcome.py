@@ -118,6 +118,9 @@ _TABLE: dict[Reason, _Row] = {
 }
 
 
+_ABOUT_ONE_LEG = frozenset({401, 407, 420, 421, 422, 494})
+
+
 def reason_for_failure(sip_code: int) -> Reason:
     """Name what a final response of a dialled target means (RFC 3261 §21.4 to §21.6).
 
@@ -135,6 +138,15 @@ def reason_for_failure(sip_code: int) -> Reason:
             return Reason.UNREACHABLE
         case _:
             return Reason.PBX_ERROR
+
+
+def passed_on(sip_code: int, otherwise: int) -> int:
+    """The final response of another leg as the answer to an INVITE; `otherwise` for one that is about that leg alone.
+
+    A redirection would be followed past the gate, and the others mean nothing without headers that stay behind: a
+    challenge, option tags, Min-SE, Security-Server (RFC 3261 §21.4, RFC 4028 §6, RFC 3329 §2.2).
+    """
+    return otherwise if sip_code < 400 or sip_code in _ABOUT_ONE_LEG else sip_code
 
 
 def reason_for_cause(cause: int) -> Reason:

@@ -55,12 +55,19 @@ class Draft:
             self.transfer = replace(self.transfer, reached=milestone)
             self.do(Report(milestone))
 
-    def tell(self, reason: Reason) -> None:
-        """Tell the transferor how it ended, if it wants to know; it is told but once."""
+    def tell(self, reason: Reason, code: int | None = None) -> None:
+        """Tell the transferor how it ended, if it wants to know, and once; `code` None: with that of the reason."""
         if self.transfer.notifies:
-            self.do(Notify(reason.sip_code, reason, final=True))
+            code = code or reason.sip_code
+            self.do(Notify(code, reason, final=True))
             self.stop(Timer.DEADLINE)
-            self.transfer = replace(self.transfer, told=reason.sip_code)
+            self.transfer = replace(self.transfer, told=code)
+
+    def failure_code(self, reason: Reason) -> int:
+        """What a failure is told with: the code of the last attempt if it failed for this reason (RFC 3515 §2.4.5)."""
+        dialled = [attempt for attempt in self.record.attempts if attempt.extension]
+        last = dialled[-1] if dialled and self.transfer.manner.own_codes else None
+        return last.sip_code if last and last.reason is reason and last.sip_code else reason.sip_code
 
     def redial(self, destination: Destination) -> None:
         """Call another target; a caller who had heard the one before would hear nothing meanwhile."""

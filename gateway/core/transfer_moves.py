@@ -17,7 +17,7 @@ from gateway.core.commands import (
     Wait,
 )
 from gateway.core.model import Decision, Destination, FinalNotify
-from gateway.core.outcome import Reason
+from gateway.core.outcome import Reason, passed_on
 from gateway.core.record import Milestone
 from gateway.core.transfer_draft import Draft
 from gateway.core.transfer_state import State
@@ -191,9 +191,10 @@ class Move(Draft):
     def fail(self, reason: Reason) -> None:
         """Nothing is left to try: say so, and leave the caller with whoever is there."""
         transferee, transferor = self.transfer.transferee, self.transfer.transferor
-        self.tell(reason)
+        code = self.failure_code(reason)
+        self.tell(reason, code)
         if transferor is None:
-            self.do(HangUp(transferee, reason, reason.sip_code))
+            self.do(HangUp(transferee, reason, passed_on(code, reason.sip_code)))
         else:
             self.do(Return(transferee, transferor))
             self.record = replace(self.record, returned_to_transferor=True)

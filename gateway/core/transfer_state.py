@@ -35,6 +35,7 @@ class Manner:
     refuse_in_notify: bool = False
     deadline: timedelta | None = None  # the final NOTIFY must be out by then
     cancel_at_deadline: bool = True  # False: the failure is told, and the dialling goes on all the same
+    own_codes: bool = True  # a failure is told with the target's own code; False: with that of its reason
     hand_down: bool = False  # the PBX, on which the transferee's leg is, may carry out the first attempt by itself
     names_humans: bool = False  # the PBX tells when a queue's agent takes a call
 

@@ -12,7 +12,7 @@ import structlog
 
 from gateway.core import gate
 from gateway.core.model import LegId, Load, PbxState
-from gateway.core.outcome import CallEnd, Reason, reason_for_failure
+from gateway.core.outcome import CallEnd, Reason, passed_on, reason_for_failure
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine.arrivals import Arrivals
 from gateway.engine.calls import Call, Calls
@@ -205,14 +205,15 @@ class Engine:
     def _tear_down(self, call: Call, ended: CallRecord, code: int, keep: LegId | None) -> None:
         """Hang up the other leg of a conversation that is over, and report it; the transferor is its transfer's."""
         conversed, call.up = call.up, False
-        failed = code if code >= 300 else 480
+        reason = reason_for_failure(code) if code >= 300 else Reason.UNREACHABLE
+        failed = passed_on(code, reason.sip_code)
         for other in list(call.legs):
             if other == keep:
                 continue
             if conversed:
                 self._sip.hang_up(other, 200, Reason.ANSWERED)
             else:
-                self._sip.hang_up(other, failed, reason_for_failure(failed))
+                self._sip.hang_up(other, failed, reason)
         if conversed:
             log.info(
                 "call-ended", call=call.id, talk_s=ended.talk_s, by=ended.hung_up_by, reason=ended.reason,

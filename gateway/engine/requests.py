@@ -62,6 +62,7 @@ class Requests:
             refuse_in_notify=trunk is not None and trunk.refusal == "notify",
             deadline=timedelta(seconds=max(trunk.deadline_s - DEADLINE_MARGIN_S, 1)) if trunk else None,
             cancel_at_deadline=trunk is None or trunk.at_deadline == "cancel",
+            own_codes=trunk is None or trunk.failure_code == "target",
         )
         call = self._calls.of(request.leg)
         problem = (request.problem, request.problem_text) if request.problem else None
@@ -90,6 +91,7 @@ class Requests:
 
     def invite(self, call: Call, incoming: IncomingCall, called: Target | None, line: str) -> None:
         """A fresh INVITE from the trunk; `line` says for the trail how its number was found."""
+        trunk = self._config().trunks.get(call.number.trunk)
         record = self._record(call, Entry.INVITE, called.user if called else "", incoming.context)
         asked = self._config().routes.destination(call.number, called) if called else None
         if called is None:
@@ -107,7 +109,11 @@ class Requests:
             call=call,
             transferee=incoming.leg,
             transferor=None,
-            manner=Manner(notify=False, names_humans=self._names_humans(call.number.pbx)),
+            manner=Manner(
+                notify=False,
+                own_codes=trunk is None or trunk.failure_code == "target",
+                names_humans=self._names_humans(call.number.pbx),
+            ),
             asked=asked,
         )
 

@@ -95,6 +95,10 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         """PJSUA: a packet or an INFO tells of a key."""
         self._events.pressed(self, prm)
 
+    def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
+        """PJSUA would dial where a 3xx says: never. The call has failed, with that code."""
+        return int(pj.PJSIP_REDIRECT_REJECT)
+
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
         """PJSUA would dial a REFER's target itself: never."""
         prm.statusCode = pj.PJSIP_SC_DECLINE

@@ -20,7 +20,8 @@ from gateway.core.commands import (
 from gateway.core.events import (
     Event,
 )
-from gateway.core.outcome import Outcome, Reason
+from gateway.core.model import Entry
+from gateway.core.outcome import Outcome, Reason, reason_for_failure
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner, State
 from tests.support.playbook import (
@@ -108,8 +109,30 @@ def test_the_transferor_gets_the_caller_back_when_none_is_left(
 
 def test_the_final_notify_carries_the_code_of_the_last_attempt() -> None:
     book = Playbook(to(SALES)).after(fails(1, Reason.DECLINED, 603, then=to(SUPPORT)))
-    book.play(fails(2, Reason.UNREACHABLE, 404), *OVER, *told(Reason.UNREACHABLE), Return(CALLER, ASSISTANT), *END)
+    book.play(fails(2, Reason.UNREACHABLE, 404), *OVER, *told(Reason.UNREACHABLE, 404), Return(CALLER, ASSISTANT), *END)
     assert book.attempts == [("sales", Reason.DECLINED, 603), ("support", Reason.UNREACHABLE, 404)]
+    assert book.record.sip_code == 480
+
+
+def test_a_profile_may_want_the_code_of_the_reason() -> None:
+    by_reason = Manner(own_codes=False)
+    Playbook(to(SALES), manner=by_reason).after().play(
+        fails(1, Reason.UNREACHABLE, 404), *OVER, *told(Reason.UNREACHABLE), Return(CALLER, ASSISTANT), *END
+    )
+    Playbook(to(SALES), manner=by_reason, entry=Entry.INVITE).after().play(
+        fails(1, Reason.PBX_ERROR, 488), *OVER, HangUp(CALLER, Reason.PBX_ERROR, 502), *END
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "told_code"), [(404, 404), (488, 488), (604, 604), (302, 502), (407, 502), (422, 502)]
+)
+def test_an_invite_is_answered_with_the_code_of_the_last_attempt_unless_it_concerns_that_leg_alone(
+    code: int, told_code: int
+) -> None:
+    reason = reason_for_failure(code)
+    book = Playbook(to(SALES), entry=Entry.INVITE).after()
+    book.play(fails(1, reason, code), *OVER, HangUp(CALLER, reason, told_code), *END)
 
 
 def test_the_fallback_takes_a_caller_whose_transferor_hung_up_after_the_202() -> None:
@@ -139,8 +162,8 @@ def test_the_caller_is_hung_up_when_the_fallback_fails_too_and_nobody_is_left() 
     book.play(
         fails(2, Reason.PBX_ERROR, 500),
         *OVER,
-        *told(Reason.PBX_ERROR),
-        HangUp(CALLER, Reason.PBX_ERROR, 502),
+        *told(Reason.PBX_ERROR, 500),
+        HangUp(CALLER, Reason.PBX_ERROR, 500),
         *END,
     )
     assert book.record.outcome is Outcome.FAILED

@@ -113,7 +113,7 @@ def test_a_caller_who_is_not_heard_is_not_returned() -> None:
         hears(1, False, then=to(SUPPORT)),
         HangUp(CALLER, Reason.PBX_ERROR, 502),
         StopTimer(Timer.LISTEN),
-        *told(Reason.PBX_ERROR),
+        *told(Reason.PBX_ERROR, 503),
         *PARTING,
     )
     assert book.attempts == [("sales", Reason.PBX_ERROR, 503)]

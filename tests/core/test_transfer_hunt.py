@@ -20,7 +20,7 @@ from gateway.core.commands import (
     Timer,
     Wait,
 )
-from gateway.core.events import Event
+from gateway.core.events import Event, TargetFailed
 from gateway.core.model import Entry
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import Milestone
@@ -72,7 +72,8 @@ def test_a_failure_that_is_none_to_go_on_after_ends_the_hunt(
     event: Event, hang_up: tuple[HangUp, ...], reason: Reason
 ) -> None:
     book = Playbook(to(BUSY_ONLY)).after()
-    book.play(event, *hang_up, *OVER, *told(reason), BACK, *END)
+    code = event.sip_code if isinstance(event, TargetFailed) else reason.sip_code
+    book.play(event, *hang_up, *OVER, *told(reason, code), BACK, *END)
     assert book.record.trail[-1] == f"overflow: none, sales does not go on after {reason}"
     assert book.attempts == [("sales", reason, book.record.attempts[0].sip_code)]
 

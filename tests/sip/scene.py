@@ -54,6 +54,7 @@ LINES = {
     "hurried": Line("+31201234505", 35, {"deadline_s": 3}),
     "patient": Line("+31201234507", 37, {"deadline_s": 3, "at_deadline": "continue"}),
     "info": Line("+31201234509", 39, {"dtmf": "info"}),
+    "by-reason": Line("+31201234510", 38, {"failure_code": "reason"}),
     "secret": Line("+31201234506", 36, {"challenge": True, "username": "hms", "password_file": "trunk.secret"}),
 }
 EXTENSIONS = {

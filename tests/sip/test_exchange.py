@@ -205,24 +205,27 @@ async def test_after_a_refusal_another_refer_works(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told", "reason"),
+    ("answer", "code", "reason"),
     [
         (486, 486, "busy"), (600, 486, "busy"), (603, 603, "declined"), (480, 480, "unreachable"),
-        (404, 480, "unreachable"), (487, 480, "no-answer"), (503, 502, "pbx-error"), (500, 502, "pbx-error"),
+        (404, 480, "unreachable"), (410, 480, "unreachable"), (484, 480, "unreachable"), (604, 480, "unreachable"),
+        (408, 480, "no-answer"), (487, 480, "no-answer"),
+        (488, 502, "pbx-error"), (503, 502, "pbx-error"), (500, 502, "pbx-error"), (606, 502, "pbx-error"),
     ],
 )  # fmt: skip
 async def test_a_failure_is_told_and_the_caller_is_back_with_the_assistant(
-    scene: Scene, answer: int, told: int, reason: str
+    scene: Scene, answer: int, code: int, reason: str
 ) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()
     target.reject(answer)
-    assert codes(await assistant.notifies()) == [100, told]
+    assert codes(await assistant.notifies()) == [100, answer]
     since = time.monotonic()
     await caller.media.hears(ASSISTANT_HZ)
     await assistant.media.hears(CALLER_HZ)
     outcome = await scene.outcome()
-    assert (outcome["outcome"], outcome["reason"], outcome["sip_code"]) == ("failed", reason, told)
+    assert (outcome["outcome"], outcome["reason"], outcome["sip_code"]) == ("failed", reason, code)
+    assert outcome["attempts"][0]["sip_code"] == answer
     assert outcome["returned_to_transferor"]
     assert time.monotonic() - since < 2
     assert is_up(assistant)

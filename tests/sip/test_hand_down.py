@@ -205,7 +205,7 @@ async def test_a_caller_whom_the_pbx_drops_is_a_failure_with_a_fault(stage: Stag
     await stage.referred(leg)
     leg.media.pause()
     await notify(leg, "503 Service Unavailable", last=True)
-    assert codes(await assistant.notifies()) == [100, 502]
+    assert codes(await assistant.notifies()) == [100, 503]
     await leg.wait_request("BYE")
     await assistant.wait_request("BYE")
     ended = await stage.outcome()

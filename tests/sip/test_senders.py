@@ -115,7 +115,7 @@ async def test_a_fresh_invite_reaches_the_person(scene: Scene) -> None:
     assert outcome["final_notify"] is None
 
 
-@pytest.mark.parametrize(("answer", "told"), [(486, 486), (603, 603), (404, 480), (503, 502)])
+@pytest.mark.parametrize(("answer", "told"), [(486, 486), (600, 600), (404, 404), (488, 488), (503, 503), (302, 502)])
 async def test_the_failure_of_a_fresh_invite_is_its_own_response(scene: Scene, answer: int, told: int) -> None:
     caller = await fresh(scene, "+31612345681")
     (await scene.target()).reject(answer)

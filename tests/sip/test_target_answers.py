@@ -79,7 +79,7 @@ async def test_after_a_useless_answer_the_caller_is_back(scene: Scene, answer: s
     caller, transferor = await moved(scene, ANNA, caller_on)
     target = await scene.target("anna")
     answer_with(target, USELESS[answer])
-    assert codes(await transferor.notifies()) == [100, 502]
+    assert codes(await transferor.notifies()) == [100, 488]
     await let_go(target)
     await caller.media.hears(ASSISTANT_HZ if caller_on == "pbx" else CALLER_HZ)
     assert is_up(caller)
@@ -115,5 +115,5 @@ async def test_a_targets_useless_answer_refuses_a_fresh_invite(scene: Scene) -> 
     caller = platform.invite(scene.uri("+31612345681"), scene.remote)
     target = await scene.target("anna")
     answer_with(target, USELESS["garbage"])
-    assert (await caller.final()).code == 502
+    assert (await caller.final()).code == 488
     await let_go(target)

@@ -94,7 +94,7 @@ async def test_a_target_that_is_lost_while_it_rings_is_cancelled_and_the_caller_
         target = await scene.target()
         await target.ring()
         await scene.drop(scene.pbx)
-        assert codes(await called.notifies())[-1] == 502
+        assert codes(await called.notifies())[-1] == 503
         cancel = await target.wait_request("CANCEL")
         assert target.incoming
         assert cancel.branch == target.incoming.branch

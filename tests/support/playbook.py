@@ -146,9 +146,9 @@ PARTING = (
 """The outcome is known, and the transferor is still there."""
 
 
-def told(reason: Reason) -> tuple[Notify, StopTimer]:
-    """The final NOTIFY."""
-    return Notify(reason.sip_code, reason, final=True), StopTimer(Timer.DEADLINE)
+def told(reason: Reason, code: int | None = None) -> tuple[Notify, StopTimer]:
+    """The final NOTIFY, with the target's own code or that of the reason."""
+    return Notify(code or reason.sip_code, reason, final=True), StopTimer(Timer.DEADLINE)
 
 
 class Playbook:
