@@ -75,6 +75,12 @@ class _Profile(Section):
             self._name = context.name
 
     @property
+    def transfer_headers(self) -> tuple[str, ...]:
+        """Headers that travel with a transfer: `pass_headers`; if it is not given, Referred-By too (RFC 3892 §2.2)."""
+        given = "pass_headers" in self.model_fields_set
+        return self.pass_headers if given else (*self.pass_headers, "Referred-By")
+
+    @property
     def peer(self) -> Peer:
         """Who this profile recognises."""
         return Peer(self.name, self._peer_kind)

@@ -37,10 +37,15 @@ def parse_replaces(value: str) -> DialogId:
     return DialogId(call_id, parameters["to-tag"], parameters["from-tag"], "early-only" in parameters)
 
 
-def parse_target_dialog(value: str) -> DialogId:
-    """Read a Target-Dialog header: its local tag is its sender's, so the remote one is ours (RFC 4538 §7)."""
+def parse_target_dialog(value: str) -> tuple[DialogId, DialogId]:
+    """Read a Target-Dialog header: the dialog it names, and the one it names where its sender wrote it from their side.
+
+    The local tag is that of who receives the header, so ours (RFC 4538 §4); not every sender reads it so.
+    Raises HeaderError.
+    """
     call_id, parameters = _parameters(value, "Target-Dialog")
-    return DialogId(call_id, parameters["remote-tag"], parameters["local-tag"])
+    local, remote = parameters["local-tag"], parameters["remote-tag"]
+    return DialogId(call_id, local, remote), DialogId(call_id, remote, local)
 
 
 def _parameters(value: str, name: str) -> tuple[str, dict[str, str]]:
@@ -72,6 +77,12 @@ class Dialogs:
         self._ended[dialog] = now
         while self._ended and (len(self._ended) > REMEMBERED or now - next(iter(self._ended.values())) > REMEMBERED_S):
             self._ended.popitem(last=False)
+
+    def target(self, value: str, peer: Peer) -> Leg | Reason:
+        """The leg that a Target-Dialog header names, or why it cannot be had. Raises HeaderError."""
+        wanted, swapped = parse_target_dialog(value)
+        found = self.find(wanted, peer)
+        return self.find(swapped, peer) if found is Reason.NO_SUCH_DIALOG else found
 
     def find(self, wanted: DialogId, peer: Peer) -> Leg | Reason:
         """The leg with this dialog, which has to be one with the same peer; or why it cannot be had (RFC 3891 §3)."""

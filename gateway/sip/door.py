@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 import structlog
 
-from gateway.core.model import LegId, Peer
+from gateway.core.model import LegId, Peer, PeerKind
 from gateway.core.outcome import Reason
 from gateway.sip import malformed
 from gateway.sip.callbacks import guarded
 from gateway.sip.challenge import Challenger
-from gateway.sip.dialogs import parse_replaces, parse_target_dialog
+from gateway.sip.dialogs import parse_replaces
 from gateway.sip.headers import HeaderError, has_contact, unsupported
 from gateway.sip.identity import hops_left
 from gateway.sip.leg import Leg
@@ -180,7 +180,7 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         if refused is not None:
             return self._reject(request, extra, refused.sip_code, refused, OVERLOAD_RETRY_S)
         own_user = own_user_of(self._agent.config.profile(peer.name))
-        self._agent.expect(read_invitation(request, peer, self._pass_headers(peer), own_user, replaced))
+        self._agent.expect(read_invitation(request, peer, self._pass_headers(peer, "INVITE"), own_user, replaced))
         return 0
 
     def _refer_outside(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:
@@ -189,7 +189,7 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             return self._reject(request, extra, 400, Reason.BAD_REQUEST)  # it makes a dialog (RFC 3515 §2.2)
         try:
             wanted = _single(request.values("Target-Dialog"), "Target-Dialog")
-            found = self._agent.dialogs.find(parse_target_dialog(wanted), peer) if wanted else None
+            found = self._agent.dialogs.target(wanted, peer) if wanted else None
         except HeaderError:
             return self._reject(request, extra, 400, Reason.BAD_REQUEST)
         if not isinstance(found, Leg):
@@ -264,12 +264,16 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             with_id=not first_of_dialog or (trunk is not None and trunk.event_id == "always"),
             account=self._agent.account_of(leg.peer),
         )
-        read = read_refer(request, handle, leg, self._pass_headers(leg.peer), self._agent.dialogs)
+        read = read_refer(request, handle, leg, self._pass_headers(leg.peer, "REFER"), self._agent.dialogs)
         self._agent.listener.refer(read)
 
-    def _pass_headers(self, peer: Peer) -> tuple[str, ...]:
+    def _pass_headers(self, peer: Peer, method: str) -> tuple[str, ...]:
         profile = self._agent.config.profile(peer.name)
-        return profile.pass_headers if profile else ()
+        if profile is None:
+            return ()
+        # A platform's INVITE is a transfer too; that of a PBX brings a caller, and whoever sent them is its own affair.
+        transfers = method == "REFER" or peer.kind is PeerKind.TRUNK
+        return profile.transfer_headers if transfers else profile.pass_headers
 
     def _opened(self, subscription: int, refer: PendingRefer, leg: LegId) -> None:
         self._refers[subscription] = (refer, leg)

@@ -181,7 +181,9 @@ def read_refer(
             problem = found if isinstance(found, Reason) else None
         except headers.HeaderError as error:
             problem, text = Reason.BAD_REQUEST, str(error)
-    context = headers.allowed([*target.embedded, *headers.header_fields(request.text())], pass_headers)
+    # Who refers says so in the REFER; what the URI carries is of another time (RFC 3892 §2.2).
+    embedded = [(name, value) for name, value in target.embedded if name.lower() not in ("referred-by", "b")]
+    context = headers.allowed([*embedded, *headers.header_fields(request.text())], pass_headers)
     return ReferRequest(
         handle=handle, leg=leg.id, peer=leg.peer, target=target.uri, context=context, subscribe=handle.subscribe,
         consultation=consultation, problem=problem, problem_text=text,

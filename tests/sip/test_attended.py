@@ -145,11 +145,14 @@ async def test_an_invite_cannot_replace_the_leg_of_another_peer(scene: Scene) ->
     await caller.hang_up()
 
 
-async def test_refer_outside_of_a_dialog_with_its_target_dialog(scene: Scene) -> None:
+@pytest.mark.parametrize("as_the_rfc", [True, False])
+async def test_refer_outside_of_a_dialog_with_its_target_dialog(scene: Scene, as_the_rfc: bool) -> None:
     caller, assistant = await scene.bridged()
     trunk = await scene.platform()
     own, gateway = tags(assistant)
-    target = f"{assistant.call_id};local-tag={own};remote-tag={gateway}"
+    # The local tag is that of who receives it (RFC 4538 §4); some senders write it from their own side.
+    local, remote = (gateway, own) if as_the_rfc else (own, gateway)
+    target = f"{assistant.call_id};local-tag={local};remote-tag={remote}"
     response = await trunk.request(
         "REFER",
         "sip:gateway",
@@ -209,8 +212,9 @@ async def test_refer_outside_of_a_dialog_that_names_none_of_its_own(scene: Scene
     headers = [("Refer-To", "<sip:+31612345681@gateway>")] + ([("Target-Dialog", named)] if named else [])
     assert (await trunk.request("REFER", "sip:gateway", scene.gateway.sip, headers=headers)).code == 403
     own, gateway = tags(caller)
-    stolen = f"{caller.call_id};local-tag={own};remote-tag={gateway}"
-    headers = [("Refer-To", "<sip:+31612345681@gateway>"), ("Target-Dialog", stolen)]
-    assert (await trunk.request("REFER", "sip:gateway", scene.gateway.sip, headers=headers)).code == 403
+    for local, remote in ((own, gateway), (gateway, own), (gateway, gateway)):
+        stolen = f"{caller.call_id};local-tag={local};remote-tag={remote}"
+        headers = [("Refer-To", "<sip:+31612345681@gateway>"), ("Target-Dialog", stolen)]
+        assert (await trunk.request("REFER", "sip:gateway", scene.gateway.sip, headers=headers)).code == 403
     await caller.media.hears(ASSISTANT_HZ)
     await assistant.hang_up()

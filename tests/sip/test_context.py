@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.scene import ANNA, CALLER, LINES, codes
+from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER, LINES, codes
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
+    from tests.support.peer import Peer
     from tests.support.sip_message import Message
 
 pytestmark = pytest.mark.sip
+
+REFERRED_BY = '"Bot" <sip:bot@platform.example;x=1>;cid="20398823.2UWQFN309shb3@platform.example"'
 
 
 async def invite_after(scene: Scene, refer_to: str, *headers: tuple[str, str], line: str = "main") -> Message:
@@ -60,9 +63,40 @@ async def test_what_is_embedded_goes_before_what_is_plain(scene: Scene) -> None:
 
 @pytest.mark.parametrize("name", ["Referred-By", "b"])
 async def test_referred_by_is_passed_on_unmodified(scene: Scene, name: str) -> None:
-    value = '"Bot" <sip:bot@platform.example;x=1>;cid="20398823.2UWQFN309shb3@platform.example"'
-    invite = await invite_after(scene, ANNA, (name, value))
-    assert invite.all("Referred-By") == [value]
+    invite = await invite_after(scene, ANNA, (name, REFERRED_BY))
+    assert invite.all("Referred-By") == [REFERRED_BY]
+
+
+async def test_referred_by_travels_with_a_transfer_unless_the_profile_says_otherwise(scene: Scene) -> None:
+    invite = await invite_after(scene, ANNA, ("Referred-By", REFERRED_BY), line="livekit")
+    assert invite.all("Referred-By") == [REFERRED_BY]
+
+
+async def notified(peer: Peer, count: int) -> None:
+    await peer.until(lambda: len(peer.received("NOTIFY")) >= count or None, f"{count} NOTIFYs")
+
+
+async def test_referred_by_of_another_transfer_is_not_carried_on(scene: Scene) -> None:
+    platform = await scene.platform("livekit")
+    caller = scene.call_from_pbx("livekit", headers=[("Referred-By", "<sip:stale@pbx.inside.example>")])
+    assistant = await platform.wait_call()
+    await assistant.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    assert assistant.incoming
+    assert not assistant.incoming.all("Referred-By")
+    for refer_to, headers, told in (
+        (ANNA, [("Referred-By", REFERRED_BY)], [REFERRED_BY]),
+        (ANNA, [], []),
+        ("<sip:+31612345681@gw?Referred-By=%3Csip%3Astale%40x%3E>", [], []),
+        ("<sip:+31612345681@gw?b=%3Csip%3Astale%40x%3E>", [("b", REFERRED_BY)], [REFERRED_BY]),
+    ):
+        known = len(platform.received("NOTIFY"))
+        assert (await assistant.refer(refer_to, *headers)).code == 202
+        target = await scene.target()
+        target.reject()
+        assert target.incoming
+        assert target.incoming.all("Referred-By") == told
+        await notified(platform, known + 2)
 
 
 async def test_referred_by_proves_nothing(scene: Scene) -> None:
