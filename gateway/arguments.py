@@ -9,6 +9,11 @@ from pathlib import Path
 from gateway import __version__
 
 DEFAULT_DIRECTORY = Path("/etc/transfer-gateway")
+TIME_HELP = (
+    "at another time than now, such as 2026-12-24T18:00; without a zone, by the clock of the destination's hours"
+)
+YEARS = range(1970, 9999)
+"""Those in which every zone can tell the time."""
 
 
 def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
@@ -42,7 +47,7 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
         "target", metavar="TARGET", help="what would be asked for: a number, an alias, a SIP or TEL URI"
     )
     _add_number(explain)
-    explain.add_argument("--at", metavar="TIME", type=_time, help="at another time than now, such as 2026-12-24T18:00")
+    explain.add_argument("--at", metavar="TIME", type=_time, help=TIME_HELP)
     explain.add_argument("--json", action="store_true", help="as JSON")
     tool = command("tool", "print the assistant's transfer_call tool, made from the destinations")
     _add_number(tool)
@@ -74,6 +79,9 @@ def _add_number(parser: argparse.ArgumentParser) -> None:
 
 def _time(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-12-24T18:00 or 2026-12-24T17:00Z") from None
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.year not in YEARS:
+        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-12-24T18:00 or 2026-12-24T17:00Z")
+    return time

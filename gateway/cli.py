@@ -105,7 +105,7 @@ def _explain(options: argparse.Namespace) -> int:
     answer: Mapping[str, Any]
     query = {"target": options.target, "number": number.id}
     if options.at:
-        query["at"] = options.at.astimezone(UTC).isoformat()
+        query["at"] = options.at.isoformat()
     try:
         answer = ask(config.http, f"/api/explain?{urllib.parse.urlencode(query)}")
     except RemoteError as error:
@@ -127,11 +127,12 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _explain_offline(config: "Config", number: "AssignedNumber", text: str, at: datetime | None) -> Mapping[str, Any]:
-    from gateway.core.gate import Situation, explain  # noqa: PLC0415
+    from gateway.core.gate import Situation, explain, on_the_clock  # noqa: PLC0415
     from gateway.core.model import Load, PbxState  # noqa: PLC0415
 
     state = PbxState(pbx=number.pbx, unknown_because="no running gateway was asked")
-    situation = Situation(at or datetime.now(UTC), Load(max_calls=config.sip.max_calls), {number.pbx: state})
+    now = on_the_clock(at, text, number, config.routes) if at else datetime.now(UTC)
+    situation = Situation(now, Load(max_calls=config.sip.max_calls), {number.pbx: state})
     return explain(text, number, config.routes, situation)
 
 

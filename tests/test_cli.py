@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -156,6 +157,20 @@ def test_explain_without_a_gateway_answers_from_the_configuration_and_says_so(
         "  capacity: 0 of 10 calls",
     ]
     assert "this answer is made from the configuration alone" in err
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_explain_reads_a_time_by_the_clock_of_the_hours_and_not_of_the_machine(
+    capsys: pytest.CaptureFixture[str], directory: Path, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", zone)
+        time.tzset()
+        _, before, _ = run(capsys, directory, "explain", "sales", "--at", "2026-03-02T17:29")
+        _, after, _ = run(capsys, directory, "explain", "sales", "--at", "2026-03-02T17:31")
+    time.tzset()
+    assert "  hours: office is open until 17:30" in before.splitlines()
+    assert "  hours: office is open until 17:30" not in after.splitlines()
 
 
 def test_explain_as_json_is_what_the_contract_says(capsys: pytest.CaptureFixture[str], directory: Path) -> None:

@@ -7,7 +7,7 @@ Every step leaves a line in the trail. All is in memory, so that a REFER is answ
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from gateway.core.checks import Finding, check_in_order
 from gateway.core.model import AssignedNumber, Decision, Destination, Entry, Load, PbxState, Peer, PeerKind
@@ -87,6 +87,23 @@ def next_after(number: AssignedNumber, asked: Destination, tried: Collection[str
     trail = [f"overflow: {left[0].id}, extension {left[0].extension}"]
     decision = _first_open(number, left, situation, Entry.REFER, trail)
     return decision if decision.accepted else replace(decision, destination=None, sentence=None)
+
+
+def on_the_clock(at: datetime, text: str, number: AssignedNumber, routes: Routes) -> datetime:
+    """The moment that somebody means who gives a time without a zone: it is read by the clock on the wall.
+
+    By that of the hours of the destination `text` names, or else of the next in the hunt order; where that names none,
+    by that of the first hours that any of the number's destinations has.
+    """
+    if at.tzinfo is not None:
+        return at
+    try:
+        asked = routes.destination(number, parse_target(text, number.country))
+    except TargetError:
+        asked = None
+    clocks = (*(hunt(number, asked) if asked else ()), *number.destinations.values())
+    zone = next((each.hours.time_zone for each in clocks if each.hours), UTC)
+    return at.replace(tzinfo=zone)
 
 
 def explain(text: str, number: AssignedNumber, routes: Routes, situation: Situation) -> dict[str, object]:

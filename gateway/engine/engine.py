@@ -295,8 +295,10 @@ class Engine:
         assigned = self._config.routes.number(number)
         if assigned is None:
             raise LookupError(f"{number} is no assigned number")
-        situation = self.situation() if at is None else self._situation_at(at)
-        return gate.explain(text, assigned, self._config.routes, situation)
+        routes = self._config.routes
+        now = None if at is None else gate.on_the_clock(at, text, assigned, routes)
+        situation = self.situation() if now is None else self._situation_at(now)
+        return gate.explain(text, assigned, routes, situation)
 
     async def probe_call(self, number: str, destination: str) -> ProbeResult:
         """Call a destination for a moment. Raises LookupError when there is no such number or destination."""

@@ -51,7 +51,10 @@ class Operations(Protocol):
         """The snapshot of every PBX."""
 
     def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
-        """Where a transfer would go, and why: as `explain --json`. Raises LookupError for an unknown number."""
+        """Where a transfer would go, and why: as `explain --json`. Raises LookupError for an unknown number.
+
+        `at` without a zone is read by the clock of the hours in question (`gate.on_the_clock`).
+        """
 
     def transfer_call(
         self, call: str, destination: str, message: str | None, command_id: str | None = None

@@ -242,9 +242,9 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
     except ValueError:
-        raise Problem(400, "bad-request", "at: must be a time such as 2026-03-02T09:30:00+01:00") from None
-    if moment.tzinfo is None:
-        raise Problem(400, "bad-request", "at: needs a time zone, such as 2026-03-02T09:30:00+01:00")
+        moment = None
+    if moment is None or not 1970 <= moment.year < 9999:  # those in which every zone can tell the time
+        raise Problem(400, "bad-request", "at: must be a time such as 2026-03-02T09:30 or 2026-03-02T09:30:00+01:00")
     return moment
 
 

@@ -137,6 +137,20 @@ def leaves(entry: Entry) -> bool:
     return "expires=0" in entry.message["Contact"] or entry.message.get("Expires") == "0"
 
 
+async def test_it_registers_with_the_first_of_two_challenges(wires: Net) -> None:
+    async with Peer(wires.trunk) as trunk:
+        trunk.answers["REGISTER"] = None
+        async with gateway_with(wires, **REGISTRAR):
+            first = await nth(trunk, "REGISTER", 1)
+            strong = 'Digest realm="hms", nonce="strong", algorithm=SHA-256, qop="auth"'
+            weak = 'Digest realm="hms", nonce="weak", algorithm=MD5, qop="auth"'
+            answer(trunk, first, 401, ("WWW-Authenticate", strong), ("WWW-Authenticate", weak))
+            second = await nth(trunk, "REGISTER", 2)
+            assert ["strong" in value for value in second.message.all("Authorization")] == [True]
+            answer(trunk, second, 200, ("Contact", second.message["Contact"]), ("Expires", "300"))
+            trunk.answers["REGISTER"] = 200
+
+
 async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_no_longer(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk:
         trunk.answers["REGISTER"] = None

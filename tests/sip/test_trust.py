@@ -89,6 +89,49 @@ async def test_a_challenge_of_the_pbx_is_answered(scene: Scene, code: int) -> No
     assert codes(await assistant.notifies()) == [100, 200]
 
 
+def asked(name: str, nonce: str, more: str, realm: str = "pbx") -> tuple[str, str]:
+    """A challenge, told apart by its nonce."""
+    return name, f'Digest realm="{realm}", nonce="{nonce}", {more}'
+
+
+WWW, PROXY = "WWW-Authenticate", "Proxy-Authenticate"
+STRONG, WEAK = 'algorithm=SHA-256, qop="auth"', 'algorithm=MD5, qop="auth"'
+
+
+@pytest.mark.parametrize(
+    ("challenges", "answered"),
+    [
+        ([asked(WWW, "one", STRONG), asked(WWW, "two", WEAK)], ["one"]),
+        ([asked(WWW, "one", WEAK), asked(WWW, "two", STRONG)], ["one"]),
+        ([asked(WWW, "one", STRONG), asked(WWW, "two", STRONG)], ["one"]),
+        ([asked(WWW, "one", "algorithm=MD7"), asked(WWW, "two", STRONG), asked(WWW, "three", WEAK)], ["two"]),
+        ([asked(WWW, "one", 'algorithm=MD5, qop="auth-int"'), asked(WWW, "two", 'qop="auth-int, auth"')], ["two"]),
+        ([asked(WWW, "one", STRONG), asked(WWW, "two", 'algorithm=SHA-256, qop="auth-int"')], ["one"]),
+        ([asked(WWW, "one", 'algorithm=AKAv1-MD5, qop="auth"'), asked(WWW, "two", WEAK)], ["two"]),
+        ([asked(WWW, "one", STRONG), asked(WWW, "two", WEAK, "PBX")], ["one"]),
+        (
+            [asked(WWW, "one", STRONG, "a"), asked(WWW, "two", WEAK, "b"), asked(WWW, "three", WEAK, "a")],
+            ["one", "two"],
+        ),
+        (
+            [asked(PROXY, "one", STRONG, "a"), asked(WWW, "two", WEAK, "b"), asked(WWW, "three", STRONG, "b")],
+            ["one", "two"],
+        ),
+    ],
+)
+async def test_the_topmost_challenge_of_each_realm_is_answered(
+    scene: Scene, challenges: list[tuple[str, str]], answered: list[str]
+) -> None:
+    _, assistant, target = await pending(scene)
+    target.answers["INVITE"] = None
+    target.reject(407 if challenges[0][0] == PROXY else 401, headers=challenges)
+    again = await target.wait_request("INVITE")
+    given = [*again.all("Authorization"), *again.all("Proxy-Authorization")]
+    assert sorted(value.partition('nonce="')[2].partition('"')[0] for value in given) == sorted(answered)
+    target.respond(again, 486)
+    assert codes(await assistant.notifies()) == [100, 486]
+
+
 async def test_a_pbx_that_takes_no_password_of_ours_is_a_failure(scene: Scene) -> None:
     caller, assistant, target = await pending(scene)
     target.answers["INVITE"] = None

@@ -7,6 +7,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "calls.hpp"
+#include "challenges.hpp"
 #include "hangup.hpp"
 #include "malformed.hpp"
 #include "media.hpp"
@@ -351,6 +352,7 @@ void set_request_handler(RequestHandler *handler)
         return;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
     answer_malformed();
+    answer_topmost_challenge();
     watch_outgoing();
     govern_media();
     resolve_by_handler();
