@@ -83,6 +83,7 @@ CHANGES: Final[Tables] = {
     "trunk": {
         "addresses": ["203.0.113.77"], "transport": "tcp", "username": "other", "password_file": "two.secret",
         "pass_headers": ["X-Other"], "dtmf": "info", "codecs": ["PCMU"], "srtp": "optional", "identity": "asserted",
+        "rtp_source": "latched",
         "diversion": "diversion", "outbound": "sip:203.0.113.99", "register": True, "challenge": True,
         "final_notify": "on-human", "event_id": "always", "refusal": "notify", "deadline_s": 9,
         "at_deadline": "continue", "options_interval_s": 11,
@@ -90,6 +91,7 @@ CHANGES: Final[Tables] = {
     "pbx": {
         "addresses": ["198.51.100.9"], "transport": "tcp", "username": "other", "password_file": "two.secret",
         "pass_headers": ["X-Other"], "dtmf": "info", "codecs": ["PCMU"], "srtp": "optional", "identity": "asserted",
+        "rtp_source": "latched",
         "diversion": "diversion", "address": "sip:198.51.100.7", "transfer_mode": "hand-down",
         "queues": {"source": "none"},
     },

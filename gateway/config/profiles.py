@@ -42,6 +42,8 @@ def _header(text: str) -> str:
 
 Transport = Literal["udp", "tcp", "tls"]
 Srtp = Literal["off", "optional", "required"]
+# Where its media comes from: the address of its description, its host, or the host that its signalling comes from.
+RtpSource = Literal["sdp", "sdp-host", "latched"]
 # How the caller is named: in From alone, or in P-Asserted-Identity too, to a peer that keeps withheld numbers to itself
 # (RFC 3325 §7).
 Identity = Literal["from", "asserted"]
@@ -64,6 +66,7 @@ class _Profile(Section):
     dtmf: Literal["rfc4733", "info"] = "rfc4733"  # how keys are sent to this side; both are understood from it
     codecs: Codecs = ("PCMA", "PCMU", "G722", "opus")
     srtp: Srtp = "off"
+    rtp_source: RtpSource = "sdp"
     identity: Identity = "from"
     diversion: Diversion = "off"
     _name: str = PrivateAttr(default="")

@@ -132,6 +132,10 @@ class Engine:
         """A request was answered without anything being made of it."""
         self._observer.request_rejected(reason)
 
+    def media_dropped(self, kind: str, packets: int) -> None:
+        """Packets came from elsewhere than a call's peer."""
+        self._observer.media_dropped(kind, packets)
+
     def trunk_changed(self, trunk: str, up: bool) -> None:
         """A trunk was found to answer, or not to."""
         self._observer.trunk_up(trunk, up)

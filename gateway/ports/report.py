@@ -42,6 +42,9 @@ class Observer(Protocol):
     def request_rejected(self, reason: Reason) -> None:
         """Count a request that never became a call or a transfer."""
 
+    def media_dropped(self, kind: str, packets: int) -> None:
+        """Count packets of a kind, "rtp" or "rtcp", that came from elsewhere than a call's peer."""
+
     def calls_in_progress(self, count: int) -> None:
         """Set the number of calls."""
 

@@ -159,6 +159,9 @@ class SipListener(Protocol):
     def request_rejected(self, reason: Reason) -> None:
         """A request was answered without anything being made of it."""
 
+    def media_dropped(self, kind: str, packets: int) -> None:
+        """So many packets of a kind, "rtp" or "rtcp", came from elsewhere than a call's peer, and were dropped."""
+
     def trunk_changed(self, trunk: str, up: bool) -> None:
         """A trunk was found to answer, or not to."""
 

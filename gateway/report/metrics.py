@@ -112,6 +112,9 @@ class Metrics:
         self._rejected = counter(
             "requests_rejected_total", "Requests that became neither a call nor a transfer.", "reason"
         )
+        self._media_dropped = counter(
+            "media_packets_dropped_total", "Packets that came from elsewhere than a call's peer.", "kind"
+        )
         self._reload_ok = gauge("config_last_reload_successful", "Whether the last (re)load was taken.")
         self._reload_at = gauge("config_last_reload_success_timestamp_seconds", "When the running one was loaded.")
         self._restart = gauge("config_restart_needed", "How many keys and secret files a restart would change.")
@@ -123,6 +126,8 @@ class Metrics:
             self._stages.labels(stage)
         for end in CallEnd:
             self._calls_ended.labels(end)
+        for kind in ("rtp", "rtcp"):
+            self._media_dropped.labels(kind)
         for reason in Reason:
             if reason.outcome is Outcome.REFUSED:
                 self._rejected.labels(reason)
@@ -189,6 +194,10 @@ class Metrics:
     def request_rejected(self, reason: Reason) -> None:
         """See ports.Observer."""
         self._rejected.labels(reason.value).inc()
+
+    def media_dropped(self, kind: str, packets: int) -> None:
+        """See ports.Observer."""
+        self._media_dropped.labels(kind).inc(packets)
 
     def calls_in_progress(self, count: int) -> None:
         """See ports.Observer."""

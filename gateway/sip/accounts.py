@@ -12,6 +12,7 @@ import structlog
 
 from gateway.sip import settings, transports
 from gateway.sip.callbacks import guarded
+from gateway.sip.rtp_source import take_from
 
 if TYPE_CHECKING:
     from gateway.config import Config, PbxProfile, SipSettings, TrunkProfile
@@ -85,6 +86,7 @@ class Accounts:
         else:
             account.modify(wanted)
         pj.set_codecs(account.getId(), list(profile.codecs))
+        take_from(account.getId(), profile)
 
     def close(self) -> None:
         """Give them all up; before PJSIP ends."""
@@ -99,6 +101,10 @@ class Accounts:
     def numbers(self) -> Mapping[str, int]:
         """PJSUA's numbers, by peer."""
         return {name: account.getId() for name, account in self._by_peer.items()}
+
+    def peer_of(self, number: int) -> str:
+        """The name of the peer whose account has this number with PJSUA; empty: it is nobody's."""
+        return next((name for name, account in self._by_peer.items() if account.getId() == number), "")
 
     def has_ports(self, sip: SipSettings, profile: TrunkProfile | PbxProfile, pairs: int) -> bool:
         """Whether there are so many free pairs of RTP ports, and descriptors; the peer's next call takes the first."""

@@ -28,6 +28,7 @@ from gateway.sip.peers import Invitation
 from gateway.sip.pump import Pump
 from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
 from gateway.sip.referrals import Referrals
+from gateway.sip.rtp_source import DroppedMedia
 from gateway.sip.servers import Servers
 from gateway.sip.transports import Transports
 from gateway.sip.trunks import TrunkWatch
@@ -54,6 +55,7 @@ class SipAgent:
         self._door = Door(self)
         self.trunks = TrunkWatch(listener.trunk_changed)
         self._accounts = Accounts(self.incoming, self.trunks.registered)
+        self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped)
         self.referrals = Referrals(listener.hand_down_told)
         self.watches = Watches(self._extension, self._kick)
         self._invitation: Invitation | None = None
@@ -78,6 +80,7 @@ class SipAgent:
         self._accounts.open(self._config, self._transports)
         self._pump = Pump(self._endpoint)
         self._pump.start()
+        self._dropped_media.start()
         self._watch_trunks()
 
     def _kick(self) -> None:
@@ -109,6 +112,7 @@ class SipAgent:
             log.warning("legs-unanswered", legs=len(self._legs))
         await self.watches.stop()
         self.trunks.stop()
+        self._dropped_media.stop()
         self.midcall.stop()
         pj.set_request_handler(None)
         self.servers.stop()

@@ -47,6 +47,7 @@ CONTRACT = {
     "outbox_unwritten": set(),
     "outbox_writable": set(),
     "requests_rejected_total": {"reason"},
+    "media_packets_dropped_total": {"kind"},
     "config_last_reload_successful": set(),
     "config_restart_needed": set(),
     "config_last_reload_success_timestamp_seconds": set(),
@@ -144,6 +145,14 @@ def test_times_of_a_completed_transfer_are_measured(metrics: Metrics) -> None:
     assert value(metrics, "refer_response_seconds_bucket", le="0.005") == 1
     assert value(metrics, "refer_response_seconds_bucket", le="0.002") == 0
     assert value(metrics, "target_setup_seconds_bucket", le="0.5") == 1
+
+
+def test_packets_from_elsewhere_are_counted_by_kind(metrics: Metrics) -> None:
+    metrics.media_dropped("rtp", 500)
+    metrics.media_dropped("rtp", 50)
+    metrics.media_dropped("rtcp", 3)
+    assert value(metrics, "media_packets_dropped_total", kind="rtp") == 550
+    assert value(metrics, "media_packets_dropped_total", kind="rtcp") == 3
 
 
 def test_a_queue_that_is_not_known_is_no_queue_without_agents(metrics: Metrics) -> None:

@@ -19,6 +19,8 @@ class Described:
 
     def __init__(self, host: str, encryption: Encryption = "off", *, wide_events: bool = True) -> None:
         self._host = host
+        self.seen_at: str | None = None
+        """The address that its descriptions name instead, where it is behind NAT."""
         self.media = Rtp(host)
         self.hz: int | None = None
         """The tone our side speaks once there is media."""
@@ -45,7 +47,7 @@ class Described:
     def offer(self, codecs: tuple[str, ...] = ("PCMA", "PCMU"), host: str | None = None) -> bytes:
         """A description that the other side has to answer; `host` takes the place of our address."""
         wide = 102 if "opus" in codecs and self.wide_events else None
-        body = sdp(host or self._host, self.media.port, codecs, self.direction, wide_events=wide)
+        body = sdp(host or self.seen_at or self._host, self.media.port, codecs, self.direction, wide_events=wide)
         if self.encryption == "off":
             return body
         self._key_in_use = self.key
@@ -65,7 +67,7 @@ class Described:
         direction = answering(direction_of(offered), self.direction)
         wide = events_of(offered, 48000) if chosen == "opus" and self.wide_events else None
         events = events_of(offered) if wide is None else None
-        body = sdp(self._host, self.media.port, (chosen,), direction, events, wide)
+        body = sdp(self.seen_at or self._host, self.media.port, (chosen,), direction, events, wide)
         return encrypted(body, self.key, profile_of(offered)) if keys else body
 
     def follow(self, body: bytes, codec: str | None = None) -> None:

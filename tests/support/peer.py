@@ -86,6 +86,8 @@ class Peer:
         self.wire = wire or Datagrams()
         self.encryption: Encryption = "off"
         """What its calls begin with: in the clear, with keys, or with nothing but keys."""
+        self.seen_at: str | None = None
+        """See Described."""
         self.wide_events = True
         """See Described."""
         self.elsewhere: str | None = None

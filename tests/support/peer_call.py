@@ -19,6 +19,7 @@ class Call(Described):
 
     def __init__(self, peer: Peer, remote: Address, *, local: str, far: str, call_id: str) -> None:
         super().__init__(peer.host, peer.encryption, wide_events=peer.wide_events)
+        self.seen_at = peer.seen_at
         self.peer = peer
         self.remote = remote
         self.local = local

@@ -19,6 +19,9 @@ Encryption = Literal["", "srtp", "srtp-mand"]
 """RTP; SRTP if the other side has it; SRTP or nothing (baresip's `mediaenc`)."""
 
 
+_BOUND = Path(__file__).with_name("bound.c")
+
+
 class Phone(Agent):
     """`async with Phone(host, hz=700, codecs=("opus/48000/2",), encryption="srtp-mand") as assistant`."""
 
@@ -53,7 +56,12 @@ class Phone(Agent):
         """Start it, and wait until it can be called."""
         self._configure()
         command = [*self._installed.command("usr/bin/baresip"), "-s", "-f", str(self._directory)]
-        self._child = Child(f"phone {self.host}", command, self._directory / "log")
+        # Its RTP is bound to no address, so that the kernel would have it come from another than it names.
+        bound = self._directory / "bound.so"
+        compiler = await asyncio.create_subprocess_exec("cc", "-shared", "-fPIC", "-o", bound, _BOUND)
+        assert await compiler.wait() == 0
+        env = {"LD_PRELOAD": str(bound), "BOUND_TO": self.host}
+        self._child = Child(f"phone {self.host}", command, self._directory / "log", env=env)
         try:
             await self._child.accepts(self.host, self._control_port)
             # It would speak every codec that it has instead.

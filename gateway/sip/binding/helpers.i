@@ -12,6 +12,7 @@
 #include "requests.hpp"
 #include "sessions.hpp"
 #include "resolver.hpp"
+#include "rtp_source.hpp"
 #include "subscriptions.hpp"
 #include "watches.hpp"
 %}
@@ -28,6 +29,7 @@
 %include "requests.hpp"
 %include "referrals.hpp"
 %include "resolver.hpp"
+%include "rtp_source.hpp"
 %include "sessions.hpp"
 %include "subscriptions.hpp"
 %include "watches.hpp"

@@ -15,6 +15,7 @@
 #include "encryption.hpp"
 #include "events.hpp"
 #include "modules.hpp"
+#include "rtp_source.hpp"
 
 namespace gateway {
 
@@ -133,6 +134,7 @@ void arrange(pjmedia_sdp_media *media, const std::vector<std::string> &names)
 /* PJSUA made a description of ours, offer or answer: it holds every codec there is. */
 void on_sdp_created(pjsua_call_id callId, pjmedia_sdp_session *sdp, pj_pool_t *, const pjmedia_sdp_session *offered)
 {
+    unlatch(callId);
     pjmedia_sdp_media *media = audio_of(sdp);
     const auto allowed = codecs_.find(pjsua_var.calls[callId].acc_id);
     if (!media || media->desc.port == 0 || allowed == codecs_.end())

@@ -7,6 +7,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "modules.hpp"
+#include "rtp_source.hpp"
 
 namespace gateway {
 
@@ -27,17 +28,24 @@ pj_status_t media_start(pjmedia_transport *transport, pj_pool_t *pool, const pjm
     return status;
 }
 
-pjmedia_transport *on_create_media_transport(pjsua_call_id, unsigned, pjmedia_transport *transport, unsigned)
+void guard(int call, pjmedia_transport *transport)
 {
-    if (transport->type == PJMEDIA_TRANSPORT_TYPE_UDP) {
-        if (!original_) {
-            original_ = transport->op;
-            guarded_ = *transport->op;
-            guarded_.media_start = guarded<&media_start>;
-        }
-        if (transport->op == original_)
-            transport->op = &guarded_;
+    if (!original_) {
+        original_ = transport->op;
+        guarded_ = *transport->op;
+        guarded_.media_start = guarded<&media_start>;
+        guard_source(guarded_);
     }
+    if (transport->op == original_ && guard_transport(call, transport))
+        transport->op = &guarded_;
+}
+
+pjmedia_transport *on_create_media_transport(pjsua_call_id call, unsigned index, pjmedia_transport *transport, unsigned)
+{
+    // What is shown here is PJSUA's SRTP, encrypted or not, though it says that its type is UDP; the sockets are below.
+    pjmedia_transport *udp = pjsua_var.calls[call].media_prov[index].tp_orig;
+    if (udp && udp->type == PJMEDIA_TRANSPORT_TYPE_UDP)
+        guard(call, udp);
     return transport;
 }
 
@@ -46,6 +54,7 @@ pjmedia_transport *on_create_media_transport(pjsua_call_id, unsigned, pjmedia_tr
 void guard_media_start()
 {
     pjsua_var.ua_cfg.cb.on_create_media_transport = guarded<&on_create_media_transport, nullptr>;
+    watch_sources();
 }
 
 }

@@ -6,6 +6,8 @@
  * already (the far end sends from its 200 on), PJSIP's media thread may read it between the two, take the transport for
  * stopped, and never read again: about two calls in a hundred on a fast network. Its sockets are read under the
  * transport's group lock, so holding that lock over the whole start keeps the media thread out.
+ *
+ * Here the transports get rtp_source.hpp's guard as well.
  */
 #pragma once
 
