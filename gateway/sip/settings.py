@@ -85,6 +85,7 @@ def account_config(settings: SipSettings, profile: TrunkProfile | PbxProfile, tr
     media.ipv6Use = pj.PJSUA_IPV6_ENABLED_USE_IPV6_ONLY if version == 6 else pj.PJSUA_IPV6_DISABLED
     # The port a connection was made from is nowhere to come back to once it is gone; our listener is.
     config.natConfig.contactUseSrcPort = 0
+    media.lockCodecEnabled = False  # an offer that the call does not need, and may end by; see binding/spoken.hpp
     media.srtpUse = _SRTP[profile.srtp]
     media.srtpSecureSignaling = 0
     config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL

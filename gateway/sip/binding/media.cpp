@@ -11,10 +11,12 @@
 
 #include <sys/resource.h>
 
+#include "audio_only.hpp"
 #include "calls.hpp"
 #include "encryption.hpp"
 #include "events.hpp"
 #include "modules.hpp"
+#include "origin.hpp"
 #include "rtp_source.hpp"
 
 namespace gateway {
@@ -132,9 +134,10 @@ void arrange(pjmedia_sdp_media *media, const std::vector<std::string> &names)
 }
 
 /* PJSUA made a description of ours, offer or answer: it holds every codec there is. */
-void on_sdp_created(pjsua_call_id callId, pjmedia_sdp_session *sdp, pj_pool_t *, const pjmedia_sdp_session *offered)
+void on_sdp_created(pjsua_call_id callId, pjmedia_sdp_session *sdp, pj_pool_t *pool, const pjmedia_sdp_session *offered)
 {
     unlatch(callId);
+    close_others(pool, sdp);
     pjmedia_sdp_media *media = audio_of(sdp);
     const auto allowed = codecs_.find(pjsua_var.calls[callId].acc_id);
     if (!media || media->desc.port == 0 || allowed == codecs_.end())
@@ -169,6 +172,8 @@ int bound(int family, pj_sockaddr &address, int port)
 void govern_media()
 {
     pjsua_var.ua_cfg.cb.on_call_sdp_created = guarded<&on_sdp_created>;
+    keep_to_audio();
+    write_origins();
     keep_encryption();
     choose_events();
     codecs_.clear();
@@ -215,13 +220,18 @@ std::vector<std::string> codecs_of(int callId)
         pjmedia_sdp_neg_get_neg_remote(call->inv->neg, &sdp);
     const pjmedia_sdp_media *media = audio_of(sdp);
     for (unsigned i = 0; media && i < media->desc.fmt_count; ++i) {
-        const std::string name = name_of(media, media->desc.fmt[i]);
-        if (!name.empty() && !is_event(name))
-            names.push_back(name);
+        if (is_codec(media, media->desc.fmt[i]))
+            names.push_back(name_of(media, media->desc.fmt[i]));
     }
     if (agreed && names.size() > 1)
         names.resize(1);
     return names;
+}
+
+bool is_codec(const pjmedia_sdp_media *media, const pj_str_t &format)
+{
+    const std::string name = name_of(media, format);
+    return !name.empty() && !is_event(name);
 }
 
 bool is_encrypted(int callId)

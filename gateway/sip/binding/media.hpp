@@ -11,6 +11,11 @@
 #include <string>
 #include <vector>
 
+#ifndef SWIG
+struct pj_str_t;
+struct pjmedia_sdp_media;
+#endif
+
 namespace gateway {
 
 /* Take over from PJSUA what goes into an offer or answer; once, after libInit. */
@@ -34,6 +39,11 @@ bool is_encrypted(int callId);
 /* Find `pairs` free pairs of ports (RTP even, RTCP above it) among [low, high] on an address, and have the account's
  * next call take the first. False: the ports are taken, or descriptors have run out. */
 bool find_rtp_ports(int account, const std::string &address, int low, int high, int pairs);
+
+#ifndef SWIG
+/* Whether a format is that of a codec we have, and not of events. */
+bool is_codec(const pjmedia_sdp_media *media, const pj_str_t &format);
+#endif
 
 /* Whether an outgoing INVITE has been answered by anything at all, 100 included. */
 bool is_answered_by_anything(int callId);

@@ -14,6 +14,7 @@
 
 #include "calls.hpp"
 #include "modules.hpp"
+#include "spoken.hpp"
 
 namespace gateway {
 
@@ -67,6 +68,7 @@ struct Gate {
     Source rtp, rtcp;
     pj_sockaddr sentTo, reportedTo; // as the description says, or as latched
     bool mixed = false;             // RTCP comes and goes with RTP (RFC 5761)
+    Spoken spoken;
     std::shared_ptr<Dropped> dropped = std::make_shared<Dropped>();
     pjmedia_transport_attach_param user; // the stream's, or SRTP's
     pjmedia_transport *transport = nullptr;
@@ -128,6 +130,7 @@ void on_rtp(pjmedia_tp_cb_param *param)
         return;
     pjmedia_transport_attach_param user;
     bool turn = false;
+    int type = -1;
     {
         const Locked locked(gate);
         if (param->size >= 0 && !gate->rtp.takes(*param->src_addr)) {
@@ -139,6 +142,8 @@ void on_rtp(pjmedia_tp_cb_param *param)
                pj_sockaddr_cmp(&gate->sentTo, param->src_addr) != 0;
         if (turn)
             gate->sentTo = *param->src_addr;
+        if (param->size >= 0 && gate->spoken.hears(param->pkt, param->size, type))
+            turn_to(gate->call, type);
     }
     if (user.rtp_cb2) {
         pjmedia_tp_cb_param given = *param;
@@ -184,6 +189,7 @@ void know_call(Gate &gate)
     const pj_str_t &id = call->inv->dlg->call_id->id;
     gate.dropped->callId.assign(id.ptr, static_cast<std::size_t>(id.slen));
     gate.dropped->account = call->acc_id;
+    gate.spoken.agreed(*call);
     const auto rule = rules_.find(call->acc_id);
     gate.rule = rule == rules_.end() ? RTP_SOURCE_ADDRESS : rule->second;
     if (latest_.callId == gate.dropped->callId)
