@@ -108,6 +108,11 @@ class Delivery:
         await asyncio.sleep(AGAIN_S[tries])
         await self._send(client, event, room, tasks, tries + 1)
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an event has been sent that is not acknowledged."""
+        return bool(self._in_flight)
+
     def lost(self, error: BaseException | None) -> bool:
         """The connection is over, with an error or without; whether that told which event was the cause."""
         in_flight, self._in_flight = self._in_flight, {}

@@ -34,6 +34,7 @@ from gateway.report.client import (
     reason_of,
 )
 from gateway.report.delivery import Delivery
+from gateway.report.hang_ups import HangUps
 from gateway.report.outbox import Outbox
 
 FIRST_RETRY_S = 0.5
@@ -70,6 +71,7 @@ class MqttPublisher:
         self._broker = broker
         self._outbox = outbox
         self._delivery = Delivery(outbox, self._topic)
+        self._hang_ups = HangUps()
         self._may_retain = True
         self._refused_kinds: set[str] = set()
         self._version = version
@@ -144,7 +146,7 @@ class MqttPublisher:
                 error = _most_telling(group)
             if self.connected:
                 self._set_connected(False)
-            if self._delivery.lost(error):
+            if self._has_learned(error):
                 attempt = 0
             if not self._retains_after(error):
                 continue
@@ -152,6 +154,13 @@ class MqttPublisher:
             attempt = 1 if time.monotonic() - begun > LAST_RETRY_S else attempt + 1
             if error is not None:
                 await self._pause(error, attempt)
+
+    def _has_learned(self, error: BaseException | None) -> bool:
+        """Whether the end of the connection told which message was its cause: the next one goes without."""
+        left_out = self._hang_ups.lost(events_in_flight=self._delivery.is_under_way) if error is not None else None
+        if left_out is not None:
+            self._tell_refused(left_out, f"the broker ends the connection when it is sent: {error}")
+        return self._delivery.lost(error) or left_out is not None
 
     def _retains_after(self, error: BaseException | None) -> bool:
         """Whether the next connection may ask the broker to retain; not, and at once, where this one ended on that."""
@@ -242,10 +251,15 @@ class MqttPublisher:
         about: Properties | None = None,
     ) -> None:
         """Publish what is not worth keeping: where the broker will not have it, the log says so once."""
+        kind = topic.removeprefix(f"{self._broker.base}/").partition("/")[0]
+        if not self._hang_ups.may_send(kind):
+            return
         try:
             await client.publish(topic, body, qos=qos, retain=retain and self._may_retain, properties=about)
+            if qos:
+                self._hang_ups.taken()
         except PublishRefusedError as error:
-            kind = topic.removeprefix(f"{self._broker.base}/").partition("/")[0]
+            self._hang_ups.taken()
             self._tell_refused(kind, f"{error}; may this user write to {topic}?")
 
     def _tell_refused(self, kind: str, why: str) -> None:

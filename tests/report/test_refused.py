@@ -255,6 +255,31 @@ async def test_a_broker_that_fails_again_and_again_is_no_fault_of_the_events(tmp
     assert len(ended) == 60
 
 
+def distinct(broker: ScriptedBroker) -> int:
+    return len({message.payload for message in broker.taken if b'"transfer.ended.v1"' in message.payload})
+
+
+@pytest.mark.parametrize("kind", ["status", "queues"])
+async def test_a_broker_that_hangs_up_on_what_is_no_event_gets_the_events(tmp_path: Path, kind: str) -> None:
+    def judge(message: Published) -> Verdict:
+        return HangUp(0x87) if message.topic.startswith(f"{BASE}/{kind}") else OK
+
+    async with ScriptedBroker(judge) as broker:
+        with capture_logs() as logs:
+            async with reporting(tmp_path, address(broker)) as (reporter, _):
+                reporter.queue_snapshot(samples.pbx_state())
+                refuse(reporter, 0, 20)
+                await broker.until(lambda: distinct(broker) == 20)
+                await until(lambda: any(line.get("kind") == kind for line in logs))
+                refuse(reporter, 20, 40)
+                await broker.until(lambda: distinct(broker) == 40)
+                settled = broker.connections
+                refuse(reporter, 40, 60)
+                await broker.until(lambda: distinct(broker) == 60)
+                assert broker.connections == settled
+                assert reporter.outbox.refused == 0
+
+
 async def test_a_snapshot_that_is_too_large_keeps_nothing(tmp_path: Path) -> None:
     # Maximum Packet Size 1,500 (MQTT 5 §3.2.2.3.6): an event fits, this snapshot does not.
     async with (

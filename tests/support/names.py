@@ -13,6 +13,7 @@ import dns.rdatatype
 import dns.rrset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 TTL = 60
@@ -27,6 +28,8 @@ class NameServer(asyncio.DatagramProtocol):
         self.records = records
         self.silent: set[str] = set()
         """Names that are asked for in vain."""
+        self.forge: Callable[[dns.message.Message], bytes | None] | None = None
+        """Makes the answer to a question, in place of the records; None: nothing is said."""
         self.asked: list[tuple[str, str]] = []
         """Name and type of every question, oldest first."""
 
@@ -47,6 +50,10 @@ class NameServer(asyncio.DatagramProtocol):
         name, kind = question.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(question.rdtype)
         self.asked.append((name, kind))
         if any(name == one or name.endswith(f".{one}") for one in self.silent):
+            return
+        if self.forge is not None:
+            if (forged := self.forge(query)) is not None:
+                self._transport.sendto(forged, addr)
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
