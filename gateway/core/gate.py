@@ -69,11 +69,18 @@ def _refused(reason: Reason, number: AssignedNumber | None, trail: list[str], no
     return Decision(accepted=False, reason=reason, destination=None, trail=tuple(trail), sentence=told)
 
 
-def next_after(number: AssignedNumber, asked: Destination, tried: Collection[str], situation: Situation) -> Decision:
+def next_after(
+    number: AssignedNumber,
+    asked: Destination,
+    tried: Collection[str],
+    situation: Situation,
+    told: Collection[tuple[str, Reason]] = (),
+) -> Decision:
     """Decide where to go on after busy or no answer: the next in the hunt order of `asked` that passes its gate now.
 
     `tried` are the ids of those dialled so far; neither they nor their extensions are dialled again. When none is left
-    the decision is not accepted and names no destination. The trail holds what was found now, and nothing of before.
+    the decision is not accepted and names no destination. The trail holds what was found now, and nothing of before: a
+    destination that was passed over is looked at again, but its refusal is not told again if it is among those `told`.
     """
     dialled = {number.destinations[name].extension for name in tried}
     left = tuple(
@@ -84,8 +91,9 @@ def next_after(number: AssignedNumber, asked: Destination, tried: Collection[str
     if not left:
         line = f"overflow: none left after {', '.join(tried)}"
         return Decision(accepted=False, reason=Reason.NO_ANSWER, destination=None, trail=(line,))
-    trail = [f"overflow: {left[0].id}, extension {left[0].extension}"]
-    decision = _first_open(number, left, situation, Entry.REFER, trail)
+    decision = _first_open(number, left, situation, Entry.REFER, [], told)
+    if not decision.trail:
+        decision = replace(decision, trail=("overflow: none, the rest is refused as before",))
     return decision if decision.accepted else replace(decision, destination=None, sentence=None)
 
 
@@ -136,20 +144,28 @@ def _first_open(
     situation: Situation,
     entry: Entry,
     trail: list[str],
+    told: Collection[tuple[str, Reason]] = (),
 ) -> Decision:
-    """Try the gates of `candidates` (at least one) in order. The first one's refusal is the one that is told."""
+    """Try the gates of `candidates` (at least one) in order. The first one's refusal is the one that counts.
+
+    Whatever was `told` before stays out of the trail and the refusals.
+    """
     refusals: list[tuple[str, Reason]] = []
     findings: list[Finding] = []
     for candidate in candidates:
+        finding = _examine(candidate, number, situation, entry)
+        findings.append(finding)
+        if (candidate.id, finding.reason) in told:
+            continue
         if refusals:
             passed_over, why = refusals[-1]
             trail.append(f"overflow: {passed_over} is refused ({why}); next is {candidate.id}, {candidate.extension}")
-        finding = _examine(candidate, number, situation, entry)
+        elif not trail:
+            trail.append(f"overflow: {candidate.id}, extension {candidate.extension}")
         trail += finding.lines
         if finding.reason is Reason.ACCEPTED:
             return Decision(True, Reason.ACCEPTED, candidate, tuple(trail), refusals=tuple(refusals))
         refusals.append((candidate.id, finding.reason))
-        findings.append(finding)
     asked, first = candidates[0], findings[0]
     return Decision(
         accepted=False,

@@ -262,9 +262,10 @@ class Transfers:
         """What the gate says of the rest of the hunt, now."""
         if run.number is None or run.asked is None:
             return Decision(False, Reason.NO_ANSWER, None)
+        passed_over = [(one.destination, one.reason) for one in run.record.attempts if not one.extension and one.reason]
         tried = [attempt.destination for attempt in run.record.attempts if attempt.extension]
         try:
-            return gate.next_after(run.number, run.asked, tried, self._situation())
+            return gate.next_after(run.number, run.asked, tried, self._situation(), passed_over)
         except Exception as error:
             log.exception("gate-failed", transfer=run.record.transfer)
             line = f"overflow: none, the gate failed: {type(error).__name__}"

@@ -83,6 +83,28 @@ def test_what_was_passed_over_is_looked_at_again() -> None:
     assert after(["support"], sales, SUPPORT, state=pbx(queue(), queue("support"))).destination is sales
 
 
+def test_a_refusal_that_was_told_is_not_told_again() -> None:
+    chain = replace(SALES, overflow=("support", "voicemail"))
+    destinations = line(chain, SUPPORT, VOICEMAIL)
+    closed = pbx(queue(), queue("support", logged_in=0, available=0))
+    told = (("support", Reason.QUEUE_UNSTAFFED),)
+    decision = next_after(destinations, chain, ["sales"], Situation(NOW, pbxs={"asterisk": closed}), told)
+    assert (decision.destination, decision.refusals) == (VOICEMAIL, ())
+    assert decision.trail[0] == "overflow: voicemail, extension 190"
+    assert not [text for text in decision.trail if "support" in text]
+    nothing = next_after(destinations, chain, ["sales", "voicemail"], Situation(NOW, pbxs={"asterisk": closed}), told)
+    assert (nothing.accepted, nothing.refusals) == (False, ())
+    assert nothing.trail == ("overflow: none, the rest is refused as before",)
+    # Another refusal is news, and so is that it is open now.
+    busy = pbx(queue(), queue("support", available=0))
+    changed = next_after(destinations, chain, ["sales"], Situation(NOW, pbxs={"asterisk": busy}), told)
+    assert changed.refusals == (("support", Reason.AGENTS_BUSY),)
+    free = next_after(
+        destinations, chain, ["sales"], Situation(NOW, pbxs={"asterisk": pbx(queue(), queue("support"))}), told
+    )
+    assert free.destination is SUPPORT
+
+
 def test_when_the_next_are_all_closed_there_is_none() -> None:
     sales = replace(SALES, overflow=("support",))
     decision = after(["sales"], sales, SUPPORT, state=pbx(queue("support", logged_in=0, available=0)))

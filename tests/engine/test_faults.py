@@ -294,3 +294,26 @@ async def named_by_the_pbx(bench: Bench, *, off: timedelta) -> None:
     bench.answers(target)
     await asyncio.sleep(3)
     bench.engine.agent_connected("asterisk", f"{target}@test", "Anna", bench.wall() + off)
+
+
+# --- what is told of a hunt
+
+
+def test_a_destination_that_was_passed_over_is_told_of_once(config: Config) -> None:
+    async def story(bench: Bench) -> None:
+        bench.wall.offset = 11 * HOUR  # sales has closed
+        _, assistant = await bench.bridged()
+        bench.refer(assistant)
+        for _ in range(2):
+            await settled()
+            bench.fails(bench.dialled, 486)
+        await settled()
+
+    (record,) = play(config, story, 0).ends()
+    assert [(one.destination, one.reason) for one in record.attempts] == [
+        ("sales", Reason.OUTSIDE_HOURS),
+        ("support", Reason.BUSY),
+        ("voicemail", Reason.BUSY),
+    ]
+    assert len([line for line in record.trail if line.startswith("hours: office")]) == 1
+    assert len([line for line in record.trail if "sales is refused" in line]) == 1
