@@ -81,6 +81,7 @@ class App:
     async def run(self) -> None:
         """Serve until a signal asks to stop, then drain. Raises OSError when a port or address cannot be had."""
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
         for interrupted in await self.reporter.start():
             self.metrics.transfer_ended(interrupted)
         http = self._config.http
@@ -91,7 +92,6 @@ class App:
             await self.web.start(http.bind_address, http.port)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
-            loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
             # What is there now stays as long as the process; to look through it again and again would hold the loop for
             # some 50 ms each time.
             gc.collect()
@@ -99,6 +99,7 @@ class App:
             self._serving = True
             self._background("watchdog", systemd.watchdog())
             systemd.ready(SERVING)
+            self.reloader.begin()
             log.info(
                 "started",
                 version=gateway.__version__,

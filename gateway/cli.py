@@ -6,6 +6,7 @@ What a command needs is imported when it runs, so that checking a configuration 
 
 import argparse
 import json
+import signal
 import sys
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Until the gateway can reload there is nothing to reload, and nothing to end for.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from gateway.app import main as serve  # noqa: PLC0415 - brings the SIP stack
 
     return serve(options.config)

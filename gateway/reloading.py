@@ -43,16 +43,22 @@ class Reloader:
         self._lock = asyncio.Lock()
         self._asked = False
         self._by_signal: asyncio.Task[None] | None = None
-        self._closed = False
+        self._begun = self._closed = False
         self.loaded_at = datetime.now(UTC)
         self.restart_needed: tuple[str, ...] = started.outdated
         self.refusal: Refusal | None = None
 
     def ask(self) -> None:
-        """Reload in the background (SIGHUP). One that waits to begin will do for all that ask meanwhile."""
+        """Reload in the background (SIGHUP), once `begin` was called. One that waits is for all who ask meanwhile."""
         self._asked = True
-        if self._by_signal is None or self._by_signal.done():
+        if self._begun and (self._by_signal is None or self._by_signal.done()):
             self._by_signal = asyncio.get_running_loop().create_task(self._as_asked(), name="reload")
+
+    def begin(self) -> None:
+        """The gateway serves: reload from now on, and now if that was asked for already."""
+        self._begun = True
+        if self._asked:
+            self.ask()
 
     async def _as_asked(self) -> None:
         while self._asked:

@@ -153,6 +153,7 @@ async def test_one_reload_follows_the_other_and_the_last_file_is_the_one_in_forc
 
     with_drain(directory, 7)
     by_program = asyncio.create_task(reloader.reload())
+    reloader.begin()
     for _ in range(50):
         reloader.ask()
     await asyncio.sleep(0)
@@ -201,3 +202,23 @@ async def test_what_waits_for_a_restart_is_compared_with_what_runs(
     done = await reloader.reload()
     assert (list(done.mistakes), done.restart_needed) == ([], ())
     assert systemd()[-1] == "STATUS=serving"
+
+
+async def test_a_reload_that_was_asked_for_too_early_comes_when_the_gateway_serves(
+    directory: Path, systemd: Callable[[], list[str]]
+) -> None:
+    config = load(directory)
+    parts = Parts(config)
+    reloader = Reloader(config, parts.all(), lambda _reloader: None)
+    with_drain(directory, 7)
+    reloader.ask()
+    await asyncio.sleep(0)
+    assert (parts.has, systemd()) == ([30, 30, 30], [])
+    reloader.begin()
+
+    async def idle() -> bool:
+        return not reloader.reloading
+
+    await eventually(idle, "it is over")
+    assert parts.has == [7, 7, 7]
+    assert systemd() == ["RELOADING=1", "READY=1", "STATUS=serving"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
@@ -51,13 +51,17 @@ class Accounts:
         self._registered = registered
         self._by_peer: dict[str, Account] = {}
         self._registering: set[str] = set()
+        self._unused: set[str] = set()  # since the configuration before
 
-    def open(self, config: Config, listening: Transports) -> None:
+    def open(self, config: Config, listening: Transports, talking: Container[str] = ()) -> None:
         """An account for each peer; those that are there already take the new settings.
 
-        That of a peer which is no longer configured stays, for its calls, but is registered no longer. Raises pj.Error,
-        KeyError or ValueError where PJSIP does not take one of them: then none has been added, and to open the
-        configuration before it gives the others back what they had.
+        That of a peer which is no longer configured is registered no longer. It stays for its calls, and until its
+        registrar has heard of the end: the next configuration that does not have it either gives it up, unless it is
+        among those that are `talking`.
+
+        Raises OSError, pj.Error, KeyError or ValueError where PJSIP does not take one of them: then none has been
+        added, and to open the configuration before it gives the others back what they had.
         """
         profiles: list[TrunkProfile | PbxProfile] = [*config.trunks.values(), *config.pbxs.values()]
         # What can be found wrong without PJSIP is found before anything is changed.
@@ -76,12 +80,19 @@ class Accounts:
         for name in self._registering - registering - config.trunks.keys():
             _register(self._by_peer[name], active=False)
         self._registering = registering
+        unused = self._by_peer.keys() - {profile.name for profile in profiles}
+        for name in [name for name in unused & self._unused if name not in talking]:
+            self._by_peer.pop(name).shutdown()
+        self._unused = unused & self._by_peer.keys()
 
     def _open(self, profile: TrunkProfile | PbxProfile, wanted: pj.AccountConfig) -> None:
         account = self._by_peer.get(profile.name)
         if account is None:
             account = Account(profile.name, self._incoming, self._registered)
-            account.create(wanted)
+            try:
+                account.create(wanted)
+            except pj.Error as error:
+                raise OSError(f"PJSIP has no account for {profile.name}: {error.reason}") from error
             self._by_peer[profile.name] = account
         else:
             account.modify(wanted)

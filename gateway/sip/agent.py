@@ -94,10 +94,10 @@ class SipAgent:
     def reconfigure(self, config: Config) -> None:
         """Take the peers of a new configuration; transports stay as they are until a restart.
 
-        Raises pj.Error, KeyError or ValueError where PJSIP does not take them; the configuration before it can then be
-        taken again.
+        Raises OSError, pj.Error, KeyError or ValueError where PJSIP does not take them; the configuration before it can
+        then be taken again.
         """
-        self._accounts.open(config, self._transports)
+        self._accounts.open(config, self._transports, self._legs.peers)
         self._config = config
         self.midcall.configure(config)
         self._watch_trunks()

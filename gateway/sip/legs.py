@@ -44,6 +44,11 @@ class Legs:
         """How many PJSUA calls there are: more than legs while one server is tried after another."""
         return len(self._by_number)
 
+    @property
+    def peers(self) -> set[str]:
+        """The names of the peers that any of them is with."""
+        return {leg.peer.name for leg in (*self._by_id.values(), *self._by_number.values())}
+
     def add(self, leg: Leg) -> None:
         """A leg has begun; it takes the place of one that has the same id."""
         self._by_id[leg.id] = leg

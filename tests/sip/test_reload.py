@@ -8,12 +8,14 @@ import contextlib
 import hashlib
 import json
 import re
+import shutil
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +23,6 @@ from tests.sip.test_trunks import PASSWORD, REGISTRAR, answer, nth
 from tests.support.gateway import NUMBER, TOKEN, Gateway, settings
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.sip
 
@@ -112,6 +111,43 @@ async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(wires: Net
         assert (status, body) == (200, {"reloaded": True, "restart_needed": []})
         assert await numbers(gateway)
         assert (await gateway.get("/api/status"))["configuration"]["refused_at"] is None
+
+
+async def test_peers_may_come_and_go_for_as_long_as_one_likes(wires: Net) -> None:
+    async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
+        [number] = gateway.files["gateway.toml"]["numbers"]
+        assistant_at = gateway.files["sip_profiles/hms.toml"]
+        for each in range(40):  # PJSUA was compiled for 32
+            gateway.files[f"sip_profiles/t{each}.toml"] = {**assistant_at, "options_interval_s": 0}
+            number["trunk"] = f"t{each}"
+            assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
+        assert list((await gateway.get("/api/status"))["trunks"]) == ["t39"]
+        assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
+
+
+def status_of(pid: int) -> str:
+    """What the kernel tells of a process (proc_pid_status(5))."""
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+async def test_a_signal_while_the_gateway_starts_does_not_end_it(wires: Net) -> None:
+    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": wires.host(44)})
+    gateway = Gateway(files)
+    starting = asyncio.create_task(gateway.start())
+    await asyncio.sleep(0)
+
+    async def hung_up() -> bool:
+        # Before its own first line Python has the signal end it; from then on it may come at any moment.
+        masks = re.findall(r"Sig(?:Ign|Cgt):\t(\w+)", status_of(gateway.child.pid))
+        if any(int(mask, 16) & 1 << signal.SIGHUP - 1 for mask in masks):
+            gateway.child.signal(signal.SIGHUP)
+        return starting.done()
+
+    await eventually(hung_up, "it serves", timeout_s=30, every_s=0.05)
+    await starting
+    assert (await gateway.get("/api/status"))["state"] == "online"
+    assert await gateway.stop() == 0
+    shutil.rmtree(gateway.directory)
 
 
 async def test_a_peer_whose_transport_takes_a_restart_is_refused_as_a_whole(wires: Net) -> None:
