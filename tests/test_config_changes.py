@@ -86,13 +86,15 @@ CHANGES: Final[Tables] = {
         "rtp_source": "latched",
         "diversion": "diversion", "outbound": "sip:203.0.113.99", "register": True, "challenge": True,
         "final_notify": "on-human", "event_id": "always", "refusal": "notify", "deadline_s": 9,
-        "at_deadline": "continue", "options_interval_s": 11,
+        "at_deadline": "continue", "options_interval_s": 11, "failure_code": "reason",
+        "calls_per_second": 5, "max_calls": 6, "rewrite_contact": True,
     },
     "pbx": {
         "addresses": ["198.51.100.9"], "transport": "tcp", "username": "other", "password_file": "two.secret",
         "pass_headers": ["X-Other"], "dtmf": "info", "codecs": ["PCMU"], "srtp": "optional", "identity": "asserted",
         "rtp_source": "latched",
         "diversion": "diversion", "address": "sip:198.51.100.7", "transfer_mode": "hand-down",
+        "rewrite_contact": True,
         "queues": {"source": "none"},
     },
     "pbx.queues": {
@@ -100,7 +102,7 @@ CHANGES: Final[Tables] = {
         "password_file": "two.secret", "max_age_s": 12,
     },
 }  # fmt: skip
-"""For every key a value that it does not have in `before()`."""
+"""For every key a value that it does not have in `before()`; more of them do no harm."""
 
 
 def before(**listening: int) -> dict[str, Tables]:
