@@ -14,12 +14,14 @@ import pytest
 
 from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, Bed, Pair, Stage
 from tests.sip.mid_call import both_hear
-from tests.support.processes import eventually
+from tests.support.peer import Peer
+from tests.support.processes import eventually, free_port
 from tests.support.rtp import Rtp
 from tests.support.sip_message import media_of, sdp
 
 if TYPE_CHECKING:
     from tests.support.peer_call import Call
+    from tests.support.processes import Net
 
 pytestmark = pytest.mark.sip
 
@@ -208,6 +210,23 @@ async def test_reports_are_the_peers_alone(bed: Bed) -> None:
             with pytest.raises(BlockingIOError):
                 mallory.recv(2000)
         assert await bed.gateway.metric(DROPPED, kind="rtcp") == before + 20
+
+
+async def test_it_is_the_same_on_ipv6(bed_net: Net) -> None:
+    port, peer_port = free_port("127.0.0.1"), free_port("127.0.0.1")
+    pairs = {"six": Pair({"addresses": ["::1"], "outbound": f"sip:[::1]:{peer_port}"})}
+    made = Bed(bed_net, pairs, sip={"bind_address6": "::1", "udp_port": port})
+    async with made.gateway, Peer("::1", peer_port) as platform:
+        at = Stage(made, "six", port=port)
+        at.trunk = platform
+        async with at.pbx:
+            caller, assistant = await at.conversation()
+            await both_hear(caller, assistant)
+            with attack(made, assistant, host="::1", times=10) as mallory:
+                await keeps_its_audio(assistant, caller, mallory)
+            await counted(made, "rtp", 500)
+            await caller.hang_up()
+            await assistant.wait_request("BYE")
 
 
 async def test_who_sends_from_another_port_than_it_names_has_a_setting(bed: Bed) -> None:
