@@ -212,6 +212,31 @@ async def test_reports_are_the_peers_alone(bed: Bed) -> None:
         assert await bed.gateway.metric(DROPPED, kind="rtcp") == before + 20
 
 
+async def test_reports_go_where_the_description_has_them(bed: Bed) -> None:
+    async with Stage(bed, "sdp") as at:
+        caller = at.call()
+        assistant = await at.trunk.wait_call()
+        assert assistant.incoming
+        loop = asyncio.get_running_loop()
+        before = await bed.gateway.metric(DROPPED, kind="rtcp")
+        with reports(at.trunk.host) as own, reports(at.trunk.host, assistant.media.port + 1) as above:
+            named = b"a=rtcp:%d IN IP4 %s\r\n" % (own.getsockname()[1], at.trunk.host.encode())
+            body = sdp(at.trunk.host, assistant.media.port, ("PCMA",)) + named  # RFC 3605 §2.1
+            assistant.respond(assistant.incoming, 200, body=body)
+            await caller.answered()
+            assistant.media.send_to(*gateway_media(assistant))
+            host, port = gateway_media(assistant)
+            assert (await asyncio.wait_for(loop.sock_recv(own, 2000), 10))[1] in {200, 201}
+            await loop.sock_sendto(own, EMPTY_REPORT, (host, port + 1))
+            await loop.sock_sendto(above, EMPTY_REPORT, (host, port + 1))
+            await counted(bed, "rtcp", before + 1)
+            with pytest.raises(BlockingIOError):
+                above.recv(2000)
+        assert await bed.gateway.metric(DROPPED, kind="rtcp") == before + 1
+        await caller.hang_up()
+        await assistant.wait_request("BYE")
+
+
 async def test_it_is_the_same_on_ipv6(bed_net: Net) -> None:
     port, peer_port = free_port("127.0.0.1"), free_port("127.0.0.1")
     pairs = {"six": Pair({"addresses": ["::1"], "outbound": f"sip:[::1]:{peer_port}"})}
