@@ -93,6 +93,11 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         self._agent.watches.ended(watch, code, reason, retry_after_s)
 
     @guarded(None)
+    def onDescriptionRefused(self, call_id: str, where: str, code: int) -> None:
+        """A peer sent a description in mid call, or as an answer, that cannot be used."""
+        log.warning("description-unusable", call_id=call_id, where=where, code=code)
+
+    @guarded(None)
     def onUnsent(self, method: str, call_id: str, uri: str) -> None:
         """A request of ours in a dialog could not be sent: no route, no such transport, the network is down."""
         log.warning("request-not-sent", method=method, call_id=call_id, uri=uri)
@@ -173,6 +178,8 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
                 request.remove("Replaces")  # PJSUA would carry it out by itself
         except HeaderError:
             return self._reject(request, extra, 400, Reason.BAD_REQUEST)
+        if code := request.offerProblem(self._agent.account_of(peer)):
+            return self._reject(request, extra, code, Reason.BAD_REQUEST)
         refused = None if replaced else self._agent.listener.admit()
         room = replaced or not self._agent.overloaded
         if refused is None and not (room and self._agent.has_room_for(peer, 1 if replaced else 2)):

@@ -149,18 +149,20 @@ class Peer:
         hz: int | None = None,
         codecs: tuple[str, ...] = ("PCMA", "PCMU"),
         body: bytes | None = None,
+        content_type: str = "application/sdp",
     ) -> Call:
         """Send an INVITE to `uri` at `remote` and return at once; go on with call.answered() or call.final().
 
         `to` and `from_` are header values without tag, e.g. '"Eve" <sip:+31201112222@example.com>'. `hz` is the tone
-        that is sent once the call is answered; `body` replaces the offer made from `codecs`, b"" sends none.
+        that is sent once the call is answered; `body` replaces the offer made from `codecs`, b"" sends none; what it is
+        `content_type` says.
         """
         local = from_ or f"<{self.contact}>"
         call = Call(self, remote, local=f"{local};tag={token()}", far=to or f"<{uri}>", call_id=token())
         call.target, call.hz = uri, hz
         self.calls.append(call)
         offer = call.offer(codecs) if body is None else body
-        call.invite = call.begin("INVITE", headers=headers, body=offer, content_type="application/sdp")
+        call.invite = call.begin("INVITE", headers=headers, body=offer, content_type=content_type)
         return call
 
     async def request(

@@ -77,18 +77,6 @@ void on_dropped(pjsip_tp_dropped_data *dropped)
         reply(transport, source, answer);
 }
 
-/* How much follows the header: PJSIP makes a body of it only where there is a Content-Type. */
-size_t body_bytes(const pjsip_rx_data *rdata)
-{
-    const std::string_view text(rdata->msg_info.msg_buf, rdata->msg_info.len);
-    for (const char *blank : {"\r\n\r\n", "\n\n", "\r\r"}) {
-        const size_t found = text.find(blank);
-        if (found != std::string_view::npos)
-            return text.size() - found - std::strlen(blank);
-    }
-    return 0;
-}
-
 /* In front of everything else: a datagram has to hold all of its message (RFC 3261 §18.3), and no more counts. */
 pj_bool_t on_request(pjsip_rx_data *rdata)
 {
@@ -108,6 +96,17 @@ pj_bool_t on_request(pjsip_rx_data *rdata)
     return PJ_TRUE;
 }
 
+}
+
+size_t body_bytes(const pjsip_rx_data *rdata)
+{
+    const std::string_view text(rdata->msg_info.msg_buf, rdata->msg_info.len);
+    for (const char *blank : {"\r\n\r\n", "\n\n", "\r\r"}) {
+        const size_t found = text.find(blank);
+        if (found != std::string_view::npos)
+            return text.size() - found - std::strlen(blank);
+    }
+    return 0;
 }
 
 void answer_malformed()

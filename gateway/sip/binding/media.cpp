@@ -285,6 +285,19 @@ bool find_rtp_ports(int account, const std::string &address, int low, int high, 
     return true;
 }
 
+bool speaks_one_of(int account, const pjmedia_sdp_media *media)
+{
+    const auto allowed = codecs_.find(account);
+    for (unsigned i = 0; i < media->desc.fmt_count; ++i) {
+        const std::string name = name_of(media, media->desc.fmt[i]);
+        const unsigned clock = same(name, "opus") ? 48000 : 8000;
+        if (!name.empty() && !is_event(name) && rate_of(media, media->desc.fmt[i]) == clock &&
+            (allowed == codecs_.end() || among(allowed->second, name)))
+            return true;
+    }
+    return false;
+}
+
 bool is_answered_by_anything(int callId)
 {
     const pjsua_call *call = call_at(callId);

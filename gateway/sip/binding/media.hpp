@@ -43,6 +43,9 @@ bool find_rtp_ports(int account, const std::string &address, int low, int high, 
 #ifndef SWIG
 /* Whether a format is that of a codec we have, and not of events. */
 bool is_codec(const pjmedia_sdp_media *media, const pj_str_t &format);
+
+/* Whether a line of audio has a codec that calls of an account may use, in a form that PJMEDIA knows. */
+bool speaks_one_of(int account, const pjmedia_sdp_media *media);
 #endif
 
 /* Whether an outgoing INVITE has been answered by anything at all, 100 included. */

@@ -8,6 +8,7 @@
 
 #include "calls.hpp"
 #include "challenges.hpp"
+#include "descriptions.hpp"
 #include "hangup.hpp"
 #include "malformed.hpp"
 #include "media.hpp"
@@ -165,14 +166,43 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
     }
 }
 
-/* In front of the dialogs: makes sure that our usage is part of the dialog that such a request is for. */
+/* Whether a request is for a session that is over, or that PJSUA has begun to end: it would leave such a request without an
+ * answer, and its dialog and transaction stay for good. Its own BYE may still cross ours (RFC 3261 §15.1.2). */
+bool comes_late(const pjsip_dialog *dialog, const pjsip_rx_data *rdata)
+{
+    const pjsip_inv_session *session = pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog));
+    const pjsua_call *call = static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]);
+    const bool over = !session || session->state == PJSIP_INV_STATE_DISCONNECTED;
+    switch (rdata->msg_info.msg->line.req.method.id) {
+    case PJSIP_BYE_METHOD:
+    case PJSIP_CANCEL_METHOD:
+        return over;
+    case PJSIP_INVITE_METHOD:
+        return over || !call || call->hanging_up;
+    default:
+        return (is(rdata, "UPDATE") || is(rdata, "PRACK") || is(rdata, "INFO")) && (over || !call || call->hanging_up);
+    }
+}
+
+/* In front of the dialogs: answers what a session could not, and makes sure that our usage is part of the dialog where the
+ * request is none of PJSUA's. */
 pj_bool_t on_dialog_request(pjsip_rx_data *rdata)
 {
-    if (rdata->msg_info.to->tag.slen == 0 || served_by_pjsua(rdata))
+    const pjsip_method_e method = rdata->msg_info.msg->line.req.method.id;
+    if (rdata->msg_info.to->tag.slen == 0 || method == PJSIP_ACK_METHOD)
         return PJ_FALSE;
     pjsip_dialog *dialog = pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &rdata->msg_info.to->tag,
                                                 &rdata->msg_info.from->tag, PJ_FALSE);
-    if (dialog)
+    if (!dialog)
+        return PJ_FALSE;
+    int code = comes_late(dialog, rdata) ? 481 : 0;
+    if (!code && (method == PJSIP_INVITE_METHOD || is(rdata, "UPDATE")))
+        code = verdict_on_offer(rdata);
+    if (code) {
+        SipRequest(rdata, nullptr).respond(code, "", {});
+        return PJ_TRUE;
+    }
+    if (!served_by_pjsua(rdata))
         pjsip_dlg_add_usage(dialog, &usage_, nullptr);
     return PJ_FALSE;
 }
@@ -287,6 +317,11 @@ int SipRequest::accept(int code, const std::vector<pj::SipHeader> &headers, int 
     return subscription;
 }
 
+int SipRequest::offerProblem(int account)
+{
+    return rdata_ ? verdict_on_first_offer(rdata_, account) : 0;
+}
+
 void SipRequest::remove(const std::string &name)
 {
     if (!rdata_)
@@ -355,6 +390,7 @@ void set_request_handler(RequestHandler *handler)
     answer_topmost_challenge();
     watch_outgoing();
     govern_media();
+    watch_descriptions();
     resolve_by_handler();
     usage_ = named_module("mod-gateway-usage", PJSIP_MOD_PRIORITY_DIALOG_USAGE - 1);
     usage_.on_tsx_state = guarded<&on_tsx_state>;

@@ -44,6 +44,10 @@ public:
      * Outside of a dialog this makes one, with the contact of the account `account`. */
     int accept(int code, const std::vector<pj::SipHeader> &headers, int account = -1);
 
+    /* What the offer in this INVITE outside of a dialog is to be answered with, where the gateway can't take it: 400 when
+     * it cannot be read, 488 when it leaves no audio that the account's calls could have; else 0. */
+    int offerProblem(int account);
+
     /* Take every header of this name out of the request, before PJSUA sees it. */
     void remove(const std::string &name);
 
@@ -86,6 +90,10 @@ public:
 
     /* A peer answered the OPTIONS of `send_options` with this token (408 and 503: it did not). */
     virtual void onOptionsAnswered(int token, int code) {}
+
+    /* A description that cannot be used came in a message of a dialog, e.g. "INVITE" or "183 INVITE". A request was
+     * refused with `code`; 0: it was taken out of a message that cannot be refused. */
+    virtual void onDescriptionRefused(const std::string &sipCallId, const std::string &where, int code) {}
 
     /* A request of ours in a dialog could not be sent at all, and is not tried again. */
     virtual void onUnsent(const std::string &method, const std::string &sipCallId, const std::string &uri) {}

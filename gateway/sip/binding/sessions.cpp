@@ -98,8 +98,25 @@ pj_bool_t on_message(pjsip_rx_data *rdata)
     return PJ_FALSE;
 }
 
+/* RFC 3261 §14.2: whose 200 to a re-INVITE is never acknowledged ends the session. */
+void end_unacknowledged(const pjsip_transaction *tsx, const pjsip_event *event)
+{
+    const pjsip_dialog *dialog = pjsip_tsx_get_dlg(const_cast<pjsip_transaction *>(tsx));
+    if (tsx->method.id != PJSIP_INVITE_METHOD || tsx->state != PJSIP_TSX_STATE_TERMINATED || !dialog ||
+        event->body.tsx_state.type != PJSIP_EVENT_TIMER || tsx->status_code != PJSIP_SC_TSX_TIMEOUT || !tsx->last_tx ||
+        tsx->last_tx->msg->line.status.code / 100 != 2)
+        return;
+    pjsip_inv_session *session = pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog));
+    pjsip_tx_data *bye = nullptr;
+    if (session && session->state == PJSIP_INV_STATE_CONFIRMED &&
+        pjsip_inv_end_session(session, PJSIP_SC_REQUEST_TIMEOUT, nullptr, &bye) == PJ_SUCCESS && bye)
+        pjsip_inv_send_msg(session, bye);
+}
+
 void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
 {
+    if (tsx->role == PJSIP_ROLE_UAS)
+        end_unacknowledged(tsx, event);
     const bool bye = tsx->method.id == PJSIP_BYE_METHOD;
     if (tsx->role != PJSIP_ROLE_UAC || (tsx->status_code < 200 && !bye))
         return;
