@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Requests in a dialog whose session is over: each is answered, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sip.scene import ASSISTANT_HZ
+from tests.support.processes import eventually
+
+if TYPE_CHECKING:
+    from tests.sip.scene import Scene
+    from tests.support.gateway import Gateway
+    from tests.support.peer_call import Call
+
+pytestmark = pytest.mark.sip
+
+METHODS = ("INVITE", "UPDATE", "INFO", "PRACK", "OPTIONS", "NOTIFY", "MESSAGE", "REFER", "SUBSCRIBE")
+LATE = {481, 405, 200, 489, 400}
+"""What is not the session's is answered as ever, where the dialog is still there."""
+LINGER_S = 60
+
+
+async def dialogs_gone(gateway: Gateway) -> None:
+    """The stack holds no dialog, and in the end no transaction."""
+
+    async def gone() -> bool:
+        stack = (await gateway.get("/api/status"))["stack"]
+        return bool(stack["dialogs"] == 0 and stack["transactions"] == 0)
+
+    await eventually(gone, "an empty stack", timeout_s=LINGER_S, every_s=0.5)
+
+
+async def ask(call: Call, method: str) -> int:
+    """Send a request of this method and return the answer's code."""
+    described = method in ("INVITE", "UPDATE")
+    body = call.offer() if described else b""
+    answer = await call.begin(method, body=body, content_type="application/sdp").final()
+    return answer.code
+
+
+async def test_a_request_that_crosses_our_bye(scene: Scene) -> None:
+    pairs = [await scene.bridged() for _ in METHODS]
+    for _, assistant in pairs:
+        assistant.answers["BYE"] = None
+    await asyncio.gather(*(caller.hang_up() for caller, _ in pairs))
+    byes = [await assistant.wait_request("BYE") for _, assistant in pairs]
+    codes = await asyncio.gather(
+        *(ask(assistant, method) for (_, assistant), method in zip(pairs, METHODS, strict=True))
+    )
+    assert dict(zip(METHODS, codes, strict=True)).items() >= {"INVITE": 481, "UPDATE": 481, "INFO": 481}.items()
+    assert set(codes) <= LATE, codes
+    for (_, assistant), bye in zip(pairs, byes, strict=True):
+        assistant.respond(bye, 200)
+    await dialogs_gone(scene.gateway)
+
+
+async def test_a_request_that_follows_the_peer_s_own_bye(scene: Scene) -> None:
+    pairs = [await scene.bridged() for _ in METHODS]
+    for caller, _ in pairs:
+        assert (await caller.hang_up()).code == 200
+    codes = await asyncio.gather(*(ask(caller, method) for (caller, _), method in zip(pairs, METHODS, strict=True)))
+    assert dict(zip(METHODS, codes, strict=True)).items() >= {"INVITE": 481, "UPDATE": 481, "INFO": 481}.items()
+    assert set(codes) <= LATE, codes
+    await dialogs_gone(scene.gateway)
+
+
+async def test_both_hang_up_at_once(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    assistant.answers["BYE"] = None
+    await caller.hang_up()
+    bye = await assistant.wait_request("BYE")
+    assert (await assistant.hang_up()).code == 200
+    assistant.respond(bye, 481)
+
+
+async def test_who_never_acknowledges_a_reinvite_is_hung_up_on(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    caller.keeps_ack = True
+    assert (await caller.reinvite()).code == 200
+    await caller.media.hears(ASSISTANT_HZ)
+    await caller.wait_request("BYE", timeout_s=45)
+    await assistant.wait_request("BYE")
