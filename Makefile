@@ -2,6 +2,7 @@
 # make setup   everything that is needed, on a Debian machine with git, make and Python >= 3.11
 # make demo    a PBX, a caller, an assistant and four transfers, on the terminal (ONCE=1: end after them)
 # make test    all checks and all tests
+# make fuzz    ten minutes of broken input from every side, under AddressSanitizer and UBSan (SECONDS=600, SEED=…)
 # make measure what transfers and calls cost on this machine, in about four minutes
 # make check   the checks and the quick tests
 # Every target sets up first, which costs nothing once all is there.
@@ -10,11 +11,13 @@ PYTHON ?= python3
 PREFIX ?= /opt/transfer-gateway
 BIN := .venv/bin
 ONCE ?=
+SECONDS ?= 600
+SEED ?=
 
 export PYTHON PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test measure check lint format lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz measure check lint format lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -33,6 +36,9 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest
+
+fuzz: setup
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 measure: setup
 	@$(BIN)/python -m tests.measure

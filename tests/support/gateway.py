@@ -86,8 +86,11 @@ def destination(files: dict[str, Table], name: str) -> Table:
 class Gateway:
     """A gateway that is ready once the context is entered. Its directory outlives restarts within the context."""
 
-    def __init__(self, files: dict[str, Table], *, secrets: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, files: dict[str, Table], *, secrets: dict[str, str] | None = None, env: dict[str, str] | None = None
+    ) -> None:
         self.files = files
+        self.env = env
         self.directory = Path(tempfile.mkdtemp(prefix="gateway-"))
         self.secrets = {"http.token": TOKEN, "sip_profiles/ami.secret": GATEWAY_AMI[1], **(secrets or {})}
         self._child: Child | None = None
@@ -136,7 +139,7 @@ class Gateway:
     async def start(self) -> None:
         """Start it and wait until it says that it is ready."""
         command = [sys.executable, "-m", "gateway.cli", "run", "--config", str(self.directory)]
-        self._child = Child("gateway", command, self.directory / "gateway.log")
+        self._child = Child("gateway", command, self.directory / "gateway.log", env=self.env)
         await self.child.ready(self._is_ready)
 
     async def stop(self) -> int:

@@ -92,6 +92,10 @@ class Rtp:
         if self._task is None:
             self._task = self._loop.create_task(self._send())
 
+    def transmit(self, data: bytes, remote: tuple[str, int]) -> None:
+        """Send a datagram as it is from this port, whatever it holds."""
+        self._socket.sendto(data, remote)
+
     def press(self, keys: str, ms: int = 100) -> None:
         """Send these keys as events (RFC 4733 §2.5), one after the other, each so many milliseconds long."""
         self._presses += [(key, ms // 20) for key in keys]

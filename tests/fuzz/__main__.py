@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`python -m tests.fuzz`: the fuzzer by hand; exit code 1 when it found something."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.fuzz.run import Run, keep
+
+
+def main() -> int:
+    """Parse the arguments, play, and tell."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--plain", action="store_true", help="the ordinary binding, without sanitizers")
+    chosen = parser.parse_args()
+    print(f"seed {chosen.seed}, {chosen.seconds:.0f} s", flush=True)
+    result = asyncio.run(Run(chosen.seed, sanitized=not chosen.plain).play(chosen.seconds))
+    print(f"{result.transfers} good transfers beside it, {result.requests:.0f} requests refused")
+    for fault in result.faults:
+        print(f"found: {fault}")
+    if result.faults:
+        latest = Path(tempfile.gettempdir()) / f"fuzz-{chosen.seed}.latest"
+        keep(result, latest)
+        print(f"what went out last is in {latest}")
+    return bool(result.faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
