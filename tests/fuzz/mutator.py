@@ -78,6 +78,14 @@ class Mutator:
             made = _right_length(made)
         return (self.raw(made) if self.may(0.1) else made)[:LONGEST]
 
+    def description(self, body: bytes) -> bytes:
+        """A session description, and always one with mistakes."""
+        lines = body.split(b"\r\n")
+        kinds = (*self._line_kinds[:6], self._replace_sdp, self._replace_sdp, self._add_sdp, self._add_sdp, self._piece)
+        for _ in range(self.random.choice((1, 1, 1, 2, 3, 8))):
+            self.random.choice(kinds)(lines)
+        return b"\r\n".join(lines)[:LONGEST]
+
     def raw(self, data: bytes) -> bytes:
         """Bytes of any kind: a datagram of RTP, a DNS answer."""
         made = bytearray(data)
@@ -141,6 +149,10 @@ class Mutator:
         head = lines.index(b"") + 1 if b"" in lines else len(lines)
         for _ in range(self.random.choice((1, 1, 2, 40))):
             lines.insert(self.random.randrange(min(head, len(lines)), len(lines) + 1), self.random.choice(SDP_LINES))
+
+    def _add_sdp(self, lines: list[bytes]) -> None:
+        for _ in range(self.random.choice((1, 1, 2, 40))):
+            lines.insert(self.random.randrange(len(lines) + 1), self.random.choice(SDP_LINES))
 
     def _replace_sdp(self, lines: list[bytes]) -> None:
         described = [at for at, line in enumerate(lines) if line[1:2] == b"="]

@@ -85,6 +85,11 @@ class Rtp:
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
+    @property
+    def remote(self) -> tuple[str, int] | None:
+        """Where it sends to, or would."""
+        return self._remote
+
     def send_to(self, host: str, port: int, codec: str | None = None) -> None:
         """Send to this address from now on, in `codec` (default: as before)."""
         self.codec = codec or self.codec
