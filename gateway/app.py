@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -272,6 +273,8 @@ def main(directory: Path) -> int:
     config = load(directory)
     config.prepare()
     _configure_log(config)
+
+    sys.unraisablehook = logging_setup.unraisable
 
     async def serve() -> None:
         await App(config).run()

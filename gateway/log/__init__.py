@@ -80,6 +80,12 @@ def configure(
     )
 
 
+def unraisable(error: "sys.UnraisableHookArgs") -> None:
+    """A sys.unraisablehook: what went wrong where nobody could be told, as in a callback of the SIP stack."""
+    trace = (error.exc_type, error.exc_value or error.exc_type(), error.exc_traceback)
+    structlog.get_logger("gateway").error("callback-failed", where=str(error.object or ""), exc_info=trace)
+
+
 def goes_to_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether `stream` is the journal's own (systemd.exec(5), $JOURNAL_STREAM), not a terminal or a file."""
     try:

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -129,3 +130,22 @@ def test_what_is_not_the_journal_is_not_taken_for_it(tmp_path: Path, value: str 
     with (tmp_path / "file").open("w") as file:
         assert not log.goes_to_journal(file, {} if value is None else {"JOURNAL_STREAM": value})
     assert not log.goes_to_journal(io.StringIO(), {"JOURNAL_STREAM": "1:2"})
+
+
+class Left:
+    """An error that nobody could be told, as sys.unraisablehook gets it."""
+
+    exc_type: type[BaseException] = ValueError
+    exc_value: BaseException | None = ValueError("in a callback")
+    exc_traceback: TracebackType | None = None
+    err_msg: str | None = None
+    object: Any = "a callback of the binding"
+
+
+def test_what_nobody_could_be_told_is_a_line_in_the_log() -> None:
+    stream = io.StringIO()
+    log.configure(format="json", stream=stream)
+    log.unraisable(Left())
+    [line] = lines(stream)
+    assert (line["level"], line["event"], line["where"]) == ("error", "callback-failed", "a callback of the binding")
+    assert "ValueError: in a callback" in line["exception"]

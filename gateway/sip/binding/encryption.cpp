@@ -91,7 +91,7 @@ void tell(int callId)
     try {
         handler->onKeyMissing(callId);
     } catch (...) {
-        PJ_LOG(1, ("encryption", "the handler of a missing key failed"));
+        tell_fault("the handler of a missing key");
     }
 }
 

@@ -9,6 +9,8 @@
 
 #include <pjsip.h>
 
+#include "faults.hpp"
+
 namespace gateway {
 
 /* A module that does nothing yet; `name` has to last. Lower priorities see what comes in first. */
@@ -31,9 +33,9 @@ struct Guard<function, otherwise> {
         try {
             return function(arguments...);
         } catch (const std::exception &error) {
-            PJ_LOG(1, ("binding", "a callback failed: %s", error.what()));
+            tell_fault("a callback of the binding", error.what());
         } catch (...) {
-            PJ_LOG(1, ("binding", "a callback failed"));
+            tell_fault("a callback of the binding");
         }
         if constexpr (!std::is_void_v<Result>)
             return Result(otherwise);

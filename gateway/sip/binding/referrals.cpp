@@ -154,7 +154,7 @@ bool take_notify(pjsip_dialog *dialog, pjsip_rx_data *rdata)
         try {
             request_handler()->onReferNotified(referral, text, last);
         } catch (...) {
-            PJ_LOG(1, ("referrals", "the handler of a NOTIFY failed"));
+            tell_fault("the handler of a NOTIFY");
         }
     }
     if (last)

@@ -89,7 +89,7 @@ template <typename Decide> void ask(SipRequest &request, Decide decide)
     try {
         decide();
     } catch (...) {
-        PJ_LOG(1, ("requests", "the handler of a %s failed", request.method.c_str()));
+        tell_fault(("the handler of a " + request.method).c_str());
     }
 }
 

@@ -83,6 +83,7 @@ void on_resolve(pjsip_resolver_t *, pj_pool_t *, const pjsip_host_info *target, 
     try {
         handler->onResolve(query, host, target->addr.port, pjsip_transport_get_type_name(type));
     } catch (...) {
+        tell_fault("the handler of a name");
         resolved(query, {});
     }
 }

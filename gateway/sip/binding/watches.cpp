@@ -61,7 +61,7 @@ template <typename Tell> void tell(Tell what)
     try {
         what(*handler);
     } catch (...) {
-        PJ_LOG(1, ("watches", "the handler of a subscription failed"));
+        tell_fault("the handler of a subscription");
     }
 }
 
