@@ -8,6 +8,8 @@ from gateway.pbx.ami_connection import ActionRefusedError
 RIGHT = "reporting"
 """The class of rights that all actions of the gateway need, `write = reporting` of the manager's user."""
 MAX_TOLD = 50
+# Asterisk says "Permission denied"; what stands before one may say it otherwise.
+_DENIALS = ("permission", "denied", "not allowed", "not authorized", "not permitted")
 
 
 class Refusals:
@@ -35,7 +37,7 @@ class Refusals:
 
 def is_without_right(error: ActionRefusedError) -> bool:
     """Whether the manager's user lacks a right."""
-    return "permission" in str(error).lower()
+    return any(word in str(error).lower() for word in _DENIALS)
 
 
 def is_unknown(error: ActionRefusedError) -> bool:

@@ -100,6 +100,9 @@ class Client(aiomqtt.Client):
             # A plain DISCONNECT would have the broker throw our will away (MQTT 5 §3.14.4).
             self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL))
         await super().__aexit__(exc_type, exc, tb)
+        if self._disconnected.done() and not self._disconnected.cancelled():
+            # Else asyncio logs it, traceback and all, where nobody was waiting for it.
+            self._disconnected.exception()
 
     async def publish(  # type: ignore[override]
         self, topic: str, payload: bytes | str, *, qos: int, retain: bool = False, properties: Properties | None = None
@@ -121,7 +124,7 @@ class Client(aiomqtt.Client):
             async with asyncio.timeout(ANSWER_S):
                 await asyncio.wait({answer, self._disconnected}, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
-            raise aiomqtt.MqttError(f"no answer to a publish within {ANSWER_S:g} s") from None
+            raise NoAnswerError(f"no answer to a publish within {ANSWER_S:g} s") from None
         finally:
             del self._answers[info.mid]
         if not answer.done():
@@ -137,6 +140,10 @@ class Client(aiomqtt.Client):
     def _lost(self) -> aiomqtt.MqttError:
         error = self._disconnected.exception()
         return error if isinstance(error, aiomqtt.MqttError) else aiomqtt.MqttError(str(error or "disconnected"))
+
+
+class NoAnswerError(aiomqtt.MqttError):
+    """The broker has left a publish unanswered for too long."""
 
 
 class PublishRefusedError(aiomqtt.MqttError):

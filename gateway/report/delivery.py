@@ -17,7 +17,7 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from gateway.report.client import Client, PublishRefusedError, reason_of
+from gateway.report.client import Client, NoAnswerError, PublishRefusedError, reason_of
 from gateway.report.event import CONTENT_TYPE
 from gateway.report.outbox import Outbox, StoredEvent
 
@@ -42,6 +42,7 @@ class Delivery:
         self._topic = topic
         self._taken: set[int] = set()  # in flight, or to be tried again
         self._in_flight: dict[int, StoredEvent] = {}
+        self._aside: set[int] = set()  # … also while the disk refuses to have that written down
         self._suspects_to = 0  # up to this sequence number events go one at a time
         self._hang_ups = (0, 0)  # the event on which the last connections ended, and how many they were
         self._from_start = False
@@ -61,7 +62,7 @@ class Delivery:
                 events = await self._outbox.fetch(sent, client.in_flight_limit + len(self._taken))
                 for event in events:
                     sent = event.seq
-                    if event.seq in self._taken:
+                    if event.seq in self._taken or event.seq in self._aside:
                         continue
                     await room.acquire()
                     self._taken.add(event.seq)
@@ -130,11 +131,17 @@ class Delivery:
         code = reason_of(error)
         if self._hang_ups[1] < MAX_HANG_UPS and code not in _ABOUT_A_MESSAGE:
             return False
-        self._set_aside(event, f"the broker ends the connection when it is sent: {error}", code, ends_connection=True)
+        if isinstance(error, NoAnswerError):
+            # It may be that the broker answers nothing at all for now.
+            self._set_aside(event, str(error), code)
+        else:
+            why = f"the broker ends the connection when it is sent: {error}"
+            self._set_aside(event, why, code, ends_connection=True)
         return True
 
     def _set_aside(self, event: StoredEvent, why: str, code: int | None, *, ends_connection: bool = False) -> None:
         self._outbox.refuse(event.seq, why, ends_connection=ends_connection)
+        self._aside.add(event.seq)
         told_at, more = self._notices.get(code, (float("-inf"), 0))
         if time.monotonic() - told_at < NOTICE_EVERY_S:
             self._notices[code] = told_at, more + 1
@@ -155,6 +162,7 @@ class Delivery:
             log.info("refused-events-sent-again", events=self._outbox.state.refused)
         self._resent_at = time.monotonic()
         await self._outbox.resend(everything=everything)
+        self._aside.clear()
         self._from_start = True
         self._outbox.stored.set()
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A message that a broker will not have keeps no other one, and no event is lost by it."""
 
+import gc
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -11,14 +12,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.record import Milestone
-from gateway.report import delivery, mqtt, refused, store
+from gateway.report import client, delivery, mqtt, refused, store
 from gateway.report.outbox import Outbox, Put
 from gateway.report.reporter import EventReporter
 from tests.report import samples
 from tests.report.listener import Listener
 from tests.report.reporting import BASE, address, have, refuse, reporting, subjects, until
 from tests.support.broker import Broker
-from tests.support.mqtt_broker import HangUp, Published, ScriptedBroker, Verdict
+from tests.support.mqtt_broker import SILENCE, HangUp, Published, ScriptedBroker, Verdict
 
 pytestmark = pytest.mark.broker
 
@@ -255,6 +256,28 @@ async def test_a_broker_that_fails_again_and_again_is_no_fault_of_the_events(tmp
     assert len(ended) == 60
 
 
+async def test_an_event_that_is_never_answered_is_set_aside_and_tried_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.2)
+    deaf = [True]
+
+    def judge(message: Published) -> Verdict:
+        return SILENCE if deaf[0] and is_marked(message) else OK
+
+    async with ScriptedBroker(judge) as broker:
+        async with reporting(tmp_path, address(broker)) as (reporter, _):
+            report_large(reporter)
+            refuse(reporter, 0, 20)
+            await broker.until(lambda: distinct(broker) == 20)
+            await until(lambda: reporter.outbox.refused == 1)
+            assert "no answer" in reporter.outbox.refused_because
+        deaf[0] = False
+        async with reporting(tmp_path, address(broker)) as (again, _):
+            await broker.until(lambda: told(broker, b'"subject":"large"') == 1)
+            await until(lambda: again.outbox.refused == 0 and again.outbox.events == 0)
+
+
 def distinct(broker: ScriptedBroker) -> int:
     return len({message.payload for message in broker.taken if b'"transfer.ended.v1"' in message.payload})
 
@@ -296,7 +319,7 @@ async def test_a_snapshot_that_is_too_large_keeps_nothing(tmp_path: Path) -> Non
         assert broker.connections == 1
 
 
-async def test_the_session_taken_over_is_one_clear_line(tmp_path: Path) -> None:
+async def test_the_session_taken_over_is_one_clear_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with ScriptedBroker(lambda _: OK) as broker:
         with capture_logs() as logs:
             async with reporting(tmp_path, address(broker)) as (reporter, connection):
@@ -309,6 +332,9 @@ async def test_the_session_taken_over_is_one_clear_line(tmp_path: Path) -> None:
     (error,) = errors(logs)
     assert "does a second gateway run as instance pbx-1?" in error["event"]
     assert "exc_info" not in error
+    gc.collect()
+    # … nor does asyncio add one of its own.
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 
 # The store

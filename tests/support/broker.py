@@ -63,10 +63,15 @@ class Broker(Server):
         return self
 
     def grant(self, *rights: str) -> None:
-        """Write its ACL file, which it reads when it starts."""
+        """Write its ACL file, which it reads when it starts or is told to reload."""
         file = self.directory / "rights"
         file.write_text("".join(f"{line}\n" for line in rights))
         file.chmod(0o600)
+
+    def reload(self) -> None:
+        """Have it read its ACL file anew, with every connection kept."""
+        if self.child is not None:
+            self.child.signal(signal.SIGHUP)
 
     def freeze(self, *, frozen: bool = True) -> None:
         """Make it accept and answer nothing, with every connection left open; or end that."""

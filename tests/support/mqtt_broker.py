@@ -32,8 +32,9 @@ class HangUp:
     reason: int | None = None
 
 
+SILENCE = -1
 Verdict: TypeAlias = int | HangUp
-"""The PUBACK's reason code, or no PUBACK."""
+"""The PUBACK's reason code, or no PUBACK: SILENCE, or the end of the connection."""
 
 
 class ScriptedBroker:
@@ -125,7 +126,7 @@ class ScriptedBroker:
             if verdict.reason is not None:
                 writer.write(_packet(DISCONNECT, bytes([verdict.reason, 0])))
             return False
-        if is_answered:
+        if is_answered and verdict != SILENCE:
             writer.write(_packet(PUBACK, packet_id + bytes([verdict, 0])))
         return True
 
