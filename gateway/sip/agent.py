@@ -20,6 +20,7 @@ from gateway.sip.dialling import Dialler
 from gateway.sip.dialogs import Dialogs
 from gateway.sip.door import Door
 from gateway.sip.endpoint import Endpoint, set_log_level
+from gateway.sip.expiry import Expiries
 from gateway.sip.leg import Leg
 from gateway.sip.legs import Legs
 from gateway.sip.media import Media
@@ -53,6 +54,7 @@ class SipAgent:
         self._pump: Pump | None = None
         self.dialogs = Dialogs(self._legs.at)
         self._door = Door(self)
+        self._expiries = Expiries(self._kick)
         self.trunks = TrunkWatch(listener.trunk_changed)
         self._accounts = Accounts(self.incoming, self.trunks.registered)
         self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped)
@@ -114,6 +116,7 @@ class SipAgent:
         self.trunks.stop()
         self._dropped_media.stop()
         self.midcall.stop()
+        self._expiries.stop()
         pj.set_request_handler(None)
         self.servers.stop()
         if self._pump is not None:
@@ -170,6 +173,7 @@ class SipAgent:
         leg = Leg(account, LegId(f"in-{next(self._numbers)}"), invitation.peer, True, self, index)
         leg.sip_call_id = leg.getInfo().callIdString
         self._legs.add(leg)
+        self._expiries.watch(leg, invitation.expires_s)
         self._listener.incoming_call(
             IncomingCall(
                 leg=leg.id, peer=invitation.peer, call_id=leg.sip_call_id, called=invitation.called,
@@ -192,6 +196,7 @@ class SipAgent:
     def answered(self, leg: Leg) -> None:
         """LegEvents."""
         self._dialler.taken(leg)
+        self._expiries.forget(leg.id)
         self.midcall.established(leg)
         self._listener.leg_answered(leg.id)
 
@@ -212,6 +217,7 @@ class SipAgent:
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
         """LegEvents."""
         self._legs.release(leg)
+        self._expiries.forget(leg.id)
         if by_peer and self._dialler.goes_on(leg, code):
             self._media.media_stopped(leg.id)  # its early media, if any: the next server's call has the same name
             return

@@ -72,6 +72,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.why: CallEnd | None = None  # it is no ordinary end
         self._events = events
         self._hung_up = False
+        self._expired = False
         self.told_over = False  # whoever it concerns knows that it is over, or as good as that
         self._given_up = False
         self._taken = False  # dialled, and answered with 2xx
@@ -138,6 +139,13 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         except pj.Error as error:
             log.warning("hang-up-failed", leg=self.id, call_id=self.sip_call_id, why=error.info())
 
+    def expire(self) -> None:
+        """The INVITE's own time is over: 487, as if its sender had cancelled it, unless it was answered before."""
+        if self._told >= 200:
+            return
+        self._expired = not self._hung_up
+        self.end(487, pj.SipHeaderVector())
+
     def given_up(self) -> None:
         """PJSIP ends it by itself, and sends the BYE: no other one is wanted."""
         self._given_up = self._hung_up = True
@@ -188,7 +196,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
             self.unanswerable = self._answering
             code = self.lost_code if self._given_up or self._useless else info.lastStatusCode
             try:
-                self._events.ended(self, code, not self._hung_up and self.why is None)
+                self._events.ended(self, code, self._expired or (not self._hung_up and self.why is None))
             finally:
                 pj.release_call(self)
 

@@ -10,6 +10,7 @@ import pjsua2 as pj
 
 from gateway.core.caller import CallerId
 from gateway.core.model import LegId, Peer
+from gateway.sip.expiry import expires_s
 from gateway.sip.headers import allowed, header_fields, parse_name_addr, single_values
 from gateway.sip.identity import called_uris, caller_ids, diverted_users, hops_left, is_private
 
@@ -27,6 +28,7 @@ class Invitation:
     private: bool = False
     diverted: tuple[str, ...] = ()
     max_forwards: int = 70
+    expires_s: int | None = None  # how long it may wait for a final response
 
 
 def read_invitation(
@@ -48,4 +50,5 @@ def read_invitation(
         private=is_private(privacy, calling, request.values("Remote-Party-ID")),
         diverted=diverted_users(diversion, request.values("History-Info"), privacy),
         max_forwards=hops_left(request.values("Max-Forwards")),
+        expires_s=expires_s(request.values("Expires")),
     )
