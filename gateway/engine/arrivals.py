@@ -15,6 +15,7 @@ from gateway.core.caller import Caller, Party, known_caller
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
+from gateway.core.routing import Assignment
 from gateway.engine.calls import Call, Calls
 from gateway.engine.requests import Requests
 from gateway.engine.stopwatch import Stopwatch
@@ -60,19 +61,15 @@ class Arrivals:
         if incoming.replaces is not None:
             self._take_over(incoming, incoming.replaces)
             return
-        country = self._config().gateway.default_country
-        named = [target for uri in incoming.called if (target := _target(uri, country))]
-        called = self._config().routes.called(incoming.peer, named)
         uris = (*(identity.uri for identity in incoming.calling), *incoming.diverting)
-        calling = [target for uri in uris if (target := _target(uri, country))]
-        assignment = self._config().routes.assign(incoming.peer, called, calling)
+        called, assignment = self._assigned(incoming.peer, incoming.called, uris)
         number = assignment.number
         if number is None:
             log.warning("call-refused", peer=incoming.peer.name, why=assignment.line, call_id=incoming.call_id)
             self._observer.request_rejected(Reason.NOT_ASSIGNED)
             self._sip.hang_up(incoming.leg, 404, Reason.NOT_ASSIGNED)
             return
-        caller = known_caller(incoming.calling, country)
+        caller = known_caller(incoming.calling, self._config().gateway.default_country)
         began = self._clock()
         call = Call(
             id=str(ULID()),
@@ -92,6 +89,26 @@ class Arrivals:
         else:
             self._observer.request_rejected(Reason.UNKNOWN_DESTINATION)
             self._sip.hang_up(incoming.leg, 404, Reason.UNKNOWN_DESTINATION)
+
+    def inquire(self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]) -> Reason | None:
+        """Why a call would be refused now, if it would (RFC 3261 §11.2); nothing comes of asking."""
+        target, assignment = self._assigned(peer, called, calling)
+        number = assignment.number
+        if number is None:
+            return Reason.NOT_ASSIGNED
+        if peer.kind is PeerKind.TRUNK:
+            return self._requests.inquire(number, peer, target)
+        if target is None or not self._config().routes.is_own(number, target):
+            return Reason.UNKNOWN_DESTINATION
+        return None if self._config().trunks[number.trunk].outbound else Reason.NOT_ASSIGNED
+
+    def _assigned(
+        self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]
+    ) -> tuple[Target | None, Assignment]:
+        """Whom a call is for, and the assigned number that it belongs to; both by the URIs that it names."""
+        country, routes = self._config().gateway.default_country, self._config().routes
+        target = routes.called(peer, [found for uri in called if (found := _target(uri, country))])
+        return target, routes.assign(peer, target, [found for uri in calling if (found := _target(uri, country))])
 
     def _take_over(self, incoming: IncomingCall, replaced: LegId) -> None:
         """The new leg takes the place of another one of the same peer (RFC 3891); the call goes on."""

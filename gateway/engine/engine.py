@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from gateway.core import gate
-from gateway.core.model import LegId, Load, PbxState
+from gateway.core.model import LegId, Load, PbxState, Peer
 from gateway.core.outcome import CallEnd, Reason, passed_on, reason_for_failure
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine.arrivals import Arrivals
@@ -139,6 +139,10 @@ class Engine:
     def trunk_changed(self, trunk: str, up: bool) -> None:
         """A trunk was found to answer, or not to."""
         self._observer.trunk_up(trunk, up)
+
+    def inquire(self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]) -> Reason | None:
+        """Why an INVITE would be refused now, if it would."""
+        return self._arrivals.inquire(peer, called, calling)
 
     def incoming_call(self, incoming: IncomingCall) -> None:
         """A peer calls."""

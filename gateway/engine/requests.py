@@ -13,7 +13,7 @@ from ulid import ULID
 
 from gateway.core import gate
 from gateway.core.certainty import is_certain
-from gateway.core.model import Decision, Entry, FinalNotify, LegId, Peer, PeerKind, TransferId
+from gateway.core.model import AssignedNumber, Decision, Entry, FinalNotify, LegId, Peer, PeerKind, TransferId
 from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
@@ -116,6 +116,15 @@ class Requests:
             ),
             asked=asked,
         )
+
+    def inquire(self, number: AssignedNumber, peer: Peer, called: Target | None) -> Reason | None:
+        """Why a fresh INVITE of a trunk would be refused now; None: it would not."""
+        if called is None:
+            return Reason.BAD_REQUEST
+        decision = gate.decide(
+            gate.Request(called, number, peer, Entry.INVITE), self._config().routes, self._situation()
+        )
+        return None if decision.accepted else decision.reason
 
     def _request(
         self,

@@ -167,3 +167,9 @@ class SipListener(Protocol):
 
     def admit(self) -> Reason | None:
         """Whether a further call can be taken now: None, or why not."""
+
+    def inquire(self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]) -> Reason | None:
+        """Why an INVITE from `peer` would be refused now; None: it would not. Changes nothing.
+
+        `called` is as in IncomingCall, `calling` are the URIs of From, P-Asserted-Identity and Diversion.
+        """

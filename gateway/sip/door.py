@@ -12,10 +12,11 @@ import structlog
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.core.outcome import Reason
 from gateway.sip import malformed
+from gateway.sip.answers import RETRY_S, Answers
 from gateway.sip.callbacks import guarded
 from gateway.sip.challenge import Challenger
 from gateway.sip.dialogs import parse_replaces
-from gateway.sip.headers import HeaderError, has_contact, unsupported
+from gateway.sip.headers import HeaderError, has_contact
 from gateway.sip.identity import hops_left
 from gateway.sip.leg import Leg
 from gateway.sip.peers import read_invitation
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# What PJSIP does for a call that requires it; RFC 3261 §8.2.2.3 has everything else refused.
-SUPPORTED = frozenset({"100rel", "replaces", "timer"})
-OVERLOAD_RETRY_S = 5
-
 
 class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
     """Lets peers in and sends everybody else away, before any state is made."""
@@ -40,12 +37,30 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         self._agent = agent
         self._refers: dict[int, tuple[PendingRefer, LegId]] = {}
         sip = agent.config.sip
+        self._answers = Answers(agent)
         self._challenger = Challenger(sip.public_address or sip.bind_address)
 
     @guarded(500)
     def onRequest(self, request: pj.SipRequest, extra: pj.SipHeaderVector) -> int:  # binding's name
         """A request outside of any dialog; 0 lets PJSUA have it, anything else is the response's code."""
         return self._outside(request, extra)
+
+    @guarded(500)
+    def onUnfit(self, request: pj.SipRequest, code: int, why: str, extra: pj.SipHeaderVector) -> int:
+        """A request that is bad in itself, and the code it deserves; what it is answered with."""
+        code, made = self._answers.unfit(request, code, why)
+        _add(extra, made)
+        return code
+
+    @guarded(None)
+    def onNotMade(self, call_id: str, code: int) -> None:
+        """PJSUA made no call of an INVITE."""
+        self._answers.not_made(call_id, code)
+
+    @guarded(None)
+    def onInfo(self, index: int, request: pj.SipRequest) -> None:
+        """An INFO in one of our dialogs."""
+        self._answers.info(index, request)
 
     @guarded("")
     def onMalformed(self, text: str, source: str, header: str, whole: bool) -> str:
@@ -144,8 +159,9 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             case "INVITE":
                 return self._invite(request, peer, extra)
             case "OPTIONS":
-                _add(extra, [("Allow", pj.allowed_methods()), ("Accept", "application/sdp")])
-                return 200
+                code, made = self._answers.options(request, peer)
+                _add(extra, made)
+                return code
             case "REFER":
                 return self._refer_outside(request, peer, extra)
             case "CANCEL" | "BYE" | "UPDATE" | "PRACK" | "INFO" | "NOTIFY":
@@ -165,9 +181,6 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         return Reason.TOO_MANY_HOPS if hops_left(request.values("Max-Forwards")) == 0 else None
 
     def _invite(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:
-        if missing := unsupported(request.values("Require"), SUPPORTED):
-            _add(extra, [("Unsupported", ", ".join(missing))])
-            return self._reject(request, extra, 420, Reason.UNSUPPORTED_EXTENSION)
         replaced: LegId | None = None
         try:
             if wanted := _single(request.values("Replaces"), "Replaces"):
@@ -185,9 +198,12 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         if refused is None and not (room and self._agent.has_room_for(peer, 1 if replaced else 2)):
             refused = Reason.AT_CAPACITY
         if refused is not None:
-            return self._reject(request, extra, refused.sip_code, refused, OVERLOAD_RETRY_S)
+            return self._reject(request, extra, refused.sip_code, refused, RETRY_S)
         own_user = own_user_of(self._agent.config.profile(peer.name))
-        self._agent.expect(read_invitation(request, peer, self._pass_headers(peer, "INVITE"), own_user, replaced))
+        invitation = read_invitation(request, peer, self._pass_headers(peer, "INVITE"), own_user, replaced)
+        if invitation.expires_s == 0:
+            return self._reject(request, extra, 487, Reason.CALLER_HUNG_UP)
+        self._agent.expect(invitation)
         return 0
 
     def _refer_outside(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:

@@ -15,10 +15,12 @@ from gateway.sip.headers import COMPACT, header_fields
 _METHOD = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,32}")
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
 _HEADER = re.compile(r"[A-Za-z-]{1,40}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}")
+_SCHEMES = frozenset({"sip", "sips", "tel"})
 _ECHOED = ("Via", "From", "To", "Call-ID", "CSeq")
 LONGEST = 1000
 """Characters of a line that are sent back; who writes more is not answered."""
-PHRASES = {400: "Bad Request", 505: "Version Not Supported", 513: "Message Too Large"}
+PHRASES = {400: "Bad Request", 416: "Unsupported URI Scheme", 505: "Version Not Supported", 513: "Message Too Large"}
 
 
 def method_of(text: str) -> str | None:
@@ -28,11 +30,16 @@ def method_of(text: str) -> str | None:
 
 
 def verdict(text: str, *, whole: bool) -> int:
-    """The status code for a request that cannot be read: 400, or 505 (another version of SIP), or 513 (cut short)."""
+    """The status code for a request that cannot be read.
+
+    505 (another version of SIP), 513 (cut short), 416 (its URI is of a scheme that is not ours), else 400.
+    """
     _, version = _start(text)
     if version and version != "2.0":
         return 505
-    return 400 if whole else 513
+    if not whole:
+        return 513
+    return 416 if _is_of_other_scheme(text) else 400
 
 
 def answer(text: str, code: int, header: str, more: Sequence[tuple[str, str]]) -> str:
@@ -65,6 +72,12 @@ def _start(text: str) -> tuple[str, str | None]:
         return "", None
     version = protocol.partition("/")[2]
     return method, version if _VERSION.fullmatch(version) else ""
+
+
+def _is_of_other_scheme(text: str) -> bool:
+    """Whether the request line names a URI of another scheme than ours (RFC 3261 §8.2.2.1)."""
+    scheme, colon, _ = text.partition("\n")[0].partition(" ")[2].lstrip().partition(":")
+    return bool(colon and _SCHEME.fullmatch(scheme)) and scheme.lower() not in _SCHEMES
 
 
 def _one_line(value: str) -> str:

@@ -75,6 +75,10 @@ class MidCall:
         """A key was pressed, or still is."""
         self._keypads.pressed(leg, prm.digit, prm.method, prm.timestamp, prm.flags)
 
+    def told_key(self, leg: Leg, key: str) -> None:
+        """An INFO tells of a key."""
+        self._keypads.pressed(leg, key, pj.PJSUA_DTMF_METHOD_SIP_INFO, 0)
+
     def answered(self, leg: Leg, method: str, code: int) -> None:
         """A request of ours in the leg's dialog was answered; a BYE is told of when it is sent, with code 0."""
         if method == "BYE":

@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 
 # Longer than any hunt: the transferor must not take the subscription for expired while a target still rings.
 SUBSCRIPTION_S = 600
-# Option tags a REFER may require (RFC 4488 §4, RFC 4538 §7); RFC 7614's are not supported.
-SUPPORTED = frozenset({"norefersub", "tdialog"})
+# Option tags a REFER may require, as any request may; RFC 7614's are not supported.
+SUPPORTED = frozenset(pj.supported_extensions().split(", "))
 _PHRASES = {
     100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 300: "Multiple Choices",
     301: "Moved Permanently", 302: "Moved Temporarily", 305: "Use Proxy", 380: "Alternative Service",

@@ -4,6 +4,7 @@
  */
 %{
 #include "calls.hpp"
+#include "capabilities.hpp"
 #include "loop.hpp"
 #include "media_start.hpp"
 #include "media.hpp"
@@ -22,6 +23,7 @@
 
 
 %include "calls.hpp"
+%include "capabilities.hpp"
 %include "loop.hpp"
 %include "media_start.hpp"
 %include "media.hpp"

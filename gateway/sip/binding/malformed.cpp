@@ -9,6 +9,7 @@
 #include <pjsip.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "credentials.hpp"
 #include "modules.hpp"
 #include "requests.hpp"
 
@@ -60,6 +61,8 @@ void on_dropped(pjsip_tp_dropped_data *dropped)
         newlines_ = dropped->len;
         return;
     }
+    if (drop_other_schemes(dropped))
+        return;
     RequestHandler *handler = request_handler();
     pjsip_transport *transport = dropped->tp;
     const bool stream = (transport->flag & PJSIP_TRANSPORT_DATAGRAM) == 0;
@@ -91,8 +94,14 @@ pj_bool_t on_request(pjsip_rx_data *rdata)
             message->body->len = static_cast<unsigned>(wanted);
         return PJ_FALSE;
     }
-    if (message->line.req.method.id != PJSIP_ACK_METHOD)
-        pjsip_endpt_respond_stateless(pjsua_get_pjsip_endpt(), rdata, cut ? 513 : 400, nullptr, nullptr, nullptr);
+    RequestHandler *handler = request_handler();
+    if (!handler || message->line.req.method.id == PJSIP_ACK_METHOD)
+        return PJ_TRUE;
+    SipRequest request(rdata, nullptr);
+    std::vector<pj::SipHeader> headers;
+    const int code = handler->onUnfit(request, cut ? 513 : 400, "", headers);
+    request.refuse(code, "", headers, false);
+    request.expire();
     return PJ_TRUE;
 }
 

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "outgoing.hpp"
 
+#include <string_view>
+
 #include <pjsip.h>
 #include <pjsua-lib/pjsua.h>
 
 #include "modules.hpp"
+#include "provisional.hpp"
+#include "requests.hpp"
 
 namespace gateway {
 
@@ -28,6 +32,7 @@ bool one_max_forwards(pjsip_msg *msg)
     return false;
 }
 
+/* RFC 3261 §20.43: code, agent, text. What is written otherwise names no agent. */
 bool no_host_in_warnings(pjsip_tx_data *tdata)
 {
     const pj_str_t name = pj_str(const_cast<char *>("Warning"));
@@ -37,10 +42,11 @@ bool no_host_in_warnings(pjsip_tx_data *tdata)
             continue;
         pjsip_generic_string_hdr *warning = reinterpret_cast<pjsip_generic_string_hdr *>(hdr);
         const std::string value(warning->hvalue.ptr, warning->hvalue.slen);
-        const size_t host = value.find(' ');
-        const size_t text = host == std::string::npos ? host : value.find(' ', host + 1);
+        const bool coded = value.size() > 4 && value[3] == ' ' &&
+                           std::string_view(value).substr(0, 3).find_first_not_of("0123456789") == std::string::npos;
+        const size_t text = coded ? value.find(' ', 4) : std::string::npos;
         if (text != std::string::npos) {
-            const std::string better = value.substr(0, host + 1) + OUR_NAME + value.substr(text);
+            const std::string better = value.substr(0, 4) + OUR_NAME + value.substr(text);
             const pj_str_t view = pj_str(const_cast<char *>(better.c_str()));
             pj_strdup(tdata->pool, &warning->hvalue, &view);
             changed = true;
@@ -49,20 +55,42 @@ bool no_host_in_warnings(pjsip_tx_data *tdata)
     return changed;
 }
 
-bool busy_is_not_broken(pjsip_tx_data *tdata)
+/* PJSUA has no code for "not now": it says 486 when it has no slot left, and 500, in a transaction, when it gets no ports
+ * or descriptors. A 500 without a transaction is what it says to a request of which it can make no dialog. */
+int true_code(const pjsip_tx_data *tdata)
+{
+    const int code = tdata->msg->line.status.code;
+    if (code == PJSIP_SC_BUSY_HERE)
+        return PJSIP_SC_SERVICE_UNAVAILABLE;
+    if (code != PJSIP_SC_INTERNAL_SERVER_ERROR)
+        return code;
+    const int transactions = pjsip_tsx_layer_instance()->id;
+    return tdata->mod_data[transactions] ? PJSIP_SC_SERVICE_UNAVAILABLE : PJSIP_SC_BAD_REQUEST;
+}
+
+/* The answer of PJSUA to an INVITE that it makes no call of. */
+bool told_as_it_is(pjsip_tx_data *tdata)
 {
     pjsip_status_line &line = tdata->msg->line.status;
-    if (handed_.empty() || (line.code != 500 && line.code != 486))
+    if (handed_.empty() || line.code < 300)
         return false;
-    const pjsip_cid_hdr *id = static_cast<pjsip_cid_hdr *>(pjsip_msg_find_hdr(tdata->msg, PJSIP_H_CALL_ID, nullptr));
-    if (!id || handed_ != std::string(id->id.ptr, id->id.slen))
+    const pjsip_cid_hdr *id = PJSIP_MSG_CID_HDR(tdata->msg);
+    const std::string callId = id ? std::string(id->id.ptr, id->id.slen) : "";
+    if (handed_ != callId)
         return false;
     handed_.clear();
-    line.code = PJSIP_SC_SERVICE_UNAVAILABLE;
-    line.reason = *pjsip_get_status_text(PJSIP_SC_SERVICE_UNAVAILABLE);
-    pjsip_hdr *again = reinterpret_cast<pjsip_hdr *>(pjsip_retry_after_hdr_create(tdata->pool, RETRY_AFTER_S));
-    pjsip_msg_add_hdr(tdata->msg, again);
-    return true;
+    const int code = true_code(tdata);
+    const bool changed = code != line.code;
+    if (changed) {
+        line.code = code;
+        line.reason = *pjsip_get_status_text(code);
+    }
+    if (code == PJSIP_SC_SERVICE_UNAVAILABLE)
+        pjsip_msg_add_hdr(tdata->msg,
+                          reinterpret_cast<pjsip_hdr *>(pjsip_retry_after_hdr_create(tdata->pool, RETRY_AFTER_S)));
+    if (RequestHandler *handler = request_handler())
+        handler->onNotMade(callId, code);
+    return changed;
 }
 
 pj_status_t on_request(pjsip_tx_data *tdata)
@@ -74,7 +102,8 @@ pj_status_t on_request(pjsip_tx_data *tdata)
 
 pj_status_t on_response(pjsip_tx_data *tdata)
 {
-    const bool recoded = busy_is_not_broken(tdata), hidden = no_host_in_warnings(tdata);
+    note_response(tdata);
+    const bool recoded = told_as_it_is(tdata), hidden = no_host_in_warnings(tdata);
     if (recoded || hidden)
         pjsip_tx_data_invalidate_msg(tdata);
     return PJ_SUCCESS;

@@ -5,7 +5,7 @@
  * - A request that was given a Max-Forwards of its own keeps that alone (RFC 3261 §8.1.1.6 lets PJSIP add another).
  * - A Warning names this product, and not the machine (RFC 3261 §20.43 allows a pseudonym).
  * - An INVITE that PJSUA could not make a call of, for want of ports, descriptors or call slots, is answered 503 with
- *   Retry-After, and not as if the gateway or the person were at fault.
+ *   Retry-After, and not as if the gateway or the person were at fault; one that is bad in itself is answered 400.
  */
 #pragma once
 

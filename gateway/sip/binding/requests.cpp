@@ -7,6 +7,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "calls.hpp"
+#include "capabilities.hpp"
 #include "challenges.hpp"
 #include "descriptions.hpp"
 #include "hangup.hpp"
@@ -17,6 +18,7 @@
 #include "referrals.hpp"
 #include "resolver.hpp"
 #include "sending.hpp"
+#include "strictness.hpp"
 #include "subscriptions.hpp"
 #include "watches.hpp"
 
@@ -45,15 +47,6 @@ bool is(const pjsip_rx_data *rdata, const char *method)
     return pj_strcmp2(&rdata->msg_info.msg->line.req.method.name, method) == 0;
 }
 
-/* An INFO that PJSUA makes something of; it would leave any other without an answer. */
-bool is_known_info(const pjsip_rx_data *rdata)
-{
-    const pjsip_msg_body *body = rdata->msg_info.msg->body;
-    return is(rdata, "INFO") && body && pj_stricmp2(&body->content_type.type, "application") == 0 &&
-           (pj_stricmp2(&body->content_type.subtype, "dtmf-relay") == 0 ||
-            pj_stricmp2(&body->content_type.subtype, "media_control+xml") == 0);
-}
-
 /* Requests inside of a dialog that the INVITE session or PJSUA answers. */
 bool served_by_pjsua(const pjsip_rx_data *rdata)
 {
@@ -64,7 +57,7 @@ bool served_by_pjsua(const pjsip_rx_data *rdata)
     case PJSIP_BYE_METHOD:
         return true;
     default:
-        return is(rdata, "PRACK") || is(rdata, "UPDATE") || is_known_info(rdata);
+        return is(rdata, "PRACK") || is(rdata, "UPDATE");
     }
 }
 
@@ -122,24 +115,30 @@ pj::SipHeader header(const char *name, const std::string &value)
     return made;
 }
 
-/* Answer what nobody else does: OPTIONS, which some send to see whether a call is still there, INFO (RFC 6086 §4.2.2),
- * NOTIFY of a subscription that there is not (RFC 6665 §4.1.3), and every other method. */
+/* Answer what nobody else does: OPTIONS, which some send to see whether a call is still there, NOTIFY of a subscription
+ * that there is not (RFC 6665 §4.1.3), and every other method. */
 void answer_rest(pjsip_dialog *dialog, pjsip_rx_data *rdata)
 {
     const pj::SipHeader allow = header("Allow", allowed_methods());
     SipRequest request(rdata, dialog);
     if (is(rdata, "OPTIONS"))
-        request.respond(200, "", {allow, header("Accept", "application/sdp")});
+        request.respond(200, "",
+                        {allow, header("Accept", accepted_types()), header("Supported", supported_extensions())});
     else if (is(rdata, "NOTIFY"))
         request.respond(481, "", {});
-    else if (!is(rdata, "INFO"))
-        request.respond(405, "", {allow});
-    else if (!request.values("Info-Package").empty())
-        request.respond(469, "Bad Info Package", {});
-    else if (rdata->msg_info.msg->body)
-        request.respond(415, "", {header("Accept", "application/dtmf-relay")});
     else
-        request.respond(200, "", {});
+        request.respond(405, "", {allow});
+}
+
+/* Leave a request in a dialog to the application, which is to answer it at once. */
+template <typename Decide> void leave_to_handler(pjsip_dialog *dialog, pjsip_rx_data *rdata, Decide decide)
+{
+    SipRequest request(rdata, dialog);
+    if (handler_)
+        ask(request, [&] { decide(request); });
+    if (!request.answered)
+        request.respond(500, "", {});
+    request.expire();
 }
 
 /* Dialog usage: sees the first state of a server transaction before the INVITE session and PJSUA do. */
@@ -155,12 +154,9 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
     if (is(rdata, "SUBSCRIBE")) {
         on_subscribe(dialog, rdata);
     } else if (is(rdata, "REFER")) {
-        SipRequest request(rdata, dialog);
-        if (handler_)
-            ask(request, [&] { handler_->onRefer(call_of(dialog), request); });
-        if (!request.answered)
-            request.respond(500, "", {});
-        request.expire();
+        leave_to_handler(dialog, rdata, [&](SipRequest &request) { handler_->onRefer(call_of(dialog), request); });
+    } else if (is(rdata, "INFO")) {
+        leave_to_handler(dialog, rdata, [&](SipRequest &request) { handler_->onInfo(call_of(dialog), request); });
     } else if (!served_by_pjsua(rdata) && !(is(rdata, "NOTIFY") && (is_watch(dialog) || take_notify(dialog, rdata)))) {
         answer_rest(dialog, rdata);
     }
@@ -294,6 +290,18 @@ bool SipRequest::respond(int code, const std::string &reason, const std::vector<
     return pjsip_endpt_respond(pjsua_get_pjsip_endpt(), &strays_, rdata_, code, text, &list, nullptr, nullptr) == PJ_SUCCESS;
 }
 
+void SipRequest::refuse(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers, bool transaction)
+{
+    if (!rdata_ || answered || (transaction && respond(code, reason, headers)))
+        return;
+    answered = true;
+    pjsip_hdr list;
+    add(&list, rdata_->tp_info.pool, headers);
+    const pj_str_t phrase = pj(reason);
+    pjsip_endpt_respond_stateless(pjsua_get_pjsip_endpt(), rdata_, code, reason.empty() ? nullptr : &phrase, &list,
+                                  nullptr);
+}
+
 int SipRequest::accept(int code, const std::vector<pj::SipHeader> &headers, int account)
 {
     if (!rdata_ || answered)
@@ -320,6 +328,23 @@ int SipRequest::accept(int code, const std::vector<pj::SipHeader> &headers, int 
 int SipRequest::offerProblem(int account)
 {
     return rdata_ ? verdict_on_first_offer(rdata_, account) : 0;
+}
+
+std::string SipRequest::body() const
+{
+    const pjsip_msg_body *body = rdata_ ? rdata_->msg_info.msg->body : nullptr;
+    if (!body || !body->data)
+        return "";
+    pj_str_t raw = {static_cast<char *>(body->data), static_cast<pj_ssize_t>(body->len)};
+    if (pj_stricmp2(&body->content_type.type, "multipart") == 0) // whose data is PJSIP's own
+        pjsip_multipart_get_raw(const_cast<pjsip_msg_body *>(body), nullptr, &raw);
+    return str(raw);
+}
+
+std::string SipRequest::bodyType() const
+{
+    const pjsip_msg_body *body = rdata_ ? rdata_->msg_info.msg->body : nullptr;
+    return body ? str(body->content_type.type) + "/" + str(body->content_type.subtype) : "";
 }
 
 void SipRequest::remove(const std::string &name)
@@ -364,11 +389,6 @@ void watch_dialog(pjsip_dialog *dialog)
     pjsip_dlg_add_usage(dialog, &usage_, nullptr);
 }
 
-std::string allowed_methods()
-{
-    return "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, PRACK, UPDATE";
-}
-
 RequestHandler *request_handler()
 {
     return handler_;
@@ -386,8 +406,10 @@ void set_request_handler(RequestHandler *handler)
     if (!handler)
         return;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    set_capabilities();
     answer_malformed();
     answer_topmost_challenge();
+    judge_requests();
     watch_outgoing();
     govern_media();
     watch_descriptions();

@@ -48,12 +48,19 @@ public:
      * it cannot be read, 488 when it leaves no audio that the account's calls could have; else 0. */
     int offerProblem(int account);
 
+    /* The body as it came, and its type ("application/sdp") without parameters; empty: there is none. */
+    std::string body() const;
+    std::string bodyType() const;
+
     /* Take every header of this name out of the request, before PJSUA sees it. */
     void remove(const std::string &name);
 
 #ifndef SWIG
     SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog);
     void expire();
+
+    /* As respond(), and where there can be no transaction, or must not be, without one. */
+    void refuse(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers, bool transaction = true);
 #endif
 
 private:
@@ -72,6 +79,19 @@ public:
     {
         return 500;
     }
+
+    /* A request, in a dialog or not, that is to be refused with `code`, for what is wrong with it in itself; `why` is
+     * the phrase, unless the usual one will do. Returns the code to answer, with the headers put into `headers`. */
+    virtual int onUnfit(SipRequest &request, int code, const std::string &why, std::vector<pj::SipHeader> &headers)
+    {
+        return code;
+    }
+
+    /* PJSUA has refused an INVITE that onRequest left to it, before it made a call of it. */
+    virtual void onNotMade(const std::string &callId, int code) {}
+
+    /* An INFO in the dialog of a call (-1: PJSUA has let go of it): answer it with respond(). */
+    virtual void onInfo(int callId, SipRequest &request) {}
 
     /* A message that PJSIP could not read, unparsed, from this address. `header` is the name of the header that is to
      * blame, as far as it is known; `whole` is false when the message was too long. Returns the response to send as it
@@ -138,9 +158,6 @@ std::vector<std::string> dialog_of(int callId);
 
 /* Register the modules (once, after libInit) and name the handler; null takes it away. */
 void set_request_handler(RequestHandler *handler);
-
-/* The value of Allow: the methods that are served. */
-std::string allowed_methods();
 
 #ifndef SWIG
 /* The handler, or null. */

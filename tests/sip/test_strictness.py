@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Requests that are bad in themselves get the code that RFC 3261 §8.2 has for them, in a call and outside of one.
+
+They are made from the RFCs' text. None of them disturbs a call, and each is counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, LINES, TARGET_HZ
+from tests.support.peer_call import Call
+from tests.support.sip_message import Message, sdp, token
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.sip.scene import Scene
+    from tests.support.peer import Peer
+    from tests.support.sip_message import Address
+
+pytestmark = pytest.mark.sip
+
+TWICE = [
+    ("From", "<sip:mallory@elsewhere.example>;tag=other"), ("f", "<sip:mallory@elsewhere.example>;tag=other"),
+    ("To", "<sip:other@gateway.example>"), ("t", "<sip:other@gateway.example>"), ("Call-ID", "another"),
+    ("i", "another"), ("CSeq", "99 {method}"), ("Max-Forwards", "5"), ("Content-Length", "7"), ("l", "7"),
+]  # fmt: skip
+"""Beside the right one (RFC 3261 §8.1.1, RFC 4475 §3.3.8)."""
+PAIRS = [
+    ("Content-Type", "application/sdp", "c", "text/plain"), ("Expires", "60", "Expires", "61"),
+    ("Event", "refer", "o", "presence"), ("Session-Expires", "1800", "x", "900"), ("Min-SE", "90", "Min-SE", "91"),
+    ("Subject", "one", "s", "two"), ("Content-Disposition", "session", "content-disposition", "render"),
+    ("Referred-By", "<sip:a@b.example>", "b", "<sip:c@d.example>"),
+]  # fmt: skip
+
+
+async def answer_to(peer: Peer, request: Message, remote: Address) -> Message:
+    """The final response to a request, whatever its CSeq says."""
+    peer.send(request, remote)
+
+    def final() -> Message | None:
+        arrived = [one.message for one in peer.trace if not one.sent and not one.message.is_request]
+        return next((one for one in arrived if one.branch == request.branch and one.code >= 200), None)
+
+    told = await peer.until(final, f"final response to {request.start}")
+    if request.method == "INVITE":
+        own = [(name, value) for name, value in request.headers if name in ("Via", "From", "Call-ID", "Max-Forwards")][
+            :4
+        ]
+        ack = [*own, ("To", told["To"]), ("CSeq", f"{told.cseq[0]} ACK")]
+        peer.send(Message(f"ACK {request.uri} SIP/2.0", ack), remote)
+    return told
+
+
+def outside(scene: Scene, peer: Peer, method: str, *more: tuple[str, str], uri: str | None = None) -> Message:
+    """A request outside of any dialog."""
+    target = uri or f"sip:{scene.remote[0]}"
+    call = Call(peer, scene.remote, local=f"<{peer.contact}>;tag={token()}", far="<sip:gw@g.example>", call_id=token())
+    call.close()
+    return Message(f"{method} {target} SIP/2.0", [*call._headers(method, 1), *more])
+
+
+def inside(call: Call, method: str, *more: tuple[str, str]) -> Message:
+    """A request in the dialog of a call."""
+    call.cseq += 1
+    return Message(f"{method} {call.target} SIP/2.0", [*call._headers(method, call.cseq), *more])
+
+
+def filled(pairs: Sequence[tuple[str, str]], method: str) -> list[tuple[str, str]]:
+    return [(name, value.format(method=method)) for name, value in pairs]
+
+
+async def still_talks(caller: Call, assistant: Call) -> None:
+    caller.media.received.clear()
+    assistant.media.received.clear()
+    await caller.media.hears(ASSISTANT_HZ)
+    await assistant.media.hears(CALLER_HZ)
+
+
+async def rejected(scene: Scene, reason: str = "bad-request") -> float:
+    return await scene.gateway.metric("transfer_gateway_requests_rejected_total", reason=reason)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "BYE", "SUBSCRIBE"])
+async def test_contradictory_headers_outside_of_a_dialog_are_400(scene: Scene, method: str) -> None:
+    platform = await scene.platform()
+    before = await rejected(scene)
+    contact = ("Contact", f"<{platform.contact}>")
+    for pair in filled(TWICE, method):
+        told = await answer_to(platform, outside(scene, platform, method, contact, pair), scene.remote)
+        assert told.code == 400, (pair, told.start)
+        assert told["Reason"] == 'SIP;cause=400;text="bad-request"'
+    assert await rejected(scene) == before + len(TWICE)
+    for name, value, again, other in PAIRS:
+        request = outside(scene, platform, method, contact, (name, value), (again, other))
+        told = await answer_to(platform, request, scene.remote)
+        assert told.code == 400, (name, told.start)
+    assert not scene.pbx.received("INVITE")
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "INFO", "INVITE", "UPDATE", "REFER", "BYE"])
+async def test_contradictory_headers_in_a_call_are_400_and_the_call_goes_on(scene: Scene, method: str) -> None:
+    caller, assistant = await scene.bridged()
+    refer = [("Refer-To", ANNA)] if method == "REFER" else []
+    for pair in filled(TWICE, method):
+        if pair[0] in ("To", "t", "Call-ID", "i"):  # whose dialog it is would be another question
+            continue
+        told = await answer_to(assistant.peer, inside(assistant, method, pair, *refer), scene.remote)
+        assert told.code == 400, (pair, told.start)
+    await still_talks(caller, assistant)
+    assert not assistant.peer.received("NOTIFY")
+
+
+async def test_a_header_that_says_the_same_twice_contradicts_nothing(scene: Scene) -> None:
+    platform = await scene.platform()
+    told = await answer_to(platform, outside(scene, platform, "OPTIONS", ("Max-Forwards", "70")), scene.remote)
+    assert told.code == 200
+
+
+@pytest.mark.parametrize(("method", "named"), [("OPTIONS", "INVITE"), ("INFO", "BYE"), ("BYE", "INFO")])
+async def test_a_cseq_of_another_method_is_400(scene: Scene, method: str, named: str) -> None:
+    platform = await scene.platform()
+    caller, assistant = await scene.bridged()
+    for request in (outside(scene, platform, method), inside(assistant, method)):
+        number = request.cseq[0]
+        request.headers = [(name, f"{number} {named}" if name == "CSeq" else value) for name, value in request.headers]
+        told = await answer_to(platform, request, scene.remote)
+        assert told.code == 400
+        assert told["CSeq"] == f"{number} {named}"
+    await still_talks(caller, assistant)
+
+
+@pytest.mark.parametrize(
+    "contact",
+    ["<mailto:a@b.example>", "<tel:+31201112222>", "<http://b.example/>", "*", "<sip:a@127.0.0.9>, <sip:b@127.0.0.9>"],
+)
+async def test_a_call_whose_contact_cannot_be_reached_by_sip_is_400(scene: Scene, contact: str) -> None:
+    before = await rejected(scene)
+    call = scene.pbx.invite(scene.uri(LINES["main"].number), scene.remote, headers=[("Contact", contact)])
+    told = await call.final()
+    assert told.code == 400, told.start
+    assert "Retry-After" not in dict(told.headers)
+    assert await rejected(scene) == before + 1
+
+
+async def test_a_call_without_a_contact_is_400(scene: Scene) -> None:
+    request = outside(scene, scene.pbx, "INVITE", uri=scene.uri(LINES["main"].number))
+    told = await answer_to(scene.pbx, request, scene.remote)
+    assert told.code == 400
+    assert told.get("Retry-After") is None
+
+
+async def test_a_route_back_that_is_none_of_sip_is_400(scene: Scene) -> None:
+    route = ("Record-Route", "<tel:+31201112222>")
+    told = await scene.pbx.invite(scene.uri(LINES["main"].number), scene.remote, headers=[route]).final()
+    assert told.code == 400
+    assert told.get("Retry-After") is None
+
+
+@pytest.mark.parametrize("contact", ["<tel:+31201112222>", "<sip:a@127.0.0.9>, <sip:b@127.0.0.9>"])
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+async def test_nobody_moves_to_where_sip_does_not_reach(scene: Scene, method: str, contact: str) -> None:
+    caller, assistant = await scene.bridged()
+    answer = await assistant.begin(
+        method, headers=[("Contact", contact)], body=assistant.offer(), content_type="application/sdp"
+    ).final()
+    assert answer.code == 400
+    await still_talks(caller, assistant)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "INFO", "UPDATE", "BYE", "MESSAGE", "SUBSCRIBE"])
+async def test_what_a_request_requires_and_nobody_has_is_420(scene: Scene, method: str) -> None:
+    platform = await scene.platform()
+    caller, assistant = await scene.bridged()
+    before = await rejected(scene, "unsupported-extension")
+    more = [("Require", "timer, nothingSupportsThis"), ("Require", "norThis"), ("Contact", f"<{platform.contact}>")]
+    for request in (outside(scene, platform, method, *more), inside(assistant, method, *more)):
+        told = await answer_to(platform, request, scene.remote)
+        assert told.code == 420, told.start
+        assert told["Unsupported"] == "nothingSupportsThis, norThis"
+    assert await rejected(scene, "unsupported-extension") == before + 2
+    await still_talks(caller, assistant)
+
+
+async def test_a_cancel_may_require_what_it_likes(scene: Scene) -> None:
+    """RFC 3261 §8.2.2.3: a Require in a CANCEL is to be ignored, and so in an ACK."""
+    await scene.platform()
+    call = scene.call_from_pbx()
+    assert call.invite
+    await call.invite.provisional(100)
+    kept = ("via", "from", "to", "call-id", "max-forwards")
+    own = [(name, value) for name, value in call.invite.request.headers if name.lower() in kept]
+    request = call.invite.request
+    cancel = Message(f"CANCEL {request.uri} SIP/2.0", [*own, ("CSeq", f"{request.cseq[0]} CANCEL"), ("Require", "foo")])
+    assert (await scene.pbx.transact(cancel, scene.remote).final()).code == 200
+    assert (await call.final()).code == 487
+
+
+@pytest.mark.parametrize("uri", ["mailto:a@b.example", "soap.beep://192.0.2.103:3002", "nobodyKnows:thisScheme"])
+@pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "MESSAGE"])
+async def test_a_request_uri_of_another_scheme_is_416(scene: Scene, method: str, uri: str) -> None:
+    """RFC 4475 §3.3.2 and §3.3.3."""
+    platform = await scene.platform()
+    contact = ("Contact", f"<{platform.contact}>")
+    told = await answer_to(platform, outside(scene, platform, method, contact, uri=uri), scene.remote)
+    assert told.code == 416, told.start
+    assert told["Reason"] == 'SIP;cause=416;text="bad-request"'
+
+
+@pytest.mark.parametrize("scheme", ["Bearer abc.def.ghi", "Basic dXNlcjpwYXNz", "Negotiate YII=", "bearer x,Digest y"])
+@pytest.mark.parametrize("name", ["Authorization", "Proxy-Authorization", "authorization"])
+async def test_credentials_that_nobody_asked_for_are_ignored(scene: Scene, name: str, scheme: str) -> None:
+    platform = await scene.platform()
+    caller = scene.call_from_pbx(headers=[(name, scheme)])
+    assistant = await platform.wait_call()
+    await assistant.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    await still_talks(caller, assistant)
+    assert (await assistant.begin("OPTIONS", headers=[(name, scheme)]).final()).code == 200
+    assert (await assistant.hang_up((name, scheme))).code == 200
+
+
+async def test_credentials_of_another_scheme_are_challenged_where_a_password_is_wanted(scene: Scene) -> None:
+    platform = await scene.platform("secret")
+    call = platform.invite(scene.uri("+31612345681"), scene.remote, headers=[("Authorization", "Bearer abc")])
+    told = await call.final()
+    assert told.code == 401
+    assert told.all("WWW-Authenticate")[0].startswith("Digest ")
+
+
+async def test_a_challenge_of_another_scheme_does_not_hide_the_one_that_we_can_answer(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    assert (await assistant.refer(ANNA)).code == 202
+    anna = await scene.target()
+    digest = 'Digest realm="pbx", nonce="abc", algorithm=MD5, qop="auth"'
+    anna.reject(401, [("WWW-Authenticate", "Negotiate"), ("WWW-Authenticate", digest)])
+    again = await anna.wait_request("INVITE")
+    assert again["Authorization"].startswith("Digest ")
+    anna.incoming = again
+    await anna.answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    assert (await assistant.notifies())[-1].sipfrag == 200
+
+
+def parts(*bodies: tuple[str, bytes], boundary: str = "unique-boundary-1") -> bytes:
+    """A multipart body of (headers, body)."""
+    made = b"".join(b"--%s\r\n%s\r\n\r\n%s\r\n" % (boundary.encode(), head.encode(), body) for head, body in bodies)
+    return made + b"--%s--\r\n" % boundary.encode()
+
+
+SDP, ISUP = "Content-Type: application/sdp", "Content-Type: application/ISUP;version=nxv3"
+MIXED = "multipart/mixed;boundary=unique-boundary-1"
+REQUIRED, OPTIONAL = "Content-Disposition: signal;handling=required", "Content-Disposition: signal;handling=optional"
+
+
+async def with_body(scene: Scene, body: bytes, content_type: str, *more: tuple[str, str]) -> Call:
+    """A caller who sends this body."""
+    await scene.platform()
+    headers = [("Content-Type", content_type), *more]
+    call = Call(
+        scene.pbx, scene.remote, local=f"<sip:+31201112222@pbx.example>;tag={token()}",
+        far=f"<{scene.uri(LINES['main'].number)}>", call_id=token(),
+    )  # fmt: skip
+    call.target, call.hz = scene.uri(LINES["main"].number), CALLER_HZ
+    scene.pbx.calls.append(call)
+    call.invite = call.begin("INVITE", headers=headers, body=body)
+    return call
+
+
+async def test_a_part_that_has_to_be_understood_and_is_not_is_415(scene: Scene) -> None:
+    """RFC 3204 §4, RFC 5621 §4.1."""
+    body = parts((SDP, sdp(scene.pbx.host, 40000)), (f"{ISUP}\r\n{REQUIRED}", b"\x01\x02"))
+    told = await (await with_body(scene, body, MIXED)).final()
+    assert told.code == 415
+    assert told["Accept"] == "application/sdp"
+    assert told.get("Retry-After") is None
+
+
+@pytest.mark.parametrize("how", [f"{ISUP}\r\n{OPTIONAL}", ISUP])
+async def test_a_part_that_need_not_be_understood_is_ignored(scene: Scene, how: str) -> None:
+    body = parts((SDP, sdp(scene.pbx.host, 40000)), (how, b"\x01\x02"))
+    call = await with_body(scene, body, MIXED)
+    assistant = await (await scene.platform()).wait_call()
+    await assistant.answer(hz=ASSISTANT_HZ)
+    await call.answered()
+
+
+async def test_a_body_that_need_not_be_understood_is_ignored(scene: Scene) -> None:
+    """RFC 3261 §20.11: the INVITE is then one without an offer."""
+    disposition = ("Content-Disposition", "signal; handling=optional")
+    call = await with_body(scene, b"\x01\x02", "application/ISUP;version=nxv3", disposition)
+    assistant = await (await scene.platform()).wait_call()
+    await assistant.answer(hz=ASSISTANT_HZ)
+    assert b"m=audio" in (await call.answered()).body
+
+
+async def test_a_body_that_nobody_knows_is_415(scene: Scene) -> None:
+    told = await (await with_body(scene, b"\x01\x02", "application/ISUP;version=nxv3")).final()
+    assert (told.code, told["Accept"]) == (415, "application/sdp")
+    caller, assistant = await scene.bridged()
+    for method in ("INVITE", "UPDATE"):
+        told = await assistant.begin(method, body=b"\x01", content_type="application/ISUP").final()
+        assert (told.code, told["Accept"]) == (415, "application/sdp")
+    await still_talks(caller, assistant)
+
+
+@pytest.mark.parametrize("name", ["Content-Encoding", "e"])
+async def test_a_body_in_an_encoding_that_nobody_knows_is_415(scene: Scene, name: str) -> None:
+    """RFC 3261 §8.2.3, §21.4.13."""
+    told = await (await with_body(scene, b"\x1f\x8b\x08", "application/sdp", (name, "gzip"))).final()
+    assert (told.code, told["Accept-Encoding"]) == (415, "identity")
+    caller, assistant = await scene.bridged()
+    relay = "application/dtmf-relay"
+    told = await assistant.begin("INFO", headers=[(name, "gzip")], body=b"\x1f\x8b", content_type=relay).final()
+    assert (told.code, told["Accept-Encoding"]) == (415, "identity")
+    told = await assistant.begin(
+        "INVITE", headers=[(name, "gzip")], body=b"\x1f", content_type="application/sdp"
+    ).final()
+    assert (told.code, told["Accept-Encoding"]) == (415, "identity")
+    await still_talks(caller, assistant)
+
+
+@pytest.mark.parametrize("accept", ["text/x", "text/x, application/sdp;q=0.0", ""])
+async def test_a_caller_who_accepts_no_description_is_406(scene: Scene, accept: str) -> None:
+    told = await scene.call_from_pbx(headers=[("Accept", accept)]).final()
+    assert told.code == 406
+
+
+@pytest.mark.parametrize("accept", ["application/sdp", "text/x, application/*", "*/*;q=0.1", "Application/SDP;level=1"])
+async def test_a_caller_who_accepts_a_description_gets_one(scene: Scene, accept: str) -> None:
+    platform = await scene.platform()
+    caller = scene.call_from_pbx(headers=[("Accept", accept)])
+    assistant = await platform.wait_call()
+    await assistant.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+
+
+async def test_strangers_are_told_nothing_of_what_is_wrong(scene: Scene) -> None:
+    stranger = await scene.stranger()
+    request = outside(scene, stranger, "OPTIONS", ("Require", "foo"))
+    stranger.send(request, scene.remote)
+    request = outside(scene, stranger, "INVITE", ("CSeq", "7 INVITE"))
+    stranger.send(request, scene.remote)
+    platform = await scene.platform()
+    assert (await platform.request("OPTIONS", f"sip:{scene.remote[0]}", scene.remote)).code == 200
+    assert not {one.message.code for one in stranger.trace if not one.sent} - {403}
