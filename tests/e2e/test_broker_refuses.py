@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A whole gateway whose broker, or disk, will not have what it has to tell."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.core.document import transfer_document
+from gateway.report.outbox import Outbox, Put, TransferChange
+from tests.report import samples
+from tests.report.listener import Listener
+from tests.support.broker import Broker
+from tests.support.gateway import TOKEN, Gateway, settings
+from tests.support.processes import Net, eventually
+
+pytestmark = [pytest.mark.sip, pytest.mark.broker]
+
+BASE = "transfer-gateway/test"
+
+
+@pytest.fixture
+def net() -> Iterator[Net]:
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[Broker]:
+    async with Broker(rights=[f"topic readwrite {BASE}/status"]) as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(net: Net, broker: Broker) -> Gateway:
+    """One that is not started yet."""
+    return Gateway(settings(net, broker=broker, pbx_uri=f"sip:{net.pbx}:5060"))
+
+
+async def left_under_way(directory: Path) -> None:
+    """Leave a transfer behind as a gateway does that was killed: the next one has to tell its end."""
+    document = json.dumps(transfer_document(samples.requested()))
+    outbox = Outbox(directory / "state", forwarding=True)
+    await outbox.open()
+    outbox.put(Put("first", "transfers/main-line", "{}", 0.0, TransferChange(samples.ID, document, ended=False)))
+    await outbox.close()
+
+
+async def test_what_the_broker_refuses_is_told_everywhere_and_arrives_after_a_reload(
+    gateway: Gateway, broker: Broker
+) -> None:
+    await left_under_way(gateway.directory)
+    async with gateway:
+
+        async def set_aside() -> bool:
+            return bool((await gateway.get("/api/status"))["outbox"]["refused"] == 2)
+
+        await eventually(set_aside, "both events are set aside")
+        outbox = (await gateway.get("/api/status"))["outbox"]
+        assert outbox["events"] == 0
+        assert "Not authorized" in outbox["refused_because"]
+        assert outbox["writable"] is True
+        assert await gateway.metric("transfer_gateway_outbox_refused_events") == 2
+        assert await gateway.metric("transfer_gateway_mqtt_connected") == 1
+        assert (await gateway.http("GET", "/readyz"))[0] == 200
+        assert gateway.log.count("event-refused") == 1
+        assert "may this user write to" in gateway.log
+        broker.grant("topic readwrite #")
+        broker.reload()
+        async with Listener(broker) as listener:
+            status, _ = await gateway.http("POST", "/api/reload", token=TOKEN)
+            assert status == 200
+            await listener.until(lambda received: any(f"{BASE}/transfers/" in one.topic for one in received))
+            await eventually(nothing_refused(gateway), "nothing is set aside any more")
+            told = [one for one in listener.on("/transfers/main-line") if one.get("subject") == samples.ID]
+            assert [one["data"]["outcome"] for one in told] == ["interrupted"]
+
+
+def nothing_refused(gateway: Gateway) -> Callable[[], Awaitable[bool]]:
+    async def none() -> bool:
+        outbox = (await gateway.get("/api/status"))["outbox"]
+        return bool(outbox["refused"] == 0 and outbox["events"] == 0)
+
+    return none
+
+
+async def test_a_state_directory_that_vanishes_makes_it_unready_until_it_is_back(gateway: Gateway) -> None:
+    async with gateway:
+        assert (await gateway.http("GET", "/readyz"))[0] == 200
+        state = gateway.directory / "state"
+        replace_by_a_file(state)
+
+        async def unready() -> bool:
+            return (await gateway.http("GET", "/readyz"))[0] == 503
+
+        await eventually(unready, "it cannot store and says so", timeout_s=20)
+        body = json.loads((await gateway.http("GET", "/readyz"))[1])
+        assert body["missing"] == ["outbox"]
+        assert await gateway.metric("transfer_gateway_outbox_writable") == 0
+        state.unlink()
+
+        async def ready() -> bool:
+            return (await gateway.http("GET", "/readyz"))[0] == 200
+
+        await eventually(ready, "it can store again", timeout_s=20)
+        assert await gateway.metric("transfer_gateway_outbox_writable") == 1
+        assert has_database(state)
+        assert gateway.log.count("outbox-file-restored") == 1
+        assert "Traceback" not in gateway.log
+
+
+def replace_by_a_file(directory: Path) -> None:
+    shutil.rmtree(directory)
+    directory.write_text("")
+
+
+def has_database(directory: Path) -> bool:
+    return (directory / "outbox.db").exists()
