@@ -23,6 +23,9 @@
 #define PJ_IOQUEUE_MAX_CAND_EVENTS      256
 #define PJSIP_MAX_TIMED_OUT_ENTRIES     64
 
+/* PJSIP and PJSUA have 17, and we twenty more; one too many is refused without a word, and would write beside its data. */
+#define PJSIP_MAX_MODULE                64
+
 /* Hash tables want 2^n - 1. A transfer holds three dialogs and some ten transactions for 32 s after the last. */
 #define PJSIP_MAX_TSX_COUNT             16383
 #define PJSIP_MAX_DIALOG_COUNT          8191
