@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A PBX whose manager interface pours events: SIP is answered as if it did not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pbx.test_ami_hostile import pouring
+from tests.support.gateway import Gateway, settings
+from tests.support.peer import Peer
+from tests.support.processes import Net, eventually
+
+pytestmark = [pytest.mark.sip, pytest.mark.pbx]
+
+REQUESTS = 150
+LATE_S = 0.25
+
+
+@pytest.fixture
+def net() -> Iterator[Net]:
+    claimed = Net()
+    yield claimed
+    claimed.close()
+
+
+@pytest.mark.parametrize("kind", ["status", "members", "callers"])
+async def test_sip_is_answered_while_the_pbx_pours_events(net: Net, tmp_path: Path, kind: str) -> None:
+    async with pouring(tmp_path, kind) as pbx:
+        files = settings(net, pbx_uri=f"sip:{net.pbx}:5060")
+        source = {"source": "ami", "port": pbx.port, "username": "gateway", "password_file": "ami.secret"}
+        files["sip_profiles/asterisk.toml"]["queues"] = source
+        gateway = Gateway(files, secrets={"sip_profiles/ami.secret": pbx.secret})
+        async with gateway, Peer(net.trunk, 5060) as trunk:
+
+            async def connected() -> bool:
+                return "connected to the PBX" in gateway.log
+
+            await eventually(connected, "the gateway reads the events")
+            took = sorted([await answer_s(trunk, gateway) for _ in range(REQUESTS)])
+        assert took[REQUESTS // 2] < 0.05
+        assert took[REQUESTS * 98 // 100] < LATE_S
+
+
+async def answer_s(peer: Peer, gateway: Gateway) -> float:
+    """How long an OPTIONS takes, in seconds."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    response = await peer.request("OPTIONS", f"sip:{gateway.sip[0]}", gateway.sip)
+    assert response.code == 200
+    took = loop.time() - began
+    await asyncio.sleep(0.01)
+    return took
