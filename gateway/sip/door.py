@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+UNSENT = 503
+"""As what a request counts that could not even be sent (RFC 3261 §8.1.3.1)."""
+
 
 class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
     """Lets peers in and sends everybody else away, before any state is made."""
@@ -283,6 +286,7 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         handle = PendingRefer(
             request,
             lambda subscription, refer: self._opened(subscription, refer, leg.id),
+            lambda subscription: self._notified(subscription, UNSENT),
             subscribe=not any(_is_false(value) for value in request.values("Refer-Sub")),
             with_id=not first_of_dialog or (trunk is not None and trunk.event_id == "always"),
             account=self._agent.account_of(leg.peer),

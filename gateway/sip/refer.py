@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -46,6 +47,7 @@ class PendingRefer:
         self,
         request: pj.SipRequest,
         opened: Callable[[int, PendingRefer], None],
+        unsent: Callable[[int], None],
         *,
         subscribe: bool,
         with_id: bool,
@@ -56,6 +58,7 @@ class PendingRefer:
         self.subscribe = subscribe
         self._with_id = with_id
         self._opened = opened
+        self._unsent = unsent
         self._subscription = -1
         self._queue: deque[tuple[int, str]] = deque()
         self._waits_for_answer = False
@@ -140,8 +143,8 @@ class PendingRefer:
         self._waits_for_answer = True
         status_line = f"SIP/2.0 {code} {_PHRASES.get(code, 'Unknown')}"
         if not pj.send_notify(self._subscription, status_line, state, self._with_id):
-            self._waits_for_answer = False
-            self.close()
+            # Later: whoever wants it sent is in the middle of something.
+            asyncio.get_running_loop().call_soon(self._unsent, self._subscription)
 
     def _quiet(self) -> None:
         waiting, self._when_quiet = self._when_quiet, []

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A NOTIFY that cannot even be sent counts as one that was answered 503; whatever waits for it does not wait."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from gateway.core.outcome import Reason
+from gateway.sip import refer
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class Request:
+    """A REFER that can be accepted, once."""
+
+    def __init__(self, subscription: int) -> None:
+        self._subscription = subscription
+
+    def accept(self, *_args: Any) -> int:
+        return self._subscription
+
+
+def pending(subscription: int, unsent: list[int]) -> refer.PendingRefer:
+    return refer.PendingRefer(
+        Request(subscription), lambda *_: None, unsent.append, subscribe=True, with_id=False, account=0
+    )
+
+
+async def test_a_notify_that_cannot_be_sent_is_told_of_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.sip.refer.pj.send_notify", lambda *_: False)
+    monkeypatch.setattr("gateway.sip.refer.pj.end_subscription", lambda _: None)
+    unsent: list[int] = []
+    quiet: list[str] = []
+    handle = pending(7, unsent)
+    assert handle.answer(202, Reason.ACCEPTED)
+    handle.notify(486, Reason.BUSY, final=True)
+    handle.when_quiet(lambda: quiet.append("BYE"))
+    assert (unsent, quiet) == ([], [])
+    await asyncio.sleep(0)
+    assert unsent == [7]
+    assert not handle.notify_answered(503)
+    assert (handle.closed, quiet) == (True, ["BYE"])
+
+
+async def test_a_refer_that_cannot_be_accepted_says_so() -> None:
+    handle = pending(-1, [])
+    assert not handle.answer(202, Reason.ACCEPTED)
+    handle.notify(100, Reason.ACCEPTED, final=False)
+    assert handle.closed
