@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from gateway.config.fields import (
+    Count,
     Flag,
     IpNetwork,
     Network,
@@ -119,6 +120,8 @@ class TrunkProfile(_Profile):
     deadline_s: Seconds = 30
     failure_code: Literal["target", "reason"] = "target"  # of a failed transfer: the PBX's own, or that of its reason
     at_deadline: Literal["cancel", "continue"] = "cancel"  # what becomes of the dialling when the sender stops waiting
+    max_calls: Count = 0  # its calls with us at a time, of either direction; 0: as many as [sip] max_calls
+    calls_per_second: Annotated[float, Field(ge=0, le=10000)] = 0  # that it may begin; 0: as many as it likes
     options_interval_s: Annotated[float, Field(ge=0, le=3600)] = 30  # between two OPTIONS; 0: the trunk is not asked
 
     @model_validator(mode="after")

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     QUEUE_FULL = "queue-full"
     TRANSFER_PENDING = "transfer-pending"
     AT_CAPACITY = "at-capacity"
+    TRUNK_AT_CAPACITY = "trunk-at-capacity"
     LOOP = "loop"
     TOO_MANY_HOPS = "too-many-hops"
     BUSY = "busy"
@@ -104,6 +105,7 @@ _TABLE: dict[Reason, _Row] = {
     Reason.QUEUE_FULL: _Row(486, Outcome.REFUSED),
     Reason.TRANSFER_PENDING: _Row(491, Outcome.REFUSED),
     Reason.AT_CAPACITY: _Row(503, Outcome.REFUSED),
+    Reason.TRUNK_AT_CAPACITY: _Row(503, Outcome.REFUSED),
     Reason.LOOP: _Row(482, Outcome.REFUSED),
     Reason.TOO_MANY_HOPS: _Row(483, Outcome.REFUSED),
     Reason.BUSY: _Row(486, Outcome.FAILED),

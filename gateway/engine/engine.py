@@ -136,6 +136,10 @@ class Engine:
         """Packets came from elsewhere than a call's peer."""
         self._observer.media_dropped(kind, packets)
 
+    def requests_rejected(self, reason: Reason, count: int) -> None:
+        """So many were."""
+        self._observer.request_rejected(reason, count)
+
     def trunk_changed(self, trunk: str, up: bool) -> None:
         """A trunk was found to answer, or not to."""
         self._observer.trunk_up(trunk, up)

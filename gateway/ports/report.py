@@ -39,8 +39,8 @@ class Observer(Protocol):
     def target_setup(self, seconds: float) -> None:
         """Observe the time from our INVITE to the first 18x or 2xx."""
 
-    def request_rejected(self, reason: Reason) -> None:
-        """Count a request that never became a call or a transfer."""
+    def request_rejected(self, reason: Reason, count: int = 1) -> None:
+        """Count requests that never became a call or a transfer."""
 
     def media_dropped(self, kind: str, packets: int) -> None:
         """Count packets of a kind, "rtp" or "rtcp", that came from elsewhere than a call's peer."""

@@ -162,6 +162,9 @@ class SipListener(Protocol):
     def media_dropped(self, kind: str, packets: int) -> None:
         """So many packets of a kind, "rtp" or "rtcp", came from elsewhere than a call's peer, and were dropped."""
 
+    def requests_rejected(self, reason: Reason, count: int) -> None:
+        """The same for many."""
+
     def trunk_changed(self, trunk: str, up: bool) -> None:
         """A trunk was found to answer, or not to."""
 

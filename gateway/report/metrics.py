@@ -44,7 +44,9 @@ _UNROUTED = (
 )
 # … and these with either.
 _ANYWHERE = (Reason.TRANSFER_PENDING, Reason.AT_CAPACITY, Reason.CALLER_HUNG_UP, Reason.GATEWAY_STOPPED)
-_ROUTED = tuple(reason for reason in Reason if reason not in _UNROUTED and reason is not Reason.ACCEPTED)
+# … these with a transfer that was asked for, but for those that never become one.
+_NO_TRANSFER = (Reason.ACCEPTED, Reason.TRUNK_AT_CAPACITY)
+_ROUTED = tuple(reason for reason in Reason if reason not in (*_UNROUTED, *_NO_TRANSFER))
 
 _ANSWER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _SETUP_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 32)  # 32 s: timer B of RFC 3261 §17.1.1.2
@@ -191,9 +193,9 @@ class Metrics:
         """See ports.Observer."""
         self._setup.observe(seconds)
 
-    def request_rejected(self, reason: Reason) -> None:
+    def request_rejected(self, reason: Reason, count: int = 1) -> None:
         """See ports.Observer."""
-        self._rejected.labels(reason.value).inc()
+        self._rejected.labels(reason.value).inc(count)
 
     def media_dropped(self, kind: str, packets: int) -> None:
         """See ports.Observer."""

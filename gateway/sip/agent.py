@@ -13,7 +13,7 @@ from gateway.config import Config
 from gateway.core.caller import Answerer
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
-from gateway.ports import DialOrder, HandDownOrder, IncomingCall, SipListener
+from gateway.ports import DialOrder, HandDownOrder, IncomingCall, NoRoomError, SipListener
 from gateway.sip import headers, settings, transports
 from gateway.sip.accounts import Accounts
 from gateway.sip.dialling import Dialler
@@ -21,6 +21,7 @@ from gateway.sip.dialogs import Dialogs
 from gateway.sip.door import Door
 from gateway.sip.endpoint import Endpoint, set_log_level
 from gateway.sip.expiry import Expiries
+from gateway.sip.front import Front
 from gateway.sip.leg import Leg
 from gateway.sip.legs import Legs
 from gateway.sip.media import Media
@@ -53,6 +54,7 @@ class SipAgent:
         self.midcall = MidCall(self._legs.get, self._media.has_port, self._lost, self._kick)
         self._pump: Pump | None = None
         self.dialogs = Dialogs(self._legs.at)
+        self.front = Front(listener.requests_rejected)
         self._door = Door(self)
         self._expiries = Expiries(self._kick)
         self.trunks = TrunkWatch(listener.trunk_changed)
@@ -80,6 +82,7 @@ class SipAgent:
         self.midcall.configure(self._config)
         pj.set_request_handler(self._door)  # which looks names up for the accounts
         self._accounts.open(self._config, self._transports)
+        self.front.configure(self._config, self._accounts.numbers)
         self._pump = Pump(self._endpoint)
         self._pump.start()
         self._dropped_media.start()
@@ -102,6 +105,7 @@ class SipAgent:
         self._accounts.open(config, self._transports, self._legs.peers)
         self._config = config
         self.midcall.configure(config)
+        self.front.configure(config, self._accounts.numbers)
         self._watch_trunks()
         set_log_level(debug=_debug(config))
 
@@ -117,6 +121,7 @@ class SipAgent:
         self._dropped_media.stop()
         self.midcall.stop()
         self._expiries.stop()
+        self.front.stop()
         pj.set_request_handler(None)
         self.servers.stop()
         if self._pump is not None:
@@ -155,6 +160,11 @@ class SipAgent:
             raise OSError(f"{pbx} is no longer configured")
         uri = settings.request_uri(profile.address, headers.user_part(extension), profile.transport)
         return self.account_of(profile.peer), uri
+
+    def is_full(self, peer: Peer) -> bool:
+        """Whether a trunk has as many calls as its profile lets it have."""
+        trunk = self._config.trunks.get(peer.name)
+        return trunk is not None and 0 < trunk.max_calls <= self._legs.with_peer(peer)
 
     def has_call(self, call_id: str) -> bool:
         """Whether a leg has this Call-ID."""
@@ -237,6 +247,8 @@ class SipAgent:
 
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
+        if self.is_full(order.peer):
+            raise NoRoomError(f"{order.peer.name} has as many calls as its max_calls")
         self._dialler.dial(order)
         self._kick()
 
@@ -250,11 +262,6 @@ class SipAgent:
         if profile is None or self._legs.occupied + legs > self._most_legs:
             return False
         return self._accounts.has_ports(self._config.sip, profile, legs)
-
-    @property
-    def overloaded(self) -> bool:
-        """Whether new calls have to wait, so that those under way need not."""
-        return self._pump is not None and self._pump.overloaded
 
     def hand_down(self, order: HandDownOrder) -> None:
         """See ports.SipPort."""

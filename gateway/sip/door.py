@@ -65,6 +65,11 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         """An INFO in one of our dialogs."""
         self._answers.info(index, request)
 
+    @guarded(None)
+    def onTurnedAway(self, source: str, method: str, reason: str) -> None:
+        """The binding has refused or dropped what somebody sent, before anything was made of it."""
+        self._agent.front.tally.add(Reason(reason), source, method)
+
     @guarded("")
     def onMalformed(self, text: str, source: str, header: str, whole: bool) -> str:
         """A message that PJSIP cannot read; the response to it, if any."""
@@ -197,8 +202,9 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         if code := request.offerProblem(self._agent.account_of(peer)):
             return self._reject(request, extra, code, Reason.BAD_REQUEST)
         refused = None if replaced else self._agent.listener.admit()
-        room = replaced or not self._agent.overloaded
-        if refused is None and not (room and self._agent.has_room_for(peer, 1 if replaced else 2)):
+        if refused is None and not replaced and self._agent.is_full(peer):
+            refused = Reason.TRUNK_AT_CAPACITY
+        if refused is None and not self._agent.has_room_for(peer, 1 if replaced else 2):
             refused = Reason.AT_CAPACITY
         if refused is not None:
             return self._reject(request, extra, refused.sip_code, refused, RETRY_S)
@@ -237,11 +243,6 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         return code
 
     def _malformed(self, text: str, source: str, header: str, whole: bool) -> str:
-        if self._agent.config.peer_for(source) is None:
-            # Not even looked at; and an answer might have us shout at a third party.
-            log.warning("message-unreadable", source=source, bytes=len(text))
-            self._agent.listener.request_rejected(Reason.PEER_NOT_ALLOWED)
-            return ""
         method = malformed.method_of(text)
         code = malformed.verdict(text, whole=whole)
         log.warning("message-unreadable", method=method, source=source, header=header, code=code, bytes=len(text))

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.core.model import LegId
+    from gateway.core.model import LegId, Peer
     from gateway.sip.leg import Leg
 
 
@@ -18,6 +19,7 @@ class Legs:
     def __init__(self) -> None:
         self._by_id: dict[LegId, Leg] = {}
         self._by_number: dict[int, Leg] = {}
+        self._by_peer: Counter[str] = Counter()
         self._none = asyncio.Event()
         self._none.set()
 
@@ -39,6 +41,10 @@ class Legs:
         """Whether a leg has this Call-ID."""
         return any(leg.sip_call_id == call_id for leg in self._by_id.values())
 
+    def with_peer(self, peer: Peer) -> int:
+        """How many legs there are with this peer."""
+        return self._by_peer[peer.name]
+
     @property
     def occupied(self) -> int:
         """How many PJSUA calls there are: more than legs while one server is tried after another."""
@@ -51,6 +57,8 @@ class Legs:
 
     def add(self, leg: Leg) -> None:
         """A leg has begun; it takes the place of one that has the same id."""
+        if leg.id not in self._by_id:
+            self._by_peer[leg.peer.name] += 1
         self._by_id[leg.id] = leg
         self._by_number[leg.getId()] = leg
         self._none.clear()
@@ -63,7 +71,8 @@ class Legs:
 
     def remove(self, leg: Leg) -> None:
         """The leg is over."""
-        self._by_id.pop(leg.id, None)
+        if self._by_id.pop(leg.id, None) is not None:
+            self._by_peer[leg.peer.name] -= 1
         if not self._by_id:
             self._none.set()
 
@@ -71,6 +80,7 @@ class Legs:
         """Forget all of them."""
         self._by_id.clear()
         self._by_number.clear()
+        self._by_peer.clear()
 
     async def all_ended(self, patience_s: float) -> bool:
         """Wait until there is none, but not for ever."""

@@ -12,8 +12,6 @@ import pjsua2 as pj
 
 # PJSIP may start a timer from one of its media threads, where nobody can tell us.
 LONGEST_SLEEP_S = 0.1
-BACKLOG_BYTES = 512 * 1024
-"""Some two hundred messages that wait to be read: further calls would make those under way wait for seconds."""
 
 
 class Pump:
@@ -43,11 +41,6 @@ class Pump:
         self._edges.close()
         if self._timer is not None:
             self._timer.cancel()
-
-    @property
-    def overloaded(self) -> bool:
-        """Whether more arrives than can be dealt with."""
-        return bool(pj.udp_backlog_exceeds(BACKLOG_BYTES))
 
     def kick(self) -> None:
         """Look again when the next timer is due."""

@@ -43,6 +43,7 @@ CIPHERS = (
     0xCCA9,  # TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
     0xCCA8,  # TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
 )
+HANDSHAKE_MS = 5000
 # Four for a bridged call and one for a connection: more than this is more than one process can serve.
 DESCRIPTORS = 65536
 
@@ -134,6 +135,7 @@ def _tls_config(sip: SipSettings, version: int) -> pj.TransportConfig:
     tls.CaListFile = str(sip.tls_ca or ssl.get_default_verify_paths().cafile or "")
     tls.proto = pj.PJ_SSL_SOCK_PROTO_TLS1_2 | pj.PJ_SSL_SOCK_PROTO_TLS1_3
     tls.ciphers = pj.IntVector(CIPHERS)
+    tls.msecTimeout = HANDSHAKE_MS
     tls.verifyServer = True
     tls.verifyClient = tls.requireClientCert = sip.tls_verify_client
     return config

@@ -21,7 +21,8 @@ WRAPPER_FLAGS = "-O1 -fPIC -DNDEBUG -fvisibility=hidden -w"
 OUR_FLAGS = "-O2 -g -fPIC -DNDEBUG -fvisibility=hidden -std=c++17 -Wall -Wextra -Werror=return-type"
 SWIG_FLAGS = "-c++ -python -threads"
 # Only Python's own entry point is seen from outside, and calls within stay direct.
-LINK_FLAGS = "-shared -Wl,--exclude-libs,ALL -Wl,-z,now"
+# pj_sock_accept: see connections.cpp.
+LINK_FLAGS = "-shared -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,--wrap=pj_sock_accept"
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ def _call(pj: Any, endpoint: Any) -> None:
     handler, account = _handler(pj), _account(pj, f"sip:self-test@{address}", number)
     pj.watch_sessions()
     pj.set_request_handler(handler)
+    pj.know_peer(account.getId(), ["127.0.0.1"], 0.0, False)
     call = pj.Call(account)
     call.makeCall(f"sip:self-test@{address}", pj.CallOpParam(True))
     _until(endpoint, lambda: account.answered is not None, "the INVITE reaches the handler and makes a call")

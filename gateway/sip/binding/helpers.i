@@ -5,6 +5,7 @@
 %{
 #include "calls.hpp"
 #include "capabilities.hpp"
+#include "front.hpp"
 #include "loop.hpp"
 #include "media_start.hpp"
 #include "media.hpp"
@@ -24,6 +25,7 @@
 
 %include "calls.hpp"
 %include "capabilities.hpp"
+%include "front.hpp"
 %include "loop.hpp"
 %include "media_start.hpp"
 %include "media.hpp"

@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "loop.hpp"
 
-#include <algorithm>
-#include <cstdint>
-
-#include <linux/sock_diag.h>
-#include <sys/socket.h>
-
 #include <pjlib.h>
 #include <pjsip.h>
 #include <pjsip_ua.h>
@@ -48,21 +42,6 @@ long next_timer_ms()
     PJ_TIME_VAL_SUB(due, now);
     const long left = PJ_TIME_VAL_MSEC(due);
     return left > 0 ? left : 0;
-}
-
-bool udp_backlog_exceeds(unsigned bytes)
-{
-    for (const pjsua_transport_data &transport : pjsua_var.tpdata) {
-        if (transport.type != PJSIP_TRANSPORT_UDP && transport.type != PJSIP_TRANSPORT_UDP6)
-            continue;
-        uint32_t memory[SK_MEMINFO_VARS] = {};
-        socklen_t size = sizeof(memory);
-        const int socket = static_cast<int>(pjsip_udp_transport_get_socket(transport.data.tp));
-        if (getsockopt(socket, SOL_SOCKET, SO_MEMINFO, memory, &size) == 0 &&
-            memory[SK_MEMINFO_RMEM_ALLOC] > std::min<uint32_t>(bytes, memory[SK_MEMINFO_RCVBUF] / 2))
-            return true;
-    }
-    return false;
 }
 
 unsigned dialog_count()

@@ -15,10 +15,6 @@ void set_log_level(int level);
 /* Milliseconds until PJSIP's earliest timer is due, 0 when it is overdue, -1 when there is none. */
 long next_timer_ms();
 
-/* Whether in a UDP socket more than so many bytes of datagrams, as the kernel counts them, wait to be read, or half of
- * what it can hold, whichever is less. */
-bool udp_backlog_exceeds(unsigned bytes);
-
 /* What PJSIP holds at the moment: dialogs, transactions (those that have ended linger for up to 32 s), timers. */
 unsigned dialog_count();
 unsigned transaction_count();

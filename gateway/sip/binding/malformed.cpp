@@ -10,6 +10,7 @@
 #include <pjsua-lib/pjsua.h>
 
 #include "credentials.hpp"
+#include "front.hpp"
 #include "modules.hpp"
 #include "requests.hpp"
 
@@ -71,6 +72,8 @@ void on_dropped(pjsip_tp_dropped_data *dropped)
     if (!handler || !dropped->data || (!rdata && !stream))
         return;
     const pj_sockaddr &source = stream ? transport->key.rem_addr : rdata->pkt_info.src_addr;
+    if (!is_worth_a_look(source))
+        return;
     char host[PJ_INET6_ADDRSTRLEN + 10];
     pj_sockaddr_print(&source, host, sizeof(host), 0);
     const std::string text(static_cast<const char *>(dropped->data), dropped->len);

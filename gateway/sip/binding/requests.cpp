@@ -10,6 +10,7 @@
 #include "capabilities.hpp"
 #include "challenges.hpp"
 #include "descriptions.hpp"
+#include "front.hpp"
 #include "hangup.hpp"
 #include "malformed.hpp"
 #include "media.hpp"
@@ -407,6 +408,7 @@ void set_request_handler(RequestHandler *handler)
         return;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
     set_capabilities();
+    stand_in_front();
     answer_malformed();
     answer_topmost_challenge();
     judge_requests();

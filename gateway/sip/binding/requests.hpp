@@ -102,6 +102,10 @@ public:
         return "";
     }
 
+    /* What came from this address was refused, or dropped, in front of everything else, for this reason (see front.hpp);
+     * `method` is empty where it was not even a request. */
+    virtual void onTurnedAway(const std::string &sourceHost, const std::string &method, const std::string &reason) {}
+
     /* A REFER in the dialog of a call (-1: PJSUA has let go of it): answer it with accept() or respond(). */
     virtual void onRefer(int callId, SipRequest &request) {}
 

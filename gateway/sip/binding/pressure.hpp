@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Whether a further call may come in: how late we are with what has arrived, and who sends how much.
+ *
+ * Late: what is read has waited for more than 100 ms in the socket, and for longer than one hiccup of as much. Then
+ * those calls are refused that come from whoever sends more than its fair share, which is the smaller the later we are.
+ */
+#pragma once
+
+struct pjsip_rx_data;
+
+namespace gateway {
+
+enum class Verdict { WELCOME, TOO_BUSY, TOO_MANY_OF_ITS_PEER };
+
+/* Have the kernel note when each datagram arrives; once, when the transports are there. */
+void begin_to_measure();
+
+/* Note how long this datagram, which was read last of all, has waited. */
+void measure(const pjsip_rx_data *datagram);
+
+/* Whether a new INVITE of this account's peer may become a call; counts it, if so. */
+Verdict weigh(int account);
+
+/* How many calls a second this account's peer may make, a second's worth of them at once; 0: as many as it likes. */
+void set_rate(int account, double per_second);
+
+}
