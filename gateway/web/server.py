@@ -18,6 +18,7 @@ from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
 from gateway.ports import Operations, TooLateError
+from gateway.web.connections import listen, noting
 from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
 
 MAX_BODY = 64 * 1024  # bytes
@@ -48,22 +49,21 @@ class WebServer:
         self._host_names = host_names
         self._clock = clock
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> None:
         """Listen; with port 0, don't. Raises OSError when the address or port can't be had."""
         if port == 0:
             return
-        middlewares: list[Middleware] = [errors_as_json]
+        middlewares: list[Middleware] = [noting, errors_as_json]
         if ipaddress.ip_address(host).is_loopback:
             middlewares.append(own_hosts_only(self._host_names))
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
         app.add_routes(self._routes())
-        self._runner = web.AppRunner(
-            app, access_log=None, logger=_server_log(), handle_signals=False, shutdown_timeout=2.0
-        )
+        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0)
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            self._listening = await listen(self._runner, host, port, _server_log())
         except OSError:
             await self.stop()
             raise
@@ -71,6 +71,9 @@ class WebServer:
 
     async def stop(self) -> None:
         """Answer what was asked, and close. Safe to call twice."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The connections of the HTTP server: so many at a time, so many of one address, and none that only waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+MOST, MOST_OF_ONE = 200, 50
+FIRST_WORD_S = 5.0
+"""How long the head of a connection's first request may take; aiohttp waits for it without end."""
+IDLE_S = 15.0
+"""How long a connection may take for its next request."""
+LINGER_S = 2.0
+
+
+class _Connection(web.RequestHandler):
+    """aiohttp's, which is closed at once when there are too many, and soon when nothing is asked."""
+
+    __slots__ = ("_present", "_silence", "_source")
+
+    def __init__(self, server: web.Server, present: Counter[str], logger: logging.Logger) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # none is kept
+            logger=logger,
+            keepalive_timeout=IDLE_S,
+            lingering_time=LINGER_S,
+        )
+        self._present = present
+        self._source = ""
+        self._silence: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio: somebody has connected."""
+        self._source = str((transport.get_extra_info("peername") or ("",))[0])
+        self._present[self._source] += 1
+        super().connection_made(transport)
+        if self._present[self._source] > MOST_OF_ONE or self._present.total() > MOST:
+            self.force_close()
+        self._silence = asyncio.get_running_loop().call_later(FIRST_WORD_S, self.force_close)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Asyncio: the connection is over."""
+        self._present[self._source] -= 1
+        if not self._present[self._source]:
+            del self._present[self._source]
+        self.has_asked()
+        super().connection_lost(exc)
+
+    def has_asked(self) -> None:
+        """The head of a request has come."""
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+
+@web.middleware
+async def noting(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Lets a connection stay over which something is asked."""
+    if isinstance(request.protocol, _Connection):
+        request.protocol.has_asked()
+    return await handler(request)
+
+
+async def listen(runner: web.AppRunner, host: str, port: int, logger: logging.Logger) -> asyncio.Server:
+    """Serve on an address, within the limits. Raises OSError when the address or port can't be had."""
+    server = runner.server
+    if server is None:
+        raise RuntimeError("the runner is not set up")
+    present: Counter[str] = Counter()
+    return await asyncio.get_running_loop().create_server(lambda: _Connection(server, present, logger), host, port)
