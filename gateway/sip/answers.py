@@ -68,7 +68,9 @@ class Answers:
     def _refusal(self, request: pj.SipRequest, peer: Peer, own_user: str) -> Reason | None:
         if refused := self._agent.listener.admit():
             return refused
-        if self._agent.overloaded or not self._agent.has_room_for(peer, 2):
+        if self._agent.is_full(peer):
+            return Reason.TRUNK_AT_CAPACITY
+        if not self._agent.has_room_for(peer, 2):
             return Reason.AT_CAPACITY
         invitation = read_invitation(request, peer, (), own_user)
         calling = (*(identity.uri for identity in invitation.calling), *invitation.diverting)
