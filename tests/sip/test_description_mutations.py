@@ -13,6 +13,7 @@ import pytest
 from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, is_up
 from tests.support.mutation import mutated
 from tests.support.processes import eventually
+from tests.support.sip_message import sdp
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -101,3 +102,24 @@ async def test_answers_with_faults_of_targets(scene: Scene) -> None:
             assert not [one for one in target.requests if one.method == "CANCEL"], f"seed {seed}"
             assert is_up(caller), f"seed {seed}"
             await caller.hang_up()
+
+
+async def test_first_offers_with_faults(scene: Scene) -> None:
+    async with undisturbed(scene):
+        platform = await scene.platform()
+        for seed in range(SEED, SEED + 150):
+            dialled = len(platform.calls)
+            caller = scene.call_from_pbx(body=mutated(sdp(scene.pbx.host, 40000), seed))
+
+            async def decided(caller: Call = caller, dialled: int = dialled) -> bool:
+                assert caller.invite
+                refused = any(response.code >= 200 for response in caller.invite.responses)
+                return refused or len(platform.calls) > dialled
+
+            await eventually(decided, f"seed {seed} refused or dialled", every_s=0.01)
+            if len(platform.calls) > dialled:  # then there is something to talk with, and the answer is passed on
+                await platform.calls[-1].answer(hz=ASSISTANT_HZ)
+                await caller.answered()
+                await caller.hang_up()
+            else:
+                assert (await caller.final()).code in (400, 488), f"seed {seed}"

@@ -29,6 +29,9 @@ TAKEN = {
     "format-without-name": (*HEAD, "m=audio {port} RTP/AVP 97 8", *AUDIO[1:3]),
     "format-with-half-a-name": (*HEAD, "m=audio {port} RTP/AVP 97 8", *AUDIO[1:3], "a=rtpmap:97 /"),
     "attributes-without-values": (*HEAD, *AUDIO, "a=fmtp", "a=rtpmap", "a=ptime", "a=rtcp", "a=ssrc", "a=mid"),
+    "reports-to-nowhere": (*HEAD, *AUDIO, "a=rtcp:1 IN IP4"),
+    "reports-to-a-host-name": (*HEAD, *AUDIO, "a=rtcp:40001 IN IP4 phone.invalid"),
+    "reports-to-the-other-family": (*HEAD, *AUDIO, "a=rtcp:40001 IN IP6 ::1"),
     "real-time-text": (*HEAD, *AUDIO, "m=text 40004 RTP/AVP 98", "a=rtpmap:98 t140/1000"),
 }
 REFUSED = {

@@ -115,6 +115,13 @@ void retire(pj_pool_t *pool, const pjmedia_sdp_session *sdp, pjmedia_sdp_media *
     }
 }
 
+bool is_literal(const pj_str_t &type, const pj_str_t &address)
+{
+    pj_in6_addr read; // has room for either
+    const int family = pj_strcmp2(&type, "IP6") == 0 ? pj_AF_INET6() : pj_AF_INET();
+    return pj_inet_pton(family, &address, &read) == PJ_SUCCESS;
+}
+
 /* Whether it is one of our family of addresses, and no name: PJMEDIA would look that up and hold everything up. */
 bool is_reachable(const pjmedia_sdp_conn *conn, int account)
 {
@@ -123,8 +130,7 @@ bool is_reachable(const pjmedia_sdp_conn *conn, int account)
     const bool six = pj_strcmp2(&conn->addr_type, "IP6") == 0;
     if (!six && pj_strcmp2(&conn->addr_type, "IP4") != 0)
         return false;
-    pj_in6_addr address; // has room for either
-    if (pj_inet_pton(six ? pj_AF_INET6() : pj_AF_INET(), &conn->addr, &address) != PJ_SUCCESS)
+    if (!is_literal(conn->addr_type, conn->addr))
         return false;
     // An old hold (RFC 3264 §8.4) means no address at all.
     if (account == NOBODY || pj_strcmp2(&conn->addr, "0.0.0.0") == 0 || pj_strcmp2(&conn->addr, "::") == 0)
@@ -145,6 +151,24 @@ bool is_spoken(const pjmedia_sdp_media *media, int account)
     return account == NOBODY ? media->desc.fmt_count > 0 : speaks_one_of(account, media);
 }
 
+/* RFC 3605. One that cannot be read, or names a host or the other family of addresses, is as good as none: PJMEDIA would
+ * give the stream up for it, or look the name up. */
+void keep_readable_rtcp(const pjmedia_sdp_session *sdp, pjmedia_sdp_media *media)
+{
+    const pjmedia_sdp_conn *conn = media->conn ? media->conn : sdp->conn;
+    for (unsigned i = media->attr_count; i-- > 0;) {
+        pjmedia_sdp_attr *attribute = media->attr[i];
+        if (pj_stricmp2(&attribute->name, "rtcp") != 0)
+            continue;
+        pjmedia_sdp_rtcp_attr rtcp;
+        pj_bzero(&rtcp, sizeof(rtcp));
+        const bool read = attribute->value.slen > 0 && pjmedia_sdp_attr_get_rtcp(attribute, &rtcp) == PJ_SUCCESS;
+        if (!read || (rtcp.addr.slen > 0 && (!conn || pj_strcmp(&rtcp.addr_type, &conn->addr_type) != 0 ||
+                                             !is_literal(rtcp.addr_type, rtcp.addr))))
+            pjmedia_sdp_media_remove_attr(media, attribute);
+    }
+}
+
 /* Make a description complete; false: it is not one. Of the lines that are refused anyway nothing more is asked. */
 bool complete(pj_pool_t *pool, pjmedia_sdp_session *sdp)
 {
@@ -152,8 +176,10 @@ bool complete(pj_pool_t *pool, pjmedia_sdp_session *sdp)
         pjmedia_sdp_media *media = sdp->media[i];
         if (media->desc.media.slen == 0 || media->desc.transport.slen == 0)
             return false;
-        if (is_audio(media) && media->desc.port != 0)
+        if (is_audio(media) && media->desc.port != 0) {
             keep_readable(media);
+            keep_readable_rtcp(sdp, media);
+        }
         if (media->desc.port == 0 || !is_audio(media))
             retire(pool, sdp, media);
     }
