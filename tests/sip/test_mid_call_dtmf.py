@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.mid_call import TARGET_HZ, WAYS, both_hear, conversation, has_keys, told
-from tests.sip.scene import ANNA, codes
+from tests.sip.scene import ANNA, codes, is_up
 from tests.support.processes import eventually
 from tests.support.sip_message import sdp
 
@@ -48,6 +48,22 @@ async def test_events_pass_both_ways_each_once(scene: Scene, way: str) -> None:
     await has_keys(called, "123*#")
     await has_keys(caller, "4455")
     assert not [one for one in (*caller.requests, *called.requests) if one.method == "INFO"]
+
+
+@pytest.mark.parametrize("code", [408, 481, 501])
+async def test_a_key_that_a_peer_does_not_take_is_not_the_end_of_its_call(scene: Scene, code: int) -> None:
+    caller, assistant = await scene.bridged("info")
+    await both_hear(caller, assistant)
+    assistant.answers["INFO"] = code
+    caller.media.press("5")
+    await has_infos(assistant, "5")
+    assistant.answers["INFO"] = 200
+    caller.media.press("6")
+    await has_infos(assistant, "56")
+    await both_hear(caller, assistant)
+    assert f"code={code}" in scene.gateway.log
+    assert is_up(assistant)
+    assert is_up(caller)
 
 
 async def test_one_key_held_long_is_one_key(scene: Scene) -> None:

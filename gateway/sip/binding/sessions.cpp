@@ -10,6 +10,7 @@
 
 #include "calls.hpp"
 #include "hangup.hpp"
+#include "infos.hpp"
 #include "modules.hpp"
 #include "requests.hpp"
 
@@ -159,6 +160,8 @@ std::vector<int> exchange_of(int callId)
 bool watch_call(int callId)
 {
     pjsua_call *call = call_at(callId);
+    if (call)
+        bear_infos(call->inv->dlg);
     return call && pjsip_dlg_add_usage(call->inv->dlg, &watcher_, nullptr) == PJ_SUCCESS;
 }
 
@@ -183,6 +186,7 @@ void watch_sessions()
     reader_ = named_module("mod-gateway-descriptions", PJSIP_MOD_PRIORITY_TSX_LAYER - 1);
     reader_.on_rx_request = guarded<&on_message>;
     reader_.on_rx_response = guarded<&on_message>;
+    watch_infos();
     pjsip_endpt_register_module(endpoint, &watcher_);
     pjsip_endpt_register_module(endpoint, &reader_);
 }
