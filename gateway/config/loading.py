@@ -87,6 +87,12 @@ class Config:
             source = source.ipv4_mapped
         return next((peer for network, peer in self._networks if source in network), None)
 
+    @property
+    def rewritten_networks(self) -> list[str]:
+        """The networks of peers as the binding wants them: the narrowest first, `!` before what is left as it is."""
+        named = [(network, self.profile(peer.name)) for network, peer in self._networks]
+        return [f"{'' if profile and profile.rewrite_contact else '!'}{network}" for network, profile in named]
+
     @cached_property
     def _networks(self) -> tuple[tuple[IpNetwork, Peer], ...]:
         profiles = (*self.trunks.values(), *self.pbxs.values())

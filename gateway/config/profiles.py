@@ -70,6 +70,7 @@ class _Profile(Section):
     rtp_source: RtpSource = "sdp"
     identity: Identity = "from"
     diversion: Diversion = "off"
+    rewrite_contact: Flag = False
     _name: str = PrivateAttr(default="")
     _peer_kind: ClassVar[PeerKind]
 

@@ -80,6 +80,7 @@ class Accounts:
         for name in self._registering - registering - config.trunks.keys():
             _register(self._by_peer[name], active=False)
         self._registering = registering
+        pj.rewrite_contacts(config.rewritten_networks)
         unused = self._by_peer.keys() - {profile.name for profile in profiles}
         for name in [name for name in unused & self._unused if name not in talking]:
             self._by_peer.pop(name).shutdown()

@@ -19,7 +19,7 @@ from gateway.sip.dialogs import parse_replaces
 from gateway.sip.headers import HeaderError, has_contact
 from gateway.sip.identity import hops_left
 from gateway.sip.leg import Leg
-from gateway.sip.peers import read_invitation
+from gateway.sip.peers import private_contact, read_invitation
 from gateway.sip.refer import PendingRefer, read_refer, refusal_headers, sip_headers
 from gateway.sip.settings import own_user_of
 
@@ -39,6 +39,7 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         super().__init__()
         self._agent = agent
         self._refers: dict[int, tuple[PendingRefer, LegId]] = {}
+        self._behind_nat: set[Peer] = set()
         sip = agent.config.sip
         self._answers = Answers(agent)
         self._challenger = Challenger(sip.public_address or sip.bind_address)
@@ -208,12 +209,23 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
             refused = Reason.AT_CAPACITY
         if refused is not None:
             return self._reject(request, extra, refused.sip_code, refused, RETRY_S)
+        self._notice_contact(request, peer)
         own_user = own_user_of(self._agent.config.profile(peer.name))
         invitation = read_invitation(request, peer, self._pass_headers(peer, "INVITE"), own_user, replaced)
         if invitation.expires_s == 0:
             return self._reject(request, extra, 487, Reason.CALLER_HUNG_UP)
         self._agent.expect(invitation)
         return 0
+
+    def _notice_contact(self, request: pj.SipRequest, peer: Peer) -> None:
+        """Say once of a peer that it seems to be behind NAT, where BYE and NOTIFY will not reach it."""
+        profile = self._agent.config.profile(peer.name)
+        if peer in self._behind_nat or profile is None or profile.rewrite_contact:
+            return
+        contact = private_contact(request)
+        if contact is not None and self._agent.config.peer_for(contact) is None:
+            self._behind_nat.add(peer)
+            log.warning("contact-not-the-source", peer=peer.name, contact=contact, source=request.sourceHost)
 
     def _refer_outside(self, request: pj.SipRequest, peer: Peer, extra: pj.SipHeaderVector) -> int:
         """Outside of a dialog a REFER has to name one of its sender's own with us (RFC 4538 §3)."""

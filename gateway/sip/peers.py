@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ import pjsua2 as pj
 
 from gateway.core.caller import CallerId
 from gateway.core.model import LegId, Peer
+from gateway.core.numbers import parse_target
 from gateway.sip.expiry import expires_s
 from gateway.sip.headers import allowed, header_fields, parse_name_addr, single_values
 from gateway.sip.identity import called_uris, caller_ids, diverted_users, hops_left, is_private
@@ -29,6 +31,23 @@ class Invitation:
     diverted: tuple[str, ...] = ()
     max_forwards: int = 70
     expires_s: int | None = None  # how long it may wait for a final response
+
+
+def private_contact(request: pj.SipRequest) -> str | None:
+    """The address in a Contact that is private and not where the request came from, as behind NAT; None: it is none.
+
+    Behind a proxy that stays in the way (RFC 3261 §16.6, step 4) it is the proxy's business.
+    """
+    contact = request.values("Contact", "m")
+    if not contact or request.values("Record-Route"):
+        return None
+    try:
+        host = parse_target(parse_name_addr(contact[0]).uri).host or ""
+        address = ipaddress.ip_address(host.strip("[]"))
+        elsewhere = address != ipaddress.ip_address(request.sourceHost.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    return str(address) if address.is_private and elsewhere else None
 
 
 def read_invitation(

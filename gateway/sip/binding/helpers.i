@@ -5,6 +5,7 @@
 %{
 #include "calls.hpp"
 #include "capabilities.hpp"
+#include "contacts.hpp"
 #include "front.hpp"
 #include "loop.hpp"
 #include "media_start.hpp"
@@ -25,6 +26,7 @@
 
 %include "calls.hpp"
 %include "capabilities.hpp"
+%include "contacts.hpp"
 %include "front.hpp"
 %include "loop.hpp"
 %include "media_start.hpp"

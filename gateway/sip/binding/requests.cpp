@@ -9,6 +9,7 @@
 #include "calls.hpp"
 #include "capabilities.hpp"
 #include "challenges.hpp"
+#include "contacts.hpp"
 #include "descriptions.hpp"
 #include "front.hpp"
 #include "hangup.hpp"
@@ -412,6 +413,7 @@ void set_request_handler(RequestHandler *handler)
     answer_malformed();
     answer_topmost_challenge();
     judge_requests();
+    watch_contacts();
     watch_outgoing();
     govern_media();
     watch_descriptions();
