@@ -182,12 +182,14 @@ READERS: dict[str, tuple[Callable[[str], object], list[tuple[str, str]]]] = {
     "headers.name_addr": (lambda text: headers.name_addr(text, "sip:a@b"), []),
     "headers.user_part": (headers.user_part, []),
     "headers.unsupported": (lambda text: headers.unsupported([text], frozenset()), []),
-    "identity.is_private": (
-        lambda text: identity.is_private([text], identity.caller_ids([text], [text]), [text]),
-        [("sip:anonymous@", ";a"), ("id;", ""), ("<tel:1>;privacy", "=a")],
+    "identity.is_private": (lambda text: identity.is_private([text], []), [("id;", "")]),
+    "identity.remote_party": (lambda text: identity.is_private([], [], [text]), [("<tel:1>;privacy", "=a")]),
+    "identity.caller_ids": (lambda text: identity.caller_ids([], [text]), [("sip:anonymous@", ";a"), ("<", ">")]),
+    "caller.is_withheld": (
+        lambda text: caller.is_withheld(caller.CallerId(text, text[:128])), [("sip:anonymous@", ";a"), ("sip:", "@a")]
     ),
     "caller.known_caller": (
-        lambda text: caller.known_caller(identity.caller_ids([text], [text]), "NL"), [("<sip:", "@a>"), ('"', '"')]
+        lambda text: caller.known_caller([caller.CallerId(text)], "NL"), [("sip:", "@a"), ("tel:", "")]
     ),
     "identity.diverted_users": (
         lambda text: identity.diverted_users([text], [text]),
