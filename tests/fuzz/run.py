@@ -106,7 +106,7 @@ class Run:
             clumsy_commands(broker, "transfer-gateway/fuzz", Mutator(self._seed + 11), seconds),
             self._good(stack, net, gateway, seconds),
         ]
-        ended = asyncio.create_task(gateway.child.wait(seconds + LINGER_S))
+        ended = asyncio.create_task(gateway.child.wait(2 * seconds + 600))
         played = asyncio.ensure_future(asyncio.gather(*playing, return_exceptions=True))
         both: set[asyncio.Future[Any]] = {played, ended}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -136,7 +136,8 @@ class Run:
                 await asyncio.sleep(0.5)
         except AssertionError as error:
             if gateway.child.exit_code is None:
-                self._result.faults.append(f"beside it: {str(error)[:500]}")
+                told = [entry for peer in (trunk, pbx) for entry in peer.ladder()[-12:]]
+                self._result.faults.append(f"beside it: {str(error)[:500]}, {told}")
         finally:
             if gateway.child.exit_code is None:
                 await caller.hang_up()

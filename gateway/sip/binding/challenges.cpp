@@ -83,7 +83,7 @@ void answer_topmost_challenge()
     static pjsip_module module;
     module = named_module("mod-gateway-challenges", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 2);
     module.on_rx_response = guarded<&on_response>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
+    register_module(module);
 }
 
 }

@@ -114,7 +114,7 @@ void watch_contacts()
     module = named_module("mod-gateway-contacts", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 3);
     module.on_rx_request = guarded<&on_message>;
     module.on_rx_response = guarded<&on_message>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
+    register_module(module);
 }
 
 }

@@ -160,8 +160,8 @@ void watch_descriptions()
     reader.on_rx_response = guarded<&on_message, PJ_TRUE>;
     writer = named_module("mod-gateway-writer", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1);
     writer.on_tx_response = guarded<&on_response>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &reader);
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &writer);
+    register_module(reader);
+    register_module(writer);
 }
 
 }

@@ -136,7 +136,7 @@ void keep_encryption()
     module = named_module("mod-gateway-encryption", PJSIP_MOD_PRIORITY_TSX_LAYER - 1); // which keeps responses to itself
     module.on_rx_request = guarded<&on_answer>;
     module.on_rx_response = guarded<&on_answer>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
+    register_module(module);
 }
 
 void offer_encryption(int callId, pjmedia_sdp_session *offer)

@@ -86,7 +86,7 @@ void guard_framing()
     module = named_module("mod-gateway-framing", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 2);
     module.on_rx_request = guarded<&on_message, PJ_TRUE>;
     module.on_rx_response = guarded<&on_message>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
+    register_module(module);
 }
 
 }

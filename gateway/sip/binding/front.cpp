@@ -213,7 +213,7 @@ void stand_in_front()
     module.on_rx_response = guarded<&on_response, PJ_TRUE>;
     module.on_tx_request = guarded<&on_request_sent>;
     module.on_tx_response = guarded<&on_response_sent>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
+    register_module(module);
     begin_to_measure();
     watch_connections();
 }

@@ -24,6 +24,16 @@
 %nodefaultctor gateway::SipRequest;
 
 
+// An exception that went on through SWIG's wrapper would end the process.
+%include <exception.i>
+%exception {
+    try {
+        $action
+    } catch (const std::exception &error) {
+        SWIG_exception(SWIG_RuntimeError, error.what());
+    }
+}
+
 %include "calls.hpp"
 %include "capabilities.hpp"
 %include "contacts.hpp"
@@ -39,3 +49,5 @@
 %include "sessions.hpp"
 %include "subscriptions.hpp"
 %include "watches.hpp"
+
+%exception;

@@ -48,8 +48,8 @@ void watch_infos()
     before_.on_tsx_state = guarded<&hide>;
     after_ = named_module("mod-gateway-infos-after", PJSIP_MOD_PRIORITY_DIALOG_USAGE + 1);
     after_.on_tsx_state = guarded<&show>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &before_);
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &after_);
+    register_module(before_);
+    register_module(after_);
 }
 
 void bear_infos(pjsip_dialog *dialog)

@@ -127,7 +127,7 @@ void answer_malformed()
     front = named_module("mod-gateway-front", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1);
     front.on_rx_request = guarded<&on_request>;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
-    pjsip_endpt_register_module(endpoint, &front);
+    register_module(front);
     pjsip_tpmgr_set_drop_data_cb(pjsip_endpt_get_tpmgr(endpoint), guarded<&on_dropped>);
 }
 

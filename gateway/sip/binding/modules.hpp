@@ -5,9 +5,12 @@
 #pragma once
 
 #include <exception>
+#include <stdexcept>
+#include <string>
 #include <type_traits>
 
 #include <pjsip.h>
+#include <pjsua-lib/pjsua.h>
 
 #include "faults.hpp"
 
@@ -22,6 +25,14 @@ inline pjsip_module named_module(const char *name, int priority = 0)
     made.id = -1;
     made.priority = priority;
     return made;
+}
+
+/* PJSIP takes PJSIP_MAX_MODULE of them, its own included. One too many would be left out, and what it stands in front of
+ * would be open: no request may come in then. Throws std::runtime_error. */
+inline void register_module(pjsip_module &module)
+{
+    if (pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module) != PJ_SUCCESS)
+        throw std::runtime_error("PJSIP takes no further module: " + std::string(module.name.ptr, module.name.slen));
 }
 
 template <auto function, auto otherwise> struct Guard;

@@ -75,7 +75,7 @@ void write_origins()
     module_ = named_module("mod-gateway-origin", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1);
     module_.on_tx_request = guarded<&on_sent>;
     module_.on_tx_response = guarded<&on_sent>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module_);
+    register_module(module_);
 }
 
 }

@@ -118,7 +118,7 @@ void watch_outgoing()
     module = named_module("mod-gateway-outgoing", PJSIP_MOD_PRIORITY_TRANSPORT_LAYER + 1);
     module.on_tx_request = guarded<&on_request>;
     module.on_tx_response = guarded<&on_response>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
+    register_module(module);
 }
 
 void handed_to_pjsua(const std::string &callId)

@@ -47,7 +47,7 @@ std::string_view value_of(const pjsip_msg *message, const char *name)
 void watch_provisional()
 {
     module_ = named_module("mod-gateway-provisional");
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module_);
+    register_module(module_);
 }
 
 void note_response(const pjsip_tx_data *tdata)

@@ -424,9 +424,9 @@ void set_request_handler(RequestHandler *handler)
     door.on_rx_request = guarded<&on_dialog_request>;
     strays_ = named_module("mod-gateway-strays", PJSIP_MOD_PRIORITY_APPLICATION - 1);
     strays_.on_rx_request = guarded<&on_stray_request, PJ_TRUE>; // never PJSUA's by accident
-    pjsip_endpt_register_module(endpoint, &usage_);
-    pjsip_endpt_register_module(endpoint, &door);
-    pjsip_endpt_register_module(endpoint, &strays_);
+    register_module(usage_);
+    register_module(door);
+    register_module(strays_);
 }
 
 }

@@ -330,7 +330,7 @@ void watch_sources()
     module = named_module("mod-gateway-rtp-source", PJSIP_MOD_PRIORITY_TSX_LAYER - 1); // it keeps responses to itself
     module.on_rx_request = guarded<&on_message>;
     module.on_rx_response = guarded<&on_message>;
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
+    register_module(module);
 }
 
 void guard_source(pjmedia_transport_op &op)

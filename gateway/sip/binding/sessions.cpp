@@ -187,8 +187,8 @@ void watch_sessions()
     reader_.on_rx_request = guarded<&on_message>;
     reader_.on_rx_response = guarded<&on_message>;
     watch_infos();
-    pjsip_endpt_register_module(endpoint, &watcher_);
-    pjsip_endpt_register_module(endpoint, &reader_);
+    register_module(watcher_);
+    register_module(reader_);
 }
 
 }

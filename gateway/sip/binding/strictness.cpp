@@ -202,7 +202,7 @@ void judge_requests()
     static pjsip_module module;
     module = named_module("mod-gateway-strictness", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 2);
     module.on_rx_request = guarded<&on_request, PJ_TRUE>; // never taken by accident
-    pjsip_endpt_register_module(pjsua_get_pjsip_endpt(), &module);
+    register_module(module);
     guard_framing();
     watch_provisional();
 }
