@@ -128,7 +128,7 @@ async def test_a_target_whose_state_is_unknown_is_bridged_and_the_caller_comes_b
     async with handing(pbx) as play:
         caller, assistant = await play.talk()
         assert await play.refer(assistant, MISSING) == 202
-        assert (await assistant.notifies())[-1].sipfrag == 480
+        assert (await assistant.notifies())[-1].sipfrag == 404
         ended = await only(play)
         assert (ended["outcome"], ended["reason"]) == ("failed", "unreachable")
         assert ended["returned_to_transferor"]

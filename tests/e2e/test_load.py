@@ -43,7 +43,7 @@ MIX = (
     (2, "+31612345682", "busy", "failed", "busy", "told_486"),
     (1, "+31612345683", "silent", "failed", "no-answer", "told_480"),
     (2, "+31612345684", "declining", "failed", "declined", "told_603"),
-    (1, "+31612345685", "missing", "failed", "unreachable", "told_480"),
+    (1, "+31612345685", "missing", "failed", "unreachable", "told_404"),
     (1, "+31612345692", "endless", "abandoned", "caller-hung-up", "told_487"),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -261,7 +261,7 @@ class FarStage:
             if far is self.platform
             else (self.platform, self.assistant, self.bed.bed.trunk_host(self.name))
         )
-        told = b"\n".join(bytes(one) for sent, one in self.messages(far) if not sent).decode()
+        told = b"\n".join(bytes(_without_referred_by(one)) for sent, one in self.messages(far) if not sent).decode()
         inner = {other.address[0], peer.host, line}
         inner |= {one["Call-ID"] for _, one in self.messages(other)} | {
             entry.message["Call-ID"] for entry in peer.trace
@@ -272,3 +272,9 @@ class FarStage:
         """The person ends his call, and the other one is told."""
         assert (await person.hang_up()).code == 200
         await other.wait_request("BYE")
+
+
+def _without_referred_by(message: Message) -> Message:
+    """Who asked for a transfer is told to its target as they named themselves (RFC 3892 §2.2)."""
+    kept = [(name, value) for name, value in message.headers if name != "Referred-By"]
+    return replace(message, headers=kept)

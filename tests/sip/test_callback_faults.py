@@ -33,6 +33,7 @@ host, _, port = endpoint.transportGetInfo(number).localAddress.rpartition(":")
 endpoint.libStart()
 handler = Handler()
 pj.set_request_handler(handler)
+pj.know_peer(0, ["127.0.0.1"], 0.0, False)
 sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 until = time.monotonic() + 10
 while len(called) < 2 and time.monotonic() < until:

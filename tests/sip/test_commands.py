@@ -113,6 +113,7 @@ async def test_a_refused_command_says_why_in_words(scene: Scene) -> None:
 @pytest.mark.broker
 async def test_transfer_and_cancel_over_mqtt(net: Net, broker: Broker) -> None:
     base = "transfer-gateway/test"
+    replies = f"{base}/responses/crm"
     files = settings(net, pbx_uri=f"sip:{net.pbx}:{SIP_PORT}", broker=broker)
     async with (
         Listener(broker) as listener,
@@ -124,12 +125,12 @@ async def test_transfer_and_cancel_over_mqtt(net: Net, broker: Broker) -> None:
         async def command(name: str, number: int, **body: object) -> Any:
             """Send a command as a request, and wait for the response to it."""
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.ResponseTopic, properties.CorrelationData = "crm/replies", bytes([number])
+            properties.ResponseTopic, properties.CorrelationData = replies, bytes([number])
             payload = json.dumps({"type": name, **body}).encode()
-            before = len(listener.on("crm/replies"))
+            before = len(listener.on(replies))
             await listener.publish(f"{base}/commands/{name}", payload, properties=properties)
-            await listener.until(lambda _: len(listener.on("crm/replies")) > before)
-            reply = [message for message in listener.received if message.topic == "crm/replies"][-1]
+            await listener.until(lambda _: len(listener.on(replies)) > before)
+            reply = [message for message in listener.received if message.topic == replies][-1]
             assert reply.properties.CorrelationData == bytes([number])
             return reply.body
 

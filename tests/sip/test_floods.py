@@ -55,6 +55,14 @@ async def conversation_and_transfer(at: Stage) -> float:
     return took
 
 
+async def cost_of_transfers(bed: Bed, at: Stage, seconds: float) -> tuple[float, float]:
+    """One after the other for so long: the gateway's CPU seconds for each, and the longest wait for a 202."""
+    began, used, waits = time.monotonic(), cpu_s(bed), []
+    while time.monotonic() - began < seconds:
+        waits.append(await conversation_and_transfer(at))
+    return (cpu_s(bed) - used) / len(waits), max(waits)
+
+
 # --- strangers, of whom 104 tells
 
 
@@ -77,17 +85,18 @@ async def test_a_flood_of_strangers_costs_next_to_nothing(bed: Bed, tmp_path: Pa
         text = text.replace(text.partition("\r\n")[0], "SIP/2.0 200 OK", 1).replace("1 INVITE", "1 OPTIONS")
     known = await bed.gateway.metric(REJECTED, reason="peer-not-allowed")
     flood = Flood(tmp_path, source, bed.gateway.sip, per_second=per_second, seconds=seconds, request=text)
-    async with Stage(bed, "quiet") as at, flood:
-        began, used = time.monotonic(), cpu_s(bed)
-        while time.monotonic() - began < seconds - 1:
-            assert await conversation_and_transfer(at) < 1
-        spent = (cpu_s(bed) - used) / (time.monotonic() - began)
-        told = await flood.told()
+    async with Stage(bed, "quiet") as at:
+        alone, _ = await cost_of_transfers(bed, at, seconds - 1)
+        async with flood:
+            beside, longest_s = await cost_of_transfers(bed, at, seconds - 1)
+            told = await flood.told()
         assert told.sent > per_second * seconds * 0.8
         assert sum(told.codes.values()) < 100, told
         assert set(told.codes) <= {"403"}, told
-        # A conversation and transfer here take 20 ms of it, and there were some ten a second.
-        assert spent < 0.6, f"{spent:.0%} of a processor"
+        # Held against the same work on the same machine without the flood: what the machine is like counts for both.
+        print(f"{alone * 1000:.1f} ms of CPU a transfer alone, {beside * 1000:.1f} ms beside {per_second} strangers/s")
+        assert beside < 1.5 * alone, f"{beside * 1000:.0f} ms a transfer instead of {alone * 1000:.0f}"
+        assert longest_s < 1
 
     async def counted() -> bool:
         return await bed.gateway.metric(REJECTED, reason="peer-not-allowed") - known > told.sent * 0.95

@@ -167,9 +167,9 @@ async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: N
     async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
 
         async def seen(call_id: str) -> bool:
-            asked = await trunk.request("OPTIONS", f"sip:{call_id}@gateway", gateway.sip)
+            asked = await trunk.request("OPTIONS", f"sip:gateway;{call_id}", gateway.sip)
             assert asked.code == 200
-            return f"OPTIONS sip:{call_id}@gateway" in gateway.log
+            return f"OPTIONS sip:gateway;{call_id}" in gateway.log
 
         assert not await seen("before")
         log = gateway.files["gateway.toml"]["gateway"]

@@ -142,7 +142,7 @@ async def test_a_pbx_that_takes_no_password_of_ours_is_a_failure(scene: Scene) -
         target.respond(invite, 401, headers=[("WWW-Authenticate", challenge)])
         told.append(invite)
     assert 2 <= len(told) < 6
-    assert codes(await assistant.notifies()) == [100, 502]
+    assert codes(await assistant.notifies()) == [100, 401]
     await caller.media.hears(ASSISTANT_HZ)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from tests.support import tones
+from tests.support.bound import bound_to
 from tests.support.processes import Child, free_port
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Agent:
         command = [*self._installed.command("usr/bin/baresip"), "-f", str(self._directory)]
         log = self._directory / "log"
         log.unlink(missing_ok=True)
-        self._child = Child(f"phone {self.extension}", command, log)
+        env = await bound_to(self.host, self._directory)
+        self._child = Child(f"phone {self.extension}", command, log, env=env)
         try:
             await self._child.accepts(self.host, self._control_port)
             self._reader, self._writer = await asyncio.open_connection(self.host, self._control_port)

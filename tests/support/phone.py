@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from tests.support.baresip import Agent, Manner
+from tests.support.bound import bound_to
 from tests.support.fetch import programs
 from tests.support.processes import Child, free_port
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 Encryption = Literal["", "srtp", "srtp-mand"]
 """RTP; SRTP if the other side has it; SRTP or nothing (baresip's `mediaenc`)."""
-
-
-_BOUND = Path(__file__).with_name("bound.c")
 
 
 class Phone(Agent):
@@ -56,11 +54,7 @@ class Phone(Agent):
         """Start it, and wait until it can be called."""
         self._configure()
         command = [*self._installed.command("usr/bin/baresip"), "-s", "-f", str(self._directory)]
-        # Its RTP is bound to no address, so that the kernel would have it come from another than it names.
-        bound = self._directory / "bound.so"
-        compiler = await asyncio.create_subprocess_exec("cc", "-shared", "-fPIC", "-o", bound, _BOUND)
-        assert await compiler.wait() == 0
-        env = {"LD_PRELOAD": str(bound), "BOUND_TO": self.host}
+        env = await bound_to(self.host, self._directory)
         self._child = Child(f"phone {self.host}", command, self._directory / "log", env=env)
         try:
             await self._child.accepts(self.host, self._control_port)

@@ -34,6 +34,12 @@ pjsua_call *call_at(int callId)
     return &pjsua_var.calls[callId];
 }
 
+pjsua_call *call_in(const pjsip_dialog *dialog)
+{
+    auto *call = dialog ? static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]) : nullptr;
+    return call && call->inv && call->inv->dlg == dialog ? call : nullptr;
+}
+
 pjsua_call *call_for(const pjsip_rx_data *rdata)
 {
     if (rdata->msg_info.to->tag.slen == 0)
@@ -41,9 +47,7 @@ pjsua_call *call_for(const pjsip_rx_data *rdata)
     const bool request = rdata->msg_info.msg->type == PJSIP_REQUEST_MSG;
     const pj_str_t &ours = request ? rdata->msg_info.to->tag : rdata->msg_info.from->tag;
     const pj_str_t &theirs = request ? rdata->msg_info.from->tag : rdata->msg_info.to->tag;
-    const pjsip_dialog *dialog = pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &ours, &theirs, PJ_FALSE);
-    auto *call = dialog ? static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]) : nullptr;
-    return call && call->inv ? call : nullptr;
+    return call_in(pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &ours, &theirs, PJ_FALSE));
 }
 
 void release_call(pj::Call &call)

@@ -6,6 +6,7 @@
 
 #include <pjsua2.hpp>
 
+struct pjsip_dialog;
 struct pjsip_rx_data;
 struct pjsua_call;
 
@@ -14,6 +15,10 @@ namespace gateway {
 #ifndef SWIG
 /* The PJSUA call with this number, or null when there is none, or none any more. */
 pjsua_call *call_at(int callId);
+
+/* The PJSUA call of this dialog, or null when there is none, or none any more: the dialog outlives it, and keeps a pointer
+ * to its place, which the next call takes. */
+pjsua_call *call_in(const pjsip_dialog *dialog);
 
 /* The PJSUA call in whose dialog a message belongs, or null. */
 pjsua_call *call_for(const pjsip_rx_data *rdata);

@@ -46,7 +46,7 @@ pjsip_inv_session *session_of(pjsip_rx_data *rdata)
 
 int account_of(const pjsip_inv_session *inv)
 {
-    const pjsua_call *call = inv ? static_cast<pjsua_call *>(inv->dlg->mod_data[pjsua_var.mod.id]) : nullptr;
+    const pjsua_call *call = inv ? call_in(inv->dlg) : nullptr;
     return call ? call->acc_id : NOBODY;
 }
 
@@ -97,9 +97,9 @@ pj_bool_t on_message(pjsip_rx_data *rdata)
 {
     const pjsip_msg *msg = rdata->msg_info.msg;
     const bool response = msg->type == PJSIP_RESPONSE_MSG;
+    pjsip_rdata_sdp_info *info = read_description(rdata); // also for whoever judges the kind of a first INVITE's body
     if (rdata->msg_info.to->tag.slen == 0)
         return PJ_FALSE;
-    pjsip_rdata_sdp_info *info = read_description(rdata);
     const bool bears_answer = response ? msg->line.status.code < 300
                                        : is_request(rdata, "ACK") || is_request(rdata, "PRACK");
     if (info && bears_answer && !is_good_answer(rdata, info)) {

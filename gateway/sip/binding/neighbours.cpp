@@ -10,6 +10,8 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "calls.hpp"
+
 namespace gateway {
 
 namespace {
@@ -67,7 +69,7 @@ int account_at(const Address &source)
 
 int account_of(const pjsip_dialog *dialog)
 {
-    const pjsua_call *call = dialog ? static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]) : nullptr;
+    const pjsua_call *call = call_in(dialog);
     return call ? call->acc_id : NOBODY;
 }
 

@@ -23,6 +23,8 @@ using Seconds = std::chrono::duration<double>;
 
 /* From the second on a fair share is ever less. */
 const double LATE_S = 0.1, VERY_LATE_S = 0.25;
+/* Calls asked for in a second, by all together, that are not what makes anybody late: who is late with them lacks a processor. */
+const double FEW = 20;
 const std::chrono::milliseconds HICCUP{100}, FORGOTTEN{500};
 
 struct Peer {
@@ -109,7 +111,7 @@ Verdict weigh(int account)
             all += its;
             asking += its > 0 ? 1 : 0;
         }
-        if (asked * asking * std::max(1.0, waited_s_ / VERY_LATE_S) >= all)
+        if (all >= FEW && asked * asking * std::max(1.0, waited_s_ / VERY_LATE_S) >= all)
             return Verdict::TOO_BUSY;
     }
     return Verdict::WELCOME;

@@ -74,7 +74,7 @@ void add(pjsip_hdr *list, pj_pool_t *pool, const std::vector<pj::SipHeader> &hea
 
 int call_of(const pjsip_dialog *dialog)
 {
-    const pjsua_call *call = static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]);
+    const pjsua_call *call = call_in(dialog);
     return call ? call->index : -1;
 }
 
@@ -169,7 +169,7 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
 bool comes_late(const pjsip_dialog *dialog, const pjsip_rx_data *rdata)
 {
     const pjsip_inv_session *session = pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog));
-    const pjsua_call *call = static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]);
+    const pjsua_call *call = call_in(dialog);
     const bool over = !session || session->state == PJSIP_INV_STATE_DISCONNECTED;
     switch (rdata->msg_info.msg->line.req.method.id) {
     case PJSIP_BYE_METHOD:

@@ -130,8 +130,8 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
     if (!handler || !dialog)
         return;
     const pjsua_call *call = static_cast<pjsua_call *>(dialog->mod_data[pjsua_var.mod.id]);
-    if (!call)
-        return;
+    if (!call || (call->inv && call->inv->dlg != dialog))
+        return; // its place is another call's by now
     const std::string method(tsx->method.name.ptr, tsx->method.name.slen);
     if (!bye && method != "INVITE" && method != "UPDATE" && method != "INFO")
         return;
