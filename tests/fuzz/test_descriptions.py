@@ -30,7 +30,9 @@ CLUMSY_CALLS = 8
 SEED = 20261128
 GAP_S = 0.3
 """Asyncio hands a packet on a little late beside so much else; what is lost with a call does not come at all."""
-ANSWER_S = 4.0
+ANSWER_S = 8.0
+PACE_S = 0.032
+"""250 a second of all: PJSIP keeps each for 32 s (RFC 3261 §17.2.2, timer J), and no more than 16,383 at a time."""
 
 
 @asynccontextmanager
@@ -87,7 +89,9 @@ async def clumsy(trunk: Peer, pbx: Peer, bed: Bed, mutator: Mutator, left: list[
             there = True
             while there and left[0] > 0:
                 left[0] -= 1
+                next_one = asyncio.create_task(asyncio.sleep(PACE_S))
                 there = await offer(caller, mutator)
+                await next_one
         finally:
             if not any(one.method == "BYE" for one in caller.requests):
                 with suppress(AssertionError):
