@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Twenty thousand broken descriptions in mid call, beside fifty calls that notice nothing of it."""
+"""Thousands of broken descriptions in mid call, beside fifty calls that notice nothing of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sip
 
 CALLS = 50
-DESCRIPTIONS = 20_000
+DESCRIPTIONS = 5_000
 CLUMSY_CALLS = 8
 SEED = 20261128
 GAP_S = 0.3
