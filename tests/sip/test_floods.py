@@ -124,22 +124,6 @@ async def test_when_the_flood_is_over_strangers_are_answered_again(bed: Bed, tmp
 # --- one trunk beside another, of which 104 and 51 tell
 
 
-async def test_one_trunk_at_many_times_its_share_takes_nobody_else_s(bed: Bed, tmp_path: Path) -> None:
-    source, seconds = bed.trunk_host("greedy"), 6
-    text = invite(f"sip:+31612345681@{bed.net.gateway}", source)
-    flood = Flood(tmp_path, source, bed.gateway.sip, per_second=800, seconds=seconds, request=text)
-    async with Stage(bed, "quiet") as at, flood:
-        began, slowest = time.monotonic(), 0.0
-        while time.monotonic() - began < seconds - 1:
-            slowest = max(slowest, await conversation_and_transfer(at))
-        told = await flood.told()
-        assert told.contradicted == 0, told
-        assert told.codes.get("503", 0) > told.sent / 4, told
-        assert slowest < 1.0
-        assert "reason=at-capacity" in "".join(lines(bed, "request-rejected")) or lines(bed, "at-capacity")
-        await bed.gateway.idle(60)
-
-
 async def test_the_guard_does_not_mistake_a_hiccup_for_a_flood(bed: Bed) -> None:
     async with Stage(bed, "quiet") as at:
         bed.gateway.child.signal(signal.SIGSTOP)
