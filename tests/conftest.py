@@ -40,9 +40,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def net() -> Iterator[Net]:
     """Loopback addresses for the actors of this test run."""
-    claimed = Net()
-    yield claimed
-    claimed.close()
+    with Net() as claimed:
+        yield claimed
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

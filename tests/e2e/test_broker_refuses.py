@@ -25,9 +25,8 @@ BASE = "transfer-gateway/test"
 
 @pytest.fixture
 def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
+    with Net() as claimed:
+        yield claimed
 
 
 @pytest.fixture

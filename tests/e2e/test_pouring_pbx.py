@@ -22,9 +22,8 @@ LATE_S = 0.25
 
 @pytest.fixture
 def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
+    with Net() as claimed:
+        yield claimed
 
 
 @pytest.mark.parametrize("kind", ["status", "members", "callers"])

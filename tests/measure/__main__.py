@@ -116,13 +116,12 @@ async def calls(net: Net, count: int, seconds: int) -> str:
 async def measure(seconds: int) -> None:
     """Print the table, a row as soon as it is known."""
     programs()
-    net = Net()
     print("| what | done | processor | besides |\n|---|---|---|---|")
-    for per_second in (20, 50, 100):
-        print(await transfers(net, per_second, seconds), flush=True)
-    for count in (50, 150):
-        print(await calls(net, count, seconds + 10), flush=True)
-    net.close()
+    with Net() as net:
+        for per_second in (20, 50, 100):
+            print(await transfers(net, per_second, seconds), flush=True)
+        for count in (50, 150):
+            print(await calls(net, count, seconds + 10), flush=True)
 
 
 if __name__ == "__main__":

@@ -65,9 +65,8 @@ class AgedAsterisks(Aged[FarBed]):
     def __init__(self, authority: Authority) -> None:
         @asynccontextmanager
         async def opened() -> AsyncIterator[FarBed]:
-            net = Net()
-            async with FarBed(net, {"timed": Ends(TIMED, TIMED)}, authority) as bed:
-                yield bed
-            net.close()
+            with Net() as net:
+                async with FarBed(net, {"timed": Ends(TIMED, TIMED)}, authority) as bed:
+                    yield bed
 
         super().__init__({"refreshed until one dies": refreshed_until_one_dies}, opened)

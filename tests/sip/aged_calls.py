@@ -84,12 +84,9 @@ class Aged(Generic[T]):
 @asynccontextmanager
 async def a_scene() -> AsyncIterator[Scene]:
     """A gateway and peers of their own."""
-    net = Net()
-    try:
+    with Net() as net:
         async with make_gateway(net) as gateway, Scene(net, gateway) as scene:
             yield scene
-    finally:
-        net.close()
 
 
 def expires(refresher: str) -> list[tuple[str, str]]:

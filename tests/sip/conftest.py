@@ -39,17 +39,15 @@ LINGER_S = 45
 @pytest.fixture(scope="session")
 def wires() -> Iterator[Net]:
     """Addresses that no PBX of the test bed uses."""
-    claimed = Net()
-    yield claimed
-    claimed.close()
+    with Net() as claimed:
+        yield claimed
 
 
 @pytest.fixture(scope="module")
 def bed_net() -> Iterator[Net]:
     """Addresses for the gateway of one module."""
-    claimed = Net()
-    yield claimed
-    claimed.close()
+    with Net() as claimed:
+        yield claimed
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -148,10 +146,9 @@ def begun_early(request: pytest.FixtureRequest, authority: Authority) -> Iterato
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hearing_place() -> AsyncIterator[tuple[Net, Gateway]]:
     """Another gateway, at addresses of its own; take `hearing` instead."""
-    net = Net()
-    async with hearing_gateway(net) as gateway:
-        yield net, gateway
-    net.close()
+    with Net() as net:
+        async with hearing_gateway(net) as gateway:
+            yield net, gateway
 
 
 @pytest.fixture

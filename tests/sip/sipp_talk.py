@@ -55,7 +55,11 @@ class Place:
         return End(does, (host, port), hz=hz, remote=remote, wire=wire, identity=identity, call_id=call_id)
 
     async def __aenter__(self) -> Self:
-        await self.bed.gateway.__aenter__()
+        try:
+            await self.bed.gateway.__aenter__()
+        except BaseException:
+            self.net.close()
+            raise
         return self
 
     async def __aexit__(

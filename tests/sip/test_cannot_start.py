@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ Files = dict[str, dict[str, Any]]
 
 @pytest.fixture
 def net() -> Iterator[Net]:
-    with closing(Net()) as claimed:
+    with Net() as claimed:
         yield claimed
 
 

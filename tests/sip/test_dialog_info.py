@@ -26,9 +26,8 @@ SOON_S = 8.0
 @pytest.fixture(scope="module")
 def wires() -> Iterator[Net]:
     """Addresses of this module's own."""
-    claimed = Net()
-    yield claimed
-    claimed.close()
+    with Net() as claimed:
+        yield claimed
 
 
 class Stage:

@@ -29,9 +29,8 @@ ANNA = "<sip:+31612345681@gw.example>"
 @pytest.fixture(scope="module")
 def wires() -> Iterator[Net]:
     """Addresses of this module's own."""
-    claimed = Net()
-    yield claimed
-    claimed.close()
+    with Net() as claimed:
+        yield claimed
 
 
 class Stage:

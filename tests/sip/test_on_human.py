@@ -26,9 +26,8 @@ SALES = "<sip:+31612345678@gw.example>"
 @pytest.fixture(scope="module")
 def wires() -> Iterator[Net]:
     """Addresses of this module's own."""
-    claimed = Net()
-    yield claimed
-    claimed.close()
+    with Net() as claimed:
+        yield claimed
 
 
 @pytest.fixture

@@ -46,9 +46,8 @@ def records(net: Net) -> dict[tuple[str, str], list[str]]:
 
 @pytest.fixture(scope="module")
 def net() -> Iterator[Net]:
-    claimed = Net()
-    yield claimed
-    claimed.close()
+    with Net() as claimed:
+        yield claimed
 
 
 class Named(Bed):

@@ -28,10 +28,10 @@ def servers(net: Net) -> tuple[str, str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def named(authority: Authority) -> AsyncIterator[Place]:
-    net = Net()
-    pairs = {"udp": Pair({"outbound": "sip:srv.example", "addresses": list(servers(net))})}
-    async with Place(authority, pairs, net, name_servers=[f"{net.host(NAME_SERVER)}:{DNS_PORT}"]) as opened:
-        yield opened
+    with Net() as net:
+        pairs = {"udp": Pair({"outbound": "sip:srv.example", "addresses": list(servers(net))})}
+        async with Place(authority, pairs, net, name_servers=[f"{net.host(NAME_SERVER)}:{DNS_PORT}"]) as opened:
+            yield opened
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
+    from types import TracebackType
 
 # Below the kernel's ephemeral range (32768–60999), so that no outgoing connection takes a port just found free;
 # above the ranges that the gateway (20000–29999) and the PBX (10000–19999) use for RTP.
@@ -169,7 +170,8 @@ class Server:
 class Net:
     """A /24 of loopback addresses that no other test bed on this machine uses at the same time.
 
-    Each actor gets an address of its own, since SIP peers are told apart by it: `host(2)` is 127.0.N.2.
+    Each actor gets an address of its own, since SIP peers are told apart by it: `host(2)` is 127.0.N.2. Claimed with
+    `with Net() as net`: a test that fails gives its addresses back as well.
     """
 
     # Fixed places, so that a trace can be read without a legend.
@@ -186,6 +188,14 @@ class Net:
                 return
         self._claim.close()
         raise RuntimeError("256 test beds are running")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def host(self, last: int) -> str:
         """The address with this last number."""

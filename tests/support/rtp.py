@@ -2,7 +2,7 @@
 """One end of an RTP stream (RFC 3550), encrypted or not: sends a tone in G.711, or silence in opus; records what comes.
 
 Sending is paced by the clock from the start, so a late wake-up is made up for and not added to; arrival times are
-kept, so that a gap in what a caller hears can be measured to the packet.
+the kernel's, so that a gap in what a caller hears is measured to the packet, however busy the test itself is.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct("!BBHII")
 EVENT = struct.Struct("!BBH")
+SO_TIMESTAMPNS = 35
+"""Linux; Python has no name for it (socket(7), asm-generic/socket.h)."""
+TIMESPEC = struct.Struct("@ll")
+NOTES_SIZE = socket.CMSG_SPACE(TIMESPEC.size)
 KEYS = "0123456789*#ABCD"
 CODECS = {number: name for name, number in tones.PAYLOAD_TYPES.items()}
 PACKET_S = 0.02
@@ -38,7 +42,7 @@ VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet as it came in; `at` is time.monotonic()."""
+    """A packet as it came in; `at` is time.monotonic() when the kernel had it, however late it was read."""
 
     at: float
     payload_type: int
@@ -162,7 +166,7 @@ class Rtp:
         # An ICMP error of an earlier packet is reported here: nobody listens there, as happens on any network.
         with suppress(OSError):
             while True:
-                data = self._socket.recv(2048)
+                data, notes, _, _ = self._socket.recvmsg(2048, NOTES_SIZE)
                 if len(data) < HEADER.size or data[0] >> 6 != VERSION:
                     continue
                 packet = data if self.cipher is None else self.cipher.open(data)
@@ -171,7 +175,7 @@ class Rtp:
                     continue
                 first, second, sequence, timestamp, ssrc = HEADER.unpack_from(packet)
                 start = HEADER.size + 4 * (first & 0x0F)
-                about = (time.monotonic(), second & 0x7F, sequence, timestamp, ssrc)
+                about = (_arrived(notes), second & 0x7F, sequence, timestamp, ssrc)
                 self.received.append(Packet(*about, packet[start:], data[start:]))
 
     async def _send(self) -> None:
@@ -223,11 +227,23 @@ class Rtp:
         return (8000 * np.sin(2 * np.pi * self.hz * samples)).astype(np.int16)
 
 
+def _arrived(notes: list[tuple[int, int, bytes]]) -> float:
+    """When the kernel had a packet, as time.monotonic(): what it noted is the time of day."""
+    now = time.monotonic()
+    for _, kind, told in notes:
+        if kind == SO_TIMESTAMPNS:
+            seconds, nanoseconds = TIMESPEC.unpack_from(told)
+            age_ns: int = time.time_ns() - seconds * 1_000_000_000 - nanoseconds
+            return now - max(0, age_ns) / 1e9
+    return now
+
+
 def _bind_even(host: str) -> socket.socket:
     # RTP wants an even port with the next one for RTCP (RFC 3550 §11), which nobody here sends.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in random.sample(range(PORTS.start, PORTS.stop, 2), 200):
         candidate = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        candidate.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         try:
             candidate.bind((host, port))
         except OSError:
