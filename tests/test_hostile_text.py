@@ -24,7 +24,8 @@ import pytest
 import gateway
 from gateway.core import caller, numbers
 from gateway.log import mask
-from gateway.pbx import ami_codec, state_documents
+from gateway.pbx.asterisk import ami_codec
+from gateway.pbx.subscriptions import state_documents
 from gateway.probe import options
 from gateway.sip import dialogs, digest, headers, identity, malformed
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
-from gateway.pbx.ami import AmiSource
-from gateway.pbx.dialog_info import DialogInfoSource
+from gateway.pbx.asterisk.ami_source import AmiSource
+from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource
 
 if TYPE_CHECKING:
     from gateway.config import Config

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from gateway.core.model import DeviceState
-from gateway.pbx.ami import AmiSource, Timing
+from gateway.pbx.asterisk.ami_source import AmiSource, Timing
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member, ok
 
 QUICK = Timing(

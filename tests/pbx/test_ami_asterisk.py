@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.model import DeviceState
-from gateway.pbx.ami import AmiSource, Timing
+from gateway.pbx.asterisk.ami_source import AmiSource, Timing
 from tests.pbx.fake_ami import Listener
 from tests.support.asterisk import GATEWAY_AMI, SIP_PORT, Asterisk
 from tests.support.peer import Peer

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.pbx.ami_codec import MAX_LINE, MAX_MESSAGE, Decoder, Message, NotAmiError, UnsendableError, encode
+from gateway.pbx.asterisk.ami_codec import MAX_LINE, MAX_MESSAGE, Decoder, Message, NotAmiError, UnsendableError, encode
 
 GREETING = b"Asterisk Call Manager/11.0.0\r\n"
 PONG = b"Response: Success\r\nActionID: 7\r\nPing: Pong\r\nTimestamp: 1795358213.413806\r\n\r\n"

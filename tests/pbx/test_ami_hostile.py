@@ -15,7 +15,7 @@ from structlog.typing import EventDict
 
 from gateway.core.document import queue_document
 from gateway.core.model import DeviceState
-from gateway.pbx.snapshot import MAX_MEMBERS
+from gateway.pbx.asterisk.snapshot import MAX_MEMBERS
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member
 from tests.pbx.test_ami import BRISK, running
 from tests.support.processes import Child
@@ -189,7 +189,7 @@ async def test_an_answer_that_breaks_us_is_one_traceback_and_tried_again_slowly(
     def broken(*_: object) -> None:
         raise OverflowError("date value out of range")
 
-    monkeypatch.setattr("gateway.pbx.snapshot.Snapshot.load_queue", broken)
+    monkeypatch.setattr("gateway.pbx.asterisk.snapshot.Snapshot.load_queue", broken)
     async with running(pbx, listener):
         await listener.unknown("an answer that was not understood")
         await pbx.asked("Login", 8)

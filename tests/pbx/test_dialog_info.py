@@ -13,7 +13,7 @@ import pytest
 from gateway.core import checks
 from gateway.core.model import Destination, DeviceState, Entry, Load, WhenUnknown
 from gateway.core.outcome import Reason
-from gateway.pbx.dialog_info import DialogInfoSource, Timing
+from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource, Timing
 from tests.pbx.fake_ami import Listener
 from tests.support.notifier import BODY_TYPES, dialog_info, pidf
 

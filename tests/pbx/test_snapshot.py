@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.model import Agent, DeviceState, QueueState
-from gateway.pbx.ami_codec import Message
-from gateway.pbx.settling import Presence
-from gateway.pbx.snapshot import Effect, Snapshot
+from gateway.pbx.asterisk.after_restart import Presence
+from gateway.pbx.asterisk.ami_codec import Message
+from gateway.pbx.asterisk.snapshot import Effect, Snapshot
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 

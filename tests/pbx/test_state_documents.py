@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.model import DeviceState
-from gateway.pbx.state_documents import MAX_BYTES, Dialogs, DocumentError, presence_state, together
+from gateway.pbx.subscriptions.state_documents import MAX_BYTES, Dialogs, DocumentError, presence_state, together
 from tests.support.notifier import dialog_info, pidf
 
 NAMESPACE = "urn:ietf:params:xml:ns:dialog-info"

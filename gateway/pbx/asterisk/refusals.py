@@ -3,7 +3,7 @@
 
 from structlog.typing import FilteringBoundLogger
 
-from gateway.pbx.ami_connection import ActionRefusedError
+from gateway.pbx.asterisk.ami_connection import ActionRefusedError
 
 RIGHT = "reporting"
 """The class of rights that all actions of the gateway need, `write = reporting` of the manager's user."""

@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 
-from gateway.pbx.ami_codec import AmiError, Message
-from gateway.pbx.ami_connection import ActionRefusedError, Connection
-from gateway.pbx.refusals import Refusals, is_without_right
+from gateway.pbx.asterisk.ami_codec import AmiError, Message
+from gateway.pbx.asterisk.ami_connection import ActionRefusedError, Connection
+from gateway.pbx.asterisk.refusals import Refusals, is_without_right
 
 MAX_REMEMBERED = 2_000  # callers
 MAX_ASKED = 200  # questions at once; what comes beyond is asked when an agent answers
@@ -22,7 +22,7 @@ NORMAL_CLEARING = 16  # Q.850 cause
 _TRANSFER = re.compile(r";x-transfer-id=([0-9A-Za-z]+)", re.IGNORECASE)
 
 
-class Callers:
+class CallerTracking:
     """The queues' callers, as seen through one connection."""
 
     def __init__(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self, cast
 
-from gateway.pbx.ami_codec import AmiError, Decoder, Message, encode
+from gateway.pbx.asterisk.ami_codec import AmiError, Decoder, Message, encode
 
 MAX_LISTED = 20_000  # messages in one list that are kept
 SLICE = 4 * 1024  # bytes taken at once

@@ -14,15 +14,15 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from gateway.core.model import PbxState
-from gateway.pbx.ami_codec import AmiError, Message
-from gateway.pbx.ami_connection import ActionRefusedError, Connection, UnreadableError
-from gateway.pbx.callers import Callers
-from gateway.pbx.failures import Failures, why
-from gateway.pbx.pace import Pace
-from gateway.pbx.reader import Reader, event_class_of
-from gateway.pbx.refusals import Refusals
-from gateway.pbx.settling import Settling, Watched, uptime_s
-from gateway.pbx.snapshot import Effect, Snapshot
+from gateway.pbx.asterisk.after_restart import AfterRestart, Watched, uptime_s
+from gateway.pbx.asterisk.ami_codec import AmiError, Message
+from gateway.pbx.asterisk.ami_connection import ActionRefusedError, Connection, UnreadableError
+from gateway.pbx.asterisk.ami_reader import AmiReader, event_class_of
+from gateway.pbx.asterisk.caller_tracking import CallerTracking
+from gateway.pbx.asterisk.failures import Failures, why
+from gateway.pbx.asterisk.pace import Pace
+from gateway.pbx.asterisk.refusals import Refusals
+from gateway.pbx.asterisk.snapshot import Effect, Snapshot
 from gateway.ports import PbxListener
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ class Timing:
     """Seconds."""
 
     login_s: float = 5.0  # from the connection's start to being logged in; Asterisk thinks 1 s about a wrong secret
-    settle_s: float = 5.0  # from a PBX's start until it counts as known (settling.py)
+    settle_s: float = 5.0  # from a PBX's start until it counts as known (after_restart.py)
     missing_s: float = 60.0  # … and until nobody more is waited for: the usual longest qualify_frequency
     resync_s: float = 30.0  # between two readings of everything
     doubt_s: float = 0.2  # at least, between two readings because something did not fit
@@ -82,15 +82,15 @@ class AmiSource:
         self._timing = timing
         self._log = log.bind(pbx=pbx)
         self._snapshot = Snapshot(queues, extensions, extension_context)
-        self._settling = Settling(timing.settle_s, timing.missing_s)
+        self._after_restart = AfterRestart(timing.settle_s, timing.missing_s)
         # A heartbeat that is sent a third of the way and may take the rest proves every healthy PBX fresh.
         self._heartbeat_s = max_age.total_seconds() / 3
         self._answer_s = max_age.total_seconds() - self._heartbeat_s
         self._refusals = Refusals(self._log)
-        self._reader = Reader(self._snapshot, self._answer_s, self._took, clock, self._log, self._refusals)
+        self._reader = AmiReader(self._snapshot, self._answer_s, self._took, clock, self._log, self._refusals)
         self._tell = Pace(timing.tell_s, self._tell_listener)
         self._connection: Connection | None = None
-        self._callers: Callers | None = None
+        self._tracking: CallerTracking | None = None
         self._wake = asyncio.Event()
         self._doubtful = False
         self._proven_at = clock()
@@ -118,7 +118,7 @@ class AmiSource:
 
     def _count(self) -> PbxState:
         queues, extensions = self._snapshot.queue_states(self._clock()), self._snapshot.extension_states()
-        self._doubted = self._settling.doubted(self._snapshot.presence(), _steady())
+        self._doubted = self._after_restart.doubted(self._snapshot.presence(), _steady())
         self._counted = True
         return replace(
             self._state,
@@ -181,18 +181,18 @@ class AmiSource:
             on_data=self._alive,
             on_fault=self._failures.fault,
         )
-        callers = Callers(connection, self._answer_s, self._agent_connected, self._caller_lost, self._refusals)
+        tracking = CallerTracking(connection, self._answer_s, self._agent_connected, self._caller_lost, self._refusals)
         self._reader.connected()
         try:
             self._alive()
-            self._connection, self._callers = connection, callers
+            self._connection, self._tracking = connection, tracking
             connection.lost.add_done_callback(lambda _: self._wake.set())
             await self._greet(connection)
             await self._follow(connection)
         finally:
             self._tell.cancel()
-            self._connection = self._callers = None
-            callers.close()
+            self._connection = self._tracking = None
+            tracking.close()
             connection.close()
 
     async def _greet(self, connection: Connection) -> None:
@@ -208,7 +208,7 @@ class AmiSource:
         else:
             date, time = core.get("CoreStartupDate"), core.get("CoreStartupTime")
             boot, uptime = f"{date} {time}", uptime_s(date, time, pong.get("Timestamp"))
-        self._settling.connected(boot, uptime, _steady())
+        self._after_restart.connected(boot, uptime, _steady())
         self._log.info("connected to the PBX")
 
     async def _follow(self, connection: Connection) -> None:
@@ -222,7 +222,7 @@ class AmiSource:
                 if ready:
                     self._failures.over()
                 else:
-                    self._settling.started(0.0, _steady())
+                    self._after_restart.started(0.0, _steady())
                 read_at = _steady() + (self._timing.resync_s if ready else self._timing.starting_s)
             elif _steady() >= beat_at:
                 await self._reader.heartbeat(connection)
@@ -232,7 +232,7 @@ class AmiSource:
             if self._doubtful:
                 read_at = min(read_at, _steady() + self._timing.doubt_s)
             try:
-                async with asyncio.timeout_at(min(beat_at, read_at, self._settling.next_change(_steady()))):
+                async with asyncio.timeout_at(min(beat_at, read_at, self._after_restart.next_change(_steady()))):
                     await self._wake.wait()
             except TimeoutError:
                 pass
@@ -246,22 +246,22 @@ class AmiSource:
 
     def _event(self, event: Message) -> None:
         at = self._clock()
-        callers = self._callers
+        tracking = self._tracking
         if (event_class := event_class_of(event.event)) is not None:
             self._reader.heard(event_class)
         match event.event:
-            case "QueueCallerJoin" if callers:
-                callers.joined(event)
-            case "BlindTransfer" if callers:
-                callers.moved(event)
-            case "QueueCallerAbandon" | "Hangup" if callers:
-                callers.ended(event, at)
-            case "AgentConnect" if callers:
-                callers.answered(event, at)
-            case "DialEnd" if callers:
-                callers.picked_up(event, at)
+            case "QueueCallerJoin" if tracking:
+                tracking.joined(event)
+            case "BlindTransfer" if tracking:
+                tracking.moved(event)
+            case "QueueCallerAbandon" | "Hangup" if tracking:
+                tracking.ended(event, at)
+            case "AgentConnect" if tracking:
+                tracking.answered(event, at)
+            case "DialEnd" if tracking:
+                tracking.picked_up(event, at)
             case "FullyBooted":
-                self._settling.started(event.number("Uptime") or 0.0, _steady())
+                self._after_restart.started(event.number("Uptime") or 0.0, _steady())
                 self._doubt()
             case "Reload":
                 self._doubt()
@@ -299,18 +299,18 @@ class AmiSource:
     def _settle(self, ready: bool) -> None:
         """Become known, or unknown again, as the PBX's start demands; `ready`: everything was read."""
         presence, now = self._snapshot.presence(), _steady()
-        if not ready or not self._settling.settled(presence, now):
+        if not ready or not self._after_restart.settled(presence, now):
             self._become_unknown(_JUST_STARTED)
         elif self._state.proven_at is None:
             self._state = replace(self._state, proven_at=self._proven_at, unknown_because="")
             self._log.info("the state of the PBX is known")
             self._changed()
-        elif self._settling.doubted(presence, now) != self._doubted:
+        elif self._after_restart.doubted(presence, now) != self._doubted:
             self._changed()
 
     def _become_unknown(self, because: str) -> None:
         if self._state.proven_at is not None:
-            self._settling.remember(self._snapshot.presence(), _steady())
+            self._after_restart.remember(self._snapshot.presence(), _steady())
         elif because == self._state.unknown_because:
             return
         self._tell.cancel()

@@ -17,9 +17,9 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from gateway.core.model import DeviceState, QueueState
-from gateway.pbx.ami_codec import Message
-from gateway.pbx.queue import Member, Queue, talk_s_of
-from gateway.pbx.settling import Presence, Watched
+from gateway.pbx.asterisk.after_restart import Presence, Watched
+from gateway.pbx.asterisk.ami_codec import Message
+from gateway.pbx.asterisk.ami_queue import Member, Queue, talk_s_of
 
 _DEVICE = {
     "NOT_INUSE": DeviceState.IDLE,

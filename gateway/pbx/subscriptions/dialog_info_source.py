@@ -20,9 +20,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from gateway.core.model import DeviceState, PbxState
-from gateway.pbx.state_documents import DocumentError, together
-from gateway.pbx.watch import PACKAGES, Package, Watch
+from gateway.core.model import PbxState
+from gateway.pbx.subscriptions.state_documents import DocumentError
+from gateway.pbx.subscriptions.subscription import Subscription, extension_states, subscriptions_to
 from gateway.ports import ExtensionWatcher, PbxListener
 
 log = structlog.get_logger()
@@ -68,8 +68,8 @@ class DialogInfoSource:
         self._log = log.bind(pbx=pbx)
         self._beat_s = max_age.total_seconds() / 3
         self._queues = frozenset(queues)
-        self._watches = [Watch(extension, package) for extension in sorted(extensions) for package in PACKAGES]
-        self._asked: Watch | None = None  # whose answer is waited for, as a sign of life
+        self._subscriptions = subscriptions_to(extensions)
+        self._asked: Subscription | None = None  # whose answer is waited for, as a sign of life
         self._next = 0  # the one to be asked then
         self._proven_at = clock()
         self._settled_at = 0.0
@@ -90,13 +90,13 @@ class DialogInfoSource:
         return self.state.fresh(self._clock())
 
     def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
-        """Watch these extensions from now on; new ones are unknown until the PBX told of them."""
+        """Subscribe to these extensions from now on; new ones are unknown until the PBX told of them."""
         self._queues = frozenset(queues)
-        for watch in [each for each in self._watches if each.extension not in extensions]:
-            self._watches.remove(watch)
-            self._unwatch(watch)
-        known = {each.extension for each in self._watches}
-        self._watches += [Watch(new, package) for new in sorted(set(extensions) - known) for package in PACKAGES]
+        for subscription in [each for each in self._subscriptions if each.extension not in extensions]:
+            self._subscriptions.remove(subscription)
+            self._unsubscribe(subscription)
+        known = {each.extension for each in self._subscriptions}
+        self._subscriptions += subscriptions_to(set(extensions) - known)
         self._changed()
         self._wake.set()
 
@@ -112,7 +112,7 @@ class DialogInfoSource:
                     self._beat()
                 self._settle()
                 self._wake.clear()
-                due = [each.due for each in self._watches if each.id is None]
+                due = [each.due for each in self._subscriptions if each.id is None]
                 settling = [self._settled_at] if self._settled_at > _steady() else []
                 try:
                     async with asyncio.timeout_at(min(beat_at, *due, *settling, self._stale_at())):
@@ -120,8 +120,8 @@ class DialogInfoSource:
                 except TimeoutError:
                     pass
         finally:
-            for watch in self._watches:
-                self._unwatch(watch)
+            for subscription in self._subscriptions:
+                self._unsubscribe(subscription)
 
     def _stale_at(self) -> float:
         """When a PBX that says nothing more is to be called unknown."""
@@ -132,39 +132,40 @@ class DialogInfoSource:
 
     def _subscribe(self) -> None:
         now = _steady()
-        for watch in self._watches:
-            if watch.id is not None or watch.due > now:
+        for subscription in self._subscriptions:
+            if subscription.id is not None or subscription.due > now:
                 continue
             try:
-                watch.id = self._watcher.watch(self._pbx, watch.extension, watch.package, self)
-                watch.since, watch.confirmed = now, False
+                subscription.id = self._watcher.watch(self._pbx, subscription.extension, subscription.package, self)
+                subscription.since, subscription.confirmed = now, False
             except OSError as error:
-                watch.due = now + self._retry_s(watch)
+                subscription.due = now + self._retry_s(subscription)
                 self._unreachable(f"nothing can be sent to the PBX: {error}")
 
     def _beat(self) -> None:
         """Ask for one subscription after the other, unless the last one is still to be answered."""
-        held = [each for each in self._watches if each.confirmed]
+        held = [each for each in self._subscriptions if each.confirmed]
         if held and self._asked not in held:
             self._next = (self._next + 1) % len(held)
             self._asked = held[self._next]
             self._confirm(self._asked)
 
-    def _confirm(self, watch: Watch) -> None:
-        if watch.id is not None:
-            self._watcher.confirm(watch.id)
+    def _confirm(self, subscription: Subscription) -> None:
+        if subscription.id is not None:
+            self._watcher.confirm(subscription.id)
 
-    def _ask_for_all(self, watch: Watch) -> None:
-        if _steady() - watch.asked_at >= self._timing.retry_min_s:  # or a PBX that miscounts would keep us both busy
-            watch.asked_at = _steady()
-            self._confirm(watch)
+    def _ask_for_all(self, subscription: Subscription) -> None:
+        # Not at once again, or a PBX that miscounts would keep us both busy.
+        if _steady() - subscription.asked_at >= self._timing.retry_min_s:
+            subscription.asked_at = _steady()
+            self._confirm(subscription)
 
-    def _unwatch(self, watch: Watch) -> None:
-        if watch.id is not None:
-            self._watcher.unwatch(watch.id)
-        if self._asked is watch:
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        if subscription.id is not None:
+            self._watcher.unwatch(subscription.id)
+        if self._asked is subscription:
             self._asked = None
-        watch.forget()
+        subscription.forget()
 
     # --- ports.WatchListener
 
@@ -184,18 +185,18 @@ class DialogInfoSource:
         self._alive()
         if not body:
             return  # the PBX has nothing to tell as yet (RFC 6665 §4.1.3)
-        before = found.told
+        before = found.state
         try:
-            found.take(content_type, body)
+            found.read(content_type, body)
         except DocumentError as error:
-            found.told = None
+            found.state = None
             self._log.warning("state-not-understood", extension=found.extension, package=found.package, why=str(error))
         else:
-            if found.told is None:
+            if found.state is None:
                 self._ask_for_all(found)
             else:
                 found.refused = ""
-        if found.told is not before:
+        if found.state is not before:
             self._changed()
 
     def watch_ended(self, watch: int, code: int, reason: str, retry_after_s: int | None) -> None:
@@ -227,25 +228,29 @@ class DialogInfoSource:
         self._changed()
         self._wake.set()
 
-    def _find(self, watch: int) -> Watch | None:
-        return next((each for each in self._watches if each.id == watch), None)
+    def _find(self, watch: int) -> Subscription | None:
+        return next((each for each in self._subscriptions if each.id == watch), None)
 
     def _begin_anew(self) -> None:
         """Whoever has lost one subscription has lost them all: none of what it said before may be true still."""
-        for watch in self._watches:
-            if watch.confirmed:
-                self._unwatch(watch)
-                watch.due = _steady() + self._timing.retry_min_s
+        for subscription in self._subscriptions:
+            if subscription.confirmed:
+                self._unsubscribe(subscription)
+                subscription.due = _steady() + self._timing.retry_min_s
 
-    def _refused(self, watch: Watch, how: str) -> None:
-        why = f"{self._pbx} {how} to our subscription to its {watch.package}"
-        if watch.refused != why:
-            watch.refused = why
-            self._log.warning("subscription-refused", extension=watch.extension, package=watch.package, why=how)
+    def _refused(self, subscription: Subscription, how: str) -> None:
+        why = f"{self._pbx} {how} to our subscription to its {subscription.package}"
+        if subscription.refused != why:
+            subscription.refused = why
+            self._log.warning(
+                "subscription-refused", extension=subscription.extension, package=subscription.package, why=how
+            )
 
-    def _retry_s(self, watch: Watch) -> float:
-        watch.failures += 1
-        longest: float = min(self._timing.retry_max_s, self._timing.retry_min_s * 2 ** min(watch.failures - 1, 16))
+    def _retry_s(self, subscription: Subscription) -> float:
+        subscription.failures += 1
+        longest: float = min(
+            self._timing.retry_max_s, self._timing.retry_min_s * 2 ** min(subscription.failures - 1, 16)
+        )
         return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only spread
 
     # --- what is known
@@ -268,7 +273,7 @@ class DialogInfoSource:
             self._become_unknown("the PBX does not answer")
 
     def _unreachable(self, because: str) -> None:
-        if not any(each.confirmed for each in self._watches):
+        if not any(each.confirmed for each in self._subscriptions):
             self._lost = True
             self._become_unknown(because)
 
@@ -283,12 +288,12 @@ class DialogInfoSource:
         """Say what is known now, unless that is nothing."""
         if self._lost or self._settled_at:
             return
-        extensions, withheld = self._extensions()
-        if not self._watches:
+        extensions, withheld = extension_states(self._subscriptions)
+        if not self._subscriptions:
             self._become_unknown(_NO_QUEUES)
             return
-        if all(each.refused for each in self._watches):
-            self._become_unknown(self._watches[0].refused)
+        if all(each.refused for each in self._subscriptions):
+            self._become_unknown(self._subscriptions[0].refused)
             return
         if self._state.proven_at is None:
             if not extensions:
@@ -299,23 +304,6 @@ class DialogInfoSource:
             self._pbx, SOURCE, self._proven_at, self._state.max_age, extensions=extensions, withheld=told | withheld
         )
         self._listener.pbx_changed(self._state)
-
-    def _extensions(self) -> tuple[dict[str, DeviceState], dict[tuple[str, str], str]]:
-        """The state of each extension that is known, and why that of another is not."""
-        by_extension: dict[str, dict[Package, Watch]] = {}
-        for watch in self._watches:
-            by_extension.setdefault(watch.extension, {})[watch.package] = watch
-        states: dict[str, DeviceState] = {}
-        withheld: dict[tuple[str, str], str] = {}
-        for extension, pair in by_extension.items():
-            # Half of the truth is none: a phone without calls may be one that is not there.
-            waiting = [each for each in pair.values() if each.told is None and not each.refused]
-            state = together(pair["dialog"].told, pair["presence"].told)
-            if not waiting and state is not None:
-                states[extension] = state
-            elif not waiting:
-                withheld["extension", extension] = pair["dialog"].refused
-        return states, withheld
 
 
 def _steady() -> float:

@@ -32,7 +32,7 @@ class Presence:
     absent: frozenset[str]
 
 
-class Settling:
+class AfterRestart:
     """Remembers which start of the PBX was seen last, and who was there before it."""
 
     def __init__(self, settle_s: float, missing_s: float) -> None:

@@ -5,8 +5,8 @@ import random
 
 from structlog.typing import FilteringBoundLogger
 
-from gateway.pbx.ami_codec import AmiError
-from gateway.pbx.ami_connection import LoginRefusedError, NoAnswerError
+from gateway.pbx.asterisk.ami_codec import AmiError
+from gateway.pbx.asterisk.ami_connection import LoginRefusedError, NoAnswerError
 
 
 class Failures:

@@ -11,7 +11,7 @@ from typing import Self
 
 from gateway.core.model import Agent, QueueState
 from gateway.core.staffing import expected_wait_s
-from gateway.pbx.ami_codec import Message
+from gateway.pbx.asterisk.ami_codec import Message
 
 _UNKNOWN, _IDLE, _INVALID, _UNAVAILABLE, _RINGING, _RINGING_IN_USE = 0, 1, 4, 5, 6, 7
 _NEWEST_CALL_WEIGHS = 0.25

@@ -14,10 +14,10 @@ from typing import Literal
 
 from structlog.typing import FilteringBoundLogger
 
-from gateway.pbx.ami_codec import Message
-from gateway.pbx.ami_connection import ActionRefusedError, Connection, Reply
-from gateway.pbx.refusals import Refusals, is_unknown
-from gateway.pbx.snapshot import Effect, Snapshot
+from gateway.pbx.asterisk.ami_codec import Message
+from gateway.pbx.asterisk.ami_connection import ActionRefusedError, Connection, Reply
+from gateway.pbx.asterisk.refusals import Refusals, is_unknown
+from gateway.pbx.asterisk.snapshot import Effect, Snapshot
 
 _PLAIN_EXTENSION = re.compile(r"[A-Za-z0-9_.+-]+")
 UNHEARD = 2  # changes without an event until that is told
@@ -32,7 +32,7 @@ def event_class_of(event: str) -> EventClass | None:
     return "call" if event in ("ExtensionStatus", "DeviceStateChange") else None
 
 
-class Reader:
+class AmiReader:
     """Fills a snapshot. Each answer is taken in the order of the wire, and its effect handed to `took`."""
 
     def __init__(

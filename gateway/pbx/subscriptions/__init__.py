@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The state of a PBX's extensions by SIP subscriptions (RFC 6665), which many PBXs offer."""
