@@ -11,6 +11,7 @@ from gateway.config.reading import Table
 from gateway.config.settings import DestinationSettings, GatewayFile, HttpSettings, NumberSettings, SipSettings
 from gateway.core.model import WhenUnknown
 from gateway.core.numbers import TargetError, lookup_keys
+from gateway.core.state_sources import Ability
 
 MAIN = "gateway.toml"
 Profiles = Mapping[str, TrunkProfile | PbxProfile]
@@ -221,14 +222,15 @@ def _targets(number: NumberSettings, numbers: tuple[NumberSettings, ...], countr
 def _states(number: NumberSettings, profiles: Profiles) -> Iterator[Mistake]:
     """Destinations whose state is never known, and that are then refused."""
     profile = profiles.get(number.pbx)
-    if not isinstance(profile, PbxProfile) or profile.queues.source == "ami":
+    if not isinstance(profile, PbxProfile):
         return
+    tells = profile.queues.source.traits.tells
     source = f'the [queues] source of {number.pbx} is "{profile.queues.source}"'
     for destination in number.destinations:
         if destination.when_unknown is not WhenUnknown.REFUSE:
             continue
         where = f"{_where(number, destination)}.when_unknown"
-        if profile.queues.source == "none":
-            yield Mistake(MAIN, where, f'"refuse" refuses every call: {source}')
-        elif destination.queue is not None:
-            yield Mistake(MAIN, where, f'"refuse" refuses every call: {source}, which tells nothing of queues')
+        needed = Ability.EXTENSIONS if destination.queue is None else Ability.QUEUES
+        if needed not in tells:
+            nothing = f", which tells nothing of {needed}" if tells else ""
+            yield Mistake(MAIN, where, f'"refuse" refuses every call: {source}{nothing}')

@@ -22,6 +22,7 @@ from gateway.config.fields import (
     uri_host,
 )
 from gateway.core.model import FinalNotify, Peer, PeerKind
+from gateway.core.state_sources import Ability, StateSource, that_tell
 
 _HEADER = re.compile(r"[A-Za-z0-9.!%_`'~+-]+\*?")  # token, RFC 3261 §25.1
 # They belong to a dialog, a transaction or a route of ours, and so never travel from one leg to another.
@@ -137,7 +138,7 @@ class TrunkProfile(_Profile):
 class QueueSource(Section):
     """`[queues]`: where the state of queues and extensions comes from."""
 
-    source: Literal["none", "ami", "dialog-info"] = "none"
+    source: StateSource = StateSource.NONE
     host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 5038
     username: Login = ""
@@ -146,8 +147,8 @@ class QueueSource(Section):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        if self.source == "ami" and not (self.username and self.password):
-            raise ValueError('source = "ami" needs username and password_file')
+        if self.source.traits.login and not (self.username and self.password):
+            raise ValueError(f'source = "{self.source}" needs username and password_file')
         return self
 
 
@@ -178,6 +179,8 @@ class PbxProfile(_Profile):
 
     @model_validator(mode="after")
     def _can_hand_down(self) -> Self:
-        if self.transfer_mode == "hand-down" and self.queues.source == "dialog-info":
-            raise ValueError('transfer_mode = "hand-down" needs source = "ami": nothing else tells who answered')
+        source, needed = self.queues.source, (Ability.WHO_ANSWERED, Ability.MOVED_CALLERS)
+        if self.transfer_mode == "hand-down" and source is not StateSource.NONE and not source.tells(*needed):
+            fitting = " or ".join(f'"{each}"' for each in that_tell(*needed))
+            raise ValueError(f'transfer_mode = "hand-down" needs source = {fitting}: nothing else tells who answered')
         return self

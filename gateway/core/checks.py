@@ -62,8 +62,8 @@ def _check_state(destination: Destination, pbx: PbxState, now: datetime) -> Find
 
 
 def _asks_for(destination: Destination, pbx: PbxState) -> str:
-    """What is looked at, and whose word is taken for it where that is not the manager interface's."""
-    source = "" if pbx.source in ("ami", "none") else f" ({pbx.source})"
+    """What is looked at, and whose word is taken for it where that is less than the PBX knows."""
+    source = f" ({pbx.source})" if pbx.source.traits.named else ""
     if destination.queue is not None:
         return f"queue {destination.queue}{source}"
     return f"{'group' if destination.group else 'extension'} {destination.extension}{source}"

@@ -9,6 +9,7 @@ from typing import NewType
 
 from gateway.core.hours import Schedule
 from gateway.core.outcome import Reason
+from gateway.core.state_sources import StateSource
 
 LegId = NewType("LegId", str)
 """One SIP dialog of ours."""
@@ -176,7 +177,7 @@ class PbxState:
     """Snapshot of a PBX: what it said of its queues and extensions, and how fresh that is."""
 
     pbx: str
-    source: str = "none"  # ami | dialog-info | none
+    source: StateSource = StateSource.NONE
     proven_at: datetime | None = None  # last time the PBX proved to be alive; None: unknown as of now
     max_age: timedelta = timedelta(seconds=10)
     queues: Mapping[str, QueueState] = field(default_factory=dict)

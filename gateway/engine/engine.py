@@ -14,6 +14,7 @@ from gateway.core import gate
 from gateway.core.model import LegId, Load, PbxState, Peer
 from gateway.core.outcome import CallEnd, Reason, passed_on, reason_for_failure
 from gateway.core.record import CallRecord, TransferRecord
+from gateway.core.state_sources import Ability
 from gateway.engine.arrivals import Arrivals
 from gateway.engine.calls import Call, Calls
 from gateway.engine.once import Once
@@ -88,7 +89,9 @@ class Engine:
 
     def _names_humans(self, pbx: str) -> bool:
         source = self.sources.get(pbx)
-        return source is not None and source.state.source == "ami" and source.state.proven_at is not None
+        if source is None or source.state.proven_at is None:
+            return False
+        return source.state.source.tells(Ability.WHO_ANSWERED)
 
     def reconfigure(self, config: Config) -> None:
         """Decide by a new configuration from now on, in running calls too; a running transfer goes on as it began."""

@@ -1,47 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which source tells the state of a PBX, as its profile says."""
+"""Makes the source that tells the state of a PBX, as its profile says; what each can tell: core/state_sources.py."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
-from gateway.pbx.asterisk.ami_source import AmiSource
-from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource
+from gateway.core.state_sources import StateSource
+from gateway.pbx.asterisk import AmiSource
+from gateway.pbx.subscriptions import DialogInfoSource
 
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.ports import ExtensionWatcher, FollowedPbx, PbxListener
 
 
-def ami_source(config: Config, name: str, listener: PbxListener) -> AmiSource:
-    """The manager interface of the PBX `name`, yet to be run."""
+def source_of(
+    config: Config, name: str, listener: PbxListener, watcher: ExtensionWatcher | None = None
+) -> FollowedPbx | None:
+    """The source of the PBX `name`, yet to be run; None: it has none, or one that takes the `watcher` of a gateway."""
     settings = config.pbxs[name].queues
     queues, extensions = config.watched(name)
-    return AmiSource(
-        pbx=name,
-        host=settings.host,
-        port=settings.port,
-        username=settings.username,
-        secret=settings.password.get_secret_value() if settings.password else "",
-        queues=queues,
-        extensions=extensions,
-        listener=listener,
-        max_age=timedelta(seconds=settings.max_age_s),
-    )
-
-
-def source_of(config: Config, name: str, listener: PbxListener, watcher: ExtensionWatcher) -> FollowedPbx | None:
-    """The source of the PBX `name`, yet to be run; None: there is none."""
-    settings = config.pbxs[name].queues
+    max_age = timedelta(seconds=settings.max_age_s)
     match settings.source:
-        case "none":
+        case StateSource.NONE:
             return None
-        case "ami":
-            return ami_source(config, name, listener)
-        case "dialog-info":
-            queues, extensions = config.watched(name)
-            max_age = timedelta(seconds=settings.max_age_s)
+        case StateSource.AMI:
+            return AmiSource(
+                pbx=name,
+                host=settings.host,
+                port=settings.port,
+                username=settings.username,
+                secret=settings.password.get_secret_value() if settings.password else "",
+                queues=queues,
+                extensions=extensions,
+                listener=listener,
+                max_age=max_age,
+            )
+        case StateSource.DIALOG_INFO:
+            if watcher is None:
+                return None
             return DialogInfoSource(
                 pbx=name, queues=queues, extensions=extensions, watcher=watcher, listener=listener, max_age=max_age
             )
@@ -52,5 +50,4 @@ def source_of(config: Config, name: str, listener: PbxListener, watcher: Extensi
 def needs_new_source(before: Config, now: Config, name: str) -> bool:
     """Whether a reload has changed how the state of a PBX is had."""
     old, new = before.pbxs[name], now.pbxs[name]
-    # Subscriptions travel as calls do: by its address, transport and credentials.
-    return old != new if new.queues.source == "dialog-info" else old.queues != new.queues
+    return old != new if new.queues.source.traits.over_sip else old.queues != new.queues

@@ -42,6 +42,10 @@ class FollowedPbx(PbxSource, Protocol):
     def up(self) -> bool:
         """Whether the PBX tells us its state, and proved to be alive within the snapshot's `max_age`."""
 
+    @property
+    def failure(self) -> str:
+        """Why the PBX could not be asked; empty: it could, or that was not tried yet."""
+
     def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
         """Watch these queues and extensions from now on; new ones are unknown until the PBX told of them."""
 

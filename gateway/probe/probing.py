@@ -20,7 +20,7 @@ from gateway.config import Config
 from gateway.core import gate
 from gateway.core.model import AssignedNumber, Destination, Load, PbxState
 from gateway.core.numbers import TargetError, parse_target
-from gateway.pbx.sources import ami_source
+from gateway.pbx.sources import source_of
 from gateway.probe.options import Answer
 from gateway.probe.options import ask as ask_by_options
 from gateway.remote import RefusedError, RemoteError, ask
@@ -201,14 +201,14 @@ async def _states_of_pbxs(config: Config, names: Iterable[str]) -> dict[str, Pbx
 
 
 async def _state_of(config: Config, name: str) -> PbxState:
-    """What a PBX tells by its manager interface, when asked once."""
-    settings = config.pbxs[name].queues
-    if settings.source == "none":
-        return PbxState(name)
-    if settings.source == "dialog-info":
-        return PbxState(name, settings.source, unknown_because="only a running gateway is told it")
+    """What a PBX tells when it is asked once."""
     changes = _Changes()
-    source = ami_source(config, name, changes)
+    source = source_of(config, name, changes)
+    if source is None:
+        kind = config.pbxs[name].queues.source
+        if kind.traits.over_sip:
+            return PbxState(name, kind, unknown_because="only a running gateway is told it")
+        return PbxState(name)
     task = asyncio.create_task(source.run())
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(STATE_WITHIN_S):

@@ -19,6 +19,7 @@ from gateway.core.model import (
 )
 from gateway.core.numbers import parse_target
 from gateway.core.routing import Routes
+from gateway.core.state_sources import StateSource
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)  # a Wednesday
 OFFICE = Schedule("office", UTC, dict.fromkeys(range(5), ((time(9), time(17, 30)),)))
@@ -36,7 +37,7 @@ def pbx(
 ) -> PbxState:
     """The state of the PBX."""
     return PbxState(
-        "asterisk", "ami", proven_at, queues={each.name: each for each in queues}, extensions=extensions or {}
+        "asterisk", StateSource.AMI, proven_at, queues={each.name: each for each in queues}, extensions=extensions or {}
     )
 
 

@@ -8,6 +8,7 @@ from typing import cast
 
 from gateway.config import load
 from gateway.core.model import PbxState, QueueState
+from gateway.core.state_sources import StateSource
 from gateway.engine import Engine
 from gateway.ports import Observer, Reporter
 from tests.config_directory import write
@@ -42,7 +43,7 @@ async def test_another_time_is_not_judged_by_what_the_pbx_says_now(tmp_path: Pat
     engine = Engine(load(write(tmp_path)), cast("Reporter", None), cast("Observer", None))
     queues = {"sales": QueueState("sales", logged_in=0, available=0, callers=0)}
     for proven_at in (MONDAY_NOON, MONDAY_NOON + timedelta(days=1)):
-        engine.sources = {"asterisk": Source(PbxState("asterisk", "ami", proven_at, queues=queues))}
+        engine.sources = {"asterisk": Source(PbxState("asterisk", StateSource.AMI, proven_at, queues=queues))}
         answer = engine.explain("0612345678", "main-line", MONDAY_NOON)
         assert (answer["decision"], answer["destination"]) == ("accept", "sales")
         assert "queue sales: state unknown, asked for another time: allowed, as when_unknown says" in answer["trail"]

@@ -18,6 +18,7 @@ from gateway.config import load
 from gateway.core import gate, transfer
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
+from gateway.core.state_sources import StateSource
 from tests.config_directory import write
 from tests.engine.bench import SALES, SUPPORT, TRUNK, Bench, InjectedError, settled
 from tests.support.virtual_time import in_virtual_time
@@ -286,7 +287,7 @@ def test_a_person_who_answers_by_another_clock_answers_between_the_answer_and_no
 
 
 async def named_by_the_pbx(bench: Bench, *, off: timedelta) -> None:
-    bench.engine.sources = {"asterisk": Source(PbxState("asterisk", "ami", bench.wall()))}
+    bench.engine.sources = {"asterisk": Source(PbxState("asterisk", StateSource.AMI, bench.wall()))}
     _, assistant = await bench.bridged()
     bench.refer(assistant)
     await settled()

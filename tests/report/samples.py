@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from gateway.core.model import Entry, FinalNotify, PbxState, QueueState, TransferId
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import Attempt, CallRecord, TransferRecord
+from gateway.core.state_sources import StateSource
 
 START = datetime(2026, 3, 2, 9, 30, 0, 123456, tzinfo=UTC)
 ID = "01J8ZQ7T9K3M5N7P9R1S3T5V7X"
@@ -89,5 +90,5 @@ def pbx_state(*, proven_at: datetime | None = START, waiting: int = 1) -> PbxSta
     """A PBX with the queue sales: three agents, one free, one paused, one on a call."""
     sales = QueueState("sales", logged_in=3, available=1, callers=waiting, longest_wait_s=12.5, paused=1, busy=1)
     return PbxState(
-        "asterisk", source="ami", proven_at=proven_at, queues={"sales": sales}, unknown_because="AMI is away"
+        "asterisk", source=StateSource.AMI, proven_at=proven_at, queues={"sales": sales}, unknown_because="AMI is away"
     )

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from gateway.core.model import PbxState
+from gateway.core.state_sources import StateSource
 from gateway.pbx.asterisk.after_restart import AfterRestart, Watched, uptime_s
 from gateway.pbx.asterisk.ami_codec import AmiError, Message
 from gateway.pbx.asterisk.ami_connection import ActionRefusedError, Connection, UnreadableError
@@ -94,7 +95,7 @@ class AmiSource:
         self._wake = asyncio.Event()
         self._doubtful = False
         self._proven_at = clock()
-        self._state = PbxState(pbx, "ami", None, max_age, unknown_because="not connected to the PBX yet")
+        self._state = PbxState(pbx, StateSource.AMI, None, max_age, unknown_because="not connected to the PBX yet")
         self._counted = True  # whether _state holds what _snapshot says
         self._doubted: frozenset[Watched] = frozenset()
         self._failures = Failures(
@@ -143,7 +144,7 @@ class AmiSource:
 
     @property
     def failure(self) -> str:
-        """Why there is no connection; empty: there is one, or none was tried yet."""
+        """See ports.FollowedPbx."""
         return self._failures.last
 
     def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
@@ -314,7 +315,7 @@ class AmiSource:
         elif because == self._state.unknown_because:
             return
         self._tell.cancel()
-        self._state = PbxState(self._pbx, "ami", None, self._state.max_age, unknown_because=because)
+        self._state = PbxState(self._pbx, StateSource.AMI, None, self._state.max_age, unknown_because=because)
         self._listener.pbx_changed(self._state)
 
 

@@ -21,14 +21,16 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from gateway.core.model import PbxState
+from gateway.core.state_sources import StateSource
 from gateway.pbx.subscriptions.state_documents import DocumentError
 from gateway.pbx.subscriptions.subscription import Subscription, extension_states, subscriptions_to
 from gateway.ports import ExtensionWatcher, PbxListener
 
 log = structlog.get_logger()
 
-SOURCE = "dialog-info"
-_NO_QUEUES = f"{SOURCE} tells nothing of queues"
+_SOURCE = StateSource.DIALOG_INFO
+_NOT_YET = "not subscribed at the PBX yet"
+_NO_QUEUES = f"{_SOURCE} tells nothing of queues"
 _SILENT = frozenset({408, 503})  # made by our own transaction layer as well, when nobody answers
 _NO_DIALOG = 481  # a restarted Asterisk answers 500 to some that it had before
 _AT_ONCE = frozenset({"deactivated", "timeout", ""})  # reasons after which one may come again at once (RFC 6665 §4.1.3)
@@ -75,7 +77,7 @@ class DialogInfoSource:
         self._settled_at = 0.0
         self._lost = False
         self._wake = asyncio.Event()
-        self._state = PbxState(pbx, SOURCE, None, max_age, unknown_because="not subscribed at the PBX yet")
+        self._state = PbxState(pbx, _SOURCE, None, max_age, unknown_because=_NOT_YET)
 
     @property
     def state(self) -> PbxState:
@@ -88,6 +90,12 @@ class DialogInfoSource:
     def up(self) -> bool:
         """Whether the PBX tells of an extension, and proved to be alive within `max_age`."""
         return self.state.fresh(self._clock())
+
+    @property
+    def failure(self) -> str:
+        """See ports.FollowedPbx."""
+        because = self._state.unknown_because
+        return "" if self._state.proven_at is not None or because == _NOT_YET else because
 
     def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
         """Subscribe to these extensions from now on; new ones are unknown until the PBX told of them."""
@@ -281,7 +289,7 @@ class DialogInfoSource:
         if self._state.proven_at is None and self._state.unknown_because == because:
             return
         self._log.warning("the state of the PBX is unknown", because=because)
-        self._state = PbxState(self._pbx, SOURCE, None, self._state.max_age, unknown_because=because)
+        self._state = PbxState(self._pbx, _SOURCE, None, self._state.max_age, unknown_because=because)
         self._listener.pbx_changed(self._state)
 
     def _changed(self) -> None:
@@ -301,7 +309,7 @@ class DialogInfoSource:
             self._log.info("the state of the PBX is known", extensions=len(extensions))
         told = {("queue", queue): _NO_QUEUES for queue in self._queues}
         self._state = PbxState(
-            self._pbx, SOURCE, self._proven_at, self._state.max_age, extensions=extensions, withheld=told | withheld
+            self._pbx, _SOURCE, self._proven_at, self._state.max_age, extensions=extensions, withheld=told | withheld
         )
         self._listener.pbx_changed(self._state)
 
