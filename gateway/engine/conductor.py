@@ -10,13 +10,13 @@ from typing import Protocol
 
 import structlog
 
-from gateway.core import commands as cmd
-from gateway.core import events as ev
 from gateway.core.caller import Party
 from gateway.core.model import Decision, Destination, LegId, Peer, PeerKind
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
-from gateway.core.transfer_state import State
+from gateway.core.transfer import commands as cmd
+from gateway.core.transfer import events as ev
+from gateway.core.transfer.state import State
 from gateway.engine.calls import Calls
 from gateway.engine.runs import Run, Runs
 from gateway.ports import DialOrder, HandDownOrder, NoRoomError, Observer, Reporter, SipPort

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from ulid import ULID
 
 from gateway.core import gate
-from gateway.core.certainty import is_certain
 from gateway.core.model import AssignedNumber, Decision, Entry, FinalNotify, LegId, Peer, PeerKind, TransferId
 from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
 from gateway.core.transfer import Manner
+from gateway.core.transfer.certainty import is_certain
 from gateway.engine.calls import Call, Calls
 from gateway.engine.transfers import Transfers
 from gateway.ports import IncomingCall, Observer, ReferHandle, ReferRequest

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gateway.core import commands as cmd
-from gateway.core import events as ev
 from gateway.core.model import AssignedNumber, Destination, LegId, Peer, TransferId
 from gateway.core.record import TransferRecord
 from gateway.core.transfer import State, Transfer
+from gateway.core.transfer import commands as cmd
+from gateway.core.transfer import events as ev
 from gateway.engine.calls import Call
 from gateway.ports import ReferHandle
 

@@ -11,14 +11,14 @@ from datetime import datetime
 
 import structlog
 
-from gateway.core import commands as cmd
-from gateway.core import events as ev
 from gateway.core import gate, transfer
 from gateway.core.model import Decision, Destination, Entry, LegId, TransferId
 from gateway.core.outcome import Reason, reason_for_cause, reason_for_failure
 from gateway.core.record import TransferRecord
 from gateway.core.transfer import Manner, State
-from gateway.core.transfer_moves import RELEASE_S
+from gateway.core.transfer import commands as cmd
+from gateway.core.transfer import events as ev
+from gateway.core.transfer.moves import RELEASE_S
 from gateway.engine.calls import Call, Calls
 from gateway.engine.conductor import Conductor
 from gateway.engine.runs import Run, Runs

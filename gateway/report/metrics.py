@@ -23,7 +23,7 @@ from prometheus_client import (
 from gateway.core.model import Entry, PbxState
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.core.transfer_state import State
+from gateway.core.transfer.state import State
 from gateway.report.outbox import OutboxState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

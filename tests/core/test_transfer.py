@@ -5,7 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.core.commands import (
+from gateway.core.model import Entry, FinalNotify
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import Milestone
+from gateway.core.transfer import Manner, State
+from gateway.core.transfer.commands import (
     AnswerRequest,
     Dial,
     HangUp,
@@ -17,14 +21,10 @@ from gateway.core.commands import (
     Timer,
     Wait,
 )
-from gateway.core.events import (
+from gateway.core.transfer.events import (
     Event,
 )
-from gateway.core.model import Entry, FinalNotify
-from gateway.core.outcome import Outcome, Reason
-from gateway.core.record import Milestone
-from gateway.core.transfer import Manner, State
-from gateway.core.transfer_moves import HUMAN_S, RELEASE_S
+from gateway.core.transfer.moves import HUMAN_S, RELEASE_S
 from tests.support.playbook import (
     ASSISTANT,
     BEGIN,

@@ -3,11 +3,11 @@
 
 import pytest
 
-from gateway.core.commands import AnswerRequest, Notify, Report, Return, Switch
-from gateway.core.events import Switched, SwitchFailed
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner
+from gateway.core.transfer.commands import AnswerRequest, Notify, Report, Return, Switch
+from gateway.core.transfer.events import Switched, SwitchFailed
 from tests.support.playbook import (
     ASSISTANT,
     BEGIN,

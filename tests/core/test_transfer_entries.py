@@ -3,7 +3,11 @@
 
 import pytest
 
-from gateway.core.commands import (
+from gateway.core.model import Destination, Entry, FinalNotify
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import Milestone
+from gateway.core.transfer import Manner
+from gateway.core.transfer.commands import (
     AnswerRequest,
     Dial,
     HangUp,
@@ -16,10 +20,6 @@ from gateway.core.commands import (
     Timer,
     Wait,
 )
-from gateway.core.model import Destination, Entry, FinalNotify
-from gateway.core.outcome import Outcome, Reason
-from gateway.core.record import Milestone
-from gateway.core.transfer import Manner
 from tests.support.playbook import (
     ASSISTANT,
     CALLER,

@@ -6,7 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.core.commands import (
+from gateway.core.model import Entry
+from gateway.core.outcome import Outcome, Reason, reason_for_failure
+from gateway.core.record import Milestone
+from gateway.core.transfer import Manner, State
+from gateway.core.transfer.commands import (
     Dial,
     HangUp,
     Report,
@@ -17,13 +21,9 @@ from gateway.core.commands import (
     Timer,
     Wait,
 )
-from gateway.core.events import (
+from gateway.core.transfer.events import (
     Event,
 )
-from gateway.core.model import Entry
-from gateway.core.outcome import Outcome, Reason, reason_for_failure
-from gateway.core.record import Milestone
-from gateway.core.transfer import Manner, State
 from tests.support.playbook import (
     ASSISTANT,
     BEGIN,

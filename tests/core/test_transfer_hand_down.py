@@ -6,8 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.core.certainty import is_certain
-from gateway.core.commands import (
+from gateway.core.model import Agent, DeviceState, Entry, FinalNotify, PbxState, QueueState
+from gateway.core.outcome import Outcome, Reason, reason_for_cause
+from gateway.core.record import Milestone
+from gateway.core.transfer import Manner, State
+from gateway.core.transfer.certainty import is_certain
+from gateway.core.transfer.commands import (
     AnswerRequest,
     Dial,
     HandDown,
@@ -20,12 +24,8 @@ from gateway.core.commands import (
     Timer,
     Wait,
 )
-from gateway.core.hand_down import LISTEN_S
-from gateway.core.model import Agent, DeviceState, Entry, FinalNotify, PbxState, QueueState
-from gateway.core.outcome import Outcome, Reason, reason_for_cause
-from gateway.core.record import Milestone
-from gateway.core.transfer import Manner, State
-from gateway.core.transfer_moves import HUMAN_S, RELEASE_S
+from gateway.core.transfer.hand_down import LISTEN_S
+from gateway.core.transfer.moves import HUMAN_S, RELEASE_S
 from tests.support.playbook import (
     ASSISTANT,
     BEGIN,

@@ -6,7 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.core.commands import (
+from gateway.core.model import Entry
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import Milestone
+from gateway.core.transfer import Manner, State
+from gateway.core.transfer.commands import (
     Announce,
     AnswerRequest,
     Dial,
@@ -20,11 +24,7 @@ from gateway.core.commands import (
     Timer,
     Wait,
 )
-from gateway.core.events import Event, TargetFailed
-from gateway.core.model import Entry
-from gateway.core.outcome import Outcome, Reason
-from gateway.core.record import Milestone
-from gateway.core.transfer import Manner, State
+from gateway.core.transfer.events import Event, TargetFailed
 from tests.support.playbook import (
     ANNOUNCED,
     ASSISTANT,

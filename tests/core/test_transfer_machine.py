@@ -10,8 +10,12 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from gateway.core.commands import Timer
-from gateway.core.events import (
+from gateway.core.model import Decision, Destination, Entry, FinalNotify, LegId
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import TransferRecord
+from gateway.core.transfer import Manner, State, start, step
+from gateway.core.transfer.commands import Timer
+from gateway.core.transfer.events import (
     Announced,
     CallerLost,
     Cancelled,
@@ -34,11 +38,7 @@ from gateway.core.events import (
     TransfereeGone,
     TransferorGone,
 )
-from gateway.core.hand_down import STATES
-from gateway.core.model import Decision, Destination, Entry, FinalNotify, LegId
-from gateway.core.outcome import Outcome, Reason
-from gateway.core.record import TransferRecord
-from gateway.core.transfer import Manner, State, start, step
+from gateway.core.transfer.hand_down import STATES
 from tests.support.playbook import (
     ASSISTANT,
     BEGIN,

@@ -8,12 +8,10 @@ from itertools import product
 
 import pytest
 
-from gateway.core import hand_down
-from gateway.core import transfer as machine
-from gateway.core.events import Event
 from gateway.core.model import Entry, FinalNotify
 from gateway.core.outcome import Reason
-from gateway.core.transfer import Manner, State, Transfer, step
+from gateway.core.transfer import Manner, State, Transfer, hand_down, machine, step
+from gateway.core.transfer.events import Event
 from tests.support.playbook import (
     ANNOUNCED,
     CALLER_GONE,

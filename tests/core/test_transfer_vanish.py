@@ -5,20 +5,20 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.core.commands import (
+from gateway.core.model import Entry, FinalNotify
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.transfer import Manner, State
+from gateway.core.transfer.commands import (
     HangUp,
     Return,
     StartTimer,
     StopTimer,
     Timer,
 )
-from gateway.core.events import (
+from gateway.core.transfer.events import (
     Event,
 )
-from gateway.core.model import Entry, FinalNotify
-from gateway.core.outcome import Outcome, Reason
-from gateway.core.transfer import Manner, State
-from gateway.core.transfer_moves import SWITCH_S
+from gateway.core.transfer.moves import SWITCH_S
 from tests.support.playbook import (
     ASSISTANT,
     CALLER,

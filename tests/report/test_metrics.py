@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.model import Entry, PbxState
 from gateway.core.outcome import Outcome, Reason
-from gateway.core.transfer_state import State
+from gateway.core.transfer.state import State
 from gateway.ports import Observer
 from gateway.report.metrics import Metrics, Plan
 from gateway.report.outbox import OutboxState

@@ -5,8 +5,12 @@ import difflib
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
-from gateway.core.commands import Command, Notify, Report, StartTimer, StopTimer, Timer
-from gateway.core.events import (
+from gateway.core.model import Announcement, Decision, Destination, Entry, FinalNotify, LegId, TransferId
+from gateway.core.outcome import Reason
+from gateway.core.record import Milestone, TransferRecord
+from gateway.core.transfer import Manner, State, join, start, step
+from gateway.core.transfer.commands import Command, Notify, Report, StartTimer, StopTimer, Timer
+from gateway.core.transfer.events import (
     Announced,
     CallerLost,
     Cancelled,
@@ -28,11 +32,7 @@ from gateway.core.events import (
     TransfereeGone,
     TransferorGone,
 )
-from gateway.core.model import Announcement, Decision, Destination, Entry, FinalNotify, LegId, TransferId
-from gateway.core.outcome import Reason
-from gateway.core.record import Milestone, TransferRecord
-from gateway.core.transfer import Manner, State, join, start, step
-from gateway.core.transfer_moves import RELEASE_S
+from gateway.core.transfer.moves import RELEASE_S
 
 BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TRANSFER = TransferId("01JNA000000000000000000000")

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The legs, timers and witnesses that the commands of one transfer act on, and what has to be true of them."""
 
-from gateway.core.commands import (
+from gateway.core.model import Destination, Entry, FinalNotify, LegId
+from gateway.core.outcome import Outcome
+from gateway.core.record import Milestone
+from gateway.core.transfer import Manner, State, Transfer
+from gateway.core.transfer.commands import (
     Announce,
     AnswerRequest,
     Command,
@@ -19,7 +23,7 @@ from gateway.core.commands import (
     Timer,
     Wait,
 )
-from gateway.core.events import (
+from gateway.core.transfer.events import (
     CallerLost,
     Event,
     HumanAnswered,
@@ -32,10 +36,6 @@ from gateway.core.events import (
     TransfereeGone,
     TransferorGone,
 )
-from gateway.core.model import Destination, Entry, FinalNotify, LegId
-from gateway.core.outcome import Outcome
-from gateway.core.record import Milestone
-from gateway.core.transfer import Manner, State, Transfer
 from tests.support.playbook import ASSISTANT, CALLER
 
 

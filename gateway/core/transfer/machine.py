@@ -32,9 +32,12 @@ caller whom the PBX transfers by itself have their own table in hand_down.py.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from gateway.core import hand_down
-from gateway.core.commands import Command
-from gateway.core.events import (
+from gateway.core.model import Decision, Destination, Entry, LegId
+from gateway.core.outcome import Reason
+from gateway.core.record import TransferRecord
+from gateway.core.transfer import hand_down
+from gateway.core.transfer.commands import Command
+from gateway.core.transfer.events import (
     Announced,
     Cancelled,
     Deadline,
@@ -55,13 +58,8 @@ from gateway.core.events import (
     TransfereeGone,
     TransferorGone,
 )
-from gateway.core.model import Decision, Destination, Entry, LegId
-from gateway.core.outcome import Reason
-from gateway.core.record import TransferRecord
-from gateway.core.transfer_moves import Move
-from gateway.core.transfer_state import Manner, State, Transfer
-
-__all__ = ["Manner", "State", "Step", "Transfer", "join", "start", "step"]
+from gateway.core.transfer.moves import Move
+from gateway.core.transfer.state import Manner, State, Transfer
 
 Step = tuple[Transfer, tuple[Command, ...]]
 

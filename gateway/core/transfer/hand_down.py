@@ -3,7 +3,7 @@
 
 A PBX takes the caller from our leg long before it knows whether anybody answers, and does not bring him back: from the
 first attempt that fails after that, nothing but listening to the leg tells whether he is still there. Next states, as
-in transfer.py:
+in machine.py:
 
     event           handing                 listening                handed
     TargetProgress  handing                 -                        -
@@ -25,8 +25,11 @@ in transfer.py:
 
 from dataclasses import replace
 
-from gateway.core.commands import HangUp, Listen, StartTimer, Timer
-from gateway.core.events import (
+from gateway.core.model import Decision
+from gateway.core.outcome import Reason
+from gateway.core.record import Milestone
+from gateway.core.transfer.commands import HangUp, Listen, StartTimer, Timer
+from gateway.core.transfer.events import (
     CallerLost,
     Deadline,
     Event,
@@ -44,11 +47,8 @@ from gateway.core.events import (
     TransfereeGone,
     TransferorGone,
 )
-from gateway.core.model import Decision
-from gateway.core.outcome import Reason
-from gateway.core.record import Milestone
-from gateway.core.transfer_moves import HUMAN_S, RELEASE_S, SWITCH_S, Move
-from gateway.core.transfer_state import State
+from gateway.core.transfer.moves import HUMAN_S, RELEASE_S, SWITCH_S, Move
+from gateway.core.transfer.state import State
 
 STATES = (State.HANDING, State.LISTENING, State.HANDED)
 LISTEN_S = 0.5

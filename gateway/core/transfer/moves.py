@@ -4,7 +4,10 @@
 from dataclasses import replace
 from datetime import datetime
 
-from gateway.core.commands import (
+from gateway.core.model import Decision, Destination, FinalNotify
+from gateway.core.outcome import Reason, passed_on
+from gateway.core.record import Milestone
+from gateway.core.transfer.commands import (
     AnswerRequest,
     HandDown,
     HangUp,
@@ -16,11 +19,8 @@ from gateway.core.commands import (
     Timer,
     Wait,
 )
-from gateway.core.model import Decision, Destination, FinalNotify
-from gateway.core.outcome import Reason, passed_on
-from gateway.core.record import Milestone
-from gateway.core.transfer_draft import Draft
-from gateway.core.transfer_state import State
+from gateway.core.transfer.draft import Draft
+from gateway.core.transfer.state import State
 
 RELEASE_S = 1.0
 """How long the transferor has to send its BYE after the final NOTIFY."""

@@ -4,12 +4,23 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gateway.core.commands import Announce, Command, Dial, HangUp, Notify, Report, StartTimer, StopTimer, Timer, Wait
 from gateway.core.model import Decision, Destination, Entry
 from gateway.core.outcome import Reason
 from gateway.core.record import Attempt, Milestone, TransferRecord
 from gateway.core.sentence import sentence
-from gateway.core.transfer_state import State, Transfer
+from gateway.core.transfer.commands import (
+    Announce,
+    Command,
+    Dial,
+    HangUp,
+    Notify,
+    Report,
+    StartTimer,
+    StopTimer,
+    Timer,
+    Wait,
+)
+from gateway.core.transfer.state import State, Transfer
 
 _MILESTONES = tuple(Milestone)
 
