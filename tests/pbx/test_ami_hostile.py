@@ -16,6 +16,7 @@ from structlog.typing import EventDict
 from gateway.core.document import queue_document
 from gateway.core.model import DeviceState
 from gateway.pbx.asterisk.snapshot import MAX_MEMBERS
+from gateway.report.metrics import Metrics, Plan
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member
 from tests.pbx.test_ami import BRISK, running
 from tests.support.processes import Child
@@ -225,22 +226,55 @@ async def test_a_user_who_may_ask_for_nothing_is_told_of_once(
     for action in ("QueueStatus", "QueueSummary", "ExtensionStateList", "Getvar", "CoreStatus"):
         pbx.script[action] = DENIED
     async with running(pbx, listener, max_age=BRISK) as source:
-        state = await listener.known()
+        await listener.unknown(MAY_NOT)
+        state = source.state
         assert (state.queues, state.extensions) == ({}, {})
-        assert MAY_NOT in state.withheld["queue", "sales"]
-        assert MAY_NOT in state.withheld["extension", "6001"]
-        assert "reporting" in state.withheld["queue", "sales"]
-        reads = pbx.count("QueueStatus")
-        # Five heartbeats later nothing was asked again and again, and it is as fresh as any.
+        assert "reporting" in state.unknown_because
+        reads, told = pbx.count("QueueStatus"), len(listener.states)
+        # Five heartbeats later nothing was asked again and again, and what is told of it is no better.
         await pbx.asked("Ping", 6)
         assert pbx.count("QueueStatus") - reads <= 1
-        assert source.up
+        assert not source.up
+        assert len(listener.states) == told
     assert sorted(refusals(logs)) == [
         ("CoreStatus", "reporting"),
         ("ExtensionStateList", "reporting"),
         ("Getvar", "reporting"),
         ("QueueStatus", "reporting"),
     ]
+    assert pbx.logins == 1
+
+
+@pytest.mark.parametrize(
+    ("refused", "queues", "extensions"),
+    [
+        (("QueueStatus",), frozenset({"sales"}), frozenset[str]()),
+        (("ExtensionStateList", "Getvar"), frozenset[str](), frozenset({"6001"})),
+    ],
+)
+async def test_a_pbx_that_refuses_all_that_is_asked_is_unknown_until_it_tells_something(
+    pbx: FakeAmi, listener: Listener, refused: tuple[str, ...], queues: frozenset[str], extensions: frozenset[str]
+) -> None:
+    pbx.script = dict.fromkeys(refused, DENIED)
+    metrics = Metrics(version="1", pjsip="1")
+    metrics.configure(Plan(numbers={}, queues={"office": tuple(queues)}, trunks=()))
+    up = 'transfer_gateway_pbx_up{pbx="office"}'
+    async with running(pbx, listener, queues=queues, extensions=extensions) as source:
+        await listener.unknown(MAY_NOT)
+        metrics.pbx_state(source.state)
+        assert f"{up} 0.0" in metrics.render().decode()
+        ups = [source.up]
+        pbx.script = {}
+        pbx.send({"Event": "Reload"})
+        metrics.pbx_state(await listener.known())
+        assert f"{up} 1.0" in metrics.render().decode()
+        ups.append(source.up)
+        # … and back: what was told is not kept.
+        pbx.script = dict.fromkeys(refused, DENIED)
+        pbx.send({"Event": "Reload"})
+        await listener.until(lambda: MAY_NOT in listener.states[-1].unknown_because)
+        assert (source.state.queues, source.state.extensions) == ({}, {})
+    assert ups == [False, True]
     assert pbx.logins == 1
 
 

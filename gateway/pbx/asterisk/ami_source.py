@@ -137,10 +137,17 @@ class AmiSource:
             ("extension", name): extensions for name in self._snapshot.extensions if extensions
         }
 
+    def _tells_nothing(self) -> str:
+        """Why nothing is told of anything that is watched; empty: something is, or nothing was refused."""
+        withheld, presence = self._withheld(), self._snapshot.presence()
+        everything = withheld and len(withheld) == len(self._snapshot.queues) + len(self._snapshot.extensions)
+        return next(iter(withheld.values())) if everything and not presence else ""
+
     @property
     def up(self) -> bool:
-        """Whether we are logged in and the PBX proved to be alive within `max_age`."""
-        return self._connection is not None and self._clock() - self._proven_at <= self._state.max_age
+        """Whether we are logged in, the PBX tells something and proved to be alive within `max_age`."""
+        alive = self._connection is not None and self._clock() - self._proven_at <= self._state.max_age
+        return alive and not self._tells_nothing()
 
     @property
     def failure(self) -> str:
@@ -302,6 +309,8 @@ class AmiSource:
         presence, now = self._snapshot.presence(), _steady()
         if not ready or not self._after_restart.settled(presence, now):
             self._become_unknown(_JUST_STARTED)
+        elif because := self._tells_nothing():
+            self._become_unknown(because)
         elif self._state.proven_at is None:
             self._state = replace(self._state, proven_at=self._proven_at, unknown_because="")
             self._log.info("the state of the PBX is known")
