@@ -52,8 +52,9 @@ def bed_net() -> Iterator[Net]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def bed(request: pytest.FixtureRequest, bed_net: Net) -> AsyncIterator[Bed]:
-    """A gateway with the module's PAIRS of peers, and its SIP settings if it has any."""
-    made = Bed(bed_net, request.module.PAIRS, sip=getattr(request.module, "SIP", None))
+    """A gateway with the module's PAIRS of peers, and its SIP settings and SECRETS if it has any."""
+    module = request.module
+    made = Bed(bed_net, module.PAIRS, sip=getattr(module, "SIP", None), secrets=getattr(module, "SECRETS", None))
     async with made.gateway:
         yield made
 

@@ -14,7 +14,7 @@ namespace {
 
 bool is_of_other_scheme(const Field &field)
 {
-    for (const char *name : {"Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate"})
+    for (const char *name : {"Authorization", "Proxy-Authorization"})
         if (same(field.name, name)) {
             const std::string_view scheme = field.value.substr(0, field.value.find_first_of(" \t\r\n,="));
             return !same(scheme, "Digest") && !same(scheme, "\"Digest\"");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Credentials and challenges of other schemes than Digest (Bearer, Basic, Negotiate), which PJSIP takes for an error in
- * the message. RFC 3261 §22 knows Digest alone: who is not asked need not understand them, and who asks, asks again.
+ * Credentials of other schemes than Digest (Bearer, Basic, Negotiate), which PJSIP takes for an error in the message.
+ * RFC 3261 §22 knows Digest alone: who did not ask need not understand them, and who asks, asks again. The challenges
+ * that responses hold: challenge_fields.hpp.
  */
 #pragma once
 

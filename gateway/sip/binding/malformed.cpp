@@ -3,13 +3,16 @@
 
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include <pjsip.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "challenge_fields.hpp"
 #include "credentials.hpp"
+#include "fields.hpp"
 #include "front.hpp"
 #include "modules.hpp"
 #include "requests.hpp"
@@ -44,6 +47,11 @@ std::string culprit(const pjsip_rx_data *rdata)
     return std::string(name.ptr ? name.ptr : "", name.slen > 0 ? name.slen : 0);
 }
 
+bool is_response(std::string_view message)
+{
+    return same(message.substr(0, 4), "SIP/");
+}
+
 void reply(pjsip_transport *transport, const pj_sockaddr &to, const std::string &message)
 {
     pjsip_tpselector selector;
@@ -53,6 +61,27 @@ void reply(pjsip_transport *transport, const pj_sockaddr &to, const std::string 
     pjsip_tpmgr_send_raw(pjsip_endpt_get_tpmgr(pjsua_get_pjsip_endpt()),
                          static_cast<pjsip_transport_type_e>(transport->key.type), &selector, nullptr, message.data(),
                          message.size(), &to, pj_sockaddr_get_len(&to), nullptr, nullptr);
+}
+
+/* Have PJSIP read another text in the place of what it has dropped. */
+void read_instead(pjsip_transport *transport, const pj_sockaddr &source, const std::string &text)
+{
+    if (text.size() >= PJSIP_MAX_PKT_LEN)
+        return;
+    pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    pj_pool_t *pool = pjsip_endpt_create_pool(endpoint, "instead", PJSIP_POOL_RDATA_LEN, PJSIP_POOL_RDATA_INC);
+    pjsip_rx_data *rdata = PJ_POOL_ZALLOC_T(pool, pjsip_rx_data);
+    rdata->tp_info.pool = pool;
+    rdata->tp_info.transport = transport;
+    pj_gettimeofday(&rdata->pkt_info.timestamp);
+    pj_memcpy(rdata->pkt_info.packet, text.data(), text.size());
+    rdata->pkt_info.len = static_cast<pj_ssize_t>(text.size());
+    rdata->pkt_info.src_addr = source;
+    rdata->pkt_info.src_addr_len = pj_sockaddr_get_len(&source);
+    pj_sockaddr_print(&source, rdata->pkt_info.src_name, sizeof(rdata->pkt_info.src_name), 0);
+    rdata->pkt_info.src_port = pj_sockaddr_get_port(&source);
+    pjsip_tpmgr_receive_packet(pjsip_endpt_get_tpmgr(endpoint), rdata);
+    pj_pool_release(pool);
 }
 
 void on_dropped(pjsip_tp_dropped_data *dropped)
@@ -77,6 +106,10 @@ void on_dropped(pjsip_tp_dropped_data *dropped)
     char host[PJ_INET6_ADDRSTRLEN + 10];
     pj_sockaddr_print(&source, host, sizeof(host), 0);
     const std::string text(static_cast<const char *>(dropped->data), dropped->len);
+    const std::optional<std::string> readable =
+        dropped->status == PJSIP_EINVALIDMSG && is_response(text) ? readable_challenges(text) : std::nullopt;
+    if (readable)
+        return read_instead(transport, source, *readable); // whose text is as it ought to be: it comes here once
     const bool whole = dropped->len < PJSIP_MAX_PKT_LEN && dropped->status != PJSIP_ERXOVERFLOW;
     const std::string answer = handler->onMalformed(text, host, rdata ? culprit(rdata) : "", whole);
     if (!answer.empty())
