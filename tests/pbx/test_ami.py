@@ -2,7 +2,7 @@
 """The source of a PBX's state, against a manager interface that does what each test says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,8 @@ from structlog.typing import EventDict
 
 from gateway.core.model import DeviceState
 from gateway.pbx.asterisk.ami_source import AmiSource, Timing
+from gateway.pbx.steady_clock import SteadyClock
+from tests.pbx.clocks import Clocks
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member, ok
 
 QUICK = Timing(
@@ -66,7 +68,7 @@ async def running(
     secret: str | None = None,
     queues: frozenset[str] = frozenset({"sales"}),
     extensions: frozenset[str] = frozenset({"6001"}),
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: SteadyClock | None = None,
 ) -> AsyncIterator[AmiSource]:
     source = AmiSource(
         pbx="office",
@@ -161,13 +163,15 @@ async def test_what_does_not_fit_makes_it_read_anew(pbx: FakeAmi, listener: List
 
 
 async def test_waiting_callers(pbx: FakeAmi, listener: Listener) -> None:
-    now = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-    times = [now]
-    async with running(pbx, listener, clock=lambda: times[-1]) as source:
+    clocks = Clocks()
+    async with running(pbx, listener, clock=clocks.steady) as source:
         await listener.known()
         pbx.send(caller("QueueCallerJoin", "1", Count="1"))
         await listener.until(lambda: listener.states[-1].queues["sales"].callers == 1)
-        times.append(now + timedelta(seconds=42))
+        clocks.pass_by(seconds=42)
+        assert source.state.queues["sales"].longest_wait_s == 42.0
+        # Whoever sets the machine's clock changes nothing of how long somebody waits.
+        clocks.set_by(hours=1)
         assert source.state.queues["sales"].longest_wait_s == 42.0
         pbx.send(caller("QueueCallerLeave", "1", Count="0"))
         await listener.until(lambda: listener.states[-1].queues["sales"].callers == 0)
@@ -182,6 +186,26 @@ async def test_a_quiet_pbx_stays_fresh(pbx: FakeAmi, listener: Listener) -> None
         assert source.state.proven_at is not None
         assert source.state.proven_at - first > BRISK
         assert all(state.proven_at for state in listener.states)
+
+
+async def test_a_snapshot_is_as_old_as_it_is_whatever_the_machine_s_clock_is_set_to(
+    pbx: FakeAmi, listener: Listener
+) -> None:
+    clocks = Clocks()
+    async with running(pbx, listener, clock=clocks.steady) as source:
+        await listener.known()
+        for change in ({"hours": 1}, {"hours": -3}, {"days": 400}):
+            clocks.set_by(**change)
+            assert source.state.fresh(clocks.wall)
+            assert source.state.proven_at == clocks.wall
+            assert source.up
+        # The PBX says nothing more: its snapshot grows old, and no clock that is set back makes it young again.
+        pbx.script["QueueSummary"] = None
+        clocks.pass_by(seconds=PATIENT.total_seconds() + 1)
+        clocks.set_by(hours=-1)
+        assert not source.state.fresh(clocks.wall)
+        clocks.set_by(hours=2)
+        assert not source.state.fresh(clocks.wall)
 
 
 async def test_without_queues_it_pings(pbx: FakeAmi, listener: Listener) -> None:

@@ -13,7 +13,9 @@ import pytest
 from gateway.core import checks
 from gateway.core.model import Destination, DeviceState, Entry, Load, WhenUnknown
 from gateway.core.outcome import Reason
+from gateway.pbx.steady_clock import SteadyClock
 from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource, Timing
+from tests.pbx.clocks import Clocks
 from tests.pbx.fake_ami import Listener
 from tests.support.notifier import BODY_TYPES, dialog_info, pidf
 
@@ -105,7 +107,9 @@ class Bed:
 
 
 @asynccontextmanager
-async def running(watcher: Watcher, *extensions: str, max_age: timedelta = PATIENT) -> AsyncIterator[Bed]:
+async def running(
+    watcher: Watcher, *extensions: str, max_age: timedelta = PATIENT, clock: SteadyClock | None = None
+) -> AsyncIterator[Bed]:
     listener = Listener()
     source = DialogInfoSource(
         pbx="office",
@@ -114,6 +118,7 @@ async def running(watcher: Watcher, *extensions: str, max_age: timedelta = PATIE
         watcher=watcher,
         listener=listener,
         max_age=max_age,
+        clock=clock,
         timing=QUICK,
     )
     task = asyncio.create_task(source.run())
@@ -124,6 +129,21 @@ async def running(watcher: Watcher, *extensions: str, max_age: timedelta = PATIE
         with suppress(asyncio.CancelledError):
             await task
         assert not watcher.listeners
+
+
+async def test_a_state_is_as_old_as_it_is_whatever_the_machine_s_clock_is_set_to() -> None:
+    clocks = Clocks()
+    async with running(Watcher(), clock=clocks.steady) as bed:
+        await bed.subscribed()
+        await bed.idle()
+        for change in ({"hours": 1}, {"hours": -3}, {"days": 400}):
+            clocks.set_by(**change)
+            assert bed.source.state.fresh(clocks.wall)
+            assert bed.source.up
+        clocks.pass_by(seconds=PATIENT.total_seconds() + 1)
+        clocks.set_by(hours=-1)
+        assert not bed.source.state.fresh(clocks.wall)
+        assert not bed.source.up
 
 
 async def test_an_extension_is_known_once_both_have_spoken() -> None:

@@ -7,9 +7,9 @@ The AMI user needs `read = agent,call` and `write = reporting`; `system` in `rea
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -24,6 +24,7 @@ from gateway.pbx.asterisk.failures import Failures, why
 from gateway.pbx.asterisk.pace import Pace
 from gateway.pbx.asterisk.refusals import Refusals
 from gateway.pbx.asterisk.snapshot import Effect, Snapshot
+from gateway.pbx.steady_clock import SteadyClock
 from gateway.ports import PbxListener
 
 log = structlog.get_logger()
@@ -51,10 +52,6 @@ class Timing:
     refused_retry_s: float = 30.0  # after a refused login
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class AmiSource:
     """A `PbxSource`. `run` does the work until it is cancelled; `state` and `up` tell the result at any time."""
 
@@ -71,7 +68,7 @@ class AmiSource:
         listener: PbxListener,
         max_age: timedelta = timedelta(seconds=10),
         extension_context: str | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: SteadyClock | None = None,
         timing: Timing = Timing(),
     ) -> None:
         """`extension_context`: the dialplan context that holds the hints; None: wherever they are."""
@@ -79,7 +76,7 @@ class AmiSource:
         self._address = host, port
         self._credentials = username, secret
         self._listener = listener
-        self._clock = clock
+        self._clock = clock = clock or SteadyClock()
         self._timing = timing
         self._log = log.bind(pbx=pbx)
         self._snapshot = Snapshot(queues, extensions, extension_context)
@@ -113,8 +110,8 @@ class AmiSource:
         if state.proven_at is not None:
             if not self._counted or any(q.callers for q in state.queues.values()):
                 self._state = self._count()
-            elif state.proven_at != self._proven_at:
-                self._state = replace(state, proven_at=self._proven_at)
+            elif state.proven_at != (proven_at := self._clock.on_the_wall(self._proven_at)):
+                self._state = replace(state, proven_at=proven_at)
         return self._state
 
     def _count(self) -> PbxState:
@@ -123,7 +120,7 @@ class AmiSource:
         self._counted = True
         return replace(
             self._state,
-            proven_at=self._proven_at,
+            proven_at=self._clock.on_the_wall(self._proven_at),
             queues={name: state for name, state in queues.items() if ("queue", name) not in self._doubted},
             extensions={name: state for name, state in extensions.items() if ("extension", name) not in self._doubted},
             unsettled=self._doubted,
@@ -278,10 +275,10 @@ class AmiSource:
         self._took(self._snapshot.apply(event, at))
 
     def _agent_connected(self, call_id: str, agent: str, at: datetime) -> None:
-        self._listener.agent_connected(self._pbx, call_id, agent, at)
+        self._listener.agent_connected(self._pbx, call_id, agent, self._clock.on_the_wall(at))
 
     def _caller_lost(self, transfer: str, cause: int, at: datetime) -> None:
-        self._listener.caller_lost(self._pbx, transfer, cause, at)
+        self._listener.caller_lost(self._pbx, transfer, cause, self._clock.on_the_wall(at))
 
     def _took(self, effect: Effect) -> None:
         if effect is Effect.DOUBTFUL:
@@ -312,7 +309,8 @@ class AmiSource:
         elif because := self._tells_nothing():
             self._become_unknown(because)
         elif self._state.proven_at is None:
-            self._state = replace(self._state, proven_at=self._proven_at, unknown_because="")
+            proven_at = self._clock.on_the_wall(self._proven_at)
+            self._state = replace(self._state, proven_at=proven_at, unknown_because="")
             self._log.info("the state of the PBX is known")
             self._changed()
         elif self._after_restart.doubted(presence, now) != self._doubted:

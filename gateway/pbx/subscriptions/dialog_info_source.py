@@ -14,14 +14,15 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from gateway.core.model import PbxState
 from gateway.core.state_sources import StateSource
+from gateway.pbx.steady_clock import SteadyClock
 from gateway.pbx.subscriptions.state_documents import DocumentError
 from gateway.pbx.subscriptions.subscription import Subscription, extension_states, subscriptions_to
 from gateway.ports import ExtensionWatcher, PbxListener
@@ -59,13 +60,13 @@ class DialogInfoSource:
         watcher: ExtensionWatcher,
         listener: PbxListener,
         max_age: timedelta = timedelta(seconds=10),
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: SteadyClock | None = None,
         timing: Timing = Timing(),
     ) -> None:
         self._pbx = pbx
         self._watcher = watcher
         self._listener = listener
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._timing = timing
         self._log = log.bind(pbx=pbx)
         self._beat_s = max_age.total_seconds() / 3
@@ -73,7 +74,7 @@ class DialogInfoSource:
         self._subscriptions = subscriptions_to(extensions)
         self._asked: Subscription | None = None  # whose answer is waited for, as a sign of life
         self._next = 0  # the one to be asked then
-        self._proven_at = clock()
+        self._proven_at = self._clock()
         self._settled_at = 0.0
         self._lost = False
         self._wake = asyncio.Event()
@@ -82,14 +83,15 @@ class DialogInfoSource:
     @property
     def state(self) -> PbxState:
         """The newest snapshot; `proven_at` is that of now."""
-        if self._state.proven_at is not None and self._state.proven_at != self._proven_at:
-            self._state = replace(self._state, proven_at=self._proven_at)
+        proven_at = self._clock.on_the_wall(self._proven_at)
+        if self._state.proven_at is not None and self._state.proven_at != proven_at:
+            self._state = replace(self._state, proven_at=proven_at)
         return self._state
 
     @property
     def up(self) -> bool:
         """Whether the PBX tells of an extension, and proved to be alive within `max_age`."""
-        return self.state.fresh(self._clock())
+        return self._state.proven_at is not None and self._clock() - self._proven_at <= self._state.max_age
 
     @property
     def failure(self) -> str:
@@ -309,7 +311,12 @@ class DialogInfoSource:
             self._log.info("the state of the PBX is known", extensions=len(extensions))
         told = {("queue", queue): _NO_QUEUES for queue in self._queues}
         self._state = PbxState(
-            self._pbx, _SOURCE, self._proven_at, self._state.max_age, extensions=extensions, withheld=told | withheld
+            self._pbx,
+            _SOURCE,
+            self._clock.on_the_wall(self._proven_at),
+            self._state.max_age,
+            extensions=extensions,
+            withheld=told | withheld,
         )
         self._listener.pbx_changed(self._state)
 
