@@ -210,7 +210,7 @@ class App:
         self, call: str, destination: str, message: str | None, command_id: str | None = None
     ) -> TransferRecord:
         """See ports.Operations."""
-        return self.engine.transfer_call(call, destination, command_id)
+        return self.engine.transfer_call(call, destination, message, command_id)
 
     def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
         """See ports.Operations."""

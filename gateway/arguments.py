@@ -65,7 +65,7 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
     transfer = command("transfer", "transfer a running call")
     transfer.add_argument("call", metavar="CALL", help="the call's id, as /api/calls tells it")
     transfer.add_argument("destination", metavar="DESTINATION", help="a number, an alias, a SIP or TEL URI")
-    transfer.add_argument("--message", metavar="TEXT", help="what is said to the caller before")
+    transfer.add_argument("--message", metavar="TEXT", help="taken as platforms send it, and not spoken")
     cancel = command("cancel", "cancel a transfer that nobody has answered yet")
     cancel.add_argument("transfer", metavar="TRANSFER", help="the id of the transfer, or of its call")
     return made

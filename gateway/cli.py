@@ -236,6 +236,8 @@ def _transfer(options: argparse.Namespace) -> int:
         print(json.dumps(error.answer.get("transfer"), ensure_ascii=False))
         raise
     print(json.dumps(answer.get("transfer"), ensure_ascii=False))
+    if options.message:
+        _complain("nobody hears the message: give the destination an announcement, or have the platform say it before")
     return DONE
 
 

@@ -288,8 +288,9 @@ def test_status_without_a_gateway_fails(capsys: pytest.CaptureFixture[str], tmp_
 def test_transfer_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with running_gateway(tmp_path, token="s3cret\n") as gateway:
         gateway.status, gateway.answer = 202, {"transfer": {"transfer": "01J", "outcome": None}}
-        code, out, _ = run(capsys, tmp_path, "transfer", "a/b", "+31612345678", "--message", "One moment.")
+        code, out, err = run(capsys, tmp_path, "transfer", "a/b", "+31612345678", "--message", "One moment.")
         assert code == 0
+        assert err.startswith("transfer-gateway: nobody hears the message: ")
         assert json.loads(out) == {"transfer": "01J", "outcome": None}
         record = {"transfer": "01J", "outcome": "refused", "reason": "agents-busy"}
         error = {"code": "refused", "message": "agents-busy: queue sales: 0 of 1 agents free"}

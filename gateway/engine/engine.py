@@ -250,9 +250,11 @@ class Engine:
         """A REFER in the dialog of one of our legs."""
         self._requests.refer(request)
 
-    def transfer_call(self, call_id: str, destination: str, command_id: str | None = None) -> TransferRecord:
+    def transfer_call(
+        self, call_id: str, destination: str, message: str | None = None, command_id: str | None = None
+    ) -> TransferRecord:
         """Transfer a running call by command. Raises LookupError for a call that is not there."""
-        return self._once("transfer", command_id, lambda: self._requests.command(call_id, destination))
+        return self._once("transfer", command_id, lambda: self._requests.command(call_id, destination, message))
 
     def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
         """See ports.Operations."""

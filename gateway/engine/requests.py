@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 from ulid import ULID
 
 from gateway.core import gate
-from gateway.core.model import AssignedNumber, Decision, Entry, FinalNotify, LegId, Peer, PeerKind, TransferId
+from gateway.core.model import (
+    AssignedNumber,
+    Decision,
+    Destination,
+    Entry,
+    FinalNotify,
+    LegId,
+    Peer,
+    PeerKind,
+    TransferId,
+)
 from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
@@ -81,13 +91,16 @@ class Requests:
             )
         self._observer.refer_answered(asyncio.get_running_loop().time() - started)
 
-    def command(self, call_id: str, destination: str) -> TransferRecord:
-        """Transfer a running call by command. Raises LookupError for a call that is not there."""
+    def command(self, call_id: str, destination: str, message: str | None = None) -> TransferRecord:
+        """Transfer a running call by command. Raises LookupError for a call that is not there.
+
+        Nobody hears a `message`, and the trail says so: see decision 0025.
+        """
         call = self._calls.get(call_id)
         if call is None:
             raise LookupError(f"there is no call {call_id}")
         transferor = call.leg_at(PeerKind.TRUNK) or next(iter(call.legs))
-        return self._request(call, transferor, Entry.COMMAND, destination, manner=Manner(notify=False))
+        return self._request(call, transferor, Entry.COMMAND, destination, manner=Manner(notify=False), message=message)
 
     def invite(self, call: Call, incoming: IncomingCall, called: Target | None, line: str) -> None:
         """A fresh INVITE from the trunk; `line` says for the trail how its number was found."""
@@ -137,6 +150,7 @@ class Requests:
         context: Mapping[str, str] | None = None,
         problem: tuple[Reason, str] | None = None,
         handle: ReferHandle | None = None,
+        message: str | None = None,
     ) -> TransferRecord:
         target: Target | None = None
         try:
@@ -156,6 +170,8 @@ class Requests:
             decision = gate.decide(request, self._config().routes, self._situation())
             asked = self._config().routes.destination(call.number, target)
             self._observer.gate_decision(asked.id if asked else None, decision.accepted, decision.reason)
+            if decision.accepted and message:
+                decision = replace(decision, trail=(*decision.trail, _unspoken(decision.destination)))
             if decision.accepted and self._is_for_pbx(call, transferee):
                 hand_down = self._is_certain(call, decision)
                 if not hand_down:
@@ -244,3 +260,10 @@ class Requests:
             context=dict(context or {}),
             locale=number.locale if number else self._config().gateway.locale,
         )
+
+
+def _unspoken(destination: Destination | None) -> str:
+    """The line of the trail that says what becomes of a command's message."""
+    if destination is not None and destination.announcement is not None:
+        return f"message: not spoken, the gateway speaks no text; the announcement of {destination.id} is played"
+    return "message: not spoken, the gateway speaks no text; the destination has no announcement"

@@ -61,6 +61,7 @@ class Operations(Protocol):
     ) -> TransferRecord:
         """Transfer a running call. Raises LookupError for an unknown call; a refusal is in the record.
 
+        A `message` is spoken to nobody, as the trail of the record says.
         The same `command_id` again moves nobody, and gets the first answer.
         """
 

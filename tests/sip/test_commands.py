@@ -45,6 +45,7 @@ async def test_a_call_is_transferred_by_command_and_but_once(scene: Scene) -> No
     assert (await post(scene.gateway, path, body, token=None))[0] == 401
     status, first = await post(scene.gateway, path, body)
     assert (status, first["transfer"]["entry"]) == (202, "command")
+    assert [line for line in first["transfer"]["trail"] if line.startswith("message: not spoken")]
     target = await scene.target()
     status, again = await post(scene.gateway, path, body)
     assert (status, again) == (202, first)
