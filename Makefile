@@ -13,6 +13,7 @@ BIN := .venv/bin
 ONCE ?=
 SECONDS ?= 600
 SEED ?=
+WORKERS ?= 4
 
 export PYTHON PREFIX
 
@@ -34,8 +35,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Side by side first, most of them wait; then what measures, loads or floods, each by itself.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone"
+	$(BIN)/pytest -m alone
 
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import pytest_asyncio
 
+from tests.side_by_side import pytest_xdist_make_scheduler, pytest_xdist_setupnodes
 from tests.support.asterisk import Asterisk
 from tests.support.baresip import Agent, Manner
 from tests.support.broker import Broker
@@ -17,6 +18,8 @@ from tests.support.processes import Net
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+__all__ = ["pytest_xdist_make_scheduler", "pytest_xdist_setupnodes"]  # pytest looks for its hooks here
 
 NEEDS_PROGRAMS = ("pbx", "broker", "sip")
 

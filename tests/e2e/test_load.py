@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.support.gateway import Table
     from tests.support.processes import Net
 
-pytestmark = [pytest.mark.pbx, pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.pbx, pytest.mark.broker, pytest.mark.alone, pytest.mark.timeout(120)]
 
 TRANSFERS, PER_SECOND = 500, 20
 PATIENCE_MS = 3000

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.support.peer_call import Call
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.alone]
 
 CALLS = 50
 DESCRIPTIONS = 5_000

@@ -116,32 +116,48 @@ def sockets(gateway: Gateway) -> int:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aged_calls(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
     """Calls that grow old; they began with the first test where one of the tests asks for them."""
     return begun_early["aged_calls"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aged_talks(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
     """The same with SIPp at both ends."""
     return begun_early["aged_talks"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def aged_asterisks(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
     """The same between two real Asterisks."""
     return begun_early["aged_asterisks"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def begun_early(request: pytest.FixtureRequest, authority: Authority) -> Iterator[dict[str, Aged[Any]]]:
-    """Begins at once what takes a minute and costs nothing, so that it is done when its tests' turn comes."""
-    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    begun = {name: begin(authority) for name, begin in AGED.items() if name in wanted}
+@pytest.fixture(scope="session")
+def aged() -> Iterator[dict[str, Aged[Any]]]:
+    """What has begun of AGED."""
+    begun: dict[str, Aged[Any]] = {}
     yield begun
     for one in begun.values():
         one.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def begun_early(
+    request: pytest.FixtureRequest, aged: dict[str, Aged[Any]], authority: Authority
+) -> dict[str, Aged[Any]]:
+    """Begins at once what takes a minute and costs nothing, so that it is done when its tests' turn comes.
+
+    A worker that runs beside others does not know which files it will be given, and begins what this one needs.
+    """
+    items = request.session.items
+    if hasattr(request.config, "workerinput"):
+        items = [item for item in items if item.getparent(pytest.Module) is request.node]
+    wanted = {name for item in items for name in getattr(item, "fixturenames", ())}
+    for name in wanted & AGED.keys() - aged.keys():
+        aged[name] = AGED[name](authority)
+    return aged
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.support.certificates import Authority
 
-pytestmark = [pytest.mark.sip, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.sip, pytest.mark.alone, pytest.mark.timeout(120)]
 
 TCP = {"transport": "tcp"}
 MOST_OF_ONE = 1000

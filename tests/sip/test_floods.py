@@ -19,7 +19,7 @@ from tests.support.processes import eventually
 if TYPE_CHECKING:
     from tests.support.peer_call import Call
 
-pytestmark = [pytest.mark.sip, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.sip, pytest.mark.alone, pytest.mark.timeout(120)]
 
 PAIRS = {
     "quiet": Pair(),

@@ -17,7 +17,7 @@ from tests.support.gateway import Gateway
 from tests.support.processes import Net
 from tests.support.wire import Streams
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.alone]
 
 LOOKED_AT_S = 1.0
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.support.gateway import Gateway
     from tests.support.processes import Net
 
-pytestmark = pytest.mark.sip
+pytestmark = [pytest.mark.sip, pytest.mark.alone]
 
 CALLS = 60
 HOLD_MS = 1000

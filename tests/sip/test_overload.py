@@ -10,7 +10,7 @@ import pytest
 from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, PORT, Bed, Pair, Stage
 from tests.support.sipp import Sipp
 
-pytestmark = [pytest.mark.sip, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.sip, pytest.mark.alone, pytest.mark.timeout(150)]
 
 CALLS, PER_SECOND, MAX_CALLS = 2400, 400, 40
 LINGER_S = 60

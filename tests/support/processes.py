@@ -15,11 +15,11 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
 
 # Below the kernel's ephemeral range (32768–60999), so that no outgoing connection takes a port just found free;
@@ -74,17 +74,30 @@ class Child:
         return self._process.poll()
 
     async def ready(self, condition: Callable[[], Awaitable[bool]], timeout_s: float = 20.0) -> Self:
-        """Wait until `condition` holds, an OSError counting as no; raises ChildError when it ends or takes too long."""
-        deadline = time.monotonic() + timeout_s
+        """Wait until `condition` holds, an OSError counting as no; raises ChildError when it ends or takes too long.
+
+        While it waits for a CPU that others have, its time does not run. Who takes too long is killed: it would keep
+        addresses that the next one needs.
+        """
+        begun = time.monotonic()
         while True:
             with suppress(OSError):
                 if await condition():
                     return self
             if self.exit_code is not None:
                 raise ChildError(f"{self.name} ended with {self.exit_code}\n{self.tail()}")
-            if time.monotonic() > deadline:
+            if time.monotonic() - begun > timeout_s + self.kept_waiting_s():
+                await self.kill()
                 raise ChildError(f"{self.name} is not ready after {timeout_s} s\n{self.tail()}")
             await asyncio.sleep(POLL_S)
+
+    def kept_waiting_s(self) -> float:
+        """How long its main thread could have run and had no CPU, in seconds; 0 where the kernel does not tell."""
+        try:
+            _, waited_ns, _ = Path(f"/proc/{self.pid}/schedstat").read_text().split()
+        except (OSError, ValueError):
+            return 0.0
+        return int(waited_ns) / 1e9
 
     async def accepts(self, host: str, port: int, timeout_s: float = 20.0) -> Self:
         """Wait until it listens on a TCP port."""

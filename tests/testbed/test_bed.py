@@ -25,6 +25,7 @@ NUMBER = "+31201234567"
 
 
 @pytest.mark.pbx
+@pytest.mark.alone
 async def test_three_people_are_there_within_seconds(pbx: Asterisk, phones: Phones) -> None:
     begin = time.monotonic()
     await pbx.restart()
