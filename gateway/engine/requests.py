@@ -27,7 +27,7 @@ from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
 from gateway.core.transfer import Manner
-from gateway.core.transfer.certainty import is_certain
+from gateway.core.transfer.hand_down import is_certain
 from gateway.engine.calls import Call, Calls
 from gateway.engine.transfers import Transfers
 from gateway.ports import IncomingCall, Observer, ReferHandle, ReferRequest

@@ -18,7 +18,7 @@ from gateway.core.record import TransferRecord
 from gateway.core.transfer import Manner, State
 from gateway.core.transfer import commands as cmd
 from gateway.core.transfer import events as ev
-from gateway.core.transfer.moves import RELEASE_S
+from gateway.core.transfer.commands import RELEASE_S
 from gateway.engine.calls import Call, Calls
 from gateway.engine.conductor import Conductor
 from gateway.engine.runs import Run, Runs

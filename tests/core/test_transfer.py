@@ -10,6 +10,8 @@ from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner, State
 from gateway.core.transfer.commands import (
+    HUMAN_S,
+    RELEASE_S,
     AnswerRequest,
     Dial,
     HangUp,
@@ -24,7 +26,6 @@ from gateway.core.transfer.commands import (
 from gateway.core.transfer.events import (
     Event,
 )
-from gateway.core.transfer.moves import HUMAN_S, RELEASE_S
 from tests.support.playbook import (
     ASSISTANT,
     BEGIN,

@@ -10,8 +10,10 @@ from gateway.core.model import Agent, DeviceState, Entry, FinalNotify, PbxState,
 from gateway.core.outcome import Outcome, Reason, reason_for_cause
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner, State
-from gateway.core.transfer.certainty import is_certain
 from gateway.core.transfer.commands import (
+    HUMAN_S,
+    LISTEN_S,
+    RELEASE_S,
     AnswerRequest,
     Dial,
     HandDown,
@@ -24,8 +26,7 @@ from gateway.core.transfer.commands import (
     Timer,
     Wait,
 )
-from gateway.core.transfer.hand_down import LISTEN_S
-from gateway.core.transfer.moves import HUMAN_S, RELEASE_S
+from gateway.core.transfer.hand_down import is_certain
 from tests.support.playbook import (
     ASSISTANT,
     BEGIN,

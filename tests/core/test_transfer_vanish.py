@@ -9,6 +9,7 @@ from gateway.core.model import Entry, FinalNotify
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.transfer import Manner, State
 from gateway.core.transfer.commands import (
+    SWITCH_S,
     HangUp,
     Return,
     StartTimer,
@@ -18,7 +19,6 @@ from gateway.core.transfer.commands import (
 from gateway.core.transfer.events import (
     Event,
 )
-from gateway.core.transfer.moves import SWITCH_S
 from tests.support.playbook import (
     ASSISTANT,
     CALLER,

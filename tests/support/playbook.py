@@ -9,7 +9,7 @@ from gateway.core.model import Announcement, Decision, Destination, Entry, Final
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, join, start, step
-from gateway.core.transfer.commands import Command, Notify, Report, StartTimer, StopTimer, Timer
+from gateway.core.transfer.commands import RELEASE_S, Command, Notify, Report, StartTimer, StopTimer, Timer
 from gateway.core.transfer.events import (
     Announced,
     CallerLost,
@@ -32,7 +32,6 @@ from gateway.core.transfer.events import (
     TransfereeGone,
     TransferorGone,
 )
-from gateway.core.transfer.moves import RELEASE_S
 
 BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TRANSFER = TransferId("01JNA000000000000000000000")

@@ -20,6 +20,16 @@ class Timer(StrEnum):
     LISTEN = "listen"
 
 
+RELEASE_S = 1.0
+"""How long the transferor has to send its BYE after the final NOTIFY."""
+HUMAN_S = 300.0
+"""How long the outcome waits, after the PBX has answered for a queue, until it names the person who took the call."""
+SWITCH_S = 1.0
+"""How long a deadline that passes while two legs are being joined waits for what comes of that."""
+LISTEN_S = 0.5
+"""How long the caller's leg is listened to: 25 packets of audio, where there is somebody."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
     """Give the REFER (or the command) its own response; exactly one for each request."""

@@ -24,11 +24,24 @@ in machine.py:
 """
 
 from dataclasses import replace
+from datetime import datetime
 
-from gateway.core.model import Decision
+from gateway.core.model import Decision, Destination, DeviceState, PbxState
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
-from gateway.core.transfer.commands import HangUp, Listen, StartTimer, Timer
+from gateway.core.staffing import seen_by_caller
+from gateway.core.transfer import failing, succeeding
+from gateway.core.transfer.commands import (
+    HUMAN_S,
+    LISTEN_S,
+    RELEASE_S,
+    SWITCH_S,
+    HandDown,
+    HangUp,
+    Listen,
+    StartTimer,
+    Timer,
+)
 from gateway.core.transfer.events import (
     CallerLost,
     Deadline,
@@ -47,136 +60,166 @@ from gateway.core.transfer.events import (
     TransfereeGone,
     TransferorGone,
 )
-from gateway.core.transfer.moves import HUMAN_S, RELEASE_S, SWITCH_S, Move
 from gateway.core.transfer.state import State
+from gateway.core.transfer.transfer_step import TransferStep
+from gateway.core.transfer.transferor import (
+    hang_up_transferor,
+    lose_transferor,
+    release_transferor,
+    stop_notifying,
+)
 
 STATES = (State.HANDING, State.LISTENING, State.HANDED)
-LISTEN_S = 0.5
-"""How long the caller's leg is listened to: 25 packets of audio, where there is somebody."""
 
 
-def proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915  # the table above, row by row
+def is_certain(destination: Destination, pbx: PbxState, now: datetime) -> bool:
+    """Whether a caller can be left to the PBX: the snapshot of `pbx` is fresh at `now`, and somebody is free for it.
+
+    Passing the gate is not enough, because the PBX does not give the caller back when nobody answers: an unknown state,
+    or a queue in which others wait, is fine only for a caller whom the gateway holds.
+    """
+    if not pbx.fresh(now):
+        return False
+    if destination.queue is None:
+        return any(pbx.extensions.get(extension) is DeviceState.IDLE for extension in destination.watched)
+    queue = pbx.queues.get(destination.queue)
+    if queue is None:
+        return False
+    seen = seen_by_caller(queue, destination.max_penalty, destination.wrap_up, now)
+    return seen.available > 0 and seen.callers == 0
+
+
+def begin(step: TransferStep, destination: Destination) -> None:
+    """Ask the PBX to bring the caller to the target."""
+    step.begin_attempt(destination)
+    step.explain(f"hand-down: the PBX takes the caller to {destination.extension} by itself")
+    step.do(HandDown(step.transfer.target, step.transfer.transferee, destination))
+    step.do(StartTimer(Timer.RING, step.transfer.rings_for(destination, step.at)))
+    step.enter(State.HANDING)
+
+
+def proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915  # the table above, row by row
     """Take one event in one of the STATES."""
-    match move.transfer.state, event:
+    match step.transfer.state, event:
         case State.HANDING, TargetProgress():
-            move.ring()
-            move.enter(State.HANDING)
+            succeeding.ring(step)
+            step.enter(State.HANDING)
         case State.HANDING | State.LISTENING, TargetAnswered():
-            _let_go(move)
+            _let_go(step)
         case State.HANDING, TargetFailed(reason=reason, sip_code=sip_code, next=following, caller_moved=moved):
             if moved:
-                _doubt(move, reason, sip_code)
+                _doubt(step, reason, sip_code)
             else:
-                move.try_next(reason, sip_code, following)
+                failing.try_next(step, reason, sip_code, following)
         case State.HANDING, RingTimeout():
-            _doubt(move, Reason.NO_ANSWER, Reason.NO_ANSWER.sip_code)
+            _doubt(step, Reason.NO_ANSWER, Reason.NO_ANSWER.sip_code)
         case State.LISTENING, Listened(heard=heard, next=following):
-            _decide(move, heard=heard, following=following)
+            _decide(step, heard=heard, following=following)
         case State.HANDING | State.LISTENING, HumanAnswered(at=at):
-            move.human(at)
-            _let_go(move)
+            step.note_human(at)
+            _let_go(step)
         case State.HANDED, HumanAnswered(at=at):
-            move.human(at)
-            move.complete()
+            step.note_human(at)
+            succeeding.complete(step)
         case State.HANDED, HumanTimeout():
-            move.complete()
+            succeeding.complete(step)
         case state, CallerLost(reason=reason):
             if state is not State.HANDED:
-                move.do(HangUp(move.transfer.transferee, reason, reason.sip_code))
+                step.do(HangUp(step.transfer.transferee, reason, reason.sip_code))
             hung_up = reason is Reason.CALLER_HUNG_UP
-            _lose(move, reason, reason.sip_code, None if hung_up else "the PBX took the caller and dropped him")
+            _lose(step, reason, reason.sip_code, None if hung_up else "the PBX took the caller and dropped him")
         case State.HANDING | State.LISTENING, TransfereeGone():
             reason, fault = (
                 Reason.PBX_ERROR,
                 "the PBX ended the caller's leg before it said what became of the transfer",
             )
-            _lose(move, reason, reason.sip_code, fault)
+            _lose(step, reason, reason.sip_code, fault)
         case _, TransferorGone():
-            move.lose_transferor()
+            lose_transferor(step)
         case _, NotifyFailed():
-            move.hush()
+            stop_notifying(step)
         case State.HANDING, Deadline():
-            _pass_deadline(move)
-        case State.LISTENING, Deadline() if move.transfer.deadline is not None:
-            move.do(StartTimer(Timer.DEADLINE, SWITCH_S))
+            _pass_deadline(step)
+        case State.LISTENING, Deadline() if step.transfer.deadline is not None:
+            step.do(StartTimer(Timer.DEADLINE, SWITCH_S))
         case State.HANDED, ReleaseTimeout():
-            move.release()
+            hang_up_transferor(step)
         case State.HANDED, Fault(text=text):
-            move.note_fault(text)
+            step.note_fault(text)
         case _, Fault(text=text):
-            _break_off(move, text)
+            _break_off(step, text)
         case State.HANDED, Stop():
-            move.complete()
-            move.release()
-            move.enter(State.ENDED)
+            succeeding.complete(step)
+            hang_up_transferor(step)
+            step.enter(State.ENDED)
         case _, Stop():
-            move.settle(Reason.GATEWAY_STOPPED, Reason.GATEWAY_STOPPED.sip_code)
-            move.fail(Reason.GATEWAY_STOPPED)
+            step.write_attempt(Reason.GATEWAY_STOPPED, Reason.GATEWAY_STOPPED.sip_code)
+            failing.fail(step, Reason.GATEWAY_STOPPED)
 
 
-def _break_off(move: Move, fault: str) -> None:
+def _break_off(step: TransferStep, fault: str) -> None:
     """The gateway cannot go on as it was to, and has dialled nobody who is to be hung up."""
     reason = Reason.GATEWAY_ERROR
-    move.stop(Timer.LISTEN)
-    move.note_fault(fault)
-    move.try_next(reason, reason.sip_code, Decision(False, reason, None, (f"fault: {fault}",)))
+    step.stop(Timer.LISTEN)
+    step.note_fault(fault)
+    failing.try_next(step, reason, reason.sip_code, Decision(False, reason, None, (f"fault: {fault}",)))
 
 
-def _let_go(move: Move) -> None:
+def _let_go(step: TransferStep) -> None:
     """The PBX has the caller: our leg leads nowhere any more, and the PBX does not end it."""
-    transfer = move.transfer
-    move.record = replace(move.record, answered_at=move.at)
-    move.stop(Timer.RING, Timer.LISTEN)
-    move.do(HangUp(transfer.transferee, Reason.ANSWERED, 200))
-    move.settle(Reason.ANSWERED, 200)
+    transfer = step.transfer
+    step.record = replace(step.record, answered_at=step.at)
+    step.stop(Timer.RING, Timer.LISTEN)
+    step.do(HangUp(transfer.transferee, Reason.ANSWERED, 200))
+    step.write_attempt(Reason.ANSWERED, 200)
     if not transfer.awaits_human:
-        move.complete()
+        succeeding.complete(step)
         return
-    move.tell(Reason.ANSWERED)
+    step.notify_final(Reason.ANSWERED)
     if transfer.transferor is not None:
-        move.do(StartTimer(Timer.RELEASE, RELEASE_S))
-    move.report(Milestone.CONNECTED)
-    move.do(StartTimer(Timer.HUMAN, HUMAN_S))
-    move.enter(State.HANDED)
+        step.do(StartTimer(Timer.RELEASE, RELEASE_S))
+    step.report(Milestone.CONNECTED)
+    step.do(StartTimer(Timer.HUMAN, HUMAN_S))
+    step.enter(State.HANDED)
 
 
-def _doubt(move: Move, reason: Reason, sip_code: int) -> None:
+def _doubt(step: TransferStep, reason: Reason, sip_code: int) -> None:
     """It failed, and nobody says where the caller is now."""
-    move.settle(reason, sip_code)
-    move.stop(Timer.RING)
-    move.do(Listen(move.transfer.transferee))
-    move.do(StartTimer(Timer.LISTEN, LISTEN_S))
-    move.enter(State.LISTENING)
+    step.write_attempt(reason, sip_code)
+    step.stop(Timer.RING)
+    step.do(Listen(step.transfer.transferee))
+    step.do(StartTimer(Timer.LISTEN, LISTEN_S))
+    step.enter(State.LISTENING)
 
 
-def _decide(move: Move, *, heard: bool, following: Decision) -> None:
+def _decide(step: TransferStep, *, heard: bool, following: Decision) -> None:
     """The caller is still there, or he is not."""
-    last = move.record.attempts[-1]
+    last = step.record.attempts[-1]
     reason, sip_code = last.reason or Reason.PBX_ERROR, last.sip_code or Reason.PBX_ERROR.sip_code
     if heard:
-        move.go_on(reason, following)
+        failing.go_on(step, reason, following)
         return
-    move.do(HangUp(move.transfer.transferee, reason, reason.sip_code))
+    step.do(HangUp(step.transfer.transferee, reason, reason.sip_code))
     silent = reason is Reason.NO_ANSWER
     fault = "did not say what became of him" if silent else f"dropped him: {sip_code}"
-    _lose(move, reason, sip_code, f"the PBX took the caller and {fault}")
+    _lose(step, reason, sip_code, f"the PBX took the caller and {fault}")
 
 
-def _lose(move: Move, reason: Reason, sip_code: int, fault: str | None) -> None:
+def _lose(step: TransferStep, reason: Reason, sip_code: int, fault: str | None) -> None:
     """The caller is gone, or out of reach: say so."""
-    move.stop(Timer.LISTEN)
-    move.settle(reason, sip_code)
-    move.record = replace(move.record, fault=fault)
-    move.tell(reason, move.failure_code(reason))
-    move.conclude(reason)
-    move.part()
+    step.stop(Timer.LISTEN)
+    step.write_attempt(reason, sip_code)
+    step.record = replace(step.record, fault=fault)
+    step.notify_final(reason, step.failure_code(reason))
+    step.conclude(reason)
+    release_transferor(step)
 
 
-def _pass_deadline(move: Move) -> None:
-    if move.transfer.deadline is None:
+def _pass_deadline(step: TransferStep) -> None:
+    if step.transfer.deadline is None:
         return
-    if move.transfer.manner.cancel_at_deadline:
-        move.explain("deadline: the transferor waits no longer")
-        _doubt(move, Reason.NO_ANSWER, Reason.NO_ANSWER.sip_code)
+    if step.transfer.manner.cancel_at_deadline:
+        step.explain("deadline: the transferor waits no longer")
+        _doubt(step, Reason.NO_ANSWER, Reason.NO_ANSWER.sip_code)
     else:
-        move.tell(Reason.NO_ANSWER)
+        step.notify_final(Reason.NO_ANSWER)

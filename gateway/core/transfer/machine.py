@@ -7,7 +7,8 @@ with are an ordinary call, and only the transferor is still to be let go.
 
 Below is every next state an event can lead to. Where there is a dash, and in the state `ended`, the event is ignored:
 it changes nothing, and nothing is done. So is an event of a target that is not the one dialled last. The states of a
-caller whom the PBX transfers by itself have their own table in hand_down.py.
+caller whom the PBX transfers by itself have their own table in hand_down.py. What is done in each case is in
+beginning.py, dialling.py, succeeding.py, failing.py and transferor.py.
 
     event           dialling         ringing          switching                 connected        releasing
     TargetProgress  ringing          -                -                         -                -
@@ -35,7 +36,7 @@ from datetime import datetime, timedelta
 from gateway.core.model import Decision, Destination, Entry, LegId
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
-from gateway.core.transfer import hand_down
+from gateway.core.transfer import beginning, dialling, failing, hand_down, succeeding
 from gateway.core.transfer.commands import Command
 from gateway.core.transfer.events import (
     Announced,
@@ -58,8 +59,9 @@ from gateway.core.transfer.events import (
     TransfereeGone,
     TransferorGone,
 )
-from gateway.core.transfer.moves import Move
 from gateway.core.transfer.state import Manner, State, Transfer
+from gateway.core.transfer.transfer_step import TransferStep
+from gateway.core.transfer.transferor import hang_up_transferor, lose_transferor, stop_notifying
 
 Step = tuple[Transfer, tuple[Command, ...]]
 
@@ -89,13 +91,14 @@ def start(
         final_notify=manner.final_notify if manner.notify else None,
     )
     hunt_until = at + total_ring if total_ring else None
-    move = Move(Transfer(record, State.DIALLING, transferee, transferor, manner, fallback, hunt_until=hunt_until), at)
-    move.note(decision)
+    transfer = Transfer(record, State.DIALLING, transferee, transferor, manner, fallback, hunt_until=hunt_until)
+    first = TransferStep(transfer, at)
+    first.note_decision(decision)
     if decision.accepted and decision.destination is not None:
-        move.accept(decision.destination)
+        beginning.accept(first, decision.destination)
     else:
-        move.refuse(decision)
-    return move.transfer, tuple(move.commands)
+        beginning.refuse(first, decision)
+    return first.result
 
 
 def join(
@@ -106,73 +109,73 @@ def join(
     Nothing is dialled. `record.destination` says where that call went, if anything is known of it.
     """
     record = replace(record, decided_at=at, final_notify=manner.final_notify if manner.notify else None)
-    move = Move(Transfer(record, State.DIALLING, transferee, transferor, manner, joined=target), at)
-    move.join()
-    return move.transfer, tuple(move.commands)
+    first = TransferStep(Transfer(record, State.DIALLING, transferee, transferor, manner, joined=target), at)
+    beginning.join(first)
+    return first.result
 
 
 def step(transfer: Transfer, event: Event) -> Step:
     """Take one event; the new transfer and what is to be done, in order."""
-    move = Move(transfer, event.at)
     if isinstance(event, TargetEvent) and (event.target != transfer.target or transfer.announcing):
         return transfer, ()  # of a target that was given up
+    taken = TransferStep(transfer, event.at)
     if transfer.state is State.RELEASING:
-        _release(move, event)
+        _release(taken, event)
     elif transfer.state in hand_down.STATES:
-        hand_down.proceed(move, event)
+        hand_down.proceed(taken, event)
     elif transfer.state is not State.ENDED:
-        _proceed(move, event)
-    return move.transfer, tuple(move.commands)
+        _proceed(taken, event)
+    return taken.result
 
 
-def _proceed(move: Move, event: Event) -> None:  # noqa: C901, PLR0912  # the table above, row by row
-    match move.transfer.state, event:
+def _proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912  # the table above, row by row
+    match step.transfer.state, event:
         case State.DIALLING, TargetProgress(code=code):
-            move.ring(code)
+            succeeding.ring(step, code)
         case State.DIALLING | State.RINGING, TargetAnswered():
-            move.answer()
+            succeeding.answer(step)
         case _, TargetFailed(reason=reason, sip_code=sip_code, next=following):
-            move.try_next(reason, sip_code, following)
+            failing.try_next(step, reason, sip_code, following)
         case State.DIALLING | State.RINGING, RingTimeout(next=following):
-            move.give_up(Reason.NO_ANSWER, following)
+            failing.give_up(step, Reason.NO_ANSWER, following)
         case State.SWITCHING, Switched():
-            move.connect()
+            succeeding.connect(step)
         case State.SWITCHING, SwitchFailed(next=following):
-            move.give_up(Reason.PBX_ERROR, following)
+            failing.give_up(step, Reason.PBX_ERROR, following)
         case State.CONNECTED, HumanAnswered(at=at):
-            move.human(at)
-            move.complete()
+            step.note_human(at)
+            succeeding.complete(step)
         case _, HumanAnswered(at=at):
-            move.human(at)
+            step.note_human(at)
         case State.CONNECTED, HumanTimeout():
-            move.complete()
+            succeeding.complete(step)
         case State.DIALLING, Announced():
-            move.call_announced()
+            dialling.end_announcement(step)
         case _, TransfereeGone(fault=fault):
-            move.abandon(fault)
-        case _, Cancelled() if move.transfer.can_be_cancelled:
-            move.cancel()
+            failing.abandon(step, fault)
+        case _, Cancelled() if step.transfer.can_be_cancelled:
+            failing.cancel(step)
         case _, TransferorGone():
-            move.lose_transferor()
+            lose_transferor(step)
         case _, NotifyFailed():
-            move.hush()
+            stop_notifying(step)
         case _, Deadline():
-            move.pass_deadline()
+            failing.pass_deadline(step)
         case State.CONNECTED, ReleaseTimeout():
-            move.release()
+            hang_up_transferor(step)
         case State.CONNECTED, Fault(text=text):
-            move.note_fault(text)
+            step.note_fault(text)
         case _, Fault(text=text):
-            move.break_off(text)
+            failing.break_off(step, text)
         case _, Stop():
-            move.interrupt()
+            failing.interrupt(step)
 
 
-def _release(move: Move, event: Event) -> None:
+def _release(step: TransferStep, event: Event) -> None:
     match event:
         case TransferorGone():
-            move.lose_transferor()
-            move.enter(State.ENDED)
+            lose_transferor(step)
+            step.enter(State.ENDED)
         case ReleaseTimeout() | Stop():
-            move.release()
-            move.enter(State.ENDED)
+            hang_up_transferor(step)
+            step.enter(State.ENDED)

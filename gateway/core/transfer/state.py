@@ -55,7 +55,7 @@ class Transfer:
     announcing: bool = False  # the destination is announced, and will be dialled when that is over
     hunt_until: datetime | None = None  # when nothing but the fallback is rung any more
     joined: LegId | None = None  # the far end of a consultation call, which takes the place of a dialled target
-    told: int | None = None  # the final code in a NOTIFY; 200 also for an INVITE that was answered
+    final_code: int | None = None  # the code in the final NOTIFY; 200 also for an INVITE that was answered
     reached: Milestone | None = None  # the last one that was reported
 
     @property
@@ -81,7 +81,7 @@ class Transfer:
     @property
     def notifies(self) -> bool:
         """Whether the transferor still waits for NOTIFYs."""
-        return self.manner.notify and self.told is None
+        return self.manner.notify and self.final_code is None
 
     @property
     def deadline(self) -> timedelta | None:
@@ -103,7 +103,7 @@ class Transfer:
     @property
     def stranded(self) -> bool:
         """Whether nobody expects the caller back: neither a transferor nor an INVITE that waits for its final code."""
-        return self.told == 200 or (self.transferor is None and self.record.entry is not Entry.INVITE)
+        return self.final_code == 200 or (self.transferor is None and self.record.entry is not Entry.INVITE)
 
     @property
     def can_be_cancelled(self) -> bool:

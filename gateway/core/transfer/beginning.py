@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a transfer begins: the request is refused, or accepted and the first target called."""
+
+from dataclasses import replace
+
+from gateway.core.model import Decision, Destination
+from gateway.core.outcome import Reason
+from gateway.core.record import Milestone
+from gateway.core.transfer import dialling, hand_down
+from gateway.core.transfer.commands import AnswerRequest, HangUp, Notify, StartTimer, Switch, Timer, Wait
+from gateway.core.transfer.state import State
+from gateway.core.transfer.transfer_step import TransferStep
+
+
+def refuse(step: TransferStep, decision: Decision) -> None:
+    """Tell the transferor that the gate refuses; nobody is moved."""
+    code, reason = decision.sip_code, decision.reason
+    if step.is_invite:
+        step.do(HangUp(step.transfer.transferee, reason, code, decision.retry_after_s))
+    elif step.transfer.notifies and step.transfer.manner.refuse_in_notify:
+        step.do(AnswerRequest(202, Reason.ACCEPTED))
+        step.notify_final(reason)
+    else:
+        step.do(AnswerRequest(code, reason, decision.retry_after_s))
+    step.report(Milestone.REQUESTED)
+    step.record = replace(step.record, sentence=decision.sentence)
+    step.conclude(reason)
+    step.end()
+
+
+def accept(step: TransferStep, destination: Destination) -> None:
+    """Accept the request, and call the first target."""
+    if not step.is_invite:
+        step.do(AnswerRequest(202, Reason.ACCEPTED))
+    if step.transfer.notifies:
+        step.do(Notify(100, Reason.ACCEPTED))
+    step.report(Milestone.REQUESTED)
+    step.report(Milestone.ACCEPTED)
+    if not step.is_invite:
+        step.do(Wait(step.transfer.transferee, step.transfer.transferor))
+    # The PBX would take the caller away from an announcement.
+    if step.transfer.hands_down and destination.announcement is None:
+        hand_down.begin(step, destination)
+    else:
+        dialling.dial(step, destination)
+    if step.transfer.deadline is not None:
+        step.do(StartTimer(Timer.DEADLINE, step.transfer.deadline.total_seconds()))
+
+
+def join(step: TransferStep) -> None:
+    """Accept the request, and join the caller with the party that the transferor has been talking to."""
+    step.do(AnswerRequest(202, Reason.ACCEPTED))
+    if step.transfer.notifies:
+        step.do(Notify(100, Reason.ACCEPTED))
+    step.report(Milestone.REQUESTED)
+    step.report(Milestone.ACCEPTED)
+    step.record = replace(step.record, answered_at=step.at, human_at=step.at)
+    step.do(Switch(step.transfer.transferee, step.transfer.target))
+    step.enter(State.SWITCHING)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a transfer succeeds: the target rings, answers, and is joined with the caller."""
+
+from dataclasses import replace
+
+from gateway.core.model import FinalNotify
+from gateway.core.outcome import Reason
+from gateway.core.record import Milestone
+from gateway.core.transfer.commands import HUMAN_S, RELEASE_S, Notify, Respond, StartTimer, Switch, Timer
+from gateway.core.transfer.state import State
+from gateway.core.transfer.transfer_step import TransferStep
+from gateway.core.transfer.transferor import release_transferor
+
+
+def ring(step: TransferStep, code: int = 180) -> None:
+    """The target rings; or, with another code than 180, is under way, of which an INVITE is told by its media."""
+    first = step.record.ringing_at is None
+    if step.is_invite:
+        if first and step.transfer.final_code is None and code == 180:
+            step.do(Respond(step.transfer.transferee, 180))
+    elif step.transfer.manner.final_notify is FinalNotify.ON_RING:
+        step.notify_final(Reason.ANSWERED)
+    elif first and step.transfer.notifies:
+        step.do(Notify(180, Reason.ACCEPTED))
+    if first:
+        step.record = replace(step.record, ringing_at=step.at)
+    step.report(Milestone.RINGING)
+    step.enter(State.RINGING)
+
+
+def answer(step: TransferStep) -> None:
+    """The target answered: join it with the caller."""
+    step.record = replace(step.record, answered_at=step.at)
+    if step.record.human_at is not None:  # what the PBX says of the person has overtaken its answer
+        step.record = replace(step.record, human_at=max(step.record.human_at, step.at))
+    step.stop(Timer.RING)
+    if step.is_invite and step.transfer.final_code is None:
+        step.do(Respond(step.transfer.transferee, 200))
+        step.transfer = replace(step.transfer, final_code=200)
+    step.do(Switch(step.transfer.transferee, step.transfer.target))
+    step.enter(State.SWITCHING)
+
+
+def connect(step: TransferStep) -> None:
+    """Caller and target hear each other; the PBX may have answered for a person, or before one."""
+    step.write_attempt(Reason.ANSWERED, 200)
+    if step.transfer.destination is not None and step.transfer.destination.queue is None:
+        step.note_human(step.record.answered_at or step.at)
+    if not step.transfer.awaits_human:
+        complete(step)
+        return
+    if step.transfer.manner.final_notify is not FinalNotify.ON_HUMAN:
+        step.notify_final(Reason.ANSWERED)
+        if step.transfer.transferor is not None:
+            step.do(StartTimer(Timer.RELEASE, RELEASE_S))
+    step.report(Milestone.CONNECTED)
+    step.do(StartTimer(Timer.HUMAN, HUMAN_S))
+    step.enter(State.CONNECTED)
+
+
+def complete(step: TransferStep) -> None:
+    """The caller is where the transfer was to bring it."""
+    step.notify_final(Reason.ANSWERED)
+    step.report(Milestone.CONNECTED)
+    step.conclude(Reason.ANSWERED)
+    release_transferor(step)

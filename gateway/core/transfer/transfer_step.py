@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One step of the transfer machine while it is being taken; the moves in the modules beside it are functions on it."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from gateway.core.model import Decision, Destination, Entry
+from gateway.core.outcome import Reason
+from gateway.core.record import Attempt, Milestone, TransferRecord
+from gateway.core.sentence import sentence
+from gateway.core.transfer.commands import Command, Notify, Report, StopTimer, Timer
+from gateway.core.transfer.state import State, Transfer
+
+_MILESTONES = tuple(Milestone)
+
+
+@dataclass(slots=True)
+class TransferStep:
+    """The transfer as it becomes, and the commands so far, in their order."""
+
+    transfer: Transfer
+    at: datetime
+    commands: list[Command] = field(default_factory=list)
+
+    @property
+    def result(self) -> tuple[Transfer, tuple[Command, ...]]:
+        """The new transfer and what is to be done, in order."""
+        return self.transfer, tuple(self.commands)
+
+    @property
+    def record(self) -> TransferRecord:
+        """What the outside learns of the transfer."""
+        return self.transfer.record
+
+    @record.setter
+    def record(self, record: TransferRecord) -> None:
+        self.transfer = replace(self.transfer, record=record)
+
+    @property
+    def is_invite(self) -> bool:
+        """Whether the transfer is a fresh INVITE, told by its own responses."""
+        return self.record.entry is Entry.INVITE
+
+    # What is to be done
+
+    def do(self, command: Command) -> None:
+        """Have a command carried out after the others."""
+        self.commands.append(command)
+
+    def stop(self, *timers: Timer) -> None:
+        """Stop timers, whether they run or not."""
+        self.commands.extend(StopTimer(timer) for timer in timers)
+
+    def enter(self, state: State) -> None:
+        """Go to a state."""
+        self.transfer = replace(self.transfer, state=state)
+
+    def report(self, milestone: Milestone) -> None:
+        """Report a milestone, unless a target that was tried before had reached it already."""
+        reached = self.transfer.reached
+        if reached is None or _MILESTONES.index(milestone) > _MILESTONES.index(reached):
+            self.transfer = replace(self.transfer, reached=milestone)
+            self.do(Report(milestone))
+
+    def notify_final(self, reason: Reason, code: int | None = None) -> None:
+        """Send the final NOTIFY, if the transferor waits for it; `code` None: with that of the reason."""
+        if self.transfer.notifies:
+            code = code or reason.sip_code
+            self.do(Notify(code, reason, final=True))
+            self.stop(Timer.DEADLINE)
+            self.transfer = replace(self.transfer, final_code=code)
+
+    def end(self) -> None:
+        """Stop all timers and report the end: no event changes anything any more."""
+        self.stop(*Timer)
+        self.report(Milestone.ENDED)
+        self.enter(State.ENDED)
+
+    # What is written down
+
+    def explain(self, line: str) -> None:
+        """Write a line into the trail."""
+        self.record = replace(self.record, trail=(*self.record.trail, line))
+
+    def note_decision(self, decision: Decision) -> None:
+        """Write down what the gate found, and whom it passed over."""
+        passed = tuple(Attempt(destination, "", reason, reason.sip_code) for destination, reason in decision.refusals)
+        self.record = replace(
+            self.record, trail=self.record.trail + decision.trail, attempts=self.record.attempts + passed
+        )
+
+    def begin_attempt(self, destination: Destination) -> None:
+        """Write down that a destination is tried."""
+        attempt = Attempt(destination.id, destination.extension)
+        attempts = (*self.record.attempts, attempt)
+        self.record = replace(
+            self.record, destination=destination.id, attempts=attempts, answered_at=None, human_at=None
+        )
+        self.transfer = replace(self.transfer, destination=destination, dialled=self.transfer.dialled + 1)
+
+    def write_attempt(self, reason: Reason, sip_code: int) -> None:
+        """Write down what came of the attempt under way; a join is none."""
+        if not self.record.attempts:
+            return
+        *others, last = self.record.attempts
+        attempts = (*others, replace(last, reason=reason, sip_code=sip_code))
+        self.record = replace(self.record, attempts=attempts)
+
+    def note_human(self, at: datetime) -> None:
+        """Write down that a person took the call, which may be known before the answer is."""
+        self.record = replace(self.record, human_at=self.record.human_at or at)
+
+    def note_fault(self, fault: str) -> None:
+        """Write down what went wrong, unless something did before."""
+        self.record = replace(self.record, fault=self.record.fault or fault)
+
+    def conclude(self, reason: Reason) -> None:
+        """Write down the outcome, in words too if the gate had none."""
+        destination = self.transfer.destination
+        name = destination.spoken_name if destination else None
+        words = self.record.sentence or sentence(reason, self.record.locale, name=name, now=self.at)
+        self.record = replace(
+            self.record,
+            outcome=reason.outcome,
+            reason=reason,
+            sip_code=reason.sip_code,
+            ended_at=self.at,
+            sentence=words,
+        )
+
+    def failure_code(self, reason: Reason) -> int:
+        """The code of a failure: that of the last attempt if it failed for this reason (RFC 3515 §2.4.5)."""
+        dialled = [attempt for attempt in self.record.attempts if attempt.extension]
+        last = dialled[-1] if dialled and self.transfer.manner.own_codes else None
+        return last.sip_code if last and last.reason is reason and last.sip_code else reason.sip_code
