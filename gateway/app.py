@@ -67,7 +67,8 @@ class App:
         self.engine.attach(self.sip)
         self._following = Following(self.engine, self.sip.watches)
         self.sources = self.engine.sources = self._following.sources
-        self.web = WebServer(self, metrics=self.metrics.render, token=_token(config))
+        self.web = WebServer(self, metrics=self.metrics.render, token=None)
+        self._configure_web(config)
         # Those first that may not take a configuration; those last that begin with a new login.
         parts = (self.sip.reconfigure, self._take_over, self._following.follow, self._log_in)
         self.reloader = Reloader(config, parts, self._reload_done)
@@ -142,8 +143,12 @@ class App:
         self.engine.reconfigure(config)
         self.metrics.configure(_plan(config))
         self.reporter.configure(_queues(config))
-        self.web.configure(_token(config))
+        self._configure_web(config)
         _configure_log(config)
+
+    def _configure_web(self, config: Config) -> None:
+        http = config.http
+        self.web.configure(http.token.get_secret_value() if http.token else None, http.host_names)
 
     def _log_in(self, config: Config) -> None:
         if (broker := _broker(config)) is not None:
@@ -241,10 +246,6 @@ def _plan(config: Config) -> Plan:
         queues=_queues(config),
         trunks=tuple(config.trunks),
     )
-
-
-def _token(config: Config) -> str | None:
-    return config.http.token.get_secret_value() if config.http.token else None
 
 
 def _configure_log(config: Config) -> None:

@@ -63,7 +63,7 @@ CHANGES: Final[Tables] = {
         "host": "192.0.2.7", "port": 1884, "tls": True, "ca_file": "two.pem", "username": "other",
         "password_file": "two.secret", "base_topic": "other",
     },
-    "http": {"bind_address": "127.0.0.8", "port": 9471, "token_file": "two.secret"},
+    "http": {"bind_address": "127.0.0.8", "port": 9471, "token_file": "two.secret", "host_names": ["pbx.example.com"]},
     "hours": {
         "time_zone": "Europe/Lisbon", "holidays": "NL", "closed": ["2026-12-24"],
         "open": {"2026-12-27": ["10:00-16:00"]}, "weekly": {"mon": ["10:00-11:00"]},
@@ -99,7 +99,7 @@ CHANGES: Final[Tables] = {
     },
     "pbx.queues": {
         "source": "dialog-info", "host": "192.0.2.8", "port": 5039, "username": "other",
-        "password_file": "two.secret", "max_age_s": 12,
+        "password_file": "two.secret", "max_age_s": 12, "extension_context": "phones",
     },
 }  # fmt: skip
 """For every key a value that it does not have in `before()`; more of them do no harm."""

@@ -47,6 +47,8 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ("max_calls = 10", "max_calls = 10\nrtp_port_min = 30001", "sip.rtp_port_min: 30001 is above rtp_port_max, 29999"),
         ("max_calls = 10", "max_calls = 10\nrtp_port_max = 20050", "sip.rtp_port_max: 20000-20050 are 51 ports; 60 are needed, 6 for each of max_calls"),
         ("max_calls = 10", "max_calls = true", "sip.max_calls: must be a whole number, is true"),
+        ("port = 0", 'port = 0\nhost_names = ["pbx.example.com:9470"]', 'http.host_names[1]: must be a host\'s name such as "pbx.example.com", without a port; is "pbx.example.com:9470"'),
+        ("port = 0", 'port = 0\nhost_names = ["*"]', 'http.host_names[1]: must be a host\'s name such as "pbx.example.com", without a port; is "*"'),
         ("port = 0", 'port = 0\ntoken_file = "no.secret"', "http.token_file: there is no file {directory}/no.secret"),
         ("port = 0", "port = 0\n[mqtt]\nport = 1883", "mqtt.host: is missing, and there is no default"),
         ('"Europe/Amsterdam"', '"Europe/Amsterdm"', 'hours.office.time_zone: "Europe/Amsterdm" is no known time zone; did you mean Europe/Amsterdam?'),
@@ -146,6 +148,7 @@ def test_a_mistake_in_a_profile(tmp_path: Path, old: str, new: str, told: str | 
     [
         ('"ami.secret"', '"none.secret"', "queues.password_file: there is no file {directory}/sip_profiles/none.secret"),
         ('username = "transfer-gateway"\n', "", 'queues: source = "ami" needs username and password_file'),
+        ('source = "ami"', 'source = "ami"\nextension_context = "from internal"', 'queues.extension_context: must be the name of a dialplan context, such as "from-internal"; is "from internal"'),
         ('source = "ami"', 'source = "snmp"', "queues.source: must be 'none', 'ami' or 'dialog-info', is \"snmp\""),
         ("sip:127.0.0.1:5070", "sip:pbx.example", "file: address names the host pbx.example; addresses must say where its requests come from"),
     ],

@@ -14,6 +14,7 @@ IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62})")
+_HOST_NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*", re.IGNORECASE)
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _SIP_URI = re.compile(
     r"(?P<scheme>sips?):(?:(?P<user>[^@;?\s<>]+)@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*))"
@@ -83,6 +84,18 @@ def _name_server(text: str) -> str:
         ipaddress.ip_address((match["six"] or match["four"]) if match else text)
     except ValueError:
         raise ValueError(f'must be an address such as "192.0.2.53" or "[2001:db8::53]:53"; is "{text[:80]}"') from None
+    return text
+
+
+def _host_name(text: str) -> str:
+    if not _HOST_NAME.fullmatch(text) or len(text) > 253:
+        raise ValueError(f'must be a host\'s name such as "pbx.example.com", without a port; is "{text[:80]}"')
+    return text.lower()
+
+
+def _context(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.@-]{1,79}", text):
+        raise ValueError(f'must be the name of a dialplan context, such as "from-internal"; is "{text[:80]}"')
     return text
 
 
@@ -194,6 +207,8 @@ E164 = Annotated[str, AfterValidator(_number)]
 Dialled = Annotated[str, AfterValidator(_dialled)]
 QueueName = Annotated[str, AfterValidator(_queue_name)]
 Topic = Annotated[str, AfterValidator(_topic)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+ContextOrNothing = Annotated[str, _or_nothing(_context)]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[IpNetwork, BeforeValidator(_network, json_schema_input_type=str)]
 NameServer = Annotated[str, AfterValidator(_name_server)]

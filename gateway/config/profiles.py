@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from gateway.config.fields import (
+    ContextOrNothing,
     Count,
     Flag,
     IpNetwork,
@@ -144,6 +145,7 @@ class QueueSource(Section):
     username: Login = ""
     password: SecretFile | None = Field(default=None, alias="password_file")
     max_age_s: Seconds = 10
+    extension_context: ContextOrNothing = ""  # of the dialplan, that holds the hints; empty: wherever they are
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

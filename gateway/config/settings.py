@@ -18,6 +18,7 @@ from gateway.config.fields import (
     Count,
     Dialled,
     Flag,
+    HostName,
     NameServer,
     Port,
     QueueName,
@@ -164,6 +165,7 @@ class HttpSettings(Section):
     bind_address: Address = "127.0.0.1"
     port: Port = 9470
     token: SecretFile | None = Field(default=None, alias="token_file")
+    host_names: tuple[HostName, ...] = ()  # by which a browser or proxy may ask a server that is bound to loopback
 
 
 def _span(weekday: int, day: str, interval: tuple[time, time]) -> tuple[int, int, str]:

@@ -36,6 +36,7 @@ def source_of(
                 extensions=extensions,
                 listener=listener,
                 max_age=max_age,
+                extension_context=settings.extension_context or None,
             )
         case StateSource.DIALOG_INFO:
             if watcher is None:

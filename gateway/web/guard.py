@@ -103,8 +103,8 @@ def unreadable(remote: str | None, error: Exception) -> None:
     _told_unreadable[:] = [time.monotonic(), 0.0]
 
 
-def own_hosts_only(allowed: Collection[str]) -> Middleware:
-    """Refuse names that lead here by chance or by malice.
+def own_hosts_only(allowed: Callable[[], Collection[str]]) -> Middleware:
+    """Refuse names that lead here by chance or by malice; those `allowed` at the moment do not.
 
     A page in a browser on this machine may have its own name resolve to 127.0.0.1, and so read what only this
     machine may read (DNS rebinding). Its name is then in the Host header; an address, or localhost, is no page's.
@@ -113,7 +113,7 @@ def own_hosts_only(allowed: Collection[str]) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         name = _host_name(request.headers.get("Host", ""))
-        if name != "localhost" and name not in allowed and not _is_address(name):
+        if name != "localhost" and name not in allowed() and not _is_address(name):
             raise Problem(421, "wrong-host", f"this is not the server of {name or 'no name'}; ask by address")
         return await handler(request)
 

@@ -57,7 +57,7 @@ class WebServer:
             return
         middlewares: list[Middleware] = [noting, errors_as_json]
         if ipaddress.ip_address(host).is_loopback:
-            middlewares.append(own_hosts_only(self._host_names))
+            middlewares.append(own_hosts_only(lambda: self._host_names))
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
         app.add_routes(self._routes())
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0)
@@ -78,9 +78,9 @@ class WebServer:
             await self._runner.cleanup()
             self._runner = None
 
-    def configure(self, token: str | None) -> None:
-        """Take another token, at once."""
-        self._token = token
+    def configure(self, token: str | None, host_names: Collection[str]) -> None:
+        """Take another token and other names, at once."""
+        self._token, self._host_names = token, host_names
 
     def _routes(self) -> list[web.RouteDef]:
         guarded = needs_token(lambda: self._token)

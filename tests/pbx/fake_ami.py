@@ -233,8 +233,8 @@ def caller(name: str, unique: str, channel: str = "PJSIP/gw-1", **fields: str) -
     return {"Event": name, "Queue": "sales", "Channel": channel, "Uniqueid": unique, "Linkedid": unique, **fields}
 
 
-def hint(extension: str, status: int) -> Block:
-    return {"Event": "ExtensionStatus", "Exten": extension, "Context": "phones", "Status": str(status)}
+def hint(extension: str, status: int, context: str = "phones") -> Block:
+    return {"Event": "ExtensionStatus", "Exten": extension, "Context": context, "Status": str(status)}
 
 
 def _summary(queue: str, members: list[Block]) -> Block:

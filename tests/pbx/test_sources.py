@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each source that a profile may name is made, and is what it says."""
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from gateway.config import Config, load
+from gateway.core.model import DeviceState
 from gateway.core.state_sources import StateSource
 from gateway.pbx.sources import needs_new_source, source_of
 from gateway.ports import ExtensionWatcher
 from tests.config_directory import PBX, TRUNK, write
-from tests.pbx.fake_ami import Listener
+from tests.pbx.fake_ami import FakeAmi, Listener, hint
 
 WATCHER = cast("ExtensionWatcher", object())
 
@@ -43,3 +45,26 @@ async def test_a_new_address_means_a_new_source_where_it_is_had_over_sip(tmp_pat
     before = with_source(tmp_path, kind)
     now = with_source(tmp_path, kind, "127.0.0.1:5071")
     assert needs_new_source(before, now, "asterisk") is kind.traits.over_sip
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"), [("", None), ('extension_context = "phones"', "idle"), ('extension_context = "old"', "busy")]
+)
+async def test_hints_count_in_the_context_that_the_profile_names(
+    tmp_path: Path, line: str, expected: str | None
+) -> None:
+    async with FakeAmi() as pbx:
+        pbx.hints = [hint("6501", 0), hint("6501", 2, "old")]
+        profile = PBX.replace('source = "ami"', f'source = "ami"\nport = {pbx.port}\n{line}')
+        secrets = {"sip_profiles/ami.secret": pbx.secret}
+        config = load(write(tmp_path, profiles={"platform": TRUNK, "asterisk": profile}, secrets=secrets))
+        listener = Listener()
+        source = source_of(config, "asterisk", listener)
+        assert source is not None
+        task = asyncio.create_task(source.run())
+        try:
+            state = await listener.known()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    assert state.extensions.get("6501") == (expected and DeviceState(expected))

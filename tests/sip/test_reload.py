@@ -239,6 +239,15 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         yield bound
 
 
+async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires: Net) -> None:
+    async with reloadable(wires) as gateway:
+        assert (await gateway.http("GET", "/readyz", host="pbx.example.com"))[0] == 421
+        gateway.files["gateway.toml"]["http"]["host_names"] = ["pbx.example.com"]
+        assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
+        assert (await gateway.http("GET", "/readyz", host="pbx.example.com"))[0] == 200
+        assert (await gateway.http("GET", "/readyz", host="eve.example.com"))[0] == 421
+
+
 async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(
     wires: Net, systemd: socket.socket
 ) -> None:

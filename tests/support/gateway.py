@@ -172,9 +172,11 @@ class Gateway:
             raise OSError(str(error)) from error
         return status == 200
 
-    async def http(self, method: str, path: str, *, token: str | None = None, body: Any = None) -> tuple[int, str]:
-        """A request to its HTTP server: status and text."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async def http(
+        self, method: str, path: str, *, token: str | None = None, body: Any = None, host: str | None = None
+    ) -> tuple[int, str]:
+        """A request to its HTTP server, by the name `host`: status and text."""
+        headers = ({"Authorization": f"Bearer {token}"} if token else {}) | ({"Host": host} if host else {})
         async with (
             aiohttp.ClientSession() as session,
             session.request(method, self.url + path, headers=headers, json=body) as response,

@@ -367,6 +367,21 @@ async def test_a_web_page_cannot_reach_it_by_a_name_of_its_own(gateway: Gateway,
         assert (await ask("/api/calls", headers={"Host": host}))[0] == status
 
 
+async def test_the_names_of_a_reload_are_taken_at_once(gateway: Gateway) -> None:
+    port = free_port()
+    server = WebServer(gateway, metrics=bytes, token=None, host_names=("old.example.com",))
+    await server.start("127.0.0.1", port)
+    try:
+        async with ClientSession() as session:
+            ask = Client(session, port)
+            for names, status in ((None, 421), (("pbx.example.com", "b.example"), 200), ((), 421)):
+                if names is not None:
+                    server.configure(None, names)
+                assert (await ask("/api/calls", headers={"Host": "PBX.example.com:9470"}))[0] == status
+    finally:
+        await server.stop()
+
+
 async def test_a_port_that_is_taken_is_an_oserror_and_port_0_is_off(gateway: Gateway) -> None:
     port = free_port()
     first = WebServer(gateway, metrics=bytes, token=None)
