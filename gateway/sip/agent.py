@@ -22,7 +22,7 @@ from gateway.sip.door import Door
 from gateway.sip.endpoint import Endpoint, set_log_level
 from gateway.sip.expiry import Expiries
 from gateway.sip.front import Front
-from gateway.sip.leg import Leg
+from gateway.sip.leg import REQUEST_TIMEOUT, Leg
 from gateway.sip.legs import Legs
 from gateway.sip.media import Media
 from gateway.sip.midcall import MidCall
@@ -32,6 +32,7 @@ from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
 from gateway.sip.referrals import Referrals
 from gateway.sip.rtp_source import DroppedMedia
 from gateway.sip.servers import Servers
+from gateway.sip.timer_c import TimerC
 from gateway.sip.transports import Transports
 from gateway.sip.trunks import TrunkWatch
 from gateway.sip.watches import Watches
@@ -57,6 +58,7 @@ class SipAgent:
         self.front = Front(listener.requests_rejected)
         self._door = Door(self)
         self._expiries = Expiries(self._kick)
+        self._timer_c = TimerC(self._legs, self._unanswered)
         self.trunks = TrunkWatch(listener.trunk_changed)
         self._accounts = Accounts(self.incoming, self.trunks.registered)
         self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped)
@@ -80,6 +82,7 @@ class SipAgent:
         self._endpoint.libStart()
         pj.watch_sessions()
         self.midcall.configure(self._config)
+        self._timer_c.configure(sip.answer_timeout_s)
         pj.set_request_handler(self._door)  # which looks names up for the accounts
         self._accounts.open(self._config, self._transports)
         self.front.configure(self._config, self._accounts.numbers)
@@ -105,6 +108,7 @@ class SipAgent:
         self._accounts.open(config, self._transports, self._legs.peers)
         self._config = config
         self.midcall.configure(config)
+        self._timer_c.configure(config.sip.answer_timeout_s)
         self.front.configure(config, self._accounts.numbers)
         self._watch_trunks()
         set_log_level(debug=_debug(config))
@@ -121,6 +125,7 @@ class SipAgent:
         self._dropped_media.stop()
         self.midcall.stop()
         self._expiries.stop()
+        self._timer_c.stop()
         self.front.stop()
         pj.set_request_handler(None)
         self.servers.stop()
@@ -312,6 +317,12 @@ class SipAgent:
         leg.why = why
         self.hang_up(leg.id, 200, Reason.ANSWERED)
         self._tell_over(leg, leg.lost_code, by_peer=False)
+
+    def _unanswered(self, leg: Leg) -> None:
+        """The trunk neither answers nor refuses: the caller gets 408 now, whatever becomes of the CANCEL."""
+        leg.why = CallEnd.PEER_GONE
+        self._tell_over(leg, REQUEST_TIMEOUT, by_peer=False)
+        self.hang_up(leg.id, REQUEST_TIMEOUT, Reason.NO_ANSWER)
 
     def _tell_unanswerable(self, leg: Leg) -> None:
         if not leg.told_over:

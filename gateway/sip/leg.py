@@ -68,6 +68,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.answerer = Answerer()
         self.early = False  # dialled, and provisionally answered
         self.established_at = 0.0  # loop time
+        self.progressed_at = asyncio.get_running_loop().time()  # dialled: when it was, or rang last
         self.over = False
         self.why: CallEnd | None = None  # it is no ordinary end
         self._events = events
@@ -179,6 +180,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
             self.sip_call_id = info.callIdString
         self.early = info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming
         if self.early:
+            self.progressed_at = asyncio.get_running_loop().time()
             self._events.progress(self, info.lastStatusCode)
         elif info.state == pj.PJSIP_INV_STATE_CONNECTING and not self.incoming:
             self._taken = True

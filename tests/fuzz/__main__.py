@@ -26,9 +26,9 @@ def main() -> int:
     for fault in result.faults:
         print(f"found: {fault}")
     if result.faults:
-        latest = Path(tempfile.gettempdir()) / f"fuzz-{chosen.seed}.latest"
-        keep(result, latest)
-        print(f"what went out last is in {latest}")
+        kept = Path(tempfile.gettempdir()) / f"fuzz-{chosen.seed}"
+        keep(result, kept)
+        print(f"what went out last is in {kept}.latest, what the gateway wrote in {kept}.log")
     return bool(result.faults)
 
 

@@ -32,6 +32,8 @@ SALES = "<sip:+31612345678@gw.example>"
 CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 900, 1200
 LINGER_S = 120.0
 """How long PJSIP may hold what was left to it: a BYE that is repeated for 32 s, and a transaction's 32 s after that."""
+START_S = 120.0
+"""The sanitizers are slow to load."""
 GAP_S = 1.0
 """The sanitizers make everything some three times slower; a call that is lost is silent for longer."""
 
@@ -46,6 +48,8 @@ class Result:
     requests: float = 0
     latest: list[bytes] = field(default_factory=list)
     """The messages that went out last."""
+    log: str = ""
+    """What the gateway wrote."""
 
 
 class Run:
@@ -72,7 +76,7 @@ class Run:
             stack.callback(names.close)
             secrets = {"sip_profiles/ami.secret": ami.secret}
             gateway = Gateway(_settings(net, broker, ami), secrets=secrets, env=self._env)
-            await gateway.start()
+            await gateway.start(START_S)
             try:
                 before = await _held(gateway)
                 await self._all(stack, net, gateway, broker, ami, seconds)
@@ -80,8 +84,8 @@ class Run:
             finally:
                 if gateway.child.exit_code is None:
                     await gateway.child.stop(60)
-                log = gateway.log
-                self._result.faults += _reports(log)
+                self._result.log = gateway.log
+                self._result.faults += _reports(gateway.log)
                 self._result.latest = [data for peer in self._clumsy for data in peer.sent]
                 await gateway.__aexit__(None, None, None)
         return self._result
@@ -241,5 +245,6 @@ def _settings(net: Net, broker: Broker, ami: FakeAmi) -> dict[str, dict[str, Any
 
 
 def keep(result: Result, path: Path) -> None:
-    """Write down what went out last, for whoever looks for the cause."""
-    path.write_bytes(b"\n\n----\n\n".join(result.latest))
+    """Write down what went out last and what the gateway wrote, for whoever looks for the cause."""
+    path.with_suffix(".latest").write_bytes(b"\n\n----\n\n".join(result.latest))
+    path.with_suffix(".log").write_text(result.log)

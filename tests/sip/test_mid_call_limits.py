@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calls that are over without anybody having said so: one side silent, no refresh of its session, too long a call."""
+"""Calls that are over without anybody having said so: one side silent, no refresh, too long a call, no answer."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.sip
 
-RTP_TIMEOUT_S, MAX_CALL_S = 1.0, 4.0
+RTP_TIMEOUT_S, MAX_CALL_S, ANSWER_TIMEOUT_S = 1.0, 4.0, 1.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def strict(wires: Net) -> AsyncIterator[Gateway]:
     """A gateway that waits for nobody."""
     files = scenes.settings(wires, scenes.LINES, gateway=wires.host(40))
-    files["gateway.toml"]["sip"] |= {"rtp_timeout_s": RTP_TIMEOUT_S, "max_call_s": MAX_CALL_S}
+    files["gateway.toml"]["sip"] |= {
+        "rtp_timeout_s": RTP_TIMEOUT_S, "max_call_s": MAX_CALL_S, "answer_timeout_s": ANSWER_TIMEOUT_S
+    }  # fmt: skip
     secrets = {
         "sip_profiles/trunk.secret": scenes.TRUNK_PASSWORD, "sip_profiles/pbx.secret": scenes.PBX_PASSWORD
     }  # fmt: skip
@@ -91,6 +93,43 @@ async def test_a_call_ends_when_it_has_lasted_long_enough(hasty: Scene) -> None:
     assert MAX_CALL_S - 0.2 < time.monotonic() - begun < MAX_CALL_S + 1.5
     assert "call-too-long" in hasty.gateway.log
     await ended(hasty, "too-long")
+
+
+# --- nobody answers (timer C, RFC 3261 §16.8)
+
+
+@pytest.mark.parametrize("code", [100, 180])
+async def test_a_trunk_that_never_answers_is_given_up(hasty: Scene, code: int) -> None:
+    caller = hasty.call_from_pbx()
+    assistant = await (await hasty.platform()).wait_call()
+    await assistant.ring(code)
+    begun = time.monotonic()
+    await assistant.wait_request("CANCEL")
+    assert ANSWER_TIMEOUT_S * 0.9 < time.monotonic() - begun < ANSWER_TIMEOUT_S + 1
+    assert (await caller.final()).code == 408
+    assert "call-unanswered" in hasty.gateway.log
+    await hasty.gateway.idle()
+
+
+async def test_a_trunk_that_goes_on_ringing_is_waited_for(hasty: Scene) -> None:
+    caller = hasty.call_from_pbx()
+    assistant = await (await hasty.platform()).wait_call()
+    for code in (180, 183, 180):
+        await assistant.ring(code)
+        await asyncio.sleep(ANSWER_TIMEOUT_S * 0.6)  # the passing of time is what is looked at here
+    assert not assistant.peer.received("CANCEL")
+    await assistant.answer(hz=scenes.ASSISTANT_HZ)
+    await caller.answered()
+
+
+async def test_a_caller_who_rings_at_a_target_has_the_target_s_time(hasty: Scene) -> None:
+    platform = await hasty.platform()
+    caller = platform.invite(hasty.uri("+31612345681"), hasty.remote, hz=scenes.CALLER_HZ)
+    target = await hasty.target()
+    await target.ring()
+    await asyncio.sleep(ANSWER_TIMEOUT_S * 1.6)  # the passing of time is what is looked at here
+    await target.answer(hz=scenes.TARGET_HZ)
+    await caller.answered()
 
 
 # --- session timers (RFC 4028)

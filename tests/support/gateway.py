@@ -136,11 +136,11 @@ class Gateway:
         """All it has written."""
         return self.child.log.read_text(errors="replace")
 
-    async def start(self) -> None:
+    async def start(self, timeout_s: float = 60.0) -> None:
         """Start it and wait until it says that it is ready."""
         command = [sys.executable, "-m", "gateway.cli", "run", "--config", str(self.directory)]
         self._child = Child("gateway", command, self.directory / "gateway.log", env=self.env)
-        await self.child.ready(self._is_ready)
+        await self.child.ready(self._is_ready, timeout_s)
 
     async def stop(self) -> int:
         """SIGTERM, and wait for its end."""
