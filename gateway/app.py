@@ -25,20 +25,21 @@ from gateway.core.model import PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine import Engine
 from gateway.following import Following
-from gateway.ports import ProbeResult, Reloaded
+from gateway.ports import ProbeResult, Reloaded, UnreadableError
 from gateway.reloading import SERVING, Reloader
+from gateway.report.backlog import backlog_document
 from gateway.report.client import Broker
 from gateway.report.command import Commands
 from gateway.report.metrics import Metrics, Plan
-from gateway.report.outbox import StoreError, outbox_document
 from gateway.report.reporter import EventReporter
+from gateway.report.store_file import StoreError
 from gateway.sip.agent import SipAgent
 from gateway.web.server import WebServer
 
 log = structlog.get_logger("app")
 
 LAST_WORDS_S = 15.0
-"""How long it takes at most, once calls are over, to end legs, tell the broker and close the outbox."""
+"""How long it takes at most, once calls are over, to end legs, tell the broker and close the journal."""
 PJSIP_VERSION = metadata.version("pjsua2").partition("+")[0]
 
 
@@ -190,7 +191,7 @@ class App:
             "pbx": {name: {"up": source.up} for name, source in self.sources.items()},
             "trunks": {name: {"up": up} for name, up in self.sip.trunks.up.items()},
             "mqtt": {"configured": self._config.mqtt is not None, "connected": self.reporter.connected},
-            "outbox": outbox_document(self.reporter.outbox),
+            "outbox": backlog_document(self.reporter.outbox),
             "configuration": self.reloader.document,
             "restart_needed": list(self.reloader.restart_needed),
         }
@@ -199,9 +200,12 @@ class App:
         """See ports.Operations."""
         return self.engine.call_records()
 
-    def transfers(self) -> Sequence[TransferRecord]:
+    async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         """See ports.Operations."""
-        return self.reporter.transfers()
+        try:
+            return await self.reporter.transfers(limit=limit, transfer=transfer)
+        except StoreError as error:
+            raise UnreadableError(str(error)) from error
 
     def pbx_states(self) -> Sequence[PbxState]:
         """See ports.Operations."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the engine and the adapters ask of each other. All of it is called on the loop's thread; nothing blocks."""
 
-from gateway.ports.operations import Operations, ProbeResult, Reloaded, TooLateError
+from gateway.ports.operations import Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
 from gateway.ports.pbx import ExtensionWatcher, FollowedPbx, PbxListener, PbxSource, WatchListener
 from gateway.ports.report import Observer, Reporter
 from gateway.ports.sip import (
@@ -34,5 +34,6 @@ __all__ = [
     "SipListener",
     "SipPort",
     "TooLateError",
+    "UnreadableError",
     "WatchListener",
 ]

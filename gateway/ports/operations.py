@@ -14,6 +14,10 @@ class TooLateError(Exception):
     """The transfer can no longer be cancelled."""
 
 
+class UnreadableError(Exception):
+    """The disk does not tell what it holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
     """What came of a test call."""
@@ -44,8 +48,8 @@ class Operations(Protocol):
     def calls(self) -> Sequence[CallRecord]:
         """Calls under way, newest first."""
 
-    def transfers(self) -> Sequence[TransferRecord]:
-        """Running and remembered transfers, newest first."""
+    async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
+        """Running and remembered transfers, newest first, or the one of this id. Raises UnreadableError."""
 
     def pbx_states(self) -> Sequence[PbxState]:
         """The snapshot of every PBX."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Takes the outbox's events to the broker, and sets aside those that it will not have.
+"""Takes the journal's events to the broker, and sets aside those that it will not have.
 
 Events go out in order at QoS 1, a few in flight at once, each forgotten when its own acknowledgement arrived; after a
 lost connection all that were not acknowledged go out again. What the broker answers with a failure is set aside at
@@ -17,9 +17,10 @@ import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.report.backlog import Backlog
 from gateway.report.client import Client, NoAnswerError, PublishRefusedError, reason_of
+from gateway.report.cursors import StoredEvent
 from gateway.report.event import CONTENT_TYPE
-from gateway.report.outbox import Outbox, StoredEvent
 
 AGAIN_S = (1.0, 2.0, 4.0, 8.0)  # before each further try where the broker's reason passes by itself
 RESEND_EVERY_S = 300.0
@@ -37,8 +38,8 @@ log = structlog.get_logger(__name__)
 class Delivery:
     """See the module. `topic` makes an event's topic a full one. Set `calm` means that nothing is under suspicion."""
 
-    def __init__(self, outbox: Outbox, topic: Callable[[str], str]) -> None:
-        self._outbox = outbox
+    def __init__(self, backlog: Backlog, topic: Callable[[str], str]) -> None:
+        self._backlog = backlog
         self._topic = topic
         self._taken: set[int] = set()  # in flight, or to be tried again
         self._in_flight: dict[int, StoredEvent] = {}
@@ -56,10 +57,10 @@ class Delivery:
         room = asyncio.Semaphore(client.in_flight_limit)
         async with asyncio.TaskGroup() as publishes:
             while True:
-                self._outbox.stored.clear()
+                self._backlog.stored.clear()
                 if self._from_start:
                     self._from_start, sent = False, 0
-                events = await self._outbox.fetch(sent, client.in_flight_limit + len(self._taken))
+                events = await self._backlog.fetch(sent, client.in_flight_limit + len(self._taken))
                 for event in events:
                     sent = event.seq
                     if event.seq in self._taken or event.seq in self._aside:
@@ -74,7 +75,7 @@ class Delivery:
                         await asyncio.wait({publish})
                 if not events:
                     self._trust(True)
-                    await self._outbox.stored.wait()
+                    await self._backlog.stored.wait()
 
     def _trust(self, everybody: bool) -> None:
         if everybody:
@@ -89,7 +90,7 @@ class Delivery:
         self._in_flight[event.seq] = event
         try:
             await client.publish(self._topic(event.topic), event.payload, qos=1, properties=_cloud_event())
-            self._outbox.forget(event.seq)
+            self._backlog.take(event.seq)
         except PublishRefusedError as error:
             if error.is_temporary and tries < len(AGAIN_S):
                 del self._in_flight[event.seq]
@@ -140,7 +141,7 @@ class Delivery:
         return True
 
     def _set_aside(self, event: StoredEvent, why: str, code: int | None, *, ends_connection: bool = False) -> None:
-        self._outbox.refuse(event.seq, why, ends_connection=ends_connection)
+        self._backlog.refuse(event.seq, why, ends_connection=ends_connection)
         self._aside.add(event.seq)
         told_at, more = self._notices.get(code, (float("-inf"), 0))
         if time.monotonic() - told_at < NOTICE_EVERY_S:
@@ -156,15 +157,15 @@ class Delivery:
 
     async def resend(self, *, everything: bool = False) -> None:
         """Let refused events go again; without `everything`, not those that the broker hung up on."""
-        if not self._outbox.state.refused:
+        if not self._backlog.state.refused:
             return
         if everything:
-            log.info("refused-events-sent-again", events=self._outbox.state.refused)
+            log.info("refused-events-sent-again", events=self._backlog.state.refused)
         self._resent_at = time.monotonic()
-        await self._outbox.resend(everything=everything)
+        await self._backlog.resend(everything=everything)
         self._aside.clear()
         self._from_start = True
-        self._outbox.stored.set()
+        self._backlog.stored.set()
 
     async def keep_resending(self) -> None:
         """Try refused events again from time to time, until cancelled: what they met may be over by itself."""

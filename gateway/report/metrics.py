@@ -24,7 +24,7 @@ from gateway.core.model import Entry, PbxState
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.transfer.state import State
-from gateway.report.outbox import OutboxState
+from gateway.report.backlog import BacklogState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNKNOWN = "unknown"  # stands for a number or destination that is none of ours
@@ -226,7 +226,7 @@ class Metrics:
         """The connection to the broker was made or lost."""
         self._mqtt.set(up)
 
-    def outbox_state(self, state: OutboxState) -> None:
+    def outbox_state(self, state: BacklogState) -> None:
         """What waits in the outbox has changed."""
         self._outbox.set(state.events)
         self._outbox_oldest.set(state.oldest_at or 0)

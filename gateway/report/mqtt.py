@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Keeps a connection to the MQTT broker, and sends over it what waits in the outbox.
+"""Keeps a connection to the MQTT broker, and sends over it what waits in the journal.
 
 Events: see delivery.py. The status is retained, with 'offline' as the will. Queue snapshots are retained too, only the
 newest of each is kept. A broker that retains nothing gets both without. No message that the broker will not have, of
@@ -23,6 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.core.document import timestamp
+from gateway.report.backlog import Backlog
 from gateway.report.client import (
     RETAIN_NOT_SUPPORTED,
     SESSION_TAKEN_OVER,
@@ -35,7 +36,6 @@ from gateway.report.client import (
 )
 from gateway.report.delivery import Delivery
 from gateway.report.hang_ups import HangUps
-from gateway.report.outbox import Outbox
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 10.0
@@ -62,15 +62,15 @@ class MqttPublisher:
     def __init__(
         self,
         broker: Broker,
-        outbox: Outbox,
+        backlog: Backlog,
         *,
         version: str,
         on_command: CommandHandler | None = None,
         on_connected: Callable[[bool], None] = lambda _up: None,
     ) -> None:
         self._broker = broker
-        self._outbox = outbox
-        self._delivery = Delivery(outbox, self._topic)
+        self._backlog = backlog
+        self._delivery = Delivery(backlog, self._topic)
         self._hang_ups = HangUps()
         self._may_retain = True
         self._refused_kinds: set[str] = set()
@@ -173,7 +173,7 @@ class MqttPublisher:
     async def _pause(self, error: BaseException, attempt: int) -> None:
         why, hopeless = explain(error, self._broker)
         if why != self._complaint:
-            log.error(why, events_waiting=self._outbox.state.events)
+            log.error(why, events_waiting=self._backlog.state.events)
             self._complaint = why
         # Two gateways that take the session from each other would fill the log between them.
         self._complaint_stays = reason_of(error) == SESSION_TAKEN_OVER
@@ -210,8 +210,8 @@ class MqttPublisher:
                     raise _LogInAnewError
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._flush_s):
-                        await self._outbox.flush()
-                        await self._outbox.empty.wait()
+                        await self._backlog.flush()
+                        await self._backlog.empty.wait()
                 for task in tasks:
                     task.cancel()
             await self._send_status(client, "offline", "stopped")
@@ -311,7 +311,7 @@ class MqttPublisher:
             log.info(
                 "connected to the broker",
                 broker=f"{self._broker.host}:{self._broker.port}",
-                events_waiting=self._outbox.state.events,
+                events_waiting=self._backlog.state.events,
             )
             if not self._complaint_stays:
                 self._complaint = ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The reporter: every milestone becomes a log line and an event in the outbox, from where MQTT takes it."""
+"""The reporter: every milestone becomes a log line and an event in the journal, from where MQTT takes it."""
 
+import asyncio
 import json
 import re
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,16 +12,18 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from gateway.core.document import queue_document, transfer_document, transfer_record
+from gateway.core.document import queue_document, timestamp, transfer_record
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
+from gateway.report.backlog import BacklogState
 from gateway.report.client import Broker
 from gateway.report.event import call_envelope, call_event, transfer_envelope, transfer_event
+from gateway.report.journal import Journal
 from gateway.report.mqtt import CommandHandler, MqttPublisher
-from gateway.report.outbox import Outbox, OutboxState, Put, TransferChange
-from gateway.report.store import HISTORY_OF_EACH
+from gateway.report.store import Put, Remembered, TransferChange
 
+SINK = "mqtt"  # the name of its place in the journal
 UNKNOWN = "unknown"  # stands in topics for a number that is none of ours
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -29,9 +31,9 @@ log = structlog.get_logger(__name__)
 
 
 class EventReporter:
-    """A `ports.Reporter` on outbox, MQTT and log.
+    """A `ports.Reporter` on journal, MQTT and log.
 
-    `broker` None: outcomes stay in the outbox, for inspection, and in the log. `on_connected` and `on_outbox` are
+    `broker` None: outcomes stay in the journal, for inspection, and in the log. `on_connected` and `on_outbox` are
     told what the metrics want to know.
     """
 
@@ -44,34 +46,28 @@ class EventReporter:
         broker: Broker | None,
         on_command: CommandHandler | None = None,
         on_connected: Callable[[bool], None] = lambda _up: None,
-        on_outbox: Callable[[OutboxState], None] = lambda _state: None,
+        on_outbox: Callable[[BacklogState], None] = lambda _state: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._instance = instance
         self._clock = clock
-        self._outbox = Outbox(state_dir, forwarding=broker is not None, on_state=on_outbox)
+        self._journal = Journal(state_dir, {SINK: on_outbox}, forwarding=broker is not None)
+        self._backlog = self._journal.backlogs[SINK]
         self._publisher: MqttPublisher | None = None
         if broker is not None:
             self._publisher = MqttPublisher(
-                broker, self._outbox, version=version, on_command=on_command, on_connected=on_connected
+                broker, self._backlog, version=version, on_command=on_command, on_connected=on_connected
             )
         self._queues: Mapping[str, Collection[str]] | None = None
         self._unfit_queues: set[str] = set()
-        self._running: dict[str, TransferRecord] = {}
-        # Failures outlive successes: they are what people look for.
-        self._completed: deque[TransferRecord] = deque(maxlen=HISTORY_OF_EACH)
-        self._others: deque[TransferRecord] = deque(maxlen=HISTORY_OF_EACH)
 
     async def start(self) -> list[TransferRecord]:
-        """Open the outbox, report every transfer the last run left under way as interrupted, and connect.
+        """Open the journal, report every transfer the last run left under way as interrupted, and connect.
 
-        Returns those transfers. Raises outbox.StoreError when the outbox can't be used.
+        Returns those transfers. Raises StoreError when the journal can't be used.
         """
-        remembered = await self._outbox.open()
-        for record in _records(reversed(remembered.ended)):
-            self._remember(record, ended=True)
         interrupted = []
-        for record in _records(remembered.running):
+        for record in _records(await self._journal.open()):
             ended = replace(
                 record,
                 outcome=Outcome.INTERRUPTED,
@@ -83,16 +79,16 @@ class EventReporter:
             # Stored in one transaction with the end of its running state: killed here, the rest is found again.
             self.transfer(Milestone.ENDED, ended)
             interrupted.append(ended)
-        await self._outbox.flush()
+        await self._journal.flush()
         if self._publisher is not None:
             self._publisher.start()
         return interrupted
 
     async def stop(self, flush_s: float = 5.0) -> None:
-        """Send what the broker takes within `flush_s`; the rest stays in the outbox for the next start."""
+        """Send what the broker takes within `flush_s`; the rest stays in the journal for the next start."""
         if self._publisher is not None:
             await self._publisher.stop(flush_s)
-        await self._outbox.close()
+        await self._journal.close()
 
     def configure(self, queues: Mapping[str, Collection[str]]) -> None:
         """Tell which queues of each PBX are published, by the PBX's id."""
@@ -119,19 +115,19 @@ class EventReporter:
         return self._publisher is not None and self._publisher.connected
 
     @property
-    def outbox(self) -> OutboxState:
+    def outbox(self) -> BacklogState:
         """How much waits for the broker."""
-        return self._outbox.state
+        return self._backlog.state
 
-    def transfers(self) -> list[TransferRecord]:
-        """Running and remembered transfers, newest first."""
-        known = (*self._running.values(), *self._completed, *self._others)
-        return sorted(known, key=lambda record: (record.requested_at, record.transfer), reverse=True)
+    async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> list[TransferRecord]:
+        """Transfers under way and remembered, newest first, or one of them. Raises StoreError when none can be read."""
+        remembered = await self._journal.history(limit=limit, transfer=transfer)
+        # A thousand of them take tens of ms, in which no SIP message would be answered.
+        return await asyncio.to_thread(_records, remembered)
 
     def transfer(self, milestone: Milestone, record: TransferRecord) -> None:
         """See ports.Reporter."""
         try:
-            self._remember(record, ended=milestone is Milestone.ENDED)
             self._log(milestone, record)
             self._store_transfer(milestone, record)
         except Exception:  # calls hang on whoever reports
@@ -149,11 +145,11 @@ class EventReporter:
             event_id, payload = str(envelope["id"]), json.dumps(envelope)
         change = TransferChange(
             record.transfer,
-            json.dumps(transfer_document(record)),
+            timestamp(record.requested_at),
             ended=milestone is Milestone.ENDED,
             completed=record.outcome is Outcome.COMPLETED,
         )
-        self._outbox.put(Put(event_id, self._topic(record.number), payload, now.timestamp(), change))
+        self._journal.put(Put(event_id, self._topic(record.number), payload, now.timestamp(), change))
 
     def call_ended(self, record: CallRecord) -> None:
         """See ports.Reporter."""
@@ -171,7 +167,7 @@ class EventReporter:
             log.exception("a call is not as it should be", call=record.call, why=str(error))
             envelope = call_envelope(self._instance, record, now)
             event_id, payload = str(envelope["id"]), json.dumps(envelope)
-        self._outbox.put(Put(event_id, self._topic(record.number), payload, now.timestamp()))
+        self._journal.put(Put(event_id, self._topic(record.number), payload, now.timestamp()))
 
     def queue_snapshot(self, state: PbxState) -> None:
         """See ports.Reporter."""
@@ -191,13 +187,6 @@ class EventReporter:
             elif queue not in self._unfit_queues:
                 self._unfit_queues.add(queue)
                 log.warning("a queue is not published: its name is not fit for a topic", queue=queue)
-
-    def _remember(self, record: TransferRecord, *, ended: bool) -> None:
-        if not ended:
-            self._running[record.transfer] = record
-            return
-        self._running.pop(record.transfer, None)
-        (self._completed if record.outcome is Outcome.COMPLETED else self._others).append(record)
 
     def _log(self, milestone: Milestone, record: TransferRecord) -> None:
         level = "warning" if record.fault else "info"
@@ -231,11 +220,11 @@ def _not_before(record: TransferRecord, at: datetime) -> datetime:
     return max(at, *(time for time in times if time))
 
 
-def _records(documents: Iterable[str]) -> list[TransferRecord]:
+def _records(remembered: Iterable[Remembered]) -> list[TransferRecord]:
     records = []
-    for document in documents:
+    for one in remembered:
         try:
-            records.append(transfer_record(json.loads(document)))
+            records.append(transfer_record(json.loads(one.payload)["data"]))
         except (KeyError, TypeError, ValueError) as error:
-            log.error("a stored transfer cannot be read", why=str(error))
+            log.error("a stored transfer cannot be read", transfer=one.change.transfer, why=str(error))
     return records

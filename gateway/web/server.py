@@ -17,7 +17,7 @@ from gateway.core.document import call_document, queue_document, timestamp, tran
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
-from gateway.ports import Operations, TooLateError
+from gateway.ports import Operations, TooLateError, UnreadableError
 from gateway.web.connections import listen, noting
 from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
 
@@ -122,15 +122,20 @@ class WebServer:
         return json_response({"calls": [call_document(record) for record in self._operations.calls()]})
 
     async def _get_transfers(self, request: web.Request) -> web.Response:
-        records = self._operations.transfers()[: _limit(request)]
+        records = await self._read(limit=_limit(request))
         return await asyncio.to_thread(_transfers_response, records)
 
     async def _get_transfer(self, request: web.Request) -> web.Response:
         wanted = request.match_info["id"]
-        for record in self._operations.transfers():
-            if record.transfer == wanted:
-                return json_response(transfer_document(record))
+        for record in await self._read(transfer=wanted):
+            return json_response(transfer_document(record))
         raise Problem(404, "unknown-transfer", f"no transfer {wanted} is under way or remembered")
+
+    async def _read(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
+        try:
+            return await self._operations.transfers(limit=limit, transfer=transfer)
+        except UnreadableError as error:
+            raise Problem(503, "unreadable", f"the transfers cannot be read: {error}") from None
 
     async def _get_queues(self, _request: web.Request) -> web.Response:
         states = self._operations.pbx_states()

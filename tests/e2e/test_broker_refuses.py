@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.document import transfer_document
-from gateway.report.outbox import Outbox, Put, TransferChange
+from gateway.core.document import timestamp, transfer_document
+from gateway.report.journal import Journal
+from gateway.report.store import Put, TransferChange
 from tests.report import samples
 from tests.report.listener import Listener
 from tests.support.broker import Broker
@@ -43,11 +44,13 @@ def gateway(net: Net, broker: Broker) -> Gateway:
 
 async def left_under_way(directory: Path) -> None:
     """Leave a transfer behind as a gateway does that was killed: the next one has to tell its end."""
-    document = json.dumps(transfer_document(samples.requested()))
-    outbox = Outbox(directory / "state", forwarding=True)
-    await outbox.open()
-    outbox.put(Put("first", "transfers/main-line", "{}", 0.0, TransferChange(samples.ID, document, ended=False)))
-    await outbox.close()
+    record = samples.requested()
+    payload = json.dumps({"data": transfer_document(record)})
+    journal = Journal(directory / "state", {"mqtt": lambda _state: None}, forwarding=True)
+    await journal.open()
+    change = TransferChange(samples.ID, timestamp(record.requested_at), ended=False)
+    journal.put(Put("first", "transfers/main-line", payload, 0.0, change))
+    await journal.close()
 
 
 async def test_what_the_broker_refuses_is_told_everywhere_and_arrives_after_a_reload(

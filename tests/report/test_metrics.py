@@ -13,8 +13,8 @@ from gateway.core.model import Entry, PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.transfer.state import State
 from gateway.ports import Observer
+from gateway.report.backlog import BacklogState
 from gateway.report.metrics import Metrics, Plan
-from gateway.report.outbox import OutboxState
 from tests.report import samples
 from tests.support.fetch import programs
 
@@ -177,7 +177,7 @@ def test_gauges_follow_what_is_told(metrics: Metrics) -> None:
     metrics.calls_in_progress(7)
     metrics.mqtt_connected(True)
     metrics.trunk_up("hms", True)
-    metrics.outbox_state(OutboxState(events=3, oldest_at=1700000000.5, writable=False, unwritten=1, refused=2))
+    metrics.outbox_state(BacklogState(events=3, oldest_at=1700000000.5, writable=False, unwritten=1, refused=2))
     at = datetime(2026, 3, 2, tzinfo=UTC)
     metrics.reload_done(taken=True, at=at)
     assert value(metrics, "transfers_in_progress", stage="dialling") == 1

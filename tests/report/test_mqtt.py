@@ -145,7 +145,9 @@ async def test_kill_9_between_transfers_every_one_gets_its_one_outcome(tmp_path:
         await listener.says("/status", state="offline", reason="connection lost")
         async with reporting(tmp_path, address(broker)) as (reporter, _):
             interrupted = [
-                record.transfer for record in reporter.transfers() if record.outcome and record.outcome == "interrupted"
+                record.transfer
+                for record in await reporter.transfers()
+                if record.outcome and record.outcome == "interrupted"
             ]
             assert len(interrupted) in (10, 11, 12)
             await listener.says("/status", state="online")

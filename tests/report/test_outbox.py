@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The outbox loses nothing: not by kill -9, a full disk, a broken file or a second gateway."""
+"""The journal loses nothing: not by kill -9, a full disk, a broken file or a second gateway."""
 
 import asyncio
-import json
+import itertools
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +14,30 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.report import store
-from gateway.report.outbox import Outbox, OutboxState, Put, Remembered, StoredEvent, StoreError, TransferChange
+from gateway.report.backlog import BacklogState
+from gateway.report.journal import Journal
+from gateway.report.store import TransferChange
+from gateway.report.store_file import FILE_NAME, StoreError
+from tests.report.journals import Outbox, event, ids, opened, transfers
 
-
-def event(n: int, change: TransferChange | None = None) -> Put:
-    return Put(event_id=f"event-{n}", topic="t", payload=json.dumps({"n": n}), stored_at=1000.0 + n, change=change)
+COUNTER = itertools.count()
 
 
 def running(transfer: str) -> TransferChange:
-    return TransferChange(transfer, json.dumps({"transfer": transfer}), ended=False)
+    return TransferChange(transfer, moment(), ended=False)
 
 
 def ended(transfer: str, *, is_completed: bool = True) -> TransferChange:
-    return TransferChange(transfer, json.dumps({"transfer": transfer}), ended=True, completed=is_completed)
+    return TransferChange(transfer, moment(), ended=True, completed=is_completed)
 
 
-def ids(events: list[StoredEvent]) -> list[str]:
-    return [each.event_id for each in events]
+def moment() -> str:
+    """One after the other."""
+    return f"2026-03-02T09:30:00.{next(COUNTER):06}Z"
 
 
-def transfers(documents: tuple[str, ...]) -> list[str]:
-    return [json.loads(document)["transfer"] for document in documents]
+async def over(journal: Journal) -> list[str]:
+    return transfers([one for one in await journal.history() if one.change.ended])
 
 
 def content(path: str) -> bytes:
@@ -47,25 +48,15 @@ def modes(directory: Path) -> set[int]:
     return {file.stat().st_mode & 0o777 for file in directory.glob("outbox.db*")}
 
 
-@asynccontextmanager
-async def opened(directory: Path, **options: Any) -> AsyncIterator[tuple[Outbox, Remembered]]:
-    outbox = Outbox(directory, forwarding=options.pop("forwarding", True), **options)
-    remembered = await outbox.open()
-    try:
-        yield outbox, remembered
-    finally:
-        await outbox.close()
-
-
 async def test_the_metrics_are_told_what_waits(tmp_path: Path) -> None:
-    states: list[OutboxState] = []
+    states: list[BacklogState] = []
     async with opened(tmp_path, on_state=states.append) as (outbox, _):
         outbox.put(event(0))
         (stored,) = await outbox.fetch(0, 10)
-        assert states[-1] == OutboxState(events=1, oldest_at=1000.0)
-        outbox.forget(stored.seq)
+        assert states[-1] == BacklogState(events=1, oldest_at=1000.0)
+        outbox.mqtt.take(stored.seq)
         await outbox.flush()
-        assert states[-1] == OutboxState(events=0, oldest_at=None)
+        assert states[-1] == BacklogState(events=0, oldest_at=None)
 
 
 async def test_events_come_out_in_the_order_they_went_in_until_they_are_forgotten(tmp_path: Path) -> None:
@@ -75,10 +66,10 @@ async def test_events_come_out_in_the_order_they_went_in_until_they_are_forgotte
         first = await outbox.fetch(0, 3)
         assert ids(first) == ["event-0", "event-1", "event-2"]
         assert ids(await outbox.fetch(first[-1].seq, 10)) == ["event-3", "event-4"]
-        outbox.forget(first[1].seq)
-        outbox.forget(first[0].seq)
+        outbox.mqtt.take(first[1].seq)
+        outbox.mqtt.take(first[0].seq)
         assert ids(await outbox.fetch(0, 10)) == ["event-2", "event-3", "event-4"]
-        assert outbox.state == OutboxState(events=3, oldest_at=1002.0)
+        assert outbox.mqtt.state == BacklogState(events=3, oldest_at=1002.0)
     async with opened(tmp_path) as (outbox, _):
         assert ids(await outbox.fetch(0, 10)) == ["event-2", "event-3", "event-4"]
         outbox.put(event(5))
@@ -87,17 +78,17 @@ async def test_events_come_out_in_the_order_they_went_in_until_they_are_forgotte
 
 async def test_it_knows_which_transfers_were_under_way_and_how_the_others_ended(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, remembered):
-        assert remembered == Remembered()
+        assert remembered == []
         outbox.put(event(0, running("a")))
         outbox.put(event(1, running("b")))
         outbox.put(event(2, ended("a")))
         outbox.put(event(3, ended("c", is_completed=False)))
     async with opened(tmp_path) as (outbox, remembered):
-        assert transfers(remembered.running) == ["b"]
-        assert transfers(remembered.ended) == ["c", "a"]
+        assert transfers(remembered) == ["b"]
+        assert await over(outbox) == ["c", "a"]
         outbox.put(event(4, ended("b")))
     async with opened(tmp_path) as (_, remembered):
-        assert remembered.running == ()
+        assert remembered == []
 
 
 async def test_a_transfer_has_one_end_only(tmp_path: Path) -> None:
@@ -109,7 +100,7 @@ async def test_a_transfer_has_one_end_only(tmp_path: Path) -> None:
             assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-2"]
         assert [(line["log_level"], line["transfer"]) for line in logs] == [("error", "a")]
     async with opened(tmp_path) as (_, remembered):
-        assert remembered.running == ()
+        assert remembered == []
 
 
 async def test_failures_are_remembered_when_successes_crowd_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,23 +109,24 @@ async def test_failures_are_remembered_when_successes_crowd_in(tmp_path: Path, m
         outbox.put(event(0, ended("bad", is_completed=False)))
         for n in range(1, 10):
             outbox.put(event(n, ended(f"good-{n}")))
-    async with opened(tmp_path) as (_, remembered):
-        assert transfers(remembered.ended) == ["good-9", "good-8", "good-7", "bad"]
+    async with opened(tmp_path) as (outbox, _):
+        assert await over(outbox) == ["good-9", "good-8", "good-7", "bad"]
 
 
 WRITER = """
 import asyncio, json, sys
 from pathlib import Path
-from gateway.report.outbox import Outbox, Put, TransferChange
+from gateway.report.journal import Journal
+from gateway.report.store import Put, TransferChange
 
 async def main():
-    outbox = Outbox(Path(sys.argv[1]), forwarding=True)
+    outbox = Journal(Path(sys.argv[1]), {"mqtt": lambda _state: None}, forwarding=True)
     await outbox.open()
     n = 0
     while True:
         transfer = f"t{n // 2:06}"
-        change = TransferChange(transfer, json.dumps({"transfer": transfer}), ended=n % 2 == 1, completed=True)
-        outbox.put(Put(f"event-{n}", "t", json.dumps({"n": n}), n, change))
+        change = TransferChange(transfer, f"{n:09}", ended=n % 2 == 1, completed=True)
+        outbox.put(Put(f"event-{n}", "t", json.dumps({"n": n, "transfer": transfer}), n, change))
         n += 1
         if n % 7 == 0:
             await outbox.flush()
@@ -164,7 +156,7 @@ async def test_kill_9_loses_nothing_that_was_stored(tmp_path: Path) -> None:
         assert found == [f"event-{n}" for n in range(len(found))]
         # Event and transfer are one: whatever was stored last, exactly the transfers without an end are running.
         under_way = [f"t{len(found) // 2:06}"] if len(found) % 2 else []
-        assert transfers(remembered.running) == under_way
+        assert transfers(remembered) == under_way
 
 
 async def test_killed_in_the_middle_of_recovery_every_transfer_still_ends_once(tmp_path: Path) -> None:
@@ -173,23 +165,23 @@ async def test_killed_in_the_middle_of_recovery_every_transfer_still_ends_once(t
             outbox.put(event(n, running(f"t{n}")))
     # The first recovery gets half way.
     async with opened(tmp_path) as (outbox, remembered):
-        for n, transfer in enumerate(transfers(remembered.running)[:2]):
+        for n, transfer in enumerate(transfers(remembered)[:2]):
             outbox.put(event(10 + n, ended(transfer)))
     async with opened(tmp_path) as (outbox, remembered):
-        assert transfers(remembered.running) == ["t2", "t3"]
-        for n, transfer in enumerate(transfers(remembered.running)):
+        assert transfers(remembered) == ["t2", "t3"]
+        for n, transfer in enumerate(transfers(remembered)):
             outbox.put(event(20 + n, ended(transfer)))
         assert ids(await outbox.fetch(0, 10))[4:] == ["event-10", "event-11", "event-20", "event-21"]
     async with opened(tmp_path) as (_, remembered):
-        assert remembered.running == ()
+        assert remembered == []
 
 
 @pytest.mark.parametrize("rubbish", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
 async def test_a_broken_file_is_moved_aside_and_the_start_goes_on(tmp_path: Path, rubbish: bytes) -> None:
-    (tmp_path / store.FILE_NAME).write_bytes(rubbish)
+    (tmp_path / FILE_NAME).write_bytes(rubbish)
     with capture_logs() as logs:
         async with opened(tmp_path) as (outbox, remembered):
-            assert remembered == Remembered()
+            assert remembered == []
             outbox.put(event(1))
             assert ids(await outbox.fetch(0, 10)) == ["event-1"]
     assert [line["log_level"] for line in logs] == ["error"]
@@ -201,10 +193,10 @@ async def test_a_file_that_breaks_while_it_is_used_is_moved_aside_too(tmp_path: 
         for n in range(50):
             outbox.put(event(n, running("a")))
         await outbox.flush()
-        with sqlite3.connect(tmp_path / store.FILE_NAME) as other:
+        with sqlite3.connect(tmp_path / FILE_NAME) as other:
             other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         other.close()
-        file = tmp_path / store.FILE_NAME
+        file = tmp_path / FILE_NAME
         file.write_bytes(file.read_bytes()[:4096] + b"\xff" * (file.stat().st_size - 4096))
         with capture_logs() as logs:
             outbox.put(event(99, ended("a")))
@@ -213,8 +205,8 @@ async def test_a_file_that_breaks_while_it_is_used_is_moved_aside_too(tmp_path: 
 
 
 async def test_when_the_disk_is_full_events_wait_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.report.outbox.RETRY_S", 0.01)
-    states: asyncio.Queue[OutboxState] = asyncio.Queue()
+    monkeypatch.setattr("gateway.report.journal.RETRY_S", 0.01)
+    states: asyncio.Queue[BacklogState] = asyncio.Queue()
     async with opened(tmp_path, on_state=states.put_nowait) as (outbox, _):
         real_apply = outbox._store.apply
 
@@ -225,7 +217,7 @@ async def test_when_the_disk_is_full_events_wait_in_memory(tmp_path: Path, monke
         with capture_logs() as logs:
             outbox.put(event(0))
             outbox.put(event(1))
-            while (await states.get()) != OutboxState(events=2, oldest_at=None, writable=False, unwritten=2):
+            while (await states.get()) != BacklogState(events=2, oldest_at=None, writable=False, unwritten=2):
                 pass
             assert await outbox.fetch(0, 10) == []
             monkeypatch.setattr(outbox._store, "apply", real_apply)
@@ -257,15 +249,15 @@ async def test_a_file_that_is_deleted_while_it_is_used_is_written_anew(tmp_path:
         assert modes(tmp_path) == {0o600}
     async with opened(tmp_path) as (outbox, remembered):
         assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-1", "event-2"]
-        assert transfers(remembered.running) == ["a"]
+        assert transfers(remembered) == ["a"]
 
 
 async def test_a_file_that_is_gone_is_noticed_though_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.report.outbox.LOOK_S", 0.01)
-    monkeypatch.setattr("gateway.report.outbox.RETRY_S", 0.01)
-    states: asyncio.Queue[OutboxState] = asyncio.Queue()
+    monkeypatch.setattr("gateway.report.journal.LOOK_S", 0.01)
+    monkeypatch.setattr("gateway.report.journal.RETRY_S", 0.01)
+    states: asyncio.Queue[BacklogState] = asyncio.Queue()
     directory = tmp_path / "state"
     async with opened(directory, on_state=states.put_nowait) as (outbox, _):
         outbox.put(event(0))
@@ -282,7 +274,7 @@ async def test_a_file_that_is_gone_is_noticed_though_nothing_is_written(
                 pass
         directory.unlink()
         await outbox.flush()
-        assert outbox.state == OutboxState(events=2, oldest_at=1000.0)
+        assert outbox.mqtt.state == BacklogState(events=2, oldest_at=1000.0)
     async with opened(directory) as (outbox, _):
         assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-1"]
 
@@ -296,7 +288,7 @@ async def test_a_file_that_is_put_in_its_place_is_kept_aside(tmp_path: Path) -> 
         outbox.put(event(0))
         await outbox.flush()
         (tmp_path / "other").write_text("another one")
-        (tmp_path / "other").replace(tmp_path / store.FILE_NAME)
+        (tmp_path / "other").replace(tmp_path / FILE_NAME)
         outbox.put(event(1))
         assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-1"]
         assert put_aside(tmp_path) == [b"another one"]
@@ -308,7 +300,7 @@ async def test_over_the_limit_the_oldest_go_and_the_log_tells(tmp_path: Path) ->
             for n in range(5):
                 outbox.put(event(n))
             assert ids(await outbox.fetch(0, 10)) == ["event-2", "event-3", "event-4"]
-            assert outbox.state.events == 3
+            assert outbox.mqtt.state.events == 3
     assert logs
     assert all(line["log_level"] == "error" and "dropped" in line for line in logs)
 
@@ -323,7 +315,7 @@ async def test_without_a_broker_the_newest_are_kept_and_nothing_complains(
                 outbox.put(event(n))
             assert ids(await outbox.fetch(0, 10)) == ["event-3", "event-4"]
             # They wait for nobody, so no alert may come of them.
-            assert outbox.state == OutboxState(events=0, oldest_at=None)
+            assert outbox.mqtt.state == BacklogState(events=0, oldest_at=None)
     assert logs == []
 
 
@@ -339,7 +331,7 @@ async def test_two_gateways_cannot_share_a_directory(tmp_path: Path) -> None:
 async def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="file"):
-        await Outbox(tmp_path / "file", forwarding=True).open()
+        await Outbox(tmp_path / "file").open()
 
 
 async def test_only_the_gateway_may_read_the_numbers_in_it(tmp_path: Path) -> None:

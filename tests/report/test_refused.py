@@ -12,9 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.record import Milestone
-from gateway.report import client, delivery, mqtt, refused, store
-from gateway.report.outbox import Outbox, Put
+from gateway.report import client, delivery, mqtt
 from gateway.report.reporter import EventReporter
+from gateway.report.store_file import FILE_NAME
 from tests.report import samples
 from tests.report.listener import Listener
 from tests.report.reporting import BASE, address, have, refuse, reporting, subjects, until
@@ -45,7 +45,7 @@ def errors(logs: list[Any]) -> list[Any]:
 
 def set_aside(directory: Path) -> list[tuple[str, str]]:
     """What the store says of refused events: the event's id and why."""
-    with closing(sqlite3.connect(directory / store.FILE_NAME)) as db:
+    with closing(sqlite3.connect(directory / FILE_NAME)) as db:
         return list(db.execute("SELECT id, why FROM refused ORDER BY seq"))
 
 
@@ -335,73 +335,3 @@ async def test_the_session_taken_over_is_one_clear_line(tmp_path: Path, caplog: 
     gc.collect()
     # … nor does asyncio add one of its own.
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
-
-
-# The store
-
-
-def put(number: int) -> Put:
-    return Put(f"event-{number}", "t", "{}", 1000.0 + number)
-
-
-async def test_what_is_set_aside_comes_back_in_its_old_place(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path, forwarding=True)
-    await outbox.open()
-    for number in range(4):
-        outbox.put(put(number))
-    first, second, _, _ = await outbox.fetch(0, 10)
-    outbox.refuse(first.seq, "too large")
-    outbox.refuse(second.seq, "hung up", ends_connection=True)
-    assert [event.event_id for event in await outbox.fetch(0, 10)] == ["event-2", "event-3"]
-    assert (outbox.state.events, outbox.state.refused) == (2, 2)
-    await outbox.close()
-    outbox = Outbox(tmp_path, forwarding=True)
-    await outbox.open()
-    assert (outbox.state.events, outbox.state.refused) == (2, 2)
-    assert outbox.state.refused_because in {"too large", "hung up"}
-    await outbox.resend()
-    assert [event.event_id for event in await outbox.fetch(0, 10)] == ["event-0", "event-2", "event-3"]
-    await outbox.resend(everything=True)
-    assert [event.event_id for event in await outbox.fetch(0, 10)] == [f"event-{number}" for number in range(4)]
-    assert (outbox.state.events, outbox.state.refused, outbox.state.refused_because) == (4, 0, "")
-    await outbox.close()
-
-
-async def test_the_newest_refused_events_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refused, "MAX_REFUSED", 3)
-    outbox = Outbox(tmp_path, forwarding=True)
-    await outbox.open()
-    for number in range(5):
-        outbox.put(put(number))
-    with capture_logs() as logs:
-        for event in await outbox.fetch(0, 10):
-            outbox.refuse(event.seq, "no")
-        await outbox.flush()
-    assert outbox.state.refused == 3
-    assert [line["event"] for line in errors(logs)] == ["refused-events-dropped"] * 2
-    await outbox.close()
-    assert [event for event, _ in set_aside(tmp_path)] == ["event-2", "event-3", "event-4"]
-
-
-async def test_a_store_of_the_release_before_goes_on_in_both(tmp_path: Path) -> None:
-    before = """
-        CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, topic TEXT NOT NULL,
-                             payload TEXT NOT NULL, stored_at REAL NOT NULL);
-        CREATE TABLE running (transfer TEXT PRIMARY KEY, document TEXT NOT NULL);
-        CREATE TABLE ended (seq INTEGER PRIMARY KEY AUTOINCREMENT, transfer TEXT NOT NULL UNIQUE,
-                            completed INTEGER NOT NULL, document TEXT NOT NULL);
-        INSERT INTO events (id, topic, payload, stored_at) VALUES ('old', 't', '{}', 1.0);
-        PRAGMA user_version = 1;
-    """
-    with closing(sqlite3.connect(tmp_path / store.FILE_NAME)) as db:
-        db.executescript(before)
-    outbox = Outbox(tmp_path, forwarding=True)
-    await outbox.open()
-    (event,) = await outbox.fetch(0, 10)
-    outbox.refuse(event.seq, "no")
-    await outbox.flush()
-    assert (event.event_id, outbox.state.refused) == ("old", 1)
-    await outbox.close()
-    with closing(sqlite3.connect(tmp_path / store.FILE_NAME)) as db:
-        # The release before takes no file of a later version.
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)

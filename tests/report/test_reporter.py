@@ -16,7 +16,7 @@ from gateway.core.model import Entry
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import Milestone, TransferRecord
 from gateway.ports import Reporter
-from gateway.report import reporter as module
+from gateway.report import store
 from gateway.report.reporter import EventReporter
 from tests.report import samples
 
@@ -34,7 +34,7 @@ async def reporting(directory: Path, **options: Any) -> AsyncIterator[tuple[Even
 
 
 async def stored(reporter: EventReporter) -> list[tuple[str, dict[str, Any]]]:
-    return [(event.topic, json.loads(event.payload)) for event in await reporter._outbox.fetch(0, 1000)]
+    return [(event.topic, json.loads(event.payload)) for event in await reporter._backlog.fetch(0, 1000)]
 
 
 async def test_each_milestone_is_a_line_in_the_log_with_the_transfers_id(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ async def test_the_api_sees_what_runs_and_what_ended_newest_first_also_after_a_r
             reporter.transfer(Milestone.ENDED, replace(samples.refused(f"r{n}"), requested_at=samples.after(n)))
         reporter.transfer(Milestone.REQUESTED, replace(samples.requested("t1"), requested_at=samples.after(10)))
         reporter.transfer(Milestone.ENDED, replace(samples.completed("t0"), requested_at=samples.after(1.5)))
-        seen = [(record.transfer, record.outcome) for record in reporter.transfers()]
+        seen = [(record.transfer, record.outcome) for record in await reporter.transfers()]
     assert seen == [
         ("t1", None),
         ("r2", Outcome.REFUSED),
@@ -70,7 +70,7 @@ async def test_the_api_sees_what_runs_and_what_ended_newest_first_also_after_a_r
         ("r0", Outcome.REFUSED),
     ]
     async with reporting(tmp_path) as (reporter, interrupted):
-        again = [(record.transfer, record.outcome) for record in reporter.transfers()]
+        again = [(record.transfer, record.outcome) for record in await reporter.transfers()]
         assert again == [("t1", Outcome.INTERRUPTED), *seen[1:]]
         (one,) = interrupted
         assert (one.reason, one.sip_code, one.ended_at) == (Reason.GATEWAY_STOPPED, 503, samples.after(100))
@@ -99,12 +99,12 @@ async def test_an_outcome_that_looks_odd_is_told_all_the_same(tmp_path: Path) ->
 
 
 async def test_failures_stay_when_successes_crowd_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HISTORY_OF_EACH", 2)
+    monkeypatch.setattr(store, "HISTORY_OF_EACH", 2)
     async with reporting(tmp_path) as (reporter, _):
         reporter.transfer(Milestone.ENDED, samples.refused("bad"))
         for n in range(5):
             reporter.transfer(Milestone.ENDED, samples.completed(f"good-{n}"))
-        assert {record.transfer for record in reporter.transfers()} == {"bad", "good-3", "good-4"}
+        assert {record.transfer for record in await reporter.transfers()} == {"bad", "good-3", "good-4"}
 
 
 async def test_a_record_that_is_not_as_it_should_be_is_told_as_it_is_and_harms_nobody(tmp_path: Path) -> None:

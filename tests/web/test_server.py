@@ -16,7 +16,7 @@ from gateway.core.document import call_document, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.ports import Operations, ProbeResult, Reloaded, TooLateError
+from gateway.ports import Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
 from gateway.web.server import WebServer
 from tests.report import samples
 from tests.support.processes import free_port
@@ -33,6 +33,7 @@ class Gateway(Operations):
         self.conditions = {"transports": True, "configuration": True, "not-draining": True}
         self.mistakes: list[str] = []
         self.asked: list[tuple[object, ...]] = []
+        self.disk_fails = False
         self.answer = replace(samples.requested(), destination="sales")
 
     def ready(self) -> tuple[bool, Mapping[str, bool]]:
@@ -44,8 +45,11 @@ class Gateway(Operations):
     def calls(self) -> Sequence[CallRecord]:
         return [replace(samples.call(), ended_at=None)]
 
-    def transfers(self) -> Sequence[TransferRecord]:
-        return [samples.requested("01B"), samples.completed("01A")]
+    async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        known = [samples.requested("01B"), samples.completed("01A")]
+        return [record for record in known if transfer in {None, record.transfer}][:limit]
 
     def pbx_states(self) -> Sequence[PbxState]:
         return [samples.pbx_state(), PbxState("other")]
@@ -141,7 +145,7 @@ async def test_ready_tells_what_is_missing(ask: Client, gateway: Gateway) -> Non
 async def test_the_lists_of_the_contract(ask: Client, gateway: Gateway) -> None:
     assert await ask("/api/status") == (200, {"state": "online"})
     assert await ask("/api/calls") == (200, {"calls": [call_document(call) for call in gateway.calls()]})
-    transfers = [transfer_document(record) for record in gateway.transfers()]
+    transfers = [transfer_document(record) for record in await gateway.transfers()]
     assert await ask("/api/transfers") == (200, {"transfers": transfers})
     assert transfers[0]["outcome"] is None
     assert await ask("/api/transfers?limit=1") == (200, {"transfers": transfers[:1]})
@@ -155,6 +159,14 @@ async def test_the_lists_of_the_contract(ask: Client, gateway: Gateway) -> None:
         ("asterisk", True, None),
         ("other", False, "no state source is configured"),
     ]
+
+
+async def test_a_disk_that_does_not_tell_what_it_holds_is_said_so(ask: Client, gateway: Gateway) -> None:
+    gateway.disk_fails = True
+    for path in ("/api/transfers", "/api/transfers/01A"):
+        status, body = await ask(path)
+        assert (status, body["error"]["code"]) == (503, "unreadable")
+        assert "disk I/O error" in body["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The durable outbox: an event is stored before it is sent and forgotten only when the broker acknowledged it.
+"""The durable journal: an event is stored before a sink takes it, and each sink goes through it at its own pace.
 
 The database is used by one worker thread alone, so a slow disk never holds up the event loop. Writes that pile up
 while it works go into one transaction. When the disk refuses them they stay in memory, in order, and are retried.
@@ -10,61 +10,34 @@ import contextlib
 import queue
 import sqlite3
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from gateway.report.refused import Refuse, Resend
-from gateway.report.store import (
-    Forget,
-    Put,
-    Remembered,
-    Store,
-    StoredEvent,
-    StoreError,
-    TransferChange,
-    Write,
-    is_broken,
-)
+from gateway.report.backlog import Backlog, BacklogState, Fetch, Flush, Job
+from gateway.report.cursors import Refuse, Resend, Taken
+from gateway.report.store import HISTORY_OF_EACH, Put, Remembered, Store, Write
+from gateway.report.store_file import StoreError, is_broken
 
 MAX_EVENTS = 1_000_000  # about 2 GB
 MAX_UNWRITTEN = 100_000  # writes held in memory while the disk refuses them
 RETRY_S = 1.0
+ANSWER_S = 5.0  # a disk that takes longer hangs
 LOOK_S = 5.0  # between two looks whether the file is still there, while nothing is to be written
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-__all__ = ["Outbox", "OutboxState", "Put", "Remembered", "StoreError", "StoredEvent", "TransferChange"]
-
 
 @dataclass(frozen=True, slots=True)
-class OutboxState:
-    """How much waits for the broker, and how the store is."""
-
-    events: int = 0
-    oldest_at: float | None = None  # seconds since 1970
-    writable: bool = True  # False while the disk refuses writes
-    unwritten: int = 0  # events that are in memory alone because of that
-    refused: int = 0  # events that the broker will not have, set aside
-    refused_because: str = ""  # the newest of them
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetch:
-    after: int
-    limit: int
-    answer: "asyncio.Future[list[StoredEvent]]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Flush:
-    done: "asyncio.Future[None]"
+class _Ask:
+    limit: int | None
+    transfer: str | None
+    answer: "asyncio.Future[list[Remembered]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,38 +45,35 @@ class _Close:
     done: "asyncio.Future[None]"
 
 
-class Outbox:
-    """See the module. `forwarding` False: no broker is configured, the newest events are kept for inspection only.
+class Journal:
+    """See the module. Each sink has a name, by which its place is found again, and is told how much waits for it.
 
-    One consumer: `stored` is set whenever something new was stored; clear it before `fetch`, wait for it after.
+    `forwarding` False: nobody takes anything; the newest events are kept for inspection only.
     """
 
     def __init__(
         self,
         directory: Path,
+        sinks: Mapping[str, Callable[[BacklogState], None]],
         *,
         forwarding: bool,
         max_events: int = MAX_EVENTS,
-        on_state: Callable[[OutboxState], None] = lambda _state: None,
     ) -> None:
-        self._store = Store(directory, max_events=max_events, forwarding=forwarding)
+        self._store = Store(directory, tuple(sinks), max_events=max_events, forwarding=forwarding)
         self._forwarding = forwarding
-        self._on_state = on_state
-        self._jobs: queue.SimpleQueue[Write | _Fetch | _Flush | _Close] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Put | Job | _Ask | _Close] = queue.SimpleQueue()
         self._unwritten: list[Write] = []
-        self._flushes: list[_Flush] = []
+        self._flushes: list[Flush] = []
         self._complaint = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self.stored = asyncio.Event()
-        self.empty = asyncio.Event()  # set while no event waits
-        self.state = OutboxState()
+        self.backlogs = {sink: Backlog(sink, self._jobs.put, on_state) for sink, on_state in sinks.items()}
 
-    async def open(self) -> Remembered:
-        """Open the database and start the worker; what the last run left. Raises StoreError."""
+    async def open(self) -> list[Remembered]:
+        """Open the database and start the worker; the transfers left under way, oldest first. Raises StoreError."""
         self._loop = asyncio.get_running_loop()
-        opened: asyncio.Future[Remembered] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._run, args=(opened,), name="outbox", daemon=True)
+        opened: asyncio.Future[list[Remembered]] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._run, args=(opened,), name="journal", daemon=True)
         self._thread.start()
         return await opened
 
@@ -111,30 +81,24 @@ class Outbox:
         """Store an event; returns at once."""
         self._jobs.put(event)
 
-    def forget(self, seq: int) -> None:
-        """The broker has acknowledged the event; returns at once."""
-        self._jobs.put(Forget(seq))
-
-    def refuse(self, seq: int, why: str, *, ends_connection: bool = False) -> None:
-        """The broker will not have the event: it is set aside; returns at once."""
-        self._jobs.put(Refuse(seq, time.time(), why, ends_connection))
-
-    async def resend(self, *, everything: bool = False) -> None:
-        """Let refused events wait again; without `everything`, not those that the broker hung up on."""
-        self._jobs.put(Resend(everything))
-        await self.flush()
-
-    async def fetch(self, after: int, limit: int) -> list[StoredEvent]:
-        """The oldest events that are stored with a sequence number above `after`, at most `limit`."""
-        answer: asyncio.Future[list[StoredEvent]] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Fetch(after, limit, answer))
-        return await answer
-
     async def flush(self) -> None:
         """Wait until everything put so far is on disk."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Flush(done))
+        self._jobs.put(Flush(done))
         await done
+
+    async def history(self, *, limit: int | None = None, transfer: str | None = None) -> list[Remembered]:
+        """Transfers under way and remembered, newest first, or one of them; also what the disk has not taken yet.
+
+        Raises StoreError when the disk can't be read, or hangs.
+        """
+        answer: asyncio.Future[list[Remembered]] = asyncio.get_running_loop().create_future()
+        self._jobs.put(_Ask(limit, transfer, answer))
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await answer
+        except TimeoutError:
+            raise StoreError("the disk hangs") from None
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write what is left and close the file. Nothing may be put afterwards."""
@@ -150,7 +114,7 @@ class Outbox:
 
     # From here on: the worker thread.
 
-    def _run(self, opened: "asyncio.Future[Remembered]") -> None:
+    def _run(self, opened: "asyncio.Future[list[Remembered]]") -> None:
         try:
             remembered = self._store.open()
         except Exception as error:  # noqa: BLE001 -- whatever it is, the caller of open() must get it
@@ -160,26 +124,26 @@ class Outbox:
         self._resolve(opened, remembered)
         closing = None
         while closing is None:
-            fetches: list[_Fetch] = []
+            questions: list[Fetch | _Ask] = []
             for job in self._next_jobs():
                 match job:
-                    case Put() | Forget() | Refuse() | Resend():
+                    case Put() | Taken() | Refuse() | Resend():
                         self._unwritten.append(job)
-                    case _Fetch():
-                        fetches.append(job)
-                    case _Flush():
+                    case Fetch() | _Ask():
+                        questions.append(job)
+                    case Flush():
                         self._flushes.append(job)
                     case _Close():
                         closing = job
             self._write()
-            for fetch in fetches:
-                self._answer(fetch)
+            for question in questions:
+                self._answer(question)
         if self._unwritten:
             log.error("events are lost: the disk refused them to the end", events=len(self._unwritten))
         self._store.close()
         self._resolve(closing.done, None)
 
-    def _next_jobs(self) -> list[Write | _Fetch | _Flush | _Close]:
+    def _next_jobs(self) -> list[Put | Job | _Ask | _Close]:
         jobs = []
         with contextlib.suppress(queue.Empty):
             jobs.append(self._jobs.get(timeout=RETRY_S if self._unwritten or self._complaint else LOOK_S))
@@ -223,27 +187,56 @@ class Outbox:
             del self._unwritten[:surplus]
         self._tell_state()
 
-    def _answer(self, fetch: _Fetch) -> None:
+    def _answer(self, question: Fetch | _Ask) -> None:
         try:
-            self._resolve(fetch.answer, self._store.fetch(fetch.after, fetch.limit))
+            if isinstance(question, Fetch):
+                self._resolve(question.answer, self._store.fetch(question.sink, question.after, question.limit))
+            else:
+                self._resolve(question.answer, self._history(question))
         except sqlite3.Error as error:
-            # Nothing to send for now; the next write finds out what is wrong and mends it.
             log.error("the outbox cannot be read", why=str(error))
-            self._resolve(fetch.answer, [])
+            if isinstance(question, Fetch):
+                # Nothing to send for now; the next write finds out what is wrong and mends it.
+                self._resolve(question.answer, [])
+            else:
+                self._resolve(question.answer, StoreError(str(error)))
+
+    def _history(self, ask: _Ask) -> list[Remembered]:
+        stored = self._store.history(limit=-1 if ask.limit is None else ask.limit, transfer=ask.transfer)
+        waiting = [put for put in self._unwritten if isinstance(put, Put) and put.change is not None]
+        if not waiting:
+            return stored
+        known = {one.change.transfer: one for one in stored}
+        for put in waiting[-2 * HISTORY_OF_EACH :]:
+            change = put.change
+            if change is None or ask.transfer not in {None, change.transfer}:
+                continue
+            if (before := known.get(change.transfer)) is None or not before.change.ended:
+                known[change.transfer] = Remembered(change, put.payload)
+        newest = sorted(known.values(), key=lambda one: (one.change.requested_at, one.change.transfer), reverse=True)
+        return newest[: ask.limit]
 
     def _tell_state(self) -> None:
         writable, unwritten = not self._complaint, sum(isinstance(write, Put) for write in self._unwritten)
-        if not self._forwarding:
+        for sink, backlog in self.backlogs.items():
             # What is kept for inspection waits for nobody.
-            self._call(self._changed, OutboxState(writable=writable, unwritten=unwritten))
-            return
+            state = BacklogState(writable=writable, unwritten=unwritten)
+            if self._forwarding:
+                standing = self._store.standing[sink]
+                state = replace(
+                    state,
+                    events=standing.waiting + unwritten,
+                    oldest_at=self._oldest_at(sink),
+                    refused=standing.refused,
+                    refused_because=standing.because,
+                )
+            self._call(backlog.changed, state)
+
+    def _oldest_at(self, sink: str) -> float | None:
         try:
-            oldest = self._store.oldest_at()
+            return self._store.oldest_at(sink)
         except sqlite3.Error:
-            oldest = None
-        refused = self._store.refused
-        state = OutboxState(self._store.count + unwritten, oldest, writable, unwritten, refused.count, refused.because)
-        self._call(self._changed, state)
+            return None
 
     def _resolve(self, future: "asyncio.Future[T]", result: "T | Exception") -> None:
         self._call(_settle, future, result)
@@ -253,28 +246,6 @@ class Outbox:
         with contextlib.suppress(RuntimeError):
             assert self._loop is not None  # noqa: S101 -- open() set it before it started this thread
             self._loop.call_soon_threadsafe(function, *args)
-
-    # Back on the loop.
-
-    def _changed(self, state: OutboxState) -> None:
-        self.state = state
-        self.stored.set()
-        if state.events:
-            self.empty.clear()
-        else:
-            self.empty.set()
-        self._on_state(state)
-
-
-def outbox_document(state: OutboxState) -> dict[str, object]:
-    """What `/api/status` says of it."""
-    return {
-        "events": state.events,
-        "refused": state.refused,
-        "refused_because": state.refused_because or None,
-        "writable": state.writable,
-        "unwritten": state.unwritten,
-    }
 
 
 def _settle(future: "asyncio.Future[T]", result: "T | Exception") -> None:

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How far each sink has come in the journal, and the dead letters: what a sink will not have, so that the rest goes on.
+
+All before a sink's cursor is done, all behind it waits, but for what the table `apart` says. Functions on the open
+database, inside the caller's transaction; all of them may raise sqlite3.Error.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+
+import structlog
+
+MAX_REFUSED = 10_000  # dead letters of one sink
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The sink has the event with this sequence number."""
+
+    sink: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The sink will not have the event with this sequence number: it becomes a dead letter."""
+
+    sink: str
+    seq: int
+    at: float  # seconds since 1970
+    why: str
+    ends_connection: bool = False  # the sink hung up on it, instead of an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """Let what was refused wait again, in its old place; without `everything`, only what is safe to try."""
+
+    sink: str
+    everything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many events wait for a sink, how many are its dead letters, and why the newest of them."""
+
+    waiting: int = 0
+    refused: int = 0
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event that waits for a sink."""
+
+    seq: int
+    event_id: str
+    topic: str
+    payload: str
+
+
+def register(db: sqlite3.Connection, sink: str) -> None:
+    """Give a sink a cursor; one that is new begins with what happens from now on."""
+    db.execute("INSERT OR IGNORE INTO sinks SELECT ?, max(0, coalesce(max(seq), 0)) FROM journal", (sink,))
+
+
+def place(db: sqlite3.Connection, sink: str) -> int:
+    """The sequence number up to which the sink is done."""
+    (seq,) = db.execute("SELECT cursor FROM sinks WHERE name = ?", (sink,)).fetchone()
+    return int(seq)
+
+
+def standing(db: sqlite3.Connection, sink: str) -> Standing:
+    """Count what waits and what was refused. Takes a while where very much waits."""
+    (ahead,) = db.execute("SELECT count(*) FROM ahead WHERE sink = ?", (sink,)).fetchone()
+    (again,) = db.execute("SELECT count(*) FROM again WHERE sink = ?", (sink,)).fetchone()
+    return Standing(ahead + again, *refused(db, sink))
+
+
+def fetch(db: sqlite3.Connection, sink: str, after: int, limit: int) -> list[StoredEvent]:
+    """The oldest `limit` events that wait for the sink with a sequence number above `after`."""
+    again = "SELECT seq, id, topic, payload FROM again WHERE sink = ? AND seq > ? ORDER BY seq LIMIT ?"
+    events = [StoredEvent(*row) for row in db.execute(again, (sink, after, limit))]
+    # Not by the view `ahead`: with two bounds SQLite looks up the one and walks to the other.
+    ahead = (
+        "SELECT seq, id, topic, payload FROM journal WHERE seq > max(?, (SELECT cursor FROM sinks WHERE name = ?))"
+        " AND NOT EXISTS (SELECT 1 FROM apart WHERE apart.sink = ? AND apart.seq = journal.seq) ORDER BY seq LIMIT ?"
+    )
+    rows = db.execute(ahead, (after, sink, sink, limit - len(events)))
+    return [*events, *(StoredEvent(*row) for row in rows)]
+
+
+def oldest_at(db: sqlite3.Connection, sink: str) -> float | None:
+    """When the oldest event that waits for the sink was stored, in seconds since 1970."""
+    for event in fetch(db, sink, 0, 1):
+        (at,) = db.execute("SELECT stored_at FROM journal WHERE seq = ?", (event.seq,)).fetchone()
+        return float(at)
+    return None
+
+
+def refused(db: sqlite3.Connection, sink: str) -> tuple[int, str]:
+    """How many dead letters the sink has, and why the newest of them."""
+    # With max() the other column is that of the same row.
+    chosen = "SELECT count(*), max(refused_at), why FROM apart WHERE sink = ? AND state = 'refused'"
+    count, _, because = db.execute(chosen, (sink,)).fetchone()
+    return count, because or ""
+
+
+def move(db: sqlite3.Connection, write: Taken | Refuse | Resend) -> int:
+    """Carry out `write`; how many more events wait then. The cursor follows with `advance`."""
+    match write:
+        case Taken(sink, seq):
+            if seq <= place(db, sink):
+                chosen = "DELETE FROM apart WHERE sink = ? AND seq = ? AND state = 'again'"
+            else:
+                chosen = "INSERT OR IGNORE INTO apart (sink, seq, state)"
+                chosen += " SELECT ?, seq, 'taken' FROM journal WHERE seq = ?"
+            return -db.execute(chosen, (sink, seq)).rowcount
+        case Refuse(sink, seq, at, why, ends_connection):
+            if seq <= place(db, sink):
+                chosen = "UPDATE apart SET state = 'refused', refused_at = ?, why = ?, ends_connection = ?"
+                chosen += " WHERE sink = ? AND seq = ? AND state = 'again'"
+            else:
+                chosen = "INSERT OR IGNORE INTO apart (state, refused_at, why, ends_connection, sink, seq)"
+                chosen += " SELECT 'refused', ?, ?, ?, ?, seq FROM journal WHERE seq = ?"
+            return -db.execute(chosen, (at, why, ends_connection, sink, seq)).rowcount
+        case Resend(sink, everything):
+            about = {"sink": sink, "everything": everything, "cursor": place(db, sink)}
+            before = "UPDATE apart SET state = 'again' WHERE sink = :sink AND state = 'refused' AND seq <= :cursor"
+            behind = "DELETE FROM apart WHERE sink = :sink AND state = 'refused' AND seq > :cursor"
+            safe = " AND (:everything OR NOT ends_connection)"
+            return sum(db.execute(chosen + safe, about).rowcount for chosen in (before, behind))
+
+
+def drop_oldest_refused(db: sqlite3.Connection, sink: str) -> None:
+    """Keep no more dead letters than `MAX_REFUSED`, the newest."""
+    surplus = db.execute(
+        "UPDATE apart SET state = 'taken' WHERE sink = :sink AND seq IN (SELECT seq FROM apart"
+        " WHERE sink = :sink AND state = 'refused' ORDER BY seq DESC LIMIT -1 OFFSET :limit)",
+        {"sink": sink, "limit": MAX_REFUSED},
+    ).rowcount
+    if surplus > 0:
+        log.error("refused-events-dropped", dropped=surplus, limit=MAX_REFUSED)
+
+
+def skip(db: sqlite3.Connection, sink: str, count: int) -> None:
+    """Give up the oldest `count` events that wait for the sink."""
+    gone = db.execute(
+        "DELETE FROM apart WHERE sink = :sink AND seq IN"
+        " (SELECT seq FROM again WHERE sink = :sink ORDER BY seq LIMIT :count)",
+        {"sink": sink, "count": count},
+    ).rowcount
+    if count > gone:
+        db.execute(
+            "UPDATE sinks SET cursor = coalesce("
+            "(SELECT seq FROM ahead WHERE sink = :sink ORDER BY seq LIMIT 1 OFFSET :count - 1), cursor)"
+            " WHERE name = :sink",
+            {"sink": sink, "count": count - gone},
+        )
+
+
+def advance(db: sqlite3.Connection, sink: str) -> None:
+    """Bring the cursor to where the first event waits behind it."""
+    db.execute(
+        "UPDATE sinks SET cursor = coalesce("
+        "(SELECT seq - 1 FROM ahead WHERE sink = :sink ORDER BY seq LIMIT 1),"
+        " (SELECT seq FROM journal WHERE seq > cursor ORDER BY seq DESC LIMIT 1), cursor) WHERE name = :sink",
+        {"sink": sink},
+    )
+    db.execute(
+        "DELETE FROM apart WHERE sink = :sink AND state = 'taken'"
+        " AND seq <= (SELECT cursor FROM sinks WHERE name = :sink)",
+        {"sink": sink},
+    )

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The journal's file: opened by one gateway alone, moved aside when it is damaged, written anew when it is gone.
+
+SQLite in WAL mode with synchronous=FULL: what was committed survives a killed process and a power cut.
+"""
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+import time
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+
+from gateway.report.migrations import NewerVersionError, migrate
+
+FILE_NAME = "outbox.db"
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+log = structlog.get_logger(__name__)
+
+
+class StoreError(Exception):
+    """The journal can't be used; the message says why and what helps."""
+
+
+class BrokenFileError(StoreError):
+    """The file is no database of ours, or damaged."""
+
+
+class StoreFile:
+    """See the module; for one thread."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / FILE_NAME
+        self._lock: TextIO | None = None
+        self._file: tuple[int, int] | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The open database, in autocommit mode. Raises sqlite3.ProgrammingError when it is closed."""
+        if self._connection is None:
+            raise sqlite3.ProgrammingError("the outbox is closed")
+        return self._connection
+
+    def open(self) -> None:
+        """Open or make the database; a broken one is moved aside first. Raises StoreError."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            try:
+                self._connect()
+            except (BrokenFileError, sqlite3.DatabaseError) as error:
+                if not is_broken(error):
+                    raise
+                self.move_aside(str(error))
+        except (OSError, sqlite3.Error, NewerVersionError) as error:
+            self.close()
+            raise StoreError(f"{self.path}: {error}") from error
+        except StoreError:
+            self.close()
+            raise
+
+    def _take_lock(self) -> None:
+        path = self.path.with_suffix(".lock")
+        self._lock = path.open("a")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError(f"{path} is held by another process: each gateway needs a state_dir of its own") from None
+
+    def _connect(self) -> None:
+        # Callers' numbers are in it.
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        self._connection = db = sqlite3.connect(self.path, isolation_level=None)
+        self._file = _identity(self.path)
+        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise BrokenFileError("the file is damaged")
+        db.execute("PRAGMA synchronous = FULL")
+        # Before anything that writes: a newer file is left as it is.
+        migrate(db)
+        db.execute("PRAGMA journal_mode = WAL")
+
+    def move_aside(self, why: str) -> None:
+        """Put a broken file out of the way, under a name that tells when, and start with an empty one."""
+        self._disconnect()
+        aside = self._put_aside("broken")
+        log.error(
+            "the outbox cannot be read: it was moved aside, and what it held is not sent",
+            why=why, moved_to=str(aside), help="sqlite3's .recover may still read it",
+        )  # fmt: skip
+        self._connect()
+
+    def keep(self) -> bool:
+        """Write the file anew if it was deleted or replaced while in use: all that it held is still readable to us.
+
+        Returns whether it did. Raises OSError, sqlite3.Error, StoreError.
+        """
+        if _identity(self.path) == self._file:
+            return False
+        log.error("outbox-file-gone", file=str(self.path), help="it was deleted or replaced; it is written anew")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self._lock is not None:
+            # Whoever holds a lock of this name by now has the directory.
+            self._lock.close()
+        self._take_lock()
+        copy = self.path.with_suffix(".new")
+        copy.unlink(missing_ok=True)
+        os.close(os.open(copy, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with contextlib.closing(sqlite3.connect(copy)) as target:
+            self.db.backup(target)
+        # Closing takes the log files away by their names: only then may there be new ones.
+        self._disconnect()
+        self._put_aside("replaced")
+        copy.replace(self.path)
+        self._connect()
+        return True
+
+    def _put_aside(self, suffix: str) -> Path:
+        aside = self.path.with_name(f"{self.path.name}.{suffix}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        for part_suffix in ("", "-wal", "-shm"):
+            part = Path(f"{self.path}{part_suffix}")
+            if part.exists():
+                part.replace(f"{aside}{part_suffix}")
+        return aside
+
+    def close(self) -> None:
+        """Let go of the file. Safe to call twice."""
+        self._disconnect()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to; None: to none. Raises OSError when that can't be told."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def is_broken(error: Exception) -> bool:
+    """Whether an error tells that the file itself is unusable (SQLITE_CORRUPT, SQLITE_NOTADB)."""
+    # The low byte is the primary result code.
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, BrokenFileError) or (code is not None and code & 0xFF in _BROKEN)
