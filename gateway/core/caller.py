@@ -4,8 +4,10 @@
 An identity is taken whole: the name of one is never put beside the number of another.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.numbers import Target, TargetError, parse_target
 
@@ -44,6 +46,26 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Asserted:
+    """Who is at the other end of a leg, as its peer asserts it (RFC 3325 §9.1): in its answer, or in mid call."""
+
+    identities: tuple[CallerId, ...] = ()
+    private: bool = False  # they withhold who they are
+    shown: bool = False  # it says in so many words that they do not
+
+    def party(self, dialled: str) -> Party:
+        """How they are shown; `dialled` is the user part that reached them, which counts where nothing is asserted."""
+        known = known_caller(self.identities, None)
+        return Party(known.target.user if known else dialled, known.name if known else "", self.private)
+
+    def then(self, said: Asserted) -> Asserted:
+        """What is known when the peer has said more."""
+        before, now = known_caller(self.identities, None), known_caller(said.identities, None)
+        other = before is not None and now is not None and before.number != now.number
+        return Asserted(said.identities or self.identities, _stays_private(self.private, said, other=other))
+
+
+@dataclass(frozen=True, slots=True)
 class Party:
     """One end of a call, as whoever it is put through to is shown it (RFC 5589 §6.1: who stays, not who transfers)."""
 
@@ -52,18 +74,22 @@ class Party:
     private: bool = False  # they withhold who they are
     diverted: tuple[str, ...] | None = None  # whom they had called before, the latest first; None: they were called
 
+    def then(self, said: Asserted, country: str | None) -> Party:
+        """Who is there when the peer has named somebody in mid call: the same party, or another one."""
+        now = known_caller(said.identities, country)
+        before = known_caller([CallerId(self.user)] if self.user else (), country)
+        other = now is not None and before is not None and now.number != before.number
+        private = _stays_private(self.private, said, other=other)
+        if now is None:
+            return replace(self, private=private)
+        name = now.name or ("" if other else self.name)
+        diverted = () if other and self.diverted is not None else self.diverted
+        return Party(now.target.user, name, private, diverted)
 
-@dataclass(frozen=True, slots=True)
-class Answerer:
-    """Who has answered a call, as the answering peer asserts it (RFC 3325 §9.1)."""
 
-    identities: tuple[CallerId, ...] = ()
-    private: bool = False
-
-    def party(self, dialled: str) -> Party:
-        """How they are shown; `dialled` is the user part that reached them, which counts where nothing is asserted."""
-        known = known_caller(self.identities, None)
-        return Party(known.target.user if known else dialled, known.name if known else "", self.private)
+def _stays_private(before: bool, said: Asserted, *, other: bool) -> bool:
+    """Whether a party withholds who they are after what was said: in doubt whether it is another one, as before."""
+    return said.private or (before and not other and not said.shown)
 
 
 def known_caller(identities: Iterable[CallerId], country: str | None) -> Caller | None:

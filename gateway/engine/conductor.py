@@ -243,7 +243,7 @@ class Conductor:
                 self._calls.leave(call, leg)
         before = self._calls.of(target)
         reached = run.machine.destination
-        party = self._sip.answerer(target).party(reached.extension) if reached else None
+        party = self._sip.asserted(target).party(reached.extension) if reached else None
         if before is not None:
             party = before.parties.get(target)
             before.up = False

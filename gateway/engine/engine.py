@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 
 from gateway.core import gate
-from gateway.core.model import LegId, Load, PbxState, Peer
+from gateway.core.caller import Asserted
+from gateway.core.model import LegId, Load, PbxState, Peer, PeerKind
 from gateway.core.outcome import CallEnd, Reason, passed_on, reason_for_failure
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.state_sources import Ability
@@ -191,6 +192,16 @@ class Engine:
             # Nobody is to be left in silence.
             for each in (caller, leg):
                 self._sip.hang_up(each, 500, Reason.GATEWAY_ERROR)
+
+    def leg_connected(self, leg: LegId, asserted: Asserted) -> None:
+        """Somebody else is at the end of a leg now, or is known by more: whoever is dialled next is shown that."""
+        call = self._calls.of(leg)
+        party = call.parties.get(leg) if call else None
+        if call is None or party is None:
+            return
+        if call.legs[leg].kind is PeerKind.TRUNK and party.diverted is None:
+            return  # an assistant is shown by its number alone
+        call.parties[leg] = party.then(asserted, self._config.gateway.default_country)
 
     def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
         """A leg is over: its transfer learns of it first, then what is left of its call is taken care of."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from gateway.core.caller import Answerer
+from gateway.core.caller import Asserted
 from gateway.core.model import Announcement, LegId
 from gateway.core.outcome import Reason
 from gateway.ports import DialOrder, HandDownOrder, SipPort
@@ -122,9 +122,9 @@ class Surely(SipPort):
         """See ports.SipPort."""
         return self._tried("heard", leg, partial(self._sip.heard, leg), otherwise=0)
 
-    def answerer(self, leg: LegId) -> Answerer:
+    def asserted(self, leg: LegId) -> Asserted:
         """See ports.SipPort."""
-        return self._tried("answerer", leg, partial(self._sip.answerer, leg), otherwise=Answerer())
+        return self._tried("asserted", leg, partial(self._sip.asserted, leg), otherwise=Asserted())
 
     def call_id(self, leg: LegId) -> str | None:
         """See ports.SipPort."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.core.caller import Answerer, CallerId
+from gateway.core.caller import Asserted, CallerId
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
 
@@ -116,8 +116,8 @@ class SipPort(Protocol):
     def part(self, leg: LegId) -> None:
         """Take a leg out of its conversation; it hears silence."""
 
-    def answerer(self, leg: LegId) -> Answerer:
-        """Who has answered a dialled leg; nobody is named where its peer asserts nothing, or the leg is gone."""
+    def asserted(self, leg: LegId) -> Asserted:
+        """Who is at the end of a dialled leg; nobody is named where its peer asserts nothing, or the leg is gone."""
 
     def call_id(self, leg: LegId) -> str | None:
         """The SIP Call-ID of a leg."""
@@ -140,6 +140,9 @@ class SipListener(Protocol):
 
     def leg_answered(self, leg: LegId) -> None:
         """A leg is established."""
+
+    def leg_connected(self, leg: LegId, asserted: Asserted) -> None:
+        """A peer says in mid call who is at the end of its leg now (RFC 3325, RFC 4916)."""
 
     def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
         """A leg is over: `code` is the final response of its INVITE, or 200 after a BYE; `why` an established one."""

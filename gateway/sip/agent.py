@@ -10,7 +10,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.config import Config
-from gateway.core.caller import Answerer
+from gateway.core.caller import Asserted
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
 from gateway.ports import DialOrder, HandDownOrder, IncomingCall, NoRoomError, SipListener
@@ -187,6 +187,7 @@ class SipAgent:
             raise RuntimeError("a call without an invitation")
         leg = Leg(account, LegId(f"in-{next(self._numbers)}"), invitation.peer, True, self, index)
         leg.sip_call_id = leg.getInfo().callIdString
+        leg.connected.begin(invitation.asserted)
         self._legs.add(leg)
         self._expiries.watch(leg, invitation.expires_s)
         self._listener.incoming_call(
@@ -202,6 +203,12 @@ class SipAgent:
         """A REFER on this leg has a subscription: its NOTIFYs come before the leg's BYE."""
         if found := self._legs.get(leg):
             found.refer = refer
+
+    def connected(self, leg: Leg, message: str) -> None:
+        """A peer may say with this re-INVITE, UPDATE or 2xx of such who is at its end now."""
+        if said := leg.connected.told(message, leg.getInfo().remoteUri):
+            log.info("party-changed", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
+            self._listener.leg_connected(leg.id, said)
 
     def progress(self, leg: Leg, code: int) -> None:
         """LegEvents."""
@@ -368,10 +375,10 @@ class SipAgent:
         if found := self._legs.get(leg):
             self.midcall.parted(found)
 
-    def answerer(self, leg: LegId) -> Answerer:
+    def asserted(self, leg: LegId) -> Asserted:
         """See ports.SipPort."""
         found = self._legs.get(leg)
-        return found.answerer if found else Answerer()
+        return found.connected.known if found else Asserted()
 
     def call_id(self, leg: LegId) -> str | None:
         """See ports.SipPort."""

@@ -56,6 +56,19 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
         _add(extra, made)
         return code
 
+    @guarded(500)
+    def onRefresh(self, index: int, request: pj.SipRequest, extra: pj.SipHeaderVector) -> int:
+        """A re-INVITE or UPDATE in a call; 0 lets it have its effect, anything else is the response's code."""
+        if leg := self._agent.leg_of(index):
+            self._agent.connected(leg, request.text())
+        return 0
+
+    @guarded(None)
+    def onConnected(self, index: int, text: str) -> None:
+        """A peer accepted a re-INVITE or UPDATE of ours, and says who is at its end."""
+        if leg := self._agent.leg_of(index):
+            self._agent.connected(leg, text)
+
     @guarded(None)
     def onNotMade(self, call_id: str, code: int) -> None:
         """PJSUA made no call of an INVITE."""

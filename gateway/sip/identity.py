@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from gateway.core.caller import Answerer, CallerId, is_withheld
+from gateway.core.caller import Asserted, CallerId, is_withheld
 from gateway.sip.headers import header_fields, name_addr, parse_name_addr, single_values, user_part
 
 if TYPE_CHECKING:
@@ -105,14 +105,20 @@ def caller_ids(sender: Sequence[str], asserted: Sequence[str]) -> tuple[CallerId
     return tuple(CallerId(each.uri, each.name) for each in read if each.uri or each.name)
 
 
-def read_answerer(message: str) -> Answerer:
-    """Who has answered, by the text of a 2xx: as P-Asserted-Identity says, else the older Remote-Party-ID."""
+def read_asserted(message: str, sender: Sequence[str] = ()) -> Asserted:
+    """Who a message asserts its sender to be: as P-Asserted-Identity says, else the older Remote-Party-ID.
+
+    `sender` is the value of From where that says it too.
+    """
     read: dict[str, list[str]] = {}
     for name, value in header_fields(message):
         read.setdefault(name.lower(), []).append(value)
-    remote_party = read.get("remote-party-id", [])
-    identities = caller_ids((), read.get("p-asserted-identity") or remote_party)
-    return Answerer(identities, is_private(read.get("privacy", []), identities, remote_party))
+    remote_party, privacy = read.get("remote-party-id", []), read.get("privacy", [])
+    identities = caller_ids(sender, read.get("p-asserted-identity") or remote_party)
+    private = is_private(privacy, identities, remote_party)
+    nobody = any(is_withheld(one) for one in caller_ids(read.get("from", read.get("f", [])), ()))
+    said = _asked(privacy) == {"none"} or any(_hidden(value) is False for value in single_values(remote_party))
+    return Asserted(identities, private, shown=said and not private and not nobody)
 
 
 def is_private(privacy: Sequence[str], calling: Iterable[CallerId], remote_party: Sequence[str] = ()) -> bool:
@@ -132,13 +138,16 @@ def _asked(privacy: Sequence[str]) -> set[str]:
     return {each.strip(' \t"') for each in asked}
 
 
-def _hidden(value: str) -> bool:
-    """Whether a parameter `privacy` hides an identity, as in Remote-Party-ID and Diversion (RFC 5806 §4)."""
+def _hidden(value: str) -> bool | None:
+    """Whether a parameter `privacy` hides an identity, as in Remote-Party-ID and Diversion (RFC 5806 §4).
+
+    None: there is none.
+    """
     for parameter in value.rpartition(">")[2].split(";"):
         name, _, text = parameter.partition("=")
         if name.strip().lower() == "privacy":
             return text.strip(' \t"').lower() not in _SHOWN
-    return False
+    return None
 
 
 def diverted_users(diversion: Sequence[str], history: Sequence[str], privacy: Sequence[str] = ()) -> tuple[str, ...]:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import pjsua2 as pj
 import structlog
 
-from gateway.core.caller import Answerer
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import CallEnd
 from gateway.sip.callbacks import guarded
-from gateway.sip.identity import read_answerer
+from gateway.sip.connected import Connected
 
 if TYPE_CHECKING:
     from gateway.sip.refer import PendingRefer
@@ -65,7 +64,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         self.refer: PendingRefer | None = None  # the newest one
         self.refers = 0
         self.established = False
-        self.answerer = Answerer()
+        self.connected = Connected()
         self.early = False  # dialled, and provisionally answered
         self.established_at = 0.0  # loop time
         self.progressed_at = asyncio.get_running_loop().time()  # dialled: when it was, or rang last
@@ -185,7 +184,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
         elif info.state == pj.PJSIP_INV_STATE_CONNECTING and not self.incoming:
             self._taken = True
             if event.type == pj.PJSIP_EVENT_TSX_STATE and event.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
-                self.answerer = read_answerer(event.body.tsxState.src.rdata.wholeMsg)
+                self.connected.answered(event.body.tsxState.src.rdata.wholeMsg)
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
             if not self.incoming and (self._given_up or self._cannot_talk(info)):
                 return  # PJSUA is on its way to end it

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import pjsua2 as pj
 
-from gateway.core.caller import CallerId
+from gateway.core.caller import Asserted, CallerId
 from gateway.core.model import LegId, Peer
 from gateway.core.numbers import parse_target
 from gateway.sip.expiry import expires_s
 from gateway.sip.headers import allowed, header_fields, parse_name_addr, single_values
-from gateway.sip.identity import called_uris, caller_ids, diverted_users, hops_left, is_private
+from gateway.sip.identity import called_uris, caller_ids, diverted_users, hops_left, is_private, read_asserted
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Invitation:
     peer: Peer
     called: tuple[str, ...]  # as IncomingCall has it
     calling: tuple[CallerId, ...]  # From and P-Asserted-Identity
+    asserted: Asserted = field(default_factory=Asserted)  # who its peer asserts them to be, From left out
     diverting: tuple[str, ...] = ()  # URIs of Diversion
     context: Mapping[str, str] = field(default_factory=dict)
     replaces: LegId | None = None  # the leg of ours whose place the new one takes
@@ -54,6 +55,7 @@ def read_invitation(
     request: pj.SipRequest, peer: Peer, pass_headers: tuple[str, ...], own_user: str, replaces: LegId | None = None
 ) -> Invitation:
     """Read the INVITE of a peer; `own_user` is the user part of the Contact that the peer knows us by."""
+    text = request.text()
     calling = caller_ids(request.values("From", "f"), request.values("P-Asserted-Identity"))
     privacy, diversion = request.values("Privacy"), request.values("Diversion")
     diverting = (parse_name_addr(value).uri for value in single_values(diversion))
@@ -63,8 +65,9 @@ def read_invitation(
             request.requestUri, own_user, request.values("P-Called-Party-ID"), request.values("To", "t")
         ),
         calling=calling,
+        asserted=read_asserted(text),
         diverting=tuple(uri for uri in diverting if uri),
-        context=allowed(header_fields(request.text()), pass_headers),
+        context=allowed(header_fields(text), pass_headers),
         replaces=replaces,
         private=is_private(privacy, calling, request.values("Remote-Party-ID")),
         diverted=diverted_users(diversion, request.values("History-Info"), privacy),

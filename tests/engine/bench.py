@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from gateway.core.caller import Answerer, CallerId
+from gateway.core.caller import Asserted, CallerId
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
@@ -102,9 +102,9 @@ class Agent:
         self._chance.take("part")
         self._leave(leg)
 
-    def answerer(self, leg: LegId) -> Answerer:
-        self._chance.take("answerer")
-        return Answerer((CallerId(self.asserts),) if self.asserts else ())
+    def asserted(self, leg: LegId) -> Asserted:
+        self._chance.take("asserted")
+        return Asserted((CallerId(self.asserts),) if self.asserts else ())
 
     def call_id(self, leg: LegId) -> str | None:
         self._chance.take("call_id")

@@ -13,6 +13,7 @@
 #include "descriptions.hpp"
 #include "front.hpp"
 #include "hangup.hpp"
+#include "identities.hpp"
 #include "malformed.hpp"
 #include "media.hpp"
 #include "modules.hpp"
@@ -182,6 +183,22 @@ bool comes_late(const pjsip_dialog *dialog, const pjsip_rx_data *rdata)
     }
 }
 
+/* Ask the application about a re-INVITE or UPDATE; false: it has been answered. */
+bool may_refresh(const pjsip_dialog *dialog, pjsip_rx_data *rdata)
+{
+    // One that comes out of order is refused by the dialog (RFC 3261 §12.2.2), and says nothing that counts.
+    if (!handler_ || rdata->msg_info.cseq->cseq <= dialog->remote.cseq)
+        return true;
+    SipRequest request(rdata, nullptr);
+    std::vector<pj::SipHeader> headers;
+    int code = 500;
+    ask(request, [&] { code = handler_->onRefresh(call_of(dialog), request, headers); });
+    if (code)
+        request.respond(code, "", headers);
+    request.expire();
+    return code == 0;
+}
+
 /* In front of the dialogs: answers what a session could not, and makes sure that our usage is part of the dialog where the
  * request is none of PJSUA's. */
 pj_bool_t on_dialog_request(pjsip_rx_data *rdata)
@@ -193,13 +210,16 @@ pj_bool_t on_dialog_request(pjsip_rx_data *rdata)
                                                 &rdata->msg_info.from->tag, PJ_FALSE);
     if (!dialog)
         return PJ_FALSE;
+    const bool refreshes = method == PJSIP_INVITE_METHOD || is(rdata, "UPDATE");
     int code = comes_late(dialog, rdata) ? 481 : 0;
-    if (!code && (method == PJSIP_INVITE_METHOD || is(rdata, "UPDATE")))
+    if (!code && refreshes)
         code = verdict_on_offer(rdata);
     if (code) {
         SipRequest(rdata, nullptr).respond(code, "", {});
         return PJ_TRUE;
     }
+    if (refreshes && !may_refresh(dialog, rdata))
+        return PJ_TRUE;
     if (!served_by_pjsua(rdata))
         pjsip_dlg_add_usage(dialog, &usage_, nullptr);
     return PJ_FALSE;
@@ -414,6 +434,7 @@ void set_request_handler(RequestHandler *handler)
     answer_topmost_challenge();
     judge_requests();
     watch_contacts();
+    watch_identities();
     watch_outgoing();
     govern_media();
     watch_descriptions();

@@ -87,6 +87,16 @@ public:
         return code;
     }
 
+    /* A re-INVITE or UPDATE in the dialog of a call, with nothing wrong in it: 0 lets it have its effect, and any other
+     * code answers it, with the headers put into `headers`. */
+    virtual int onRefresh(int callId, SipRequest &request, std::vector<pj::SipHeader> &headers)
+    {
+        return 0;
+    }
+
+    /* A peer accepted a re-INVITE or UPDATE of ours, and this message of its says who is at its end now. */
+    virtual void onConnected(int callId, const std::string &text) {}
+
     /* PJSUA has refused an INVITE that onRequest left to it, before it made a call of it. */
     virtual void onNotMade(const std::string &callId, int code) {}
 
