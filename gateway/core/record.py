@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is known of one transfer or one call: the facts every event, metric and API answer is made from."""
+"""What is known of one transfer or one call: the facts every event, metric and API answer is made from.
+
+The fields stand here alone, in the order in which the outside sees them: `core.document` turns them into JSON, and
+`report.event` makes the published schema of them, in which the words beside a type describe its field.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 from gateway.core.model import Entry, FinalNotify, TransferId
 from gateway.core.outcome import CallEnd, Outcome, Reason
@@ -22,62 +27,64 @@ class Milestone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One destination that was dialled (or passed over by its gate) for a transfer, and what came of it."""
+    """One destination that was tried; `reason` null while it is under way."""
 
     destination: str
-    extension: str
-    reason: Reason | None = None  # None: still under way
-    sip_code: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TransferRecord:
-    """The data of `transfer.ended.v1`, as far as it is known; ids and slugs as configured, times in UTC."""
-
-    transfer: TransferId
-    entry: Entry
-    requested_target: str  # the user part or URI as asked for, e.g. "+31612345678"
-    requested_at: datetime
-    number: str | None = None  # id of the assigned number; None: the request could not be assigned
-    trunk: str | None = None
-    pbx: str | None = None
-    destination: str | None = None  # the one that answered, or was tried last
-    outcome: Outcome | None = None  # None while the transfer runs
+    extension: str  # empty: the gate passed the destination over
     reason: Reason | None = None
     sip_code: int | None = None
-    fault: str | None = None  # what went wrong in words, when something outside the rules did
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferRecord:
+    """A transfer as far as it is known at the time of the event."""
+
+    # Ids and slugs are as configured, times in UTC.
+    transfer: TransferId
+    number: Annotated[str | None, "id of the assigned number; null: the request belongs to none"] = None
+    trunk: str | None = None
+    pbx: str | None = None
+    entry: Entry
+    requested_target: Annotated[str, "what was asked for, as it was asked for"]
+    destination: Annotated[str | None, "the destination that answered, or was tried last"] = None
+    outcome: Annotated[Outcome | None, "null while the transfer runs"] = None
+    reason: Reason | None = None
+    sip_code: int | None = None
+    fault: Annotated[str | None, "what went wrong in words, when something outside the rules did"] = None
     attempts: tuple[Attempt, ...] = ()
-    caller: str | None = None  # E.164 where it can be told
-    context: Mapping[str, str] = field(default_factory=dict)  # headers that travelled with the request
-    final_notify: FinalNotify | None = None  # None: the request has no NOTIFY
+    caller: Annotated[str | None, "E.164 where it can be told"] = None
+    context: Annotated[Mapping[str, str], "headers that travelled with the request"] = field(default_factory=dict)
+    final_notify: Annotated[FinalNotify | None, "null: the request has no NOTIFY"] = None
     returned_to_transferor: bool = False
+    requested_at: datetime
     decided_at: datetime | None = None
     ringing_at: datetime | None = None
-    answered_at: datetime | None = None  # the PBX answered
-    human_at: datetime | None = None  # a human did
+    answered_at: Annotated[datetime | None, "the PBX answered"] = None
+    human_at: Annotated[datetime | None, "a human answered, as the PBX tells"] = None
     ended_at: datetime | None = None
     talk_s: float | None = None
-    trail: tuple[str, ...] = ()
-    call_ids: Mapping[str, str] = field(default_factory=dict)  # SIP Call-IDs by role
-    locale: str = "en"  # the caller's language
-    sentence: str | None = None  # why he was not put through, as he may be told it
+    trail: Annotated[tuple[str, ...], "each check, and what it found"] = ()
+    call_ids: Mapping[str, str | None] = field(default_factory=dict)  # SIP Call-IDs by role
+    locale: Annotated[str, "the caller's language, ISO 639-1"] = "en"
+    sentence: Annotated[str | None, "why the caller was not put through, as it may be told; null: nothing is"] = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
-    """Two legs that were bridged, for `call.ended.v1` and `/api/calls`."""
+    """A call that is over."""
 
-    call: str  # id of the call
+    # Two legs that were bridged; `/api/calls` has those that are not over too.
+    call: str
     number: str | None
     trunk: str | None
     pbx: str | None
-    started_at: datetime
-    caller: str | None = None
-    transfer: TransferId | None = None  # the transfer that made this call
+    transfer: Annotated[TransferId | None, "the transfer that made this call"] = None
     destination: str | None = None
+    caller: str | None = None
+    started_at: datetime
     connected_at: datetime | None = None
     ended_at: datetime | None = None
     talk_s: float | None = None
     hung_up_by: str | None = None  # "trunk" | "pbx" | "gateway"
-    reason: CallEnd | None = None
-    call_ids: Mapping[str, str] = field(default_factory=dict)  # SIP Call-IDs by side: trunk, pbx
+    reason: Annotated[CallEnd | None, "why it ended; null while it lasts"] = None
+    call_ids: Mapping[str, str | None] = field(default_factory=dict)  # SIP Call-IDs by side: trunk, pbx

@@ -2,7 +2,6 @@
 """The reporter: every milestone becomes a log line and an event in the journal, from where MQTT takes it."""
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
@@ -12,13 +11,13 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from gateway.core.document import queue_document, timestamp, transfer_record
+from gateway.core.document import queue_document, timestamp
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.report.backlog import BacklogState
 from gateway.report.client import Broker
-from gateway.report.event import call_envelope, call_event, transfer_envelope, transfer_event
+from gateway.report.event import call_event, read_transfer, transfer_event, write
 from gateway.report.journal import Journal
 from gateway.report.mqtt import CommandHandler, MqttPublisher
 from gateway.report.store import Put, Remembered, TransferChange
@@ -134,22 +133,23 @@ class EventReporter:
             log.exception("event-lost", transfer=record.transfer, milestone=milestone)
 
     def _store_transfer(self, milestone: Milestone, record: TransferRecord) -> None:
-        now = self._clock()
-        try:
-            event = transfer_event(self._instance, milestone, record, now)
-            event_id, payload = event.id, event.model_dump_json()
-        except ValidationError as error:
-            # An outcome that looks odd is worth more than none.
-            log.exception("a transfer is not as it should be", transfer=record.transfer, why=str(error))
-            envelope = transfer_envelope(self._instance, milestone, record, now)
-            event_id, payload = str(envelope["id"]), json.dumps(envelope)
+        event = transfer_event(self._instance, milestone, record, self._clock())
+        payload, odd = write(event)
+        if odd is not None:
+            log.error("a transfer is not as it should be", transfer=record.transfer, why=str(odd), exc_info=odd)
         change = TransferChange(
             record.transfer,
             timestamp(record.requested_at),
             ended=milestone is Milestone.ENDED,
             completed=record.outcome is Outcome.COMPLETED,
         )
-        self._journal.put(Put(event_id, self._topic(record.number), payload, now.timestamp(), change))
+        self._put(event, record.number, payload, change)
+
+    def _put(
+        self, event: Mapping[str, object], number: str | None, payload: str, change: TransferChange | None = None
+    ) -> None:
+        topic = f"transfers/{number if number and _SLUG.fullmatch(number) else UNKNOWN}"
+        self._journal.put(Put(str(event["id"]), topic, payload, self._clock().timestamp(), change))
 
     def call_ended(self, record: CallRecord) -> None:
         """See ports.Reporter."""
@@ -159,15 +159,11 @@ class EventReporter:
             log.exception("event-lost", call=record.call)
 
     def _store_call(self, record: CallRecord) -> None:
-        now = self._clock()
-        try:
-            event = call_event(self._instance, record, now)
-            event_id, payload = event.id, event.model_dump_json()
-        except ValidationError as error:
-            log.exception("a call is not as it should be", call=record.call, why=str(error))
-            envelope = call_envelope(self._instance, record, now)
-            event_id, payload = str(envelope["id"]), json.dumps(envelope)
-        self._journal.put(Put(event_id, self._topic(record.number), payload, now.timestamp()))
+        event = call_event(self._instance, record, self._clock())
+        payload, odd = write(event)
+        if odd is not None:
+            log.error("a call is not as it should be", call=record.call, why=str(odd), exc_info=odd)
+        self._put(event, record.number, payload)
 
     def queue_snapshot(self, state: PbxState) -> None:
         """See ports.Reporter."""
@@ -209,10 +205,6 @@ class EventReporter:
             }
         getattr(log, level)(f"transfer {milestone}", **{name: fact for name, fact in facts.items() if fact is not None})
 
-    @staticmethod
-    def _topic(number: str | None) -> str:
-        return f"transfers/{number if number and _SLUG.fullmatch(number) else UNKNOWN}"
-
 
 def _not_before(record: TransferRecord, at: datetime) -> datetime:
     """The moment `at`, unless the clock was set back and something of the transfer happened later."""
@@ -224,7 +216,7 @@ def _records(remembered: Iterable[Remembered]) -> list[TransferRecord]:
     records = []
     for one in remembered:
         try:
-            records.append(transfer_record(json.loads(one.payload)["data"]))
-        except (KeyError, TypeError, ValueError) as error:
+            records.append(read_transfer(one.payload))
+        except ValidationError as error:
             log.error("a stored transfer cannot be read", transfer=one.change.transfer, why=str(error))
     return records

@@ -125,8 +125,8 @@ async def test_a_record_that_is_not_as_it_should_be_is_told_as_it_is_and_harms_n
 async def test_what_cannot_be_told_at_all_is_logged_and_harms_nobody(tmp_path: Path) -> None:
     async with reporting(tmp_path) as (reporter, _):
         with capture_logs() as logs:
-            reporter.call_ended(replace(samples.call(), started_at=cast("datetime", None)))
-            reporter.transfer(Milestone.ENDED, replace(samples.completed(), entry=cast("Entry", None)))
+            reporter.call_ended(replace(samples.call(), started_at=cast("datetime", object())))
+            reporter.transfer(Milestone.ENDED, replace(samples.completed(), entry=cast("Entry", object())))
     lost = [line for line in logs if line["event"] == "event-lost"]
     assert [line.get("call") or line.get("transfer") for line in lost] == [samples.call().call, samples.ID]
 

@@ -165,7 +165,7 @@ class Playbook:
         fallback: Destination | None = None,
         total_ring: timedelta | None = None,
     ) -> None:
-        record = TransferRecord(TRANSFER, entry, "+31201230001", BEGIN)
+        record = TransferRecord(transfer=TRANSFER, entry=entry, requested_target="+31201230001", requested_at=BEGIN)
         self.now = BEGIN
         transferor = None if entry is Entry.INVITE else ASSISTANT
         manner = manner or Manner()

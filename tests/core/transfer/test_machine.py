@@ -96,7 +96,7 @@ class AnyTransfer(RuleBasedStateMachine):
         self.sound = False
         self.world = World(entry, manner, fallback, decision.destination if decision.accepted else None)
         self.transfer, commands = start(
-            TransferRecord(TRANSFER, entry, "+31201230001", BEGIN),
+            TransferRecord(transfer=TRANSFER, entry=entry, requested_target="+31201230001", requested_at=BEGIN),
             decision,
             transferee=CALLER,
             transferor=ASSISTANT if self.world.transferor_there else None,
