@@ -306,8 +306,12 @@ async def test_a_killed_pbx_is_unknown_then_known_again_and_never_wrong(
         await pbx.start()
         await listener.known(within=BOOT_S)
         print(f"\nknown {time.monotonic() - began:.1f} s after the start began")
+        await sales_become(listener, 2, 2)
         for state in listener.states[first:]:
-            assert state.proven_at is None or counts(state.queues["sales"]) == (2, 2, 0)
+            # A slow machine's phones are back later than the PBX is known: until then nothing is said of their queue.
+            told = state.queues.get("sales")
+            unknown = state.proven_at is None or ("queue", "sales") in state.unsettled
+            assert unknown if told is None else counts(told) == (2, 2, 0)
         assert source.up
         await pbx.pause("6001")
         await sales_become(listener, 2, 1)
