@@ -14,7 +14,8 @@ from gateway.core import checks
 from gateway.core.model import Destination, DeviceState, Entry, Load, WhenUnknown
 from gateway.core.outcome import Reason
 from gateway.pbx.steady_clock import SteadyClock
-from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource, Timing
+from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource
+from gateway.pbx.subscriptions.subscription import Timing
 from tests.pbx.clocks import Clocks
 from tests.pbx.fake_ami import Listener
 from tests.support.notifier import BODY_TYPES, dialog_info, pidf

@@ -57,6 +57,14 @@ class AmiReader:
         self.queues_withheld = ""  # why nothing is told of queues; empty: it is
         self.extensions_withheld = ""  # … of extensions that have no hint and device
 
+    @property
+    def withheld(self) -> dict[tuple[str, str], str]:
+        """Why nothing is told of what is asked for in vain."""
+        queues, extensions = self.queues_withheld, self.extensions_withheld
+        return {("queue", name): queues for name in self._snapshot.queues.values() if queues} | {
+            ("extension", name): extensions for name in self._snapshot.extensions if extensions
+        }
+
     def connected(self) -> None:
         """A new connection: its user's rights may be others."""
         self._heard.clear()

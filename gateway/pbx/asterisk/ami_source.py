@@ -8,20 +8,19 @@ The AMI user needs `read = agent,call` and `write = reporting`; `system` in `rea
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
 from gateway.core.model import PbxState
-from gateway.core.state_sources import StateSource
-from gateway.pbx.asterisk.after_restart import AfterRestart, Watched, uptime_s
+from gateway.pbx.asterisk.after_restart import AfterRestart, uptime_s
 from gateway.pbx.asterisk.ami_codec import AmiError, Message
 from gateway.pbx.asterisk.ami_connection import ActionRefusedError, Connection, UnreadableError
 from gateway.pbx.asterisk.ami_reader import AmiReader, event_class_of
 from gateway.pbx.asterisk.caller_tracking import CallerTracking
 from gateway.pbx.asterisk.failures import Failures, why
-from gateway.pbx.asterisk.pace import Pace
+from gateway.pbx.asterisk.known_state import KnownState
 from gateway.pbx.asterisk.refusals import Refusals
 from gateway.pbx.asterisk.snapshot import Effect, Snapshot
 from gateway.pbx.steady_clock import SteadyClock
@@ -32,7 +31,6 @@ log = structlog.get_logger()
 # Within these classes the AMI user's `eventfilter` keeps the rest away; setting a filter from here would need a right
 # (write = system) with which the PBX can be restarted.
 _EVENT_CLASSES = "agent,call,system"
-_JUST_STARTED = "the PBX has just started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +84,21 @@ class AmiSource:
         self._answer_s = max_age.total_seconds() - self._heartbeat_s
         self._refusals = Refusals(self._log)
         self._reader = AmiReader(self._snapshot, self._answer_s, self._took, clock, self._log, self._refusals)
-        self._tell = Pace(timing.tell_s, self._tell_listener)
         self._connection: Connection | None = None
         self._tracking: CallerTracking | None = None
         self._wake = asyncio.Event()
         self._doubtful = False
-        self._proven_at = clock()
-        self._state = PbxState(pbx, StateSource.AMI, None, max_age, unknown_because="not connected to the PBX yet")
-        self._counted = True  # whether _state holds what _snapshot says
-        self._doubted: frozenset[Watched] = frozenset()
+        self._known = KnownState(
+            pbx,
+            self._snapshot,
+            self._after_restart,
+            lambda: self._reader.withheld,
+            listener.pbx_changed,
+            max_age=max_age,
+            clock=clock,
+            tell_s=timing.tell_s,
+            log=self._log,
+        )
         self._failures = Failures(
             self._log,
             username=username,
@@ -106,45 +110,12 @@ class AmiSource:
     @property
     def state(self) -> PbxState:
         """The newest snapshot; waiting times and `proven_at` are those of now."""
-        state = self._state
-        if state.proven_at is not None:
-            if not self._counted or any(q.callers for q in state.queues.values()):
-                self._state = self._count()
-            elif state.proven_at != (proven_at := self._clock.on_the_wall(self._proven_at)):
-                self._state = replace(state, proven_at=proven_at)
-        return self._state
-
-    def _count(self) -> PbxState:
-        queues, extensions = self._snapshot.queue_states(self._clock()), self._snapshot.extension_states()
-        self._doubted = self._after_restart.doubted(self._snapshot.presence(), _steady())
-        self._counted = True
-        return replace(
-            self._state,
-            proven_at=self._clock.on_the_wall(self._proven_at),
-            queues={name: state for name, state in queues.items() if ("queue", name) not in self._doubted},
-            extensions={name: state for name, state in extensions.items() if ("extension", name) not in self._doubted},
-            unsettled=self._doubted,
-            withheld=self._withheld(),
-        )
-
-    def _withheld(self) -> dict[tuple[str, str], str]:
-        """Why nothing is told of what is asked for in vain."""
-        queues, extensions = self._reader.queues_withheld, self._reader.extensions_withheld
-        return {("queue", name): queues for name in self._snapshot.queues.values() if queues} | {
-            ("extension", name): extensions for name in self._snapshot.extensions if extensions
-        }
-
-    def _tells_nothing(self) -> str:
-        """Why nothing is told of anything that is watched; empty: something is, or nothing was refused."""
-        withheld, presence = self._withheld(), self._snapshot.presence()
-        everything = withheld and len(withheld) == len(self._snapshot.queues) + len(self._snapshot.extensions)
-        return next(iter(withheld.values())) if everything and not presence else ""
+        return self._known.now
 
     @property
     def up(self) -> bool:
         """Whether we are logged in, the PBX tells something and proved to be alive within `max_age`."""
-        alive = self._connection is not None and self._clock() - self._proven_at <= self._state.max_age
-        return alive and not self._tells_nothing()
+        return self._connection is not None and self._known.alive
 
     @property
     def failure(self) -> str:
@@ -167,7 +138,7 @@ class AmiSource:
             except Exception as error:  # noqa: BLE001 -- a fault of ours must not silence the PBX for ever
                 self._failures.fault(error)
                 failure = UnreadableError("its answers were not understood")
-            self._become_unknown(why(failure))
+            self._known.become_unknown(why(failure))
             self._snapshot.forget()
             self._failures.failed(failure)
             await asyncio.sleep(self._failures.retry_s(failure))
@@ -183,19 +154,19 @@ class AmiSource:
             events=_EVENT_CLASSES,
             within=self._timing.login_s,
             on_event=self._event,
-            on_data=self._alive,
+            on_data=self._known.prove,
             on_fault=self._failures.fault,
         )
         tracking = CallerTracking(connection, self._answer_s, self._agent_connected, self._caller_lost, self._refusals)
         self._reader.connected()
         try:
-            self._alive()
+            self._known.prove()
             self._connection, self._tracking = connection, tracking
             connection.lost.add_done_callback(lambda _: self._wake.set())
             await self._greet(connection)
             await self._follow(connection)
         finally:
-            self._tell.cancel()
+            self._known.be_silent()
             self._connection = self._tracking = None
             tracking.close()
             connection.close()
@@ -232,7 +203,7 @@ class AmiSource:
             elif _steady() >= beat_at:
                 await self._reader.heartbeat(connection)
                 beat_at = _steady() + self._heartbeat_s
-            self._settle(ready)
+            self._known.settle(ready)
             self._wake.clear()
             if self._doubtful:
                 read_at = min(read_at, _steady() + self._timing.doubt_s)
@@ -245,9 +216,6 @@ class AmiSource:
                 # However much comes, the rest of the gateway has its turn.
                 await asyncio.wait({connection.lost}, timeout=self._timing.look_s)
         raise connection.lost.result()
-
-    def _alive(self) -> None:
-        self._proven_at = self._clock()
 
     def _event(self, event: Message) -> None:
         at = self._clock()
@@ -291,39 +259,8 @@ class AmiSource:
         self._wake.set()
 
     def _changed(self) -> None:
-        self._counted = False
-        if self._state.proven_at is not None:
-            self._tell()
-        else:
+        if not self._known.change():
             self._wake.set()
-
-    def _tell_listener(self) -> None:
-        if self._state.proven_at is not None:
-            self._listener.pbx_changed(self.state)
-
-    def _settle(self, ready: bool) -> None:
-        """Become known, or unknown again, as the PBX's start demands; `ready`: everything was read."""
-        presence, now = self._snapshot.presence(), _steady()
-        if not ready or not self._after_restart.settled(presence, now):
-            self._become_unknown(_JUST_STARTED)
-        elif because := self._tells_nothing():
-            self._become_unknown(because)
-        elif self._state.proven_at is None:
-            proven_at = self._clock.on_the_wall(self._proven_at)
-            self._state = replace(self._state, proven_at=proven_at, unknown_because="")
-            self._log.info("the state of the PBX is known")
-            self._changed()
-        elif self._after_restart.doubted(presence, now) != self._doubted:
-            self._changed()
-
-    def _become_unknown(self, because: str) -> None:
-        if self._state.proven_at is not None:
-            self._after_restart.remember(self._snapshot.presence(), _steady())
-        elif because == self._state.unknown_because:
-            return
-        self._tell.cancel()
-        self._state = PbxState(self._pbx, StateSource.AMI, None, self._state.max_age, unknown_because=because)
-        self._listener.pbx_changed(self._state)
 
 
 def _steady() -> float:

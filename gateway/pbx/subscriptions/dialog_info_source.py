@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -24,7 +23,7 @@ from gateway.core.model import PbxState
 from gateway.core.state_sources import StateSource
 from gateway.pbx.steady_clock import SteadyClock
 from gateway.pbx.subscriptions.state_documents import DocumentError
-from gateway.pbx.subscriptions.subscription import Subscription, extension_states, subscriptions_to
+from gateway.pbx.subscriptions.subscription import Subscription, Timing, extension_states, subscriptions_to
 from gateway.ports import ExtensionWatcher, PbxListener
 
 log = structlog.get_logger()
@@ -35,17 +34,6 @@ _NO_QUEUES = f"{_SOURCE} tells nothing of queues"
 _SILENT = frozenset({408, 503})  # made by our own transaction layer as well, when nobody answers
 _NO_DIALOG = 481  # a restarted Asterisk answers 500 to some that it had before
 _AT_ONCE = frozenset({"deactivated", "timeout", ""})  # reasons after which one may come again at once (RFC 6665 §4.1.3)
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds."""
-
-    settle_s: float = 5.0  # from a lost PBX's first answer until it counts as known: its phones have to find it again
-    retry_min_s: float = 0.5  # before a subscription that ended is made anew; doubled each time
-    retry_max_s: float = 5.0
-    refused_retry_s: float = 60.0  # after a refusal
-    lasting_s: float = 10.0  # a subscription that held for so long did not fail
 
 
 class DialogInfoSource:
@@ -61,13 +49,13 @@ class DialogInfoSource:
         listener: PbxListener,
         max_age: timedelta = timedelta(seconds=10),
         clock: SteadyClock | None = None,
-        timing: Timing = Timing(),
+        timing: Timing | None = None,
     ) -> None:
         self._pbx = pbx
         self._watcher = watcher
         self._listener = listener
         self._clock = clock or SteadyClock()
-        self._timing = timing
+        self._timing = timing or Timing()
         self._log = log.bind(pbx=pbx)
         self._beat_s = max_age.total_seconds() / 3
         self._queues = frozenset(queues)
@@ -149,7 +137,7 @@ class DialogInfoSource:
                 subscription.id = self._watcher.watch(self._pbx, subscription.extension, subscription.package, self)
                 subscription.since, subscription.confirmed = now, False
             except OSError as error:
-                subscription.due = now + self._retry_s(subscription)
+                subscription.due = now + subscription.retry_s(self._timing)
                 self._unreachable(f"nothing can be sent to the PBX: {error}")
 
     def _beat(self) -> None:
@@ -221,7 +209,7 @@ class DialogInfoSource:
             self._asked = None
         found.forget()
         if code in _SILENT or code == _NO_DIALOG or (held and code >= 500):
-            found.due = now + self._retry_s(found)
+            found.due = now + found.retry_s(self._timing)
             if held:
                 self._begin_anew()
             self._unreachable("the PBX does not answer" if code in _SILENT else "the PBX has lost our subscriptions")
@@ -231,7 +219,7 @@ class DialogInfoSource:
             self._alive()
         else:
             self._alive()
-            found.due = now if reason in _AT_ONCE and not found.failures else now + self._retry_s(found)
+            found.due = now if reason in _AT_ONCE and not found.failures else now + found.retry_s(self._timing)
             found.failures = max(found.failures, 1)
         if retry_after_s is not None:
             found.due = max(found.due, now + retry_after_s)
@@ -255,13 +243,6 @@ class DialogInfoSource:
             self._log.warning(
                 "subscription-refused", extension=subscription.extension, package=subscription.package, why=how
             )
-
-    def _retry_s(self, subscription: Subscription) -> float:
-        subscription.failures += 1
-        longest: float = min(
-            self._timing.retry_max_s, self._timing.retry_min_s * 2 ** min(subscription.failures - 1, 16)
-        )
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only spread
 
     # --- what is known
 

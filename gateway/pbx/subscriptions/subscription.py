@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +25,17 @@ PACKAGES: tuple[Package, ...] = ("dialog", "presence")
 _CONTENT = {"dialog": DIALOG_INFO, "presence": PIDF}
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds."""
+
+    settle_s: float = 5.0  # from a lost PBX's first answer until it counts as known: its phones have to find it again
+    retry_min_s: float = 0.5  # before a subscription that ended is made anew; doubled each time
+    retry_max_s: float = 5.0
+    refused_retry_s: float = 60.0  # after a refusal
+    lasting_s: float = 10.0  # a subscription that held for so long did not fail
+
+
 @dataclass(slots=True, eq=False)
 class Subscription:
     """One subscription to one extension."""
@@ -43,6 +55,12 @@ class Subscription:
     def forget(self) -> None:
         """Know nothing any more."""
         self.id, self.confirmed, self.state, self.dialogs = None, False, None, Dialogs()
+
+    def retry_s(self, timing: Timing) -> float:
+        """It failed: how long to wait until it is made anew, longer each time."""
+        self.failures += 1
+        longest: float = min(timing.retry_max_s, timing.retry_min_s * 2 ** min(self.failures - 1, 16))
+        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only spread
 
     def read(self, content_type: str, body: bytes) -> None:
         """Read a document; `state` is None when one before it was lost. Raises DocumentError."""
