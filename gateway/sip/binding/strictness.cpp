@@ -10,6 +10,7 @@
 
 #include "bodies.hpp"
 #include "capabilities.hpp"
+#include "description_reader.hpp"
 #include "fields.hpp"
 #include "framing.hpp"
 #include "modules.hpp"
@@ -126,6 +127,9 @@ std::string unsupported(const std::vector<Field> &fields)
 Refusal judge_body(pjsip_rx_data *rdata, const std::vector<Field> &fields)
 {
     const bool describes = is(rdata, "INVITE") || is(rdata, "UPDATE") || is(rdata, "PRACK");
+    const bool told = is(rdata, "PRACK") || is(rdata, "INFO") || is(rdata, "REFER") || is(rdata, "SUBSCRIBE");
+    if (told && is_unseen(rdata)) // of INVITE and UPDATE it is judged with the offer
+        return {400, "Body Without Content-Type", {}};
     BodyVerdict verdict = BodyVerdict::FINE;
     if (describes)
         verdict = judge_description(rdata, fields);
