@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def source(file: str) -> Path:
     return ROOT / "tests" / ("" if "/" in file else "sip") / file
 
 
+@cache
 def names_in(file: str) -> set[str]:
     """The names of the tests in a file."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
