@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from tests.side_by_side import pytest_xdist_make_scheduler, pytest_xdist_setupnodes
 from tests.support.asterisk import Asterisk
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 __all__ = ["pytest_xdist_make_scheduler", "pytest_xdist_setupnodes"]  # pytest looks for its hooks here
+
+# Hypothesis would fail an example that takes 0.2 s, or examples that take long to make, by the clock on the wall: on a
+# machine that does other things as well, any of them may. What hangs is ended by pytest's own time limit.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 NEEDS_PROGRAMS = ("pbx", "broker", "sip")
 

@@ -86,6 +86,7 @@ async def lateness(seconds: float) -> list[float]:
     return sorted(late)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["status", "members", "callers", "answers", "noise"])
 def test_ten_thousand_events_a_second_hold_up_nothing(tmp_path: Path, kind: str) -> None:
     uvloop.run(flooded(tmp_path, kind))
@@ -117,6 +118,7 @@ async def test_members_without_end_are_not_kept(pbx: FakeAmi, listener: Listener
         await listener.until(lambda: not source.state.queues)
 
 
+@pytest.mark.alone
 async def test_a_list_may_be_long_where_little_of_it_matters(pbx: FakeAmi, listener: Listener) -> None:
     pbx.hints = [hint(str(number), 0) for number in range(10_000, 40_000)] + [hint("6001", 1)]
     async with running(pbx, listener):

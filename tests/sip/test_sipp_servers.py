@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from socket import SOCK_DGRAM
 
 import pytest
 import pytest_asyncio
@@ -67,7 +68,7 @@ async def test_the_next_server_when_one_cannot(named: Place) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_trunk_on_ipv6_and_a_pbx_on_ipv4(authority: Authority, way: str) -> None:
-    port, there = free_port("127.0.0.1"), free_port("127.0.0.1")
+    port, there = free_port("127.0.0.1", SOCK_DGRAM), free_port("::1", SOCK_DGRAM)
     pairs = {"udp": Pair({"addresses": ["::1"], "outbound": f"sip:[::1]:{there}"})}
     async with Place(authority, pairs, bind_address6="::1", udp_port=port, tcp_port=0) as place:
         talk = Talk(place, "udp", way)

