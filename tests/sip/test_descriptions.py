@@ -32,6 +32,11 @@ TAKEN = {
     "reports-to-nowhere": (*HEAD, *AUDIO, "a=rtcp:1 IN IP4"),
     "reports-to-a-host-name": (*HEAD, *AUDIO, "a=rtcp:40001 IN IP4 phone.invalid"),
     "reports-to-the-other-family": (*HEAD, *AUDIO, "a=rtcp:40001 IN IP6 ::1"),
+    "a-static-type-written-otherwise": (*HEAD, "m=audio {port} RTP/AVP 08 101", *AUDIO[1:]),
+    "a-static-type-with-a-sign": (*HEAD, "m=audio {port} RTP/AVP +8 8", *AUDIO[1:]),
+    "a-number-that-goes-on": (*HEAD, "m=audio {port} RTP/AVP 8x 8", *AUDIO[1:]),
+    "a-dynamic-type-written-otherwise": (*HEAD, "m=audio {port} RTP/AVP 096 8", *AUDIO[1:], "a=rtpmap:096 opus/48000"),
+    "one-format-many-times": (*HEAD, "m=audio {port} RTP/AVP" + " 8 101" * 16, *AUDIO[1:]),
     "real-time-text": (*HEAD, *AUDIO, "m=text 40004 RTP/AVP 98", "a=rtpmap:98 t140/1000"),
 }
 REFUSED = {

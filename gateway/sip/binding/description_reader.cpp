@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "description_reader.hpp"
 
+#include <string>
+
 #include <pjmedia.h>
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
@@ -62,15 +64,35 @@ bool number_of(const pj_str_t &format, unsigned &number)
     return true;
 }
 
+/* A payload type as we write it ourselves. The negotiation compares types below 96 as numbers, and then looks for the text
+ * of the peer's among our own: "08" would be found nowhere, and an empty format be taken into the answer in its place. */
+bool is_plain(const pj_str_t &format, unsigned number)
+{
+    return pj_strcmp2(&format, std::to_string(number).c_str()) == 0;
+}
+
+/* Make the number of a known type that is written otherwise, as 08, a plain one. */
+void make_plain(pj_pool_t *pool, pj_str_t &format)
+{
+    unsigned number = 0;
+    if (format.slen == 0 || !number_of(format, number) || is_plain(format, number) || number >= 96)
+        return;
+    for (pj_ssize_t i = 0; i < format.slen; ++i)
+        if (!pj_isdigit(format.ptr[i]))
+            return;
+    pj_strdup2(pool, &format, std::to_string(number).c_str());
+}
+
 /* Leave the formats that can be looked up: PJMEDIA reads the name of a type from 96 on without looking whether it is one,
  * and believes that of a lower one. */
-void keep_readable(pjmedia_sdp_media *media)
+void keep_readable(pj_pool_t *pool, pjmedia_sdp_media *media)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < media->desc.fmt_count; ++i) {
+        make_plain(pool, media->desc.fmt[i]);
         const pj_str_t format = media->desc.fmt[i];
         unsigned number = 0;
-        if (!number_of(format, number))
+        if (!number_of(format, number) || !is_plain(format, number))
             continue;
         pjmedia_sdp_attr *attribute = pjmedia_sdp_media_find_attr2(media, "rtpmap", &format);
         pjmedia_sdp_rtpmap map;
@@ -177,7 +199,7 @@ bool complete(pj_pool_t *pool, pjmedia_sdp_session *sdp)
         if (media->desc.media.slen == 0 || media->desc.transport.slen == 0)
             return false;
         if (is_audio(media) && media->desc.port != 0) {
-            keep_readable(media);
+            keep_readable(pool, media);
             keep_readable_rtcp(sdp, media);
         }
         if (media->desc.port == 0 || !is_audio(media))
