@@ -28,10 +28,11 @@ from gateway.following import Following
 from gateway.ports import ProbeResult, Reloaded, UnreadableError
 from gateway.reloading import SERVING, Reloader
 from gateway.report.backlog import backlog_document
-from gateway.report.client import Broker
 from gateway.report.command import Commands
-from gateway.report.metrics import Metrics, Plan
+from gateway.report.labels import Plan
+from gateway.report.metrics import Metrics
 from gateway.report.reporter import EventReporter
+from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.store_file import StoreError
 from gateway.sip.agent import SipAgent
 from gateway.web.server import WebServer

@@ -11,7 +11,8 @@ from gateway.cli import main
 from gateway.config import load
 from gateway.core.outcome import Reason
 from gateway.report.event import EndedTransferData, TransferData, schema
-from gateway.report.metrics import Metrics, Plan
+from gateway.report.labels import Plan
+from gateway.report.metrics import Metrics
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -6,8 +6,7 @@ at 0 from the start: a rate over a counter that springs into life at 1 misses it
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from prometheus_client import (
@@ -20,48 +19,34 @@ from prometheus_client import (
     generate_latest,
 )
 
-from gateway.core.model import Entry, PbxState
+from gateway.core.model import PbxState
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.transfer.state import State
 from gateway.report.backlog import BacklogState
+from gateway.report.labels import (
+    AGENT_STATES,
+    UNKNOWN,
+    Plan,
+    all_destinations,
+    decision_label,
+    decision_labels,
+    is_configured,
+    queue_labels,
+    singles,
+    transfer_labels,
+    with_states,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-UNKNOWN = "unknown"  # stands for a number or destination that is none of ours
 STAGES = tuple(state.value for state in State if state is not State.ENDED)
-AGENT_STATES = ("logged_in", "available", "busy", "paused")
 LAG_EVERY_S = 0.5
-
-# Reasons that are found before a destination is known: only these occur with destination "unknown".
-_UNROUTED = (
-    Reason.BAD_REQUEST,
-    Reason.PEER_NOT_ALLOWED,
-    Reason.FORBIDDEN_TARGET,
-    Reason.UNKNOWN_DESTINATION,
-    Reason.NOT_ASSIGNED,
-    Reason.UNSUPPORTED_EXTENSION,
-    Reason.NOT_BRIDGED,
-)
-# … and these with either.
-_ANYWHERE = (Reason.TRANSFER_PENDING, Reason.AT_CAPACITY, Reason.CALLER_HUNG_UP, Reason.GATEWAY_STOPPED)
-# … these with a transfer that was asked for, but for those that never become one.
-_NO_TRANSFER = (Reason.ACCEPTED, Reason.TRUNK_AT_CAPACITY)
-_ROUTED = tuple(reason for reason in Reason if reason not in (*_UNROUTED, *_NO_TRANSFER))
 
 _ANSWER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 _SETUP_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 32)  # 32 s: timer B of RFC 3261 §17.1.1.2
 _RING_BUCKETS = (1, 2, 5, 10, 15, 20, 25, 30, 45, 60, 90, 120)
 _HUMAN_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200)
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the configuration holds, as far as it becomes labels; all are ids."""
-
-    numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # assigned number -> its destinations
-    queues: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # PBX -> the queues that are looked at
-    trunks: tuple[str, ...] = ()
 
 
 class Metrics:
@@ -136,19 +121,19 @@ class Metrics:
 
     def configure(self, plan: Plan) -> None:
         """Export all that `plan` makes possible, and nothing of what is no longer configured."""
-        for labels in _transfer_labels(plan):
+        for labels in transfer_labels(plan):
             self._transfers.labels(*labels)
-        for destination in (*_all_destinations(plan), UNKNOWN):
-            for decision, reason in _decisions(destination):
+        for destination in (*all_destinations(plan), UNKNOWN):
+            for decision, reason in decision_labels(destination):
                 self._decisions.labels(destination, decision, reason)
-        _exchange(self._trunk_up, _singles(self._plan.trunks), _singles(plan.trunks))
-        _exchange(self._pbx_up, _singles(self._plan.queues), _singles(plan.queues))
-        before, now = set(_queues(self._plan)), set(_queues(plan))
+        _exchange(self._trunk_up, singles(self._plan.trunks), singles(plan.trunks))
+        _exchange(self._pbx_up, singles(self._plan.queues), singles(plan.queues))
+        before, now = set(queue_labels(self._plan)), set(queue_labels(plan))
         for gauge in (self._waiting, self._longest, self._proven):
             _exchange(gauge, before, now)
-        _exchange(self._agents, _with_states(before), _with_states(now))
-        _drop(self._transfers, lambda labels: not _is_configured(plan, labels["number"], labels["destination"]))
-        destinations = {*_all_destinations(plan), UNKNOWN}
+        _exchange(self._agents, with_states(before), with_states(now))
+        _drop(self._transfers, lambda labels: not is_configured(plan, labels["number"], labels["destination"]))
+        destinations = {*all_destinations(plan), UNKNOWN}
         _drop(self._decisions, lambda labels: labels["destination"] not in destinations)
         self._plan = plan
 
@@ -182,8 +167,8 @@ class Metrics:
 
     def gate_decision(self, destination: str | None, accepted: bool, reason: Reason) -> None:
         """See ports.Observer."""
-        known = destination is not None and destination in _all_destinations(self._plan)
-        self._decisions.labels(destination if known else UNKNOWN, _decision(accepted), reason.value).inc()
+        known = destination is not None and destination in all_destinations(self._plan)
+        self._decisions.labels(destination if known else UNKNOWN, decision_label(accepted), reason.value).inc()
 
     def refer_answered(self, seconds: float) -> None:
         """See ports.Observer."""
@@ -257,30 +242,6 @@ class Metrics:
         self._proven.labels(pbx, queue).set(state.proven_at.timestamp() if found and state.proven_at else 0)
 
 
-def _transfer_labels(plan: Plan) -> Iterator[tuple[str, str, str, str, str]]:
-    for number, destinations in (*plan.numbers.items(), (UNKNOWN, ())):
-        for entry in Entry:
-            for destination in (*destinations, UNKNOWN):
-                for reason in (*_UNROUTED, *_ANYWHERE) if destination == UNKNOWN else _ROUTED:
-                    yield number, entry.value, destination, reason.outcome.value, reason.value
-
-
-def _decisions(destination: str) -> Iterator[tuple[str, str]]:
-    if destination != UNKNOWN:
-        yield _decision(True), Reason.ACCEPTED.value
-    for reason in (*_UNROUTED, Reason.AT_CAPACITY) if destination == UNKNOWN else _ROUTED:
-        if reason.outcome is Outcome.REFUSED:
-            yield _decision(False), reason.value
-
-
-def _decision(accepted: bool) -> str:
-    return "accept" if accepted else "refuse"
-
-
-def _all_destinations(plan: Plan) -> set[str]:
-    return {destination for destinations in plan.numbers.values() for destination in destinations}
-
-
 def _exchange(gauge: Gauge, before: set[tuple[str, ...]], now: set[tuple[str, ...]]) -> None:
     for labels in before - now:
         gauge.remove(*labels)
@@ -293,23 +254,3 @@ def _drop(counter: Counter, gone: Callable[[Mapping[str, str]], bool]) -> None:
         for sample in family.samples:
             if gone(sample.labels):
                 counter.remove(*sample.labels.values())
-
-
-def _is_configured(plan: Plan, number: str, destination: str) -> bool:
-    if number != UNKNOWN and number not in plan.numbers:
-        return False
-    return destination in (*plan.numbers.get(number, ()), UNKNOWN)
-
-
-def _singles(values: Iterable[str]) -> set[tuple[str, ...]]:
-    return {(value,) for value in values}
-
-
-def _with_states(queues: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
-    return {(*queue, state) for queue in queues for state in AGENT_STATES}
-
-
-def _queues(plan: Plan) -> Iterator[tuple[str, ...]]:
-    for pbx, queues in plan.queues.items():
-        for queue in queues:
-            yield pbx, queue

@@ -16,10 +16,13 @@ from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.report.backlog import BacklogState
-from gateway.report.client import Broker
 from gateway.report.event import call_event, read_transfer, transfer_event, write
 from gateway.report.journal import Journal
-from gateway.report.mqtt import CommandHandler, MqttPublisher
+from gateway.report.sinks.log import log_milestone
+from gateway.report.sinks.mqtt.connection import Broker
+from gateway.report.sinks.mqtt.listening import CommandHandler
+from gateway.report.sinks.mqtt.sink import MqttSink
+from gateway.report.sinks.sink import Sink
 from gateway.report.store import Put, Remembered, TransferChange
 
 SINK = "mqtt"  # the name of its place in the journal
@@ -52,11 +55,12 @@ class EventReporter:
         self._clock = clock
         self._journal = Journal(state_dir, {SINK: on_outbox}, forwarding=broker is not None)
         self._backlog = self._journal.backlogs[SINK]
-        self._publisher: MqttPublisher | None = None
+        self._mqtt: MqttSink | None = None
         if broker is not None:
-            self._publisher = MqttPublisher(
+            self._mqtt = MqttSink(
                 broker, self._backlog, version=version, on_command=on_command, on_connected=on_connected
             )
+        self._sinks: list[Sink] = [] if self._mqtt is None else [self._mqtt]
         self._queues: Mapping[str, Collection[str]] | None = None
         self._unfit_queues: set[str] = set()
 
@@ -79,14 +83,13 @@ class EventReporter:
             self.transfer(Milestone.ENDED, ended)
             interrupted.append(ended)
         await self._journal.flush()
-        if self._publisher is not None:
-            self._publisher.start()
+        for sink in self._sinks:
+            sink.start()
         return interrupted
 
     async def stop(self, flush_s: float = 5.0) -> None:
-        """Send what the broker takes within `flush_s`; the rest stays in the journal for the next start."""
-        if self._publisher is not None:
-            await self._publisher.stop(flush_s)
+        """Send what each sink takes within `flush_s`; the rest stays in the journal for the next start."""
+        await asyncio.gather(*(sink.stop(flush_s) for sink in self._sinks))
         await self._journal.close()
 
     def configure(self, queues: Mapping[str, Collection[str]]) -> None:
@@ -95,23 +98,23 @@ class EventReporter:
 
     def log_in(self, broker: Broker) -> None:
         """Log in at the broker anew where its user or password is not the one we logged in with."""
-        if self._publisher is not None:
-            self._publisher.log_in(broker)
+        if self._mqtt is not None:
+            self._mqtt.log_in(broker)
 
     def draining(self) -> None:
         """Publish that no new calls are taken."""
-        if self._publisher is not None:
-            self._publisher.draining()
+        if self._mqtt is not None:
+            self._mqtt.draining()
 
     async def resend_refused(self) -> None:
-        """Send again what the broker has refused: the cause may have been mended."""
-        if self._publisher is not None:
-            await self._publisher.resend()
+        """Send again what a sink has refused: the cause may have been mended."""
+        for sink in self._sinks:
+            await sink.resend()
 
     @property
     def connected(self) -> bool:
         """Whether the broker is there; False when none is configured."""
-        return self._publisher is not None and self._publisher.connected
+        return self._mqtt is not None and self._mqtt.connected
 
     @property
     def outbox(self) -> BacklogState:
@@ -127,7 +130,7 @@ class EventReporter:
     def transfer(self, milestone: Milestone, record: TransferRecord) -> None:
         """See ports.Reporter."""
         try:
-            self._log(milestone, record)
+            log_milestone(milestone, record)
             self._store_transfer(milestone, record)
         except Exception:  # calls hang on whoever reports
             log.exception("event-lost", transfer=record.transfer, milestone=milestone)
@@ -167,43 +170,22 @@ class EventReporter:
 
     def queue_snapshot(self, state: PbxState) -> None:
         """See ports.Reporter."""
-        if self._publisher is None:
+        if self._mqtt is None:
             return
         try:
-            self._publish(self._publisher, state)
+            self._publish(self._mqtt, state)
         except Exception:  # calls hang on whoever reports
             log.exception("event-lost", pbx=state.pbx)
 
-    def _publish(self, publisher: MqttPublisher, state: PbxState) -> None:
+    def _publish(self, mqtt: MqttSink, state: PbxState) -> None:
         queues = state.queues if self._queues is None else self._queues.get(state.pbx, ())
         for queue in queues:
             if _SLUG.fullmatch(queue):
                 document = queue_document(state, queue, self._clock())
-                publisher.snapshot(f"queues/{state.pbx}/{queue}", document)
+                mqtt.snapshot(f"queues/{state.pbx}/{queue}", document)
             elif queue not in self._unfit_queues:
                 self._unfit_queues.add(queue)
                 log.warning("a queue is not published: its name is not fit for a topic", queue=queue)
-
-    def _log(self, milestone: Milestone, record: TransferRecord) -> None:
-        level = "warning" if record.fault else "info"
-        facts: dict[str, object] = {
-            "transfer": record.transfer,
-            "number": record.number,
-            "entry": record.entry.value,
-            "requested_target": record.requested_target,
-            "caller": record.caller,
-            "destination": record.destination,
-        }
-        if milestone is Milestone.ENDED:
-            facts |= {
-                "outcome": record.outcome,
-                "reason": record.reason,
-                "sip_code": record.sip_code,
-                "fault": record.fault,
-                "returned_to_transferor": record.returned_to_transferor,
-                "trail": list(record.trail),
-            }
-        getattr(log, level)(f"transfer {milestone}", **{name: fact for name, fact in facts.items() if fact is not None})
 
 
 def _not_before(record: TransferRecord, at: datetime) -> datetime:

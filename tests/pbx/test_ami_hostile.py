@@ -16,7 +16,8 @@ from structlog.typing import EventDict
 from gateway.core.document import queue_document
 from gateway.core.model import DeviceState
 from gateway.pbx.asterisk.snapshot import MAX_MEMBERS
-from gateway.report.metrics import Metrics, Plan
+from gateway.report.labels import Plan
+from gateway.report.metrics import Metrics
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member
 from tests.pbx.test_ami import BRISK, running
 from tests.support.processes import Child

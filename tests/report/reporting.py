@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.core.record import Milestone
-from gateway.report.client import Broker as Address
 from gateway.report.reporter import EventReporter
+from gateway.report.sinks.mqtt.connection import Broker as Address
 from tests.report import samples
 from tests.report.listener import Received
 

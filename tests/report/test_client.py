@@ -8,7 +8,7 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gateway.report.client import Broker, explain
+from gateway.report.sinks.mqtt.connection import Broker, explain
 
 BROKER = Broker(instance="pbx-1", host="broker.example.com")
 

@@ -14,7 +14,8 @@ from gateway.core.outcome import Outcome, Reason
 from gateway.core.transfer.state import State
 from gateway.ports import Observer
 from gateway.report.backlog import BacklogState
-from gateway.report.metrics import Metrics, Plan
+from gateway.report.labels import Plan
+from gateway.report.metrics import Metrics
 from tests.report import samples
 from tests.support.fetch import programs
 

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 import uvloop
 from jsonschema import Draft202012Validator
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from structlog.testing import capture_logs
 
 from gateway.core.record import Milestone
-from gateway.report import client, mqtt
 from gateway.report.event import schema
+from gateway.report.sinks.mqtt import connection as mqtt_connection
+from gateway.report.sinks.mqtt import sink
 from tests.report import samples
 from tests.report.listener import Listener, Received
 from tests.report.reporting import BASE, address, events, have, refuse, reporting, subjects, until
@@ -34,8 +37,8 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     # Long enough for the listener to be back first, so that it misses nothing.
-    monkeypatch.setattr(mqtt, "FIRST_RETRY_S", 0.6)
-    monkeypatch.setattr(mqtt, "LAST_RETRY_S", 0.6)
+    monkeypatch.setattr(sink, "FIRST_RETRY_S", 0.6)
+    monkeypatch.setattr(sink, "LAST_RETRY_S", 0.6)
 
 
 async def test_a_transfer_is_told_step_by_step_as_the_schema_says(tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ import asyncio, sys
 from pathlib import Path
 import uvloop
 from gateway.core.record import Milestone
-from gateway.report.client import Broker
+from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.reporter import EventReporter
 from tests.report import samples
 
@@ -216,7 +219,7 @@ async def test_queue_snapshots_are_retained_and_only_the_newest_counts(tmp_path:
 
 @on_both_loops
 def test_a_frozen_broker_is_given_up_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    monkeypatch.setattr(client, "ANSWER_S", 0.3)
+    monkeypatch.setattr(mqtt_connection, "ANSWER_S", 0.3)
     run(freeze(tmp_path))
 
 
@@ -235,7 +238,7 @@ async def freeze(tmp_path: Path) -> None:
 
 
 async def test_a_wrong_password_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "HOPELESS_RETRY_S", 0.05)
+    monkeypatch.setattr(sink, "HOPELESS_RETRY_S", 0.05)
     async with Broker(login=("gateway", "right")) as broker:
         with capture_logs() as logs:
             async with reporting(tmp_path, address(broker, username="gateway", password="wrong")) as (reporter, _):
@@ -285,7 +288,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, 
 async def test_over_tls_only_a_broker_that_is_who_it_says(
     tmp_path: Path, certificates: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mqtt, "HOPELESS_RETRY_S", 0.05)
+    monkeypatch.setattr(sink, "HOPELESS_RETRY_S", 0.05)
     async with Broker(tls=certificates) as broker:
         with capture_logs() as logs:
             async with reporting(tmp_path, address(broker, tls=True)) as (reporter, _):
@@ -333,7 +336,7 @@ async def test_a_command_is_answered_where_the_sender_wants_it(tmp_path: Path) -
                 ("transfer-gateway/pbx-2/commands/transfer", f"{BASE}/responses/transfer"),
             ):
                 before = len(listener.on(reply_to))
-                properties = mqtt._content_type("application/json")
+                properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
                 properties.CorrelationData = b"\x00\x07"
                 if topic is not None:
                     properties.ResponseTopic = topic
@@ -347,7 +350,7 @@ async def test_a_command_is_answered_where_the_sender_wants_it(tmp_path: Path) -
 
 
 async def test_a_changed_password_is_tried_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "HOPELESS_RETRY_S", 600.0)
+    monkeypatch.setattr(sink, "HOPELESS_RETRY_S", 600.0)
     async with Broker(login=("gateway", "right")) as broker:
         wrong, right = (address(broker, username="gateway", password=secret) for secret in ("wrong", "right"))
         async with reporting(tmp_path, wrong) as (reporter, up), Listener(broker) as listener:

@@ -12,8 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.record import Milestone
-from gateway.report import client, delivery, mqtt
 from gateway.report.reporter import EventReporter
+from gateway.report.sinks.mqtt import connection as mqtt_connection
+from gateway.report.sinks.mqtt import delivery, sink
 from gateway.report.store_file import FILE_NAME
 from tests.report import samples
 from tests.report.listener import Listener
@@ -29,8 +30,8 @@ OK = 0
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mqtt, "FIRST_RETRY_S", 0.1)
-    monkeypatch.setattr(mqtt, "LAST_RETRY_S", 0.1)
+    monkeypatch.setattr(sink, "FIRST_RETRY_S", 0.1)
+    monkeypatch.setattr(sink, "LAST_RETRY_S", 0.1)
     monkeypatch.setattr(delivery, "AGAIN_S", (0.01, 0.02, 0.04, 0.08))
 
 
@@ -259,7 +260,7 @@ async def test_a_broker_that_fails_again_and_again_is_no_fault_of_the_events(tmp
 async def test_an_event_that_is_never_answered_is_set_aside_and_tried_again_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "ANSWER_S", 0.2)
+    monkeypatch.setattr(mqtt_connection, "ANSWER_S", 0.2)
     deaf = [True]
 
     def judge(message: Published) -> Verdict:

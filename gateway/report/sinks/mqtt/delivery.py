@@ -18,9 +18,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from gateway.report.backlog import Backlog
-from gateway.report.client import Client, NoAnswerError, PublishRefusedError, reason_of
 from gateway.report.cursors import StoredEvent
 from gateway.report.event import CONTENT_TYPE
+from gateway.report.sinks.mqtt.connection import Client, NoAnswerError, PublishRefusedError, reason_of
 
 AGAIN_S = (1.0, 2.0, 4.0, 8.0)  # before each further try where the broker's reason passes by itself
 RESEND_EVERY_S = 300.0

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which label values the metrics can have: all are from the configuration or from a fixed list."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.model import Entry
+from gateway.core.outcome import Outcome, Reason
+
+UNKNOWN = "unknown"  # stands for a number or destination that is none of ours
+AGENT_STATES = ("logged_in", "available", "busy", "paused")
+
+# Reasons that are found before a destination is known: only these occur with destination "unknown".
+_UNROUTED = (
+    Reason.BAD_REQUEST,
+    Reason.PEER_NOT_ALLOWED,
+    Reason.FORBIDDEN_TARGET,
+    Reason.UNKNOWN_DESTINATION,
+    Reason.NOT_ASSIGNED,
+    Reason.UNSUPPORTED_EXTENSION,
+    Reason.NOT_BRIDGED,
+)
+# … and these with either.
+_ANYWHERE = (Reason.TRANSFER_PENDING, Reason.AT_CAPACITY, Reason.CALLER_HUNG_UP, Reason.GATEWAY_STOPPED)
+# … these with a transfer that was asked for, but for those that never become one.
+_NO_TRANSFER = (Reason.ACCEPTED, Reason.TRUNK_AT_CAPACITY)
+_ROUTED = tuple(reason for reason in Reason if reason not in (*_UNROUTED, *_NO_TRANSFER))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the configuration holds, as far as it becomes labels; all are ids."""
+
+    numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # assigned number -> its destinations
+    queues: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # PBX -> the queues that are looked at
+    trunks: tuple[str, ...] = ()
+
+
+def transfer_labels(plan: Plan) -> Iterator[tuple[str, str, str, str, str]]:
+    """What `transfers_total` can count: number, entry, destination, outcome, reason."""
+    for number, destinations in (*plan.numbers.items(), (UNKNOWN, ())):
+        for entry in Entry:
+            for destination in (*destinations, UNKNOWN):
+                for reason in (*_UNROUTED, *_ANYWHERE) if destination == UNKNOWN else _ROUTED:
+                    yield number, entry.value, destination, reason.outcome.value, reason.value
+
+
+def decision_labels(destination: str) -> Iterator[tuple[str, str]]:
+    """What the gate can say of a destination: decision, reason."""
+    if destination != UNKNOWN:
+        yield decision_label(True), Reason.ACCEPTED.value
+    for reason in (*_UNROUTED, Reason.AT_CAPACITY) if destination == UNKNOWN else _ROUTED:
+        if reason.outcome is Outcome.REFUSED:
+            yield decision_label(False), reason.value
+
+
+def decision_label(accepted: bool) -> str:
+    """The gate's decision as a label."""
+    return "accept" if accepted else "refuse"
+
+
+def all_destinations(plan: Plan) -> set[str]:
+    """The destinations of all numbers."""
+    return {destination for destinations in plan.numbers.values() for destination in destinations}
+
+
+def is_configured(plan: Plan, number: str, destination: str) -> bool:
+    """Whether the two still go together."""
+    if number != UNKNOWN and number not in plan.numbers:
+        return False
+    return destination in (*plan.numbers.get(number, ()), UNKNOWN)
+
+
+def singles(values: Iterable[str]) -> set[tuple[str, ...]]:
+    """Each value as the one label of a series."""
+    return {(value,) for value in values}
+
+
+def with_states(queues: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    """Each queue with each state that its agents are counted in."""
+    return {(*queue, state) for queue in queues for state in AGENT_STATES}
+
+
+def queue_labels(plan: Plan) -> Iterator[tuple[str, ...]]:
+    """PBX and queue of each queue."""
+    for pbx, queues in plan.queues.items():
+        for queue in queues:
+            yield pbx, queue

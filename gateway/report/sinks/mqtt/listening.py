@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Listens for commands at the broker, and answers them."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from gateway.report.sinks.mqtt.connection import Client
+from gateway.report.sinks.mqtt.notices import Notices
+
+MAX_TOPIC = 256  # characters of a response topic
+COMMANDS = ("transfer", "cancel")
+"""What is listened for under `commands/`."""
+
+CommandHandler = Callable[[bytes, str | None, bytes | None], Awaitable[Mapping[str, object] | None]]
+"""Carries out a command: payload, response topic, correlation data -> the reply, None for none."""
+
+
+class Listening:
+    """See the module. `handler` None: no commands are listened for."""
+
+    def __init__(self, base: str, notices: Notices, handler: CommandHandler | None) -> None:
+        self._base = base
+        self._notices = notices
+        self._handler = handler
+
+    async def subscribe(self, client: Client) -> None:
+        """Have the broker send commands. Raises aiomqtt.MqttError."""
+        if self._handler is None:
+            return
+        # A command that was kept for later would move a caller who no longer wants it.
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        for name in COMMANDS:
+            granted = await client.subscribe(f"{self._base}/commands/{name}", options=options)
+            if any(isinstance(code, ReasonCode) and code.is_failure for code in granted):
+                self._notices.tell_refused("commands", f"no commands can come: {granted[0]}; may this user read them?")
+
+    async def take(self, client: Client) -> None:
+        """Carry out what comes, until the connection is lost: also what notices that."""
+        async for message in client.messages:
+            if self._handler is not None and not message.retain:
+                await self._take(client, message, self._handler)
+
+    async def _take(self, client: Client, message: aiomqtt.Message, handler: CommandHandler) -> None:
+        response_topic: str | None = getattr(message.properties, "ResponseTopic", None)
+        correlation: bytes | None = getattr(message.properties, "CorrelationData", None)
+        reply = await handler(message.payload, response_topic, correlation)
+        if reply is None:
+            return
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ContentType = "application/json"
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        topic = f"responses/{message.topic.value.rpartition('/')[2]}"
+        if response_topic and self._may_reply_to(response_topic):
+            topic = response_topic.removeprefix(f"{self._base}/")
+        await self._notices.send(client, topic, as_json(reply), qos=1, about=properties)
+
+    def _may_reply_to(self, topic: str) -> bool:
+        """Whether a reply may go to the topic that the sender names: below our own `responses` alone.
+
+        With the gateway's rights a sender could otherwise write wherever the gateway may and they may not.
+        """
+        if len(topic) > MAX_TOPIC or set(topic) & set("+#\0"):
+            return False
+        return topic.startswith(f"{self._base}/responses/")
+
+
+def as_json(document: Mapping[str, object]) -> bytes:
+    """Compact JSON."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")

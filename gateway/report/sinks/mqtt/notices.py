@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is told to the broker and not worth keeping: the status, queue snapshots, replies.
+
+Where the broker will not have one of a kind, the log says so once. A kind on which it ends the connection is left out
+for a while, so that events arrive; and where the broker retains nothing, all goes without.
+"""
+
+import structlog
+from paho.mqtt.properties import Properties
+
+from gateway.report.sinks.mqtt.connection import RETAIN_NOT_SUPPORTED, Client, PublishRefusedError, reason_of
+from gateway.report.sinks.mqtt.hang_ups import HangUps
+
+log = structlog.get_logger(__name__)
+
+
+class Notices:
+    """See the module. Topics are relative to `base`, and begin with their kind."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._hang_ups = HangUps()
+        self._refused_kinds: set[str] = set()
+        self.may_retain = True
+
+    async def send(
+        self,
+        client: Client,
+        topic: str,
+        body: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
+        about: Properties | None = None,
+    ) -> None:
+        """Publish, or leave it. Raises aiomqtt.MqttError when the connection is lost."""
+        kind, full = topic.partition("/")[0], f"{self._base}/{topic}"
+        if not self._hang_ups.may_send(kind):
+            return
+        try:
+            await client.publish(full, body, qos=qos, retain=retain and self.may_retain, properties=about)
+            if qos:
+                self._hang_ups.taken()
+        except PublishRefusedError as error:
+            self._hang_ups.taken()
+            self.tell_refused(kind, f"{error}; may this user write to {full}?")
+
+    def tell_refused(self, kind: str, why: str) -> None:
+        """Say in the log, once, that the broker will not have a kind of message."""
+        if kind not in self._refused_kinds:
+            self._refused_kinds.add(kind)
+            log.warning("message-refused", kind=kind, why=why)
+
+    def lost(self, error: BaseException, *, events_in_flight: bool) -> bool:
+        """The connection has ended; whether that told which kind is the cause, so that the next one goes without."""
+        left_out = self._hang_ups.lost(events_in_flight=events_in_flight)
+        if left_out is not None:
+            self.tell_refused(left_out, f"the broker ends the connection when it is sent: {error}")
+        return left_out is not None
+
+    def retains_after(self, error: BaseException | None) -> bool:
+        """Whether the next connection may ask the broker to retain; not, and at once, where this one ended on that."""
+        could, self.may_retain = self.may_retain, error is None or reason_of(error) != RETAIN_NOT_SUPPORTED
+        if could and not self.may_retain:
+            self.tell_refused("retained", "the broker retains nothing: the status and queues are sent without")
+        # Twice in a row it was not the retaining: time for a pause.
+        return self.may_retain or not could
