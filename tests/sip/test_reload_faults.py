@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.sip.test_reload import METRIC, add_destination, numbers, reload
+from tests.sip.test_reload import METRIC, numbers, reload
 from tests.sip.test_trunks import PASSWORD
 from tests.support.gateway import Gateway, settings
 from tests.support.peer import Peer
@@ -20,8 +22,8 @@ pytestmark = pytest.mark.sip
 
 ROOT = Path(__file__).parents[2]
 STEPS = (
+    "gateway.sip.accounts:_register",  # called where a trunk is added that registers
     "gateway.sip.accounts:Accounts._open",
-    "gateway.sip.accounts:_register",
     "gateway.sip.midcall:MidCall.configure",
     "gateway.sip.timer_c:TimerC.configure",
     "gateway.sip.front:Front.configure",
@@ -33,7 +35,7 @@ STEPS = (
     "gateway.following:Following.follow",
     "gateway.report.reporter:EventReporter.log_in",
 )
-"""What a reload does, in its order, each of which is made to fail once, after it has done its work."""
+"""What a reload does. Each step is made to fail once, after its work: by turns while a trunk is added and while it goes."""
 BROKEN = """
 import importlib, os, pathlib
 order = pathlib.Path(os.environ["BREAKS"])
@@ -73,6 +75,21 @@ def told(systemd: socket.socket) -> list[str]:
     return [each for each in heard if not each.startswith("WATCHDOG")]
 
 
+def with_another_trunk(files: dict[str, Any], host: str) -> dict[str, Any]:
+    """The same with a trunk `spare`, a destination `added`, and a trunk that registers from now on."""
+    more = copy.deepcopy(files)
+    profile = more["sip_profiles/hms.toml"]
+    more["sip_profiles/spare.toml"] = {**profile, "addresses": [host], "options_interval_s": 0}
+    profile |= {"outbound": f"sip:{host}", "register": True, "username": "spare", "password_file": "hms.secret"}
+    [number] = more["gateway.toml"]["numbers"]
+    number["destinations"].append({"id": "added", "extension": "6777"})
+    desk = [{"id": "desk", "extension": "190"}]
+    second = {"id": "second", "number": "+31207654321", "trunk": "spare", "pbx": number["pbx"], "destinations": desk}
+    more["gateway.toml"]["numbers"].append(second)
+    return more
+
+
+@pytest.mark.timeout(150)  # two reloads for each step
 async def test_no_step_that_fails_leaves_half_a_configuration(
     wires: Net, tmp_path: Path, systemd: socket.socket
 ) -> None:
@@ -86,59 +103,38 @@ async def test_no_step_that_fails_leaves_half_a_configuration(
         "FRAGILE": " ".join(STEPS),
         "NOTIFY_SOCKET": str(tmp_path / "notify"),
     }
-    before = dict(files)
-    [number] = files["gateway.toml"]["numbers"]
-    destinations = list(number["destinations"])
+    without = copy.deepcopy(files)
+    added = with_another_trunk(files, wires.host(45))
     async with (
         Gateway(files, secrets={"sip_profiles/hms.secret": PASSWORD}, env=environment) as gateway,
         Peer(wires.trunk) as trunk,
         Peer(wires.host(45)) as spare,
     ):
 
-        async def answers() -> tuple[int, int]:
-            known = await trunk.request("OPTIONS", "sip:gateway", gateway.sip)
-            other = await spare.request("OPTIONS", "sip:gateway", gateway.sip)
-            return known.code, other.code
+        async def holds(step: str, *, more: bool) -> None:
+            """The configuration with the other trunk is in force, or the one without."""
+            status = await gateway.get("/api/status")
+            assert sorted(status["trunks"]) == (["hms", "spare"] if more else ["hms"]), step
+            assert await numbers(gateway) is more, step
+            assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200, step
+            assert (await spare.request("OPTIONS", "sip:gateway", gateway.sip)).code == (200 if more else 403), step
 
-        def add_peer() -> None:
-            profile = gateway.files["sip_profiles/hms.toml"]
-            registers = {"outbound": f"sip:{wires.host(45)}", "register": True, "username": "spare"}
-            gateway.files["sip_profiles/spare.toml"] = {
-                **profile, "addresses": [wires.host(45)], "options_interval_s": 0,
-            }  # fmt: skip
-            gateway.files["sip_profiles/hms.toml"] = {**profile, **registers, "password_file": "hms.secret"}
-            main = gateway.files["gateway.toml"]
-            main["numbers"] = [
-                number,
-                {"id": "second", "number": "+31207654321", "trunk": "spare", "pbx": number["pbx"],
-                 "destinations": [{"id": "desk", "extension": "190"}]},
-            ]  # fmt: skip
-            add_destination(gateway)
-
-        assert await answers() == (200, 403)
-        told(systemd)
-        for step in STEPS:
-            add_peer()
+        await holds("at the start", more=False)
+        for n, step in enumerate(STEPS):
+            more = n % 2 == 0
+            (gateway.directory / "sip_profiles" / "spare.toml").unlink(missing_ok=True)
+            gateway.files = copy.deepcopy(added if more else without)
+            gateway.files["gateway.toml"]["gateway"]["state_dir"] = str(gateway.directory / "state")
+            told(systemd)
             breaks.write_text(step)
             status, body = await reload(gateway)
-            assert (step, status) == (step, 422)
-            assert not breaks.exists()
+            assert not breaks.exists(), step
+            assert status == 422, step
             assert body["mistakes"] == ["the gateway failed to take it: RuntimeError: broken for a test"], step
-            assert not await numbers(gateway), step
-            assert await answers() == (200, 403), step
-            assert list((await gateway.get("/api/status"))["trunks"]) == ["hms"], step
             assert await gateway.metric(f"{METRIC}_last_reload_successful") == 0
             assert told(systemd) == ["RELOADING=1", "READY=1"], step
-            # What has failed does not stand in the way of the next one, and neither does going back.
+            await holds(step, more=not more)
+            # What has failed does not stand in the way of the next one.
             assert (await reload(gateway))[0] == 200, step
-            assert await numbers(gateway), step
-            assert await answers() == (200, 200), step
-            del gateway.files["sip_profiles/spare.toml"]
-            gateway.files |= {"sip_profiles/hms.toml": before["sip_profiles/hms.toml"]}
-            (gateway.directory / "sip_profiles" / "spare.toml").unlink()
-            number["destinations"] = list(destinations)
-            gateway.files["gateway.toml"]["numbers"] = [number]
-            assert (await reload(gateway))[0] == 200, step
-            assert await answers() == (200, 403), step
-            told(systemd)
+            await holds(step, more=more)
         assert "old-configuration-not-restored" not in gateway.log
