@@ -35,7 +35,7 @@ STEPS = (
     "gateway.following:Following.follow",
     "gateway.report.reporter:EventReporter.log_in",
 )
-"""What a reload does. Each step is made to fail once, after its work: by turns while a trunk is added and while it goes."""
+"""What a reload does. Each step fails once, after its work: by turns while a trunk is added and while it goes."""
 BROKEN = """
 import importlib, os, pathlib
 order = pathlib.Path(os.environ["BREAKS"])
