@@ -154,15 +154,15 @@ def _tool(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace) -> int:
-    from gateway.probe import Wanted, probe  # noqa: PLC0415
+    from gateway.probe import ProbeTarget, probe  # noqa: PLC0415
 
     config = _load(options)
     if options.target:
         number = _number(config, options.number)
-        wanted = [Wanted(number, target) for target in options.target]
+        wanted = [ProbeTarget(number, target) for target in options.target]
     else:
         numbers = config.numbers if options.number is None else [_number(config, options.number)]
-        wanted = [Wanted(number, each) for number in numbers for each in number.destinations]
+        wanted = [ProbeTarget(number, each) for number in numbers for each in number.destinations]
     result = probe(config, wanted, call=options.call)
     if result.note:
         _complain(f"{result.note}; asked instead: the {result.source}")

@@ -154,7 +154,7 @@ def bytes_of(text: str) -> bytes:
 
 
 def notified(text: str) -> None:
-    state_documents.Dialogs().take(bytes_of(text))
+    state_documents.DialogStates().take(bytes_of(text))
 
 
 BODY = "<dialog-info version='1' state='full'><dialog id='a'><state>"
@@ -220,7 +220,7 @@ READERS: dict[str, tuple[Callable[[str], object], list[tuple[str, str]]]] = {
     ),
     "ami_codec.Decoder": (decode, [("Event: a\r\nX:", "\r\n\r\n"), ("Event: a", "\r\n\r\n")]),
     "ami_codec.number": (number, [("-", ""), ("1", "x")]),
-    "state_documents.Dialogs": (
+    "state_documents.DialogStates": (
         notified,
         [(BODY, "</state></dialog></dialog-info>"), ("<", ">"), ("<a ", "/>"), ("<!DOCTYPE ", ">"), (BODY[:30], "")],
     ),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The sources of a PBX's state, and what each is able to tell: the one place that says so.
 
-Whoever depends on what a source can tell asks for the ability, never for a name. A new source is a line here, with the
-name that the configuration knows it by, and a package in `gateway.pbx` (`gateway/pbx/sources.py` makes it).
+Code that depends on what a source can tell asks for the ability, never for a name. A new source is a line here, with
+the name that the configuration knows it by, and a package in `gateway.pbx` (`gateway/pbx/sources.py` makes it).
 """
 
 from dataclasses import dataclass

@@ -32,7 +32,7 @@ _TELLING = ("hours:", "queue", "extension", "group", "wait:", "overflow:", "targ
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ProbeTarget:
     """What is to be probed: a target, as an assistant would ask for it on a number."""
 
     number: AssignedNumber
@@ -40,7 +40,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeFinding:
     """What was found of one target."""
 
     number: str
@@ -98,15 +98,15 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ProbeReport:
     """What was found, and where the state of the queues came from."""
 
     source: str  # "gateway", "pbx" or "configuration"
     note: str  # why it is not the gateway; empty when it is
-    findings: tuple[Finding, ...]
+    findings: tuple[ProbeFinding, ...]
 
 
-def probe(config: Config, wanted: Sequence[Wanted], *, call: bool) -> Result:
+def probe(config: Config, wanted: Sequence[ProbeTarget], *, call: bool) -> ProbeReport:
     """Probe every target. With `call`, each that passed is called for real, through the running gateway.
 
     Raises RemoteError when calls are wanted and no gateway runs.
@@ -128,7 +128,7 @@ def probe(config: Config, wanted: Sequence[Wanted], *, call: bool) -> Result:
     options = asyncio.run(_ask_pbxs(config, wanted, meant))
     findings = []
     for each, destination, answer, pbx in zip(wanted, meant, answers, options, strict=True):
-        finding = Finding(
+        finding = ProbeFinding(
             number=each.number.id,
             target=each.target,
             destination=destination.id if destination else None,
@@ -140,22 +140,22 @@ def probe(config: Config, wanted: Sequence[Wanted], *, call: bool) -> Result:
         if call and destination and finding.problem is None and finding.overflow is None:
             finding = _with_call(finding, _call(config, each.number, destination))
         findings.append(finding)
-    return Result(source, note, tuple(findings))
+    return ProbeReport(source, note, tuple(findings))
 
 
-def _with_call(finding: Finding, call: Mapping[str, Any]) -> Finding:
-    return Finding(
+def _with_call(finding: ProbeFinding, call: Mapping[str, Any]) -> ProbeFinding:
+    return ProbeFinding(
         finding.number, finding.target, finding.destination, finding.extension, finding.gate, finding.pbx, call
     )
 
 
-def _meant(config: Config, wanted: Wanted) -> Destination | None:
+def _meant(config: Config, wanted: ProbeTarget) -> Destination | None:
     with contextlib.suppress(TargetError):
         return config.routes.destination(wanted.number, parse_target(wanted.target, wanted.number.country))
     return None
 
 
-def _ask_gateway(config: Config, wanted: Wanted) -> dict[str, Any]:
+def _ask_gateway(config: Config, wanted: ProbeTarget) -> dict[str, Any]:
     return ask(config.http, f"/api/explain?{urlencode({'target': wanted.target, 'number': wanted.number.id})}")
 
 
@@ -169,7 +169,7 @@ def _call(config: Config, number: AssignedNumber, destination: Destination) -> M
 
 
 async def _ask_pbxs(
-    config: Config, wanted: Sequence[Wanted], meant: Sequence[Destination | None]
+    config: Config, wanted: Sequence[ProbeTarget], meant: Sequence[Destination | None]
 ) -> list[Answer | None]:
     """The answer for each destination; an extension that several have is asked for once."""
     extensions = [

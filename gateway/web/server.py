@@ -241,7 +241,7 @@ def _parameter(request: web.Request, name: str) -> str:
     text = request.query.get(name, "")
     if not text.strip():
         raise Problem(400, "bad-request", f"{name}: is missing")
-    # Whoever writes ?target=+3161… by hand means the plus, which a query string turns into a blank.
+    # A person who writes ?target=+3161… by hand means the plus, which a query string turns into a blank.
     return f"+{text[1:]}" if text.startswith(" ") else text
 
 

@@ -13,12 +13,12 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from gateway.core.model import DeviceState
-from gateway.pbx.asterisk.ami_source import AmiSource, Timing
+from gateway.pbx.asterisk.ami_source import AmiSource, AmiTiming
 from gateway.pbx.steady_clock import SteadyClock
 from tests.pbx.clocks import Clocks
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member, ok
 
-QUICK = Timing(
+QUICK = AmiTiming(
     login_s=2.0,
     settle_s=0.2,
     missing_s=0.4,
@@ -64,7 +64,7 @@ async def running(
     listener: Listener,
     *,
     max_age: timedelta = PATIENT,
-    timing: Timing = QUICK,
+    timing: AmiTiming = QUICK,
     secret: str | None = None,
     queues: frozenset[str] = frozenset({"sales"}),
     extensions: frozenset[str] = frozenset({"6001"}),

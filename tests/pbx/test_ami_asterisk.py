@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.model import DeviceState
-from gateway.pbx.asterisk.ami_source import AmiSource, Timing
+from gateway.pbx.asterisk.ami_source import AmiSource, AmiTiming
 from tests.pbx.fake_ami import Listener
 from tests.support.asterisk import GATEWAY_AMI, SIP_PORT, Asterisk
 from tests.support.peer import Peer
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.pbx
 
-TIMING = Timing(retry_max_s=1.0)
+TIMING = AmiTiming(retry_max_s=1.0)
 BOOT_S = 12.0  # a start, its settling time, and room for a busy machine
 
 
@@ -41,7 +41,7 @@ async def running(
     *,
     secret: str = GATEWAY_AMI[1],
     max_age: timedelta = timedelta(seconds=10),
-    timing: Timing = TIMING,
+    timing: AmiTiming = TIMING,
 ) -> AsyncIterator[AmiSource]:
     source = AmiSource(
         pbx="office",
@@ -321,7 +321,7 @@ async def test_a_frozen_pbx_is_unknown_within_its_age_and_known_when_it_thaws(
     pbx: Asterisk, listener: Listener
 ) -> None:
     assert pbx.child is not None
-    async with running(pbx, listener, max_age=timedelta(seconds=1.5), timing=Timing(retry_max_s=0.5)) as source:
+    async with running(pbx, listener, max_age=timedelta(seconds=1.5), timing=AmiTiming(retry_max_s=0.5)) as source:
         await listener.known(within=BOOT_S)
         pbx.child.signal(signal.SIGSTOP)
         began = time.monotonic()
@@ -349,7 +349,7 @@ async def test_a_stopped_pbx_is_unknown_at_once(pbx: Asterisk, listener: Listene
 
 async def test_a_wrong_password(pbx: Asterisk, listener: Listener) -> None:
     with capture_logs() as logs:
-        async with running(pbx, listener, secret="wrong", timing=Timing(refused_retry_s=0.1)) as source:
+        async with running(pbx, listener, secret="wrong", timing=AmiTiming(refused_retry_s=0.1)) as source:
             await listener.unknown("login refused: Authentication failed")
             async with pbx.ami():
                 pass

@@ -15,7 +15,7 @@ from gateway.core.model import Destination, DeviceState, Entry, Load, WhenUnknow
 from gateway.core.outcome import Reason
 from gateway.pbx.steady_clock import SteadyClock
 from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource
-from gateway.pbx.subscriptions.subscription import Timing
+from gateway.pbx.subscriptions.subscription import SubscriptionTiming
 from tests.pbx.clocks import Clocks
 from tests.pbx.fake_ami import Listener
 from tests.support.notifier import BODY_TYPES, dialog_info, pidf
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.ports import WatchListener
 
-QUICK = Timing(settle_s=0.1, retry_min_s=0.01, retry_max_s=0.05, refused_retry_s=0.1, lasting_s=0.2)
+QUICK = SubscriptionTiming(settle_s=0.1, retry_min_s=0.01, retry_max_s=0.05, refused_retry_s=0.1, lasting_s=0.2)
 PATIENT, BRISK = timedelta(seconds=60), timedelta(seconds=0.3)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.model import DeviceState
-from gateway.pbx.subscriptions.state_documents import MAX_BYTES, Dialogs, DocumentError, presence_state, together
+from gateway.pbx.subscriptions.state_documents import MAX_BYTES, DialogStates, DocumentError, presence_state, together
 from tests.support.notifier import dialog_info, pidf
 
 NAMESPACE = "urn:ietf:params:xml:ns:dialog-info"
@@ -44,13 +44,13 @@ HELD = '<local><target uri="sip:6001@pbx"><param pname="+sip.rendering" pvalue="
     ],
 )
 def test_what_dialogs_say(document: bytes, state: str) -> None:
-    dialogs = Dialogs()
+    dialogs = DialogStates()
     assert dialogs.take(document)
     assert dialogs.state == DeviceState(state)
 
 
 def test_parts_are_put_together_and_a_lost_one_is_noticed() -> None:
-    dialogs = Dialogs()
+    dialogs = DialogStates()
     assert dialogs.take(info(dialog("confirmed", name="a"), version=4))
     assert dialogs.take(info(dialog("early", name="b"), version=5, whole="partial"))
     assert dialogs.take(info(dialog("terminated", name="a"), version=6, whole="partial"))
@@ -61,7 +61,7 @@ def test_parts_are_put_together_and_a_lost_one_is_noticed() -> None:
 
 
 def test_a_part_that_came_before_changes_nothing() -> None:
-    dialogs = Dialogs()
+    dialogs = DialogStates()
     assert dialogs.take(info(dialog("confirmed"), version=4))
     assert dialogs.take(info(dialog("terminated"), version=3, whole="partial"))
     assert dialogs.state is DeviceState.IN_USE
@@ -141,7 +141,7 @@ OUTSIDE = b'<!DOCTYPE b SYSTEM "file:///etc/passwd"><dialog-info version="0" sta
     ],
 )
 def test_what_is_no_dialog_info_says_nothing(body: bytes, why: str) -> None:
-    dialogs = Dialogs()
+    dialogs = DialogStates()
     with pytest.raises(DocumentError, match=why):
         dialogs.take(body)
 
@@ -160,6 +160,6 @@ PIECES = st.sampled_from(
 
 @given(st.one_of(st.binary(), st.lists(PIECES).map(b"".join)))
 def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
-    for read in (Dialogs().take, presence_state):
+    for read in (DialogStates().take, presence_state):
         with suppress(DocumentError):
             assert read(body) in {True, False, *DeviceState}

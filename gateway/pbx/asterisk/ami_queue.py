@@ -21,13 +21,13 @@ _LONGEST_TALK_S = 86400
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An agent, whether his phone is there or not."""
+    """An agent, whether their phone is there or not."""
 
-    status: int  # of his phone, as AST_DEVICE_… numbers it
+    status: int  # of their phone, as AST_DEVICE_… numbers it
     paused: bool
     penalty: int = 0
-    last_call: datetime | None = None  # when his last call from this queue ended
-    wrap_up: timedelta = timedelta(0)  # his own; the queue's is not told
+    last_call: datetime | None = None  # when their last call from this queue ended
+    wrap_up: timedelta = timedelta(0)  # their own; AMI does not tell the queue's
 
     @classmethod
     def read(cls, message: Message) -> Self | None:
@@ -50,7 +50,7 @@ class Member:
 
     @property
     def idle(self) -> bool:
-        """Whether Asterisk would ring him, were he not paused."""
+        """Whether Asterisk would ring them, were they not paused."""
         return self.status in {_UNKNOWN, _IDLE}
 
     @property
@@ -60,12 +60,12 @@ class Member:
 
     @property
     def rings(self) -> bool:
-        """Whether his phone rings."""
+        """Whether their phone rings."""
         return self.status in {_RINGING, _RINGING_IN_USE}
 
     @property
     def reachable(self) -> bool:
-        """Whether his phone is known to be there."""
+        """Whether their phone is known to be there."""
         return self.logged_in and self.status != _UNKNOWN
 
 

@@ -34,7 +34,7 @@ _EVENT_CLASSES = "agent,call,system"
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class AmiTiming:
     """Seconds."""
 
     login_s: float = 5.0  # from the connection's start to being logged in; Asterisk thinks 1 s about a wrong secret
@@ -67,7 +67,7 @@ class AmiSource:
         max_age: timedelta = timedelta(seconds=10),
         extension_context: str | None = None,
         clock: SteadyClock | None = None,
-        timing: Timing = Timing(),
+        timing: AmiTiming = AmiTiming(),
     ) -> None:
         """`extension_context`: the dialplan context that holds the hints; None: wherever they are."""
         self._pbx = pbx

@@ -7,7 +7,7 @@ Counts are those of Asterisk's own QueueSummary, kept member by member, so that 
     Available   of those, not paused and idle (1), or of unknown state (0), which Asterisk rings too
     Callers     those who joined and did not leave
 
-As in QueueSummary, an agent in wrap-up and one whose penalty keeps him from a caller count as available: AMI tells
+As in QueueSummary, an agent in wrap-up and one whose penalty keeps a caller from them count as available: AMI tells
 neither a queue's wrap-up time nor a caller's penalty limits. What it tells of each agent goes along, for those who
 know better.
 """

@@ -23,7 +23,7 @@ from gateway.core.model import PbxState
 from gateway.core.state_sources import StateSource
 from gateway.pbx.steady_clock import SteadyClock
 from gateway.pbx.subscriptions.state_documents import DocumentError
-from gateway.pbx.subscriptions.subscription import Subscription, Timing, extension_states, subscriptions_to
+from gateway.pbx.subscriptions.subscription import Subscription, SubscriptionTiming, extension_states, subscriptions_to
 from gateway.ports import ExtensionWatcher, PbxListener
 
 log = structlog.get_logger()
@@ -49,13 +49,13 @@ class DialogInfoSource:
         listener: PbxListener,
         max_age: timedelta = timedelta(seconds=10),
         clock: SteadyClock | None = None,
-        timing: Timing | None = None,
+        timing: SubscriptionTiming | None = None,
     ) -> None:
         self._pbx = pbx
         self._watcher = watcher
         self._listener = listener
         self._clock = clock or SteadyClock()
-        self._timing = timing or Timing()
+        self._timing = timing or SubscriptionTiming()
         self._log = log.bind(pbx=pbx)
         self._beat_s = max_age.total_seconds() / 3
         self._queues = frozenset(queues)
@@ -230,7 +230,7 @@ class DialogInfoSource:
         return next((each for each in self._subscriptions if each.id == watch), None)
 
     def _begin_anew(self) -> None:
-        """Whoever has lost one subscription has lost them all: none of what it said before may be true still."""
+        """A PBX that has lost one subscription has lost them all: what it told before may no longer be true."""
         for subscription in self._subscriptions:
             if subscription.confirmed:
                 self._unsubscribe(subscription)

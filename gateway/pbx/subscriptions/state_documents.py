@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the documents of a NOTIFY say of an extension: its dialogs (RFC 4235) or its presence (RFC 3863). No I/O.
 
-Whoever can call the PBX may have put text into them. So they are small, without a document type (and thus without
+A caller may have put text into them. So they are small, without a document type (and thus without
 entities), and whatever is not understood is a `DocumentError` and never a state.
 """
 
@@ -95,7 +95,7 @@ def _local(name: str) -> str:
     return name.rpartition(" ")[2]
 
 
-class Dialogs:
+class DialogStates:
     """The dialogs of an extension, kept from document to document of one subscription (RFC 4235 §4.3)."""
 
     def __init__(self) -> None:
@@ -140,7 +140,7 @@ def _dialog_state(dialog: _Element) -> DeviceState:
             )
             return DeviceState.ON_HOLD if held else DeviceState.IN_USE
         case "trying" | "proceeding" | "early":
-            # Whoever dials somebody is on the phone already.
+            # A person who dials is on the phone already.
             calls = dialog.attributes.get("direction") == "initiator"
             return DeviceState.IN_USE if calls else DeviceState.RINGING
         case "terminated":

@@ -11,7 +11,7 @@ from gateway.core.model import DeviceState
 from gateway.pbx.subscriptions.state_documents import (
     DIALOG_INFO,
     PIDF,
-    Dialogs,
+    DialogStates,
     DocumentError,
     presence_state,
     together,
@@ -26,7 +26,7 @@ _CONTENT = {"dialog": DIALOG_INFO, "presence": PIDF}
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
+class SubscriptionTiming:
     """Seconds."""
 
     settle_s: float = 5.0  # from a lost PBX's first answer until it counts as known: its phones have to find it again
@@ -48,15 +48,15 @@ class Subscription:
     due: float = 0.0  # when it is to be made (anew), while there is none
     failures: int = 0
     asked_at: float = 0.0  # when the whole state was asked for, as something had been lost
-    dialogs: Dialogs = field(default_factory=Dialogs)
+    dialogs: DialogStates = field(default_factory=DialogStates)
     state: DeviceState | None = None  # as the PBX told it; None: nothing as yet
     refused: str = ""  # why it cannot be had
 
     def forget(self) -> None:
         """Know nothing any more."""
-        self.id, self.confirmed, self.state, self.dialogs = None, False, None, Dialogs()
+        self.id, self.confirmed, self.state, self.dialogs = None, False, None, DialogStates()
 
-    def retry_s(self, timing: Timing) -> float:
+    def retry_s(self, timing: SubscriptionTiming) -> float:
         """It failed: how long to wait until it is made anew, longer each time."""
         self.failures += 1
         longest: float = min(timing.retry_max_s, timing.retry_min_s * 2 ** min(self.failures - 1, 16))
