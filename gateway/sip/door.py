@@ -59,8 +59,14 @@ class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
     @guarded(500)
     def onRefresh(self, index: int, request: pj.SipRequest, extra: pj.SipHeaderVector) -> int:
         """A re-INVITE or UPDATE in a call; 0 lets it have its effect, anything else is the response's code."""
-        if leg := self._agent.leg_of(index):
-            self._agent.connected(leg, request.text())
+        leg = self._agent.leg_of(index)
+        if leg is None:
+            return 0
+        if unproved := self._unproved(request, leg.peer):
+            code, made = unproved
+            _add(extra, made)
+            return code
+        self._agent.connected(leg, request.text())
         return 0
 
     @guarded(None)

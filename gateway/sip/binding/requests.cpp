@@ -10,7 +10,9 @@
 #include "capabilities.hpp"
 #include "challenges.hpp"
 #include "contacts.hpp"
+#include "description_reader.hpp"
 #include "descriptions.hpp"
+#include "destination.hpp"
 #include "front.hpp"
 #include "hangup.hpp"
 #include "identities.hpp"
@@ -183,6 +185,25 @@ bool comes_late(const pjsip_dialog *dialog, const pjsip_rx_data *rdata)
     }
 }
 
+/* Whether a re-INVITE or UPDATE asks for what is there already, and only keeps the session alive (RFC 4028 §7.4). */
+bool changes_nothing(const pjsip_dialog *dialog, pjsip_rx_data *rdata)
+{
+    const void *header = pjsip_msg_find_hdr(rdata->msg_info.msg, PJSIP_H_CONTACT, nullptr);
+    const auto *contact = static_cast<const pjsip_contact_hdr *>(header);
+    const pjsip_contact_hdr *known = dialog->remote.contact;
+    if (contact && (!contact->uri || !known || !known->uri ||
+                    pjsip_uri_cmp(PJSIP_URI_IN_CONTACT_HDR, pjsip_uri_get_uri(contact->uri),
+                                  pjsip_uri_get_uri(known->uri)) != PJ_SUCCESS))
+        return false;
+    const pjsip_rdata_sdp_info *info = read_description(rdata);
+    if (!info)
+        return is(rdata, "UPDATE"); // a re-INVITE without an offer leaves the change to its ACK
+    const pjsip_inv_session *session = pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog));
+    const pjmedia_sdp_session *active = nullptr;
+    return info->sdp && session && session->neg &&
+           pjmedia_sdp_neg_get_active_remote(session->neg, &active) == PJ_SUCCESS && lead_to_the_same(*active, *info->sdp);
+}
+
 /* Ask the application about a re-INVITE or UPDATE; false: it has been answered. */
 bool may_refresh(const pjsip_dialog *dialog, pjsip_rx_data *rdata)
 {
@@ -193,10 +214,12 @@ bool may_refresh(const pjsip_dialog *dialog, pjsip_rx_data *rdata)
     std::vector<pj::SipHeader> headers;
     int code = 500;
     ask(request, [&] { code = handler_->onRefresh(call_of(dialog), request, headers); });
-    if (code)
+    // Who does not answer a challenge within a dialog, as some do not, keeps the session that it refreshes.
+    const bool passes = code == 0 || (code == PJSIP_SC_UNAUTHORIZED && changes_nothing(dialog, rdata));
+    if (!passes)
         request.respond(code, "", headers);
     request.expire();
-    return code == 0;
+    return passes;
 }
 
 /* In front of the dialogs: answers what a session could not, and makes sure that our usage is part of the dialog where the
