@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Connections to a PBX that failed: why, told once each, and when to try again."""
 
-import random
-
 from structlog.typing import FilteringBoundLogger
 
 from gateway.pbx.asterisk.ami_codec import AmiError
 from gateway.pbx.asterisk.ami_connection import LoginRefusedError, NoAnswerError
+from gateway.pbx.back_off import back_off_s
 
 
 class Failures:
@@ -49,8 +48,7 @@ class Failures:
         """How long to wait now."""
         if isinstance(error, LoginRefusedError):
             return self._refused_s
-        longest: float = min(self._max_s, self._min_s * 2 ** min(self._count - 1, 16))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only spread
+        return back_off_s(self._count, self._min_s, self._max_s)
 
 
 def why(error: AmiError) -> str:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from gateway.core.model import DeviceState
+from gateway.pbx.back_off import back_off_s
 from gateway.pbx.subscriptions.state_documents import (
     DIALOG_INFO,
     PIDF,
@@ -59,8 +59,7 @@ class Subscription:
     def retry_s(self, timing: SubscriptionTiming) -> float:
         """It failed: how long to wait until it is made anew, longer each time."""
         self.failures += 1
-        longest: float = min(timing.retry_max_s, timing.retry_min_s * 2 ** min(self.failures - 1, 16))
-        return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret, only spread
+        return back_off_s(self.failures, timing.retry_min_s, timing.retry_max_s)
 
     def read(self, content_type: str, body: bytes) -> None:
         """Read a document; `state` is None when one before it was lost. Raises DocumentError."""
