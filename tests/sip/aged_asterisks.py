@@ -49,7 +49,7 @@ async def refreshes(at: FarStage, far: FarAsterisk) -> None:
     """Wait until an Asterisk has refreshed the call that it has made, and was told that this is good."""
 
     async def done() -> bool:
-        messages = [one for _, one in at.messages(far)]
+        messages = [one for _, one in await at.messages(far)]
         refreshes = [
             one for one in messages if one.is_request and one.tag("To") and one.get("Session-Expires") == AGREED
         ]

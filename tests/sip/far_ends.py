@@ -246,24 +246,27 @@ class FarStage:
         [ended] = await self.gateway.until(is_it)
         return ended
 
-    def messages(self, far: FarAsterisk) -> list[tuple[bool, Message]]:
+    async def messages(self, far: FarAsterisk) -> list[tuple[bool, Message]]:
         """What went between the gateway and an Asterisk in this scenario: whether it was the Asterisk's, and what."""
+        await far.logged()
         return far.messages(self._begun[far])
 
     def payload_types(self, far: FarAsterisk) -> dict[str, set[int]]:
         """What the RTP between the gateway and an Asterisk was in this scenario, "received" there and "sent"."""
         return far.payload_types(self._begun[far])
 
-    def betrayed(self, far: FarAsterisk) -> set[str]:
+    async def betrayed(self, far: FarAsterisk) -> set[str]:
         """What the gateway has told an Asterisk of the other one's side: addresses, Call-IDs."""
         other, peer, line = (
             (self.pbx, self.people, self.bed.bed.pbx_host(self.name))
             if far is self.platform
             else (self.platform, self.assistant, self.bed.bed.trunk_host(self.name))
         )
-        told = b"\n".join(bytes(_without_referred_by(one)) for sent, one in self.messages(far) if not sent).decode()
+        told = b"\n".join(
+            bytes(_without_referred_by(one)) for sent, one in await self.messages(far) if not sent
+        ).decode()
         inner = {other.address[0], peer.host, line}
-        inner |= {one["Call-ID"] for _, one in self.messages(other)} | {
+        inner |= {one["Call-ID"] for _, one in await self.messages(other)} | {
             entry.message["Call-ID"] for entry in peer.trace
         }
         return {one for one in inner if re.search(rf"(?<![\w.]){re.escape(one)}(?![\w.])", told)}

@@ -57,10 +57,10 @@ async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> No
         outcome = await at.outcome()
         assert (outcome["outcome"], outcome["entry"]) == ("completed", "refer")
         await at.hang_up(person, target)
-    exchange = [one.label for _, one in at.messages(at.platform) if one.method in {"NOTIFY", "BYE"}]
+    exchange = [one.label for _, one in await at.messages(at.platform) if one.method in {"NOTIFY", "BYE"}]
     assert exchange == ["NOTIFY 100", "200 NOTIFY", "NOTIFY 200", "200 NOTIFY", "BYE", "200 BYE"]
     for far, end in ((far_bed.platform, ends.trunk), (far_bed.pbx, ends.pbx)):
-        assert at.betrayed(far) == set()
+        assert await at.betrayed(far) == set()
         types = at.payload_types(far)
         assert types["received"] == types["sent"] == {PAYLOAD_TYPES.get(end.codecs[0], OPUS[way])}
 
@@ -126,7 +126,7 @@ async def test_nothing_is_said_to_an_asterisk_that_cannot_prove_its_name(far_bed
     async with FarStage(far_bed, name) as at:
         way = WAYS[0] if name == "stranger" else WAYS[1]
         assert (await at.call(way).final()).code >= 480
-        assert not at.messages(at.platform if name == "stranger" else at.pbx)
+        assert not await at.messages(at.platform if name == "stranger" else at.pbx)
         # … nor is anything heard from it: it is the one that calls.
         assert (await at.call(WAYS[1] if way == WAYS[0] else WAYS[0]).final()).code >= 480
         assert not at.assistant.received("INVITE")

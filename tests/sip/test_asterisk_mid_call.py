@@ -54,7 +54,9 @@ async def test_hold_and_resume(far_bed: FarBed, name: str, who: str, way: str) -
         await told(held, "sendrecv", 2)
         await both_hear(holder, held)
         for far in (at.platform, at.pbx):
-            offers = [one for _, one in at.messages(far) if one.method == "INVITE" and one.is_request and one.tag("To")]
+            offers = [
+                one for _, one in await at.messages(far) if one.method == "INVITE" and one.is_request and one.tag("To")
+            ]
             assert [direction_of(one.body) for one in offers] == ["sendonly", "sendrecv"]
         await at.hang_up(person, assistant)
 
@@ -117,7 +119,7 @@ async def test_keys_each_once_both_ways_and_around_a_transfer(far_bed: FarBed, n
         await at.hang_up(person, target)
         assert [call.media.keys for call in (person, assistant, target)] == ["2#0", "159D", "7344"]
     for far, end in ((at.platform, PAIRS[name].trunk), (at.pbx, PAIRS[name].pbx)):
-        infos = {sent for sent, one in at.messages(far) if one.method == "INFO" and one.is_request}
+        infos = {sent for sent, one in await at.messages(far) if one.method == "INFO" and one.is_request}
         assert infos == ({True, False} if end is INFO else set())
 
 
@@ -128,7 +130,7 @@ async def test_session_timers(far_bed: FarBed, way: str) -> None:
         calling, called = (at.pbx, at.platform) if way == WAYS[0] else (at.platform, at.pbx)
         # The one Asterisk asks the gateway for the shortest time there is; the other is asked by it for half an hour.
         for far, expires in ((calling, AGREED), (called, "1800;refresher=uac")):
-            [agreed] = [one for _, one in at.messages(far) if one.code == 200 and one.method == "INVITE"]
+            [agreed] = [one for _, one in await at.messages(far) if one.code == 200 and one.method == "INVITE"]
             assert agreed["Session-Expires"] == expires
             assert agreed["Require"] == "timer"
         await at.hang_up(person, assistant)
@@ -148,7 +150,7 @@ async def test_early_media_by_reliable_responses(far_bed: FarBed, way: str) -> N
         await calling.answered()
         await both_hear(calling, called)
         for far in (at.platform, at.pbx):
-            told_so = [one for _, one in at.messages(far) if one.code == 183]
+            told_so = [one for _, one in await at.messages(far) if one.code == 183]
             assert {one["Require"] for one in told_so} == {"100rel"}
-            assert [one for _, one in at.messages(far) if one.code == 200 and one.method == "PRACK"]
+            assert [one for _, one in await at.messages(far) if one.code == 200 and one.method == "PRACK"]
         await at.hang_up(calling, called)

@@ -6,8 +6,10 @@ The files of asterisk_etc are what every Asterisk of the test bed has; who plays
 
 from __future__ import annotations
 
+import random
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -117,6 +119,19 @@ class AsteriskServer(Server):
             return await self.channels() == 0
 
         await eventually(none_left, "every channel hung up")
+
+    async def logged(self) -> None:
+        """Wait until it has printed all that it did up to now: its log is written in order, by a thread of its own."""
+        stranger = f"marker-{random.getrandbits(64):x}"
+        # That somebody unknown wants to log in is a line in the log, and nothing else.
+        with suppress(AmiError):
+            async with Ami(self.ami_port, (stranger, "")):
+                pass
+
+        async def told() -> bool:
+            return stranger in self.log()
+
+        await eventually(told, "the log's end")
 
     def log(self) -> str:
         """Everything it printed."""
