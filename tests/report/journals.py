@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A journal with one sink, for the tests of what is stored."""
 
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ from gateway.report.backlog import Backlog, BacklogState
 from gateway.report.cursors import StoredEvent
 from gateway.report.journal import Journal
 from gateway.report.store import Put, Remembered, TransferChange
+
+COUNTER = itertools.count()
 
 
 class Outbox(Journal):
@@ -48,3 +51,18 @@ def ids(events: list[StoredEvent]) -> list[str]:
 def transfers(remembered: list[Remembered]) -> list[str]:
     """The transfers' ids."""
     return [json.loads(one.payload)["transfer"] for one in remembered]
+
+
+def running(transfer: str) -> TransferChange:
+    """A transfer that is under way."""
+    return TransferChange(transfer, moment(), ended=False)
+
+
+def ended(transfer: str, *, is_completed: bool = True) -> TransferChange:
+    """A transfer that is over."""
+    return TransferChange(transfer, moment(), ended=True, completed=is_completed)
+
+
+def moment() -> str:
+    """One after the other."""
+    return f"2026-03-02T09:30:00.{next(COUNTER):06}Z"
