@@ -112,13 +112,14 @@ class Store:
 
     def history(self, *, running: bool = False, limit: int = -1, transfer: str | None = None) -> list[Remembered]:
         """The transfers that are remembered, newest first; those under way alone, or one. Raises sqlite3.Error."""
-        rows = self._file.db.execute(
-            "SELECT transfer, requested_at, state <> 'running', state = 'completed', payload"
-            " FROM transfers JOIN journal USING (seq)"
-            " WHERE (NOT :running OR state = 'running') AND (:transfer IS NULL OR transfer = :transfer)"
-            " ORDER BY requested_at DESC, transfer DESC LIMIT :limit",
-            {"running": running, "limit": limit, "transfer": transfer},
-        )
+        chosen = "SELECT transfer, requested_at, state <> 'running', state = 'completed', payload"
+        chosen += " FROM transfers JOIN journal USING (seq)"
+        if transfer is not None:
+            chosen += " WHERE transfer = :transfer"
+        elif running:
+            chosen += " WHERE state = 'running'"
+        chosen += " ORDER BY requested_at DESC, transfer DESC LIMIT :limit"
+        rows = self._file.db.execute(chosen, {"transfer": transfer, "limit": limit})
         return [
             Remembered(TransferChange(which, at, ended=bool(ended), completed=bool(completed)), payload)
             for which, at, ended, completed, payload in rows
