@@ -6,6 +6,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "as_written.hpp"
 #include "calls.hpp"
 #include "capabilities.hpp"
 #include "challenges.hpp"
@@ -452,6 +453,7 @@ void set_request_handler(RequestHandler *handler)
         return;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
     set_capabilities();
+    keep_as_written();
     stand_in_front();
     answer_malformed();
     answer_topmost_challenge();
