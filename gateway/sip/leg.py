@@ -217,7 +217,9 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
             return
         info = self.getInfo()  # owns what it lists: without a name it would be freed under the loop
         for index, media in enumerate(info.media):
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in _HEARD:
+            if media.type != pj.PJMEDIA_TYPE_AUDIO or media.status not in _HEARD:
+                continue
+            if media.audioConfSlot != pj.PJSUA_INVALID_ID:  # or its stream could not be made
                 self._has_media = True
                 self._events.media(self, self.getAudioMedia(index))
                 return

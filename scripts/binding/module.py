@@ -21,8 +21,9 @@ WRAPPER_FLAGS = "-O1 -fPIC -DNDEBUG -fvisibility=hidden -w"
 OUR_FLAGS = "-O2 -g -fPIC -DNDEBUG -fvisibility=hidden -std=c++17 -Wall -Wextra -Werror=return-type"
 SWIG_FLAGS = "-c++ -python -threads"
 # Only Python's own entry point is seen from outside, and calls within stay direct.
-# pj_sock_accept: see connections.cpp.
-LINK_FLAGS = "-shared -Wl,--exclude-libs,ALL -Wl,-z,now -Wl,--wrap=pj_sock_accept"
+# pj_sock_accept: see connections.cpp; pjsip_dlg_on_rx_request: see around_dialogs.cpp.
+WRAPPED = ("pj_sock_accept", "pjsip_dlg_on_rx_request")
+LINK_FLAGS = f"-shared -Wl,--exclude-libs,ALL -Wl,-z,now {' '.join(f'-Wl,--wrap={name}' for name in WRAPPED)}"
 
 
 @dataclass(frozen=True)
