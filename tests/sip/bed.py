@@ -115,6 +115,11 @@ class Stage:
         finally:
             await self._stack.aclose()
 
+    def persistent(self) -> Self:
+        """Have both send again what is not answered, as any agent does over UDP."""
+        self.trunk.retransmits = self.pbx.retransmits = True
+        return self
+
     def call(self, **more: Any) -> Call:
         """The PBX puts a caller through to the assistant."""
         more = {"from_": CALLER, "hz": CALLER_HZ, **more}

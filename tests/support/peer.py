@@ -2,7 +2,7 @@
 """A scripted SIP user agent: the far end in tests of exactly what goes over the wire.
 
 It says what the test tells it to say, right or wrong, keeps every message with its time, and shares no code with the
-gateway. Nothing is retransmitted unless asked for; retransmissions that arrive are answered as before.
+gateway. Nothing is retransmitted unless asked for (`retransmits`); retransmissions that arrive are answered as before.
 
     async with Peer("127.0.0.3") as assistant:
         call = await assistant.wait_call()
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.support.srtp import Encryption
 
 T = TypeVar("T")
+T1_S, T2_S = 0.5, 4.0
+"""RFC 3261 §17.1.1.1."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,9 @@ class Peer:
         self.calls: list[Call] = []
         self.answers: dict[str, int | None] = {"OPTIONS": 200}
         """What a request outside a dialog is answered with; None: not at all; a method not named: 501."""
+        self.retransmits = False
+        """Whether a request over UDP is sent again until it is answered, as by any agent (RFC 3261 §17.1)."""
+        self._closed = False
         self._taken = 0
         self._transactions: dict[tuple[str, str], Transaction] = {}
         self._answered: dict[tuple[str, str], Message | None] = {}
@@ -123,6 +128,7 @@ class Peer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
         for call in self.calls:
             call.close()
         await self.wire.close()
@@ -190,7 +196,23 @@ class Peer:
         transaction = Transaction(self, request, remote)
         self._transactions[request.branch, request.method] = transaction
         self.send(request, remote)
+        if self.retransmits and self.wire.name == "UDP" and request.method != "ACK":
+            self._later(transaction, T1_S, 64 * T1_S)
         return transaction
+
+    def _later(self, transaction: Transaction, after_s: float, left_s: float) -> None:
+        """Send it again after timer A or E, until it is answered or timer B or F ends that."""
+        is_invite = transaction.request.method == "INVITE"
+
+        def again() -> None:
+            if self._closed or any(one.code >= (100 if is_invite else 200) for one in transaction.responses):
+                return
+            transaction.resend()
+            following = 2 * after_s if is_invite else min(2 * after_s, T2_S)
+            if left_s > following:
+                self._later(transaction, following, left_s - following)
+
+        asyncio.get_running_loop().call_later(after_s, again)
 
     def respond(self, request: Message, remote: Address, response: Message) -> None:
         """Send a response, and again whenever that request is repeated."""

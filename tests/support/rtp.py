@@ -134,6 +134,10 @@ class Rtp:
             self._task.cancel()
             self._task = None
 
+    def ignore(self) -> None:
+        """Read nothing any more: for an end that nobody asks what it hears, and that need not cost anything."""
+        self._loop.remove_reader(self._socket)
+
     def heard(self, seconds: float = 0.3, *, before: float | None = None, wire: bool = False) -> tones.Pcm:
         """What arrived in the last so many seconds (before a time.monotonic(), default now), gaps left out.
 
