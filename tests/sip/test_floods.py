@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.bed import ANNA, ASSISTANT_HZ, PORT, Bed, Pair, Stage
-from tests.support.flood import Flood, invite, request
+from tests.support.flood import Flood, again, invite, request
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 
@@ -28,6 +28,8 @@ PAIRS = {
     "small": Pair({"max_calls": 1}),
 }
 TICKS = os.sysconf("SC_CLK_TCK")
+ROOM = 16_384
+"""Transactions that may be open before shares count; see binding/room.cpp."""
 REJECTED = "transfer_gateway_requests_rejected_total"
 
 
@@ -124,6 +126,26 @@ async def test_when_the_flood_is_over_strangers_are_answered_again(bed: Bed, tmp
 # --- one trunk beside another, of which 104 and 51 tell
 
 
+async def test_one_trunk_at_many_times_its_share_takes_nobody_else_s(bed: Bed, tmp_path: Path) -> None:
+    source, seconds = bed.trunk_host("greedy"), 6
+    text = invite(f"sip:+31612345681@{bed.net.gateway}", source)
+    flood = Flood(tmp_path, source, bed.gateway.sip, per_second=800, seconds=seconds, request=text)
+    async with Stage(bed, "quiet").persistent() as at:
+        alone = max([await conversation_and_transfer(at) for _ in range(5)])
+        began, slowest = time.monotonic(), 0.0
+        async with flood:
+            while time.monotonic() - began < seconds - 1:
+                slowest = max(slowest, await conversation_and_transfer(at))
+            told = await flood.told()
+        print(f"{told}, and the slowest 202 after {slowest * 1000:.0f} ms, {alone * 1000:.0f} ms alone")
+        assert told.contradicted == 0, told
+        assert told.codes.get("503", 0) > told.sent / 4, told
+        # What the machine is like counts for both.
+        assert slowest < max(1.0, 20 * alone), f"{slowest:.3f} s instead of {alone:.3f}"
+        assert "reason=at-capacity" in "".join(lines(bed, "request-rejected")) or lines(bed, "at-capacity")
+        await bed.gateway.idle(60)
+
+
 async def test_the_guard_does_not_mistake_a_hiccup_for_a_flood(bed: Bed) -> None:
     async with Stage(bed, "quiet") as at:
         bed.gateway.child.signal(signal.SIGSTOP)
@@ -138,6 +160,44 @@ async def test_the_guard_does_not_mistake_a_hiccup_for_a_flood(bed: Bed) -> None
         await caller.answered()
         await caller.media.hears(ASSISTANT_HZ)
         await caller.hang_up()
+
+
+@pytest.mark.timeout(180)
+async def test_one_peer_s_transactions_leave_room_for_the_others(bed: Bed, tmp_path: Path) -> None:
+    before = await bed.gateway.metric(REJECTED, reason="at-capacity")
+    async with Stage(bed, "greedy") as at, Stage(bed, "quiet") as beside:
+        caller, assistant = await at.conversation()
+        for call in (caller, assistant):
+            call.media.pause()
+        update = assistant.begin("UPDATE")
+        assert (await update.final()).code == 200
+        source, port, seconds = at.trunk.host, PORT + 900, 10
+        text = again(update.request, port)
+        flood = Flood(tmp_path, source, at.gateway, per_second=2000, seconds=seconds, request=text, port=port)
+        open_, began = 0, time.monotonic()
+        async with flood:
+            while time.monotonic() - began < seconds:
+                await conversation_and_transfer(beside)
+                open_ = max(open_, (await bed.gateway.get("/api/status"))["stack"]["transactions"])
+            told = await flood.told()
+        assert ROOM * 0.9 < open_ < ROOM * 1.1, open_
+        assert set(told.codes) == {"200", "503"}, told
+        assert told.contradicted == 0, told
+        assistant.cseq = 1_000_000_000  # beyond the flood's
+        while (await (refused := assistant.begin("UPDATE")).final()).code == 200:
+            pass  # in the place of those whose time has come meanwhile
+        assert refused.responses[0].code == 503
+        assert int(refused.responses[0]["Retry-After"]) > 0
+        refused.resend()
+        await at.trunk.until(lambda: len(refused.responses) > 1 or None, "the same answer again")
+        assert {bytes(one) for one in refused.responses} == {bytes(refused.responses[0])}
+        await assistant.hang_up()  # what ends a call is never refused
+        await caller.wait_request("BYE")
+
+    async def counted() -> bool:
+        return await bed.gateway.metric(REJECTED, reason="at-capacity") - before > told.codes["503"]
+
+    await eventually(counted, "the refusals in the metric")
 
 
 # --- a trunk's own limits

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from tests.support.sip_message import Address
+    from tests.support.sip_message import Address, Message
 
 LINGER_S = 1.0
+FIRST = 10_000_000
+"""Numbers of one length, which a CSeq may be as well as a branch."""
 _BRANCH = re.compile(rb"branch=z9hG4bK([0-9a-f]+)")
 _KEPT = re.compile(rb"^(?:Via|From|To|Call-ID):.*$", re.MULTILINE)
 
@@ -49,9 +51,10 @@ class Flood:
     """The flooding process; it ends by itself, and with the context in any case."""
 
     def __init__(
-        self, directory: Path, source: str, remote: Address, *, per_second: int, seconds: float, request: str
-    ) -> None:
-        self._arguments = [source, *map(str, remote), str(per_second), str(seconds), request]
+        self, directory: Path, source: str, remote: Address, *, per_second: int, seconds: float, request: str,
+        port: int = 5060,
+    ) -> None:  # fmt: skip
+        self._arguments = [source, str(port), *map(str, remote), str(per_second), str(seconds), request]
         self._log = directory / f"flood-{source}.log"
 
     async def __aenter__(self) -> Self:
@@ -88,21 +91,27 @@ def request(method: str, uri: str, source: str, *, more: str = "", body: str = "
     )
 
 
-def main(source: str, host: str, port: int, per_second: int, seconds: float, text: str) -> Told:
+def again(request: Message, port: int) -> str:
+    """A request of a dialog, for a flood of its like from another port of its sender: each is a new one."""
+    text = bytes(request).decode().replace(request.branch, "z9hG4bK{n}")
+    text = text.replace(f"CSeq: {request.cseq[0]} ", "CSeq: {n} ")
+    return re.sub(r"^(Via: \S+ [^:;]+):\d+", rf"\1:{port}", text, flags=re.MULTILINE)
+
+
+def main(source: Address, remote: Address, per_second: int, seconds: float, text: str) -> Told:
     """Send, and read what is answered."""
-    remote = (host, port)
     finals: dict[bytes, set[int]] = defaultdict(set)
     told = Told()
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-    sender.bind((source, 5060))
+    sender.bind(source)
     sender.setblocking(False)
     print("begun", flush=True)
     before, after = text.encode().split(b"{n}", 1)
     began = time.monotonic()
     while (elapsed := time.monotonic() - began) < seconds + LINGER_S:
         while told.sent < min(elapsed, seconds) * per_second:
-            number = b"%08x" % told.sent
+            number = b"%d" % (FIRST + told.sent)
             try:
                 sender.sendto(before + number + after.replace(b"{n}", number), remote)
             except BlockingIOError:
@@ -131,5 +140,5 @@ def _read(sender: socket.socket, finals: dict[bytes, set[int]], text: str, remot
 
 
 if __name__ == "__main__":
-    where, to, number, rate, length, what = sys.argv[1:]
-    print(json.dumps(asdict(main(where, to, int(number), int(rate), float(length), what))))
+    where, own, to, number, rate, length, what = sys.argv[1:]
+    print(json.dumps(asdict(main((where, int(own)), (to, int(number)), int(rate), float(length), what))))

@@ -34,7 +34,7 @@ size_t bytes_ = 0;
 
 bool is_kept(const pjsip_method &method)
 {
-    return method.id == PJSIP_INVITE_METHOD || pj_stricmp2(&method.name, "REFER") == 0;
+    return method.id != PJSIP_ACK_METHOD && method.id != PJSIP_BYE_METHOD && method.id != PJSIP_CANCEL_METHOD;
 }
 
 std::string key(const pj_str_t &branch, const pj_str_t &call, const pj_str_t &from_tag, const pjsip_cseq_hdr *cseq)

@@ -11,7 +11,8 @@ struct pjsip_tx_data;
 
 namespace gateway {
 
-/* A response has been printed and is about to leave: keep it, if it refuses an INVITE or a REFER over UDP. */
+/* A response has been printed and is about to leave: keep it, if it refuses a request over UDP
+ * that ends nothing. */
 void keep_answer(pjsip_tx_data *response);
 
 /* Send the response that this request has had before; false: it has had none that was kept. */

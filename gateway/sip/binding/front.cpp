@@ -13,6 +13,7 @@
 #include "neighbours.hpp"
 #include "pressure.hpp"
 #include "requests.hpp"
+#include "room.hpp"
 #include "strangers.hpp"
 
 namespace gateway {
@@ -74,6 +75,11 @@ pjsip_dialog *dialog(const pjsip_rx_data *rdata, const pj_str_t &local_tag, cons
     return pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &local_tag, &remote_tag, PJ_FALSE);
 }
 
+bool is_datagram(const pjsip_rx_data *rdata)
+{
+    return (rdata->tp_info.transport->flag & PJSIP_TRANSPORT_DATAGRAM) != 0;
+}
+
 bool has(const pjsip_rx_data *rdata, const char *header)
 {
     const pj_str_t name = pj_str(const_cast<char *>(header));
@@ -89,12 +95,25 @@ pj_bool_t on_invite(pjsip_rx_data *rdata, const Address &source, int account)
         return PJ_FALSE; // it takes the place of one that is there
     if (challenged_.count(account) && !has(rdata, "Authorization"))
         return PJ_FALSE; // half of one: it will be challenged
-    const Verdict verdict = weigh(account);
+    const Verdict verdict = weigh(account, is_datagram(rdata));
     if (verdict == Verdict::WELCOME)
         return PJ_FALSE;
     const char *reason = verdict == Verdict::TOO_BUSY ? AT_CAPACITY : TRUNK_AT_CAPACITY;
     count_turned_away(reason, source);
     respond(rdata, 503, reason, RETRY_AFTER_S);
+    return PJ_TRUE;
+}
+
+/* A request that may begin a transaction. What ends a call may always. */
+pj_bool_t on_any(pjsip_rx_data *rdata, const Address &source, int account)
+{
+    const pjsip_method &method = rdata->msg_info.msg->line.req.method;
+    if (!is_datagram(rdata) || method.id == PJSIP_ACK_METHOD || method.id == PJSIP_BYE_METHOD || method.id == PJSIP_CANCEL_METHOD)
+        return PJ_FALSE;
+    if (transaction(rdata, PJSIP_ROLE_UAS, method) || has_room(account))
+        return PJ_FALSE;
+    count_turned_away(AT_CAPACITY, source);
+    respond(rdata, 503, AT_CAPACITY, RETRY_AFTER_S);
     return PJ_TRUE;
 }
 
@@ -105,10 +124,14 @@ pj_bool_t look_at_request(pjsip_rx_data *rdata)
     const bool known = account != NOBODY;
     const auto &info = rdata->msg_info;
     const pjsip_method_e method = info.msg->line.req.method.id;
-    if (known && (rdata->tp_info.transport->flag & PJSIP_TRANSPORT_DATAGRAM))
+    if (known && is_datagram(rdata))
         measure(rdata);
-    if (const pjsip_dialog *found = dialog(rdata, info.to->tag, info.from->tag))
-        return may_speak(found, source) ? PJ_FALSE : turn_away(rdata, source, known);
+    if (const pjsip_dialog *found = dialog(rdata, info.to->tag, info.from->tag)) {
+        if (!may_speak(found, source))
+            return turn_away(rdata, source, known);
+        const int of = account_of(found);
+        return answered_before(rdata) ? PJ_TRUE : on_any(rdata, source, of == NOBODY ? account : of);
+    }
     if (!known)
         return is_ours(source, rdata->pkt_info.src_port) ? PJ_FALSE : turn_away(rdata, source, known);
     if (method == PJSIP_CANCEL_METHOD) {
@@ -118,9 +141,9 @@ pj_bool_t look_at_request(pjsip_rx_data *rdata)
     }
     if (answered_before(rdata))
         return PJ_TRUE;
-    if (method == PJSIP_INVITE_METHOD && info.to->tag.slen == 0)
-        return on_invite(rdata, source, account);
-    return PJ_FALSE;
+    if (method == PJSIP_INVITE_METHOD && info.to->tag.slen == 0 && on_invite(rdata, source, account))
+        return PJ_TRUE;
+    return on_any(rdata, source, account);
 }
 
 /* A response comes from where its request has gone, or from another address of the same peer. */

@@ -5,6 +5,7 @@
  * - Strangers are answered 403 while they are few, and not at all when they are many.
  * - A request or response in a dialog counts only when it comes from the dialog's peer.
  * - A call above its peer's rate, or one that comes while we are late with what has arrived, is answered 503.
+ * - So is a request of a peer that has begun more than its share of transactions while very many are open.
  * - What is repeated after it was refused gets the same answer again.
  */
 #pragma once

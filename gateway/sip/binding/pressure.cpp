@@ -23,13 +23,34 @@ using Seconds = std::chrono::duration<double>;
 
 /* From the second on a fair share is ever less. */
 const double LATE_S = 0.1, VERY_LATE_S = 0.25;
+/* Calls a second that we take of all together: at first, and at most. What we can take on this machine we learn: less by
+ * so much for each HICCUP that we are late, and so many more for each call taken in time while about as many come. */
+const double AT_FIRST = 100, AT_MOST = 1000, LESS = 0.7, MORE = 0.2;
+/* Calls that one peer may make at once, beyond its share of those. */
+const double BURST = 50;
 /* Calls asked for in a second, by all together, that are not what makes anybody late: who is late with them lacks a processor. */
 const double FEW = 20;
 const std::chrono::milliseconds HICCUP{100}, FORGOTTEN{500};
 
-struct Peer {
-    double per_second = 0, tokens = 0;
+/* So many at once, and so many a second. */
+struct Bucket {
+    double tokens = 0;
     Clock::time_point filled{};
+
+    bool takes_token(double per_second, double most, Clock::time_point time)
+    {
+        tokens = std::min(most, tokens + per_second * std::max(0.0, Seconds(time - filled).count()));
+        filled = std::max(filled, time);
+        if (tokens < 1)
+            return false;
+        tokens -= 1;
+        return true;
+    }
+};
+
+struct Peer {
+    double per_second = 0; /* what is agreed on; 0: nothing */
+    Bucket agreed, share{BURST, {}};
     long second = 0; /* in which `now` is counted */
     double now = 0, before = 0;
 
@@ -47,24 +68,45 @@ struct Peer {
         return now + before * (1 - (seconds - static_cast<double>(current)));
     }
 
-    bool takes_token(Clock::time_point time)
+    bool keeps_to_agreed(Clock::time_point time)
     {
-        if (per_second <= 0)
-            return true;
-        const double most = std::max(1.0, per_second);
-        tokens = std::min(most, tokens + per_second * Seconds(time - filled).count());
-        filled = time;
-        if (tokens < 1)
-            return false;
-        tokens -= 1;
-        return true;
+        return per_second <= 0 || agreed.takes_token(per_second, std::max(1.0, per_second), time);
     }
 };
 
 std::map<int, Peer> peers_;
-double waited_s_ = 0;
-Clock::time_point measured_{}, late_since_{};
+double waited_s_ = 0, limit_ = AT_FIRST;
+Clock::time_point measured_{}, late_since_{}, lowered_{};
 bool late_ = false;
+
+struct Demand {
+    double all = 0, others = 0; /* calls asked for in the last second */
+    unsigned asking = 0;
+};
+
+Demand demand(int account, Clock::time_point time)
+{
+    Demand found;
+    for (auto &[number, each] : peers_) {
+        const double its = each.asked(time, 0);
+        found.all += its;
+        found.others += number != account ? its : 0;
+        found.asking += its > 0 ? 1 : 0;
+    }
+    return found;
+}
+
+bool is_late(Clock::time_point time)
+{
+    return late_ && time - measured_ < FORGOTTEN && time - late_since_ > HICCUP;
+}
+
+/* Whether this call is one more than its peer's share of what we can take. What others leave of theirs is its as well. */
+bool is_beyond_share(Peer &peer, const Demand &asked, Clock::time_point arrived)
+{
+    const double share = std::max(limit_ / asked.asking, limit_ - asked.others);
+    return !peer.share.takes_token(share, BURST, arrived);
+}
 
 int socket_of(const pjsip_transport *transport)
 {
@@ -94,26 +136,29 @@ void measure(const pjsip_rx_data *datagram)
         late_since_ = time;
     late_ = late;
     measured_ = time;
+    if (is_late(time) && time - lowered_ > HICCUP) {
+        limit_ = std::max(FEW, limit_ * LESS);
+        lowered_ = time;
+    }
 }
 
-Verdict weigh(int account)
+Verdict weigh(int account, bool measured)
 {
     const Clock::time_point time = Clock::now();
     Peer &peer = peers_[account];
-    const double asked = peer.asked(time, 1);
-    if (!peer.takes_token(time))
+    const double its = peer.asked(time, 1);
+    if (!peer.keeps_to_agreed(time))
         return Verdict::TOO_MANY_OF_ITS_PEER;
-    if (late_ && time - measured_ < FORGOTTEN && time - late_since_ > HICCUP) {
-        double all = 0;
-        unsigned asking = 0;
-        for (auto &[number, each] : peers_) {
-            const double its = each.asked(time, 0);
-            all += its;
-            asking += its > 0 ? 1 : 0;
-        }
-        if (all >= FEW && asked * asking * std::max(1.0, waited_s_ / VERY_LATE_S) >= all)
-            return Verdict::TOO_BUSY;
-    }
+    const Demand asked = demand(account, time);
+    // By when it came: those that had to wait for us came no closer to each other for that.
+    const auto waited = std::chrono::duration_cast<Clock::duration>(Seconds(measured ? waited_s_ : 0));
+    if (is_beyond_share(peer, asked, time - waited) && asked.all >= FEW)
+        return Verdict::TOO_BUSY;
+    const bool late = is_late(time);
+    if (late && asked.all >= FEW && its * asked.asking * std::max(1.0, waited_s_ / VERY_LATE_S) >= asked.all)
+        return Verdict::TOO_BUSY;
+    if (!late && asked.all >= limit_ / 2)
+        limit_ = std::min(AT_MOST, limit_ + MORE);
     return Verdict::WELCOME;
 }
 
@@ -123,8 +168,7 @@ void set_rate(int account, double per_second)
     if (peer.per_second == per_second)
         return;
     peer.per_second = per_second;
-    peer.tokens = std::max(1.0, per_second);
-    peer.filled = Clock::now();
+    peer.agreed = {std::max(1.0, per_second), Clock::now()};
 }
 
 }
