@@ -29,7 +29,7 @@ const double AT_FIRST = 100, AT_MOST = 1000, LESS = 0.7, MORE = 0.2;
 /* Calls that one peer may make at once, beyond its share of those. */
 const double BURST = 50;
 /* Calls asked for in a second, by all together, that are not what makes anybody late: who is late with them lacks a processor. */
-const double FEW = 20;
+const double FEW = 30;
 const std::chrono::milliseconds HICCUP{100}, FORGOTTEN{500};
 
 /* So many at once, and so many a second. */
