@@ -20,6 +20,7 @@ import uvloop
 import gateway
 from gateway import log as logging_setup
 from gateway import systemd
+from gateway.clock import LoopClock
 from gateway.config import Config, load
 from gateway.core.model import PbxState
 from gateway.core.record import CallRecord, TransferRecord
@@ -64,7 +65,7 @@ class App:
             on_outbox=self.metrics.outbox_state,
         )
         self.reporter.configure(_queues(config))
-        self.engine = Engine(config, self.reporter, self.metrics)
+        self.engine = Engine(config, self.reporter, self.metrics, LoopClock())
         self.sip = SipAgent(config, self.engine)
         self.engine.attach(self.sip)
         self._following = Following(self.engine, self.sip.watches)
@@ -122,7 +123,9 @@ class App:
         systemd.extend_timeout(patience_s + LAST_WORDS_S)
         self._serving = False
         self.reporter.draining()
-        await self.engine.drain(patience_s)
+        drained = asyncio.Event()
+        self.engine.drain(patience_s, drained.set)
+        await drained.wait()
 
     async def _end(self) -> None:
         self.reloader.close()
@@ -228,7 +231,14 @@ class App:
 
     async def probe_call(self, number: str, destination: str) -> ProbeResult:
         """See ports.Operations."""
-        return await self.engine.probe_call(number, destination)
+        probed: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
+
+        def done(result: ProbeResult) -> None:
+            if not probed.done():  # who asked may have gone
+                probed.set_result(result)
+
+        self.engine.probe_call(number, destination, done)
+        return await probed
 
     async def reload(self) -> Reloaded:
         """See ports.Operations."""

@@ -1,29 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What calls are made of and what happens to them: the three kinds of call, the transfer requests, the end."""
+"""The way in: what the user agent, the PBXs and the operators say becomes an event of a call, or a new call."""
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
-from gateway.core import gate
-from gateway.core.caller import Asserted
-from gateway.core.model import LegId, Load, PbxState, Peer, PeerKind
-from gateway.core.outcome import CallEnd, Reason, passed_on, reason_for_failure
+from gateway.core.call import events as ev
+from gateway.core.call import machine
+from gateway.core.call.state import Running
+from gateway.core.caller import Asserted, Party
+from gateway.core.model import LegId, PbxState, Peer, PeerKind
+from gateway.core.outcome import CallEnd, Reason, reason_for_cause
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.core.state_sources import Ability
-from gateway.engine.arrivals import Arrivals
-from gateway.engine.calls import Call, Calls
-from gateway.engine.once import Once
+from gateway.engine import incoming_calls
+from gateway.engine.drain import Drain
+from gateway.engine.guards import GuardedReports, GuardedSip
+from gateway.engine.idempotency import Once
+from gateway.engine.loop import Loop
 from gateway.engine.probes import Probes
-from gateway.engine.requests import Requests
-from gateway.engine.surely import Onlooker, Surely
-from gateway.engine.transfers import Transfers
+from gateway.engine.registry import Calls
+from gateway.engine.requests import Desk
+from gateway.engine.surroundings import Surroundings
 from gateway.ports import (
+    Clock,
     IncomingCall,
     Observer,
     PbxSource,
@@ -31,6 +36,7 @@ from gateway.ports import (
     ReferRequest,
     Reporter,
     SipPort,
+    TooLateError,
 )
 
 if TYPE_CHECKING:
@@ -38,297 +44,306 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-RINGING = 180  # RFC 3261 §21.1.2
-
-
-def utc_now() -> datetime:
-    """The moment, aware."""
-    return datetime.now(UTC)
-
 
 class Engine:
-    """Implements ports.SipListener and ports.PbxListener; `sip` and `sources` are set before the first event."""
+    """Implements ports.SipListener and ports.PbxListener; `attach` and `sources` come before the first event."""
 
-    def __init__(
-        self, config: Config, reporter: Reporter, observer: Observer, clock: Callable[[], datetime] = utc_now
-    ) -> None:
-        self._config = config
-        self._reporter = cast("Reporter", Onlooker(reporter))
-        self._observer = cast("Observer", Onlooker(observer))
+    def __init__(self, config: Config, reporter: Reporter, observer: Observer, clock: Clock) -> None:
+        self._reporter = cast("Reporter", GuardedReports(reporter))
+        self._observer = cast("Observer", GuardedReports(observer))
         self._clock = clock
-        self._calls = Calls()
+        self._surroundings = Surroundings(config, clock, Drain(clock))
         self._once = Once()
-        self._draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self.sources: Mapping[str, PbxSource] = {}
+        self._legs = itertools.count(1)
+        self.calls = Calls()
 
     def attach(self, sip: SipPort) -> None:
         """Name the user agent that carries out what is decided here."""
-        self._sip = sip = Surely(sip, self)
-        self._transfers = Transfers(sip, self._calls, self._reporter, self._observer, situation=self.situation)
-        self._probes = Probes(sip)
-        self._requests = Requests(
-            self._calls,
-            self._transfers,
-            self._observer,
-            config=lambda: self._config,
-            clock=self._clock,
-            situation=self.situation,
-            names_humans=self._names_humans,
-        )
-        self._arrivals = Arrivals(
-            sip,
-            self._calls,
-            self._transfers,
-            self._requests,
-            self._observer,
-            config=lambda: self._config,
-            clock=self._clock,
-            add=self._add,
-        )
-
-    def _names_humans(self, pbx: str) -> bool:
-        source = self.sources.get(pbx)
-        if source is None or source.state.proven_at is None:
-            return False
-        return source.state.source.tells(Ability.WHO_ANSWERED)
+        self._sip = GuardedSip(sip, self, self._clock)
+        self._loop = Loop(self._sip, self.calls, self._reporter, self._observer, self._surroundings)
+        self._probes = Probes(self._sip, self._clock)
 
     def reconfigure(self, config: Config) -> None:
         """Decide by a new configuration from now on, in running calls too; a running transfer goes on as it began."""
-        self._config = config
-        for call in self._calls:
-            call.number = config.routes.number(call.number.id) or call.number
+        self._surroundings.config = config
+        for call in self.calls:
+            number = config.routes.number(call.number.id)
+            if number is not None:
+                self._loop.feed(call.id, ev.Reconfigured(self._clock.now(), number))
 
     # --- what is known
 
     @property
+    def sources(self) -> Mapping[str, PbxSource]:
+        """What tells the state of each PBX."""
+        return self._surroundings.sources
+
+    @sources.setter
+    def sources(self, sources: Mapping[str, PbxSource]) -> None:
+        self._surroundings.sources = sources
+
+    @property
     def draining(self) -> bool:
         """Whether no new calls are taken."""
-        return self._draining
+        return self._surroundings.drain.begun
 
     @property
-    def transfers(self) -> Transfers:
+    def transfers(self) -> list[Running]:
         """The transfers under way."""
-        return self._transfers
+        return [running for _, running in self.calls.running]
 
     @property
-    def calls(self) -> Calls:
-        """The calls under way."""
-        return self._calls
+    def _config(self) -> Config:
+        return self._surroundings.config
 
-    def situation(self) -> gate.Situation:
-        """What the gate looks at, now."""
-        per_destination = self._calls.per_destination() + self._transfers.per_destination()
-        exhausted = not self._sip.has_room()
-        load = Load(len(self._calls), self._config.sip.max_calls, per_destination, self._draining, exhausted)
-        return gate.Situation(self._clock(), load, {name: source.state for name, source in self.sources.items()})
-
-    # --- ports.SipListener
+    # --- ports.SipListener: calls
 
     def admit(self) -> Reason | None:
         """Whether a further call can be taken now."""
-        if self._draining or len(self._calls) >= self._config.sip.max_calls:
+        if self.draining or len(self.calls) >= self._config.sip.max_calls:
             return Reason.AT_CAPACITY
         return None
+
+    def inquire(self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]) -> Reason | None:
+        """Why an INVITE would be refused now, if it would (RFC 3261 §11.2); nothing comes of asking."""
+        found = incoming_calls.assigned(self._config, peer, called, calling)
+        number = found.assignment.number
+        if number is None:
+            return Reason.NOT_ASSIGNED
+        if peer.kind is PeerKind.TRUNK:
+            return self._desk().would_refuse(number, peer, found.called)
+        return incoming_calls.refusal_for_pbx(self._config, number, found.called)
+
+    def incoming_call(self, incoming: IncomingCall) -> None:
+        """A peer calls: to the assistant (from the PBX), to a destination (from the trunk), or in place of a leg."""
+        try:
+            if incoming.replaces is not None:
+                self._replace(incoming, incoming.replaces)
+            else:
+                self._begin(incoming)
+        except Exception as error:
+            log.exception("arrival-failed", leg=incoming.leg, call_id=incoming.call_id)
+            self.leg_failed(incoming.leg, f"the call could not be taken: {type(error).__name__}")
+
+    def _begin(self, incoming: IncomingCall) -> None:
+        found = incoming_calls.assigned_to(self._config, incoming)
+        desk = self._desk()
+        call = incoming_calls.begun(self._config, incoming, found, desk.now)
+        if call is None:
+            log.warning("call-refused", peer=incoming.peer.name, why=found.assignment.line, call_id=incoming.call_id)
+            self._reject(incoming.leg, 404, Reason.NOT_ASSIGNED)
+            return
+        self._loop.add(call)
+        log.info("call-started", call=call.id, number=call.number.id, peer=incoming.peer.name, caller=call.caller)
+        if incoming.peer.kind is PeerKind.TRUNK:
+            self._loop.begin(call, desk.invite(call, incoming, found.called, found.assignment.line))
+            return
+        match incoming_calls.refusal_for_pbx(self._config, call.number, found.called):
+            case None:
+                leg = LegId(f"out-{next(self._legs)}")
+                order, party = incoming_calls.to_assistant(call, incoming, leg), Party(call.number.number)
+                self._loop.feed(call.id, ev.AssistantWanted(self._clock.now(), order, party))
+            case Reason.NOT_ASSIGNED:
+                log.warning("call-refused", call=call.id, why=f"trunk {call.number.trunk} has no outbound")
+                self._sip.hang_up(incoming.leg, 404, Reason.NOT_ASSIGNED)
+            case reason:
+                self._reject(incoming.leg, 404, reason)
+
+    def _replace(self, incoming: IncomingCall, replaced: LegId) -> None:
+        """The new leg takes the place of another one of the same peer (RFC 3891); the call goes on."""
+        call = self.calls.of(replaced)
+        if call is None or call.other(replaced) is None or call.newest is not None:
+            self._reject(incoming.leg, 491, Reason.TRANSFER_PENDING)
+            return
+        log.info("leg-replaced", call=call.id, peer=incoming.peer.name)
+        leg, party = incoming_calls.successor(self._config, incoming)
+        self._loop.feed(call.id, ev.LegReplaced(self._clock.now(), replaced, leg, party))
+
+    def _reject(self, leg: LegId, code: int, reason: Reason) -> None:
+        self._observer.request_rejected(reason)
+        self._sip.hang_up(leg, code, reason)
+
+    # --- ports.SipListener: legs
+
+    def leg_progress(self, leg: LegId, code: int) -> None:
+        """A dialled leg rings."""
+        self._probes.progress(leg)
+        self._progressed(leg)
+        self._tell(leg, partial(ev.LegProgress, leg=leg, code=code))
+
+    def leg_early_media(self, leg: LegId) -> None:
+        """A dialled leg has media before its answer."""
+        self._tell(leg, partial(ev.LegEarlyMedia, leg=leg))
+
+    def leg_answered(self, leg: LegId) -> None:
+        """A leg is established."""
+        self._probes.settled(leg, 200)
+        self._progressed(leg)
+        self._tell(leg, partial(ev.LegAnswered, leg=leg))
+
+    def leg_connected(self, leg: LegId, asserted: Asserted) -> None:
+        """Somebody else is at the end of a leg now, or is known by more: whoever is dialled next is shown that."""
+        call = self.calls.of(leg)
+        party = call.parties.get(leg) if call else None
+        if call is None or party is None:
+            return
+        if call.legs[leg].peer.kind is PeerKind.TRUNK and party.diverted is None:
+            return  # an assistant is shown by its number alone
+        party = party.then(asserted, self._config.gateway.default_country)
+        self._loop.feed(call.id, ev.PartyChanged(self._clock.now(), leg, party))
+
+    def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
+        """A leg is over."""
+        self._probes.settled(leg, code)
+        self._tell(leg, partial(ev.LegEnded, leg=leg, code=code, by_peer=by_peer, why=why))
+
+    def leg_failed(self, leg: LegId, text: str) -> None:
+        """A leg that waits for its answer cannot be given one: it is over, and that is no doing of its peer."""
+        if not self.calls.involving(leg):
+            self._sip.hang_up(leg, 500, Reason.GATEWAY_ERROR)
+        self._tell(leg, partial(ev.LegFailed, leg=leg, text=text))
+
+    def note_fault(self, leg: LegId, text: str) -> None:
+        """Something could not be done with a leg."""
+        for call in self.calls.involving(leg):
+            self.calls.put(machine.note_fault(call, leg, text))
+
+    def hand_down_told(self, leg: LegId, code: int, accepted: bool) -> None:
+        """The PBX tells how a transfer goes that it carries out."""
+        self._progressed(leg)
+        self._tell(leg, partial(ev.HandDownTold, leg=leg, code=code, accepted=accepted))
+
+    def notify_failed(self, leg: LegId) -> None:
+        """The transferor on this leg takes no more NOTIFYs."""
+        for call, running in self.calls.running:
+            if leg in running.peers and self._loop.executor.runs[running.id].handle is not None:
+                self._loop.feed(call.id, ev.NotifyFailed(self._clock.now(), running.id))
+                return
+
+    def _tell(self, leg: LegId, event: Callable[..., ev.Event]) -> None:
+        now = self._clock.now()
+        for call in self.calls.involving(leg):
+            self._loop.feed(call.id, event(now))
+
+    def _progressed(self, leg: LegId) -> None:
+        running = self.calls.transferring(leg)
+        if running is not None:
+            self._loop.executor.progressed(running.id)
+
+    # --- ports.SipListener: what is counted
 
     def request_rejected(self, reason: Reason) -> None:
         """A request was answered without anything being made of it."""
         self._observer.request_rejected(reason)
 
-    def media_dropped(self, kind: str, packets: int) -> None:
-        """Packets came from elsewhere than a call's peer."""
-        self._observer.media_dropped(kind, packets)
-
     def requests_rejected(self, reason: Reason, count: int) -> None:
         """So many were."""
         self._observer.request_rejected(reason, count)
+
+    def media_dropped(self, kind: str, packets: int) -> None:
+        """Packets came from elsewhere than a call's peer."""
+        self._observer.media_dropped(kind, packets)
 
     def trunk_changed(self, trunk: str, up: bool) -> None:
         """A trunk was found to answer, or not to."""
         self._observer.trunk_up(trunk, up)
 
-    def inquire(self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]) -> Reason | None:
-        """Why an INVITE would be refused now, if it would."""
-        return self._arrivals.inquire(peer, called, calling)
-
-    def incoming_call(self, incoming: IncomingCall) -> None:
-        """A peer calls."""
-        try:
-            self._arrivals.take(incoming)
-        except Exception as error:
-            log.exception("arrival-failed", leg=incoming.leg, call_id=incoming.call_id)
-            self.leg_failed(incoming.leg, f"the call could not be taken: {type(error).__name__}")
-
-    def leg_progress(self, leg: LegId, code: int) -> None:
-        """A dialled leg rings."""
-        self._transfers.progress(leg, code)
-        self._probes.progress(leg)
-        call = self._calls.of(leg)
-        if code == RINGING and call is not None and not call.up and (caller := call.other(leg)):
-            self._sip.respond(caller, 180)
-
-    def leg_early_media(self, leg: LegId) -> None:
-        """A dialled leg has media before its answer; a caller whose own INVITE is not answered yet gets it too."""
-        self._transfers.early_media(leg)
-        call = self._calls.of(leg)
-        if call is not None and not call.up and (caller := call.other(leg)):
-            self._sip.respond(caller, 183)
-
-    def leg_answered(self, leg: LegId) -> None:
-        """A leg is established; only what we dialled is news."""
-        self._transfers.answered(leg)
-        self._probes.settled(leg, 200)
-        call = self._calls.of(leg)
-        if call is None or call.up or leg.startswith("in-"):
-            return
-        caller = call.other(leg)
-        if caller is None or self._transfers.of_call(call):
-            return
-        self._sip.respond(caller, 200)
-        call.up = caller in call.legs and self._sip.join(caller, leg)
-        call.connected_at = call.now()
-        if not call.up:
-            # Nobody is to be left in silence.
-            for each in (caller, leg):
-                self._sip.hang_up(each, 500, Reason.GATEWAY_ERROR)
-
-    def leg_connected(self, leg: LegId, asserted: Asserted) -> None:
-        """Somebody else is at the end of a leg now, or is known by more: whoever is dialled next is shown that."""
-        call = self._calls.of(leg)
-        party = call.parties.get(leg) if call else None
-        if call is None or party is None:
-            return
-        if call.legs[leg].kind is PeerKind.TRUNK and party.diverted is None:
-            return  # an assistant is shown by its number alone
-        call.parties[leg] = party.then(asserted, self._config.gateway.default_country)
-
-    def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
-        """A leg is over: its transfer learns of it first, then what is left of its call is taken care of."""
-        call = self._calls.of(leg)
-        run = self._transfers.of_call(call) if call else None
-        self._transfers.leg_ended(leg, code)
-        self._probes.settled(leg, code)
-        if call is None or leg not in call.legs:
-            return
-        ended = call.record(call.now(), call.legs[leg].kind.value if by_peer else "gateway", why)
-        self._calls.leave(call, leg)
-        if run is None or not run.holds_transferee:
-            self._tear_down(call, ended, code, keep=run.machine.transferor if run else None)
-        if not call.legs:
-            self._remove(call)
-
-    def leg_failed(self, leg: LegId, text: str) -> None:
-        """A leg that waits for its answer cannot be given one: it is over, and that is no doing of its peer."""
-        self._transfers.lose_through_us(leg, text)
-        self._sip.hang_up(leg, 500, Reason.GATEWAY_ERROR)
-        self.leg_ended(leg, 500, by_peer=False)
-
-    def note_fault(self, leg: LegId, text: str) -> None:
-        """Something could not be done with a leg."""
-        self._transfers.note_fault(leg, text)
-
-    def _tear_down(self, call: Call, ended: CallRecord, code: int, keep: LegId | None) -> None:
-        """Hang up the other leg of a conversation that is over, and report it; the transferor is its transfer's."""
-        conversed, call.up = call.up, False
-        reason = reason_for_failure(code) if code >= 300 else Reason.UNREACHABLE
-        failed = passed_on(code, reason.sip_code)
-        for other in list(call.legs):
-            if other == keep:
-                continue
-            if conversed:
-                self._sip.hang_up(other, 200, Reason.ANSWERED)
-            else:
-                self._sip.hang_up(other, failed, reason)
-        if conversed:
-            log.info(
-                "call-ended", call=call.id, talk_s=ended.talk_s, by=ended.hung_up_by, reason=ended.reason,
-                number=ended.number, destination=ended.destination, transfer=ended.transfer,
-            )  # fmt: skip
-            self._observer.call_ended(ended)
-        if conversed and call.destination is not None:
-            self._reporter.call_ended(ended)
-
-    def hand_down_told(self, leg: LegId, code: int, accepted: bool) -> None:
-        """The PBX tells how a transfer goes that it carries out."""
-        self._transfers.hand_down_told(leg, code, accepted=accepted)
-
-    def notify_failed(self, leg: LegId) -> None:
-        """The transferor on this leg takes no more NOTIFYs."""
-        self._transfers.notify_failed(leg)
+    # --- transfers
 
     def refer(self, request: ReferRequest) -> None:
-        """A REFER in the dialog of one of our legs."""
-        self._requests.refer(request)
+        """A REFER in the dialog of one of our legs; its handle is answered when this returns."""
+        started = self._clock.now().steady
+        call = self.calls.of(request.leg)
+        consulted = self.calls.of(request.consultation) if request.consultation else None
+        judged = self._desk().refer(call, request, consulted)
+        self._loop.begin(call, judged, request.handle)
+        self._observer.refer_answered(self._clock.now().steady - started)
 
     def transfer_call(
         self, call_id: str, destination: str, message: str | None = None, command_id: str | None = None
     ) -> TransferRecord:
         """Transfer a running call by command. Raises LookupError for a call that is not there."""
-        return self._once("transfer", command_id, lambda: self._requests.command(call_id, destination, message))
+
+        def transfer() -> TransferRecord:
+            call = self.calls.get(call_id)
+            if call is None:
+                raise LookupError(f"there is no call {call_id}")
+            return self._loop.begin(call, self._desk().command(call, destination, message))
+
+        return self._once("transfer", command_id, transfer)
 
     def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
         """See ports.Operations."""
-        return self._once("cancel", command_id, lambda: self._transfers.cancel(which))
+        return self._once("cancel", command_id, partial(self._cancel, which))
+
+    def _desk(self) -> Desk:
+        return Desk(self._config, self._loop.situation(), self._clock.now())
+
+    def _cancel(self, which: str) -> TransferRecord:
+        """Raises LookupError when no such transfer is under way, TooLateError when somebody has answered."""
+        found = self.calls.transfer(which)
+        call = self.calls.get(which)
+        if found is None and call is not None and call.newest is not None:
+            found = call, call.newest
+        if found is None:
+            raise LookupError(f"no transfer {which} is under way")
+        call, running = found
+        if not running.machine.can_be_cancelled:
+            raise TooLateError(f"transfer {running.id} is {running.machine.state} and can't be cancelled any more")
+        run = self._loop.executor.runs[running.id]
+        self._loop.feed(call.id, ev.Cancelled(self._clock.now(), running.id))
+        return run.record
 
     # --- ports.PbxListener
 
     def pbx_changed(self, state: PbxState) -> None:
         """A snapshot was replaced."""
         if state.proven_at is None:
-            self._transfers.humans_unknown(state.pbx)
+            for call, running in self.calls.running:
+                if running.record.pbx == state.pbx:
+                    self._loop.feed(call.id, ev.HumansUnknown(self._clock.now(), state.pbx))
         self._observer.pbx_state(state)
         self._reporter.queue_snapshot(state)
 
     def agent_connected(self, pbx: str, sip_call_id: str, agent: str, at: datetime) -> None:
         """A human took a call."""
-        self._transfers.human(sip_call_id, at)
+        if found := self.calls.target(sip_call_id):
+            call, running, target = found
+            self._loop.feed(call.id, ev.HumanAnswered(self._clock.now(), running.id, target, at))
 
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
         """A caller whom the PBX had taken over is gone."""
-        self._transfers.lost(transfer, cause, at)
+        if found := self.calls.transfer(transfer):
+            call, running = found
+            self._loop.feed(call.id, ev.CallerLost(self._clock.now(), running.id, reason_for_cause(cause), at))
 
     # --- the end
 
-    async def drain(self, patience_s: float) -> None:
-        """Take no new calls, wait for the running ones, and then give every transfer its outcome."""
-        self._draining = True
-        if self._calls:
-            log.info("draining", calls=len(self._calls), transfers=len(self._transfers), patience_s=patience_s)
-        try:
-            await asyncio.wait_for(self._idle.wait(), patience_s)
-        except TimeoutError:
-            log.warning("drain-timeout", calls=[call.id for call in self._calls])
-        self._transfers.stop()
+    def drain(self, patience_s: float, done: Callable[[], object]) -> None:
+        """Take no new calls, wait for the running ones, and then give every transfer its outcome; calls `done`."""
 
-    def _add(self, call: Call) -> None:
-        self._calls.add(call)
-        self._idle.clear()
-        self._observer.calls_in_progress(len(self._calls))
+        def stop(in_time: bool) -> None:
+            if not in_time:
+                log.warning("drain-timeout", calls=[call.id for call in self.calls])
+            for call, running in self.calls.running:
+                self._loop.feed(call.id, ev.Stop(self._clock.now(), running.id))
+            done()
 
-    def _remove(self, call: Call) -> None:
-        self._calls.remove(call)
-        if not len(self._calls):
-            self._idle.set()
-        self._observer.calls_in_progress(len(self._calls))
+        if self.calls:
+            log.info("draining", calls=len(self.calls), transfers=len(self.transfers), patience_s=patience_s)
+        self._surroundings.drain.begin(patience_s, stop)
 
     # --- for the web server and the command
 
     def call_records(self) -> list[CallRecord]:
         """The calls under way, newest first."""
-        return sorted((call.record() for call in self._calls), key=lambda record: record.call, reverse=True)
+        return sorted((call.record() for call in self.calls), key=lambda record: record.call, reverse=True)
 
     def explain(self, text: str, number: str, at: datetime | None) -> dict[str, Any]:
         """What the gate would say, now or at another time. Raises LookupError for an unknown number."""
-        assigned = self._config.routes.number(number)
-        if assigned is None:
-            raise LookupError(f"{number} is no assigned number")
-        routes = self._config.routes
-        now = None if at is None else gate.on_the_clock(at, text, assigned, routes)
-        situation = self.situation() if now is None else self._situation_at(now)
-        return gate.explain(text, assigned, routes, situation)
+        return self._surroundings.explain(text, number, at, self._loop.situation())
 
-    async def probe_call(self, number: str, destination: str) -> ProbeResult:
+    def probe_call(self, number: str, destination: str, done: Callable[[ProbeResult], object]) -> None:
         """Call a destination for a moment. Raises LookupError when there is no such number or destination."""
         assigned = self._config.routes.number(number)
         if assigned is None:
@@ -336,10 +351,4 @@ class Engine:
         found = assigned.destinations.get(destination)
         if found is None:
             raise LookupError(f"{assigned.id} has no destination {destination}")
-        return await self._probes.call(assigned, found, self._config.probe_announcement)
-
-    def _situation_at(self, at: datetime) -> gate.Situation:
-        """What is known of another time: neither calls nor queues."""
-        unknown = "asked for another time"
-        states = {name: PbxState(name, unknown_because=unknown) for name in self._config.pbxs}
-        return gate.Situation(at, Load(max_calls=self._config.sip.max_calls), states)
+        self._probes.call(assigned, found, self._config.probe_announcement, done)

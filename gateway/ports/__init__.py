@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the engine and the adapters ask of each other. All of it is called on the loop's thread; nothing blocks."""
 
+from gateway.core.call.commands import DialOrder, HandDownOrder
+from gateway.ports.clock import Clock, Timer
 from gateway.ports.operations import Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
 from gateway.ports.pbx import ExtensionWatcher, FollowedPbx, PbxListener, PbxSource, WatchListener
 from gateway.ports.report import Observer, Reporter
 from gateway.ports.sip import (
-    DialOrder,
-    HandDownOrder,
     IncomingCall,
     NoRoomError,
     ReferHandle,
@@ -16,6 +16,7 @@ from gateway.ports.sip import (
 )
 
 __all__ = [
+    "Clock",
     "DialOrder",
     "ExtensionWatcher",
     "FollowedPbx",
@@ -33,6 +34,7 @@ __all__ = [
     "Reporter",
     "SipListener",
     "SipPort",
+    "Timer",
     "TooLateError",
     "UnreadableError",
     "WatchListener",

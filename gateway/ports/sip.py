@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gateway.core.call.commands import DialOrder, HandDownOrder
 from gateway.core.caller import Asserted, CallerId
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
@@ -50,32 +51,6 @@ class ReferRequest:
     consultation: LegId | None = None  # the leg of ours that a Replaces in Refer-To names: an attended transfer
     problem: Reason | None = None  # why it cannot be served, whatever the gate says
     problem_text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DialOrder:
-    """A call to make."""
-
-    leg: LegId  # the id the new leg will have
-    peer: Peer
-    user: str  # user part of the request URI: an extension or a number
-    caller: str | None = None  # user part of From
-    caller_name: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-    private: bool = False  # the caller withholds who he is
-    diverted: tuple[str, ...] = ()  # users whom the caller had called before, the latest first
-    max_forwards: int = 70
-    beside: LegId | None = None  # the leg that is to hear the new one: its codec is tried first
-
-
-@dataclass(frozen=True, slots=True)
-class HandDownOrder:
-    """A transfer for the PBX to carry out: a REFER on the leg of the caller who is to be moved (RFC 3515)."""
-
-    leg: LegId
-    user: str  # user part of Refer-To: an extension of the PBX
-    transfer: str  # the transfer's id, put into Refer-To where the PBX can find it again
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 class NoRoomError(OSError):

@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the running gateway says of a transfer at another time."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 from gateway.config import load
 from gateway.core.model import PbxState, QueueState
 from gateway.core.state_sources import StateSource
-from gateway.engine import Engine
-from gateway.ports import Observer, Reporter
+from tests.bench import Bench
+from tests.bench.bench import Source
 from tests.config_directory import write
 
 MONDAY_NOON = datetime(2026, 3, 2, 11, 0, tzinfo=UTC)
 
 
 def test_a_time_without_a_zone_is_one_on_the_clock_of_the_hours(tmp_path: Path) -> None:
-    engine = Engine(load(write(tmp_path)), cast("Reporter", None), cast("Observer", None))
+    engine = Bench(load(write(tmp_path))).engine
 
     def hours(at: str, target: str = "sales") -> list[str]:
         trail = engine.explain(target, "main-line", datetime.fromisoformat(at))["trail"]
@@ -32,15 +30,8 @@ def test_a_time_without_a_zone_is_one_on_the_clock_of_the_hours(tmp_path: Path) 
     assert engine.explain("nobody", "main-line", datetime.fromisoformat("2026-03-02T03:00"))["decision"] == "refuse"
 
 
-@dataclass
-class Source:
-    """A PBX that has just said that nobody is logged in."""
-
-    state: PbxState
-
-
-async def test_another_time_is_not_judged_by_what_the_pbx_says_now(tmp_path: Path) -> None:
-    engine = Engine(load(write(tmp_path)), cast("Reporter", None), cast("Observer", None))
+def test_another_time_is_not_judged_by_what_the_pbx_says_now(tmp_path: Path) -> None:
+    engine = Bench(load(write(tmp_path))).engine
     queues = {"sales": QueueState("sales", logged_in=0, available=0, callers=0)}
     for proven_at in (MONDAY_NOON, MONDAY_NOON + timedelta(days=1)):
         engine.sources = {"asterisk": Source(PbxState("asterisk", StateSource.AMI, proven_at, queues=queues))}

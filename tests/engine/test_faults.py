@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,12 +17,12 @@ from gateway.core import gate, transfer
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.state_sources import StateSource
+from tests.bench import SALES, SUPPORT, TRUNK, Bench, InjectedError
+from tests.bench.bench import Source
 from tests.config_directory import write
-from tests.engine.bench import SALES, SUPPORT, TRUNK, Bench, InjectedError, settled
-from tests.support.virtual_time import in_virtual_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from gateway.config import Config
 
@@ -32,97 +30,90 @@ LONG_S = 1000
 HOUR = timedelta(hours=1)
 
 
-@dataclass
-class Source:
-    """A PBX that names who answers."""
-
-    state: PbxState
-
-
-async def completed(bench: Bench) -> None:
-    _, assistant = await bench.bridged()
+def completed(bench: Bench) -> None:
+    _, assistant = bench.bridged()
     bench.refer(assistant)
-    await settled()
+    bench.pass_time()
     bench.rings(bench.dialled)
     bench.answers(bench.dialled)
 
 
-async def completed_and_released(bench: Bench) -> None:
-    await completed(bench)
-    await settled()
-    bench.fails(next((leg for leg in bench.agent.live if leg.startswith("out-")), None), 200)
+def completed_and_released(bench: Bench) -> None:
+    completed(bench)
+    bench.pass_time()
+    bench.fails(next((leg for leg in bench.sip.live if leg.startswith("out-")), None), 200)
 
 
-async def overflowed(bench: Bench) -> None:
-    _, assistant = await bench.bridged()
+def overflowed(bench: Bench) -> None:
+    _, assistant = bench.bridged()
     bench.refer(assistant)
-    await settled()
+    bench.pass_time()
     bench.rings(bench.dialled)
     bench.fails(bench.dialled, 486)
-    await settled()
+    bench.pass_time()
     bench.answers(bench.dialled)
 
 
-async def returned(bench: Bench) -> None:
-    _, assistant = await bench.bridged()
+def returned(bench: Bench) -> None:
+    _, assistant = bench.bridged()
     bench.refer(assistant, SUPPORT)
     for _ in range(2):
-        await settled()
+        bench.pass_time()
         bench.fails(bench.dialled, 500)
 
 
-async def rung_out(bench: Bench) -> None:
-    _, assistant = await bench.bridged()
+def rung_out(bench: Bench) -> None:
+    _, assistant = bench.bridged()
     bench.refer(assistant)
     bench.rings(bench.dialled)
 
 
-async def abandoned(bench: Bench) -> None:
-    caller, assistant = await bench.bridged()
+def abandoned(bench: Bench) -> None:
+    caller, assistant = bench.bridged()
     bench.refer(assistant)
     bench.rings(bench.dialled)
     bench.fails(caller, 200)
 
 
-async def stranded(bench: Bench) -> None:
-    _, assistant = await bench.bridged()
+def stranded(bench: Bench) -> None:
+    _, assistant = bench.bridged()
     bench.refer(assistant, SUPPORT)
     bench.fails(assistant, 200)
-    await settled()
+    bench.pass_time()
     bench.fails(bench.dialled, 486)
-    await settled()
+    bench.pass_time()
     bench.answers(bench.dialled)
 
 
-async def invited(bench: Bench) -> None:
+def invited(bench: Bench) -> None:
     bench.calls_in("in-1", TRUNK, SALES)
-    await settled()
+    bench.pass_time()
     bench.rings(bench.dialled)
     bench.answers(bench.dialled)
 
 
-async def invited_in_vain(bench: Bench) -> None:
+def invited_in_vain(bench: Bench) -> None:
     bench.calls_in("in-1", TRUNK, SUPPORT)
     for _ in range(2):
-        await settled()
+        bench.pass_time()
         bench.rings(bench.dialled, 183)
         bench.fails(bench.dialled, 404)
 
 
-async def refused(bench: Bench) -> None:
-    _, assistant = await bench.bridged()
+def refused(bench: Bench) -> None:
+    _, assistant = bench.bridged()
     bench.refer(assistant, "sip:+31699999999@gw")
 
 
-async def cancelled(bench: Bench) -> None:
-    _, assistant = await bench.bridged()
+def cancelled(bench: Bench) -> None:
+    _, assistant = bench.bridged()
     bench.refer(assistant)
     bench.rings(bench.dialled)
-    for run in bench.engine.transfers.running:
-        bench.engine.cancel_transfer(run.record.transfer)
+    for running in bench.engine.transfers:
+        bench.engine.cancel_transfer(running.id)
 
 
-STORIES: list[Callable[[Bench], Awaitable[None]]] = [
+STORIES: list[Callable[[Bench], None]] = [
     completed, completed_and_released, overflowed, returned, rung_out, abandoned, stranded, invited, invited_in_vain,
     refused, cancelled,
 ]  # fmt: skip
@@ -134,24 +125,20 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return load(write(tmp_path_factory.mktemp("configuration")))
 
 
-def play(config: Config, story: Callable[[Bench], Awaitable[None]], fails: int) -> Bench:
+def play(config: Config, story: Callable[[Bench], None], fails: int) -> Bench:
     """A story, in which the `fails`-th thing that the engine asks for fails; and what has to hold after any."""
-
-    async def told() -> Bench:
-        bench = Bench(config, fails)
-        await story(bench)
-        await asyncio.sleep(LONG_S)
-        bench.check()
-        await bench.finish()
-        return bench
-
+    bench = Bench(config, fails)
     with capture_logs():  # tracebacks cost more than all the rest
-        return in_virtual_time(told())
+        story(bench)
+        bench.pass_time(LONG_S)
+        bench.check()
+        bench.finish()
+    return bench
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_a_single_failure_ends_neither_the_rest_of_a_step_nor_leaves_anybody_alone(
-    config: Config, story: Callable[[Bench], Awaitable[None]]
+    config: Config, story: Callable[[Bench], None]
 ) -> None:
     asked = play(config, story, 0).chance.asked
     assert asked > 5
@@ -173,20 +160,20 @@ def test_a_fault_is_told_with_the_outcome(config: Config) -> None:
 
 
 def test_a_request_that_cannot_be_accepted_moves_nobody(config: Config) -> None:
-    async def story(bench: Bench) -> None:
-        caller, assistant = await bench.bridged()
-        dialled = len(bench.agent.orders)
+    def story(bench: Bench) -> None:
+        caller, assistant = bench.bridged()
+        dialled = len(bench.sip.orders)
         handle = bench.refer(assistant, accepts=False)
-        await settled()
-        assert bench.agent.pairs == {caller: assistant, assistant: caller}
-        assert len(bench.agent.orders) == dialled
+        bench.pass_time()
+        assert bench.sip.pairs == {caller: assistant, assistant: caller}
+        assert len(bench.sip.orders) == dialled
         assert handle.notified in ([], [500])  # it has nobody to go to
         (record,) = bench.ends()
         assert (record.outcome, record.reason) == (Outcome.FAILED, Reason.GATEWAY_ERROR)
         assert [str(milestone) for milestone, _ in bench.witness.told] == ["requested", "ended"]
         bench.refer(assistant)
-        await settled()
-        assert len(bench.agent.orders) == dialled + 1
+        bench.pass_time()
+        assert len(bench.sip.orders) == dialled + 1
 
     play(config, story, 0)
 
@@ -221,10 +208,10 @@ def test_a_machine_that_fails_is_ended_from_outside(config: Config, monkeypatch:
 def test_no_event_of_a_targets_leg_before_the_switch_ends_the_callers(
     config: Config, events: list[int | str], by_peer: bool
 ) -> None:
-    async def story(bench: Bench) -> None:
-        caller, assistant = await bench.bridged()
+    def story(bench: Bench) -> None:
+        caller, assistant = bench.bridged()
         bench.refer(assistant)
-        await settled()
+        bench.pass_time()
         for event in events:
             target = bench.dialled
             if target is None:
@@ -235,10 +222,10 @@ def test_no_event_of_a_targets_leg_before_the_switch_ends_the_callers(
                 case int() if event < 200:
                     bench.rings(target, event)
                 case int():
-                    bench.agent.end(target, event, by_peer)
-            await settled()
-            assert {caller, assistant} <= bench.agent.live.keys()
-            assert not {caller, assistant} & set(bench.agent.hung_up)
+                    bench.sip.end(target, event, by_peer)
+            bench.pass_time()
+            assert {caller, assistant} <= bench.sip.live.keys()
+            assert not {caller, assistant} & set(bench.sip.hung_up)
 
     play(config, story, 0)
 
@@ -247,21 +234,21 @@ def test_no_event_of_a_targets_leg_before_the_switch_ends_the_callers(
 
 
 def test_a_clock_that_is_set_back_shortens_nothing(config: Config) -> None:
-    async def story(bench: Bench) -> None:
-        caller, assistant = await bench.bridged()
-        await asyncio.sleep(60)
-        bench.wall.offset = -HOUR
+    def story(bench: Bench) -> None:
+        caller, assistant = bench.bridged()
+        bench.pass_time(60)
+        bench.clock.set_by = -HOUR
         bench.refer(assistant)
-        await asyncio.sleep(5)
+        bench.pass_time(5)
         bench.rings(bench.dialled)
-        await asyncio.sleep(5)
-        bench.wall.offset = -2 * HOUR
+        bench.pass_time(5)
+        bench.clock.set_by = -2 * HOUR
         bench.answers(bench.dialled)
-        await asyncio.sleep(30)
-        bench.wall.offset = -3 * HOUR
+        bench.pass_time(30)
+        bench.clock.set_by = -3 * HOUR
         bench.fails(caller, 200)
-        await settled()
-        assert not bench.agent.live  # the other side was hung up
+        bench.pass_time()
+        assert not bench.sip.live  # the other side was hung up
 
     bench = play(config, story, 0)
     (record,) = bench.ends()
@@ -286,29 +273,29 @@ def test_a_person_who_answers_by_another_clock_answers_between_the_answer_and_no
         assert record.answered_at <= record.human_at <= record.ended_at
 
 
-async def named_by_the_pbx(bench: Bench, *, off: timedelta) -> None:
-    bench.engine.sources = {"asterisk": Source(PbxState("asterisk", StateSource.AMI, bench.wall()))}
-    _, assistant = await bench.bridged()
+def named_by_the_pbx(bench: Bench, *, off: timedelta) -> None:
+    bench.engine.sources = {"asterisk": Source(PbxState("asterisk", StateSource.AMI, bench.clock.now().wall))}
+    _, assistant = bench.bridged()
     bench.refer(assistant)
-    await settled()
+    bench.pass_time()
     target = bench.dialled
     bench.answers(target)
-    await asyncio.sleep(3)
-    bench.engine.agent_connected("asterisk", f"{target}@test", "Anna", bench.wall() + off)
+    bench.pass_time(3)
+    bench.engine.agent_connected("asterisk", f"{target}@test", "Anna", bench.clock.now().wall + off)
 
 
 # --- what is told of a hunt
 
 
 def test_a_destination_that_was_passed_over_is_told_of_once(config: Config) -> None:
-    async def story(bench: Bench) -> None:
-        bench.wall.offset = 11 * HOUR  # sales has closed
-        _, assistant = await bench.bridged()
+    def story(bench: Bench) -> None:
+        bench.clock.set_by = 11 * HOUR  # sales has closed
+        _, assistant = bench.bridged()
         bench.refer(assistant)
         for _ in range(2):
-            await settled()
+            bench.pass_time()
             bench.fails(bench.dialled, 486)
-        await settled()
+        bench.pass_time()
 
     (record,) = play(config, story, 0).ends()
     assert [(one.destination, one.reason) for one in record.attempts] == [

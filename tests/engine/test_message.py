@@ -9,9 +9,8 @@ import pytest
 
 from gateway.config import load
 from gateway.core.outcome import Outcome
+from tests.bench import Bench
 from tests.config_directory import write
-from tests.engine.bench import Bench
-from tests.support.virtual_time import in_virtual_time
 from tests.test_config_sounds import wav, with_sales
 
 if TYPE_CHECKING:
@@ -22,14 +21,10 @@ if TYPE_CHECKING:
 
 def transferred(directory: Path, message: str | None, destination: str = "sales") -> TransferRecord:
     """What a command is answered that moves a caller."""
-
-    async def scene() -> TransferRecord:
-        bench = Bench(load(directory))
-        await bench.bridged()
-        [call] = bench.engine.call_records()
-        return bench.engine.transfer_call(call.call, destination, message)
-
-    return in_virtual_time(scene())
+    bench = Bench(load(directory))
+    bench.bridged()
+    [call] = bench.engine.call_records()
+    return bench.engine.transfer_call(call.call, destination, message)
 
 
 def said_of_it(record: TransferRecord) -> list[str]:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gateway.core.call.turn import TRANSFER_HEADER
 from gateway.core.numbers import TargetError, parse_target
 from gateway.core.outcome import Reason
-from gateway.engine.conductor import TRANSFER_HEADER
 from gateway.sip import headers
 from gateway.sip.headers import HeaderError, NameAddr, ReferTo, parse_name_addr, parse_refer_to
 

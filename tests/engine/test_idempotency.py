@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.record import TransferRecord
-from gateway.engine import once
-from gateway.engine.once import Once
+from gateway.engine import idempotency
+from gateway.engine.idempotency import Once
 from tests.report import samples
 
 
@@ -31,7 +31,7 @@ def test_the_same_id_again_gets_the_first_answer(monkeypatch: pytest.MonkeyPatch
     do("transfer", None, act)
     do("transfer", None, act)
     assert act.times == 4
-    monkeypatch.setattr(once, "REMEMBERED", 2)
+    monkeypatch.setattr(idempotency, "REMEMBERED", 2)
     for other in ("a", "b", "c"):
         do("transfer", other, act)
     assert do("transfer", "crm-7", act) is not first

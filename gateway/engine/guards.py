@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the engine has others do, so that whatever fails there ends no step of its own in the middle.
 
-Whoever only looks on (reports, measurements) cannot fail anything. What is asked of the user agent either happens, or
+Who only looks on (reports, measurements) cannot fail anything. What is asked of the user agent either happens, or
 becomes an event as if the other side had done it: a leg that can't be dialled, can't be answered, can't be joined.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -17,7 +16,7 @@ import structlog
 from gateway.core.caller import Asserted
 from gateway.core.model import Announcement, LegId
 from gateway.core.outcome import Reason
-from gateway.ports import DialOrder, HandDownOrder, SipPort
+from gateway.ports import Clock, DialOrder, HandDownOrder, SipPort
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +26,7 @@ HANG_UP_AGAIN_S = (0.1, 1.0, 5.0)
 """When a leg that could not be hung up is hung up again."""
 
 
-class Onlooker:
+class GuardedReports:
     """Has the methods of `target`; none of them raises."""
 
     def __init__(self, target: object) -> None:
@@ -53,12 +52,13 @@ class Troubled(Protocol):
         """Something could not be done with a leg; what follows from it is told in another way."""
 
 
-class Surely(SipPort):
+class GuardedSip(SipPort):
     """A SipPort that raises nothing but what it says, and gives up on no leg that is to end."""
 
-    def __init__(self, sip: SipPort, troubled: Troubled) -> None:
+    def __init__(self, sip: SipPort, troubled: Troubled, clock: Clock) -> None:
         self._sip = sip
         self._troubled = troubled
+        self._clock = clock
 
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
@@ -99,8 +99,7 @@ class Surely(SipPort):
         except Exception as error:  # noqa: BLE001  # whatever it is, the leg is still there
             self._noted("hang_up", leg, error)
             if again_s:
-                then = partial(self._hang_up, leg, code, reason, retry_after_s, again_s[1:])
-                asyncio.get_running_loop().call_later(again_s[0], then)
+                self._clock.after(again_s[0], partial(self._hang_up, leg, code, reason, retry_after_s, again_s[1:]))
 
     def join(self, one: LegId, other: LegId) -> bool:
         """See ports.SipPort."""

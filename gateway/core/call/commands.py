@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a call wants done. The engine carries the commands out, in their order."""
+
+from dataclasses import dataclass
+
+from gateway.core.model import Announcement, LegId, Peer, TransferId
+from gateway.core.outcome import Reason
+from gateway.core.record import CallRecord
+from gateway.core.transfer.commands import AnswerRequest, Listen, Notify, Report, StartTimer, StopTimer
+
+
+@dataclass(frozen=True, slots=True)
+class DialOrder:
+    """A leg to dial."""
+
+    leg: LegId  # the id the new leg will have
+    peer: Peer
+    user: str  # user part of the request URI: an extension or a number
+    caller: str | None = None  # user part of From
+    caller_name: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    private: bool = False  # the caller withholds who they are
+    diverted: tuple[str, ...] = ()  # users whom the caller had called before, the latest first
+    max_forwards: int = 70
+    beside: LegId | None = None  # the leg that is to hear the new one: its codec is tried first
+
+
+@dataclass(frozen=True, slots=True)
+class HandDownOrder:
+    """A transfer for the PBX to carry out: a REFER on the leg of the caller who is to be moved (RFC 3515)."""
+
+    leg: LegId
+    user: str  # user part of Refer-To: an extension of the PBX
+    transfer: str  # the transfer's id, put into Refer-To where the PBX can find it again
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Dial a leg; a failure is answered with DialFailed."""
+
+    order: DialOrder
+
+
+@dataclass(frozen=True, slots=True)
+class HandDown:
+    """Have the PBX move a caller; a failure is answered with HandDownTold."""
+
+    order: HandDownOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer the INVITE of an incoming leg: 180, 183 or 200; a final one that fails is answered with LegFailed."""
+
+    leg: LegId
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Let two legs hear each other; answered with Joined or JoinFailed."""
+
+    one: LegId
+    other: LegId
+    dialled: str | None = None  # the extension that reached `other`; None: nothing new is known of who is there
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Take a leg out of its conversation; it hears the announcement, then ringback or what `target` has to say."""
+
+    leg: LegId
+    target: LegId | None = None
+    announcement: Announcement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Take a leg out of its conversation; it hears nothing."""
+
+    leg: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End a leg in the way its state asks for: CANCEL, a final response with `code`, or BYE."""
+
+    leg: LegId
+    code: int
+    reason: Reason
+    retry_after_s: int | None = None
+    in_s: float = 0.0  # how long to wait before
+
+
+@dataclass(frozen=True, slots=True)
+class OfTransfer:
+    """What the machine of one transfer wants done: answers, timers, reports."""
+
+    transfer: TransferId
+    command: AnswerRequest | Notify | StartTimer | StopTimer | Report | Listen
+
+
+@dataclass(frozen=True, slots=True)
+class ReportCall:
+    """A conversation is over; `event`: it is one that `call.ended` events tell of."""
+
+    record: CallRecord
+    event: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CountRejected:
+    """Count a request that never became a conversation."""
+
+    reason: Reason
+
+
+Command = Dial | HandDown | Respond | Join | Wait | Silence | HangUp | OfTransfer | ReportCall | CountRejected

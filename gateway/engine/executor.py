@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Carries out what calls and their transfers want done: legs, responses, timers, reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from gateway.core.call import commands as do
+from gateway.core.call.events import (
+    DialFailed,
+    Event,
+    Fault,
+    HandDownTold,
+    Joined,
+    JoinFailed,
+    LegTaken,
+    NotifyFailed,
+    TimerFired,
+)
+from gateway.core.call.machine import name_leg
+from gateway.core.call.state import Call, Running
+from gateway.core.call.turn import Turn
+from gateway.core.model import LegId, TransferId
+from gateway.core.outcome import Reason
+from gateway.core.record import Milestone, TransferRecord
+from gateway.core.transfer import State
+from gateway.core.transfer import commands as cmd
+from gateway.engine.registry import Calls
+from gateway.ports import Clock, NoRoomError, Observer, ReferHandle, Reporter, SipPort, Timer
+
+log = structlog.get_logger(__name__)
+
+HEARD_PACKETS = 4
+"""From how many packets on a leg is taken to bring a caller's audio, and not just the last that were on their way."""
+
+
+class NotAcceptedError(Exception):
+    """The response that accepts a request could not be sent."""
+
+
+class Feedback(Protocol):
+    """Who is told what comes of it."""
+
+    def feed(self, call: str, event: Event) -> None:
+        """Something happened to a call."""
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """What the engine holds of a transfer beside what its call knows: the way back to who asked, and the timers."""
+
+    record: TransferRecord  # at its begin
+    handle: ReferHandle | None = None
+    timers: dict[cmd.Timer, Timer] = field(default_factory=dict)
+    dialled_at: float | None = None  # of the attempt that has not progressed yet, by the steady clock
+    stage: State | None = None
+    heard: int = 0  # packets of the transferee's audio, when listening began
+
+
+class Executor:
+    """Carries out commands; what comes of them goes back as events."""
+
+    def __init__(
+        self, sip: SipPort, calls: Calls, reporter: Reporter, observer: Observer, clock: Clock, feedback: Feedback
+    ) -> None:
+        self._sip = sip
+        self._calls = calls
+        self._reporter = reporter
+        self._observer = observer
+        self._clock = clock
+        self._feedback = feedback
+        self.runs: dict[TransferId, Run] = {}
+
+    def carry_out(self, call: str, commands: tuple[do.Command, ...]) -> None:
+        """Do what a call wants done, in its order. What cannot be done becomes an event; the rest is done."""
+        refused: set[TransferId] = set()
+        for command in commands:
+            if refused:
+                # Nobody may be moved for a request that was not answered with yes; yet what came of it is told.
+                match command:
+                    case do.OfTransfer(transfer, cmd.Report(Milestone.REQUESTED | Milestone.ENDED as milestone)):
+                        self._report(transfer, milestone)
+                continue
+            try:
+                self._carry_out(call, command)
+            except NotAcceptedError:
+                match command:
+                    case do.OfTransfer(transfer):
+                        refused.add(transfer)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the rest of the step is done
+                self._failed(call, command, error)
+        for transfer in refused:
+            self._feedback.feed(call, Fault(self._clock.now(), transfer, "the request could not be accepted"))
+
+    def _failed(self, call: str, command: do.Command, error: Exception) -> None:
+        inner = command.command if isinstance(command, do.OfTransfer) else command
+        name = type(inner).__name__
+        log.error("command-failed", call=call, command=name, exc_info=error)
+        if isinstance(command, do.OfTransfer):
+            text = f"{name} failed: {type(error).__name__}"
+            self._feedback.feed(call, Fault(self._clock.now(), command.transfer, text))
+
+    def _carry_out(self, call: str, command: do.Command) -> None:
+        match command:
+            case do.Dial(order):
+                self._dial(call, order)
+            case do.HandDown(order):
+                self._hand_down(call, order)
+            case do.Respond(leg, code):
+                self._sip.respond(leg, code)
+            case do.Join(one, other, dialled):
+                self._join(call, one, other, dialled)
+            case do.Wait(leg, target, announcement):
+                self._sip.wait(leg, target, announcement)
+            case do.Silence(leg):
+                self._sip.part(leg)
+            case do.HangUp(leg, code, reason, retry_after_s, in_s):
+                if in_s:
+                    self._clock.after(in_s, partial(self._sip.hang_up, leg, code, reason, retry_after_s))
+                else:
+                    self._sip.hang_up(leg, code, reason, retry_after_s)
+            case do.OfTransfer(transfer, inner):
+                self.carry_out_transfer(call, transfer, inner)
+            case do.ReportCall():
+                self._report_call(command)
+            case do.CountRejected(reason):
+                self._observer.request_rejected(reason)
+
+    def carry_out_transfer(
+        self,
+        call: str,
+        transfer: TransferId,
+        command: cmd.AnswerRequest | cmd.Notify | cmd.StartTimer | cmd.StopTimer | cmd.Report | cmd.Listen,
+    ) -> None:
+        """Do what the machine of one transfer wants done; raises NotAcceptedError."""
+        run = self.runs[transfer]
+        match command:
+            case cmd.AnswerRequest(code, reason, retry_after_s):
+                if run.handle is not None and not run.handle.answer(code, reason, retry_after_s) and code < 300:
+                    raise NotAcceptedError
+            case cmd.Notify(code, reason, final):
+                self._notify(call, transfer, code, reason, final=final)
+            case cmd.StartTimer(timer, seconds):
+                self._stop_timer(run, timer)
+                run.timers[timer] = self._clock.after(seconds, partial(self._fire, call, transfer, timer))
+            case cmd.StopTimer(timer):
+                self._stop_timer(run, timer)
+            case cmd.Report(milestone):
+                self._report(transfer, milestone)
+            case cmd.Listen(transferee):
+                run.heard = self._sip.heard(transferee)
+
+    def progressed(self, transfer: TransferId) -> None:
+        """The PBX has said something of what was dialled last."""
+        run = self.runs.get(transfer)
+        if run is not None and run.dialled_at is not None:
+            self._observer.target_setup(self._clock.now().steady - run.dialled_at)
+            run.dialled_at = None
+
+    def settle(self, running: Running) -> None:
+        """Count the stage a transfer is in, and let go of one that has ended."""
+        run, state = self.runs[running.id], running.machine.state
+        run.record = running.record
+        stage = None if state is State.ENDED else state
+        if stage is not run.stage:
+            if run.stage is not None:
+                self._observer.transfer_stage(run.stage.value, -1)
+            if stage is not None:
+                self._observer.transfer_stage(stage.value, +1)
+            run.stage = stage
+        if state is State.ENDED:
+            for timer in list(run.timers):
+                self._stop_timer(run, timer)
+            del self.runs[running.id]
+
+    def abort(self, call: Call, transfer: TransferId, fault: str) -> None:
+        """End a transfer whose machine cannot: every leg of it is hung up, and its outcome told, if it was not."""
+        running = call.running(transfer)
+        if running is None:
+            return
+        told = running.machine.reached is Milestone.ENDED
+        reason, now = Reason.GATEWAY_ERROR, self._clock.now()
+        ended = replace(
+            running.record, outcome=reason.outcome, reason=reason, sip_code=reason.sip_code, fault=fault,
+            ended_at=running.at(now),
+        )  # fmt: skip
+        machine = replace(running.machine, state=State.ENDED, record=running.record if told else ended)
+        turn = Turn(call, now)
+        turn.put(replace(running, machine=machine))
+        self._calls.put(turn.call)
+        for leg in running.peers:
+            self._sip.hang_up(leg, 500, reason)
+        if not told:
+            self._report(transfer, Milestone.ENDED)
+
+    # --- transfers
+
+    def _notify(self, call: str, transfer: TransferId, code: int, reason: Reason, *, final: bool) -> None:
+        handle = self.runs[transfer].handle
+        if handle is None:
+            return
+        try:
+            handle.notify(code, reason, final)
+        except Exception:
+            log.exception("notify-failed", transfer=transfer, code=code)
+            self._feedback.feed(call, NotifyFailed(self._clock.now(), transfer))
+
+    def _report(self, transfer: TransferId, milestone: Milestone) -> None:
+        found = self._calls.transfer(transfer)
+        record = found[1].record if found else self.runs[transfer].record
+        if milestone is Milestone.ENDED:
+            self._observer.transfer_ended(record)
+        else:
+            # One step of the machine may go to the end, but what is reported on the way there has no outcome yet.
+            record = replace(record, outcome=None, reason=None, sip_code=None, ended_at=None)
+        self._reporter.transfer(milestone, record)
+
+    def _report_call(self, command: do.ReportCall) -> None:
+        ended = command.record
+        log.info(
+            "call-ended", call=ended.call, talk_s=ended.talk_s, by=ended.hung_up_by, reason=ended.reason,
+            number=ended.number, destination=ended.destination, transfer=ended.transfer,
+        )  # fmt: skip
+        self._observer.call_ended(ended)
+        if command.event:
+            self._reporter.call_ended(ended)
+
+    def _stop_timer(self, run: Run, timer: cmd.Timer) -> None:
+        if running := run.timers.pop(timer, None):
+            running.cancel()
+
+    def _fire(self, call: str, transfer: TransferId, timer: cmd.Timer) -> None:
+        run, found = self.runs[transfer], self._calls.transfer(transfer)
+        run.timers.pop(timer, None)
+        heard = False
+        if timer is cmd.Timer.LISTEN and found is not None:
+            heard = self._sip.heard(found[1].machine.transferee) - run.heard >= HEARD_PACKETS
+        self._feedback.feed(call, TimerFired(self._clock.now(), transfer, timer, heard))
+
+    # --- legs
+
+    def _dial(self, call: str, order: do.DialOrder) -> None:
+        self._dialled(order.leg)
+        try:
+            self._sip.dial(order)
+        except OSError as error:
+            log.error("dial-failed", call=call, leg=order.leg, peer=order.peer.name, error=str(error))
+            self._feedback.feed(call, DialFailed(self._clock.now(), order.leg, isinstance(error, NoRoomError)))
+        known, call_id = self._calls.known(call), self._sip.call_id(order.leg)
+        if known is not None and call_id is not None:
+            self._calls.put(name_leg(known, order.leg, call_id))
+
+    def _dialled(self, leg: LegId) -> None:
+        running = self._calls.transferring(leg)
+        if running is not None:
+            self.runs[running.id].dialled_at = self._clock.now().steady
+
+    def _hand_down(self, call: str, order: do.HandDownOrder) -> None:
+        self.runs[TransferId(order.transfer)].dialled_at = self._clock.now().steady
+        try:
+            self._sip.hand_down(order)
+        except OSError as error:
+            log.error("hand-down-failed", transfer=order.transfer, user=order.user, error=str(error))
+            self._feedback.feed(call, HandDownTold(self._clock.now(), order.leg, 502, accepted=False))
+
+    def _join(self, call: str, one: LegId, other: LegId, dialled: str | None) -> None:
+        if not self._sip.join(one, other):
+            self._feedback.feed(call, JoinFailed(self._clock.now(), one, other))
+            return
+        party = self._sip.asserted(other).party(dialled) if dialled is not None else None
+        before = self._calls.of(other)
+        if before is not None and before.id != call:
+            party = before.parties.get(other)
+            self._feedback.feed(before.id, LegTaken(self._clock.now(), other))
+        self._feedback.feed(call, Joined(self._clock.now(), one, other, party))

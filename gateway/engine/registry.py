@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The calls under way, found by their id and by their legs."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from gateway.core.call.state import Call, Running
+from gateway.core.model import LegId, TransferId
+
+
+class Calls:
+    """Calls that have legs; one that lost its last leg stays in sight for the engine until its transfers have ended."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Call] = {}
+        self._by_leg: dict[LegId, tuple[str, ...]] = {}
+        self._by_transfer: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter([call for call in self._by_id.values() if call.legs])
+
+    def get(self, call_id: str) -> Call | None:
+        """The call with this id, unless it has no leg any more."""
+        call = self._by_id.get(call_id)
+        return call if call is not None and call.legs else None
+
+    def known(self, call_id: str) -> Call | None:
+        """The call with this id, also when its transfers are all that is left of it."""
+        return self._by_id.get(call_id)
+
+    def of(self, leg: LegId) -> Call | None:
+        """The call this leg belongs to."""
+        return next((call for call in self.involving(leg) if leg in call.legs), None)
+
+    def involving(self, leg: LegId) -> list[Call]:
+        """The calls that are to hear of this leg: first the one in whose transfer it takes part."""
+        found = [self._by_id[each] for each in self._by_leg.get(leg, ())]
+        return sorted(found, key=lambda call: call.transferring(leg) is None)
+
+    def transferring(self, leg: LegId) -> Running | None:
+        """The transfer in which this leg takes part."""
+        return next((running for call in self.involving(leg) if (running := call.transferring(leg))), None)
+
+    @property
+    def running(self) -> list[tuple[Call, Running]]:
+        """The transfers under way."""
+        return [(call, running) for call in self._by_id.values() for running in call.transfers]
+
+    def transfer(self, which: str) -> tuple[Call, Running] | None:
+        """The transfer with this id, and its call."""
+        call = self._by_id.get(self._by_transfer.get(which, ""))
+        running = call.running(TransferId(which)) if call else None
+        return (call, running) if call and running else None
+
+    def target(self, name: str) -> tuple[Call, Running, LegId] | None:
+        """The transfer whose target the PBX names so: by a SIP Call-ID or, once handed down, the transfer's id."""
+        for call, running in self.running:
+            if running.handed is not None and running.id == TransferId(name):
+                return call, running, running.handed
+            if running.record.call_ids.get("target") == name:
+                return call, running, running.machine.target
+        return None
+
+    def put(self, call: Call) -> None:
+        """Begin to know a call, or know it as it is now."""
+        before = self._by_id.get(call.id)
+        had, has = before.involved if before else frozenset(), call.involved
+        self._by_id[call.id] = call
+        self._by_transfer |= {running.id: call.id for running in call.transfers}
+        for running in before.transfers if before else ():
+            if call.running(running.id) is None:
+                del self._by_transfer[running.id]
+        for leg in has - had:
+            self._by_leg[leg] = (*self._by_leg.get(leg, ()), call.id)
+        for leg in had - has:
+            self._forget(leg, call.id)
+
+    def remove(self, call_id: str) -> None:
+        """The call is over, and nothing is left of it."""
+        call = self._by_id.pop(call_id)
+        for running in call.transfers:
+            del self._by_transfer[running.id]
+        for leg in call.involved:
+            self._forget(leg, call_id)
+
+    def _forget(self, leg: LegId, call_id: str) -> None:
+        left = tuple(one for one in self._by_leg[leg] if one != call_id)
+        if left:
+            self._by_leg[leg] = left
+        else:
+            del self._by_leg[leg]
+
+    def per_destination(self) -> Counter[str]:
+        """How many conversations and attempts each destination has."""
+        talking = Counter(call.destination for call in self if call.destination)
+        trying = (running.machine.destination for _, running in self.running if running.holds_transferee)
+        return talking + Counter(destination.id for destination in trying if destination)

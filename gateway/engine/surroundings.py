@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What decisions depend on besides the calls: the configuration, the time, and what the PBXs tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gateway.core import gate
+from gateway.core.model import Load, PbxState
+from gateway.engine.drain import Drain
+from gateway.engine.registry import Calls
+from gateway.ports import Clock, PbxSource
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """All of it as it is now."""
+
+    config: Config
+    clock: Clock
+    drain: Drain
+    sources: Mapping[str, PbxSource] = field(default_factory=dict)
+
+    def situation(self, calls: Calls, *, has_room: bool) -> gate.Situation:
+        """What the gate looks at, now."""
+        load = Load(
+            len(calls),
+            self.config.sip.max_calls,
+            calls.per_destination(),
+            self.drain.begun,
+            exhausted=not has_room,
+        )
+        return gate.Situation(self.clock.now().wall, load, {name: one.state for name, one in self.sources.items()})
+
+    def explain(self, text: str, number: str, at: datetime | None, now: gate.Situation) -> dict[str, Any]:
+        """What the gate would say `now`, or at another time. Raises LookupError for an unknown number."""
+        routes = self.config.routes
+        assigned = routes.number(number)
+        if assigned is None:
+            raise LookupError(f"{number} is no assigned number")
+        situation = now
+        if at is not None:
+            situation = self._situation_at(gate.on_the_clock(at, text, assigned, routes))
+        return gate.explain(text, assigned, routes, situation)
+
+    def _situation_at(self, at: datetime) -> gate.Situation:
+        """What is known of another time: neither calls nor queues."""
+        unknown = "asked for another time"
+        states = {name: PbxState(name, unknown_because=unknown) for name in self.config.pbxs}
+        return gate.Situation(at, Load(max_calls=self.config.sip.max_calls), states)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A user agent that is none: legs that are there until they are hung up, and who hears whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.core.caller import Asserted, CallerId
+from gateway.core.outcome import CallEnd, Reason
+
+if TYPE_CHECKING:
+    from gateway.core.model import Announcement, LegId
+    from gateway.engine import Engine
+    from gateway.ports import DialOrder, HandDownOrder
+    from tests.bench.chance import Chance
+    from tests.bench.clock import VirtualClock
+
+
+class FakeSip:
+    """Implements ports.SipPort; tells in `said` what it was asked to do."""
+
+    def __init__(self, chance: Chance, clock: VirtualClock, said: list[str]) -> None:
+        self._chance = chance
+        self._clock = clock
+        self._said = said
+        self.live: dict[LegId, str] = {}  # offered | dialled | up
+        self.pairs: dict[LegId, LegId] = {}
+        self.orders: list[DialOrder] = []
+        self.hung_up: list[LegId] = []
+        self.cut: list[
+            tuple[LegId, LegId]
+        ] = []  # legs that were hung up in the middle of a conversation, and with whom
+        self.asserts: str | None = None  # who answers
+        self.packets: dict[LegId, int] = {}  # of audio that a leg has brought
+        self.engine: Engine
+
+    def dial(self, order: DialOrder) -> None:
+        """See ports.SipPort."""
+        self._chance.take("dial")
+        self._said.append(f"dial {order.user} at {order.peer.name} as {order.leg}")
+        self.orders.append(order)
+        self.live[order.leg] = "dialled"
+
+    def hand_down(self, order: HandDownOrder) -> None:
+        """See ports.SipPort."""
+        self._chance.take("hand_down")
+        self._said.append(f"hand {order.leg} down to {order.user}")
+
+    def has_room(self) -> bool:
+        """See ports.SipPort."""
+        self._chance.take("has_room")
+        return True
+
+    def heard(self, leg: LegId) -> int:
+        """See ports.SipPort."""
+        self._chance.take("heard")
+        return self.packets.get(leg, 0)
+
+    def respond(self, leg: LegId, code: int) -> None:
+        """See ports.SipPort."""
+        self._chance.take(f"respond {code}")
+        self._said.append(f"respond {leg} {code}")
+        if self.live.get(leg) == "offered" and code == 200:
+            self.live[leg] = "up"
+
+    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+        """See ports.SipPort."""
+        self._chance.take(f"hang_up {leg}")
+        if leg in self.live:
+            retry = f", again after {retry_after_s} s" if retry_after_s else ""
+            self._said.append(f"hang up {leg} {code} {reason}{retry}")
+            self.hung_up.append(leg)
+            if (other := self.pairs.get(leg)) in self.live:
+                self.cut.append((leg, other))
+            code = 487 if self.live[leg] == "dialled" else 200
+            self._clock.after(0, lambda: self.end(leg, code, by_peer=False))
+
+    def join(self, one: LegId, other: LegId) -> bool:
+        """See ports.SipPort."""
+        self._chance.take("join")
+        if one not in self.live or other not in self.live:
+            return False
+        self._said.append(f"join {one} {other}")
+        self._leave(one)
+        self._leave(other)
+        self.pairs |= {one: other, other: one}
+        return True
+
+    def wait(self, leg: LegId, target: LegId | None = None, announcement: Announcement | None = None) -> None:
+        """See ports.SipPort."""
+        self._chance.take("wait")
+        what = f" hears {announcement.file}" if announcement else ""
+        self._said.append(f"wait {leg}" + (f" for {target}" if target else "") + what)
+        self._leave(leg)
+
+    def part(self, leg: LegId) -> None:
+        """See ports.SipPort."""
+        self._chance.take("part")
+        self._said.append(f"silence {leg}")
+        self._leave(leg)
+
+    def asserted(self, leg: LegId) -> Asserted:
+        """See ports.SipPort."""
+        self._chance.take("asserted")
+        return Asserted((CallerId(self.asserts),) if self.asserts else ())
+
+    def call_id(self, leg: LegId) -> str | None:
+        """See ports.SipPort."""
+        self._chance.take("call_id")
+        return f"{leg}@test"
+
+    def end(self, leg: LegId, code: int = 200, by_peer: bool = True) -> None:
+        """A leg is over."""
+        if self.live.pop(leg, None):
+            self._leave(leg)
+            self.engine.leg_ended(leg, code, by_peer, CallEnd.HUNG_UP)
+
+    def _leave(self, leg: LegId) -> None:
+        other = self.pairs.pop(leg, None)
+        if other is not None:
+            del self.pairs[other]

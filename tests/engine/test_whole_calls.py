@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whole calls, several at once, in which anything may happen at any moment: no caller is dropped, each transfer ends.
+
+Every REFER is answered once, and gets one final NOTIFY if it was accepted; every timer fires or is cancelled; no leg is
+left. Reloads, a PBX that falls silent, and the end of the gateway come in between.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import structlog
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from structlog.testing import capture_logs
+
+from gateway.config import load
+from gateway.core.model import LegId, PbxState
+from gateway.core.outcome import Outcome
+from gateway.core.state_sources import StateSource
+from gateway.ports import TooLateError
+from tests.bench import ASSIGNED, PBX, SALES, SUPPORT, TRUNK, Bench
+from tests.bench.bench import Source
+from tests.config_directory import write
+
+TARGETS = (SALES, SUPPORT, "sip:+31699999999@gw", "sip:190@gw")
+ENDINGS = st.sampled_from([200, 302, 404, 408, 480, 486, 487, 500, 503, 603])
+LONG_S = 1000
+
+with tempfile.TemporaryDirectory() as _directory:
+    CONFIG = load(write(Path(_directory)))
+    OTHER = load(write(Path(_directory)))
+
+
+class WholeCalls(RuleBasedStateMachine):
+    """The engine, and everybody who calls, answers, hangs up or asks for something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logs = capture_logs()
+        self._logs.__enter__()
+        self.bench = Bench(CONFIG)
+        self.numbers = 0
+
+    def teardown(self) -> None:
+        """In the end everything has an end."""
+        try:
+            self.bench.pass_time(LONG_S)
+            while (silent := self.bench.dialled) is not None:  # PJSIP gives up on a peer that never answers
+                self.bench.fails(silent, 408)
+                self.bench.pass_time(LONG_S)
+            self.bench.check()
+            for handle in self.bench.handles:
+                assert len(handle.answered) == 1, f"a REFER was answered with {handle.answered}"
+                accepted = handle.answered[0] < 300
+                wanted = (0, 1) if handle.deaf else (1,) if accepted else (0,)
+                assert len(handle.final) in wanted, f"final NOTIFYs: {handle.final}"
+            self.bench.finish()
+            for record in self.bench.ends():
+                assert record.outcome is not None
+                assert record.outcome is not Outcome.FAILED or record.fault is None
+        finally:
+            self._logs.__exit__(None, None, None)
+            structlog.reset_defaults()
+
+    def _leg(self, draw: int, state: str) -> LegId | None:
+        found = [leg for leg, its in self.bench.sip.live.items() if its == state]
+        return found[draw % len(found)] if found else None
+
+    def _name(self) -> str:
+        self.numbers += 1
+        return f"in-{self.numbers}"
+
+    @initialize(names=st.booleans())
+    def a_pbx(self, names: bool) -> None:
+        if names:
+            state = PbxState("asterisk", StateSource.AMI, self.bench.clock.now().wall)
+            self.bench.engine.sources = {"asterisk": Source(state)}
+
+    @rule()
+    def the_pbx_calls(self) -> None:
+        self.bench.calls_in(self._name(), PBX, ASSIGNED)
+
+    @rule(asked=st.sampled_from(TARGETS))
+    def the_trunk_calls(self, asked: str) -> None:
+        self.bench.calls_in(self._name(), TRUNK, asked)
+
+    @rule(which=st.integers(0, 9), code=st.sampled_from([180, 181, 183]))
+    def a_dialled_leg_rings(self, which: int, code: int) -> None:
+        self.bench.rings(self._leg(which, "dialled"), code)
+
+    @rule(which=st.integers(0, 9))
+    def a_dialled_leg_has_early_media(self, which: int) -> None:
+        self.bench.early_media(self._leg(which, "dialled"))
+
+    @rule(which=st.integers(0, 9))
+    def a_dialled_leg_answers(self, which: int) -> None:
+        self.bench.answers(self._leg(which, "dialled"))
+
+    @rule(which=st.integers(0, 9), code=ENDINGS)
+    def a_dialled_leg_fails(self, which: int, code: int) -> None:
+        self.bench.fails(self._leg(which, "dialled"), 487 if code == 200 else code)
+
+    @rule(which=st.integers(0, 9), state=st.sampled_from(["offered", "up"]))
+    def somebody_hangs_up(self, which: int, state: str) -> None:
+        self.bench.fails(self._leg(which, state), 200 if state == "up" else 487)
+
+    @rule(which=st.integers(0, 9), asked=st.sampled_from(TARGETS))
+    def somebody_refers(self, which: int, asked: str) -> None:
+        if (leg := self._leg(which, "up")) is not None:
+            self.bench.refer(leg, asked)
+
+    @rule(one=st.integers(0, 9), other=st.integers(0, 9))
+    def somebody_refers_to_a_consultation(self, one: int, other: int) -> None:
+        leg, joins = self._leg(one, "up"), self._leg(other, "up")
+        if leg is not None and joins is not None:
+            self.bench.refer(leg, SALES, joins=joins)
+
+    @rule(which=st.integers(0, 9))
+    def a_leg_comes_in_the_place_of_another(self, which: int) -> None:
+        replaced = self._leg(which, "up")
+        if replaced is not None:
+            self.bench.calls_in(self._name(), PBX, ASSIGNED, replaces=replaced)
+
+    @rule(which=st.integers(0, 9), asked=st.sampled_from(["sales", "support", "nobody"]))
+    def an_operator_transfers(self, which: int, asked: str) -> None:
+        calls = [call.id for call in self.bench.engine.calls]
+        if calls:
+            self.bench.engine.transfer_call(calls[which % len(calls)], asked)
+
+    @rule(which=st.integers(0, 9))
+    def an_operator_cancels(self, which: int) -> None:
+        running = [one.id for one in self.bench.engine.transfers]
+        if running:
+            try:
+                self.bench.engine.cancel_transfer(running[which % len(running)])
+            except TooLateError:
+                return
+
+    @rule(which=st.integers(0, 9))
+    def a_person_takes_a_call(self, which: int) -> None:
+        running = self.bench.engine.transfers
+        if running:
+            target = running[which % len(running)].machine.target
+            self.bench.engine.agent_connected("asterisk", f"{target}@test", "Anna", self.bench.clock.now().wall)
+
+    @rule()
+    def the_pbx_falls_silent(self) -> None:
+        state = PbxState("asterisk", StateSource.AMI, None)
+        self.bench.engine.sources = {"asterisk": Source(state)}
+        self.bench.engine.pbx_changed(state)
+
+    @rule(which=st.integers(0, 9))
+    def a_transferor_takes_no_more_notifys(self, which: int) -> None:
+        running = [one for one in self.bench.engine.transfers if one.machine.transferor]
+        if running and (leg := running[which % len(running)].machine.transferor):
+            for handle in self.bench.handles:
+                handle.deaf = handle.deaf or handle.leg == leg
+            self.bench.engine.notify_failed(leg)
+
+    @rule(other=st.booleans())
+    def somebody_reloads(self, other: bool) -> None:
+        self.bench.engine.reconfigure(OTHER if other else CONFIG)
+
+    @rule(seconds=st.sampled_from([0.01, 0.5, 1.5, 10, 30, 301]))
+    def time_passes(self, seconds: float) -> None:
+        self.bench.pass_time(seconds)
+
+    @rule()
+    def the_gateway_drains(self) -> None:
+        if not self.bench.engine.draining:
+            self.bench.engine.drain(5, lambda: None)
+
+    @invariant()
+    def nobody_is_cut_off(self) -> None:
+        assert not self.bench.sip.cut, "the gateway hung up in the middle of a conversation"
+
+    @invariant()
+    def each_transfer_ends_once(self) -> None:
+        ended = [record.transfer for record in self.bench.ends()]
+        assert len(ended) == len(set(ended))
+
+
+TestWholeCalls = WholeCalls.TestCase
+TestWholeCalls.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
