@@ -10,10 +10,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from structlog.testing import capture_logs
 
 from gateway.config import load
@@ -183,7 +184,11 @@ class WholeCalls(RuleBasedStateMachine):
         assert len(ended) == len(set(ended))
 
 
-TestWholeCalls = WholeCalls.TestCase
-TestWholeCalls.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@pytest.mark.timeout(180)
+def test_nobody_is_dropped_and_each_transfer_ends_once() -> None:
+    run_state_machine_as_test(
+        WholeCalls,
+        settings=settings(
+            max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )

@@ -100,7 +100,10 @@ def requested(
     consultation: ev.Consultation | None = None,
 ) -> ev.TransferRequested:
     which = TransferId("T")
-    record = TransferRecord(which, entry, "+31612345678", NOW.wall, "main", "platform", "asterisk")
+    record = TransferRecord(
+        transfer=which, entry=entry, requested_target="+31612345678", requested_at=NOW.wall,
+        number="main", trunk="platform", pbx="asterisk",
+    )  # fmt: skip
     manner = replace(manner or Manner(), names_humans=True)
     return ev.TransferRequested(NOW, record, decision, transferee, transferor, manner, SALES, consultation)
 
