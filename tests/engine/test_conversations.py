@@ -216,6 +216,37 @@ def test_an_attended_transfer_joins_the_far_ends_of_two_calls(bench: Bench) -> N
     bench.finish()
 
 
+def test_a_target_that_transfers_the_caller_on_at_once_and_hangs_up(bench: Bench) -> None:
+    # The first transfer still waits for the BYE of its own transferor; the second one learns that its is gone.
+    play(bench, ASSISTANT + REFER + """
+        >> T/1 answers
+        << join in-1 T/1
+        << notify 200 answered, final
+        << report connected
+        << report ended completed answered
+        >> T/1 refers to +31612345679
+        << answer 202 accepted
+        << notify 100 accepted
+        << report requested
+        << report accepted
+        << silence T/1
+        << wait in-1
+        << dial 6501 at asterisk as U/1
+        << wait in-1 for U/1
+        >> T/1 hangs up
+        >> U/1 fails with 500
+        << dial 190 at asterisk as U/2
+        << wait in-1 for U/2
+        >> U/2 fails with 500
+        << notify 500 pbx-error, final
+        << hang up in-1 500 pbx-error
+        << report ended failed pbx-error
+        """)  # fmt: skip
+    bench.pass_time(1)
+    bench.check()
+    bench.finish()
+
+
 @pytest.mark.parametrize("joins", ["out-1", "in-1"])
 def test_a_call_is_no_consultation_of_its_own(bench: Bench, joins: str) -> None:
     play(bench, ASSISTANT + f"""

@@ -124,8 +124,8 @@ class Call:
         return self.running(self.transfer)
 
     def transferring(self, leg: LegId) -> Running | None:
-        """The transfer to which the end of this leg is news."""
-        return next((one for one in self.transfers if leg in one.present), None)
+        """The transfer to which the end of this leg is news: the newest one in which it takes part."""
+        return next((one for one in reversed(self.transfers) if leg in one.present), None)
 
     def switching_to(self, target: LegId) -> Running | None:
         """The transfer that waits for its caller to be joined with this target."""
