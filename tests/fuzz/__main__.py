@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.fuzz.run import Run, keep
+from tests.fuzz.sanitized import environment
 
 
 def main() -> int:
@@ -21,7 +22,8 @@ def main() -> int:
     parser.add_argument("--plain", action="store_true", help="the ordinary binding, without sanitizers")
     chosen = parser.parse_args()
     print(f"seed {chosen.seed}, {chosen.seconds:.0f} s", flush=True)
-    result = asyncio.run(Run(chosen.seed, sanitized=not chosen.plain).play(chosen.seconds))
+    env = None if chosen.plain else environment()
+    result = asyncio.run(Run(chosen.seed, env).play(chosen.seconds))
     print(f"{result.transfers} good transfers beside it, {result.requests:.0f} requests refused")
     for fault in result.faults:
         print(f"found: {fault}")

@@ -35,6 +35,8 @@ SIP_LINES = (
     b"P-Asserted-Identity: <tel:+31201112222>,<sip:x", b"Call-ID:", b"Warning: x", b"Retry-After: x", b"Allow:",
     b"Accept: text/plain", b"Content-Encoding: gzip", b"Content-Disposition: session;handling=required",
 )  # fmt: skip
+KEY = b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNk"
+"""30 bytes, as SRTP's key and salt are (RFC 4568 section 6.1)."""
 SDP_LINES = (
     b"m=audio 0 RTP/AVP 8", b"m=video 0 RTP/AVP 96", b"m=audio 40000 RTP/AVP", b"m=text 0 RTP/AVP 98",
     b"m=image 9 udptl t38",
@@ -44,7 +46,11 @@ SDP_LINES = (
     b"c=", b"a=rtpmap:8", b"a=rtpmap:8 PCMA/0", b"a=rtpmap:101 telephone-event/8000", b"a=rtpmap:96 opus/48000/2/9",
     b"a=rtpmap:255 x/8000", b"a=fmtp:101 0-16", b"a=fmtp:101", b"a=fmtp:96 a=b;c;;=d", b"a=ptime:0", b"a=ptime:9999999",
     b"a=maxptime:x", b"a=rtcp:0", b"a=rtcp:1 IN IP4 127.0.0.1", b"a=rtcp-mux", b"a=sendonly", b"a=inactive", b"a=x",
-    b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAA", b"a=crypto:", b"a=ice-ufrag:x", b"a=candidate:1 1 UDP 1",
+    b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAA", b"a=crypto:", b"a=crypto:1 NULL inline:" + KEY,
+    b"a=crypto:0 AES_CM_128_HMAC_SHA1_80 inline:" + KEY, b"a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:" + KEY * 30,
+    b"a=crypto:9999999999 AES_CM_128_HMAC_SHA1_80 inline:" + KEY + b"|2^99|1:4", b"a=crypto:1 AEAD_AES_256_GCM inline:",
+    b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + KEY + b";inline:" + KEY, b"a=crypto:1 x y",
+    b"a=ice-ufrag:x", b"a=candidate:1 1 UDP 1",
     b"a=mid:1",
     b"a=group:BUNDLE 1 2", b"a=setup:active", b"a=fingerprint:x", b"b=AS:0", b"b=TIAS:-1", b"o=", b"v=1", b"t=", b"z=",
     b"a=ssrc:1", b"a=rtcp-fb:* nack", b"a=extmap:1 x", b"s=",

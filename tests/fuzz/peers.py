@@ -4,20 +4,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.support.peer import Peer
 from tests.support.sip_message import Message, media_of
+from tests.support.wire import Streams
 
 if TYPE_CHECKING:
     from tests.fuzz.mutator import Mutator
     from tests.support.peer_call import Call
     from tests.support.sip_message import Address
+    from tests.support.wire import Wire
 
 KEPT = 400
 PATIENCE_S = 1.5
+PAUSE_S = 0.1
+"""It is mistakes that are looked at, not floods."""
 REPORTS = (
     bytes.fromhex("80c8000600000001e0000000000000000000000000000001000000a0"),  # a sender report
     bytes.fromhex("81c9000700000001000000020000000000000000000000000000000000000000"),  # a receiver report
@@ -31,9 +36,11 @@ REPORTS = (
 class Clumsy(Peer):
     """A scripted peer whose messages pass a mutator on their way out, some of them twice, some not at all."""
 
-    def __init__(self, host: str, mutator: Mutator, *, user: str = "clumsy") -> None:
-        super().__init__(host, user=user)
+    def __init__(self, host: str, mutator: Mutator, *, user: str = "clumsy", wire: Wire | None = None) -> None:
+        super().__init__(host, user=user, wire=wire)
         self.mutator = mutator
+        if isinstance(wire, Streams) and wire.name == "TLS":
+            self.encryption = "optional"
         self.sent: deque[bytes] = deque(maxlen=KEPT)
         """The latest of what went out, as it went out."""
 
@@ -48,6 +55,14 @@ class Clumsy(Peer):
             self.sent.append(data)
             with suppress(OSError):  # a datagram of no size that is allowed
                 self.wire.send(data, remote)
+        if isinstance(self.wire, Streams):
+            self._misuse(self.wire, remote)
+
+    def _misuse(self, wire: Streams, remote: Address) -> None:
+        if self.mutator.may(0.02):
+            wire.send(self.mutator.random.randbytes(40), remote)
+        elif self.mutator.may(0.02):
+            wire.drop(reset=self.mutator.may(0.5))
 
     def forget(self, call: Call) -> None:
         """A conversation is over, whatever its other side thinks of it."""
@@ -129,14 +144,12 @@ def _bodies(call: Call) -> list[Message]:
 async def calls_in(peer: Clumsy, seconds: float) -> None:
     """Take what calls come, for so long; each is answered somehow, and played with."""
     playing: set[asyncio.Task[None]] = set()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
-                with suppress(AssertionError):
-                    call = await peer.wait_call(timeout_s=1.0)
-                    task = asyncio.create_task(_take(peer, call))
-                    playing.add(task)
-                    task.add_done_callback(playing.discard)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with suppress(AssertionError):
+            task = asyncio.create_task(_take(peer, await peer.wait_call(timeout_s=1.0)))
+            playing.add(task)
+            task.add_done_callback(playing.discard)
     if playing:
         await asyncio.wait(playing)
 
@@ -159,38 +172,35 @@ async def _take(peer: Clumsy, call: Call) -> None:
 
 async def calls_out(peer: Clumsy, uris: tuple[str, ...], gateway: Address, seconds: float) -> None:
     """Call, one call after the other, for so long."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
-                chance = peer.mutator.random
-                body = chance.choice((None, None, None, b""))
-                call = peer.invite(
-                    chance.choice(uris), gateway, body=body, codecs=chance.choice((("PCMA",), ("PCMU", "opus")))
-                )
-                try:
-                    with suppress(AssertionError, KeyError, ValueError):
-                        if peer.mutator.may(0.1):
-                            await call.cancel()
-                        answer = await call.final(PATIENCE_S)
-                        if answer.code < 300:
-                            await peer.play(call)
-                finally:
-                    peer.forget(call)
+    end = time.monotonic() + seconds
+    chance = peer.mutator.random
+    while time.monotonic() < end:
+        body = chance.choice((None, None, None, b""))
+        codecs = chance.choice((("PCMA",), ("PCMU", "opus")))
+        call = peer.invite(chance.choice(uris), gateway, body=body, codecs=codecs)
+        try:
+            with suppress(AssertionError, KeyError, ValueError):
+                if peer.mutator.may(0.1):
+                    await call.cancel()
+                answer = await call.final(PATIENCE_S)
+                if answer.code < 300:
+                    await peer.play(call)
+        finally:
+            peer.forget(call)
+        await asyncio.sleep(PAUSE_S)
 
 
 async def stray(peer: Clumsy, uris: tuple[str, ...], gateway: Address, seconds: float, pause_s: float) -> None:
     """Send what belongs to no dialog, and what is no SIP at all, for so long."""
     methods = ("OPTIONS", "REGISTER", "INVITE", "REFER", "BYE", "CANCEL", "SUBSCRIBE", "NOTIFY", "MESSAGE", "ACK")
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
-                chance = peer.mutator.random
-                call = peer.invite(chance.choice(uris), gateway)
-                request = call.invite.request if call.invite else None
-                assert request is not None
-                method = chance.choice(methods)
-                text = bytes(request).replace(b"INVITE", method.encode())
-                peer.put(peer.mutator.message(text), gateway)
-                peer.put(chance.randbytes(chance.choice((0, 4, 60, 1500))), gateway)
-                peer.forget(call)
-                await asyncio.sleep(pause_s)
+    end = time.monotonic() + seconds
+    chance = peer.mutator.random
+    while time.monotonic() < end:
+        call = peer.invite(chance.choice(uris), gateway)
+        request = call.invite.request if call.invite else None
+        assert request is not None
+        text = bytes(request).replace(b"INVITE", chance.choice(methods).encode())
+        peer.put(peer.mutator.message(text), gateway)
+        peer.put(chance.randbytes(chance.choice((0, 4, 60, 1500))), gateway)
+        peer.forget(call)
+        await asyncio.sleep(pause_s)

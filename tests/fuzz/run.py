@@ -8,6 +8,8 @@ the good call is heard all along, every good transfer completes, and nothing is 
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,23 +17,28 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fuzz.mutator import Mutator
 from tests.fuzz.peers import Clumsy, calls_in, calls_out, stray
-from tests.fuzz.sanitized import HARMLESS, REPORT, environment
+from tests.fuzz.sanitized import HARMLESS, REPORT
 from tests.fuzz.services import DNS_PORT, ClumsyNames, clumsy_commands, clumsy_manager
+from tests.fuzz.settings import CLUMSY, GOOD, INSTANCE, NAMED, SEALED, TLS_PORT, TRUNKS, WIRED, settings
+from tests.fuzz.streams import connections
 from tests.pbx.fake_ami import FakeAmi
 from tests.support.broker import Broker
+from tests.support.certificates import Authority
 from tests.support.gateway import TOKEN, Gateway
 from tests.support.peer import Peer
-from tests.support.processes import Net, eventually, free_port
+from tests.support.processes import Net, eventually
+from tests.support.wire import Streams
 
 if TYPE_CHECKING:
     from tests.support.peer_call import Call
+    from tests.support.wire import Wire
 
-PORT = 5060
-GOOD, CLUMSY, NAMED = "+31201234500", "+31201234501", "+31201234502"
 SALES = "<sip:+31612345678@gw.example>"
 CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 900, 1200
 LINGER_S = 120.0
 """How long PJSIP may hold what was left to it: a BYE that is repeated for 32 s, and a transaction's 32 s after that."""
+TRIES, BUSY = 4, 503
+"""What the gateway may answer a new call with while it is late, as on a machine with other work (Retry-After)."""
 START_S = 120.0
 """The sanitizers are slow to load."""
 GAP_S = 1.0
@@ -53,17 +60,26 @@ class Result:
 
 
 class Run:
-    """One run: `await Run(seed).play(60)`."""
+    """One run: `await Run(seed, environment()).play(60)`."""
 
-    def __init__(self, seed: int, *, sanitized: bool = True) -> None:
+    def __init__(self, seed: int, env: dict[str, str] | None) -> None:
+        """`env`: what the gateway's environment has besides, see `sanitized.environment`."""
         self._seed = seed
-        self._env = environment() if sanitized else None
+        self._env = env
         self._result = Result()
         self._clumsy: list[Clumsy] = []
 
     async def play(self, seconds: float) -> Result:
         """Play for so long, and look at what is left."""
-        asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # answers that a peer cannot read
+        loop = asyncio.get_running_loop()
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(lambda *_: None)  # answers that a peer cannot read
+        try:
+            return await self._play(seconds)
+        finally:
+            loop.set_exception_handler(before)
+
+    async def _play(self, seconds: float) -> Result:
         async with AsyncExitStack() as stack:
             net = Net()
             stack.callback(net.close)
@@ -75,11 +91,12 @@ class Run:
             )
             stack.callback(names.close)
             secrets = {"sip_profiles/ami.secret": ami.secret}
-            gateway = Gateway(_settings(net, broker, ami), secrets=secrets, env=self._env)
+            authority = Authority(Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            gateway = Gateway(settings(net, broker, ami, authority), secrets=secrets, env=self._env)
             await gateway.start(START_S)
             try:
                 before = await _held(gateway)
-                await self._all(stack, net, gateway, broker, ami, seconds)
+                await self._all(stack, net, gateway, broker, ami, authority, seconds)
                 await self._look(gateway, before)
             finally:
                 if gateway.child.exit_code is None:
@@ -91,23 +108,40 @@ class Run:
         return self._result
 
     async def _all(
-        self, stack: AsyncExitStack, net: Net, gateway: Gateway, broker: Broker, ami: FakeAmi, seconds: float
+        self,
+        stack: AsyncExitStack,
+        net: Net,
+        gateway: Gateway,
+        broker: Broker,
+        ami: FakeAmi,
+        authority: Authority,
+        seconds: float,
     ) -> None:
-        async def clumsy(last: int, number: int) -> Clumsy:
-            peer = Clumsy(net.host(last), Mutator(self._seed + number))
+        async def clumsy(last: int, number: int, wire: Wire | None = None) -> Clumsy:
+            peer = Clumsy(net.host(last), Mutator(self._seed + number), wire=wire)
             self._clumsy.append(peer)
             return await stack.enter_async_context(peer)
 
         trunk, pbx, named, stranger = [await clumsy(last, at) for at, last in enumerate((30, 31, 32, 99))]
-        at = gateway.sip
+        wired = [await clumsy(last, 20 + last, Streams()) for last in (40, 41)]
+        sealed = [
+            await clumsy(last, 20 + last, Streams(authority.identity(net.host(last)), clients=True))
+            for last in (42, 43)
+        ]
+        at, at_tls = gateway.sip, (gateway.sip[0], TLS_PORT)
         uris = tuple(f"sip:{number}@{net.gateway}" for number in (CLUMSY, NAMED, "+31612345678", "2001"))
         playing = [
             *(calls_in(peer, seconds) for peer in (trunk, pbx, named)),
             *(calls_out(peer, uris, at, seconds) for peer in (trunk, trunk, pbx, pbx)),
             *(stray(peer, uris, at, seconds, 0.05) for peer in (trunk, pbx)),
-            stray(stranger, uris, at, seconds, 0.01),
+            stray(stranger, uris, at, seconds, 0.03),
+            *(calls_in(peer, seconds) for peer in (*wired, *sealed)),
+            *(calls_out(peer, (f"sip:{WIRED}@{net.gateway}",), at, seconds) for peer in wired),
+            *(calls_out(peer, (f"sip:{SEALED}@{net.gateway}",), at_tls, seconds) for peer in sealed),
+            connections(net.host(40), at, Mutator(self._seed + 12), seconds),
+            connections(net.host(42), at_tls, Mutator(self._seed + 13), seconds),
             clumsy_manager(ami, Mutator(self._seed + 10), seconds),
-            clumsy_commands(broker, "transfer-gateway/fuzz", Mutator(self._seed + 11), seconds),
+            clumsy_commands(broker, f"transfer-gateway/{INSTANCE}", Mutator(self._seed + 11), seconds),
             self._good(stack, net, gateway, seconds),
         ]
         ended = asyncio.create_task(gateway.child.wait(2 * seconds + 600))
@@ -156,8 +190,14 @@ class Run:
             now = await _held(gateway)
             return all(now[what] <= before[what] for what in before)
 
-        # Calls that a peer has left on hold, its BYE broken on the way, would last.
-        gateway.files["gateway.toml"]["sip"]["max_call_s"] = 1
+        for peer in self._clumsy:
+            if isinstance(peer.wire, Streams):
+                peer.wire.drop()
+        # Calls that a peer has left on hold or ringing, its BYE or CANCEL broken on the way, would last.
+        gateway.files["gateway.toml"]["sip"] |= {"max_call_s": 1, "answer_timeout_s": 1}
+        # Our own OPTIONS take a transaction each.
+        for name in TRUNKS:
+            gateway.files[f"sip_profiles/{name}.toml"]["options_interval_s"] = 0
         gateway.write()
         status, text = await gateway.http("POST", "/api/reload", token=TOKEN)
         if status != 200:
@@ -173,8 +213,16 @@ class Run:
 
 
 async def _talk(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> tuple[Call, Call]:
-    caller = pbx.invite(f"sip:{GOOD}@{net.gateway}", gateway.sip, hz=CALLER_HZ)
-    assistant = await trunk.wait_call()
+    for _ in range(TRIES):
+        caller = pbx.invite(f"sip:{GOOD}@{net.gateway}", gateway.sip, hz=CALLER_HZ)
+        try:
+            assistant = await trunk.wait_call(5.0)
+            break
+        except AssertionError:
+            if (await caller.final(5.0)).code != BUSY:
+                raise
+    else:
+        raise AssertionError(f"a good call was refused {TRIES} times")
     await assistant.answer(hz=ASSISTANT_HZ)
     await caller.answered()
     await caller.media.hears(ASSISTANT_HZ)
@@ -201,7 +249,9 @@ async def _transfer(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> None:
 
 async def _held(gateway: Gateway) -> dict[str, int]:
     status = await gateway.get("/api/status")
-    return {"calls": status["calls"], "transfers": status["transfers"], **status["sip"], **status["stack"]}
+    descriptors = len(os.listdir(f"/proc/{gateway.child.pid}/fd"))  # noqa: PTH208  # no file is waited for
+    held = {"calls": status["calls"], "transfers": status["transfers"], "descriptors": descriptors}
+    return {**held, **status["sip"], **status["stack"]}
 
 
 def _reports(log: str) -> list[str]:
@@ -210,38 +260,6 @@ def _reports(log: str) -> list[str]:
         if any(sign in line for sign in REPORT) and not any(sign in line for sign in HARMLESS):
             return ["\n".join(lines[at : at + 30])]
     return [f"a traceback: {line}" for line in lines if "Traceback" in line or "sip-callback-failed" in line][:3]
-
-
-def _settings(net: Net, broker: Broker, ami: FakeAmi) -> dict[str, dict[str, Any]]:
-    sales: dict[str, Any] = {"id": "sales", "number": "+31612345678", "extension": "6500", "ring_timeout_s": 3}
-    anna = {"id": "anna", "aliases": ["2001"], "extension": "6001", "ring_timeout_s": 3}
-    destinations = [{**sales, "queue": "sales", "overflow": ["anna"]}, anna]
-    clumsy = {"pbx": "clumsy-pbx", "fallback": "anna", "destinations": destinations}
-    numbers = [
-        {"id": "good", "number": GOOD, "trunk": "good", "pbx": "good-pbx", "destinations": [sales]},
-        {"id": "clumsy", "number": CLUMSY, "trunk": "clumsy", **clumsy},
-        {"id": "named", "number": NAMED, "trunk": "named", **clumsy},
-    ]
-    main: dict[str, Any] = {
-        "gateway": {"instance": "fuzz", "state_dir": "", "default_country": "NL", "drain_timeout_s": 0},
-        "sip": {
-            "bind_address": net.gateway, "udp_port": PORT, "tcp_port": PORT,
-            "name_servers": [f"{net.host(53)}:{DNS_PORT}"],
-        },
-        "http": {"bind_address": "127.0.0.1", "port": free_port(), "token_file": "http.token"},
-        "mqtt": {"host": broker.host, "port": broker.port},
-        "numbers": numbers,
-    }  # fmt: skip
-    trunk = {"kind": "trunk", "options_interval_s": 2}
-    manager = {"source": "ami", "port": ami.port, "host": "127.0.0.1", "username": "gw", "password_file": "ami.secret"}
-    return {
-        "gateway.toml": main,
-        "sip_profiles/good.toml": {**trunk, "addresses": [net.host(10)], "outbound": f"sip:{net.host(10)}:{PORT}"},
-        "sip_profiles/good-pbx.toml": {"kind": "pbx", "address": f"sip:{net.host(11)}:{PORT}"},
-        "sip_profiles/clumsy.toml": {**trunk, "addresses": [net.host(30)], "outbound": f"sip:{net.host(30)}:{PORT}"},
-        "sip_profiles/clumsy-pbx.toml": {"kind": "pbx", "address": f"sip:{net.host(31)}:{PORT}", "queues": manager},
-        "sip_profiles/named.toml": {**trunk, "addresses": [net.host(32)], "outbound": "sip:fuzz.example"},
-    }
 
 
 def keep(result: Result, path: Path) -> None:

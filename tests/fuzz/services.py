@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -58,16 +59,15 @@ async def clumsy_manager(ami: FakeAmi, mutator: Mutator, seconds: float) -> None
         caller("AgentConnect", "1.1", Interface="PJSIP/6001"), {"Event": "FullyBooted", "Status": "Fully Booted"},
         {"Event": "Shutdown"}, {"Response": "Success", "ActionID": "7"},
     )  # fmt: skip
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while True:
-                block = mutator.random.choice(kinds)
-                text = b"".join(f"{key}: {value}\r\n".encode() for key, value in block.items()) + b"\r\n"
-                made = mutator.message(text)
-                ami.send_raw(made if mutator.may(0.97) else mutator.raw(made))
-                if mutator.may(0.003):
-                    ami.drop()
-                await asyncio.sleep(0.005)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        block = mutator.random.choice(kinds)
+        text = b"".join(f"{key}: {value}\r\n".encode() for key, value in block.items()) + b"\r\n"
+        made = mutator.message(text)
+        ami.send_raw(made if mutator.may(0.97) else mutator.raw(made))
+        if mutator.may(0.003):
+            ami.drop()
+        await asyncio.sleep(0.005)
 
 
 async def clumsy_commands(broker: Broker, base: str, mutator: Mutator, seconds: float) -> None:
@@ -77,10 +77,10 @@ async def clumsy_commands(broker: Broker, base: str, mutator: Mutator, seconds: 
         {"type": "transfer", "destination": {"type": "number", "number": "+31612345678"}, "call": "01", "id": "1"},
         {"type": "cancel", "transfer": "01", "id": None},
     )
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds), aiomqtt.Client(broker.host, broker.port) as client:
-            while True:
-                text = json.dumps(mutator.random.choice(commands)).encode()
-                name = mutator.random.choice(("transfer", "cancel"))
-                await client.publish(f"{base}/commands/{name}", mutator.raw(text), qos=1)
-                await asyncio.sleep(0.05)
+    end = time.monotonic() + seconds
+    async with aiomqtt.Client(broker.host, broker.port) as client:
+        while time.monotonic() < end:
+            text = json.dumps(mutator.random.choice(commands)).encode()
+            name = mutator.random.choice(("transfer", "cancel"))
+            await client.publish(f"{base}/commands/{name}", mutator.raw(text), qos=1)
+            await asyncio.sleep(0.05)

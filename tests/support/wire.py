@@ -183,7 +183,8 @@ class Streams:
 
 def break_off(writer: asyncio.StreamWriter) -> None:
     """End a connection without a farewell, as a crash does: the other side gets a RST."""
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if own := writer.get_extra_info("socket"):  # it may have ended by itself
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
