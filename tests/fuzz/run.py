@@ -187,12 +187,12 @@ class Run:
         self._result.requests = await gateway.metric("transfer_gateway_requests_rejected_total")
 
         async def nothing_left() -> bool:
+            for peer in self._clumsy:
+                if isinstance(peer.wire, Streams):
+                    peer.wire.drop()  # a message that is repeated makes a connection anew
             now = await _held(gateway)
             return all(now[what] <= before[what] for what in before)
 
-        for peer in self._clumsy:
-            if isinstance(peer.wire, Streams):
-                peer.wire.drop()
         # Calls that a peer has left on hold or ringing, its BYE or CANCEL broken on the way, would last.
         gateway.files["gateway.toml"]["sip"] |= {"max_call_s": 1, "answer_timeout_s": 1}
         # Our own OPTIONS take a transaction each.
