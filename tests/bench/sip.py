@@ -31,12 +31,15 @@ class FakeSip:
             tuple[LegId, LegId]
         ] = []  # legs that were hung up in the middle of a conversation, and with whom
         self.asserts: str | None = None  # who answers
+        self.no_way: OSError | None = None  # why nothing can be dialled, nor handed down
         self.packets: dict[LegId, int] = {}  # of audio that a leg has brought
         self.engine: Engine
 
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
         self._chance.take("dial")
+        if self.no_way is not None:
+            raise self.no_way
         self._said.append(f"dial {order.user} at {order.peer.name} as {order.leg}")
         self.orders.append(order)
         self.live[order.leg] = "dialled"
@@ -44,6 +47,8 @@ class FakeSip:
     def hand_down(self, order: HandDownOrder) -> None:
         """See ports.SipPort."""
         self._chance.take("hand_down")
+        if self.no_way is not None:
+            raise self.no_way
         self._said.append(f"hand {order.leg} down to {order.user}")
 
     def has_room(self) -> bool:
