@@ -15,9 +15,10 @@ class Calls:
         self._by_id: dict[str, Call] = {}
         self._by_leg: dict[LegId, tuple[str, ...]] = {}
         self._by_transfer: dict[str, str] = {}
+        self._with_legs = 0
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return self._with_legs
 
     def __iter__(self) -> Iterator[Call]:
         return iter([call for call in self._by_id.values() if call.legs])
@@ -69,6 +70,7 @@ class Calls:
         before = self._by_id.get(call.id)
         had, has = before.involved if before else frozenset(), call.involved
         self._by_id[call.id] = call
+        self._with_legs += bool(call.legs) - bool(before and before.legs)
         self._by_transfer |= {running.id: call.id for running in call.transfers}
         for running in before.transfers if before else ():
             if call.running(running.id) is None:
@@ -81,6 +83,7 @@ class Calls:
     def remove(self, call_id: str) -> None:
         """The call is over, and nothing is left of it."""
         call = self._by_id.pop(call_id)
+        self._with_legs -= bool(call.legs)
         for running in call.transfers:
             del self._by_transfer[running.id]
         for leg in call.involved:

@@ -185,6 +185,7 @@ class Bench:
     def check(self) -> None:
         """Nobody is in a dead call; every transfer that was told of has ended, once."""
         assert len(self.engine.transfers) == 0
+        assert len(self.engine.calls) == len(list(self.engine.calls))
         begun = {record.transfer for _, record in self.witness.told}
         assert sorted(record.transfer for record in self.ends()) == sorted(begun)
         assert not +self.witness.stages
