@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator
 
@@ -28,14 +29,18 @@ async def at(bed: Bed, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
         yield opened
 
 
+NUMBERS = itertools.count(1)
+
+
 def raw(
     at: Stage, method: str, *lines: str, version: str = "2.0", body: bytes = b"", length: int | None = None
 ) -> bytes:
-    """A request outside of any dialog, to which any lines may be added."""
+    """A request outside of any dialog, to which any lines may be added; each is a transaction of its own (§8.1.1.7)."""
+    number = next(NUMBERS)
     head = [
         f"{method} sip:{at.number}@gateway SIP/{version}",
-        f"Via: SIP/2.0/{at.trunk.wire.name} {at.trunk.sent_by};branch=z9hG4bK-{abs(hash(lines))}",
-        "Max-Forwards: 70", "From: <sip:a@b>;tag=7", "To: <sip:c@d>", f"Call-ID: {abs(hash(lines))}",
+        f"Via: SIP/2.0/{at.trunk.wire.name} {at.trunk.sent_by};branch=z9hG4bK-{number}",
+        "Max-Forwards: 70", "From: <sip:a@b>;tag=7", "To: <sip:c@d>", f"Call-ID: {number}@test",
         f"CSeq: 1 {method}", *lines, f"Content-Length: {len(body) if length is None else length}", "", "",
     ]  # fmt: skip
     return "\r\n".join(head).encode() + body
