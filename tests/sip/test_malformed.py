@@ -103,6 +103,16 @@ async def test_too_long_a_message_is_513(bed: Bed, where: str) -> None:
         assert told.code == 513, told.start
 
 
+@pytest.mark.parametrize("declared", [30_000, 65_535])
+async def test_a_message_on_a_stream_that_declares_more_than_is_taken_is_513(bed: Bed, declared: int) -> None:
+    async with Stage(bed, "tcp", trunk=Streams()) as at:
+        told = await response(at, raw(at, "OPTIONS", body=b"x" * 9000, length=declared))
+        assert told.code == 513, told.start
+        assert "x" * 4000 not in str(told)
+    async with Stage(bed, "udp") as other:
+        assert (await response(other, raw(other, "OPTIONS"))).code == 200
+
+
 async def test_what_follows_the_body_of_a_datagram_is_no_part_of_it(bed: Bed) -> None:
     async with Stage(bed, "udp") as at:
         assert (await response(at, raw(at, "OPTIONS", body=b"x" * 30, length=10))).code == 200

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "malformed.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <optional>
@@ -105,12 +106,15 @@ void on_dropped(pjsip_tp_dropped_data *dropped)
         return;
     char host[PJ_INET6_ADDRSTRLEN + 10];
     pj_sockaddr_print(&source, host, sizeof(host), 0);
-    const std::string text(static_cast<const char *>(dropped->data), dropped->len);
+    // Of a message on a stream that fills the whole packet PJSIP tells the length that its Content-Length declares.
+    const bool overflows = dropped->status == PJSIP_ERXOVERFLOW;
+    const size_t there = overflows ? std::min<size_t>(dropped->len, PJSIP_MAX_PKT_LEN) : dropped->len;
+    const std::string text(static_cast<const char *>(dropped->data), there);
     const std::optional<std::string> readable =
         dropped->status == PJSIP_EINVALIDMSG && is_response(text) ? readable_challenges(text) : std::nullopt;
     if (readable)
         return read_instead(transport, source, *readable); // whose text is as it ought to be: it comes here once
-    const bool whole = dropped->len < PJSIP_MAX_PKT_LEN && dropped->status != PJSIP_ERXOVERFLOW;
+    const bool whole = there < PJSIP_MAX_PKT_LEN && !overflows;
     const std::string answer = handler->onMalformed(text, host, rdata ? culprit(rdata) : "", whole);
     if (!answer.empty())
         reply(transport, source, answer);
