@@ -31,6 +31,7 @@ class FakeSip:
             tuple[LegId, LegId]
         ] = []  # legs that were hung up in the middle of a conversation, and with whom
         self.asserts: str | None = None  # who answers
+        self.dropped: list[LegId] = []  # callers who were hung up although a transfer was still to decide about them
         self.no_way: OSError | None = None  # why nothing can be dialled, nor handed down
         self.packets: dict[LegId, int] = {}  # of audio that a leg has brought
         self.engine: Engine
@@ -75,6 +76,8 @@ class FakeSip:
             retry = f", again after {retry_after_s} s" if retry_after_s else ""
             self._said.append(f"hang up {leg} {code} {reason}{retry}")
             self.hung_up.append(leg)
+            if any(one.holds_transferee and one.machine.transferee == leg for one in self.engine.transfers):
+                self.dropped.append(leg)
             if (other := self.pairs.get(leg)) in self.live:
                 self.cut.append((leg, other))
             code = 487 if self.live[leg] == "dialled" else 200

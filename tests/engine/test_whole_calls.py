@@ -84,6 +84,10 @@ class WholeCalls(RuleBasedStateMachine):
     def the_pbx_calls(self) -> None:
         self.bench.calls_in(self._name(), PBX, ASSIGNED)
 
+    @rule()
+    def a_caller_talks_to_the_assistant(self) -> None:
+        self.bench.bridged(self._name())
+
     @rule(asked=st.sampled_from(TARGETS))
     def the_trunk_calls(self, asked: str) -> None:
         self.bench.calls_in(self._name(), TRUNK, asked)
@@ -179,16 +183,25 @@ class WholeCalls(RuleBasedStateMachine):
         assert not self.bench.sip.cut, "the gateway hung up in the middle of a conversation"
 
     @invariant()
+    def nobody_is_dropped_while_a_transfer_holds_them(self) -> None:
+        assert not self.bench.sip.dropped, "the gateway hung up on a caller whose transfer was under way"
+
+    @invariant()
+    def nothing_is_told_or_done_for_an_error_of_our_own(self) -> None:
+        assert not [said for said in self.bench.said if "gateway-error" in said]
+
+    @invariant()
     def each_transfer_ends_once(self) -> None:
         ended = [record.transfer for record in self.bench.ends()]
         assert len(ended) == len(set(ended))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.thorough
+@pytest.mark.timeout(240)
 def test_nobody_is_dropped_and_each_transfer_ends_once() -> None:
     run_state_machine_as_test(
         WholeCalls,
         settings=settings(
-            max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+            max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
         ),
     )
