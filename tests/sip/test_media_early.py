@@ -70,6 +70,7 @@ async def test_early_media_reaches_a_caller_who_is_not_answered(hearing: Hearing
     await target.ring(183, early_media=True)
     assert (await provisional(caller, 183)).body.startswith(b"v=0")
     await caller.media.hears(EARLY_HZ)
+    await asyncio.sleep(0.3)  # enough of it to be told from a click
     caller.media.hz = CALLER_HZ
     await target.media.hears(CALLER_HZ)
     await target.answer(hz=TARGET_HZ)
