@@ -14,6 +14,8 @@ Below is every next state an event can lead to. Where there is a dash, the event
     LegFailed          new|over    new|calling|ending  up|ending       calling|up|moving|ending|over  ending|over  over
     LegTaken           over        new|ending          calling|ending  moving                         ending|over  over
     DialFailed         over        new|calling|ending  up|ending       calling|up|moving|ending|over  ending|over  over
+    Reconfigured       new         calling             up              moving                         ending       over
+    PartyChanged       new         calling             up              moving                         ending       -
     LegProgress        -           calling             -               moving                         -            -
     LegEarlyMedia      -           calling             -               moving                         -            -
     LegAnswered        -           calling             -               moving                         -            -

@@ -85,9 +85,16 @@ def events(call: Call) -> Iterator[ev.Event]:
             yield ev.Joined(NOW, one, other, PARTY)
             yield ev.JoinFailed(NOW, one, other, next=CLOSED)
     yield ev.HumansUnknown(NOW, "asterisk")
-    yield ev.Reconfigured(NOW, NUMBER)
+    yield from of_what_is_known(call)
     for running in call.transfers:
         yield from of_transfer(running.id, running.machine.target)
+
+
+def of_what_is_known(call: Call) -> Iterator[ev.Event]:
+    """What changes nothing but what is known of a call."""
+    yield ev.Reconfigured(NOW, replace(NUMBER, locale="nl"))
+    for leg in call.legs:
+        yield ev.PartyChanged(NOW, leg, Party("+31203333333"))
 
 
 def requested(
