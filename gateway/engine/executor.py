@@ -53,7 +53,7 @@ class Feedback(Protocol):
 class Run:
     """What the engine holds of a transfer beside what its call knows: the way back to who asked, and the timers."""
 
-    record: TransferRecord  # at its begin
+    record: TransferRecord  # as of the last step
     handle: ReferHandle | None = None
     timers: dict[cmd.Timer, Timer] = field(default_factory=dict)
     dialled_at: float | None = None  # of the attempt that has not progressed yet, by the steady clock
@@ -124,18 +124,13 @@ class Executor:
                 else:
                     self._sip.hang_up(leg, code, reason, retry_after_s)
             case do.OfTransfer(transfer, inner):
-                self.carry_out_transfer(call, transfer, inner)
+                self._carry_out_own(call, transfer, inner)
             case do.ReportCall():
                 self._report_call(command)
             case do.CountRejected(reason):
                 self._observer.request_rejected(reason)
 
-    def carry_out_transfer(
-        self,
-        call: str,
-        transfer: TransferId,
-        command: cmd.AnswerRequest | cmd.Notify | cmd.StartTimer | cmd.StopTimer | cmd.Report | cmd.Listen,
-    ) -> None:
+    def _carry_out_own(self, call: str, transfer: TransferId, command: do.OwnCommand) -> None:
         """Do what the machine of one transfer wants done; raises NotAcceptedError."""
         run = self.runs[transfer]
         match command:

@@ -105,8 +105,9 @@ class Loop:
             return
         for running in call.transfers:
             self.executor.settle(running)
-        call = replace(call, transfers=tuple(one for one in call.transfers if not one.over))
-        self.calls.put(call)
+        if any(one.over for one in call.transfers):
+            call = replace(call, transfers=tuple(one for one in call.transfers if not one.over))
+            self.calls.put(call)
         if not call.involved and not call.transfers:
             self.calls.remove(call.id)
         self._count()

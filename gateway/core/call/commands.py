@@ -93,12 +93,16 @@ class HangUp:
     in_s: float = 0.0  # how long to wait before
 
 
+OwnCommand = AnswerRequest | Notify | StartTimer | StopTimer | Report | Listen
+"""The commands of a transfer that concern no leg of the call: answers, timers, reports."""
+
+
 @dataclass(frozen=True, slots=True)
 class OfTransfer:
-    """What the machine of one transfer wants done: answers, timers, reports."""
+    """What the machine of one transfer wants done."""
 
     transfer: TransferId
-    command: AnswerRequest | Notify | StartTimer | StopTimer | Report | Listen
+    command: OwnCommand
 
 
 @dataclass(frozen=True, slots=True)

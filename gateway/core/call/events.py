@@ -45,8 +45,9 @@ class LegHuntEvent(HuntEvent):
     leg: LegId
 
     def hunt_of(self, call: Call) -> Running | None:
-        """See HuntEvent."""
-        return call.transferring(self.leg)
+        """See HuntEvent: the transfer of which the leg is the target."""
+        running = call.transferring(self.leg)
+        return running if running is not None and self.leg == running.machine.target else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,10 @@ class HandDownTold(LegHuntEvent):
     code: int
     accepted: bool
 
+    def hunt_of(self, call: Call) -> Running | None:
+        """See HuntEvent: it is the caller's own leg that tells of the target."""
+        return call.transferring(self.leg) if self.code >= 300 else None
+
 
 @dataclass(frozen=True, slots=True)
 class HumansUnknown(Event):
@@ -205,7 +210,7 @@ class TimerFired(HuntEvent):
 
     def hunt_of(self, call: Call) -> Running | None:
         """See HuntEvent."""
-        return call.running(self.transfer)
+        return call.running(self.transfer) if self.timer in (Timer.RING, Timer.LISTEN) else None
 
     def told_to(self, running: Running) -> ev.Event:
         """See TransferEvent."""

@@ -13,6 +13,7 @@ from gateway.core.call.commands import (
     HangUp,
     Join,
     OfTransfer,
+    OwnCommand,
     Respond,
     Silence,
     Wait,
@@ -36,10 +37,6 @@ class StepError(Exception):
         super().__init__(f"{type(event).__name__} of {transfer_id}")
         self.transfer = transfer_id
         self.event = event
-
-
-OWN = cmd.AnswerRequest | cmd.Notify | cmd.StartTimer | cmd.StopTimer | cmd.Report | cmd.Listen
-"""The commands of a transfer that concern no leg of the call."""
 
 
 @dataclass(slots=True)
@@ -225,4 +222,4 @@ def begun(event: TransferRequested, call: Call | None) -> tuple[Running, tuple[c
 def refused(event: TransferRequested) -> tuple[Running, tuple[Command, ...]]:
     """A transfer for which there is no call, and what is done for it: it is refused, and over with that."""
     running, commands = begun(event, None)
-    return running, tuple(OfTransfer(running.id, one) for one in commands if isinstance(one, OWN))
+    return running, tuple(OfTransfer(running.id, one) for one in commands if isinstance(one, OwnCommand))
