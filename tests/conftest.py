@@ -24,8 +24,13 @@ __all__ = ["pytest_xdist_make_scheduler", "pytest_xdist_setupnodes"]  # pytest l
 
 # Hypothesis would fail an example that takes 0.2 s, or examples that take long to make, by the clock on the wall: on a
 # machine that does other things as well, any of them may. What hangs is ended by pytest's own time limit.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("any machine")
+# `make test` plays the same examples each time, so that what it says is about the change under test. To look for new
+# ones: `pytest --hypothesis-profile=explore tests/engine`; what is found stays as a test of its own.
+settings.register_profile(
+    "explore", settings.get_profile("any machine"), derandomize=False, max_examples=1500, print_blob=True
+)
 
 NEEDS_PROGRAMS = ("pbx", "broker", "sip")
 

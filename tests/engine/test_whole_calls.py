@@ -44,6 +44,7 @@ class WholeCalls(RuleBasedStateMachine):
         self._logs.__enter__()
         self.bench = Bench(CONFIG)
         self.numbers = 0
+        self.stopped = False  # the gateway has waited long enough for the calls to end, and ends them
 
     def teardown(self) -> None:
         """In the end everything has an end."""
@@ -176,11 +177,15 @@ class WholeCalls(RuleBasedStateMachine):
     @rule()
     def the_gateway_drains(self) -> None:
         if not self.bench.engine.draining:
-            self.bench.engine.drain(5, lambda: None)
+            self.bench.engine.drain(5, self._stop)
+
+    def _stop(self) -> None:
+        self.stopped = True
 
     @invariant()
     def nobody_is_cut_off(self) -> None:
-        assert not self.bench.sip.cut, "the gateway hung up in the middle of a conversation"
+        if not self.stopped:
+            assert not self.bench.sip.cut, "the gateway hung up in the middle of a conversation"
 
     @invariant()
     def nobody_is_dropped_while_a_transfer_holds_them(self) -> None:
@@ -197,11 +202,14 @@ class WholeCalls(RuleBasedStateMachine):
 
 
 @pytest.mark.thorough
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_nobody_is_dropped_and_each_transfer_ends_once() -> None:
     run_state_machine_as_test(
         WholeCalls,
         settings=settings(
-            max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+            max_examples=3 * settings().max_examples,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
         ),
     )
