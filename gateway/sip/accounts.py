@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-class Account(pj.Account):  # type: ignore[misc]  # the binding has no types
+class Account(pj.Account):
     """Hands on what happens to a peer's account."""
 
     def __init__(
@@ -122,7 +122,7 @@ class Accounts:
         """Whether there are so many free pairs of RTP ports, and descriptors; the peer's next call takes the first."""
         address = transports.bound(sip, transports.version_of(sip, profile))
         number = self._by_peer[profile.name].getId()
-        return bool(pj.find_rtp_ports(number, address, sip.rtp_port_min, sip.rtp_port_max, pairs))
+        return pj.find_rtp_ports(number, address, sip.rtp_port_min, sip.rtp_port_max, pairs)
 
 
 def _register(account: Account, *, active: bool) -> None:

@@ -156,7 +156,7 @@ class SipAgent:
 
     def account_of(self, peer: Peer) -> int:
         """The number of a peer's account."""
-        return int(self._accounts[peer.name].getId())
+        return self._accounts[peer.name].getId()
 
     def _extension(self, pbx: str, extension: str) -> tuple[int, str]:
         """The account and the URI for an extension of a PBX."""

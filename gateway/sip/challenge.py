@@ -36,7 +36,7 @@ class Challenger:
         verdict = self._digest.verify(
             request.method,
             request.requestUri,
-            list(request.values("Authorization")),
+            request.values("Authorization"),
             trunk.username,
             trunk.password.get_secret_value(),
         )

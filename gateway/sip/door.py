@@ -32,7 +32,7 @@ UNSENT = 503
 """As what a request counts that could not even be sent (RFC 3261 §8.1.3.1)."""
 
 
-class Door(pj.RequestHandler):  # type: ignore[misc]  # the binding has no types
+class Door(pj.RequestHandler):
     """Lets peers in and sends everybody else away, before any state is made."""
 
     def __init__(self, agent: SipAgent) -> None:

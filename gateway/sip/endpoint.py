@@ -18,7 +18,7 @@ def set_log_level(*, debug: bool) -> None:
     pj.set_log_level(settings.log_level(debug=debug))
 
 
-class Endpoint(pj.Endpoint):  # type: ignore[misc]  # the binding has no types
+class Endpoint(pj.Endpoint):
     """Picks the account of the peer whose request is being handled, so that nobody meets another's credentials."""
 
     account = 0

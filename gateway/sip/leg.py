@@ -43,7 +43,7 @@ class LegEvents(Protocol):
         """A key was pressed at the other end, or still is."""
 
 
-class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
+class Leg(pj.Call):
     """A pj.Call with a name; whoever owns the registry keeps it alive until it has ended."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
 
     def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
         """PJSUA would dial where a 3xx says: never. The call has failed, with that code."""
-        return int(pj.PJSIP_REDIRECT_REJECT)
+        return pj.PJSIP_REDIRECT_REJECT
 
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
         """PJSUA would dial a REFER's target itself: never."""
@@ -170,7 +170,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in _HEARD:
                 statistics = self.getStreamStat(index)
                 control = statistics.rtcp
-                return int(control.rxStat.pkt)
+                return control.rxStat.pkt
         return 0
 
     def _state_changed(self, event: pj.SipEvent) -> None:
@@ -190,7 +190,7 @@ class Leg(pj.Call):  # type: ignore[misc]  # the binding has no types
                 return  # PJSUA is on its way to end it
             self.established = True
             self.established_at = asyncio.get_running_loop().time()
-            self.dialog = tuple(pj.dialog_of(self.getId()))
+            self.dialog = pj.dialog_of(self.getId())
             self._events.answered(self)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
             self.over = True

@@ -77,9 +77,9 @@ class PendingRefer:
             extra = refusal_headers(code, reason, retry_after_s)
             if code == 420:
                 extra.append(("Unsupported", ", ".join(self.unsupported)))
-            return bool(request.respond(code, "", sip_headers(extra)))
+            return request.respond(code, "", sip_headers(extra))
         if not self.subscribe:
-            return bool(request.respond(code, "", sip_headers([("Refer-Sub", "false")])))
+            return request.respond(code, "", sip_headers([("Refer-Sub", "false")]))
         self._subscription = request.accept(code, sip_headers([]), self._account)
         if self._subscription < 0:
             self._closed = True

@@ -33,14 +33,14 @@ class Watches:
     @property
     def count(self) -> int:
         """How many there are, those included whose end was not confirmed yet."""
-        return int(pj.watch_count())
+        return pj.watch_count()
 
     def watch(self, pbx: str, extension: str, package: str, listener: WatchListener) -> int:
         """See ports.ExtensionWatcher."""
         if not self._open:
             raise OSError("the gateway stops")
         account, uri = self._address(pbx, extension)
-        watch: int = pj.watch(account, uri, package, EXPIRES_S)
+        watch = pj.watch(account, uri, package, EXPIRES_S)
         if watch < 0:
             raise OSError("the SUBSCRIBE could not be sent")
         self._listeners[watch] = listener

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pjsua2 as pj
 import pytest
@@ -239,7 +240,9 @@ def test_socket_options_last_until_pjsip_has_copied_them(name: str, monkeypatch:
             return 0
 
     monkeypatch.setattr(transports, "pj", SimpleNamespace(**{**vars(pj), "SockOpt": remembered}))
-    transports.Transports(Listening(), SipSettings.model_validate({"bind_address": "127.0.0.1", name: PORT}))
+    transports.Transports(
+        cast("pj.Endpoint", Listening()), SipSettings.model_validate({"bind_address": "127.0.0.1", name: PORT})
+    )
     assert made
 
 

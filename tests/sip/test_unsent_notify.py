@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gateway.core.outcome import Reason
 from gateway.sip import refer
 
 if TYPE_CHECKING:
+    import pjsua2 as pj
     import pytest
 
 
@@ -25,7 +26,12 @@ class Request:
 
 def pending(subscription: int, unsent: list[int]) -> refer.PendingRefer:
     return refer.PendingRefer(
-        Request(subscription), lambda *_: None, unsent.append, subscribe=True, with_id=False, account=0
+        cast("pj.SipRequest", Request(subscription)),
+        lambda *_: None,
+        unsent.append,
+        subscribe=True,
+        with_id=False,
+        account=0,
     )
 
 
