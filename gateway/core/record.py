@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is known of one transfer or one call: the facts every event, metric and API answer is made from.
 
-The fields stand here alone, in the order in which the outside sees them: `core.document` turns them into JSON, and
+The fields stand here alone, in the order in which the outside sees them: `core.json_form` turns them into JSON, and
 `report.event` makes the published schema of them, in which the words beside a type describe its field.
 """
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from typing_extensions import TypedDict
 from ulid import ULID
 
-from gateway.core.document import call_document, timestamp, transfer_document
+from gateway.core.json_form import call_document, timestamp, transfer_document
 from gateway.core.model import TransferId
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import Attempt, CallRecord, Milestone, TransferRecord

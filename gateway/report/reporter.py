@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from gateway.core.document import queue_document, timestamp
+from gateway.core.json_form import queue_document, timestamp
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord

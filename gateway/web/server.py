@@ -5,24 +5,26 @@ import asyncio
 import ipaddress
 import json
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 
-from gateway.core.document import call_document, queue_document, timestamp, transfer_document
+from gateway.commands import CommandError, TransferCommand, read
+from gateway.core.json_form import call_document, queue_document, timestamp, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
-from gateway.ports import Operations, TooLateError, UnreadableError
+from gateway.ports import Operations, UnreadableError
 from gateway.web.connections import listen, noting
 from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
 
 MAX_BODY = 64 * 1024  # bytes
-MAX_ID = 128
+STATUS_OF = {"bad-request": 400, "unknown-call": 404, "unknown-transfer": 404, "too-late": 409}
+"""The HTTP status for each code of a CommandError."""
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 
 log = structlog.get_logger(__name__)
@@ -55,7 +57,7 @@ class WebServer:
         """Listen; with port 0, don't. Raises OSError when the address or port can't be had."""
         if port == 0:
             return
-        middlewares: list[Middleware] = [noting, errors_as_json]
+        middlewares: list[Middleware] = [noting, errors_as_json, _command_errors]
         if ipaddress.ip_address(host).is_loopback:
             middlewares.append(own_hosts_only(lambda: self._host_names))
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
@@ -154,18 +156,10 @@ class WebServer:
 
     async def _post_transfer(self, request: web.Request) -> web.Response:
         body = await _json_object(request)
-        if body.get("type") != "transfer":
+        command = read({**body, "call": request.match_info["id"]})
+        if not isinstance(command, TransferCommand):
             raise Problem(400, "bad-request", 'type: must be "transfer"')
-        destination, message = body.get("destination"), body.get("message")
-        if not isinstance(destination, str) or not destination:
-            raise Problem(400, "bad-request", "destination: must be a number, a SIP URI or an alias")
-        if message is not None and not isinstance(message, str):
-            raise Problem(400, "bad-request", "message: must be text")
-        call = request.match_info["id"]
-        try:
-            record = self._operations.transfer_call(call, destination, message, _command_id(body))
-        except LookupError:
-            raise Problem(404, "unknown-call", f"no call {call} is under way") from None
+        record = command.carry_out(self._operations)
         document = transfer_document(record)
         if record.outcome is Outcome.REFUSED:
             why = f"{record.reason}: {record.trail[-1]}" if record.trail else f"{record.reason}"
@@ -176,13 +170,8 @@ class WebServer:
         body = await _json_object(request) if request.body_exists else {}
         if body.get("type", "cancel") != "cancel":
             raise Problem(400, "bad-request", 'type: must be "cancel"')
-        which = request.match_info["id"]
-        try:
-            record = self._operations.cancel_transfer(which, _command_id(body))
-        except LookupError:
-            raise Problem(404, "unknown-transfer", f"no transfer {which} is under way") from None
-        except TooLateError as error:
-            raise Problem(409, "too-late", str(error)) from None
+        named = {"type": "cancel", "transfer": request.match_info["id"], "call": None}  # whichever it is
+        record = read({**body, **named}).carry_out(self._operations)
         return json_response({"transfer": transfer_document(record)})
 
     async def _post_probe(self, request: web.Request) -> web.Response:
@@ -204,6 +193,14 @@ class WebServer:
             more = {"mistakes": list(done.mistakes), "restart_needed": restart_needed}
             raise Problem(422, "bad-configuration", message, more=more)
         return json_response({"reloaded": True, "restart_needed": restart_needed})
+
+
+@web.middleware
+async def _command_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except CommandError as error:
+        raise Problem(STATUS_OF[error.code], error.code, str(error)) from None
 
 
 def _server_log() -> logging.Logger:
@@ -254,13 +251,6 @@ def _moment(text: str) -> datetime:
     if moment is None or not 1970 <= moment.year < 9999:  # those in which every zone can tell the time
         raise Problem(400, "bad-request", "at: must be a time such as 2026-03-02T09:30 or 2026-03-02T09:30:00+01:00")
     return moment
-
-
-def _command_id(body: Mapping[str, object]) -> str | None:
-    command_id = body.get("id")
-    if command_id is not None and not (isinstance(command_id, str) and 0 < len(command_id) <= MAX_ID):
-        raise Problem(400, "bad-request", f"id: must be text of at most {MAX_ID} characters")
-    return command_id
 
 
 async def _json_object(request: web.Request) -> dict[str, object]:

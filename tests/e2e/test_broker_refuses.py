@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.document import timestamp, transfer_document
+from gateway.core.json_form import timestamp, transfer_document
 from gateway.report.journal import Journal
 from gateway.report.store import Put, TransferChange
 from tests.report import samples

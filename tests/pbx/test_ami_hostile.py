@@ -13,7 +13,7 @@ import uvloop
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from gateway.core.document import queue_document
+from gateway.core.json_form import queue_document
 from gateway.core.model import DeviceState
 from gateway.pbx.asterisk.snapshot import MAX_MEMBERS
 from gateway.report.labels import Plan

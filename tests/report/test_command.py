@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.core.document import transfer_document
+from gateway.core.json_form import transfer_document
 from gateway.core.record import TransferRecord
 from gateway.ports import Operations, TooLateError
 from gateway.report.command import MAX_PAYLOAD, Commands

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway.core.document import queue_document, transfer_document
+from gateway.core.json_form import queue_document, transfer_document
 from gateway.core.record import Milestone, TransferRecord
 from gateway.report.event import call_event, read_transfer, schema, transfer_event, write
 from tests.report import samples

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.core.document import transfer_document
+from gateway.core.json_form import transfer_document
 from gateway.core.record import TransferRecord
 from gateway.report import migrations
 from gateway.report.reporter import EventReporter

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession
 from structlog.testing import capture_logs
 
-from gateway.core.document import call_document, transfer_document
+from gateway.core.json_form import call_document, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
@@ -437,6 +437,9 @@ async def test_a_transfer_is_cancelled(gateway: Gateway) -> None:
             ("/api/transfers/01B/cancel", {"type": "transfer"}, "bad-request", 400),
             ("/api/transfers/01B/cancel", {"id": 7}, "bad-request", 400),
             ("/api/calls/c1/transfer", {**BODY, "id": "x" * 129}, "bad-request", 400),
+            ("/api/calls/c1/transfer", {**BODY, "destination": "x" * 513}, "bad-request", 400),
+            ("/api/calls/c1/transfer", {**BODY, "message": "x" * 2001}, "bad-request", 400),
+            ("/api/calls/c1/transfer", {"destination": "sales"}, "bad-request", 400),
         ):
             status, answer = await ask(path, "POST", json=wrong, headers=RIGHT)
             assert (status, answer["error"]["code"]) == (expected, code)

@@ -17,7 +17,7 @@ from typing import Literal
 import aiomqtt
 import structlog
 
-from gateway.core.document import timestamp
+from gateway.core.json_form import timestamp
 from gateway.report.backlog import Backlog
 from gateway.report.sinks.mqtt.connection import (
     SESSION_TAKEN_OVER,

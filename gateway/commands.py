@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Commands that come from outside, over MQTT or HTTP: a running call is transferred, or a transfer cancelled."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from gateway.core.record import TransferRecord
+from gateway.ports import Operations, TooLateError
+
+Id = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class CommandError(Exception):
+    """A command was not carried out; `code` is one of the error codes in docs/events.md."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Command(BaseModel):
+    """What commands have in common; fields that are not known are ignored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
+
+
+class TransferCommand(_Command):
+    """Transfer a running call."""
+
+    type: Literal["transfer"]
+    call: Id
+    destination: str = Field(min_length=1, max_length=512)  # a number, a SIP URI or an alias
+    message: str | None = Field(default=None, max_length=2000)
+
+    def carry_out(self, operations: Operations) -> TransferRecord:
+        """Raises CommandError with code unknown-call; a refusal is in the record."""
+        try:
+            return operations.transfer_call(self.call, self.destination, self.message, self.id)
+        except LookupError:
+            raise CommandError("unknown-call", f"no call {self.call} is under way") from None
+
+
+class CancelCommand(_Command):
+    """Cancel a running transfer, named by its own id or its call's."""
+
+    type: Literal["cancel"]
+    transfer: Id | None = None
+    call: Id | None = None
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if (self.transfer is None) is (self.call is None):
+            raise ValueError("transfer or call must be given")
+        return self
+
+    def carry_out(self, operations: Operations) -> TransferRecord:
+        """Raises CommandError with code unknown-transfer or too-late."""
+        which = self.transfer or self.call or ""
+        try:
+            return operations.cancel_transfer(which, self.id)
+        except LookupError:
+            raise CommandError("unknown-transfer", f"no transfer {which} is under way") from None
+        except TooLateError as error:
+            raise CommandError("too-late", str(error)) from None
+
+
+Command = TransferCommand | CancelCommand
+
+_COMMANDS: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+
+
+def read(command: bytes | Mapping[str, object]) -> Command:
+    """Read a command, from JSON or as its fields. Raises CommandError with code bad-json or bad-request."""
+    try:
+        return _COMMANDS.validate_json(command) if isinstance(command, bytes) else _COMMANDS.validate_python(command)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        if first["type"] == "json_invalid":
+            raise CommandError("bad-json", first["msg"]) from None
+        where = ".".join(map(str, first["loc"][1:]))  # without the type that tells commands apart
+        raise CommandError("bad-request", f"{where}: {first['msg']}" if where else first["msg"]) from None
