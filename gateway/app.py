@@ -26,7 +26,7 @@ from gateway.core.model import PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine import Engine
 from gateway.following import Following
-from gateway.ports import ProbeResult, Reloaded, UnreadableError
+from gateway.ports import ProbeResult, Reloaded, SipError, UnreadableError
 from gateway.reloading import SERVING, Reloader
 from gateway.report.backlog import backlog_document
 from gateway.report.command import Commands
@@ -84,7 +84,10 @@ class App:
     # --- life
 
     async def run(self) -> None:
-        """Serve until a signal asks to stop, then drain. Raises OSError when a port or address cannot be had."""
+        """Serve until a signal asks to stop, then drain.
+
+        Raises OSError, SipError or StoreError when an address, a port or the journal cannot be had.
+        """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
         for interrupted in await self.reporter.start():
@@ -297,7 +300,7 @@ def main(directory: Path) -> int:
 
     try:
         uvloop.run(serve())
-    except (OSError, StoreError) as error:
+    except (OSError, SipError, StoreError) as error:
         log.error("cannot-start", error=str(error))
         return 1
     return 0

@@ -30,7 +30,7 @@ from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import State
 from gateway.core.transfer import commands as cmd
 from gateway.engine.registry import Calls
-from gateway.ports import Clock, NoRoomError, Observer, ReferHandle, Reporter, SipPort, Timer
+from gateway.ports import Clock, NotSent, NotSentError, Observer, ReferHandle, Reporter, SipPort, Timer
 
 log = structlog.get_logger(__name__)
 
@@ -242,9 +242,11 @@ class Executor:
         self._dialled(order.leg)
         try:
             self._sip.dial(order)
-        except OSError as error:
-            log.error("dial-failed", call=call, leg=order.leg, peer=order.peer.name, error=str(error))
-            self._feedback.feed(call, DialFailed(self._clock.now(), order.leg, isinstance(error, NoRoomError)))
+        except NotSentError as error:
+            why, peer = str(error.reason), order.peer.name
+            log.error("dial-failed", call=call, leg=order.leg, peer=peer, reason=why, error=str(error))
+            no_room = error.reason is NotSent.NO_ROOM
+            self._feedback.feed(call, DialFailed(self._clock.now(), order.leg, no_room))
         known, call_id = self._calls.known(call), self._sip.call_id(order.leg)
         if known is not None and call_id is not None:
             self._calls.put(name_leg(known, order.leg, call_id))
@@ -258,8 +260,9 @@ class Executor:
         self.runs[TransferId(order.transfer)].dialled_at = self._clock.now().steady
         try:
             self._sip.hand_down(order)
-        except OSError as error:
-            log.error("hand-down-failed", transfer=order.transfer, user=order.user, error=str(error))
+        except NotSentError as error:
+            why, user = str(error.reason), order.user
+            log.error("hand-down-failed", transfer=order.transfer, user=user, reason=why, error=str(error))
             self._feedback.feed(call, HandDownTold(self._clock.now(), order.leg, 502, accepted=False))
 
     def _join(self, call: str, one: LegId, other: LegId, dialled: str | None) -> None:

@@ -16,7 +16,7 @@ import structlog
 from gateway.core.caller import Asserted
 from gateway.core.model import Announcement, LegId
 from gateway.core.outcome import Reason
-from gateway.ports import Clock, DialOrder, HandDownOrder, SipPort
+from gateway.ports import Clock, DialOrder, HandDownOrder, NotSent, NotSentError, SipPort
 
 log = structlog.get_logger(__name__)
 
@@ -64,19 +64,19 @@ class GuardedSip(SipPort):
         """See ports.SipPort."""
         try:
             self._sip.dial(order)
-        except OSError:
+        except NotSentError:
             raise
         except Exception as error:
-            raise OSError(self._noted("dial", order.beside or order.leg, error)) from error
+            raise NotSentError(NotSent.FAILED, self._noted("dial", order.beside or order.leg, error)) from error
 
     def hand_down(self, order: HandDownOrder) -> None:
         """See ports.SipPort."""
         try:
             self._sip.hand_down(order)
-        except OSError:
+        except NotSentError:
             raise
         except Exception as error:
-            raise OSError(self._noted("hand_down", order.leg, error)) from error
+            raise NotSentError(NotSent.FAILED, self._noted("hand_down", order.leg, error)) from error
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""

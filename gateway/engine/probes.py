@@ -12,7 +12,7 @@ import structlog
 
 from gateway.core.model import Announcement, AssignedNumber, Destination, LegId, Peer, PeerKind
 from gateway.core.outcome import Reason, reason_for_failure
-from gateway.ports import Clock, DialOrder, ProbeResult, SipPort, Timer
+from gateway.ports import Clock, DialOrder, NotSentError, ProbeResult, SipPort, Timer
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class Probes:
         self._probes[leg] = probe
         try:
             self._sip.dial(order)
-        except OSError as error:
+        except NotSentError as error:
             del self._probes[leg]
             self._sip.hang_up(leg, 480, Reason.NO_ANSWER)
             done(ProbeResult(reached=False, code=None, text=f"can't be called: {error}", seconds=0.0))

@@ -8,9 +8,11 @@ from gateway.ports.pbx import ExtensionWatcher, FollowedPbx, PbxListener, PbxSou
 from gateway.ports.report import Observer, Reporter
 from gateway.ports.sip import (
     IncomingCall,
-    NoRoomError,
+    NotSent,
+    NotSentError,
     ReferHandle,
     ReferRequest,
+    SipError,
     SipListener,
     SipPort,
 )
@@ -22,7 +24,8 @@ __all__ = [
     "FollowedPbx",
     "HandDownOrder",
     "IncomingCall",
-    "NoRoomError",
+    "NotSent",
+    "NotSentError",
     "Observer",
     "Operations",
     "PbxListener",
@@ -32,6 +35,7 @@ __all__ = [
     "ReferRequest",
     "Reloaded",
     "Reporter",
+    "SipError",
     "SipListener",
     "SipPort",
     "Timer",

@@ -70,7 +70,7 @@ class ExtensionWatcher(Protocol):
     """Subscriptions to the state of a PBX's extensions (RFC 6665); they are refreshed until they end."""
 
     def watch(self, pbx: str, extension: str, package: str, listener: WatchListener) -> int:
-        """Subscribe; `package` is "dialog" or "presence". Raises OSError when that cannot even be tried."""
+        """Subscribe; `package` is "dialog" or "presence". Raises NotSentError when that cannot even be tried."""
 
     def confirm(self, watch: int) -> None:
         """Have the PBX say that it still has the subscription, and tell the whole state again."""

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from gateway.core.call.commands import DialOrder, HandDownOrder
@@ -53,21 +54,40 @@ class ReferRequest:
     problem_text: str = ""
 
 
-class NoRoomError(OSError):
-    """No ports or descriptors are left for another leg."""
+class SipError(Exception):
+    """SIP cannot be served as it is wanted; the text says what was refused, and why."""
+
+
+class NotSent(StrEnum):
+    """Why a request of ours could not be sent at all."""
+
+    NO_ROOM = "no-room"  # no ports or descriptors are left for another leg, or the peer has as many as it may
+    NO_PEER = "no-peer"  # it is no longer configured
+    NO_LEG = "no-leg"  # the leg that it is about is over
+    REFUSED = "refused"  # the SIP stack would not: no route, no such transport, no memory
+    STOPPING = "stopping"  # the gateway ends
+    FAILED = "failed"  # a fault of our own
+
+
+class NotSentError(SipError):
+    """A request of ours could not be sent at all, and nobody but us knows of it."""
+
+    def __init__(self, reason: NotSent, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class SipPort(Protocol):
     """What the engine has done with legs."""
 
     def dial(self, order: DialOrder) -> None:
-        """Start a call. Raises OSError when it cannot even be tried, NoRoomError among them."""
+        """Start a call. Raises NotSentError when it cannot even be tried."""
 
     def has_room(self) -> bool:
         """Whether there are ports and descriptors for another leg."""
 
     def hand_down(self, order: HandDownOrder) -> None:
-        """Have the peer of a leg move its caller by itself. Raises OSError when it cannot even be asked."""
+        """Have the peer of a leg move its caller by itself. Raises NotSentError when it cannot even be asked."""
 
     def heard(self, leg: LegId) -> int:
         """How many packets of audio a leg has brought so far; 0 for one that is gone."""

@@ -12,6 +12,7 @@ import structlog
 
 from gateway.sip import settings, transports
 from gateway.sip.callbacks import guarded
+from gateway.sip.refusals import refused_as
 from gateway.sip.rtp_source import take_from
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Accounts:
         registrar has heard of the end: the next configuration that does not have it either gives it up, unless it is
         among those that are `talking`.
 
-        Raises OSError, pj.Error, KeyError or ValueError where PJSIP does not take one of them: then none has been
+        Raises SipError, KeyError or ValueError where PJSIP does not take one of them: then none has been
         added, and to open the configuration before it gives the others back what they had.
         """
         profiles: list[TrunkProfile | PbxProfile] = [*config.trunks.values(), *config.pbxs.values()]
@@ -90,13 +91,12 @@ class Accounts:
         account = self._by_peer.get(profile.name)
         if account is None:
             account = Account(profile.name, self._incoming, self._registered)
-            try:
+            with refused_as(f"PJSIP has no account for {profile.name}"):
                 account.create(wanted)
-            except pj.Error as error:
-                raise OSError(f"PJSIP has no account for {profile.name}: {error.reason}") from error
             self._by_peer[profile.name] = account
         else:
-            account.modify(wanted)
+            with refused_as(f"PJSIP does not change the account of {profile.name}"):
+                account.modify(wanted)
         pj.set_codecs(account.getId(), list(profile.codecs))
         take_from(account.getId(), profile)
 

@@ -13,7 +13,7 @@ from gateway.config import Config
 from gateway.core.caller import Asserted
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
-from gateway.ports import DialOrder, HandDownOrder, IncomingCall, NoRoomError, SipListener
+from gateway.ports import DialOrder, HandDownOrder, IncomingCall, NotSent, NotSentError, SipListener
 from gateway.sip import headers, settings, transports
 from gateway.sip.accounts import Accounts
 from gateway.sip.dialling import Dialler
@@ -71,7 +71,7 @@ class SipAgent:
     # --- life
 
     def start(self) -> None:
-        """Open the transports and begin to serve. Raises OSError when an address or port cannot be had."""
+        """Open the transports and begin to serve. Raises SipError when an address or port cannot be had."""
         sip = self._config.sip
         self._endpoint = Endpoint.opened(sip, debug=_debug(self._config))
         self.servers = Servers(sip.name_servers, transports.versions(sip)[0])
@@ -102,7 +102,7 @@ class SipAgent:
     def reconfigure(self, config: Config) -> None:
         """Take the peers of a new configuration; transports stay as they are until a restart.
 
-        Raises OSError, pj.Error, KeyError or ValueError where PJSIP does not take them; the configuration before it can
+        Raises SipError, KeyError or ValueError where PJSIP does not take them; the configuration before it can
         then be taken again.
         """
         self._accounts.open(config, self._transports, self._legs.peers)
@@ -162,7 +162,7 @@ class SipAgent:
         """The account and the URI for an extension of a PBX."""
         profile = self._config.pbxs.get(pbx)
         if profile is None:
-            raise OSError(f"{pbx} is no longer configured")
+            raise NotSentError(NotSent.NO_PEER, f"{pbx} is no longer configured")
         uri = settings.request_uri(profile.address, headers.user_part(extension), profile.transport)
         return self.account_of(profile.peer), uri
 
@@ -260,7 +260,7 @@ class SipAgent:
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
         if self.is_full(order.peer):
-            raise NoRoomError(f"{order.peer.name} has as many calls as its max_calls")
+            raise NotSentError(NotSent.NO_ROOM, f"{order.peer.name} has as many calls as its max_calls")
         self._dialler.dial(order)
         self._kick()
 
@@ -279,7 +279,7 @@ class SipAgent:
         """See ports.SipPort."""
         leg = self._legs.get(order.leg)
         if leg is None or leg.over:
-            raise OSError("the leg is gone")
+            raise NotSentError(NotSent.NO_LEG, "the leg is gone")
         _, uri = self._extension(leg.peer.name, order.user)
         self.referrals.send(order.leg, leg.getId(), uri, order.transfer, order.headers)
         self._kick()

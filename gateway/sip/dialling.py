@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 
 from gateway.config import TrunkProfile
-from gateway.ports import NoRoomError
+from gateway.ports import NotSent, NotSentError
 from gateway.sip import headers, settings, transports
 from gateway.sip.failover import Failover
 from gateway.sip.identity import present
 from gateway.sip.leg import Leg, LegEvents
 from gateway.sip.refer import sip_headers
+from gateway.sip.refusals import sending
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -45,14 +46,15 @@ class Dialler:
         self._beside: dict[LegId, LegId] = {}  # the newest target that a leg is, or will be, heard by
         self._failover = Failover(servers, self.dial)
 
+    @sending()
     def dial(self, order: DialOrder, call_id: str = "", attempt: int = 1) -> None:
-        """Start a call; a further attempt has the Call-ID of the first. Raises OSError, NoRoomError among them."""
+        """Start a call; a further attempt has the Call-ID of the first. Raises NotSentError."""
         config = self._config()
         profile = config.profile(order.peer.name)
         if profile is None:
-            raise OSError(f"{order.peer.name} is no longer configured")
+            raise NotSentError(NotSent.NO_PEER, f"{order.peer.name} is no longer configured")
         if not self._accounts.has_ports(config.sip, profile, 1):
-            raise NoRoomError("no RTP ports or descriptors are left")
+            raise NotSentError(NotSent.NO_ROOM, "no RTP ports or descriptors are left")
         base = profile.outbound if isinstance(profile, TrunkProfile) else profile.address
         uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)
         host = transports.uri_address(transports.seen(config.sip, transports.version_of(config.sip, profile)))
@@ -66,11 +68,11 @@ class Dialler:
         pj.prefer_in_next_offer(self._codecs(order.beside))
         try:
             leg.makeCall(uri, prm)
-        except pj.Error as error:
+        except pj.Error:
             pj.release_call(leg)
-            raise OSError(error.reason) from error
+            raise
         if leg.over:
-            raise OSError("the call ended before it began")
+            raise NotSentError(NotSent.REFUSED, "the call ended before it began")
         pj.watch_call(leg.getId())
         leg.sip_call_id = leg.getInfo().callIdString
         if order.beside is not None:

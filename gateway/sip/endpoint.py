@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 
 from gateway.sip import settings
+from gateway.sip.refusals import refused_as
 
 if TYPE_CHECKING:
     from gateway.config import SipSettings
@@ -29,11 +30,12 @@ class Endpoint(pj.Endpoint):
 
     @classmethod
     def opened(cls, sip: SipSettings, *, debug: bool) -> Endpoint:
-        """The one endpoint there can be, without transports yet; `libStart()` it once it has some."""
+        """The one endpoint there can be, without transports yet; `libStart()` it once it has some. Raises SipError."""
         endpoint = cls()
         set_log_level(debug=debug)
-        endpoint.libCreate()
-        endpoint.libInit(settings.endpoint_config(sip.max_calls, debug))
-        pj.guard_media_start()
-        endpoint.audDevManager().setNullDev()
+        with refused_as("PJSIP cannot be started"):
+            endpoint.libCreate()
+            endpoint.libInit(settings.endpoint_config(sip.max_calls, debug))
+            pj.guard_media_start()
+            endpoint.audDevManager().setNullDev()
         return endpoint

@@ -17,6 +17,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.config.fields import uri_host, uri_port
+from gateway.ports import NotSentError
 from gateway.sip.servers import Server, Servers, Wanted
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ class Failover:
         log.warning("server-passed-over", leg=attempt.leg.id, server=failed[0], code=code)
         try:
             self._dial(attempt.order, attempt.leg.sip_call_id, attempt.tried + 1)
-        except OSError as error:
-            log.warning("dial-failed", leg=attempt.leg.id, error=str(error))
+        except NotSentError as error:
+            log.warning("dial-failed", leg=attempt.leg.id, reason=str(error.reason), error=str(error))
             return False
         return True
 

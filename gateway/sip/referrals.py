@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import pjsua2 as pj
 
 from gateway.core.model import LegId
+from gateway.ports import NotSent, NotSentError
 from gateway.sip.refer import sip_headers
 
 TRANSFER_PARAMETER = "x-transfer-id"
@@ -27,11 +28,11 @@ class Referrals:
         self._legs: dict[int, LegId] = {}
 
     def send(self, leg: LegId, index: int, uri: str, transfer: str, headers: Sequence[tuple[str, str]]) -> None:
-        """Send the REFER on a leg, the PJSUA call `index`. Raises OSError."""
+        """Send the REFER on a leg, the PJSUA call `index`. Raises NotSentError."""
         self.forget(leg)
         referral = pj.send_refer(index, f"{uri};{TRANSFER_PARAMETER}={transfer}", sip_headers(headers))
         if referral < 0:
-            raise OSError("the REFER could not be sent")
+            raise NotSentError(NotSent.REFUSED, "the REFER could not be sent")
         self._legs[referral] = leg
 
     def answered(self, referral: int, code: int) -> None:

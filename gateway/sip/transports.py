@@ -14,6 +14,7 @@ import pjsua2 as pj
 
 from gateway.config import TrunkProfile
 from gateway.config.fields import uri_host
+from gateway.sip.refusals import refused_as
 
 if TYPE_CHECKING:
     from gateway.config import PbxProfile, SipSettings
@@ -49,7 +50,7 @@ DESCRIPTORS = 65536
 
 
 class Transports:
-    """The open listeners. Raises OSError when an address or port cannot be had."""
+    """The open listeners. Raises SipError when an address or port cannot be had."""
 
     def __init__(self, endpoint: pj.Endpoint, sip: SipSettings) -> None:
         self._sip = sip
@@ -66,10 +67,8 @@ class Transports:
                     wanted = config.tlsConfig.sockOptParams if name == "tls" else config.sockOptParams
                     for option in options:
                         wanted.sockOpts.append(option)
-                try:
+                with refused_as(f"cannot listen on {name} {config.boundAddress}:{port}"):
                     self._opened[name, version] = endpoint.transportCreate(KINDS[name, version], config)
-                except pj.Error as error:
-                    raise OSError(f"cannot listen on {name} {config.boundAddress}:{port}: {error.reason}") from error
 
     def of(self, profile: TrunkProfile | PbxProfile) -> int:
         """PJSUA's number of the transport that calls to and from this peer use."""

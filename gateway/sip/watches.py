@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pjsua2 as pj
 import structlog
 
-from gateway.ports import WatchListener
+from gateway.ports import NotSent, NotSentError, WatchListener
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ class Watches:
     """Implements ports.ExtensionWatcher. Listeners are called from the loop, never from within PJSIP."""
 
     def __init__(self, address: Callable[[str, str], tuple[int, str]], kick: Callable[[], None]) -> None:
-        """`address(pbx, extension)`: PJSUA's account and the URI to subscribe to; raises OSError."""
+        """`address(pbx, extension)`: PJSUA's account and the URI to subscribe to; raises NotSentError."""
         self._address = address
         self._kick = kick
         self._listeners: dict[int, WatchListener] = {}
@@ -38,11 +38,11 @@ class Watches:
     def watch(self, pbx: str, extension: str, package: str, listener: WatchListener) -> int:
         """See ports.ExtensionWatcher."""
         if not self._open:
-            raise OSError("the gateway stops")
+            raise NotSentError(NotSent.STOPPING, "the gateway stops")
         account, uri = self._address(pbx, extension)
         watch = pj.watch(account, uri, package, EXPIRES_S)
         if watch < 0:
-            raise OSError("the SUBSCRIBE could not be sent")
+            raise NotSentError(NotSent.REFUSED, "the SUBSCRIBE could not be sent")
         self._listeners[watch] = listener
         self._kick()
         return watch

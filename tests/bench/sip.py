@@ -11,7 +11,7 @@ from gateway.core.outcome import CallEnd, Reason
 if TYPE_CHECKING:
     from gateway.core.model import Announcement, LegId
     from gateway.engine import Engine
-    from gateway.ports import DialOrder, HandDownOrder
+    from gateway.ports import DialOrder, HandDownOrder, NotSentError
     from tests.bench.chance import Chance
     from tests.bench.clock import VirtualClock
 
@@ -32,7 +32,7 @@ class FakeSip:
         ] = []  # legs that were hung up in the middle of a conversation, and with whom
         self.asserts: str | None = None  # who answers
         self.dropped: list[LegId] = []  # callers who were hung up although a transfer was still to decide about them
-        self.no_way: OSError | None = None  # why nothing can be dialled, nor handed down
+        self.no_way: NotSentError | None = None  # why nothing can be dialled, nor handed down
         self.packets: dict[LegId, int] = {}  # of audio that a leg has brought
         self.engine: Engine
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.config import load
 from gateway.core.model import LegId
+from gateway.ports import NotSent, NotSentError
 from tests.bench import Bench
 from tests.config_directory import MAIN, write
 from tests.test_config_sounds import wav
@@ -24,7 +25,7 @@ PROBE = LegId("probe-1")
 class Probed(Bench):
     """A bench on which one destination is called for a moment."""
 
-    def __init__(self, directory: Path, *, main: str = MAIN, no_way: OSError | None = None) -> None:
+    def __init__(self, directory: Path, *, main: str = MAIN, no_way: NotSentError | None = None) -> None:
         super().__init__(load(write(directory, main=main)))
         self.results: list[ProbeResult] = []
         self.sip.no_way = no_way
@@ -94,7 +95,7 @@ def test_nobody_is_waited_for_longer_than_it_may_ring(tmp_path: Path, rings: boo
 
 
 def test_what_cannot_be_called_is_said(tmp_path: Path) -> None:
-    result = Probed(tmp_path, no_way=OSError("no route to the PBX")).result()
+    result = Probed(tmp_path, no_way=NotSentError(NotSent.REFUSED, "no route to the PBX")).result()
     assert (result.reached, result.text) == (False, "can't be called: no route to the PBX")
 
 

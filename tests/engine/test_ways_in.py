@@ -11,7 +11,7 @@ from gateway.config import load
 from gateway.core.model import LegId, PbxState, QueueState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.state_sources import StateSource
-from gateway.ports import NoRoomError, TooLateError
+from gateway.ports import NotSent, NotSentError, TooLateError
 from tests.bench import ASSIGNED, PBX, SALES, SUPPORT, TRUNK, Bench, play
 from tests.bench.bench import Source
 from tests.config_directory import PBX as PBX_PROFILE
@@ -89,11 +89,11 @@ def test_a_platform_that_is_not_called_is_404(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (NoRoomError("no port is left"), "hang up in-1 503 at-capacity, again after 10 s"),
-        (OSError("no route"), "hang up in-1 502 unreachable"),
+        (NotSentError(NotSent.NO_ROOM, "no port is left"), "hang up in-1 503 at-capacity, again after 10 s"),
+        (NotSentError(NotSent.REFUSED, "no route"), "hang up in-1 502 unreachable"),
     ],
 )
-def test_an_assistant_that_cannot_be_dialled(bench: Bench, error: OSError, said: str) -> None:
+def test_an_assistant_that_cannot_be_dialled(bench: Bench, error: NotSentError, said: str) -> None:
     bench.sip.no_way = error
     bench.calls_in("in-1", PBX, ASSIGNED)
     assert bench.said[-1] == said
@@ -102,9 +102,13 @@ def test_an_assistant_that_cannot_be_dialled(bench: Bench, error: OSError, said:
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"), [(NoRoomError("no port is left"), Reason.AT_CAPACITY), (OSError("no route"), Reason.PBX_ERROR)]
+    ("error", "reason"),
+    [
+        (NotSentError(NotSent.NO_ROOM, "no port is left"), Reason.AT_CAPACITY),
+        (NotSentError(NotSent.REFUSED, "no route"), Reason.PBX_ERROR),
+    ],
 )
-def test_targets_that_cannot_be_dialled_give_the_caller_back(bench: Bench, error: OSError, reason: Reason) -> None:
+def test_targets_that_cannot_be_dialled_give_the_caller_back(bench: Bench, error: NotSentError, reason: Reason) -> None:
     caller, assistant = bench.bridged()
     bench.sip.no_way = error
     bench.refer(assistant)
@@ -230,7 +234,7 @@ def test_a_move_that_fails_is_followed_by_listening_for_the_caller(tmp_path: Pat
 
 def test_a_pbx_that_cannot_even_be_asked(tmp_path: Path) -> None:
     scene = HandedDown(tmp_path)
-    scene.bench.sip.no_way = OSError("no route")
+    scene.bench.sip.no_way = NotSentError(NotSent.REFUSED, "no route")
     scene.bench.refer(scene.assistant, SUPPORT)
     scene.bench.refer(scene.assistant)
     scene.bench.pass_time(1000)

@@ -16,6 +16,7 @@ from gateway.core.outcome import Reason
 from gateway.pbx.steady_clock import SteadyClock
 from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource
 from gateway.pbx.subscriptions.subscription import SubscriptionTiming
+from gateway.ports import NotSent, NotSentError
 from tests.pbx.clocks import Clocks
 from tests.pbx.fake_ami import Listener
 from tests.support.notifier import BODY_TYPES, dialog_info, pidf
@@ -43,7 +44,7 @@ class Watcher:
 
     def watch(self, pbx: str, extension: str, package: str, listener: WatchListener) -> int:
         if self.broken:
-            raise OSError("no transport")
+            raise NotSentError(NotSent.REFUSED, "no transport")
         number = len(self.asked) + 1
         self.asked.append((extension, package))
         self.listeners[number], self.about[number] = listener, (extension, package)

@@ -24,7 +24,7 @@ from gateway.core.state_sources import StateSource
 from gateway.pbx.steady_clock import SteadyClock
 from gateway.pbx.subscriptions.state_documents import DocumentError
 from gateway.pbx.subscriptions.subscription import Subscription, SubscriptionTiming, extension_states, subscriptions_to
-from gateway.ports import ExtensionWatcher, PbxListener
+from gateway.ports import ExtensionWatcher, NotSentError, PbxListener
 
 log = structlog.get_logger()
 
@@ -136,7 +136,7 @@ class DialogInfoSource:
             try:
                 subscription.id = self._watcher.watch(self._pbx, subscription.extension, subscription.package, self)
                 subscription.since, subscription.confirmed = now, False
-            except OSError as error:
+            except NotSentError as error:
                 subscription.due = now + subscription.retry_s(self._timing)
                 self._unreachable(f"nothing can be sent to the PBX: {error}")
 
