@@ -68,7 +68,7 @@ class App:
         self.engine = Engine(config, self.reporter, self.metrics, LoopClock())
         self.sip = SipAgent(config, self.engine)
         self.engine.attach(self.sip)
-        self._following = Following(self.engine, self.sip.watches)
+        self._following = Following(self.engine, self.sip.subscriptions)
         self.sources = self.engine.sources = self._following.sources
         self.web = WebServer(self, metrics=self.metrics.render, token=None)
         self._configure_web(config)
@@ -194,7 +194,7 @@ class App:
             "transfers": len(self.engine.transfers),
             "sip": self.sip.counts,
             "stack": self.sip.stack,
-            "watches": self.sip.watches.count,
+            "watches": self.sip.subscriptions.count,
             "pbx": {name: {"up": source.up} for name, source in self.sources.items()},
             "trunks": {name: {"up": up} for name, up in self.sip.trunks.up.items()},
             "mqtt": {"configured": self._config.mqtt is not None, "connected": self.reporter.connected},

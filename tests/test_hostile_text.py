@@ -27,7 +27,8 @@ from gateway.log import mask
 from gateway.pbx.asterisk import ami_codec
 from gateway.pbx.subscriptions import state_documents
 from gateway.probe import options
-from gateway.sip import dialogs, digest, headers, identity, malformed
+from gateway.sip.requests import dialogs
+from gateway.sip.text import digest, headers, identity, malformed
 
 LENGTH = 8000
 CPU_S = 0.005

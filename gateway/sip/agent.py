@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The user agent: transports, accounts, the door through which requests come in, and the registry of legs."""
+"""The user agent: transports, accounts, the screening of what comes in, and the registry of legs."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ from gateway.core.caller import Asserted
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
 from gateway.ports import DialOrder, HandDownOrder, IncomingCall, NotSent, NotSentError, SipListener
-from gateway.sip import headers, settings, transports
-from gateway.sip.accounts import Accounts
-from gateway.sip.dialling import Dialler
-from gateway.sip.dialogs import Dialogs
-from gateway.sip.door import Door
-from gateway.sip.endpoint import Endpoint, set_log_level
-from gateway.sip.expiry import Expiries
-from gateway.sip.front import Front
-from gateway.sip.leg import REQUEST_TIMEOUT, Leg
-from gateway.sip.legs import Legs
-from gateway.sip.media import Media
-from gateway.sip.midcall import MidCall
-from gateway.sip.peers import Invitation
-from gateway.sip.pump import Pump
-from gateway.sip.refer import PendingRefer, refusal_headers, sip_headers
-from gateway.sip.referrals import Referrals
-from gateway.sip.rtp_source import DroppedMedia
-from gateway.sip.servers import Servers
-from gateway.sip.timer_c import TimerC
-from gateway.sip.transports import Transports
-from gateway.sip.trunks import TrunkWatch
-from gateway.sip.watches import Watches
+from gateway.sip.calls.dialling import Dialler
+from gateway.sip.calls.leg import REQUEST_TIMEOUT, Leg, Notifier
+from gateway.sip.calls.leg_registry import LegRegistry
+from gateway.sip.calls.media import Media
+from gateway.sip.calls.midcall import MidCall
+from gateway.sip.calls.timer_c import TimerC
+from gateway.sip.requests.dialogs import Dialogs
+from gateway.sip.requests.expiry import Expiries
+from gateway.sip.requests.invitation import Invitation
+from gateway.sip.requests.referrals import Referrals
+from gateway.sip.requests.screening import Screening
+from gateway.sip.requests.subscriptions import Subscriptions
+from gateway.sip.stack import settings, transports
+from gateway.sip.stack.accounts import Accounts
+from gateway.sip.stack.endpoint import Endpoint, set_log_level
+from gateway.sip.stack.front import Front
+from gateway.sip.stack.header_vector import sip_headers
+from gateway.sip.stack.pump import Pump
+from gateway.sip.stack.rtp_source import DroppedMedia
+from gateway.sip.stack.servers import Servers
+from gateway.sip.stack.transports import Transports
+from gateway.sip.stack.trunks import TrunkWatch
+from gateway.sip.text import headers
+from gateway.sip.text.headers import refusal_headers
 
 log = structlog.get_logger(__name__)
 
@@ -50,20 +52,20 @@ class SipAgent:
     def __init__(self, config: Config, listener: SipListener) -> None:
         self._config = config
         self._listener = listener
-        self._legs = Legs()
+        self._legs = LegRegistry()
         self._media = Media(self.heard)
         self.midcall = MidCall(self._legs.get, self._media.has_port, self._lost, self._kick)
         self._pump: Pump | None = None
         self.dialogs = Dialogs(self._legs.at)
         self.front = Front(listener.requests_rejected)
-        self._door = Door(self)
+        self._screening = Screening(self)
         self._expiries = Expiries(self._kick)
         self._timer_c = TimerC(self._legs, self._unanswered)
         self.trunks = TrunkWatch(listener.trunk_changed)
         self._accounts = Accounts(self.incoming, self.trunks.registered)
         self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped)
         self.referrals = Referrals(listener.hand_down_told)
-        self.watches = Watches(self._extension, self._kick)
+        self.subscriptions = Subscriptions(self._extension, self._kick)
         self._invitation: Invitation | None = None
         self._most_legs = settings.legs(config.sip.max_calls)
         self._numbers = itertools.count(1)
@@ -83,7 +85,7 @@ class SipAgent:
         pj.watch_sessions()
         self.midcall.configure(self._config)
         self._timer_c.configure(sip.answer_timeout_s)
-        pj.set_request_handler(self._door)  # which looks names up for the accounts
+        pj.set_request_handler(self._screening)  # which looks names up for the accounts
         self._accounts.open(self._config, self._transports)
         self.front.configure(self._config, self._accounts.numbers)
         self._pump = Pump(self._endpoint)
@@ -120,7 +122,7 @@ class SipAgent:
             self.hang_up(leg.id, 503, Reason.GATEWAY_STOPPED)
         if not await self._legs.all_ended(patience_s):
             log.warning("legs-unanswered", legs=len(self._legs))
-        await self.watches.stop()
+        await self.subscriptions.stop()
         self.trunks.stop()
         self._dropped_media.stop()
         self.midcall.stop()
@@ -137,7 +139,7 @@ class SipAgent:
         # Everybody has been told; waiting for more would hold the loop for a second.
         self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)
 
-    # --- what the door and the legs tell
+    # --- what the screening and the legs tell
 
     @property
     def config(self) -> Config:
@@ -199,7 +201,7 @@ class SipAgent:
             )
         )  # fmt: skip
 
-    def accepted_refer(self, leg: LegId, refer: PendingRefer) -> None:
+    def accepted_refer(self, leg: LegId, refer: Notifier) -> None:
         """A REFER on this leg has a subscription: its NOTIFYs come before the leg's BYE."""
         if found := self._legs.get(leg):
             found.refer = refer
@@ -300,7 +302,7 @@ class SipAgent:
         except pj.Error as error:
             log.warning("answer-failed", leg=leg, call_id=found.sip_call_id, code=code, why=error.info())
             if code >= 200:
-                found.end(500, sip_headers(refusal_headers(500, Reason.GATEWAY_ERROR, None)))
+                found.end(500, sip_headers(refusal_headers(500, Reason.GATEWAY_ERROR)))
                 self._tell_unanswerable(found)
         self._kick()
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.sip
 PROGRAM = """
 import json, socket, sys, time
 import pjsua2 as pj
-from gateway.sip.endpoint import Endpoint
+from gateway.sip.stack.endpoint import Endpoint
 from gateway.config.settings import SipSettings
 
 told, called = [], []

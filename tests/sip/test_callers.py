@@ -5,7 +5,7 @@ import pytest
 
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.ports import DialOrder
-from gateway.sip.identity import called_uris, caller_ids, diverted_users, hops_left, is_private, present
+from gateway.sip.text.identity import called_uris, caller_ids, diverted_users, hops_left, is_private, present
 
 
 def order(**more: object) -> DialOrder:

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.sip import digest
-from gateway.sip.digest import DigestServer, Verdict, parse_credentials, same_place
+from gateway.sip.text import digest
+from gateway.sip.text.digest import DigestServer, Verdict, parse_credentials, same_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import Any
 import pjsua2 as pj
 
 from gateway.core.model import LegId
-from gateway.sip.dtmf import ENDED, KEPT, PAUSE_MS, TONE_MS, Keypads
+from gateway.sip.calls.dtmf import ENDED, KEPT, PAUSE_MS, TONE_MS, Keypads
 
 EVENT = pj.PJSUA_DTMF_METHOD_RFC2833
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gateway.core.call.turn import TRANSFER_HEADER
 from gateway.core.numbers import TargetError, parse_target
 from gateway.core.outcome import Reason
-from gateway.sip import headers
-from gateway.sip.headers import HeaderError, NameAddr, ReferTo, parse_name_addr, parse_refer_to
+from gateway.sip.text import headers
+from gateway.sip.text.headers import HeaderError, NameAddr, ReferTo, parse_name_addr, parse_refer_to
 
 MOBILE = "+31612345678"
 ALLOWED = ("User-to-User", "X-*")

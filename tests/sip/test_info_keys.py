@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.sip.info_keys import UnknownKeyError, read_key
+from gateway.sip.text.info_keys import UnknownKeyError, read_key
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.core.model import LegId
 from gateway.ports import NotSent, NotSentError, SipError
-from gateway.sip.referrals import Referrals
-from gateway.sip.refusals import refused_as, sending
-from gateway.sip.watches import Watches
+from gateway.sip.requests.referrals import Referrals
+from gateway.sip.requests.subscriptions import Subscriptions
+from gateway.sip.stack.refusals import refused_as, sending
 
 
 def refuse(*_: object) -> None:
@@ -34,7 +34,7 @@ def test_a_refer_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_subscribe_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pj, "watch", lambda *_: -1)
-    watches = Watches(lambda *_: (0, "sip:30@192.0.2.7"), lambda: None)
+    watches = Subscriptions(lambda *_: (0, "sip:30@192.0.2.7"), lambda: None)
     with pytest.raises(NotSentError) as refused:
         watches.watch("pbx", "30", "dialog", Nobody())
     await watches.stop()

@@ -22,12 +22,12 @@ pytestmark = pytest.mark.sip
 
 ROOT = Path(__file__).parents[2]
 STEPS = (
-    "gateway.sip.accounts:_register",  # called where a trunk is added that registers
-    "gateway.sip.accounts:Accounts._open",
-    "gateway.sip.midcall:MidCall.configure",
-    "gateway.sip.timer_c:TimerC.configure",
-    "gateway.sip.front:Front.configure",
-    "gateway.sip.trunks:TrunkWatch.watch",
+    "gateway.sip.stack.accounts:_register",  # called where a trunk is added that registers
+    "gateway.sip.stack.accounts:Accounts._open",
+    "gateway.sip.calls.midcall:MidCall.configure",
+    "gateway.sip.calls.timer_c:TimerC.configure",
+    "gateway.sip.stack.front:Front.configure",
+    "gateway.sip.stack.trunks:TrunkWatch.watch",
     "gateway.engine:Engine.reconfigure",
     "gateway.report.metrics:Metrics.configure",
     "gateway.report.reporter:EventReporter.configure",

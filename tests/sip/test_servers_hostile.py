@@ -13,8 +13,8 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from gateway.sip import servers
-from gateway.sip.servers import MAX_ASKED, MAX_KNOWN, MAX_SERVERS, Servers
+from gateway.sip.stack import servers
+from gateway.sip.stack.servers import MAX_ASKED, MAX_KNOWN, MAX_SERVERS, Servers
 from tests.support.names import NameServer
 from tests.support.processes import free_port
 

@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.config import SipSettings
-from gateway.sip import transports
+from gateway.sip.stack import transports
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, PORT, TARGET_HZ, TLS_PORT, Bed, Pair, Stage, tls
 from tests.support.certificates import Authority, Identity
 from tests.support.gateway import Gateway, settings

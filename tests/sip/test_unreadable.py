@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sip import malformed
+from gateway.sip.text import malformed
 
 REQUEST = (
     "REFER sip:2001@gw SIP/2.0\r\nv: SIP/2.0/UDP 127.0.0.3;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP 127.0.0.4\r\n"

@@ -7,7 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway.core.outcome import Reason
-from gateway.sip import refer
+from gateway.sip.requests import refer
 
 if TYPE_CHECKING:
     import pjsua2 as pj
@@ -36,8 +36,8 @@ def pending(subscription: int, unsent: list[int]) -> refer.PendingRefer:
 
 
 async def test_a_notify_that_cannot_be_sent_is_told_of_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.sip.refer.pj.send_notify", lambda *_: False)
-    monkeypatch.setattr("gateway.sip.refer.pj.end_subscription", lambda _: None)
+    monkeypatch.setattr("gateway.sip.requests.refer.pj.send_notify", lambda *_: False)
+    monkeypatch.setattr("gateway.sip.requests.refer.pj.end_subscription", lambda _: None)
     unsent: list[int] = []
     quiet: list[str] = []
     handle = pending(7, unsent)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The legs that there are: nobody else keeps them alive, and what is not here any more has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.core.model import LegId, Peer
+    from gateway.sip.calls.leg import Leg
+
+
+class LegRegistry:
+    """Found by their ids, by PJSUA's numbers, and by their Call-IDs."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[LegId, Leg] = {}
+        self._by_number: dict[int, Leg] = {}
+        self._by_peer: Counter[str] = Counter()
+        self._none = asyncio.Event()
+        self._none.set()
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Leg]:
+        return iter(list(self._by_id.values()))
+
+    def get(self, leg: LegId) -> Leg | None:
+        """The leg with this id."""
+        return self._by_id.get(leg)
+
+    def at(self, number: int) -> Leg | None:
+        """The leg with this number of a PJSUA call."""
+        return self._by_number.get(number)
+
+    def has_call(self, call_id: str) -> bool:
+        """Whether a leg has this Call-ID."""
+        return any(leg.sip_call_id == call_id for leg in self._by_id.values())
+
+    def with_peer(self, peer: Peer) -> int:
+        """How many legs there are with this peer."""
+        return self._by_peer[peer.name]
+
+    @property
+    def occupied(self) -> int:
+        """How many PJSUA calls there are: more than legs while one server is tried after another."""
+        return len(self._by_number)
+
+    @property
+    def peers(self) -> set[str]:
+        """The names of the peers that any of them is with."""
+        return {leg.peer.name for leg in (*self._by_id.values(), *self._by_number.values())}
+
+    def add(self, leg: Leg) -> None:
+        """A leg has begun; it takes the place of one that has the same id."""
+        if leg.id not in self._by_id:
+            self._by_peer[leg.peer.name] += 1
+        self._by_id[leg.id] = leg
+        self._by_number[leg.getId()] = leg
+        self._none.clear()
+
+    def release(self, leg: Leg) -> None:
+        """Its PJSUA call is over."""
+        # PJSUA is still inside this object: it may not be collected before that has returned.
+        asyncio.get_running_loop().call_soon(lambda gone: None, leg)
+        self._by_number.pop(leg.getId(), None)
+
+    def remove(self, leg: Leg) -> None:
+        """The leg is over."""
+        if self._by_id.pop(leg.id, None) is not None:
+            self._by_peer[leg.peer.name] -= 1
+        if not self._by_id:
+            self._none.set()
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._by_id.clear()
+        self._by_number.clear()
+        self._by_peer.clear()
+
+    async def all_ended(self, patience_s: float) -> bool:
+        """Wait until there is none, but not for ever."""
+        try:
+            await asyncio.wait_for(self._none.wait(), patience_s)
+        except TimeoutError:
+            return False
+        return True

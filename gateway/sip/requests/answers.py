@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The gateway's own answers to requests that are no call and no transfer, and to those that are bad in themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+import structlog
+
+from gateway.core.outcome import Reason
+from gateway.sip.requests.invitation import read_invitation
+from gateway.sip.stack.header_vector import sip_headers
+from gateway.sip.stack.settings import own_user_of
+from gateway.sip.text import info_keys
+from gateway.sip.text.headers import reason_header
+
+if TYPE_CHECKING:
+    from gateway.core.model import Peer
+    from gateway.sip.requests.user_agent import UserAgent
+
+log = structlog.get_logger(__name__)
+
+RETRY_S = 5
+"""When to come again, in seconds, while there is no room or too much to do."""
+_REASONS = {420: Reason.UNSUPPORTED_EXTENSION, 503: Reason.AT_CAPACITY}
+
+Headers = list[tuple[str, str]]
+
+
+def abilities() -> Headers:
+    """What OPTIONS is told, in a dialog and outside of one (RFC 3261 §11.2)."""
+    return [("Allow", pj.allowed_methods()), ("Accept", pj.accepted_types()), ("Supported", pj.supported_extensions())]
+
+
+class Answers:
+    """Answers for the screening."""
+
+    def __init__(self, agent: UserAgent) -> None:
+        self._agent = agent
+
+    def unfit(self, request: pj.SipRequest, code: int, why: str) -> tuple[int, Headers]:
+        """Code and headers for a request that is bad in itself: as it deserves, or 403 to a stranger."""
+        known = self._agent.config.peer_for(request.sourceHost) is not None
+        reason = _REASONS.get(code, Reason.BAD_REQUEST) if known else Reason.PEER_NOT_ALLOWED
+        code = code if known else reason.sip_code
+        log.warning(
+            "request-rejected", method=request.method, source=request.sourceHost, reason=str(reason), code=code, why=why
+        )
+        self._agent.listener.request_rejected(reason)
+        return code, [reason_header(code, reason)]
+
+    def not_made(self, call_id: str, code: int) -> None:
+        """PJSUA has refused an INVITE that was let in."""
+        reason = _REASONS.get(code, Reason.BAD_REQUEST)
+        log.warning("request-rejected", method="INVITE", call_id=call_id, reason=str(reason), code=code)
+        self._agent.listener.request_rejected(reason)
+
+    def options(self, request: pj.SipRequest, peer: Peer) -> tuple[int, Headers]:
+        """Whether an INVITE to this URI would be let in now; one that names nobody asks whether we are there."""
+        own_user = own_user_of(self._agent.config.profile(peer.name))
+        named = _user(request.requestUri) not in ("", own_user)
+        reason = self._refusal(request, peer, own_user) if named else None
+        if reason is None:
+            return 200, abilities()
+        return reason.sip_code, [*abilities(), reason_header(reason.sip_code, reason)]
+
+    def _refusal(self, request: pj.SipRequest, peer: Peer, own_user: str) -> Reason | None:
+        if refused := self._agent.listener.admit():
+            return refused
+        if self._agent.is_full(peer):
+            return Reason.TRUNK_AT_CAPACITY
+        if not self._agent.has_room_for(peer, 2):
+            return Reason.AT_CAPACITY
+        invitation = read_invitation(request, peer, (), own_user)
+        calling = (*(identity.uri for identity in invitation.calling), *invitation.diverting)
+        return self._agent.listener.inquire(peer, invitation.called, calling)
+
+    def info(self, index: int, request: pj.SipRequest) -> None:
+        """An INFO in a dialog: a key (see info_keys), a question whether the call is there, or nothing we know."""
+        leg = self._agent.leg_of(index)
+        if leg is None or leg.over:
+            request.respond(481, "", sip_headers([]))
+        elif request.values("Info-Package"):
+            request.respond(469, "Bad Info Package", sip_headers([]))  # RFC 6086 §4.2.2
+        elif not request.bodyType():
+            request.respond(200, "", sip_headers([]))
+        elif request.bodyType().lower() not in info_keys.TYPES:
+            request.respond(415, "", sip_headers([("Accept", ", ".join(info_keys.TYPES))]))
+        else:
+            try:
+                key = info_keys.read_key(request.body())
+            except info_keys.UnknownKeyError as error:
+                log.warning("dtmf-unknown", leg=leg.id, peer=leg.peer.name, why=str(error))
+                request.respond(400, "Unknown Key", sip_headers([reason_header(400, Reason.BAD_REQUEST)]))
+                return
+            request.respond(200, "", sip_headers([]))
+            self._agent.midcall.told_key(leg, key)
+
+
+def _user(uri: str) -> str:
+    """The user part of a SIP URI; a tel: URI is all of it."""
+    scheme, _, rest = uri.partition(":")
+    return rest if scheme.lower() == "tel" else rest.rpartition("@")[0]

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A received REFER: read into a request, answered once, and followed by NOTIFYs one at a time (RFC 3515, RFC 6665)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import pjsua2 as pj
+import structlog
+
+from gateway.core.model import LegId
+from gateway.core.outcome import Reason
+from gateway.ports import ReferRequest
+from gateway.sip.calls.leg import Leg
+from gateway.sip.requests.dialogs import Dialogs, parse_replaces
+from gateway.sip.stack.header_vector import sip_headers
+from gateway.sip.text import headers
+from gateway.sip.text.headers import refusal_headers
+
+log = structlog.get_logger(__name__)
+
+# Longer than any hunt: the transferor must not take the subscription for expired while a target still rings.
+SUBSCRIPTION_S = 600
+# Option tags a REFER may require, as any request may; RFC 7614's are not supported.
+SUPPORTED = frozenset(pj.supported_extensions().split(", "))
+_PHRASES = {
+    100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 300: "Multiple Choices",
+    301: "Moved Permanently", 302: "Moved Temporarily", 305: "Use Proxy", 380: "Alternative Service",
+    400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Timeout",
+    410: "Gone", 413: "Request Entity Too Large", 414: "Request-URI Too Long", 415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme", 420: "Bad Extension", 421: "Extension Required", 422: "Session Interval Too Small",
+    423: "Interval Too Brief", 433: "Anonymity Disallowed", 480: "Temporarily Unavailable",
+    481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops", 484: "Address Incomplete",
+    485: "Ambiguous", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending",
+    493: "Undecipherable", 494: "Security Agreement Required", 500: "Server Internal Error", 501: "Not Implemented",
+    502: "Bad Gateway", 503: "Service Unavailable", 504: "Server Time-out", 505: "Version Not Supported",
+    513: "Message Too Large", 580: "Precondition Failure", 600: "Busy Everywhere", 603: "Decline",
+    604: "Does Not Exist Anywhere", 606: "Not Acceptable", 607: "Unwanted", 608: "Rejected",
+}  # fmt: skip
+
+
+class PendingRefer:
+    """One REFER of a transferor: its response, then its subscription."""
+
+    def __init__(
+        self,
+        request: pj.SipRequest,
+        opened: Callable[[int, PendingRefer], None],
+        unsent: Callable[[int], None],
+        *,
+        subscribe: bool,
+        with_id: bool,
+        account: int,
+    ) -> None:
+        self._request: pj.SipRequest | None = request
+        self._account = account
+        self.subscribe = subscribe
+        self._with_id = with_id
+        self._opened = opened
+        self._unsent = unsent
+        self._subscription = -1
+        self._queue: deque[tuple[int, str]] = deque()
+        self._waits_for_answer = False
+        self._closed = False
+        self._final_sent = False
+        self._last_code = 100
+        self._when_quiet: list[Callable[[], None]] = []
+        self.unsupported: tuple[str, ...] = ()  # option tags of Require that a 420 has to name
+
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> bool:
+        """Send the response; see ports.ReferHandle."""
+        if self._request is None:
+            return False
+        request, self._request = self._request, None
+        if code >= 300:
+            extra = refusal_headers(code, reason, retry_after_s)
+            if code == 420:
+                extra.append(("Unsupported", ", ".join(self.unsupported)))
+            return request.respond(code, "", sip_headers(extra))
+        if not self.subscribe:
+            return request.respond(code, "", sip_headers([("Refer-Sub", "false")]))
+        self._subscription = request.accept(code, sip_headers([]), self._account)
+        if self._subscription < 0:
+            self._closed = True
+            return False
+        self._opened(self._subscription, self)
+        return True
+
+    def notify(self, code: int, reason: Reason, final: bool) -> None:
+        """Queue a NOTIFY; see ports.ReferHandle."""
+        self._enqueue(code, "terminated;reason=noresource" if final else f"active;expires={SUBSCRIPTION_S}")
+
+    def unsubscribe(self) -> None:
+        """The transferor wants no more: it gets the last state once again, and that ends it (RFC 6665 §4.1.2.3)."""
+        self._enqueue(self._last_code, "terminated;reason=timeout")
+
+    def _enqueue(self, code: int, state: str) -> None:
+        ending = self._final_sent or (bool(self._queue) and _is_last(self._queue[-1][1]))
+        if self._closed or ending or self._subscription < 0:
+            return
+        if self._queue and not _is_last(state):
+            self._queue.pop()  # a newer provisional state makes the one that still waits worthless
+        self._queue.append((code, state))
+        self._send_next()
+
+    def notify_answered(self, code: int) -> bool:
+        """The transferor answered (or did not, 408 and 503); False when it takes no more of them."""
+        self._waits_for_answer = False
+        if code >= 300 or self._final_sent:
+            self.close()
+        else:
+            self._send_next()
+        return code < 300
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will be sent."""
+        return self._closed
+
+    def when_quiet(self, then: Callable[[], None]) -> None:
+        """Call `then` once no NOTIFY is waiting to be sent or answered."""
+        if self._closed or not (self._queue or self._waits_for_answer):
+            then()
+        else:
+            self._when_quiet.append(then)
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._closed = True
+        self._queue.clear()
+        pj.end_subscription(self._subscription)
+        self._quiet()
+
+    def _send_next(self) -> None:
+        if self._waits_for_answer or self._closed:
+            return
+        if not self._queue:
+            self._quiet()
+            return
+        code, state = self._queue.popleft()
+        self._last_code, self._final_sent = code, _is_last(state)
+        self._waits_for_answer = True
+        status_line = f"SIP/2.0 {code} {_PHRASES.get(code, 'Unknown')}"
+        if not pj.send_notify(self._subscription, status_line, state, self._with_id):
+            # Later: whoever wants it sent is in the middle of something.
+            asyncio.get_running_loop().call_soon(self._unsent, self._subscription)
+
+    def _quiet(self) -> None:
+        waiting, self._when_quiet = self._when_quiet, []
+        for then in waiting:
+            then()
+
+
+def _is_last(state: str) -> bool:
+    return state.startswith("terminated")
+
+
+def read_refer(
+    request: pj.SipRequest,
+    handle: PendingRefer,
+    leg: Leg,
+    pass_headers: Sequence[str],
+    dialogs: Dialogs,
+) -> ReferRequest:
+    """Make a ReferRequest of what came in; what is wrong with it is said in its `problem`."""
+    problem: Reason | None = None
+    text = ""
+    target = headers.ReferTo("")
+    try:
+        target = headers.parse_refer_to(request.values("Refer-To", "r"))
+    except headers.HeaderError as error:
+        problem, text = Reason.BAD_REQUEST, str(error)
+    if target.malformed:
+        log.info("refer-to-malformed", leg=leg.id, peer=leg.peer.name)
+    if missing := headers.unsupported(request.values("Require"), SUPPORTED):
+        problem, text = Reason.UNSUPPORTED_EXTENSION, f"not supported: {', '.join(missing)}"
+        handle.unsupported = tuple(missing)
+    consultation: LegId | None = None
+    if problem is None:
+        try:
+            found = _consultation(target, leg, dialogs)
+            consultation = found.id if isinstance(found, Leg) else None
+            problem = found if isinstance(found, Reason) else None
+        except headers.HeaderError as error:
+            problem, text = Reason.BAD_REQUEST, str(error)
+    # Who refers says so in the REFER; what the URI carries is of another time (RFC 3892 §2.2).
+    embedded = [(name, value) for name, value in target.embedded if name.lower() not in ("referred-by", "b")]
+    context = headers.allowed([*embedded, *headers.header_fields(request.text())], pass_headers)
+    return ReferRequest(
+        handle=handle, leg=leg.id, peer=leg.peer, target=target.uri, context=context, subscribe=handle.subscribe,
+        consultation=consultation, problem=problem, problem_text=text,
+    )  # fmt: skip
+
+
+def _consultation(target: headers.ReferTo, leg: Leg, dialogs: Dialogs) -> Leg | Reason | None:
+    """The leg that a Replaces embedded in Refer-To names: the transferor's other call with us (RFC 3891 §7)."""
+    named = [value for name, value in target.embedded if name.lower() == "replaces"]
+    if not named:
+        return None
+    if len(named) > 1:
+        raise headers.HeaderError("Refer-To holds more than one Replaces")
+    found = dialogs.find(parse_replaces(named[0]), leg.peer)
+    if found is leg:
+        raise headers.HeaderError("Replaces names the dialog of the REFER itself")
+    return found
