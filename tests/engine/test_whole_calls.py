@@ -9,26 +9,42 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from structlog.testing import capture_logs
 
 from gateway.config import load
 from gateway.core.model import LegId, PbxState
-from gateway.core.outcome import Outcome
+from gateway.core.outcome import Outcome, Reason
 from gateway.core.state_sources import StateSource
+from gateway.core.transfer.commands import Notify
 from gateway.ports import TooLateError
 from tests.bench import ASSIGNED, PBX, SALES, SUPPORT, TRUNK, Bench
 from tests.bench.bench import Source
 from tests.config_directory import write
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.core.transfer.transfer_step import TransferStep
+
 TARGETS = (SALES, SUPPORT, "sip:+31699999999@gw", "sip:190@gw")
 ENDINGS = st.sampled_from([200, 302, 404, 408, 480, 486, 487, 500, 503, 603])
 LONG_S = 1000
+ENOUGH = 4
+"""Calls before the gateway drains: after that nothing new happens."""
 
 with tempfile.TemporaryDirectory() as _directory:
     CONFIG = load(write(Path(_directory)))
@@ -71,6 +87,10 @@ class WholeCalls(RuleBasedStateMachine):
         found = [leg for leg, its in self.bench.sip.live.items() if its == state]
         return found[draw % len(found)] if found else None
 
+    def there(self, state: str) -> bool:
+        """Whether there is a leg in this state."""
+        return state in self.bench.sip.live.values()
+
     def _name(self) -> str:
         self.numbers += 1
         return f"in-{self.numbers}"
@@ -81,30 +101,37 @@ class WholeCalls(RuleBasedStateMachine):
             state = PbxState("asterisk", StateSource.AMI, self.bench.clock.now().wall)
             self.bench.engine.sources = {"asterisk": Source(state)}
 
+    @precondition(lambda self: not self.bench.engine.draining)
     @rule()
     def the_pbx_calls(self) -> None:
         self.bench.calls_in(self._name(), PBX, ASSIGNED)
 
+    @precondition(lambda self: not self.bench.engine.draining)
     @rule()
     def a_caller_talks_to_the_assistant(self) -> None:
         self.bench.bridged(self._name())
 
+    @precondition(lambda self: not self.bench.engine.draining)
     @rule(asked=st.sampled_from(TARGETS))
     def the_trunk_calls(self, asked: str) -> None:
         self.bench.calls_in(self._name(), TRUNK, asked)
 
+    @precondition(lambda self: self.there("dialled"))
     @rule(which=st.integers(0, 9), code=st.sampled_from([180, 181, 183]))
     def a_dialled_leg_rings(self, which: int, code: int) -> None:
         self.bench.rings(self._leg(which, "dialled"), code)
 
+    @precondition(lambda self: self.there("dialled"))
     @rule(which=st.integers(0, 9))
     def a_dialled_leg_has_early_media(self, which: int) -> None:
         self.bench.early_media(self._leg(which, "dialled"))
 
+    @precondition(lambda self: self.there("dialled"))
     @rule(which=st.integers(0, 9))
     def a_dialled_leg_answers(self, which: int) -> None:
         self.bench.answers(self._leg(which, "dialled"))
 
+    @precondition(lambda self: self.there("dialled"))
     @rule(which=st.integers(0, 9), code=ENDINGS)
     def a_dialled_leg_fails(self, which: int, code: int) -> None:
         self.bench.fails(self._leg(which, "dialled"), 487 if code == 200 else code)
@@ -113,29 +140,34 @@ class WholeCalls(RuleBasedStateMachine):
     def somebody_hangs_up(self, which: int, state: str) -> None:
         self.bench.fails(self._leg(which, state), 200 if state == "up" else 487)
 
+    @precondition(lambda self: self.there("up"))
     @rule(which=st.integers(0, 9), asked=st.sampled_from(TARGETS))
     def somebody_refers(self, which: int, asked: str) -> None:
         if (leg := self._leg(which, "up")) is not None:
             self.bench.refer(leg, asked)
 
+    @precondition(lambda self: self.there("up"))
     @rule(one=st.integers(0, 9), other=st.integers(0, 9))
     def somebody_refers_to_a_consultation(self, one: int, other: int) -> None:
         leg, joins = self._leg(one, "up"), self._leg(other, "up")
         if leg is not None and joins is not None:
             self.bench.refer(leg, SALES, joins=joins)
 
+    @precondition(lambda self: self.there("up"))
     @rule(which=st.integers(0, 9))
     def a_leg_comes_in_the_place_of_another(self, which: int) -> None:
         replaced = self._leg(which, "up")
         if replaced is not None:
             self.bench.calls_in(self._name(), PBX, ASSIGNED, replaces=replaced)
 
+    @precondition(lambda self: self.bench.engine.calls)
     @rule(which=st.integers(0, 9), asked=st.sampled_from(["sales", "support", "nobody"]))
     def an_operator_transfers(self, which: int, asked: str) -> None:
         calls = [call.id for call in self.bench.engine.calls]
         if calls:
             self.bench.engine.transfer_call(calls[which % len(calls)], asked)
 
+    @precondition(lambda self: self.bench.engine.transfers)
     @rule(which=st.integers(0, 9))
     def an_operator_cancels(self, which: int) -> None:
         running = [one.id for one in self.bench.engine.transfers]
@@ -145,6 +177,7 @@ class WholeCalls(RuleBasedStateMachine):
             except TooLateError:
                 return
 
+    @precondition(lambda self: self.bench.engine.transfers)
     @rule(which=st.integers(0, 9))
     def a_person_takes_a_call(self, which: int) -> None:
         running = self.bench.engine.transfers
@@ -158,6 +191,7 @@ class WholeCalls(RuleBasedStateMachine):
         self.bench.engine.sources = {"asterisk": Source(state)}
         self.bench.engine.pbx_changed(state)
 
+    @precondition(lambda self: self.bench.engine.transfers)
     @rule(which=st.integers(0, 9))
     def a_transferor_takes_no_more_notifys(self, which: int) -> None:
         running = [one for one in self.bench.engine.transfers if one.machine.transferor]
@@ -174,10 +208,10 @@ class WholeCalls(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.bench.pass_time(seconds)
 
+    @precondition(lambda self: self.numbers > ENOUGH and not self.bench.engine.draining)
     @rule()
     def the_gateway_drains(self) -> None:
-        if not self.bench.engine.draining:
-            self.bench.engine.drain(5, self._stop)
+        self.bench.engine.drain(5, self._stop)
 
     def _stop(self) -> None:
         self.stopped = True
@@ -209,7 +243,49 @@ def test_nobody_is_dropped_and_each_transfer_ends_once() -> None:
         settings=settings(
             max_examples=3 * settings().max_examples,
             stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],
         ),
     )
+
+
+# --- and it would be noticed if it were not so
+
+
+def _fail_without_return(step: TransferStep, reason: Reason) -> None:
+    step.notify_final(reason, step.failure_code(reason))
+    step.conclude(reason)
+    step.end()
+
+
+def _notify_again(step: TransferStep, reason: Reason, code: int | None = None) -> None:
+    if step.transfer.notifies:
+        step.do(Notify(code or reason.sip_code, reason, final=True))
+
+
+def _leave_ringing(step: TransferStep, reason: Reason) -> None:
+    pass
+
+
+@pytest.mark.thorough
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("where", "wrong"),
+    [
+        ("gateway.core.transfer.failing.fail", _fail_without_return),
+        ("gateway.core.transfer.transfer_step.TransferStep.notify_final", _notify_again),
+        ("gateway.core.transfer.dialling.hang_up_target", _leave_ringing),
+    ],
+    ids=["the caller is left in silence", "the transferor is told twice", "a target rings on"],
+)
+def test_the_run_over_whole_calls_finds(
+    monkeypatch: pytest.MonkeyPatch, where: str, wrong: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(where, wrong)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            WholeCalls,
+            settings=settings(
+                max_examples=3 * settings().max_examples,
+                stateful_step_count=40,
+                phases=[Phase.generate],  # the smallest example is of no use here
+            ),
+        )
