@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -15,7 +15,7 @@ from tests.support.asterisk import Asterisk
 from tests.support.baresip import Agent, Manner
 from tests.support.broker import Broker
 from tests.support.fetch import programs
-from tests.support.processes import Net
+from tests.support.processes import Net, before_others
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -49,6 +49,13 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     needed = any(item.get_closest_marker(name) for item in session.items for name in NEEDS_PROGRAMS)
     if needed and not session.config.option.collectonly:
         programs()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_time(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What is marked `alone` measures the gateway, and not what else the machine does."""
+    with before_others() if request.node.get_closest_marker("alone") else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")

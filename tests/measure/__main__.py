@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.fetch import programs
-from tests.support.gateway import NUMBER, Gateway, destination, settings
+from tests.support.gateway import Gateway
+from tests.support.many_transfers import ANNA, PBX_PORT, ManyTransfers, configured
 from tests.support.processes import Net
 from tests.support.sipp import SPEAKS, Sipp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.support.gateway import Table
-
-ANNA = "+31612345681"
 LINGER_S = 60.0
 MILLION = 1 << 20
 
@@ -45,43 +43,21 @@ def percentiles(values: Sequence[float]) -> str:
     return f"{values[len(values) // 2]:.2f} / {values[len(values) * 99 // 100]:.2f}" if values else "-"
 
 
-def configured(net: Net) -> dict[str, Table]:
-    """A gateway with room enough, and a PBX that has no queues."""
-    files = settings(net, pbx_uri=f"sip:{net.pbx}:5070")
-    files["gateway.toml"]["gateway"]["log_level"] = "warning"
-    files["gateway.toml"]["sip"]["max_calls"] = 600
-    files["sip_profiles/hms.toml"]["options_interval_s"] = 0  # SIPp would take it for a call
-    destination(files, "anna")["max_concurrent"] = 600
-    return files
-
-
 async def transfers(net: Net, per_second: int, seconds: int) -> str:
     """Callers from the PBX reach the assistant, who has them put through to an extension: a row of the table."""
-    count = per_second * seconds
-    patience = seconds + 40
-    rows = [[f"<sip:{ANNA}@{net.gateway}>"]]
-    platform = Sipp("assistant", net.trunk, calls=count, rows=rows, hold_ms=100, timeout_s=patience, logged=False)
-    extension = Sipp(
-        "extension", net.pbx, port=5070, calls=count, timeout_s=patience, values={"RINGS_MS": "5"}, logged=False
-    )
-    async with Gateway(configured(net)) as gateway, platform, extension:
-        for listening in (platform, extension):
-            await listening.child.ready(listening.listening)
-        callers = Sipp(
-            "call", net.pbx, port=5071, remote=gateway.sip, service=NUMBER, calls=count, rate=per_second, hold_ms=1000,
-            timeout_s=patience, values={"CALLER_SPEAKS": ""}, logged=False,
-        )  # fmt: skip
+    async with (
+        Gateway(configured(net)) as gateway,
+        ManyTransfers(gateway, net, per_second=per_second, seconds=seconds) as asked,
+    ):
         used = cpu_s(gateway)
-        async with callers:
-            called = (await callers.finished()).counters
+        done = await asked.played()
         await gateway.idle(LINGER_S)
         used = cpu_s(gateway) - used
-        done = int(await gateway.metric("transfer_gateway_transfers_total", outcome="completed"))
-        answered = platform.response_times("response")
-    refused = f", {called['refused']} calls refused" if called["refused"] else ""
+    refused = f", {done.refused} calls refused" if done.refused else ""
     return (
-        f"| {per_second} transfers/s for {seconds} s | {done} of {count}{refused} | "
-        f"{used * 1000 / max(1, done):.1f} ms CPU each | REFER → 202 p50 / p99 {percentiles(answered)} ms |"
+        f"| {per_second} transfers/s for {seconds} s | {done.completed} of {done.asked}{refused} | "
+        f"{used * 1000 / max(1, done.completed):.1f} ms CPU each | "
+        f"REFER → 202 p50 / p99 {percentiles(done.waits_ms)} ms |"
     )
 
 
@@ -89,7 +65,7 @@ async def calls(net: Net, count: int, seconds: int) -> str:
     """Calls from the trunk to an extension, with sound both ways: a row of the table."""
     patience = seconds + 60
     extension = Sipp(
-        "extension", net.pbx, port=5070, calls=count, timeout_s=patience, logged=False,
+        "extension", net.pbx, port=PBX_PORT, calls=count, timeout_s=patience, logged=False,
         values={"RINGS_MS": "5", "EXTENSION_SPEAKS": SPEAKS, "PATIENCE_MS": str(patience * 1000)},
     )  # fmt: skip
     async with Gateway(configured(net)) as gateway, extension:

@@ -5,8 +5,8 @@
         ...
         told = await flood.told()
 
-`request` is the datagram, in which `{n}` stands for a number that is different each time. Whoever sends INVITEs gets
-their final responses acknowledged.
+`request` is the datagram, or several that take turns, in which `{n}` stands for a number that is different each time.
+Whoever sends INVITEs gets their final responses acknowledged.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Self
 from tests.support.processes import Child
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -33,6 +34,7 @@ LINGER_S = 1.0
 FIRST = 10_000_000
 """Numbers of one length, which a CSeq may be as well as a branch."""
 _BRANCH = re.compile(rb"branch=z9hG4bK([0-9a-f]+)")
+_INVITED = re.compile(rb"^To: <([^>]+)>.*^CSeq: \d+ INVITE", re.MULTILINE | re.DOTALL)
 _KEPT = re.compile(rb"^(?:Via|From|To|Call-ID):.*$", re.MULTILINE)
 
 
@@ -51,10 +53,11 @@ class Flood:
     """The flooding process; it ends by itself, and with the context in any case."""
 
     def __init__(
-        self, directory: Path, source: str, remote: Address, *, per_second: int, seconds: float, request: str,
-        port: int = 5060,
+        self, directory: Path, source: str, remote: Address, *, per_second: int, seconds: float,
+        request: str | Sequence[str], port: int = 5060,
     ) -> None:  # fmt: skip
-        self._arguments = [source, str(port), *map(str, remote), str(per_second), str(seconds), request]
+        requests = [request] if isinstance(request, str) else request
+        self._arguments = [source, str(port), *map(str, remote), str(per_second), str(seconds), *requests]
         self._log = directory / f"flood-{source}.log"
 
     async def __aenter__(self) -> Self:
@@ -98,7 +101,7 @@ def again(request: Message, port: int) -> str:
     return re.sub(r"^(Via: \S+ [^:;]+):\d+", rf"\1:{port}", text, flags=re.MULTILINE)
 
 
-def main(source: Address, remote: Address, per_second: int, seconds: float, text: str) -> Told:
+def main(source: Address, remote: Address, per_second: int, seconds: float, texts: Sequence[str]) -> Told:
     """Send, and read what is answered."""
     finals: dict[bytes, set[int]] = defaultdict(set)
     told = Told()
@@ -107,24 +110,25 @@ def main(source: Address, remote: Address, per_second: int, seconds: float, text
     sender.bind(source)
     sender.setblocking(False)
     print("begun", flush=True)
-    before, after = text.encode().split(b"{n}", 1)
+    parts = [text.encode().split(b"{n}", 1) for text in texts]
     began = time.monotonic()
     while (elapsed := time.monotonic() - began) < seconds + LINGER_S:
         while told.sent < min(elapsed, seconds) * per_second:
             number = b"%d" % (FIRST + told.sent)
+            before, after = parts[told.sent % len(parts)]
             try:
                 sender.sendto(before + number + after.replace(b"{n}", number), remote)
             except BlockingIOError:
                 break
             told.sent += 1
         if select.select([sender], [], [], 0.002)[0]:
-            _read(sender, finals, text, remote)
+            _read(sender, finals, remote)
     told.codes = {str(code): count for code, count in Counter(code for one in finals.values() for code in one).items()}
     told.contradicted = sum(len(one) > 1 for one in finals.values())
     return told
 
 
-def _read(sender: socket.socket, finals: dict[bytes, set[int]], text: str, remote: Address) -> None:
+def _read(sender: socket.socket, finals: dict[bytes, set[int]], remote: Address) -> None:
     try:
         data = sender.recv(65536)
     except (BlockingIOError, ConnectionRefusedError):
@@ -133,12 +137,12 @@ def _read(sender: socket.socket, finals: dict[bytes, set[int]], text: str, remot
     if not data.startswith(b"SIP/2.0 ") or branch is None or data[8:9] == b"1":
         return
     finals[branch[1]].add(int(data[8:11]))
-    if text.startswith("INVITE "):
-        ack = text.partition("\r\n")[0].replace("INVITE", "ACK", 1).encode()
-        lines = [ack, *(line.rstrip(b"\r") for line in _KEPT.findall(data)), b"CSeq: 1 ACK", b"Content-Length: 0"]
-        sender.sendto(b"\r\n".join([*lines, b"", b""]), remote)
+    if asked := _INVITED.search(data):
+        kept = [line.rstrip(b"\r") for line in _KEPT.findall(data)]
+        lines = [b"ACK %b SIP/2.0" % asked[1], *kept, b"CSeq: 1 ACK", b"Content-Length: 0", b"", b""]
+        sender.sendto(b"\r\n".join(lines), remote)
 
 
 if __name__ == "__main__":
-    where, own, to, number, rate, length, what = sys.argv[1:]
+    where, own, to, number, rate, length, *what = sys.argv[1:]
     print(json.dumps(asdict(main((where, int(own)), (to, int(number)), int(rate), float(length), what))))

@@ -154,7 +154,7 @@ class Sipp:
 
     def response_times(self, name: str) -> list[float]:
         """What the scenario measured between `start_rtd` and `rtd` of this name, in ms, the shortest first."""
-        lines = [line.split(";") for file in self.directory.glob("*_rtt.csv") for line in file.open()]
+        lines = [line.split(";") for file in self.directory.glob("*_rtt.csv") for line in file.read_text().splitlines()]
         return sorted(float(fields[1]) for fields in lines if len(fields) > 2 and fields[2].strip() == name)
 
     def messages(self) -> str:
