@@ -40,12 +40,20 @@ WIRES = ("udp", "tcp", "tls")
 class Place:
     """A gateway whose pairs of peers are played by SIPp, and what they need for TLS."""
 
-    def __init__(self, authority: Authority, pairs: Mapping[str, Pair], net: Net | None = None, **sip: Any) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        pairs: Mapping[str, Pair],
+        net: Net | None = None,
+        *,
+        secrets: dict[str, str] | None = None,
+        **sip: Any,
+    ) -> None:
         self.net = net or Net()
         self._authority = authority
         self._port = sip.get("udp_port", PORT)
         sip = {"tcp_port": PORT, **sip, **tls(authority, self.net.gateway)}
-        self.bed = Bed(self.net, dict(pairs), sip=sip)
+        self.bed = Bed(self.net, dict(pairs), sip=sip, secrets=secrets)
 
     def end(self, does: S, host: str, hz: int, wire: str = "udp", port: int = PORT, call_id: str = "") -> End[S]:
         """Somebody at a host, who calls if he is Calling."""

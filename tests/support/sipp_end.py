@@ -77,6 +77,8 @@ class End(Generic[S]):
         """What he speaks."""
         self.events = 101 if remote else OFFERED_EVENTS
         self.media = Rtp(here[0], hz=hz)
+        self.options: list[str] = []
+        """What else SIPp is told on its command line."""
         self.taken: list[Message] = []
         """What SIPp has waited for and got, oldest first."""
         self.here = here
@@ -117,7 +119,7 @@ class End(Generic[S]):
         server = await asyncio.get_running_loop().create_server(lambda: self._control, "127.0.0.1", 0)
         self._stack.callback(server.close)
         port = server.sockets[0].getsockname()[1]
-        options = ["-3pcc", f"127.0.0.1:{port}", *(["-t", "t1"] if self._wire == "tcp" else [])]
+        options = [*self.options, "-3pcc", f"127.0.0.1:{port}", *(["-t", "t1"] if self._wire == "tcp" else [])]
         if self.call_id:
             options += ["-cid_str", self.call_id]
         self.sipp = await self._stack.enter_async_context(

@@ -86,13 +86,29 @@ class Script:
         return self._add(f'<pause milliseconds="{ms}" />')
 
     def request(
-        self, method: str, body: str = "", *, kind: str = SDP, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        body: str = "",
+        *,
+        kind: str = SDP,
+        headers: Mapping[str, str] | None = None,
+        password: tuple[str, str] | None = None,
     ) -> Self:
-        """Send a request in the dialog; an empty header is left out."""
+        """Send a request in the dialog; an empty header is left out.
+
+        With a username and a `password` it answers the newest challenge; SIPp's -auth_uri has to be where it is sent.
+        """
         self._number += 1
         if method == "INVITE":
             self._invite = self._number
-        return self._request(method, self._number, body, kind=kind, headers=headers)
+        return self._request(method, self._number, body, kind=kind, headers=headers, password=password)
+
+    def challenged(self, method: str, **headers: str) -> Self:
+        """Have the newest request, which is of this method, answered 401."""
+        self._receive('response="401" auth="true"', "", headers, before=PROVISIONAL)
+        if method != "INVITE":
+            return self
+        return self._request("ACK", self._invite, uri=self._invite_uri, headers={"To": ""})
 
     def response(self, code: int, body: str = "", *, before: Sequence[int] = (), **headers: str) -> Self:
         """Wait for a response whose headers and body match; others, of a code in `before`, may come first."""
@@ -175,13 +191,16 @@ class Script:
         uri: str = "[$target]",
         kind: str = SDP,
         headers: Mapping[str, str] | None = None,
+        password: tuple[str, str] | None = None,
     ) -> Self:
         branch = f"z9hG4bK-[pid]-[call_number]-{branch or number}"
         own = {
             "Via": f"SIP/2.0/[transport] [local_ip]:[local_port];branch={branch}", "From": "[$local]", "To": "[$far]",
             "Call-ID": "[call_id]", "CSeq": f"{number} {method}", "Contact": CONTACT, "Max-Forwards": "70",
         }  # fmt: skip
-        return self._send(f"{method} {uri} SIP/2.0", {**own, **(headers or {})}, body, kind, again=method != "ACK")
+        own |= headers or {}
+        more = ["[authentication username={} password={}]".format(*password)] if password else []
+        return self._send(f"{method} {uri} SIP/2.0", own, body, kind, again=method != "ACK", more=more)
 
     def _respond(
         self,
@@ -197,9 +216,17 @@ class Script:
         own = {**own, **(headers or {})}
         return self._send(f"SIP/2.0 {code} {REASONS.get(code, 'No')}", own, body, kind, again=again)
 
-    def _send(self, first: str, headers: Mapping[str, str], body: str, kind: str, *, again: bool) -> Self:
+    def _send(
+        self, first: str, headers: Mapping[str, str], body: str, kind: str, *, again: bool, more: Sequence[str] = ()
+    ) -> Self:
         lines = [first, *(f"{name}: {value}" if value else f"[last_{name}:]" for name, value in headers.items())]
-        lines += [*([f"Content-Type: {kind}"] if body else []), "Content-Length: [len]", "", body.replace("\r", "")]
+        lines += [
+            *more,
+            *([f"Content-Type: {kind}"] if body else []),
+            "Content-Length: [len]",
+            "",
+            body.replace("\r", ""),
+        ]
         retransmitted = ' retrans="500"' if again else ""
         return self._add(f"<send{retransmitted}><![CDATA[\n" + "\n".join(lines) + "\n]]></send>")
 
