@@ -49,10 +49,11 @@ measure: setup
 check: lint
 	$(BIN)/pytest -n 2 -m "not sip and not broker and not pbx and not thorough"
 
-# make format   lays out the code as `make lint` wants it
+# make format   lays out the code as `make lint` wants it, and writes which tests keep which promise
 format: setup
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+	$(BIN)/python -m scripts.conformance
 
 # make lock     pins the newest releases that the *.in files allow, with their hashes
 lock: setup

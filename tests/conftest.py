@@ -43,6 +43,20 @@ class Phones(Protocol):
         ...
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option that picks the tests of a row of docs/conformance.md."""
+    parser.addoption("--keeps", metavar="ROW", help="only the tests that keep this row of docs/conformance.md")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave only those tests."""
+    row = config.getoption("--keeps")
+    if row is not None:
+        left_out = [item for item in items if not any(row in mark.args for mark in item.iter_markers("keeps"))]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Fetch the programs before the first test, so that no test's time limit counts the download."""

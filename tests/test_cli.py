@@ -159,6 +159,7 @@ def test_explain_without_a_gateway_answers_from_the_configuration_and_says_so(
     assert "this answer is made from the configuration alone" in err
 
 
+@pytest.mark.keeps("16.81")
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
 def test_explain_reads_a_time_by_the_clock_of_the_hours_and_not_of_the_machine(
     capsys: pytest.CaptureFixture[str], directory: Path, monkeypatch: pytest.MonkeyPatch, zone: str
@@ -426,6 +427,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"transfer-gateway {__version__}\n"
 
 
+@pytest.mark.keeps("16.107")
 def test_check_warns_of_what_the_running_gateway_has_not_taken_yet(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -460,6 +462,7 @@ OF_THE_CONFIGURATION = {"pydantic", "phonenumbers", "holidays"}
 CALENDARS = {"holidays.countries"}
 
 
+@pytest.mark.keeps("16.104")
 @pytest.mark.parametrize(
     ("arguments", "unneeded"),
     [

@@ -215,6 +215,7 @@ def test_every_table_of_the_configuration_is_looked_at() -> None:
     assert tables(GatewayFile) | tables(TrunkProfile) | tables(PbxProfile) == {GatewayFile, *MODELS.values()}
 
 
+@pytest.mark.keeps("16.108")
 @pytest.mark.parametrize(("table", "key"), EVERY_KEY, ids=[".".join(each) for each in EVERY_KEY])
 def test_a_reload_applies_a_key_or_says_that_it_takes_a_restart(tmp_path: Path, table: str, key: str) -> None:
     assert key in CHANGES[table], "a new key: is it applied by a reload? (gateway/config/changes.py)"
@@ -277,6 +278,7 @@ def test_what_does_not_go_together_with_what_runs_is_refused(tmp_path: Path) -> 
         in_force(started, loaded)
 
 
+@pytest.mark.keeps("16.107")
 @pytest.mark.parametrize("readable", [True, False])
 def test_a_secret_that_systemd_copied_before_it_was_changed_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, readable: bool

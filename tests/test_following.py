@@ -25,6 +25,7 @@ def written(directory: Path, port: int, secret: str) -> Path:
     )
 
 
+@pytest.mark.keeps("16.107")
 async def test_a_changed_secret_is_proved_by_a_new_login(tmp_path: Path) -> None:
     async with FakeAmi() as pbx:
         pbx.secret = "old"

@@ -124,6 +124,7 @@ def patterns() -> dict[str, Callable[[str], object]]:
 PATTERNS = patterns()
 
 
+@pytest.mark.keeps("16.71")
 @pytest.mark.parametrize("name", PATTERNS)
 def test_no_pattern_takes_long_for_any_text(name: str) -> None:
     ask = PATTERNS[name]
@@ -131,6 +132,7 @@ def test_no_pattern_takes_long_for_any_text(name: str) -> None:
     assert not too_slow(ask, runs(*around))
 
 
+@pytest.mark.keeps("16.71")
 def test_every_pattern_has_a_name_by_which_it_is_tried() -> None:
     # What the operator writes is another matter.
     unnamed = [use for use in calls() if use[1] == "re" and use[2] in WAYS and not use[0].startswith("gateway.config")]
@@ -250,6 +252,7 @@ READERS: dict[str, tuple[Callable[[str], object], list[tuple[str, str]]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.keeps("16.71")
 @pytest.mark.parametrize("name", READERS)
 def test_no_reader_takes_long_for_any_text(name: str) -> None:
     read, around = READERS[name]

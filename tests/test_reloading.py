@@ -76,6 +76,7 @@ async def test_every_part_takes_it(directory: Path, systemd: Callable[[], list[s
     assert systemd() == ["RELOADING=1", "READY=1", "STATUS=serving"]
 
 
+@pytest.mark.keeps("16.106")
 @pytest.mark.parametrize("failure", [RuntimeError("no such account"), KeyError(("tcp", 4)), MemoryError(), OSError(28)])
 async def test_what_one_part_cannot_take_none_has(
     directory: Path, systemd: Callable[[], list[str]], failure: BaseException
@@ -104,6 +105,7 @@ async def test_what_one_part_cannot_take_none_has(
     assert systemd() == ["RELOADING=1", "READY=1", "STATUS=serving"]
 
 
+@pytest.mark.keeps("16.106")
 @pytest.mark.parametrize(
     "failure", [RecursionError(), PermissionError(13, "Permission denied"), ImportError("no calendars"), SystemError()]
 )
@@ -185,6 +187,7 @@ async def test_a_stop_ends_the_reload_that_is_under_way_and_takes_no_other(
     assert systemd() == []
 
 
+@pytest.mark.keeps("16.113")
 async def test_what_waits_for_a_restart_is_compared_with_what_runs(
     directory: Path, systemd: Callable[[], list[str]]
 ) -> None:

@@ -8,6 +8,7 @@ from gateway.core.caller import CallerId, is_withheld, known_caller
 JAN = "+31612312312"
 
 
+@pytest.mark.keeps("16.75")
 @pytest.mark.parametrize(
     ("identities", "number", "name"),
     [
@@ -37,6 +38,7 @@ def test_an_identity_is_taken_whole(identities: list[tuple[str, str]], number: s
     assert (caller.number if caller else None, caller.name if caller else None) == (number, name)
 
 
+@pytest.mark.keeps("16.73")
 @pytest.mark.parametrize(
     "uri",
     [
@@ -57,6 +59,7 @@ def test_a_uri_that_withholds_its_caller(uri: str) -> None:
     assert is_withheld(CallerId(uri, "Jan"))
 
 
+@pytest.mark.keeps("16.73")
 @pytest.mark.parametrize(
     "name", ["Anonymous", "anonymous", "ANONYMOUS", " Anonymous  caller ", "Restricted", "Unavailable"]
 )
@@ -64,6 +67,7 @@ def test_a_name_that_withholds_its_caller(name: str) -> None:
     assert is_withheld(CallerId("sip:+31612312312@carrier.example", name))
 
 
+@pytest.mark.keeps("16.73")
 @pytest.mark.parametrize(
     ("uri", "name"),
     [

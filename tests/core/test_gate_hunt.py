@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def test_what_was_passed_over_is_looked_at_again() -> None:
     assert after(["support"], sales, SUPPORT, state=pbx(queue(), queue("support"))).destination is sales
 
 
+@pytest.mark.keeps("16.53")
 def test_a_refusal_that_was_told_is_not_told_again() -> None:
     chain = replace(SALES, overflow=("support", "voicemail"))
     destinations = line(chain, SUPPORT, VOICEMAIL)

@@ -17,6 +17,7 @@ def said(*identities: tuple[str, str], private: bool = False, shown: bool = Fals
 CAROL = ("sip:6018@pbx", "Carol")
 
 
+@pytest.mark.keeps("16.57")
 @pytest.mark.parametrize(
     ("before", "told", "after"),
     [
@@ -46,6 +47,7 @@ def test_what_a_peer_says_in_mid_call(before: Party, told: Asserted, after: Part
     assert before.then(told, "NL") == after
 
 
+@pytest.mark.keeps("16.57")
 def test_what_is_said_between_the_answer_and_the_transfer_counts() -> None:
     queue = said(("sip:6500@pbx", "Sales"))
     assert queue.then(said(CAROL)).party("6500") == Party("6018", "Carol")

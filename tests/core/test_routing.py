@@ -112,6 +112,7 @@ def test_the_hunt_goes_depth_first_and_to_each_once() -> None:
     assert [each.id for each in hunt(line, line.destinations["c"])] == ["c", "e"]
 
 
+@pytest.mark.keeps("16.76")
 def test_who_is_called_is_the_first_that_is_one_of_the_peers_own() -> None:
     def called(*named: str, peer: Peer = TRUNK) -> str | None:
         found = ROUTES.called(peer, [parse_target(each, "NL") for each in named])

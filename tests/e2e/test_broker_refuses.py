@@ -53,6 +53,7 @@ async def left_under_way(directory: Path) -> None:
     await journal.close()
 
 
+@pytest.mark.keeps("16.90")
 async def test_what_the_broker_refuses_is_told_everywhere_and_arrives_after_a_reload(
     gateway: Gateway, broker: Broker
 ) -> None:
@@ -91,6 +92,7 @@ def nothing_refused(gateway: Gateway) -> Callable[[], Awaitable[bool]]:
     return none
 
 
+@pytest.mark.keeps("16.94")
 async def test_a_state_directory_that_vanishes_makes_it_unready_until_it_is_back(gateway: Gateway) -> None:
     async with gateway:
         assert (await gateway.http("GET", "/readyz"))[0] == 200

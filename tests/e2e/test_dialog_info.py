@@ -57,6 +57,7 @@ async def counted(gateway: Gateway, up: int) -> None:
     await eventually(so, f"pbx_up {up}")
 
 
+@pytest.mark.keeps("15.13")
 async def test_every_state_of_a_phone_is_told(gateway: Gateway, phones: Phones) -> None:
     await says(gateway, "queue-unstaffed", "extension 6001 (dialog-info): unavailable")
     anna = await phones("6001", hz=AGENT_HZ, manner="ring")

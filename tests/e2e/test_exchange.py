@@ -32,6 +32,7 @@ ANNA, BUSY, SILENT, DECLINING = "+31612345681", "+31612345682", "+31612345683", 
 MISSING, OVERFLOWING, NOBODY_S = "+31612345685", "+31612345686", "+31699999999"
 
 
+@pytest.mark.keeps("2.13")
 @pytest.mark.parametrize(
     ("number", "last", "code", "reason"),
     [

@@ -26,6 +26,7 @@ def net() -> Iterator[Net]:
         yield claimed
 
 
+@pytest.mark.keeps("16.88")
 @pytest.mark.parametrize("kind", ["status", "members", "callers"])
 async def test_sip_is_answered_while_the_pbx_pours_events(net: Net, tmp_path: Path, kind: str) -> None:
     async with pouring(tmp_path, kind) as pbx:

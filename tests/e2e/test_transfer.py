@@ -33,6 +33,7 @@ def at(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+@pytest.mark.keeps("2.1")
 async def test_an_assistant_puts_a_caller_through_to_a_staffed_queue(
     pbx: Asterisk, phones: Phones, broker: Broker
 ) -> None:
@@ -90,6 +91,7 @@ async def test_an_assistant_puts_a_caller_through_to_a_staffed_queue(
         assert await play.gateway.metric("transfer_gateway_time_to_human_seconds_count") == 1
 
 
+@pytest.mark.keeps("3.16")
 @pytest.mark.parametrize("final_notify", ["on-answer", "on-human"])
 async def test_music_is_not_a_person(pbx: Asterisk, phones: Phones, final_notify: str) -> None:
     anna = await phones("6001", hz=ANNA_HZ, manner="ring")

@@ -247,6 +247,7 @@ def test_a_target_that_transfers_the_caller_on_at_once_and_hangs_up(bench: Bench
     bench.finish()
 
 
+@pytest.mark.keeps("16.67")
 @pytest.mark.parametrize("joins", ["out-1", "in-1"])
 def test_a_call_is_no_consultation_of_its_own(bench: Bench, joins: str) -> None:
     play(bench, ASSISTANT + f"""

@@ -4,6 +4,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from gateway.config import load
 from gateway.core.model import PbxState, QueueState
 from gateway.core.state_sources import StateSource
@@ -14,6 +16,7 @@ from tests.config_directory import write
 MONDAY_NOON = datetime(2026, 3, 2, 11, 0, tzinfo=UTC)
 
 
+@pytest.mark.keeps("16.81")
 def test_a_time_without_a_zone_is_one_on_the_clock_of_the_hours(tmp_path: Path) -> None:
     engine = Bench(load(write(tmp_path))).engine
 

@@ -136,6 +136,7 @@ def play(config: Config, story: Callable[[Bench], None], fails: int) -> Bench:
     return bench
 
 
+@pytest.mark.keeps("16.61")
 @pytest.mark.parametrize("story", STORIES)
 def test_a_single_failure_ends_neither_the_rest_of_a_step_nor_leaves_anybody_alone(
     config: Config, story: Callable[[Bench], None]
@@ -147,6 +148,7 @@ def test_a_single_failure_ends_neither_the_rest_of_a_step_nor_leaves_anybody_alo
         assert bench.chance.what, f"{fails} of {asked} was never asked"
 
 
+@pytest.mark.keeps("16.63")
 def test_a_fault_is_told_with_the_outcome(config: Config) -> None:
     faults = set()
     for fails in range(1, play(config, invited, 0).chance.asked + 1):
@@ -159,6 +161,7 @@ def test_a_fault_is_told_with_the_outcome(config: Config) -> None:
     assert faults == {"respond failed: InjectedError"}
 
 
+@pytest.mark.keeps("16.69")
 def test_a_request_that_cannot_be_accepted_moves_nobody(config: Config) -> None:
     def story(bench: Bench) -> None:
         caller, assistant = bench.bridged()
@@ -178,6 +181,7 @@ def test_a_request_that_cannot_be_accepted_moves_nobody(config: Config) -> None:
     play(config, story, 0)
 
 
+@pytest.mark.keeps("16.61")
 def test_a_gate_that_fails_in_mid_hunt_ends_the_hunt(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object) -> None:
         raise InjectedError
@@ -189,6 +193,7 @@ def test_a_gate_that_fails_in_mid_hunt_ends_the_hunt(config: Config, monkeypatch
     assert "overflow: none, the gate failed: InjectedError" in record.trail
 
 
+@pytest.mark.keeps("16.61")
 def test_a_machine_that_fails_is_ended_from_outside(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object) -> None:
         raise InjectedError
@@ -200,6 +205,7 @@ def test_a_machine_that_fails_is_ended_from_outside(config: Config, monkeypatch:
     assert record.ended_at
 
 
+@pytest.mark.keeps("16.52")
 @settings(deadline=None)
 @given(
     events=st.lists(st.sampled_from([180, 183, "media", 200, 302, 404, 408, 487, 488, 603]), max_size=8),
@@ -233,6 +239,7 @@ def test_no_event_of_a_targets_leg_before_the_switch_ends_the_callers(
 # --- the clock
 
 
+@pytest.mark.keeps("16.64")
 def test_a_clock_that_is_set_back_shortens_nothing(config: Config) -> None:
     def story(bench: Bench) -> None:
         caller, assistant = bench.bridged()
@@ -264,6 +271,7 @@ def test_a_clock_that_is_set_back_shortens_nothing(config: Config) -> None:
     assert call.started_at < call.connected_at < call.ended_at
 
 
+@pytest.mark.keeps("16.64")
 def test_a_person_who_answers_by_another_clock_answers_between_the_answer_and_now(config: Config) -> None:
     for off in (-HOUR, HOUR):
         record = play(config, partial(named_by_the_pbx, off=off), 0).ends()[0]
@@ -287,6 +295,7 @@ def named_by_the_pbx(bench: Bench, *, off: timedelta) -> None:
 # --- what is told of a hunt
 
 
+@pytest.mark.keeps("16.53")
 def test_a_destination_that_was_passed_over_is_told_of_once(config: Config) -> None:
     def story(bench: Bench) -> None:
         bench.clock.set_by = 11 * HOUR  # sales has closed

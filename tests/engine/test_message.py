@@ -31,6 +31,7 @@ def said_of_it(record: TransferRecord) -> list[str]:
     return [line for line in record.trail if line.startswith("message: ")]
 
 
+@pytest.mark.keeps("16.85")
 def test_the_trail_says_that_it_is_not_spoken(tmp_path: Path) -> None:
     record = transferred(write(tmp_path), "One moment please.")
     assert record.outcome is None
@@ -39,6 +40,7 @@ def test_the_trail_says_that_it_is_not_spoken(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.keeps("16.85")
 def test_the_trail_names_what_is_heard_instead(tmp_path: Path) -> None:
     (tmp_path / "sales.wav").write_bytes(wav())
     record = transferred(with_sales(tmp_path, 'announcement = "sales.wav"'), "One moment please.")

@@ -235,6 +235,7 @@ class WholeCalls(RuleBasedStateMachine):
         assert len(ended) == len(set(ended))
 
 
+@pytest.mark.keeps("16.62")
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_nobody_is_dropped_and_each_transfer_ends_once() -> None:

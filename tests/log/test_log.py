@@ -142,6 +142,7 @@ class Left:
     object: Any = "a callback of the binding"
 
 
+@pytest.mark.keeps("16.12")
 def test_what_nobody_could_be_told_is_a_line_in_the_log() -> None:
     stream = io.StringIO()
     log.configure(format="json", stream=stream)

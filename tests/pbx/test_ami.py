@@ -162,6 +162,7 @@ async def test_what_does_not_fit_makes_it_read_anew(pbx: FakeAmi, listener: List
         await pbx.asked("QueueStatus", reads + 1)
 
 
+@pytest.mark.keeps("16.86")
 async def test_waiting_callers(pbx: FakeAmi, listener: Listener) -> None:
     clocks = Clocks()
     async with running(pbx, listener, clock=clocks.steady) as source:
@@ -188,6 +189,7 @@ async def test_a_quiet_pbx_stays_fresh(pbx: FakeAmi, listener: Listener) -> None
         assert all(state.proven_at for state in listener.states)
 
 
+@pytest.mark.keeps("16.86")
 async def test_a_snapshot_is_as_old_as_it_is_whatever_the_machine_s_clock_is_set_to(
     pbx: FakeAmi, listener: Listener
 ) -> None:

@@ -87,6 +87,7 @@ async def lateness(seconds: float) -> list[float]:
     return sorted(late)
 
 
+@pytest.mark.keeps("16.88")
 @pytest.mark.alone
 @pytest.mark.parametrize("kind", ["status", "members", "callers", "answers", "noise"])
 def test_ten_thousand_events_a_second_hold_up_nothing(tmp_path: Path, kind: str) -> None:
@@ -107,6 +108,7 @@ async def flooded(directory: Path, kind: str) -> None:
         assert source is not None
 
 
+@pytest.mark.keeps("16.89")
 async def test_members_without_end_are_not_kept(pbx: FakeAmi, listener: Listener) -> None:
     async with running(pbx, listener) as source:
         await listener.known()
@@ -141,6 +143,7 @@ STRANGE = [
 ]
 
 
+@pytest.mark.keeps("16.89")
 @pytest.mark.parametrize("data", STRANGE, ids=range(len(STRANGE)))
 async def test_bytes_of_any_kind_leave_the_connection_as_it_is(
     pbx: FakeAmi, listener: Listener, logs: list[EventDict], data: bytes
@@ -157,6 +160,7 @@ async def test_bytes_of_any_kind_leave_the_connection_as_it_is(
 NUMBERS = [HUGE, "-" + HUGE, "9" * 5_000, "1e999", "", "-1", "\N{ARABIC-INDIC DIGIT ONE}"]
 
 
+@pytest.mark.keeps("16.89")
 @pytest.mark.parametrize("number", NUMBERS, ids=range(len(NUMBERS)))
 async def test_numbers_of_any_size_are_borne(
     pbx: FakeAmi, listener: Listener, logs: list[EventDict], number: str
@@ -188,6 +192,7 @@ async def test_numbers_of_any_size_are_borne(
     assert tracebacks(logs) == []
 
 
+@pytest.mark.keeps("16.89")
 async def test_an_answer_that_breaks_us_is_one_traceback_and_tried_again_slowly(
     pbx: FakeAmi, listener: Listener, logs: list[EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +229,7 @@ def refusals(logs: list[EventDict]) -> list[tuple[str, str | None]]:
     return [(line["action"], line["missing_right"]) for line in logs if line["event"] == "ami-action-refused"]
 
 
+@pytest.mark.keeps("16.83")
 async def test_a_user_who_may_ask_for_nothing_is_told_of_once(
     pbx: FakeAmi, listener: Listener, logs: list[EventDict]
 ) -> None:
@@ -249,6 +255,7 @@ async def test_a_user_who_may_ask_for_nothing_is_told_of_once(
     assert pbx.logins == 1
 
 
+@pytest.mark.keeps("16.84")
 @pytest.mark.parametrize(
     ("refused", "queues", "extensions"),
     [
@@ -282,6 +289,7 @@ async def test_a_pbx_that_refuses_all_that_is_asked_is_unknown_until_it_tells_so
     assert pbx.logins == 1
 
 
+@pytest.mark.keeps("16.83")
 @pytest.mark.parametrize(
     ("action", "queues", "extensions"),
     [
@@ -315,6 +323,7 @@ async def test_hints_refused_leaves_the_devices(pbx: FakeAmi, listener: Listener
         assert (await listener.known()).extensions == {"6001": DeviceState.IN_USE}
 
 
+@pytest.mark.keeps("16.83")
 async def test_rights_that_are_taken_and_given_are_seen(
     pbx: FakeAmi, listener: Listener, logs: list[EventDict]
 ) -> None:
@@ -356,6 +365,7 @@ async def test_words_of_any_kind_do_not_fill_the_log(pbx: FakeAmi, listener: Lis
     assert len(line["error"]) <= 200
 
 
+@pytest.mark.keeps("16.87")
 @pytest.mark.parametrize("event_class", ["agent", "call"])
 async def test_events_that_may_not_be_read_are_missed(
     pbx: FakeAmi, listener: Listener, logs: list[EventDict], event_class: str

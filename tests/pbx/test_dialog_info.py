@@ -133,6 +133,7 @@ async def running(
         assert not watcher.listeners
 
 
+@pytest.mark.keeps("16.86")
 async def test_a_state_is_as_old_as_it_is_whatever_the_machine_s_clock_is_set_to() -> None:
     clocks = Clocks()
     async with running(Watcher(), clock=clocks.steady) as bed:

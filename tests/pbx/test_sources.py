@@ -47,6 +47,7 @@ async def test_a_new_address_means_a_new_source_where_it_is_had_over_sip(tmp_pat
     assert needs_new_source(before, now, "asterisk") is kind.traits.over_sip
 
 
+@pytest.mark.keeps("16.109")
 @pytest.mark.parametrize(
     ("line", "expected"), [("", None), ('extension_context = "phones"', "idle"), ('extension_context = "old"', "busy")]
 )

@@ -3,6 +3,7 @@
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ def test_a_clock_that_is_kept_right_moves_nothing() -> None:
     assert clocks.steady.on_the_wall(moment) == shown
 
 
+@pytest.mark.keeps("16.86")
 @given(
     st.lists(
         st.tuples(st.floats(0, 1e5), st.timedeltas(-timedelta(days=300), timedelta(days=300))), min_size=1, max_size=20

@@ -79,6 +79,7 @@ async def test_the_newest_refused_events_are_kept(tmp_path: Path, monkeypatch: p
     assert stored(tmp_path) == ["event-2", "event-3", "event-4"]
 
 
+@pytest.mark.keeps("16.96")
 async def test_an_event_that_is_refused_again_is_still_there(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _):
         outbox.put(event(0))
@@ -99,6 +100,7 @@ async def test_an_event_that_is_refused_again_is_still_there(tmp_path: Path) -> 
     assert exceptions(tmp_path) == 0
 
 
+@pytest.mark.keeps("16.96")
 async def test_what_is_acknowledged_out_of_order_is_not_sent_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _):
         for number in range(6):
@@ -121,6 +123,7 @@ async def test_what_is_acknowledged_out_of_order_is_not_sent_again(tmp_path: Pat
     assert exceptions(tmp_path) == 0
 
 
+@pytest.mark.keeps("16.96")
 async def test_of_a_transfer_that_is_remembered_the_newest_event_stays_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +153,7 @@ async def test_of_a_transfer_that_is_remembered_the_newest_event_stays_and_no_ot
         assert stored(tmp_path) == ["event-8", "event-11", "event-20"]
 
 
+@pytest.mark.keeps("16.96")
 async def test_what_the_disk_has_not_taken_yet_is_in_the_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +180,7 @@ def two_sinks(directory: Path) -> tuple[Journal, Backlog, Backlog]:
     return journal, journal.backlogs["mqtt"], journal.backlogs["other"]
 
 
+@pytest.mark.keeps("16.96")
 async def test_each_sink_goes_through_the_journal_at_its_own_pace(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _):
         outbox.put(event(0))

@@ -148,6 +148,7 @@ def test_times_of_a_completed_transfer_are_measured(metrics: Metrics) -> None:
     assert value(metrics, "target_setup_seconds_bucket", le="0.5") == 1
 
 
+@pytest.mark.keeps("16.41")
 def test_packets_from_elsewhere_are_counted_by_kind(metrics: Metrics) -> None:
     metrics.media_dropped("rtp", 500)
     metrics.media_dropped("rtp", 50)
@@ -197,6 +198,7 @@ def test_gauges_follow_what_is_told(metrics: Metrics) -> None:
     assert value(metrics, "build_info", version="0.1.0", pjsip="2.17") == 1
 
 
+@pytest.mark.keeps("16.97")
 def test_a_reload_adds_what_is_new_drops_what_is_gone_and_counts_on(metrics: Metrics) -> None:
     metrics.transfer_ended(samples.completed())
     metrics.trunk_up("hms", True)
@@ -221,6 +223,7 @@ def test_a_reload_adds_what_is_new_drops_what_is_gone_and_counts_on(metrics: Met
     assert not {name for name, pairs in scrape(metrics) if dict(pairs).keys() & {"queue", "pbx", "trunk"}}
 
 
+@pytest.mark.keeps("16.97")
 def test_a_thousand_reloads_leave_no_more_series_than_one(metrics: Metrics) -> None:
     before = len(scrape(metrics))
     for reload in range(1_000):

@@ -66,6 +66,7 @@ def files(directory: Path) -> set[str]:
     return {file.name for file in directory.iterdir()}
 
 
+@pytest.mark.keeps("16.95")
 async def test_what_waited_in_a_file_of_version_1_waits_in_its_old_order(tmp_path: Path) -> None:
     old_file(tmp_path, REFUSED, WAITING)
     async with opened(tmp_path) as (outbox, _):
@@ -105,6 +106,7 @@ async def reporter_on(directory: Path) -> tuple[EventReporter, list[TransferReco
     return reporter, await reporter.start()
 
 
+@pytest.mark.keeps("16.95")
 async def test_transfers_of_a_file_of_version_1_are_remembered_and_those_under_way_end_once(tmp_path: Path) -> None:
     old_file(tmp_path, REFUSED, WAITING)
     reporter, interrupted = await reporter_on(tmp_path)
@@ -129,6 +131,7 @@ async def test_a_document_that_is_none_keeps_no_other(tmp_path: Path) -> None:
     await reporter.stop()
 
 
+@pytest.mark.keeps("16.95")
 async def test_a_step_that_fails_half_way_leaves_the_file_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +147,7 @@ async def test_a_step_that_fails_half_way_leaves_the_file_as_it_was(
         assert ids(await outbox.fetch(0, 10)) == ["event-6"]
 
 
+@pytest.mark.keeps("16.95")
 async def test_a_newer_file_is_no_reason_to_throw_away_what_waits_in_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, _):
         outbox.put(event(1))

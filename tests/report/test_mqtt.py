@@ -314,6 +314,7 @@ class Handler:
         return {"echo": payload.decode()}
 
 
+@pytest.mark.keeps("16.98")
 async def test_a_command_is_answered_where_the_sender_wants_it(tmp_path: Path) -> None:
     handler = Handler()
     async with Broker() as broker, Listener(broker) as listener:
@@ -349,6 +350,7 @@ async def test_a_command_is_answered_where_the_sender_wants_it(tmp_path: Path) -
     assert len(handler.asked) == 10
 
 
+@pytest.mark.keeps("16.107")
 async def test_a_changed_password_is_tried_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sink, "HOPELESS_RETRY_S", 600.0)
     async with Broker(login=("gateway", "right")) as broker:

@@ -51,6 +51,7 @@ def set_aside(directory: Path) -> list[tuple[str, str]]:
 
 
 # The first is told at the connection's start; on what is above the second, mosquitto 2.0 hangs up.
+@pytest.mark.keeps("16.90")
 @pytest.mark.parametrize(("option", "hangs_up"), [("max_packet_size 20000", False), ("message_size_limit 20000", True)])
 async def test_one_event_that_is_too_large_is_set_aside_and_the_next_go_on(
     tmp_path: Path, option: str, hangs_up: bool
@@ -82,6 +83,7 @@ async def test_when_the_broker_takes_more_a_new_start_sends_it_again(tmp_path: P
         await until(lambda: reporter.outbox.refused == 0 and reporter.outbox.events == 0)
 
 
+@pytest.mark.keeps("16.90")
 async def test_events_that_the_user_may_not_write_arrive_in_order_once_they_may(tmp_path: Path) -> None:
     async with Broker(rights=[f"topic readwrite {BASE}/status"]) as broker:
         with capture_logs() as logs:
@@ -115,6 +117,7 @@ async def test_a_user_who_may_write_no_status_still_sends_events(tmp_path: Path)
     assert [(line["event"], line["kind"]) for line in warnings] == [("message-refused", "status")]
 
 
+@pytest.mark.keeps("16.93")
 async def test_a_broker_that_retains_nothing_gets_status_and_queues_without(tmp_path: Path) -> None:
     async with Broker(options=["retain_available false"]) as broker, Listener(broker) as listener:
         with capture_logs() as logs:
@@ -148,6 +151,7 @@ def told(broker: ScriptedBroker, mark: bytes) -> int:
     return sum(mark in message.payload for message in broker.taken)
 
 
+@pytest.mark.keeps("16.90")
 @pytest.mark.parametrize("code", NOT_THIS_ONE, ids=hex)
 async def test_whatever_the_broker_answers_the_others_go_on(tmp_path: Path, code: int) -> None:
     async with (
@@ -164,6 +168,7 @@ async def test_whatever_the_broker_answers_the_others_go_on(tmp_path: Path, code
     assert len(set_aside(tmp_path)) == 1
 
 
+@pytest.mark.keeps("16.92")
 async def test_a_quota_that_is_exceeded_is_waited_for(tmp_path: Path) -> None:
     left = [3]
 
@@ -183,6 +188,7 @@ async def test_a_quota_that_is_exceeded_is_waited_for(tmp_path: Path) -> None:
         assert broker.connections == 1
 
 
+@pytest.mark.keeps("16.92")
 async def test_a_quota_that_lasts_sets_events_aside_until_it_has_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +207,7 @@ async def test_a_quota_that_lasts_sets_events_aside_until_it_has_passed(
         assert len({message.payload for message in broker.taken if "/transfers/" in message.topic}) == 40
 
 
+@pytest.mark.keeps("16.91")
 @pytest.mark.parametrize("hang_up", [HangUp(), HangUp(0x95), HangUp(0x87), HangUp(0x99)], ids=str)
 async def test_a_broker_that_hangs_up_on_one_event_gets_all_others(tmp_path: Path, hang_up: HangUp) -> None:
     async with (
@@ -243,6 +250,7 @@ async def test_what_the_broker_hung_up_on_is_sent_again_when_asked_for_alone(tmp
             await until(lambda: second.outbox.refused == 0 and second.outbox.events == 0)
 
 
+@pytest.mark.keeps("16.91")
 async def test_a_broker_that_fails_again_and_again_is_no_fault_of_the_events(tmp_path: Path) -> None:
     async with ScriptedBroker(lambda _: OK) as broker, reporting(tmp_path, address(broker)) as (reporter, connection):
         for round_ in range(6):
@@ -257,6 +265,7 @@ async def test_a_broker_that_fails_again_and_again_is_no_fault_of_the_events(tmp
     assert len(ended) == 60
 
 
+@pytest.mark.keeps("16.91")
 async def test_an_event_that_is_never_answered_is_set_aside_and_tried_again_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +292,7 @@ def distinct(broker: ScriptedBroker) -> int:
     return len({message.payload for message in broker.taken if b'"transfer.ended.v1"' in message.payload})
 
 
+@pytest.mark.keeps("16.91")
 @pytest.mark.parametrize("kind", ["status", "queues"])
 async def test_a_broker_that_hangs_up_on_what_is_no_event_gets_the_events(tmp_path: Path, kind: str) -> None:
     def judge(message: Published) -> Verdict:
@@ -320,6 +330,7 @@ async def test_a_snapshot_that_is_too_large_keeps_nothing(tmp_path: Path) -> Non
         assert broker.connections == 1
 
 
+@pytest.mark.keeps("16.103")
 async def test_the_session_taken_over_is_one_clear_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with ScriptedBroker(lambda _: OK) as broker:
         with capture_logs() as logs:

@@ -107,6 +107,7 @@ async def test_failures_stay_when_successes_crowd_in(tmp_path: Path, monkeypatch
         assert {record.transfer for record in await reporter.transfers()} == {"bad", "good-3", "good-4"}
 
 
+@pytest.mark.keeps("16.65")
 async def test_a_record_that_is_not_as_it_should_be_is_told_as_it_is_and_harms_nobody(tmp_path: Path) -> None:
     async with reporting(tmp_path) as (reporter, _):
         with capture_logs() as logs:
@@ -122,6 +123,7 @@ async def test_a_record_that_is_not_as_it_should_be_is_told_as_it_is_and_harms_n
     ]
 
 
+@pytest.mark.keeps("16.65")
 async def test_what_cannot_be_told_at_all_is_logged_and_harms_nobody(tmp_path: Path) -> None:
     async with reporting(tmp_path) as (reporter, _):
         with capture_logs() as logs:
@@ -131,6 +133,7 @@ async def test_what_cannot_be_told_at_all_is_logged_and_harms_nobody(tmp_path: P
     assert [line.get("call") or line.get("transfer") for line in lost] == [samples.call().call, samples.ID]
 
 
+@pytest.mark.keeps("16.64")
 async def test_what_a_killed_gateway_left_ends_no_earlier_than_it_began(tmp_path: Path) -> None:
     """The clock was set back in between."""
     async with reporting(tmp_path) as (reporter, _):

@@ -55,6 +55,7 @@ def take_away(directory: Path) -> None:
     directory.rmdir()
 
 
+@pytest.mark.keeps("16.94")
 @pytest.mark.parametrize("parts", [["outbox.db"], ["outbox.db", "outbox.db-wal", "outbox.db-shm"]], ids=len)
 async def test_a_file_that_is_deleted_while_it_is_used_is_written_anew(tmp_path: Path, parts: list[str]) -> None:
     async with opened(tmp_path) as (outbox, _):
@@ -74,6 +75,7 @@ async def test_a_file_that_is_deleted_while_it_is_used_is_written_anew(tmp_path:
         assert transfers(remembered) == ["a"]
 
 
+@pytest.mark.keeps("16.94")
 async def test_a_file_that_is_gone_is_noticed_though_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

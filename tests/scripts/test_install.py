@@ -136,6 +136,7 @@ def test_an_upgrade_keeps_the_release_before_and_the_known_paths(tree: Tree) -> 
     assert tree.releases == ["2", "3"]
 
 
+@pytest.mark.keeps("16.105")
 def test_a_rollback_goes_back_and_forth(tree: Tree) -> None:
     tree.install("1")
     assert tree.install("1", "rollback").returncode == 1, "there is none before"
@@ -157,6 +158,7 @@ def test_no_rollback_to_a_release_that_works_no_more(tree: Tree) -> None:
     assert tree.contents() == before
 
 
+@pytest.mark.keeps("16.105")
 @pytest.mark.parametrize(
     "step", ["venv", "packages", "binding", "wheel", "gateway", "imports", "version", "check", "configuration"]
 )
@@ -182,6 +184,7 @@ def refused_configuration(tree: Tree) -> subprocess.CompletedProcess[str]:
     return failed
 
 
+@pytest.mark.keeps("16.105")
 @pytest.mark.parametrize("program", ["cp", "ln", "mv", "sync", "mktemp"])
 def test_a_full_disk_changes_nothing(tree: Tree, tmp_path: Path, program: str) -> None:
     assert tree.install("1").returncode == 0
@@ -199,6 +202,7 @@ def test_a_full_disk_changes_nothing(tree: Tree, tmp_path: Path, program: str) -
     assert tree.releases == ["1", "2"]
 
 
+@pytest.mark.keeps("16.105")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("step", ["packages", "gateway"])
 async def test_an_upgrade_that_is_killed_in_the_middle_changes_nothing(
@@ -242,6 +246,7 @@ def start(tree: Tree) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
         process.wait()
 
 
+@pytest.mark.keeps("16.105")
 def test_a_release_that_runs_stays_however_often_others_are_installed(
     tree: Tree, start: Callable[[], subprocess.Popen[bytes]]
 ) -> None:

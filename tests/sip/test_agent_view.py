@@ -30,6 +30,7 @@ def check(invite: Message) -> None:
     assert invite["Referred-By"] == REFERRED_BY
 
 
+@pytest.mark.keeps("8.22")
 async def test_every_target_of_a_hunt_sees_the_same(hearing: Hearing) -> None:
     _, assistant = await hearing.bridged()
     context = [("User-to-User", "00FA1B2C;encoding=hex"), ("X-Topic", "an invoice"), ("Referred-By", REFERRED_BY)]
@@ -47,6 +48,7 @@ async def test_every_target_of_a_hunt_sees_the_same(hearing: Hearing) -> None:
     assert outcome["context"]["User-to-User"] == "00FA1B2C;encoding=hex"
 
 
+@pytest.mark.keeps("8.23")
 async def test_whom_the_caller_had_called_before_stands_behind_our_number(hearing: Hearing) -> None:
     platform = await hearing.platform()
     before = "<sip:+31208888888@pbx.example>;reason=no-answer"

@@ -34,6 +34,7 @@ async def options(scene: Scene, peer: Peer, user: str) -> Message:
 # --- 44: one fact, one home
 
 
+@pytest.mark.keeps("16.30")
 async def test_what_it_can_do_is_said_alike_everywhere(scene: Scene) -> None:
     platform = await scene.platform()
     caller, assistant = await scene.bridged()
@@ -53,6 +54,7 @@ async def test_what_it_can_do_is_said_alike_everywhere(scene: Scene) -> None:
     assert listed(said["OPTIONS"], "Accept") == {"application/sdp"}
 
 
+@pytest.mark.keeps("16.30")
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "PUBLISH", "REGISTER", "FOO"])
 async def test_what_is_not_allowed_is_405_with_the_same_list(scene: Scene, method: str) -> None:
     platform = await scene.platform()
@@ -64,6 +66,7 @@ async def test_what_is_not_allowed_is_405_with_the_same_list(scene: Scene, metho
 # --- 69: OPTIONS (RFC 3261 §11.2)
 
 
+@pytest.mark.keeps("16.38")
 async def test_options_to_nobody_asks_whether_the_gateway_is_there(scene: Scene) -> None:
     platform = await scene.platform()
     for peer in (platform, scene.pbx):
@@ -71,6 +74,7 @@ async def test_options_to_nobody_asks_whether_the_gateway_is_there(scene: Scene)
         assert (await options(scene, peer, "transfer-gateway")).code == 200  # our Contact
 
 
+@pytest.mark.keeps("16.38")
 @pytest.mark.parametrize(
     ("line", "user"),
     [("main", "+31612345681"), ("main", "2001"), ("main", "+31612345684"), ("main", "+31209999999"),
@@ -91,6 +95,7 @@ async def test_options_of_a_trunk_gets_the_code_that_a_call_would_get(scene: Sce
     assert listed(asked, "Allow") == ALLOW
 
 
+@pytest.mark.keeps("16.38")
 @pytest.mark.parametrize(("user", "code"), [("+31201234567", 200), ("+31612345681", 404), ("+31209999999", 404)])
 async def test_options_of_the_pbx_gets_the_code_that_a_call_would_get(scene: Scene, user: str, code: int) -> None:
     asked = await options(scene, scene.pbx, user)
@@ -107,6 +112,7 @@ async def press(call: Call, body: str, content_type: str = RELAY) -> Message:
     return await call.begin("INFO", body=body.encode(), content_type=content_type).final()
 
 
+@pytest.mark.keeps("16.29")
 async def test_a_key_by_info_is_the_key_that_was_pressed(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await caller.media.hears(ASSISTANT_HZ)
@@ -121,6 +127,7 @@ async def test_a_key_by_info_is_the_key_that_was_pressed(scene: Scene) -> None:
     await has_keys(caller, "*#AD73#*95")
 
 
+@pytest.mark.keeps("16.29")
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [("Signal=16", RELAY), ("Signal=1x\r\nDuration=160", RELAY), ("Signal=", RELAY), ("Duration=160", RELAY),
@@ -136,6 +143,7 @@ async def test_a_key_that_is_not_understood_is_refused_and_not_guessed(
     await has_keys(caller, "8")
 
 
+@pytest.mark.keeps("16.29")
 async def test_an_info_of_another_kind_says_which_are_known(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     answer = await press(assistant, "<media_control/>", "application/media_control+xml")
@@ -150,6 +158,7 @@ async def test_an_info_of_another_kind_says_which_are_known(scene: Scene) -> Non
 # --- 70: PRACK (RFC 3262 §3)
 
 
+@pytest.mark.keeps("16.39")
 @pytest.mark.parametrize("reliable", [False, True])
 async def test_a_prack_that_matches_nothing_is_481(scene: Scene, reliable: bool) -> None:
     platform = await scene.platform()
@@ -179,6 +188,7 @@ async def test_a_prack_that_matches_nothing_is_481(scene: Scene, reliable: bool)
 # --- 74: Expires in an INVITE (RFC 3261 §13.3.1)
 
 
+@pytest.mark.keeps("16.40")
 async def test_a_transfer_whose_invite_expires_is_487_and_nobody_rings_on(scene: Scene) -> None:
     platform = await scene.platform()
     call = platform.invite(scene.uri("+31612345681"), scene.remote, headers=[("Expires", "1")])
@@ -189,6 +199,7 @@ async def test_a_transfer_whose_invite_expires_is_487_and_nobody_rings_on(scene:
     assert (await scene.outcome())["outcome"] == "abandoned"
 
 
+@pytest.mark.keeps("16.40")
 async def test_a_call_to_an_assistant_that_expires_is_487(scene: Scene) -> None:
     platform = await scene.platform()
     call = scene.call_from_pbx(headers=[("Expires", "1")])
@@ -198,12 +209,14 @@ async def test_a_call_to_an_assistant_that_expires_is_487(scene: Scene) -> None:
     await assistant.wait_request("CANCEL")
 
 
+@pytest.mark.keeps("16.40")
 async def test_an_invite_that_has_expired_already_is_487(scene: Scene) -> None:
     await scene.platform()
     call = scene.call_from_pbx(headers=[("Expires", "0")])
     assert (await call.final()).code == 487
 
 
+@pytest.mark.keeps("16.40")
 async def test_a_call_that_was_answered_in_time_does_not_expire(scene: Scene) -> None:
     platform = await scene.platform()
     caller = scene.call_from_pbx(headers=[("Expires", "1")])

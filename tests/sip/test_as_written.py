@@ -38,6 +38,7 @@ def unfolded(value: str) -> str:
     return value.replace("\r\n\t", " ").replace("\r\n ", " ")
 
 
+@pytest.mark.keeps("16.59")
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
 async def test_a_call_has_its_from_and_to_as_they_were_written(scene: Scene, written: str) -> None:
     platform = await scene.platform()
@@ -68,6 +69,7 @@ async def test_a_call_has_its_from_and_to_as_they_were_written(scene: Scene, wri
         assert " ".join(one["To"].split()) == " ".join(sender.split()), one.start
 
 
+@pytest.mark.keeps("16.59")
 @pytest.mark.parametrize("line", ["main", "secret"])
 @pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
 async def test_so_does_what_is_refused_or_only_asked(scene: Scene, written: str, line: str) -> None:
@@ -89,6 +91,7 @@ async def test_so_does_what_is_refused_or_only_asked(scene: Scene, written: str,
     assert codes["INVITE", "+31699999999"] == (404 if line == "main" else 401)
 
 
+@pytest.mark.keeps("16.59")
 async def test_a_stranger_gets_back_what_he_wrote(scene: Scene) -> None:
     stranger = await scene.stranger()
     call = Call(

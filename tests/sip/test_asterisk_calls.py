@@ -40,6 +40,7 @@ PAIRS = {
 }
 
 
+@pytest.mark.keeps("10.1")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", sorted(PAIRS.keys() - {"direct", "stranger", "strangepbx"}))
 async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> None:
@@ -65,6 +66,7 @@ async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> No
         assert types["received"] == types["sent"] == {PAYLOAD_TYPES.get(end.codecs[0], OPUS[way])}
 
 
+@pytest.mark.keeps("10.2")
 @pytest.mark.parametrize("name", ["plain", "safe"])
 async def test_after_a_failure_the_caller_is_back_with_the_assistant(far_bed: FarBed, name: str) -> None:
     async with FarStage(far_bed, name) as at:
@@ -83,6 +85,7 @@ async def test_after_a_failure_the_caller_is_back_with_the_assistant(far_bed: Fa
         await at.hang_up(person, again)
 
 
+@pytest.mark.keeps("10.3")
 async def test_the_pbx_has_the_assistant_put_through(far_bed: FarBed) -> None:
     """As somebody does who was called by the assistant, and knows who can help."""
     async with FarStage(far_bed, "plain") as at:
@@ -95,6 +98,7 @@ async def test_the_pbx_has_the_assistant_put_through(far_bed: FarBed) -> None:
         await at.hang_up(assistant, target)
 
 
+@pytest.mark.keeps("10.4")
 @pytest.mark.parametrize("way", WAYS)
 async def test_media_that_goes_past_the_asterisks(far_bed: FarBed, way: str) -> None:
     async with FarStage(far_bed, "direct") as at:
@@ -121,6 +125,7 @@ async def moved(at: FarStage, call: Call) -> None:
     await call.peer.until(is_told, "re-INVITE with the gateway's address")
 
 
+@pytest.mark.keeps("10.5")
 @pytest.mark.parametrize("name", ["stranger", "strangepbx"])
 async def test_nothing_is_said_to_an_asterisk_that_cannot_prove_its_name(far_bed: FarBed, name: str) -> None:
     async with FarStage(far_bed, name) as at:

@@ -40,6 +40,7 @@ async def resume(call: Call) -> None:
     call.media.hz = call.hz
 
 
+@pytest.mark.keeps("10.6")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("who", ["person", "assistant"])
 @pytest.mark.parametrize("name", ["plain", "safe"])
@@ -61,6 +62,7 @@ async def test_hold_and_resume(far_bed: FarBed, name: str, who: str, way: str) -
         await at.hang_up(person, assistant)
 
 
+@pytest.mark.keeps("10.7")
 @pytest.mark.parametrize("name", ["plain", "safe"])
 async def test_a_held_caller_is_taken_off_hold_for_the_target(far_bed: FarBed, name: str) -> None:
     async with FarStage(far_bed, name) as at:
@@ -78,6 +80,7 @@ async def test_a_held_caller_is_taken_off_hold_for_the_target(far_bed: FarBed, n
         await at.hang_up(person, target)
 
 
+@pytest.mark.keeps("10.7")
 @pytest.mark.parametrize("name", ["plain", "safe"])
 async def test_a_caller_who_holds_is_transferred_and_resumes(far_bed: FarBed, name: str) -> None:
     async with FarStage(far_bed, name) as at:
@@ -96,6 +99,7 @@ async def test_a_caller_who_holds_is_transferred_and_resumes(far_bed: FarBed, na
         await at.hang_up(person, target)
 
 
+@pytest.mark.keeps("10.8")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["plain", "safe", "info", "infopbx", "opus"])
 async def test_keys_each_once_both_ways_and_around_a_transfer(far_bed: FarBed, name: str, way: str) -> None:
@@ -123,6 +127,7 @@ async def test_keys_each_once_both_ways_and_around_a_transfer(far_bed: FarBed, n
         assert infos == ({True, False} if end is INFO else set())
 
 
+@pytest.mark.keeps("10.9")
 @pytest.mark.parametrize("way", WAYS)
 async def test_session_timers(far_bed: FarBed, way: str) -> None:
     async with FarStage(far_bed, "timed") as at:
@@ -136,6 +141,7 @@ async def test_session_timers(far_bed: FarBed, way: str) -> None:
         await at.hang_up(person, assistant)
 
 
+@pytest.mark.keeps("10.10")
 @pytest.mark.parametrize("way", WAYS)
 async def test_early_media_by_reliable_responses(far_bed: FarBed, way: str) -> None:
     async with FarStage(far_bed, "reliable") as at:

@@ -23,6 +23,7 @@ async def lose(at: FarStage, *relays: Relay, reset: bool = False) -> None:
     await at.gateway.get("/api/status")
 
 
+@pytest.mark.keeps("10.11")
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("name", PAIRS)
@@ -42,6 +43,7 @@ async def test_a_call_outlives_its_connections(far_bed: FarBed, name: str, reset
         await at.hang_up(person, target)
 
 
+@pytest.mark.keeps("10.12")
 @pytest.mark.parametrize("name", PAIRS)
 async def test_a_target_that_is_lost_with_its_connection_is_a_failure(far_bed: FarBed, name: str) -> None:
     """What was asked over a connection that is gone is answered over none: the caller is not left alone with that."""
@@ -64,6 +66,7 @@ async def test_a_target_that_is_lost_with_its_connection_is_a_failure(far_bed: F
         await at.hang_up(person, again)
 
 
+@pytest.mark.keeps("10.13")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_call_that_rings_ends_with_the_connection_to_whom_it_rings(far_bed: FarBed, way: str) -> None:
     async with far_bed.relays("tcp") as (trunk, pbx), FarStage(far_bed, "tcp") as at:

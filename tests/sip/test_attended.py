@@ -46,6 +46,7 @@ def refer_to(call: Call, *, early_only: bool = False) -> str:
     return f"<sip:anna@gateway?Replaces={quote(replaces(call, early_only=early_only), safe='')}>"
 
 
+@pytest.mark.keeps("1.14", "2.32")
 async def test_replaces_in_refer_to_joins_the_far_ends_without_dialling(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     platform, anna = await consultation(scene)
@@ -64,6 +65,7 @@ async def test_replaces_in_refer_to_joins_the_far_ends_without_dialling(scene: S
     await anna.wait_request("BYE")
 
 
+@pytest.mark.keeps("2.34")
 async def test_a_phone_behind_the_pbx_may_put_its_two_calls_together_too(scene: Scene) -> None:
     platform, anna = await consultation(scene)
     consulting, assistant = await scene.bridged()
@@ -80,6 +82,7 @@ async def test_a_phone_behind_the_pbx_may_put_its_two_calls_together_too(scene: 
     await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("2.33")
 @pytest.mark.parametrize(
     ("change", "code", "reason"),
     [
@@ -100,6 +103,7 @@ async def test_a_dialog_that_cannot_be_joined(scene: Scene, change: object, code
     await anna.hang_up()
 
 
+@pytest.mark.keeps("2.33")
 async def test_a_dialog_that_has_ended_is_declined(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     platform, anna = await consultation(scene)
@@ -109,6 +113,7 @@ async def test_a_dialog_that_has_ended_is_declined(scene: Scene) -> None:
     await caller.hang_up()
 
 
+@pytest.mark.keeps("2.33")
 async def test_nobody_joins_the_dialog_of_another_peer(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assert (await assistant.refer(refer_to(caller))).code == 403
@@ -116,6 +121,7 @@ async def test_nobody_joins_the_dialog_of_another_peer(scene: Scene) -> None:
     await caller.hang_up()
 
 
+@pytest.mark.keeps("2.35")
 async def test_an_invite_with_replaces_takes_the_place_of_the_peers_own_leg(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     trunk = await scene.platform()
@@ -133,6 +139,7 @@ async def test_an_invite_with_replaces_takes_the_place_of_the_peers_own_leg(scen
     await successor.wait_request("BYE")
 
 
+@pytest.mark.keeps("2.35")
 async def test_an_invite_cannot_replace_the_leg_of_another_peer(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     trunk = await scene.platform()
@@ -145,6 +152,7 @@ async def test_an_invite_cannot_replace_the_leg_of_another_peer(scene: Scene) ->
     await caller.hang_up()
 
 
+@pytest.mark.keeps("2.36", "16.77")
 @pytest.mark.parametrize("as_the_rfc", [True, False])
 async def test_refer_outside_of_a_dialog_with_its_target_dialog(scene: Scene, as_the_rfc: bool) -> None:
     caller, assistant = await scene.bridged()
@@ -175,6 +183,7 @@ async def test_refer_outside_of_a_dialog_with_its_target_dialog(scene: Scene, as
     await anna.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.68")
 @pytest.mark.parametrize("contact", [[], [("Contact", "*")], [("Contact", "<tel:+31201112222>")]])
 async def test_refer_outside_of_a_dialog_without_a_contact_moves_nobody(
     scene: Scene, contact: list[tuple[str, str]]
@@ -205,6 +214,7 @@ async def test_refer_outside_of_a_dialog_without_a_contact_moves_nobody(
     await caller.hang_up()
 
 
+@pytest.mark.keeps("2.36", "16.77")
 @pytest.mark.parametrize("named", [None, "unknown;local-tag=a;remote-tag=b"])
 async def test_refer_outside_of_a_dialog_that_names_none_of_its_own(scene: Scene, named: str | None) -> None:
     caller, assistant = await scene.bridged()

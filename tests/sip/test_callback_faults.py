@@ -45,6 +45,7 @@ print(json.dumps({"told": told, "called": called[:2]}))
 """
 
 
+@pytest.mark.keeps("16.12")
 def test_a_callback_that_fails_is_told_and_the_next_one_is_called() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],

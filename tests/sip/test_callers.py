@@ -20,6 +20,7 @@ def test_max_forwards_is_read_with_mistrust(values: list[str], hops: int) -> Non
     assert hops_left(values) == hops
 
 
+@pytest.mark.keeps("16.73")
 @pytest.mark.parametrize(
     ("privacy", "sender", "private"),
     [
@@ -42,6 +43,7 @@ def test_who_withholds_their_number(privacy: list[str], sender: str, private: bo
     assert is_private(privacy, caller_ids([sender], ["<tel:+31201112222>"])) is private
 
 
+@pytest.mark.keeps("16.73")
 @pytest.mark.parametrize(
     ("value", "private"),
     [
@@ -57,11 +59,13 @@ def test_the_older_way_to_withhold_a_number_is_understood(value: str, private: b
     assert is_private([], caller_ids(["<sip:+31201112222@x>"], []), [value]) is private
 
 
+@pytest.mark.keeps("16.73")
 def test_an_identity_that_is_asserted_as_nobody_is_withheld_too() -> None:
     asserted = ["<tel:+31201112222>, <sip:anonymous@anonymous.invalid>"]
     assert is_private([], caller_ids(["<sip:+31201112222@x>"], asserted))
 
 
+@pytest.mark.keeps("16.74")
 def test_diversions_that_are_withheld_stay_here() -> None:
     hidden = "<sip:200@x>;privacy=full, <sip:anonymous@anonymous.invalid>, <sip:300@x>;privacy=off"
     assert diverted_users([hidden], []) == ("300",)
@@ -69,6 +73,7 @@ def test_diversions_that_are_withheld_stay_here() -> None:
     assert diverted_users(["<sip:200@x>"], [], ["id;history"]) == ()
 
 
+@pytest.mark.keeps("16.73")
 def test_what_is_withheld_does_not_travel_in_another_header() -> None:
     passed = (("Remote-Party-ID", "<sip:+31201112222@x>"), ("P-Preferred-Identity", "<tel:+31201112222>"), ("X-A", "1"))
     assert dict(present(order(headers=passed), "from", "off", "gw").headers).keys() >= {"Remote-Party-ID", "X-A"}
@@ -80,6 +85,7 @@ def test_what_is_withheld_does_not_travel_in_another_header() -> None:
 PARTY, TO = "<sip:+31201234501@x>", '"DID" <sip:+31201234502@x>'
 
 
+@pytest.mark.keeps("16.76")
 @pytest.mark.parametrize(
     ("request_uri", "party", "to", "called"),
     [

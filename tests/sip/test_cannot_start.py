@@ -54,6 +54,7 @@ def _web_taken(files: Files, net: Net, stack: ExitStack) -> str:
     return str(port)
 
 
+@pytest.mark.keeps("14.3")
 @pytest.mark.parametrize(
     "obstacle",
     [_not_ours, _taken(socket.SOCK_DGRAM), _taken(socket.SOCK_STREAM), _web_taken],

@@ -64,6 +64,7 @@ async def challenged(scene: Scene) -> Message:
     return answer
 
 
+@pytest.mark.keeps("5.1")
 async def test_a_call_without_a_password_is_challenged_and_makes_nothing(scene: Scene) -> None:
     known = len(await scene.gateway.transfers())
     answer = await challenged(scene)
@@ -77,6 +78,7 @@ async def test_a_call_without_a_password_is_challenged_and_makes_nothing(scene: 
     assert not scene.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("3.4", "5.2")
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
 async def test_a_call_with_the_password_goes_through(scene: Scene, algorithm: str) -> None:
     answer = await challenged(scene)
@@ -90,6 +92,7 @@ async def test_a_call_with_the_password_goes_through(scene: Scene, algorithm: st
     assert not target.incoming.all("Authorization")
 
 
+@pytest.mark.keeps("5.5")
 @pytest.mark.parametrize(
     "wrong",
     [{"password": "wrong horse"}, {"username": "other"}],
@@ -108,6 +111,7 @@ async def test_a_wrong_password_is_challenged_again_and_counted(scene: Scene, wr
     assert TRUNK_PASSWORD not in scene.gateway.log
 
 
+@pytest.mark.keeps("5.6")
 async def test_what_was_overheard_is_of_no_use(scene: Scene) -> None:
     answer = await challenged(scene)
     uri = scene.uri("+31612345681")
@@ -123,6 +127,7 @@ async def test_what_was_overheard_is_of_no_use(scene: Scene) -> None:
     assert len(scene.pbx.received("INVITE")) == 1
 
 
+@pytest.mark.keeps("5.8")
 async def test_credentials_for_another_uri_are_a_bad_request(scene: Scene) -> None:
     answer = await challenged(scene)
     header = credentials(answer, "INVITE", scene.uri("+31612345678"))
@@ -130,6 +135,7 @@ async def test_credentials_for_another_uri_are_a_bad_request(scene: Scene) -> No
     assert not scene.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("5.7")
 async def test_a_nonce_serves_again_with_the_next_count(scene: Scene) -> None:
     answer = await challenged(scene)
     uri = scene.uri("+31612345681")
@@ -139,6 +145,7 @@ async def test_a_nonce_serves_again_with_the_next_count(scene: Scene) -> None:
         assert (await caller.final()).code == 486
 
 
+@pytest.mark.keeps("5.7")
 async def test_a_repeated_invite_is_not_taken_for_a_replay(scene: Scene) -> None:
     answer = await challenged(scene)
     caller = await call(scene, credentials(answer, "INVITE", scene.uri("+31612345681")))
@@ -150,6 +157,7 @@ async def test_a_repeated_invite_is_not_taken_for_a_replay(scene: Scene) -> None
     assert len(scene.pbx.received("INVITE")) == 1
 
 
+@pytest.mark.keeps("5.3")
 async def test_a_refer_in_a_call_is_challenged_too(scene: Scene) -> None:
     caller, assistant = await scene.bridged(LINE)
     first = await assistant.refer(ANNA)
@@ -165,6 +173,7 @@ async def test_a_refer_in_a_call_is_challenged_too(scene: Scene) -> None:
     await caller.media.hears(TARGET_HZ)
 
 
+@pytest.mark.keeps("5.3")
 async def test_a_refer_out_of_the_blue_is_challenged_before_it_is_refused(scene: Scene) -> None:
     platform = await scene.platform(LINE)
     uri = scene.uri("2001")
@@ -175,6 +184,7 @@ async def test_a_refer_out_of_the_blue_is_challenged_before_it_is_refused(scene:
     assert second.code == 403
 
 
+@pytest.mark.keeps("5.4")
 async def test_what_ends_a_call_is_never_challenged(scene: Scene) -> None:
     answer = await challenged(scene)
     caller = await call(scene, credentials(answer, "INVITE", scene.uri("+31612345681")))
@@ -190,6 +200,7 @@ async def test_what_ends_a_call_is_never_challenged(scene: Scene) -> None:
     assert options.code == 200
 
 
+@pytest.mark.keeps("5.9")
 @pytest.mark.parametrize("value", ['Digest realm="{}"', 'Digest username="hms", realm="{}", nonce="", response=""'])
 async def test_half_a_password_is_none(scene: Scene, value: str) -> None:
     answer = await (await call(scene, ("Authorization", value.format(scene.net.gateway)))).final()
@@ -197,6 +208,7 @@ async def test_half_a_password_is_none(scene: Scene, value: str) -> None:
     assert not scene.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("5.9")
 @pytest.mark.parametrize("value", ["Digest", "Basic aG1zOng=", 'Digest realm="', "Digest " + "a=b," * 400])
 async def test_what_cannot_be_read_opens_nothing(scene: Scene, value: str) -> None:
     platform = await scene.platform(LINE)
@@ -205,6 +217,7 @@ async def test_what_cannot_be_read_opens_nothing(scene: Scene, value: str) -> No
     assert not scene.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("5.10")
 async def test_a_trunk_that_need_not_show_a_password_is_not_asked(scene: Scene) -> None:
     platform = await scene.platform()
     caller = platform.invite(scene.uri("+31612345681"), scene.gateway.sip)
@@ -212,6 +225,7 @@ async def test_a_trunk_that_need_not_show_a_password_is_not_asked(scene: Scene) 
     assert (await caller.final()).code == 486
 
 
+@pytest.mark.keeps("2.38")
 async def test_a_challenge_of_the_trunk_is_answered_for_invite_and_notify(scene: Scene) -> None:
     platform = await scene.platform(LINE)
     caller = scene.call_from_pbx(LINE)

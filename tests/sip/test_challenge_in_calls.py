@@ -32,6 +32,7 @@ async def rejected(scene: Scene) -> float:
     return await scene.gateway.metric(name, reason="peer-not-allowed")
 
 
+@pytest.mark.keeps("16.23")
 @pytest.mark.parametrize("method", METHODS)
 async def test_what_changes_a_call_is_challenged(scene: Scene, method: str) -> None:
     caller, assistant = await scene.bridged(LINE)
@@ -49,6 +50,7 @@ async def test_what_changes_a_call_is_challenged(scene: Scene, method: str) -> N
     await assistant.media.hears(CALLER_HZ)
 
 
+@pytest.mark.keeps("16.24")
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_wrong_password_changes_nothing_and_is_counted(scene: Scene, method: str) -> None:
     caller, assistant = await scene.bridged(LINE)
@@ -63,6 +65,7 @@ async def test_a_wrong_password_changes_nothing_and_is_counted(scene: Scene, met
     await assistant.wait_request("BYE")  # where it always was
 
 
+@pytest.mark.keeps("16.24")
 @pytest.mark.parametrize("method", METHODS)
 async def test_the_credentials_of_one_request_open_no_other(scene: Scene, method: str) -> None:
     _, assistant = await scene.bridged(LINE)
@@ -76,6 +79,7 @@ async def test_the_credentials_of_one_request_open_no_other(scene: Scene, method
     assert refer.code == 401
 
 
+@pytest.mark.keeps("16.23")
 async def test_a_request_that_asks_for_our_offer_is_challenged(scene: Scene) -> None:
     _, assistant = await scene.bridged(LINE)
     first = await assistant.reinvite(delayed=True)
@@ -84,6 +88,7 @@ async def test_a_request_that_asks_for_our_offer_is_challenged(scene: Scene) -> 
     assert (await assistant.reinvite(delayed=True, headers=[header])).code == 200
 
 
+@pytest.mark.keeps("16.25")
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_refresh_that_changes_nothing_keeps_the_session_of_who_ignores_challenges(
     scene: Scene, method: str
@@ -99,6 +104,7 @@ async def test_a_refresh_that_changes_nothing_keeps_the_session_of_who_ignores_c
     await assistant.media.hears(CALLER_HZ)
 
 
+@pytest.mark.keeps("16.23")
 async def test_who_calls_us_is_challenged_in_the_call_as_well(scene: Scene) -> None:
     answer = await challenged(scene)
     caller = await call(scene, credentials(answer, "INVITE", scene.uri("+31612345681")))
@@ -110,6 +116,7 @@ async def test_who_calls_us_is_challenged_in_the_call_as_well(scene: Scene) -> N
     assert (await hold(caller, "INVITE", header)).code == 200
 
 
+@pytest.mark.keeps("16.24")
 async def test_what_is_asserted_without_the_password_counts_for_nobody(scene: Scene) -> None:
     answer = await challenged(scene)
     caller = await call(scene, credentials(answer, "INVITE", scene.uri("+31612345681")))
@@ -126,6 +133,7 @@ async def test_what_is_asserted_without_the_password_counts_for_nobody(scene: Sc
     assert codes(await bob.notifies())[-1] == 486
 
 
+@pytest.mark.keeps("16.25")
 @pytest.mark.parametrize("with_credentials", [False, True])
 async def test_a_bye_of_the_peer_is_obeyed_without_a_password(scene: Scene, *, with_credentials: bool) -> None:
     caller, assistant = await scene.bridged(LINE)
@@ -137,6 +145,7 @@ async def test_a_bye_of_the_peer_is_obeyed_without_a_password(scene: Scene, *, w
     await caller.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.23")
 async def test_the_pbx_is_not_asked(scene: Scene) -> None:
     caller, assistant = await scene.bridged(LINE)
     assert (await hold(caller, "INVITE")).code == 200

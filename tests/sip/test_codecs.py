@@ -30,6 +30,7 @@ def formats(message: Message | None) -> list[str]:
     return [names[str(number)] for number in described[2] if names[str(number)] != "telephone-event"]
 
 
+@pytest.mark.keeps("8.18")
 async def test_both_legs_have_the_callers_first_choice(bed: Bed) -> None:
     async with Stage(bed, "any") as at:
         caller, assistant = await at.conversation(codecs=("PCMU", "PCMA"))
@@ -42,6 +43,7 @@ async def test_both_legs_have_the_callers_first_choice(bed: Bed) -> None:
         await caller.hang_up()
 
 
+@pytest.mark.keeps("8.18")
 async def test_the_assistants_choice_is_the_callers_too(bed: Bed) -> None:
     async with Stage(bed, "any") as at:
         caller = at.call(codecs=("PCMU", "PCMA"))
@@ -53,6 +55,7 @@ async def test_the_assistants_choice_is_the_callers_too(bed: Bed) -> None:
         await caller.hang_up()
 
 
+@pytest.mark.keeps("8.18")
 async def test_a_target_is_offered_first_what_the_caller_speaks(bed: Bed) -> None:
     async with Stage(bed, "any") as at:
         caller, assistant = await at.conversation(codecs=("PCMU",))
@@ -64,6 +67,7 @@ async def test_a_target_is_offered_first_what_the_caller_speaks(bed: Bed) -> Non
         await caller.wait_request("BYE")
 
 
+@pytest.mark.keeps("8.19")
 async def test_a_target_with_another_codec_is_understood(bed: Bed) -> None:
     async with Stage(bed, "any") as at:
         caller, assistant = await at.conversation(codecs=("PCMU",))
@@ -79,6 +83,7 @@ async def test_a_target_with_another_codec_is_understood(bed: Bed) -> None:
         await caller.wait_request("BYE")
 
 
+@pytest.mark.keeps("8.19")
 async def test_no_codec_that_a_profile_does_not_name(bed: Bed) -> None:
     async with Stage(bed, "ulaw") as at:
         caller, assistant = await at.conversation(codecs=("PCMA",))
@@ -94,6 +99,7 @@ async def test_no_codec_that_a_profile_does_not_name(bed: Bed) -> None:
         assert not at.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("8.19")
 @pytest.mark.parametrize(("name", "codec"), [("opus", "opus/48000/2"), ("pcma", "PCMA")])
 async def test_wideband_phones_understand_each_other(bed: Bed, name: str, codec: str) -> None:
     async with (

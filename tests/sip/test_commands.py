@@ -38,6 +38,7 @@ async def call_id(gateway: Gateway) -> str:
     return found
 
 
+@pytest.mark.keeps("14.1")
 async def test_a_call_is_transferred_by_command_and_but_once(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     path = f"/api/calls/{await call_id(scene.gateway)}/transfer"
@@ -59,6 +60,7 @@ async def test_a_call_is_transferred_by_command_and_but_once(scene: Scene) -> No
     assert len(scene.pbx.received("INVITE")) == 1
 
 
+@pytest.mark.keeps("14.1")
 async def test_a_cancelled_command_gives_the_caller_back(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     call = await call_id(scene.gateway)
@@ -80,6 +82,7 @@ async def test_a_cancelled_command_gives_the_caller_back(scene: Scene) -> None:
     assert (await post(scene.gateway, f"/api/calls/{call}/cancel", {"type": "cancel", "id": "crm-8"}))[1] == cancelled
 
 
+@pytest.mark.keeps("14.1")
 async def test_a_transfer_by_refer_is_cancelled_and_its_sender_told(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assert (await assistant.refer(f"<sip:{ANNA}@gw.example>")).code == 202
@@ -100,6 +103,7 @@ async def test_a_transfer_by_refer_is_cancelled_and_its_sender_told(scene: Scene
     await caller.media.hears(TARGET_HZ)
 
 
+@pytest.mark.keeps("14.1")
 async def test_a_refused_command_says_why_in_words(scene: Scene) -> None:
     await scene.bridged()
     path = f"/api/calls/{await call_id(scene.gateway)}/transfer"
@@ -111,6 +115,7 @@ async def test_a_refused_command_says_why_in_words(scene: Scene) -> None:
     assert scene.pbx.received("INVITE") == []
 
 
+@pytest.mark.keeps("14.1")
 @pytest.mark.broker
 async def test_transfer_and_cancel_over_mqtt(net: Net, broker: Broker) -> None:
     base = "transfer-gateway/test"

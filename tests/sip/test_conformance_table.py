@@ -1,57 +1,68 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""docs/conformance.md names tests that exist, and leaves out no scenario that it ought to name."""
+"""docs/conformance.md says which tests keep which promise: each row has a test, each scenario with real SIP a row."""
 
 from __future__ import annotations
 
 import ast
 import re
-from functools import cache
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-TABLE = (ROOT / "docs" / "conformance.md").read_text()
-NAMED = re.findall(r"`((?:\w+/)?test_\w+\.py)::(test_\w+)(?:\[([\w-]+)\])?`", TABLE)
+from scripts import conformance
+
+TABLE = conformance.TABLE.read_text()
 MARKED = re.compile(r"^pytestmark = .*pytest\.mark\.sip", re.MULTILINE)
-SCENARIOS = sorted(path.name for path in (ROOT / "tests" / "sip").glob("test_*.py") if MARKED.search(path.read_text()))
+SCENARIOS = [path for path in sorted(Path(__file__).parent.glob("test_*.py")) if MARKED.search(path.read_text())]
 """Files whose tests speak SIP to a gateway: each of them is a scenario, and belongs into the table."""
 
+SMALL = """\
+| row | rule | kept by | source |
+|---|---|---|---|
+| 1.1 | a \\| b | whoever | RFC |
+| 1.2 | c | | RFC |
+"""
 
-def source(file: str) -> Path:
-    """Where a test file of the table is."""
-    if file.startswith("tests/"):
-        return ROOT / file
-    return ROOT / "tests" / ("" if "/" in file else "sip") / file
+
+def test_the_table_is_written_and_each_row_is_kept() -> None:
+    found = conformance.keepers()
+    assert not conformance.faults(TABLE, found)
+    assert conformance.written(TABLE, found) == TABLE, "make format writes it"
+    assert len(conformance.rows(TABLE)) > 300
 
 
-@cache
-def names_in(file: str) -> set[str]:
-    """The names of the tests in a file."""
+@pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
+def test_every_scenario_is_in_the_table(file: Path) -> None:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = ast.parse(source(file).read_text()).body
-    return {node.name for node in nodes if isinstance(node, functions) and node.name.startswith("test_")}
+    nodes = [node for node in ast.parse(file.read_text()).body if isinstance(node, functions)]
+    tests = [node for node in nodes if node.name.startswith("test_")]
+    assert not [node.name for node in tests if not list(conformance.marks(node))]
 
 
-@pytest.mark.parametrize(("file", "test", "parameter"), NAMED)
-def test_what_the_table_names_is_there(file: str, test: str, parameter: str) -> None:
-    assert test in names_in(file)
-    if parameter:
-        assert f'id="{parameter}"' in source(file).read_text()
+def test_files_are_named_shortly_and_counted() -> None:
+    found = {"1.1": Counter({"exchange": 2, "report/mqtt": 1}), "1.2": Counter({"tests/cli": 1})}
+    lines = conformance.written(SMALL, found).splitlines()
+    assert lines[2:] == ["| 1.1 | a \\| b | exchange (2), report/mqtt | RFC |", "| 1.2 | c | tests/cli | RFC |"]
 
 
-@pytest.mark.parametrize("file", SCENARIOS)
-def test_every_scenario_is_in_the_table(file: str) -> None:
-    assert names_in(file) <= {test for named, test, _ in NAMED if named == file}
-
-
-def test_every_row_names_a_test() -> None:
-    lines = TABLE.splitlines()
-    rows = [
-        line
-        for line, below in zip(lines, [*lines[1:], ""], strict=True)
-        if line.startswith("| ") and not below.startswith("|---")
+def test_what_does_not_fit_is_told() -> None:
+    found = {"1.1": Counter({"exchange": 1}), "9.9": Counter({"web/server": 1})}
+    assert conformance.faults(SMALL + SMALL, found) == [
+        "row 1.1 stands twice",
+        "row 1.2 stands twice",
+        "no test keeps row 1.2",
+        "no test keeps row 1.2",
+        "web/server: there is no row 9.9",
     ]
-    assert len(rows) > 70
-    for row in rows:
-        assert "::test_" in row, row
+
+
+def test_markers_of_parameters_and_of_wrapped_tests_count(tmp_path: Path) -> None:
+    (tmp_path / "sip").mkdir()
+    (tmp_path / "sip" / "test_x.py").write_text(
+        '@pytest.mark.keeps("1.1", "1.2")\n'
+        '@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.keeps("1.3"))])\n'
+        "def test_one(x): ...\n"
+        'test_two = pytest.mark.keeps("1.1")(Machine)\n'
+    )
+    assert conformance.keepers(tmp_path) == {"1.1": {"x": 2}, "1.2": {"x": 1}, "1.3": {"x": 1}}

@@ -82,6 +82,7 @@ async def works(bed: Bed) -> None:
         await caller.hang_up()
 
 
+@pytest.mark.keeps("16.26")
 @pytest.mark.parametrize("port", [PORT, TLS_PORT])
 async def test_a_stranger_gets_no_connection(listening: Bed, port: int) -> None:
     before = await listening.gateway.metric(REJECTED, reason="peer-not-allowed")
@@ -111,6 +112,7 @@ async def _true(what: bool) -> bool:
     return what
 
 
+@pytest.mark.keeps("16.28")
 @pytest.mark.parametrize("port", [PORT, TLS_PORT])
 async def test_who_says_nothing_is_shown_out(listening: Bed, port: int) -> None:
     with connection(listening.trunk_host("tcp"), listening, port) as silent:
@@ -120,6 +122,7 @@ async def test_who_says_nothing_is_shown_out(listening: Bed, port: int) -> None:
         assert asyncio.get_running_loop().time() - began > 3
 
 
+@pytest.mark.keeps("16.28")
 async def test_who_says_something_may_stay(listening: Bed) -> None:
     async with Stage(listening, "tcp", trunk=Streams(), pbx=Streams()) as at:
         answer = await at.trunk.request("OPTIONS", f"sip:{listening.net.gateway}", at.gateway)
@@ -130,6 +133,7 @@ async def test_who_says_something_may_stay(listening: Bed) -> None:
         assert (await at.trunk.request("OPTIONS", f"sip:{listening.net.gateway}", at.gateway)).code == 200
 
 
+@pytest.mark.keeps("16.28")
 async def test_one_address_has_so_many_connections_and_no_more(listening: Bed) -> None:
     with ExitStack() as held:
         source = listening.pbx_host("tcp")

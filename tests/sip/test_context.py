@@ -31,6 +31,7 @@ async def invite_after(scene: Scene, refer_to: str, *headers: tuple[str, str], l
     return target.incoming
 
 
+@pytest.mark.keeps("3.9", "4.1")
 @pytest.mark.parametrize(
     "value",
     [
@@ -47,12 +48,14 @@ async def test_user_to_user_in_any_dialect_arrives_as_it_was_sent(scene: Scene, 
     assert (await scene.outcome())["context"] == {"User-to-User": value}
 
 
+@pytest.mark.keeps("3.9", "4.2")
 async def test_x_headers_travel_on(scene: Scene) -> None:
     invite = await invite_after(scene, ANNA, ("X-Call-ID", "abc"), ("x-summary", "billing, urgent; two"))
     assert invite["X-Call-ID"] == "abc"
     assert invite["X-Summary"] == "billing, urgent; two"
 
 
+@pytest.mark.keeps("3.8", "4.3")
 async def test_what_is_embedded_goes_before_what_is_plain(scene: Scene) -> None:
     embedded = "<sip:+31612345681@gw?X-Topic=embedded&X-More=%22a%20b%22>"
     invite = await invite_after(scene, embedded, ("X-Topic", "plain"), ("X-Plain", "1"))
@@ -61,12 +64,14 @@ async def test_what_is_embedded_goes_before_what_is_plain(scene: Scene) -> None:
     assert invite["X-Plain"] == "1"
 
 
+@pytest.mark.keeps("4.4")
 @pytest.mark.parametrize("name", ["Referred-By", "b"])
 async def test_referred_by_is_passed_on_unmodified(scene: Scene, name: str) -> None:
     invite = await invite_after(scene, ANNA, (name, REFERRED_BY))
     assert invite.all("Referred-By") == [REFERRED_BY]
 
 
+@pytest.mark.keeps("16.78")
 async def test_referred_by_travels_with_a_transfer_unless_the_profile_says_otherwise(scene: Scene) -> None:
     invite = await invite_after(scene, ANNA, ("Referred-By", REFERRED_BY), line="livekit")
     assert invite.all("Referred-By") == [REFERRED_BY]
@@ -76,6 +81,7 @@ async def notified(peer: Peer, count: int) -> None:
     await peer.until(lambda: len(peer.received("NOTIFY")) >= count or None, f"{count} NOTIFYs")
 
 
+@pytest.mark.keeps("16.78")
 async def test_referred_by_of_another_transfer_is_not_carried_on(scene: Scene) -> None:
     platform = await scene.platform("livekit")
     caller = scene.call_from_pbx("livekit", headers=[("Referred-By", "<sip:stale@pbx.inside.example>")])
@@ -99,12 +105,14 @@ async def test_referred_by_of_another_transfer_is_not_carried_on(scene: Scene) -
         await notified(platform, known + 2)
 
 
+@pytest.mark.keeps("4.4")
 async def test_referred_by_proves_nothing(scene: Scene) -> None:
     invite = await invite_after(scene, ANNA, ("Referred-By", f"<sip:{LINES['livekit'].number}@gw.example>"))
     assert CALLER in invite["From"]
     assert (await scene.outcome())["number"] == "main"
 
 
+@pytest.mark.keeps("4.5")
 async def test_what_the_list_does_not_name_stays_here(scene: Scene) -> None:
     others = [
         ("Subject", "secret"), ("P-Asserted-Identity", "<sip:secret@x>"), ("Diversion", "<sip:secret@x>"),
@@ -116,6 +124,7 @@ async def test_what_the_list_does_not_name_stays_here(scene: Scene) -> None:
     assert b"secret" not in bytes(invite).lower()
 
 
+@pytest.mark.keeps("4.5")
 async def test_each_profile_has_its_own_list(scene: Scene) -> None:
     invite = await invite_after(
         scene, ANNA, ("X-Good", "1"), ("User-to-User", "secret"), ("Referred-By", "<sip:b@x>"), line="jambonz"
@@ -125,11 +134,13 @@ async def test_each_profile_has_its_own_list(scene: Scene) -> None:
     assert b"secret" not in bytes(invite)
 
 
+@pytest.mark.keeps("4.5")
 async def test_nobody_gives_a_transfer_another_id(scene: Scene) -> None:
     invite = await invite_after(scene, ANNA, ("X-Transfer-ID", "forged"))
     assert invite.all("X-Transfer-ID") == [(await scene.outcome())["transfer"]]
 
 
+@pytest.mark.keeps("4.7")
 async def test_too_much_context_is_left_behind_and_the_call_is_made(scene: Scene) -> None:
     long = [(f"X-Part-{number}", "x" * 1500) for number in range(3)]
     invite = await invite_after(scene, ANNA, ("X-First", "1"), *long, ("X-Huge", "y" * 2100), ("X-Last", "1"))
@@ -140,6 +151,7 @@ async def test_too_much_context_is_left_behind_and_the_call_is_made(scene: Scene
     assert not invite.all("X-Huge")
 
 
+@pytest.mark.keeps("4.7")
 async def test_a_value_that_is_not_utf_8_does_no_harm(scene: Scene) -> None:
     invite = await invite_after(scene, ANNA, ("X-Broken", "caf\udce9"), ("X-Good", "café"))
     assert invite["X-Good"] == "café"
@@ -147,11 +159,13 @@ async def test_a_value_that_is_not_utf_8_does_no_harm(scene: Scene) -> None:
     assert (await scene.outcome())["context"] == {"X-Good": "café"}
 
 
+@pytest.mark.keeps("4.7")
 async def test_a_folded_header_arrives_in_one_line(scene: Scene) -> None:
     invite = await invite_after(scene, ANNA, ("X-Folded", "one\r\n  two"))
     assert invite["X-Folded"] == "one two"
 
 
+@pytest.mark.keeps("4.6")
 async def test_the_assistant_is_told_what_the_pbx_said_of_the_caller(scene: Scene) -> None:
     platform = await scene.platform()
     caller = scene.call_from_pbx(headers=[("X-Account", "42"), ("Subject", "secret"), ("X-Transfer-ID", "forged")])
@@ -164,6 +178,7 @@ async def test_the_assistant_is_told_what_the_pbx_said_of_the_caller(scene: Scen
     await caller.answered()
 
 
+@pytest.mark.keeps("4.8")
 @pytest.mark.parametrize(
     ("from_", "shown"),
     [

@@ -63,6 +63,7 @@ async def offered_well(caller: Call) -> bool:
     return (await caller.reinvite()).code == 200
 
 
+@pytest.mark.keeps("16.4")
 @pytest.mark.timeout(180)
 async def test_offers_with_faults_in_mid_call(scene: Scene) -> None:
     async with undisturbed(scene):
@@ -70,6 +71,7 @@ async def test_offers_with_faults_in_mid_call(scene: Scene) -> None:
         await asyncio.gather(*(offer_faults(call, SEED + OFFERS * at) for at, call in enumerate(callers)))
 
 
+@pytest.mark.keeps("16.4")
 async def test_answers_with_faults_in_ack(scene: Scene) -> None:
     async with undisturbed(scene):
         caller, _ = await scene.bridged()
@@ -87,6 +89,7 @@ async def test_answers_with_faults_in_ack(scene: Scene) -> None:
         await caller.media.hears(ASSISTANT_HZ)
 
 
+@pytest.mark.keeps("16.4")
 async def test_answers_with_faults_of_targets(scene: Scene) -> None:
     async with undisturbed(scene):
         for seed in range(SEED, SEED + 30):
@@ -104,6 +107,7 @@ async def test_answers_with_faults_of_targets(scene: Scene) -> None:
             await caller.hang_up()
 
 
+@pytest.mark.keeps("16.5")
 async def test_first_offers_with_faults(scene: Scene) -> None:
     async with undisturbed(scene):
         platform = await scene.platform()

@@ -76,6 +76,7 @@ async def talk(caller: Call, assistant: Call) -> None:
         await call.media.hears(hz)
 
 
+@pytest.mark.keeps("16.4")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 async def test_lines_that_are_no_use_are_refused_and_the_call_goes_on(scene: Scene, method: str) -> None:
     caller, assistant = await scene.bridged()
@@ -91,6 +92,7 @@ async def test_lines_that_are_no_use_are_refused_and_the_call_goes_on(scene: Sce
     await talk(caller, assistant)
 
 
+@pytest.mark.keeps("16.6")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 async def test_an_offer_that_leaves_nothing_is_refused_and_the_call_goes_on(scene: Scene, method: str) -> None:
     caller, assistant = await scene.bridged()
@@ -101,6 +103,7 @@ async def test_an_offer_that_leaves_nothing_is_refused_and_the_call_goes_on(scen
     await talk(caller, assistant)
 
 
+@pytest.mark.keeps("16.5")
 async def test_a_first_offer_that_leaves_nothing_dials_nobody(scene: Scene) -> None:
     platform = await scene.platform()
     for name, (code, lines) in FIRST_REFUSED.items():
@@ -118,6 +121,7 @@ MULTIPART = (
 NESTED = "--y\r\nContent-Type: multipart/alternative;boundary=x\r\n\r\n" + MULTIPART + "\r\n--y--\r\n"
 
 
+@pytest.mark.keeps("16.7")
 @pytest.mark.parametrize(
     ("kind", "body"),
     [("related;boundary=x;type=\"application/sdp\"", MULTIPART), ("signed;boundary=x", MULTIPART),
@@ -136,6 +140,7 @@ async def test_an_offer_inside_whatever_multipart(scene: Scene, kind: str, body:
     await caller.media.hears(ASSISTANT_HZ)
 
 
+@pytest.mark.keeps("16.8")
 @pytest.mark.parametrize("headers", [[], [("X-Odd", "a"), ("Content-Type", "")], [("Content-Type", "application")]])
 async def test_a_body_that_is_not_seen_is_a_bad_request(scene: Scene, headers: list[tuple[str, str]]) -> None:
     caller, assistant = await scene.bridged()
@@ -154,6 +159,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.keeps("16.10")
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_a_phone_whose_early_description_is_no_use_rings_on(scene: Scene, name: str) -> None:
     caller, assistant = await scene.bridged()
@@ -168,6 +174,7 @@ async def test_a_phone_whose_early_description_is_no_use_rings_on(scene: Scene, 
     assert (await scene.outcome())["outcome"] == "completed"
 
 
+@pytest.mark.keeps("16.10")
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_an_answer_that_is_no_use_is_acknowledged_and_ended(scene: Scene, name: str) -> None:
     caller, assistant = await scene.bridged()
@@ -182,6 +189,7 @@ async def test_an_answer_that_is_no_use_is_acknowledged_and_ended(scene: Scene, 
     await talk(caller, assistant)
 
 
+@pytest.mark.keeps("16.4")
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_an_answer_in_ack_that_is_no_use_changes_nothing(scene: Scene, name: str) -> None:
     caller, assistant = await scene.bridged()

@@ -65,6 +65,7 @@ def speak(call: Call, body: bytes, codec: str, hz: int) -> None:
     call.media.send_to(*described[:2], codec)
 
 
+@pytest.mark.keeps("16.46")
 @pytest.mark.parametrize("codecs", [("PCMA", "PCMU"), ("PCMU", "PCMA"), ("PCMA", "PCMU", "opus")], ids="-".join)
 async def test_whoever_answers_with_several_codecs_may_speak_each_and_is_asked_nothing(
     scene: Scene, codecs: tuple[str, ...]
@@ -96,6 +97,7 @@ async def turned(call: Call, number: int) -> None:
     await eventually(has_turned, f"payload type {number}")
 
 
+@pytest.mark.keeps("16.46")
 async def test_whoever_made_no_offer_may_answer_with_several_codecs_too(scene: Scene) -> None:
     caller = scene.call_from_pbx(body=b"")
     caller.keeps_ack = True
@@ -111,6 +113,7 @@ async def test_whoever_made_no_offer_may_answer_with_several_codecs_too(scene: S
     assert asked(caller) == asked(assistant) == []
 
 
+@pytest.mark.keeps("16.46")
 async def test_a_transfer_to_one_who_answers_with_several_codecs(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assert (await assistant.refer(ANNA)).code == 202
@@ -123,6 +126,7 @@ async def test_a_transfer_to_one_who_answers_with_several_codecs(scene: Scene) -
     assert asked(target) == asked(caller) == []
 
 
+@pytest.mark.keeps("16.48")
 @pytest.mark.parametrize("position", ["before", "behind"])
 @pytest.mark.parametrize("kind", OTHERS)
 async def test_what_nobody_joins_is_refused_line_by_line(scene: Scene, kind: str, position: str) -> None:
@@ -162,6 +166,7 @@ async def test_what_nobody_joins_is_refused_line_by_line(scene: Scene, kind: str
     is_right(await again.answered())
 
 
+@pytest.mark.keeps("16.48")
 async def test_every_offer_of_ours_is_of_audio_alone(scene: Scene) -> None:
     caller = scene.call_from_pbx(body=b"")
     assistant = await (await scene.platform()).wait_call()
@@ -174,6 +179,7 @@ async def test_every_offer_of_ours_is_of_audio_alone(scene: Scene) -> None:
     assert lines((await caller.reinvite(delayed=True)).body) == [("audio", True)]
 
 
+@pytest.mark.keeps("16.49")
 async def test_each_session_has_an_id_of_its_own(scene: Scene) -> None:
     pairs = [await scene.bridged(), await scene.bridged()]
     bodies = [body for caller, assistant in pairs for body in sent_to(caller, assistant)]
@@ -192,6 +198,7 @@ def sent_to(*calls: Call) -> list[bytes]:
     return found
 
 
+@pytest.mark.keeps("16.49")
 async def test_an_id_lasts_and_its_version_tells_of_a_change(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     first, second = (origin(body) for body in sent_to(caller, assistant))

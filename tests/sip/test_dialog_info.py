@@ -98,6 +98,7 @@ async def pbx(wires: Net) -> AsyncIterator[Notifier]:
         yield notifier
 
 
+@pytest.mark.keeps("15.1")
 async def test_what_the_pbx_tells_is_what_the_gate_says(wires: Net, pbx: Notifier) -> None:
     async with running(wires, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
@@ -119,6 +120,7 @@ async def test_what_the_pbx_tells_is_what_the_gate_says(wires: Net, pbx: Notifie
         await stage.counted(1)
 
 
+@pytest.mark.keeps("15.3")
 async def test_the_end_of_the_gateway_is_the_end_of_its_subscriptions(wires: Net, pbx: Notifier) -> None:
     async with running(wires, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
@@ -129,6 +131,7 @@ async def test_the_end_of_the_gateway_is_the_end_of_its_subscriptions(wires: Net
         await stage.gateway.start()
 
 
+@pytest.mark.keeps("15.2")
 async def test_a_healthy_pbx_is_asked_within_max_age(wires: Net, pbx: Notifier) -> None:
     async with running(wires, pbx) as stage:
         again = await stage.subscribed("presence", 3)
@@ -137,6 +140,7 @@ async def test_a_healthy_pbx_is_asked_within_max_age(wires: Net, pbx: Notifier) 
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
 
 
+@pytest.mark.keeps("15.4")
 async def test_a_pbx_that_falls_silent_is_unknown_until_it_speaks(wires: Net, pbx: Notifier) -> None:
     async with running(wires, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
@@ -147,6 +151,7 @@ async def test_a_pbx_that_falls_silent_is_unknown_until_it_speaks(wires: Net, pb
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
 
 
+@pytest.mark.keeps("15.5")
 async def test_a_pbx_that_has_lost_its_subscriptions_gets_them_anew(wires: Net, pbx: Notifier) -> None:
     async with running(wires, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
@@ -157,6 +162,7 @@ async def test_a_pbx_that_has_lost_its_subscriptions_gets_them_anew(wires: Net, 
         assert len({one["Call-ID"] for one in pbx.subscribed("6002", "presence")}) == 2
 
 
+@pytest.mark.keeps("15.6")
 async def test_a_subscription_that_the_pbx_ends_is_made_anew(wires: Net, pbx: Notifier) -> None:
     async with running(wires, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
@@ -170,6 +176,7 @@ async def test_a_subscription_that_the_pbx_ends_is_made_anew(wires: Net, pbx: No
         assert len({one["Call-ID"] for one in pbx.subscribed("6001", "dialog")}) == 1
 
 
+@pytest.mark.keeps("15.7")
 @pytest.mark.parametrize("code", [403, 489])
 async def test_a_pbx_that_takes_no_subscriptions_is_unknown_and_the_trail_says_why(
     wires: Net, pbx: Notifier, code: int
@@ -180,6 +187,7 @@ async def test_a_pbx_that_takes_no_subscriptions_is_unknown_and_the_trail_says_w
         assert len(pbx.subscribed("6001", "dialog")) == 1
 
 
+@pytest.mark.keeps("15.8")
 async def test_an_extension_without_a_hint_is_unknown_alone(wires: Net, pbx: Notifier) -> None:
     del pbx.hints["6002"]
     async with running(wires, pbx) as stage:
@@ -188,6 +196,7 @@ async def test_an_extension_without_a_hint_is_unknown_alone(wires: Net, pbx: Not
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
 
 
+@pytest.mark.keeps("15.9")
 async def test_presence_is_enough_where_that_is_all_there_is(wires: Net, pbx: Notifier) -> None:
     pbx.refused = {"dialog": 489}
     async with running(wires, pbx) as stage:
@@ -198,6 +207,7 @@ async def test_presence_is_enough_where_that_is_all_there_is(wires: Net, pbx: No
         await stage.says("queue-unstaffed", "extension 6001 (dialog-info): unavailable")
 
 
+@pytest.mark.keeps("15.10")
 async def test_what_cannot_be_read_makes_its_extension_unknown_alone(wires: Net, pbx: Notifier) -> None:
     patient = {"source": "dialog-info", "max_age_s": 60}  # or the next question might bring what can be read
     async with running(wires, pbx, queues=patient) as stage:
@@ -212,6 +222,7 @@ async def test_what_cannot_be_read_makes_its_extension_unknown_alone(wires: Net,
             pbx.set("6001", "idle")
 
 
+@pytest.mark.keeps("15.11")
 async def test_a_pbx_that_wants_a_password_gets_proof_of_it(wires: Net, pbx: Notifier) -> None:
     pbx.challenge = 'Digest realm="pbx", nonce="4711", algorithm=MD5, qop="auth"'
     secret = {"sip_profiles/sip.secret": "open-the-door"}
@@ -222,12 +233,14 @@ async def test_a_pbx_that_wants_a_password_gets_proof_of_it(wires: Net, pbx: Not
         assert "open-the-door" not in proof
 
 
+@pytest.mark.keeps("15.11")
 async def test_without_the_password_it_is_unknown(wires: Net, pbx: Notifier) -> None:
     pbx.challenge = 'Digest realm="pbx", nonce="4711", algorithm=MD5, qop="auth"'
     async with running(wires, pbx) as stage:
         await stage.says("queue-unknown", "asterisk answers 401 to our subscription")
 
 
+@pytest.mark.keeps("15.12")
 async def test_a_stranger_s_notify_changes_nothing(wires: Net, pbx: Notifier) -> None:
     async with running(wires, pbx) as stage, Notifier(wires.host(30)) as stranger:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")

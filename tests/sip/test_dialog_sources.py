@@ -37,6 +37,7 @@ def offer(call: Call) -> bytes:
     return call.offer(("PCMA", "PCMU"))
 
 
+@pytest.mark.keeps("16.21")
 @pytest.mark.parametrize("who", ["stranger", "other-peer"])
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_request_from_elsewhere_is_refused_and_changes_nothing(scene: Scene, method: str, who: str) -> None:
@@ -60,6 +61,7 @@ async def test_a_request_from_elsewhere_is_refused_and_changes_nothing(scene: Sc
     assert (await assistant.reinvite()).code == 200
 
 
+@pytest.mark.keeps("16.21")
 @pytest.mark.parametrize("who", ["stranger", "other-peer"])
 async def test_a_cancel_from_elsewhere_ends_no_call(scene: Scene, who: str) -> None:
     platform = await scene.platform()
@@ -76,6 +78,7 @@ async def test_a_cancel_from_elsewhere_ends_no_call(scene: Scene, who: str) -> N
     await caller.media.hears(ASSISTANT_HZ)
 
 
+@pytest.mark.keeps("16.22")
 @pytest.mark.parametrize("code", [180, 200, 486])
 @pytest.mark.parametrize("who", ["stranger", "other-peer"])
 async def test_a_response_from_elsewhere_is_dropped(scene: Scene, who: str, code: int) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pjsua2 as pj
+import pytest
 
 from gateway.core.model import LegId
 from gateway.sip.calls.dtmf import ENDED, KEPT, PAUSE_MS, TONE_MS, Keypads
@@ -88,6 +89,7 @@ async def test_no_more_keys_are_kept_than_a_stream_can_hold() -> None:
     stage.keys.stop()
 
 
+@pytest.mark.keeps("9.20")
 async def test_a_key_held_for_long_is_one_and_pressed_again_is_another() -> None:
     stage = Stage()
     held, pressed_again = 1365, 2730  # 0xFFFF at 48000 Hz, in milliseconds

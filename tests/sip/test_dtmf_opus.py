@@ -61,6 +61,7 @@ async def rested(call: Call) -> bool:
     return call.media.received[-1].payload_type != call.media.events
 
 
+@pytest.mark.keeps("9.19")
 @ways
 async def test_between_opus_and_g711(bed: Bed, way: str) -> None:
     async with talking(bed, "opus", way) as (ours, theirs):
@@ -69,6 +70,7 @@ async def test_between_opus_and_g711(bed: Bed, way: str) -> None:
         await keys_pass(theirs, ours, "90#")
 
 
+@pytest.mark.keeps("9.19")
 @ways
 async def test_from_opus_to_opus(bed: Bed, way: str) -> None:
     async with talking(bed, "both", way) as (ours, theirs):
@@ -77,6 +79,7 @@ async def test_from_opus_to_opus(bed: Bed, way: str) -> None:
         await keys_pass(theirs, ours, "86")
 
 
+@pytest.mark.keeps("9.20")
 async def test_a_key_that_is_held_longer_than_its_event_can_say(bed: Bed) -> None:
     async with talking(bed, "opus", "from the trunk") as (ours, theirs):
         ours.media.press("5", ms=1600)  # 0xFFFF at 48000 Hz is 1.4 s
@@ -86,6 +89,7 @@ async def test_a_key_that_is_held_longer_than_its_event_can_say(bed: Bed) -> Non
         assert theirs.media.keys == "556"
 
 
+@pytest.mark.keeps("9.19")
 async def test_an_answer_with_events_of_both_clocks(bed: Bed) -> None:
     async with Stage(bed, "opus") as at:
         caller = at.call()
@@ -101,6 +105,7 @@ async def test_an_answer_with_events_of_both_clocks(bed: Bed) -> None:
         await ours.hang_up()
 
 
+@pytest.mark.keeps("9.19")
 @ways
 async def test_a_side_whose_opus_has_only_the_events_of_g711(bed: Bed, way: str) -> None:
     async with talking(bed, "opus", way, wide=False) as (ours, theirs):
@@ -109,6 +114,7 @@ async def test_a_side_whose_opus_has_only_the_events_of_g711(bed: Bed, way: str)
         await keys_pass(theirs, ours, "0*")
 
 
+@pytest.mark.keeps("9.19")
 async def test_keys_of_a_phone_that_speaks_opus(bed: Bed) -> None:
     async with (
         Peer(bed.pbx_host("opus"), PORT, user="pbx") as pbx,

@@ -57,6 +57,7 @@ async def answered(caller: Call, called: Call) -> None:
     assert [one.method for one in (*caller.requests, *called.requests)].count("INVITE") == 0
 
 
+@pytest.mark.keeps("9.18")
 @pytest.mark.parametrize("who", ["caller", "called"])
 @ways
 async def test_an_offer_before_the_answer(scene: Scene, way: str, who: str) -> None:
@@ -76,6 +77,7 @@ async def test_an_offer_before_the_answer(scene: Scene, way: str, who: str) -> N
     await answered(caller, called)
 
 
+@pytest.mark.keeps("9.18")
 @pytest.mark.parametrize("who", ["caller", "called"])
 @ways
 async def test_an_update_without_an_offer_before_the_answer(scene: Scene, way: str, who: str) -> None:
@@ -88,6 +90,7 @@ async def test_an_update_without_an_offer_before_the_answer(scene: Scene, way: s
     await answered(caller, called)
 
 
+@pytest.mark.keeps("9.18")
 @ways
 async def test_a_hold_before_the_answer_is_undone_after_it(scene: Scene, way: str) -> None:
     caller, called = await ringing(scene, way)
@@ -98,6 +101,7 @@ async def test_a_hold_before_the_answer_is_undone_after_it(scene: Scene, way: st
     await answered(caller, called)
 
 
+@pytest.mark.keeps("9.18")
 @ways
 async def test_an_offer_while_ours_is_not_answered_is_too_early(scene: Scene, way: str) -> None:
     """RFC 3311 §5.2: who has made an offer and waits for the answer takes no other one: 491."""
@@ -109,6 +113,7 @@ async def test_an_offer_while_ours_is_not_answered_is_too_early(scene: Scene, wa
     await answered(caller, called)
 
 
+@pytest.mark.keeps("9.18")
 @ways
 async def test_an_offer_while_theirs_is_not_answered_is_to_come_again(scene: Scene, way: str) -> None:
     """RFC 3311 §5.2: who has not answered an offer takes no other one: 500 with Retry-After."""

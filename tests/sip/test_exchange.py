@@ -29,6 +29,7 @@ async def begin(scene: Scene, refer_to: str = ANNA, line: str = "main") -> tuple
 # --- a person answers
 
 
+@pytest.mark.keeps("2.1", "2.3")
 async def test_a_transfer_from_the_refer_to_the_bye(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()
@@ -53,6 +54,7 @@ async def test_a_transfer_from_the_refer_to_the_bye(scene: Scene) -> None:
     assert is_up(target)
 
 
+@pytest.mark.keeps("2.2")
 async def test_the_202_is_on_the_wire_before_any_notify_however_fast_the_pbx_is(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     refer = assistant.begin("REFER", headers=[("Refer-To", ANNA)])
@@ -64,6 +66,7 @@ async def test_the_202_is_on_the_wire_before_any_notify_however_fast_the_pbx_is(
     assert (await refer.final()).tag("To") == assistant.far.rpartition("tag=")[2]
 
 
+@pytest.mark.keeps("2.3")
 async def test_what_a_notify_says_besides_its_body(scene: Scene) -> None:
     _, assistant = await begin(scene)
     target = await scene.target()
@@ -80,6 +83,7 @@ async def test_what_a_notify_says_besides_its_body(scene: Scene) -> None:
     assert final["Subscription-State"] == "terminated;reason=noresource"
 
 
+@pytest.mark.keeps("2.4")
 async def test_the_subscription_outlives_the_longest_ring(scene: Scene) -> None:
     await begin(scene)
     files = scene.gateway.files["gateway.toml"]
@@ -91,6 +95,7 @@ async def test_the_subscription_outlives_the_longest_ring(scene: Scene) -> None:
     (await scene.target()).reject()
 
 
+@pytest.mark.keeps("2.5")
 async def test_of_many_provisional_responses_one_is_passed_on(scene: Scene) -> None:
     _, assistant = await begin(scene)
     target = await scene.target()
@@ -100,6 +105,7 @@ async def test_of_many_provisional_responses_one_is_passed_on(scene: Scene) -> N
     assert codes(await assistant.notifies()) == [100, 180, 200]
 
 
+@pytest.mark.keeps("2.9")
 async def test_a_queue_that_sends_nothing_but_100_is_no_trouble(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()
@@ -109,6 +115,7 @@ async def test_a_queue_that_sends_nothing_but_100_is_no_trouble(scene: Scene) ->
     await caller.media.hears(TARGET_HZ)
 
 
+@pytest.mark.keeps("2.8")
 async def test_the_transferor_may_send_the_bye_itself(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()
@@ -120,6 +127,7 @@ async def test_the_transferor_may_send_the_bye_itself(scene: Scene) -> None:
     assert not assistant.peer.received("BYE")
 
 
+@pytest.mark.keeps("2.7", "3.2")
 async def test_no_bye_before_the_final_notify_is_answered(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()
@@ -137,6 +145,7 @@ async def test_no_bye_before_the_final_notify_is_answered(scene: Scene) -> None:
     assert time.monotonic() - answered < 1.0
 
 
+@pytest.mark.keeps("2.7")
 async def test_no_bye_before_the_487_is_answered_either(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()
@@ -153,6 +162,7 @@ async def test_no_bye_before_the_487_is_answered_either(scene: Scene) -> None:
     await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("2.6")
 async def test_notifies_go_one_at_a_time(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     assistant.answers["NOTIFY"] = None
@@ -171,6 +181,7 @@ async def test_notifies_go_one_at_a_time(scene: Scene) -> None:
 # --- the gate says no
 
 
+@pytest.mark.keeps("2.11")
 async def test_a_refusal_is_the_refers_own_response_and_says_why(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     refused = await scene.refused(assistant, CLOSED)
@@ -182,6 +193,7 @@ async def test_a_refusal_is_the_refers_own_response_and_says_why(scene: Scene) -
     assert (outcome["outcome"], outcome["reason"], outcome["sip_code"]) == ("refused", "outside-hours", 480)
 
 
+@pytest.mark.keeps("2.12")
 async def test_a_target_that_is_not_configured_is_404(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     refused = await scene.refused(assistant, UNKNOWN)
@@ -190,6 +202,7 @@ async def test_a_target_that_is_not_configured_is_404(scene: Scene) -> None:
     assert refused.get("Retry-After") is None
 
 
+@pytest.mark.keeps("2.14")
 async def test_after_a_refusal_another_refer_works(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     await scene.refused(assistant, UNKNOWN)
@@ -204,6 +217,7 @@ async def test_after_a_refusal_another_refer_works(scene: Scene) -> None:
 # --- nobody answers
 
 
+@pytest.mark.keeps("2.13", "16.54")
 @pytest.mark.parametrize(
     ("answer", "code", "reason"),
     [
@@ -231,6 +245,7 @@ async def test_a_failure_is_told_and_the_caller_is_back_with_the_assistant(
     assert is_up(assistant)
 
 
+@pytest.mark.keeps("2.14")
 async def test_a_second_refer_works_and_is_told_apart_by_its_id(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     (await scene.target()).reject(486)
@@ -245,6 +260,7 @@ async def test_a_second_refer_works_and_is_told_apart_by_its_id(scene: Scene) ->
     await caller.media.hears(TARGET_HZ)
 
 
+@pytest.mark.keeps("2.15")
 async def test_a_target_that_rings_too_long_is_given_up(scene: Scene) -> None:
     caller, assistant = await begin(scene, SILENT)
     target = await scene.target("silent")
@@ -255,6 +271,7 @@ async def test_a_target_that_rings_too_long_is_given_up(scene: Scene) -> None:
     assert (await scene.outcome())["reason"] == "no-answer"
 
 
+@pytest.mark.keeps("2.15")
 async def test_a_target_that_says_nothing_at_all_is_given_up_too(scene: Scene) -> None:
     caller, assistant = await begin(scene, SILENT)
     target = await scene.target("silent")
@@ -266,6 +283,7 @@ async def test_a_target_that_says_nothing_at_all_is_given_up_too(scene: Scene) -
     await target.wait_request("CANCEL")
 
 
+@pytest.mark.keeps("2.10")
 async def test_while_the_target_rings_the_caller_hears_ringback_and_the_assistant_silence(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()
@@ -280,6 +298,7 @@ async def test_while_the_target_rings_the_caller_hears_ringback_and_the_assistan
 # --- somebody leaves
 
 
+@pytest.mark.keeps("2.22")
 async def test_the_caller_hangs_up_while_the_target_rings(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()
@@ -292,6 +311,7 @@ async def test_the_caller_hangs_up_while_the_target_rings(scene: Scene) -> None:
     assert (outcome["outcome"], outcome["reason"]) == ("abandoned", "caller-hung-up")
 
 
+@pytest.mark.keeps("2.16")
 async def test_a_bye_right_after_the_202_leaves_the_caller_waiting_for_the_target(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     assert (await assistant.hang_up()).code == 200
@@ -305,6 +325,7 @@ async def test_a_bye_right_after_the_202_leaves_the_caller_waiting_for_the_targe
     assert codes(await assistant.notifies()) == [100, 180, 200]
 
 
+@pytest.mark.keeps("2.17")
 async def test_after_such_a_bye_a_failure_leads_to_the_fallback(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()
@@ -319,6 +340,7 @@ async def test_after_such_a_bye_a_failure_leads_to_the_fallback(scene: Scene) ->
     assert not outcome["returned_to_transferor"]
 
 
+@pytest.mark.keeps("2.8")
 async def test_the_agent_hangs_up_in_the_end_and_so_does_the_caller(scene: Scene) -> None:
     caller, assistant = await begin(scene)
     target = await scene.target()

@@ -43,6 +43,7 @@ def of_refer(peer: Peer) -> list[int]:
 # --- lost and repeated
 
 
+@pytest.mark.keeps("2.23")
 async def test_a_repeated_refer_is_answered_again_and_nobody_is_called_twice(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     refer = assistant.begin("REFER", headers=[("Refer-To", ANNA)])
@@ -59,6 +60,7 @@ async def test_a_repeated_refer_is_answered_again_and_nobody_is_called_twice(sce
     assert len(scene.pbx.received("INVITE")) == 1
 
 
+@pytest.mark.keeps("2.23")
 async def test_a_repeated_refer_that_was_refused_is_refused_again(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     refer = assistant.begin("REFER", headers=[("Refer-To", UNKNOWN)])
@@ -75,6 +77,7 @@ async def test_a_repeated_refer_that_was_refused_is_refused_again(scene: Scene) 
 # --- more than one
 
 
+@pytest.mark.keeps("2.24")
 async def test_a_second_refer_while_one_is_pending_is_491(scene: Scene) -> None:
     caller, assistant, target = await pending(scene)
     second = await assistant.refer(SALES)
@@ -86,6 +89,7 @@ async def test_a_second_refer_while_one_is_pending_is_491(scene: Scene) -> None:
     assert len(scene.pbx.received("INVITE")) == 1
 
 
+@pytest.mark.keeps("2.25")
 async def test_both_sides_at_once(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     ours = assistant.begin("REFER", headers=[("Refer-To", ANNA)])
@@ -102,6 +106,7 @@ async def test_both_sides_at_once(scene: Scene) -> None:
     assert len(scene.pbx.received("INVITE")) == 1
 
 
+@pytest.mark.keeps("2.26")
 async def test_the_pbx_may_transfer_too(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assert (await caller.refer(ANNA)).code == 202
@@ -116,6 +121,7 @@ async def test_the_pbx_may_transfer_too(scene: Scene) -> None:
 # --- the transferor's subscription
 
 
+@pytest.mark.keeps("2.18")
 async def test_a_481_to_a_notify_stops_the_notifies_and_nothing_else(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assistant.answers["NOTIFY"] = 481
@@ -132,6 +138,7 @@ async def test_a_481_to_a_notify_stops_the_notifies_and_nothing_else(scene: Scen
     assert (await scene.outcome())["outcome"] == "completed"
 
 
+@pytest.mark.keeps("2.18")
 async def test_after_a_481_to_a_notify_a_failure_still_gives_the_caller_back(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assistant.answers["NOTIFY"] = 481
@@ -144,6 +151,7 @@ async def test_after_a_481_to_a_notify_a_failure_still_gives_the_caller_back(sce
     assert is_up(assistant)
 
 
+@pytest.mark.keeps("2.19")
 async def test_a_notify_that_nobody_answers_stops_nothing(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assistant.answers["NOTIFY"] = None
@@ -158,6 +166,7 @@ async def test_a_notify_that_nobody_answers_stops_nothing(scene: Scene) -> None:
     assert (await scene.outcome())["outcome"] == "completed"
 
 
+@pytest.mark.keeps("2.20")
 async def test_who_unsubscribes_is_told_so_and_the_dialling_goes_on(scene: Scene) -> None:
     caller, assistant, target = await pending(scene)
     await assistant.wait_notify()
@@ -174,6 +183,7 @@ async def test_who_unsubscribes_is_told_so_and_the_dialling_goes_on(scene: Scene
     assert codes(assistant.peer.received("NOTIFY")) == [100, 100]
 
 
+@pytest.mark.keeps("2.21")
 async def test_a_subscription_may_be_refreshed(scene: Scene) -> None:
     _, assistant, target = await pending(scene)
     refreshed = await assistant.begin("SUBSCRIBE", headers=[("o", "refer"), ("Expires", "120")]).final()
@@ -183,6 +193,7 @@ async def test_a_subscription_may_be_refreshed(scene: Scene) -> None:
     assert codes(await assistant.notifies())[-1] == 486
 
 
+@pytest.mark.keeps("2.21")
 @pytest.mark.parametrize("event", ["refer;id=4711", "presence", "dialog"])
 async def test_there_is_nothing_else_to_subscribe_to(scene: Scene, event: str) -> None:
     _, assistant, target = await pending(scene)
@@ -192,6 +203,7 @@ async def test_there_is_nothing_else_to_subscribe_to(scene: Scene, event: str) -
     await assistant.notifies()
 
 
+@pytest.mark.keeps("2.27")
 @pytest.mark.parametrize("header", ["Refer-Sub: false", "Refer-Sub: FALSE", "Refer-Sub: false;x=y"])
 async def test_refer_sub_false_means_no_notify_and_an_outcome_all_the_same(scene: Scene, header: str) -> None:
     caller, assistant = await scene.bridged()
@@ -208,6 +220,7 @@ async def test_refer_sub_false_means_no_notify_and_an_outcome_all_the_same(scene
     assert (await scene.outcome())["outcome"] == "completed"
 
 
+@pytest.mark.keeps("2.27")
 async def test_refer_sub_true_is_as_if_it_were_not_there(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     accepted = await assistant.refer(ANNA, ("Refer-Sub", "true"))
@@ -220,6 +233,7 @@ async def test_refer_sub_true_is_as_if_it_were_not_there(scene: Scene) -> None:
 # --- what is asked for and is not there
 
 
+@pytest.mark.keeps("2.28")
 @pytest.mark.parametrize(
     ("require", "unsupported"),
     [("nosub", "nosub"), ("explicitsub", "explicitsub"), ("foo, norefersub, bar", "foo, bar")],
@@ -232,6 +246,7 @@ async def test_a_required_extension_that_is_missing_is_420(scene: Scene, require
     assert (await scene.outcome())["reason"] == "unsupported-extension"
 
 
+@pytest.mark.keeps("2.27")
 async def test_norefersub_may_be_required(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     accepted = await assistant.refer(ANNA, ("Require", "norefersub"), ("Refer-Sub", "false"))
@@ -239,6 +254,7 @@ async def test_norefersub_may_be_required(scene: Scene) -> None:
     (await scene.target()).reject()
 
 
+@pytest.mark.keeps("2.29")
 async def test_a_call_with_one_leg_has_nobody_to_transfer(scene: Scene) -> None:
     platform = await scene.platform()
     caller = scene.call_from_pbx()
@@ -257,6 +273,7 @@ async def test_a_call_with_one_leg_has_nobody_to_transfer(scene: Scene) -> None:
 # --- the end of the call
 
 
+@pytest.mark.keeps("2.30")
 async def test_a_refer_that_meets_our_bye_is_answered(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assistant.answers["BYE"] = None

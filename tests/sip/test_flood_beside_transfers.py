@@ -33,6 +33,7 @@ def dropped_by_the_kernel(where: Address) -> int:
     return sum(int(row[-1]) for row in rows if row[1] == local)
 
 
+@pytest.mark.keeps("16.16")
 async def test_no_transfer_fails_beside_a_flood_of_strangers(bed_net: Net, tmp_path: Path) -> None:
     source, anna = bed_net.host(199), f"sip:{ANNA}@{bed_net.gateway}"
     requests = [

@@ -68,6 +68,7 @@ async def cost_of_transfers(bed: Bed, at: Stage, seconds: float) -> tuple[float,
 # --- strangers, of whom 104 tells
 
 
+@pytest.mark.keeps("16.17")
 async def test_who_is_not_configured_is_told_once_and_logged(bed: Bed) -> None:
     async with Peer(bed.net.host(190), PORT, user="forgotten") as trunk:
         uri = f"sip:{bed.number('quiet')}@{bed.net.gateway}"
@@ -76,6 +77,7 @@ async def test_who_is_not_configured_is_told_once_and_logged(bed: Bed) -> None:
         assert len([line for line in lines(bed, "request-rejected") if trunk.host in line]) == 1
 
 
+@pytest.mark.keeps("16.15")
 @pytest.mark.parametrize("what", ["OPTIONS", "INVITE", "unreadable", "response"])
 async def test_a_flood_of_strangers_costs_next_to_nothing(bed: Bed, tmp_path: Path, what: str) -> None:
     source, seconds, per_second = bed.net.host(200 + len(what)), 3, 5000
@@ -108,6 +110,7 @@ async def test_a_flood_of_strangers_costs_next_to_nothing(bed: Bed, tmp_path: Pa
     assert len(lines(bed, "requests-rejected")) < 20
 
 
+@pytest.mark.keeps("16.17")
 async def test_when_the_flood_is_over_strangers_are_answered_again(bed: Bed, tmp_path: Path) -> None:
     uri, source = f"sip:{bed.net.gateway}", bed.net.host(191)
     options = request("OPTIONS", uri, source)
@@ -126,6 +129,7 @@ async def test_when_the_flood_is_over_strangers_are_answered_again(bed: Bed, tmp
 # --- one trunk beside another, of which 104 and 51 tell
 
 
+@pytest.mark.keeps("16.14", "16.18")
 async def test_one_trunk_at_many_times_its_share_takes_nobody_else_s(bed: Bed, tmp_path: Path) -> None:
     source, seconds = bed.trunk_host("greedy"), 6
     text = invite(f"sip:+31612345681@{bed.net.gateway}", source)
@@ -146,6 +150,7 @@ async def test_one_trunk_at_many_times_its_share_takes_nobody_else_s(bed: Bed, t
         await bed.gateway.idle(60)
 
 
+@pytest.mark.keeps("16.14")
 async def test_the_guard_does_not_mistake_a_hiccup_for_a_flood(bed: Bed) -> None:
     async with Stage(bed, "quiet") as at:
         bed.gateway.child.signal(signal.SIGSTOP)
@@ -162,6 +167,7 @@ async def test_the_guard_does_not_mistake_a_hiccup_for_a_flood(bed: Bed) -> None
         await caller.hang_up()
 
 
+@pytest.mark.keeps("16.19")
 @pytest.mark.timeout(180)
 async def test_one_peer_s_transactions_leave_room_for_the_others(bed: Bed, tmp_path: Path) -> None:
     before = await bed.gateway.metric(REJECTED, reason="at-capacity")
@@ -208,6 +214,7 @@ async def calls(at: Stage, count: int) -> list[Call]:
     return [at.trunk.invite("sip:+31612345681@gateway", at.gateway) for _ in range(count)]
 
 
+@pytest.mark.keeps("16.13", "16.20")
 async def test_a_trunk_makes_as_many_calls_a_second_as_it_may(bed: Bed) -> None:
     before = await bed.gateway.metric(REJECTED, reason="trunk-at-capacity")
     async with Stage(bed, "paced") as at, Stage(bed, "quiet") as beside:
@@ -246,6 +253,7 @@ async def _sent_long_ago(at: Stage, seconds: float) -> bool:
     return time.monotonic() - at.trunk.trace[-1].at > seconds
 
 
+@pytest.mark.keeps("16.20")
 async def test_a_trunk_has_as_many_calls_as_it_may(bed: Bed) -> None:
     async with Stage(bed, "small") as at, Stage(bed, "quiet") as beside:
         caller, assistant = await at.conversation()
@@ -264,6 +272,7 @@ async def test_a_trunk_has_as_many_calls_as_it_may(bed: Bed) -> None:
 # --- one answer for one request, of which 50 tells
 
 
+@pytest.mark.keeps("16.13")
 async def test_what_was_refused_stays_refused_when_it_is_repeated(bed: Bed) -> None:
     async with Stage(bed, "small") as at:
         caller, _ = await at.conversation()

@@ -34,6 +34,7 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
     return read
 
 
+@pytest.mark.keeps("16.33")
 @pytest.mark.parametrize(
     "lengths",
     [("Content-Length: 0", "Content-Length: {0}"), ("Content-Length: {0}", "l: 0"), ("l: 0", "content-length : {0}")],
@@ -54,6 +55,7 @@ async def test_two_lengths_that_differ_end_the_connection(bed: Bed, lengths: tup
     assert (await bed.gateway.metric("transfer_gateway_requests_rejected_total", reason="bad-request")) == rejected + 1
 
 
+@pytest.mark.keeps("16.33")
 async def test_calls_outlive_such_a_connection(bed: Bed) -> None:
     async with Stage(bed, "tcp", trunk=Streams()) as at:
         caller, assistant = await at.conversation()

@@ -104,6 +104,7 @@ def codes(notifies: list[Message]) -> list[int]:
     return [one.sipfrag for one in notifies]
 
 
+@pytest.mark.keeps("13.1")
 async def test_the_mapped_refer_goes_to_the_pbx_and_its_notifies_come_back(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     referred_by = "<sip:assistant@hms.example>;x=1"
@@ -130,6 +131,7 @@ async def test_the_mapped_refer_goes_to_the_pbx_and_its_notifies_come_back(stage
     assert (await stage.outcome())["outcome"] == "completed"
 
 
+@pytest.mark.keeps("13.1")
 async def test_a_person_is_known_by_the_refer_to_that_the_pbx_kept(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     await assistant.refer(ANNA)
@@ -145,6 +147,7 @@ async def test_a_person_is_known_by_the_refer_to_that_the_pbx_kept(stage: Stage)
     assert (ended["outcome"], ended["human_at"] is not None) == ("completed", True)
 
 
+@pytest.mark.keeps("13.3")
 @pytest.mark.parametrize(("cause", "reason"), [("16", "caller-hung-up"), ("17", "busy"), ("19", "no-answer")])
 async def test_a_caller_who_is_gone_from_the_pbx_before_anybody_answers(stage: Stage, cause: str, reason: str) -> None:
     leg, assistant = await stage.talk()
@@ -159,6 +162,7 @@ async def test_a_caller_who_is_gone_from_the_pbx_before_anybody_answers(stage: S
     assert (ended["fault"] is None) == (reason == "caller-hung-up")
 
 
+@pytest.mark.keeps("13.2")
 @pytest.mark.parametrize("refused", [403, 404, 501, 603])
 async def test_a_refused_refer_leaves_the_caller_to_the_next_destination(stage: Stage, refused: int) -> None:
     leg, assistant = await stage.talk()
@@ -175,6 +179,7 @@ async def test_a_refused_refer_leaves_the_caller_to_the_next_destination(stage: 
     assert [attempt["extension"] for attempt in ended["attempts"]] == ["6001", "6599"]
 
 
+@pytest.mark.keeps("13.3")
 async def test_a_caller_who_is_still_there_after_a_failure_is_taken_on(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     await assistant.refer(ANNA)
@@ -198,6 +203,7 @@ async def test_a_caller_who_is_still_there_after_a_failure_is_taken_on(stage: St
     assert [one["outcome"] for one in await stage.gateway.ended(2)] == ["completed", "failed"]
 
 
+@pytest.mark.keeps("13.3")
 async def test_a_caller_whom_the_pbx_drops_is_a_failure_with_a_fault(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     await assistant.refer(ANNA)
@@ -213,6 +219,7 @@ async def test_a_caller_whom_the_pbx_drops_is_a_failure_with_a_fault(stage: Stag
     assert not ended["returned_to_transferor"]
 
 
+@pytest.mark.keeps("13.4")
 async def test_a_pbx_that_says_nothing_more_does_not_keep_the_caller_waiting(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     await assistant.refer(ANNA)
@@ -225,6 +232,7 @@ async def test_a_pbx_that_says_nothing_more_does_not_keep_the_caller_waiting(sta
     assert [attempt["reason"] for attempt in ended["attempts"]] == ["no-answer", "declined"]
 
 
+@pytest.mark.keeps("13.4")
 async def test_a_caller_of_whom_the_pbx_says_nothing_more_and_who_is_gone_is_not_returned(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     await assistant.refer(ANNA)
@@ -237,6 +245,7 @@ async def test_a_caller_of_whom_the_pbx_says_nothing_more_and_who_is_gone_is_not
     await leg.wait_request("BYE")
 
 
+@pytest.mark.keeps("13.3")
 async def test_a_leg_that_the_pbx_ends_before_the_outcome_is_told_of_as_that(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     await assistant.refer(ANNA)
@@ -248,6 +257,7 @@ async def test_a_leg_that_the_pbx_ends_before_the_outcome_is_told_of_as_that(sta
     assert "before it said" in ended["fault"]
 
 
+@pytest.mark.keeps("13.4")
 async def test_the_end_of_the_subscription_without_an_outcome_is_none(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     await assistant.refer(ANNA)
@@ -258,6 +268,7 @@ async def test_the_end_of_the_subscription_without_an_outcome_is_none(stage: Sta
     assert (await stage.outcome())["attempts"][0]["sip_code"] == 500
 
 
+@pytest.mark.keeps("13.2")
 async def test_a_transferor_who_is_gone_leaves_the_caller_to_the_next_destination(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     await assistant.refer(ANNA)
@@ -271,6 +282,7 @@ async def test_a_transferor_who_is_gone_leaves_the_caller_to_the_next_destinatio
     assert (await stage.outcome())["destination"] == "voicemail"
 
 
+@pytest.mark.keeps("13.1")
 async def test_the_pbx_may_name_the_refer_by_its_id(stage: Stage) -> None:
     leg, assistant = await stage.talk()
     await assistant.refer(ANNA)

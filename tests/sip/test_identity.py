@@ -34,6 +34,7 @@ def invite_of(call: object) -> Message:
     return invite
 
 
+@pytest.mark.keeps("8.22")
 async def test_from_alone_names_the_caller(bed: Bed) -> None:
     async with Stage(bed, "plain") as at:
         caller, assistant = await at.conversation(headers=[ASSERTED, DIVERSION])
@@ -44,6 +45,7 @@ async def test_from_alone_names_the_caller(bed: Bed) -> None:
         await caller.hang_up()
 
 
+@pytest.mark.keeps("8.22", "8.23")
 async def test_a_peer_that_is_trusted_gets_the_asserted_identity_and_the_diversion(bed: Bed) -> None:
     async with Stage(bed, "told") as at:
         caller, assistant = await at.conversation(headers=[DIVERSION])
@@ -61,6 +63,7 @@ async def test_a_peer_that_is_trusted_gets_the_asserted_identity_and_the_diversi
         await anna.wait_request("BYE")
 
 
+@pytest.mark.keeps("8.22")
 async def test_a_number_that_is_withheld_reaches_nobody_but_who_keeps_it(bed: Bed) -> None:
     async with Stage(bed, "plain") as at:
         caller, assistant = await at.conversation(headers=WITHHELD)
@@ -78,6 +81,7 @@ async def test_a_number_that_is_withheld_reaches_nobody_but_who_keeps_it(bed: Be
         await caller.hang_up()
 
 
+@pytest.mark.keeps("16.73")
 @pytest.mark.parametrize(
     "from_",
     [
@@ -95,6 +99,7 @@ async def test_a_number_stays_withheld_however_that_is_said(bed: Bed, from_: str
         await caller.hang_up()
 
 
+@pytest.mark.keeps("16.75")
 async def test_name_and_number_are_of_one_identity(bed: Bed) -> None:
     async with Stage(bed, "plain") as at:
         asserted = ("P-Asserted-Identity", '"Jan" <sip:+31612312312@carrier.example>')
@@ -103,6 +108,7 @@ async def test_name_and_number_are_of_one_identity(bed: Bed) -> None:
         await caller.hang_up()
 
 
+@pytest.mark.keeps("8.23")
 async def test_history_info_is_made_of_what_came(bed: Bed) -> None:
     async with Stage(bed, "history") as at:
         caller, assistant = await at.conversation(headers=[HISTORY])
@@ -115,6 +121,7 @@ async def test_history_info_is_made_of_what_came(bed: Bed) -> None:
         await caller.hang_up()
 
 
+@pytest.mark.keeps("8.24")
 async def test_nothing_of_the_inner_side_goes_out(bed: Bed) -> None:
     async with Stage(bed, "told") as at:
         caller, assistant = await at.conversation(
@@ -135,6 +142,7 @@ async def test_nothing_of_the_inner_side_goes_out(bed: Bed) -> None:
             assert outer.encode() not in outside
 
 
+@pytest.mark.keeps("8.24")
 async def test_a_refusal_of_our_own_does_not_name_the_machine(bed: Bed) -> None:
     async with Stage(bed, "plain") as at:
         body = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 18\r\n"
@@ -143,6 +151,7 @@ async def test_a_refusal_of_our_own_does_not_name_the_machine(bed: Bed) -> None:
         assert all(value.split()[1] == "transfer-gateway" for value in refused.all("Warning"))
 
 
+@pytest.mark.keeps("8.25")
 async def test_max_forwards_counts_down(bed: Bed) -> None:
     async with Stage(bed, "plain") as at:
         caller, assistant = await at.conversation(headers=[("Max-Forwards", "17")])
@@ -154,6 +163,7 @@ async def test_max_forwards_counts_down(bed: Bed) -> None:
         await anna.wait_request("BYE")
 
 
+@pytest.mark.keeps("8.25")
 async def test_no_hops_left(bed: Bed) -> None:
     async with Stage(bed, "plain") as at:
         refused = await at.call(headers=[("Max-Forwards", "0")]).final()
@@ -161,6 +171,7 @@ async def test_no_hops_left(bed: Bed) -> None:
         assert not at.trunk.received("INVITE")
 
 
+@pytest.mark.keeps("8.26")
 async def test_our_own_request_that_comes_back_is_a_loop(bed: Bed) -> None:
     async with Stage(bed, "plain") as at:
         caller = at.call()
@@ -176,6 +187,7 @@ async def test_our_own_request_that_comes_back_is_a_loop(bed: Bed) -> None:
         await caller.hang_up()
 
 
+@pytest.mark.keeps("8.26")
 async def test_a_request_that_comes_by_two_ways_counts_once(bed: Bed) -> None:
     async with Stage(bed, "plain") as at:
         caller = at.call()

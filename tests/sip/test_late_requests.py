@@ -42,6 +42,7 @@ async def ask(call: Call, method: str) -> int:
     return answer.code
 
 
+@pytest.mark.keeps("16.1")
 async def test_a_request_that_crosses_our_bye(scene: Scene) -> None:
     pairs = [await scene.bridged() for _ in METHODS]
     for _, assistant in pairs:
@@ -58,6 +59,7 @@ async def test_a_request_that_crosses_our_bye(scene: Scene) -> None:
     await dialogs_gone(scene.gateway)
 
 
+@pytest.mark.keeps("16.1")
 async def test_a_request_that_follows_the_peer_s_own_bye(scene: Scene) -> None:
     pairs = [await scene.bridged() for _ in METHODS]
     for caller, _ in pairs:
@@ -68,6 +70,7 @@ async def test_a_request_that_follows_the_peer_s_own_bye(scene: Scene) -> None:
     await dialogs_gone(scene.gateway)
 
 
+@pytest.mark.keeps("16.1")
 async def test_both_hang_up_at_once(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assistant.answers["BYE"] = None
@@ -77,6 +80,7 @@ async def test_both_hang_up_at_once(scene: Scene) -> None:
     assistant.respond(bye, 481)
 
 
+@pytest.mark.keeps("16.3")
 async def test_who_never_acknowledges_a_reinvite_is_hung_up_on(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     caller.keeps_ack = True

@@ -63,6 +63,7 @@ def taken_ports(host: str) -> ExitStack:
     return held
 
 
+@pytest.mark.keeps("8.20")
 async def test_max_calls(bed: Bed) -> None:
     async with Stage(bed, "small") as at:
         first = await at.conversation()
@@ -75,6 +76,7 @@ async def test_max_calls(bed: Bed) -> None:
         await hang_up(second[0], third[0])
 
 
+@pytest.mark.keeps("8.20")
 async def test_no_ports_left(bed: Bed) -> None:
     async with Stage(bed, "small") as at:
         caller, assistant = await at.conversation()
@@ -92,6 +94,7 @@ async def test_no_ports_left(bed: Bed) -> None:
         assert len(held._exit_callbacks) == HIGH + 1 - LOW  # type: ignore[attr-defined]  # all were given back
 
 
+@pytest.mark.keeps("8.20")
 async def test_no_descriptors_left(bed: Bed) -> None:
     pid = bed.gateway.child.pid
     before = descriptors(bed)
@@ -114,6 +117,7 @@ async def test_no_descriptors_left(bed: Bed) -> None:
     await eventually(given_back, "all descriptors are closed again")
 
 
+@pytest.mark.keeps("8.20")
 async def test_everything_is_released_after_many_calls(bed: Bed) -> None:
     """Twice as many calls one after the other as there are ports for."""
     before = descriptors(bed)

@@ -36,6 +36,7 @@ def cpu_s(gateway: Gateway) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.keeps("8.6")
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("name", ["tcp", "tls"])
 async def test_a_lost_connection_keeps_nobody_busy(bed: Bed, authority: Authority, name: str, reset: bool) -> None:

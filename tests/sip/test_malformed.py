@@ -55,6 +55,7 @@ def answers(peer: Peer) -> list[Message]:
     return [one.message for one in peer.trace if not one.sent and not one.message.is_request]
 
 
+@pytest.mark.keeps("6.9")
 @pytest.mark.parametrize(
     ("line", "header"),
     [("Contact: <sip:", "Contact"), ("Session-Expires: soon", ""), ("Route: <<>>", "Route"),
@@ -70,6 +71,7 @@ async def test_a_header_that_cannot_be_read_is_400(at: Stage, method: str, line:
     assert told["Reason"] == 'SIP;cause=400;text="bad-request"'
 
 
+@pytest.mark.keeps("6.9")
 async def test_a_refer_that_cannot_be_read_leaves_the_call_and_the_next_one_works(at: Stage) -> None:
     caller, assistant = await at.conversation()
     refused = await assistant.refer(ANNA, ("Contact", "<sip:"))
@@ -82,10 +84,12 @@ async def test_a_refer_that_cannot_be_read_leaves_the_call_and_the_next_one_work
     await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("6.10")
 async def test_another_version_of_sip_is_505(at: Stage) -> None:
     assert (await response(at, raw(at, "OPTIONS", version="7.0"))).code == 505
 
 
+@pytest.mark.keeps("6.11")
 async def test_a_datagram_that_lacks_a_part_of_its_body_is_400(bed: Bed) -> None:
     async with Stage(bed, "udp") as at:
         told = await response(at, raw(at, "INVITE", "Content-Type: application/sdp", body=b"v=0\r\n", length=400))
@@ -93,6 +97,7 @@ async def test_a_datagram_that_lacks_a_part_of_its_body_is_400(bed: Bed) -> None
         assert not at.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("6.11")
 @pytest.mark.parametrize("where", ["header", "body"])
 async def test_too_long_a_message_is_513(bed: Bed, where: str) -> None:
     async with Stage(bed, "udp") as at:
@@ -103,6 +108,7 @@ async def test_too_long_a_message_is_513(bed: Bed, where: str) -> None:
         assert told.code == 513, told.start
 
 
+@pytest.mark.keeps("16.66")
 @pytest.mark.parametrize("declared", [30_000, 65_535])
 async def test_a_message_on_a_stream_that_declares_more_than_is_taken_is_513(bed: Bed, declared: int) -> None:
     async with Stage(bed, "tcp", trunk=Streams()) as at:
@@ -113,6 +119,7 @@ async def test_a_message_on_a_stream_that_declares_more_than_is_taken_is_513(bed
         assert (await response(other, raw(other, "OPTIONS"))).code == 200
 
 
+@pytest.mark.keeps("6.11")
 async def test_what_follows_the_body_of_a_datagram_is_no_part_of_it(bed: Bed) -> None:
     async with Stage(bed, "udp") as at:
         assert (await response(at, raw(at, "OPTIONS", body=b"x" * 30, length=10))).code == 200
@@ -127,6 +134,7 @@ HOSTILE = [
 """Requests that cannot be read, and once took minutes to be found so."""
 
 
+@pytest.mark.keeps("16.71")
 @pytest.mark.parametrize("sender", ["stranger", "peer"])
 async def test_no_text_keeps_the_gateway_from_answering_others(bed: Bed, sender: str) -> None:
     async with Stage(bed, "udp") as at, Peer(bed.net.host(99), PORT) as stranger:
@@ -138,6 +146,7 @@ async def test_no_text_keeps_the_gateway_from_answering_others(bed: Bed, sender:
         assert told.code == 200
 
 
+@pytest.mark.keeps("16.71")
 async def test_what_fills_the_headers_of_a_peer_costs_nothing(bed: Bed) -> None:
     async with Stage(bed, "udp") as at:
         async with asyncio.timeout(3):  # half a second each, once
@@ -147,6 +156,7 @@ async def test_what_fills_the_headers_of_a_peer_costs_nothing(bed: Bed) -> None:
                     assert (await call.final()).code == 404
 
 
+@pytest.mark.keeps("6.12")
 async def test_strangers_responses_and_acks_are_not_answered(bed: Bed) -> None:
     bad = "Contact: <sip:"
     async with Stage(bed, "udp") as at, Peer(bed.net.host(99), PORT) as stranger:

@@ -61,6 +61,7 @@ async def provisional(caller: Call, code: int, timeout_s: float = 5.0) -> Messag
 both_ways = pytest.mark.parametrize("direction", ["to the assistant", "to a destination"])
 
 
+@pytest.mark.keeps("9.8")
 @both_ways
 async def test_early_media_reaches_a_caller_who_is_not_answered(hearing: Hearing, direction: str) -> None:
     caller, target = await call(hearing, direction)
@@ -82,6 +83,7 @@ async def test_early_media_reaches_a_caller_who_is_not_answered(hearing: Hearing
     assert told(caller) == [183, 200]
 
 
+@pytest.mark.keeps("9.8")
 @both_ways
 async def test_a_target_that_rings_without_media_is_left_to_the_caller_s_own_side(
     hearing: Hearing, direction: str
@@ -96,6 +98,7 @@ async def test_a_target_that_rings_without_media_is_left_to_the_caller_s_own_sid
     assert told(caller) == [180, 200]
 
 
+@pytest.mark.keeps("12.5")
 @both_ways
 async def test_after_a_second_of_nothing_but_100_the_caller_is_told_that_it_rings(
     hearing: Hearing, direction: str
@@ -112,6 +115,7 @@ async def test_after_a_second_of_nothing_but_100_the_caller_is_told_that_it_ring
     assert told(caller) == [180, 200]
 
 
+@pytest.mark.keeps("9.8")
 @both_ways
 async def test_a_call_that_fails_after_its_early_media_has_the_code_of_that(hearing: Hearing, direction: str) -> None:
     caller, target = await call(hearing, direction)
@@ -122,6 +126,7 @@ async def test_a_call_that_fails_after_its_early_media_has_the_code_of_that(hear
     assert (await caller.final()).code == 486
 
 
+@pytest.mark.keeps("12.5")
 @both_ways
 async def test_a_caller_without_an_offer_gets_no_media_before_the_answer(hearing: Hearing, direction: str) -> None:
     caller, target = await call(hearing, direction, body=b"")
@@ -133,6 +138,7 @@ async def test_a_caller_without_an_offer_gets_no_media_before_the_answer(hearing
     assert told(caller) == [180, 480]
 
 
+@pytest.mark.keeps("12.3")
 async def test_ringback_of_ours_between_two_targets_once_there_is_media(hearing: Hearing) -> None:
     caller, first = await call_destination(hearing, "chained", extension="6005")
     first.hz = EARLY_HZ
@@ -153,6 +159,7 @@ async def test_ringback_of_ours_between_two_targets_once_there_is_media(hearing:
     assert told(caller) == [183, 200]
 
 
+@pytest.mark.keeps("12.5")
 async def test_an_announcement_reaches_a_caller_who_is_not_answered(hearing: Hearing) -> None:
     caller, target = await call_destination(hearing, "greeted", extension="6003")
     await provisional(caller, 183)
@@ -172,6 +179,7 @@ async def test_an_announcement_reaches_a_caller_who_is_not_answered(hearing: Hea
 # --- PRACK (RFC 3262)
 
 
+@pytest.mark.keeps("9.9")
 @both_ways
 async def test_a_caller_who_requires_reliable_responses_gets_them(hearing: Hearing, direction: str) -> None:
     caller, target = await call(hearing, direction, headers=[("Require", "100rel")])
@@ -188,6 +196,7 @@ async def test_a_caller_who_requires_reliable_responses_gets_them(hearing: Heari
     await caller.media.hears(ASSISTANT_HZ)
 
 
+@pytest.mark.keeps("9.9")
 @both_ways
 async def test_a_target_that_requires_prack_gets_it(hearing: Hearing, direction: str) -> None:
     caller, target = await call(hearing, direction)

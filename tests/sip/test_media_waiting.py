@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sip
 
 
+@pytest.mark.keeps("12.1")
 async def test_early_media_takes_the_place_of_the_ringback_and_a_person_that_of_both(hearing: Hearing) -> None:
     caller, assistant, asked = await hearing.waiting()
     target = await hearing.extension("6001")
@@ -44,6 +45,7 @@ async def test_early_media_takes_the_place_of_the_ringback_and_a_person_that_of_
     assert codes(await assistant.notifies()) == [100, 180, 200]
 
 
+@pytest.mark.keeps("12.1")
 async def test_a_description_without_any_sound_leaves_the_caller_his_ringback(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting()
     target = await hearing.extension("6001")
@@ -54,6 +56,7 @@ async def test_a_description_without_any_sound_leaves_the_caller_his_ringback(he
     target.reject()
 
 
+@pytest.mark.keeps("12.1")
 async def test_early_media_that_falls_silent_gives_the_ringback_back(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting()
     target = await hearing.extension("6001")
@@ -70,6 +73,7 @@ async def test_early_media_that_falls_silent_gives_the_ringback_back(hearing: He
     target.reject()
 
 
+@pytest.mark.keeps("12.2")
 async def test_back_with_the_assistant_without_a_break(hearing: Hearing) -> None:
     caller, assistant, asked = await hearing.waiting()
     target = await hearing.extension("6001")
@@ -87,6 +91,7 @@ async def test_back_with_the_assistant_without_a_break(hearing: Hearing) -> None
     assert order(of_assistant) == [CALLER_HZ, None, CALLER_HZ]
 
 
+@pytest.mark.keeps("12.2")
 async def test_back_with_the_assistant_straight_from_early_media(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting()
     target = await hearing.extension("6001")
@@ -103,6 +108,7 @@ async def test_back_with_the_assistant_straight_from_early_media(hearing: Hearin
     assert order(heard(caller, asked - 0.2)) == [ASSISTANT_HZ, RINGBACK_HZ, EARLY_HZ, ASSISTANT_HZ]
 
 
+@pytest.mark.keeps("12.3")
 async def test_the_ringback_goes_on_from_one_target_to_the_next(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting("chained")
     first = await hearing.extension("6005")
@@ -119,6 +125,7 @@ async def test_the_ringback_goes_on_from_one_target_to_the_next(hearing: Hearing
     assert spans[1].seconds > 0.6
 
 
+@pytest.mark.keeps("12.3")
 async def test_no_extension_is_rung_twice_and_a_failure_may_end_the_hunt(hearing: Hearing) -> None:
     _, assistant, _ = await hearing.waiting("chained")
     (await hearing.extension("6005")).reject(603)
@@ -129,6 +136,7 @@ async def test_no_extension_is_rung_twice_and_a_failure_may_end_the_hunt(hearing
     assert [one["destination"] for one in tried] == ["chained", "second", "third"]
 
 
+@pytest.mark.keeps("12.2")
 async def test_a_failure_that_is_none_to_go_on_after_brings_the_caller_back(hearing: Hearing) -> None:
     caller, assistant, asked = await hearing.waiting("busy-only")
     (await hearing.extension("6008")).reject(603)
@@ -141,6 +149,7 @@ async def test_a_failure_that_is_none_to_go_on_after_brings_the_caller_back(hear
 # --- announcements
 
 
+@pytest.mark.keeps("12.4")
 async def test_an_announcement_is_heard_before_the_ringback_while_it_rings(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting("greeted")
     target = await hearing.extension("6003")
@@ -155,6 +164,7 @@ async def test_an_announcement_is_heard_before_the_ringback_while_it_rings(heari
     assert abs(spans[1].seconds - GREETING_S) < 0.15
 
 
+@pytest.mark.keeps("12.4")
 async def test_an_announcement_comes_before_the_early_media_too(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting("greeted")
     target = await hearing.extension("6003")
@@ -168,6 +178,7 @@ async def test_an_announcement_comes_before_the_early_media_too(hearing: Hearing
     target.reject()
 
 
+@pytest.mark.keeps("12.4")
 async def test_a_person_who_answers_cuts_the_announcement_off(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting("greeted")
     target = await hearing.extension("6003")
@@ -180,6 +191,7 @@ async def test_a_person_who_answers_cuts_the_announcement_off(hearing: Hearing) 
     assert spans[1].seconds < GREETING_S
 
 
+@pytest.mark.keeps("12.4")
 async def test_an_announcement_before_the_dialling_is_heard_to_its_end(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting("recorded")
     await caller.media.hears(GREETING_HZ)
@@ -197,6 +209,7 @@ async def test_an_announcement_before_the_dialling_is_heard_to_its_end(hearing: 
     assert abs(spans[1].seconds - GREETING_S) < 0.15
 
 
+@pytest.mark.keeps("12.4")
 async def test_a_caller_who_hangs_up_during_the_announcement_has_nobody_rung(hearing: Hearing) -> None:
     caller, assistant, _ = await hearing.waiting("recorded")
     await caller.media.hears(GREETING_HZ)
@@ -207,6 +220,7 @@ async def test_a_caller_who_hangs_up_during_the_announcement_has_nobody_rung(hea
     assert not hearing.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("12.4")
 async def test_each_target_of_a_hunt_has_its_own_announcement(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting("greeted-first")
     first = await hearing.extension("6009")

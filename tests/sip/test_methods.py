@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sip
 
 
+@pytest.mark.keeps("6.1")
 async def test_options_tells_what_the_gateway_can_do(scene: Scene) -> None:
     platform = await scene.platform()
     answer = await platform.request("OPTIONS", scene.uri("2001"), scene.gateway.sip)
@@ -25,6 +26,7 @@ async def test_options_tells_what_the_gateway_can_do(scene: Scene) -> None:
     assert "application/sdp" in answer["Accept"]
 
 
+@pytest.mark.keeps("6.2")
 @pytest.mark.parametrize("method", ["MESSAGE", "SUBSCRIBE", "PUBLISH", "REGISTER", "FOO"])
 async def test_what_is_not_served_is_405_or_501(scene: Scene, method: str) -> None:
     platform = await scene.platform()
@@ -35,6 +37,7 @@ async def test_what_is_not_served_is_405_or_501(scene: Scene, method: str) -> No
         assert "INVITE" in answer["Allow"]
 
 
+@pytest.mark.keeps("6.3")
 @pytest.mark.parametrize("method", ["BYE", "UPDATE", "INFO", "PRACK", "NOTIFY", "CANCEL"])
 async def test_what_belongs_to_no_dialog_is_481(scene: Scene, method: str) -> None:
     platform = await scene.platform()
@@ -43,6 +46,7 @@ async def test_what_belongs_to_no_dialog_is_481(scene: Scene, method: str) -> No
     assert answer.code == 481
 
 
+@pytest.mark.keeps("6.4")
 @pytest.mark.parametrize("method", ["INVITE", "REFER", "BYE", "INFO", "SUBSCRIBE", "MESSAGE"])
 async def test_a_dialog_that_nobody_knows_is_481(scene: Scene, method: str) -> None:
     platform = await scene.platform()
@@ -56,6 +60,7 @@ async def test_a_dialog_that_nobody_knows_is_481(scene: Scene, method: str) -> N
         call.close()
 
 
+@pytest.mark.keeps("6.6")
 @pytest.mark.parametrize(
     ("method", "answers"),
     [("OPTIONS", {200}), ("INFO", {200, 415}), ("MESSAGE", {405, 415, 501, 202, 200}), ("PUBLISH", {405, 501}),
@@ -73,6 +78,7 @@ async def test_every_method_is_answered_in_a_call_and_the_call_goes_on(
     await assistant.media.hears(CALLER_HZ)
 
 
+@pytest.mark.keeps("6.7")
 async def test_a_call_that_requires_what_is_not_there_is_420(scene: Scene) -> None:
     call = scene.pbx.invite(
         scene.uri(LINES["main"].number), scene.gateway.sip, headers=[("Require", "timer, bext01"), ("Require", "foo")]
@@ -82,6 +88,7 @@ async def test_a_call_that_requires_what_is_not_there_is_420(scene: Scene) -> No
     assert refused["Unsupported"] == "bext01, foo"
 
 
+@pytest.mark.keeps("6.8")
 async def test_a_call_to_a_number_that_is_not_ours_is_404(scene: Scene) -> None:
     call = scene.pbx.invite(scene.uri("+31209999999"), scene.gateway.sip)
     refused = await call.final()
@@ -89,6 +96,7 @@ async def test_a_call_to_a_number_that_is_not_ours_is_404(scene: Scene) -> None:
     assert refused["Reason"].startswith("SIP;cause=404")
 
 
+@pytest.mark.keeps("6.13")
 async def test_what_is_no_sip_at_all_disturbs_nobody(scene: Scene) -> None:
     platform = await scene.platform()
     for data in (b"\r\n\r\n", b"\0" * 100, b"GET / HTTP/1.1\r\n\r\n", b"INVITE sip:a SIP/2.0\r\n\r\n", b"\xff" * 1400):
@@ -100,6 +108,7 @@ async def test_what_is_no_sip_at_all_disturbs_nobody(scene: Scene) -> None:
     await assistant.media.hears(CALLER_HZ)
 
 
+@pytest.mark.keeps("6.5")
 async def test_two_calls_on_one_trunk_do_not_meet(scene: Scene) -> None:
     platform = await scene.platform()
     calls = [scene.call_from_pbx(), scene.call_from_pbx()]

@@ -39,6 +39,7 @@ async def press_by_info(call: Call, keys: str) -> None:
         assert (await call.begin("INFO", body=body, content_type=RELAY).final()).code == 200
 
 
+@pytest.mark.keeps("9.16")
 @pytest.mark.parametrize("way", WAYS)
 async def test_events_pass_both_ways_each_once(scene: Scene, way: str) -> None:
     caller, called = await conversation(scene, way)
@@ -50,6 +51,7 @@ async def test_events_pass_both_ways_each_once(scene: Scene, way: str) -> None:
     assert not [one for one in (*caller.requests, *called.requests) if one.method == "INFO"]
 
 
+@pytest.mark.keeps("16.47")
 @pytest.mark.parametrize("code", [408, 481, 501])
 async def test_a_key_that_a_peer_does_not_take_is_not_the_end_of_its_call(scene: Scene, code: int) -> None:
     caller, assistant = await scene.bridged("info")
@@ -66,6 +68,7 @@ async def test_a_key_that_a_peer_does_not_take_is_not_the_end_of_its_call(scene:
     assert is_up(caller)
 
 
+@pytest.mark.keeps("9.16")
 async def test_one_key_held_long_is_one_key(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await both_hear(caller, assistant)
@@ -74,6 +77,7 @@ async def test_one_key_held_long_is_one_key(scene: Scene) -> None:
     await has_keys(assistant, "78")
 
 
+@pytest.mark.keeps("9.16")
 async def test_events_become_info_on_a_side_that_wants_it(scene: Scene) -> None:
     caller, assistant = await scene.bridged("info")
     await both_hear(caller, assistant)
@@ -82,6 +86,7 @@ async def test_events_become_info_on_a_side_that_wants_it(scene: Scene) -> None:
     assert assistant.media.keys == ""
 
 
+@pytest.mark.keeps("9.16")
 async def test_info_becomes_events(scene: Scene) -> None:
     caller, assistant = await scene.bridged("info")
     await both_hear(caller, assistant)
@@ -89,6 +94,7 @@ async def test_info_becomes_events(scene: Scene) -> None:
     await has_keys(caller, "2580")
 
 
+@pytest.mark.keeps("9.16")
 async def test_the_next_info_waits_for_the_answer_to_the_one_before(scene: Scene) -> None:
     caller, assistant = await scene.bridged("info")
     assistant.answers["INFO"] = None
@@ -103,6 +109,7 @@ async def test_the_next_info_waits_for_the_answer_to_the_one_before(scene: Scene
     await has_infos(assistant, "123")
 
 
+@pytest.mark.keeps("9.16")
 async def test_a_side_without_events_is_told_by_info(scene: Scene) -> None:
     platform = await scene.platform()
     caller = scene.call_from_pbx()
@@ -114,6 +121,7 @@ async def test_a_side_without_events_is_told_by_info(scene: Scene) -> None:
     await has_infos(assistant, "42")
 
 
+@pytest.mark.keeps("9.16")
 async def test_a_key_that_is_told_in_both_ways_counts_once(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await both_hear(caller, assistant)
@@ -123,6 +131,7 @@ async def test_a_key_that_is_told_in_both_ways_counts_once(scene: Scene) -> None
     await has_keys(caller, "664#")
 
 
+@pytest.mark.keeps("9.16")
 async def test_a_key_for_somebody_on_hold_waits_for_him(scene: Scene) -> None:
     caller, assistant = await scene.bridged("info")
     await caller.reinvite(direction="sendonly")
@@ -134,6 +143,7 @@ async def test_a_key_for_somebody_on_hold_waits_for_him(scene: Scene) -> None:
     await has_keys(caller, "9")
 
 
+@pytest.mark.keeps("9.16")
 async def test_none_is_doubled_or_lost_at_the_switch_of_a_transfer(scene: Scene) -> None:
     keys = "1234567890*#ABCD"
     caller, assistant = await scene.bridged()
@@ -150,6 +160,7 @@ async def test_none_is_doubled_or_lost_at_the_switch_of_a_transfer(scene: Scene)
     await has_keys(target, then)
 
 
+@pytest.mark.keeps("9.16")
 async def test_keys_pressed_while_the_target_rings_are_for_whoever_answers(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await both_hear(caller, assistant)

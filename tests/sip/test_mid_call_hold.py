@@ -30,6 +30,7 @@ async def silence(call: Call, seconds: float = 0.3) -> None:
     assert len(call.media.received) == before
 
 
+@pytest.mark.keeps("9.1")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @pytest.mark.parametrize("who", ["caller", "called"])
 @pytest.mark.parametrize("way", WAYS)
@@ -49,6 +50,7 @@ async def test_hold_and_resume(scene: Scene, way: str, who: str, method: str) ->
     assert offers(holder) == []
 
 
+@pytest.mark.keeps("9.2")
 async def test_inactive_is_passed_on_as_it_is(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await both_hear(caller, assistant)
@@ -61,6 +63,7 @@ async def test_inactive_is_passed_on_as_it_is(scene: Scene) -> None:
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("9.2")
 async def test_the_old_hold_at_address_nought(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await both_hear(caller, assistant)
@@ -76,6 +79,7 @@ async def test_the_old_hold_at_address_nought(scene: Scene) -> None:
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("9.1")
 async def test_both_hold_and_resume_one_after_the_other(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.reinvite(direction="sendonly")
@@ -90,6 +94,7 @@ async def test_both_hold_and_resume_one_after_the_other(scene: Scene) -> None:
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("9.2")
 async def test_a_side_that_listens_only_is_asked_for_nothing(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.reinvite(direction="recvonly")
@@ -97,6 +102,7 @@ async def test_a_side_that_listens_only_is_asked_for_nothing(scene: Scene) -> No
     await assistant.media.hears(CALLER_HZ)
 
 
+@pytest.mark.keeps("9.4")
 @pytest.mark.parametrize("who", ["caller", "called"])
 async def test_a_re_invite_that_meets_another_is_tried_again(scene: Scene, who: str) -> None:
     caller, assistant = await scene.bridged()
@@ -114,6 +120,7 @@ async def test_a_re_invite_that_meets_another_is_tried_again(scene: Scene, who: 
     await held.media.hears(holder.hz or 0)
 
 
+@pytest.mark.keeps("9.4")
 async def test_a_re_invite_of_the_peer_is_refused_while_ours_is_under_way(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     caller.answers["INVITE"] = None
@@ -127,6 +134,7 @@ async def test_a_re_invite_of_the_peer_is_refused_while_ours_is_under_way(scene:
     await caller.media.hears(ASSISTANT_HZ)
 
 
+@pytest.mark.keeps("9.3")
 async def test_a_held_caller_is_taken_off_hold_for_the_target(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.reinvite(direction="sendonly")
@@ -143,6 +151,7 @@ async def test_a_held_caller_is_taken_off_hold_for_the_target(scene: Scene) -> N
     assert (await scene.outcome())["outcome"] == "completed"
 
 
+@pytest.mark.keeps("9.3")
 async def test_a_held_caller_whose_transfer_failed_is_held_again_until_the_transferor_resumes(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.reinvite(direction="sendonly")
@@ -159,6 +168,7 @@ async def test_a_held_caller_whose_transfer_failed_is_held_again_until_the_trans
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("9.3")
 async def test_a_transferor_that_resumes_while_the_target_rings_gets_a_caller_who_is_not_held(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.reinvite(direction="inactive")
@@ -173,6 +183,7 @@ async def test_a_transferor_that_resumes_while_the_target_rings_gets_a_caller_wh
     assert offers(caller) == ["inactive", "sendrecv"]
 
 
+@pytest.mark.keeps("9.3")
 async def test_the_target_is_told_that_the_caller_has_put_it_on_hold(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.refer(ANNA)

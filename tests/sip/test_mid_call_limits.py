@@ -56,6 +56,7 @@ async def ended(scene: Scene, reason: str) -> None:
 # --- nothing is heard of one side
 
 
+@pytest.mark.keeps("9.14")
 @pytest.mark.parametrize("who", ["caller", "called"])
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_side_that_has_fallen_silent_ends_the_call(hasty: Scene, way: str, who: str) -> None:
@@ -73,6 +74,7 @@ async def test_a_side_that_has_fallen_silent_ends_the_call(hasty: Scene, way: st
     await ended(hasty, "rtp-timeout")
 
 
+@pytest.mark.keeps("9.14")
 async def test_a_side_on_hold_may_be_silent(hasty: Scene) -> None:
     caller, assistant = await hasty.bridged()
     await assistant.reinvite(direction="sendonly")
@@ -85,6 +87,7 @@ async def test_a_side_on_hold_may_be_silent(hasty: Scene) -> None:
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("9.14")
 async def test_a_call_ends_when_it_has_lasted_long_enough(hasty: Scene) -> None:
     caller, assistant = await hasty.bridged()
     begun = time.monotonic()
@@ -98,6 +101,7 @@ async def test_a_call_ends_when_it_has_lasted_long_enough(hasty: Scene) -> None:
 # --- nobody answers (timer C, RFC 3261 §16.8)
 
 
+@pytest.mark.keeps("9.15")
 @pytest.mark.parametrize("code", [100, 180])
 async def test_a_trunk_that_never_answers_is_given_up(hasty: Scene, code: int) -> None:
     caller = hasty.call_from_pbx()
@@ -111,6 +115,7 @@ async def test_a_trunk_that_never_answers_is_given_up(hasty: Scene, code: int) -
     await hasty.gateway.idle()
 
 
+@pytest.mark.keeps("9.15")
 async def test_a_trunk_that_goes_on_ringing_is_waited_for(hasty: Scene) -> None:
     caller = hasty.call_from_pbx()
     assistant = await (await hasty.platform()).wait_call()
@@ -122,6 +127,7 @@ async def test_a_trunk_that_goes_on_ringing_is_waited_for(hasty: Scene) -> None:
     await caller.answered()
 
 
+@pytest.mark.keeps("9.15")
 async def test_a_caller_who_rings_at_a_target_has_the_target_s_time(hasty: Scene) -> None:
     platform = await hasty.platform()
     caller = platform.invite(hasty.uri("+31612345681"), hasty.remote, hz=scenes.CALLER_HZ)
@@ -135,6 +141,7 @@ async def test_a_caller_who_rings_at_a_target_has_the_target_s_time(hasty: Scene
 # --- session timers (RFC 4028)
 
 
+@pytest.mark.keeps("9.13")
 @pytest.mark.parametrize("refresher", ["uac", "uas"])
 async def test_a_caller_that_asks_for_a_session_timer_is_given_one(scene: Scene, refresher: str) -> None:
     headers = [("Supported", "timer"), ("Session-Expires", f"120;refresher={refresher}")]
@@ -146,6 +153,7 @@ async def test_a_caller_that_asks_for_a_session_timer_is_given_one(scene: Scene,
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("9.13")
 async def test_too_short_a_session_is_refused_with_the_least_there_is(scene: Scene) -> None:
     headers = [("Supported", "timer"), ("Session-Expires", "30")]
     caller = scene.call_from_pbx(headers=headers)
@@ -153,6 +161,7 @@ async def test_too_short_a_session_is_refused_with_the_least_there_is(scene: Sce
     assert (answer.code, answer["Min-SE"]) == (422, "90")
 
 
+@pytest.mark.keeps("9.13")
 async def test_we_offer_a_session_timer_and_demand_none(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     assert assistant.incoming
@@ -161,6 +170,7 @@ async def test_we_offer_a_session_timer_and_demand_none(scene: Scene) -> None:
     assert "timer" not in (assistant.incoming.get("Require") or "")
 
 
+@pytest.mark.keeps("9.13")
 @pytest.mark.timeout(120)
 def test_a_session_that_is_refreshed_goes_on(aged_calls: AgedCalls) -> None:
     aged_calls.check("refreshed by us")
@@ -168,16 +178,19 @@ def test_a_session_that_is_refreshed_goes_on(aged_calls: AgedCalls) -> None:
     aged_calls.check("refreshed by the peer")
 
 
+@pytest.mark.keeps("9.13")
 @pytest.mark.timeout(120)
 def test_a_peer_that_no_longer_refreshes_is_given_up(aged_calls: AgedCalls) -> None:
     aged_calls.check("not refreshed by the peer")
 
 
+@pytest.mark.keeps("9.13")
 @pytest.mark.timeout(120)
 def test_a_peer_that_no_longer_answers_refreshes_is_given_up(aged_calls: AgedCalls) -> None:
     aged_calls.check("refresh not answered")
 
 
+@pytest.mark.keeps("9.11")
 @pytest.mark.timeout(120)
 def test_an_answer_that_is_never_acknowledged_ends_the_call(aged_calls: AgedCalls) -> None:
     aged_calls.check("no ACK")

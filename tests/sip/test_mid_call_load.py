@@ -21,6 +21,7 @@ HOLD_MS = 1000
 """Longer than the 500 ms after which SIPp sends a lost message again."""
 
 
+@pytest.mark.keeps("9.1")
 @pytest.mark.parametrize("way", ["from the PBX", "from the trunk"])
 async def test_every_hold_and_every_resume_of_many_calls_is_passed_on(
     wires: Net, shared_gateway: Gateway, way: str

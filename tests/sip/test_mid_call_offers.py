@@ -19,6 +19,7 @@ pytestmark = pytest.mark.sip
 PCMU, PCMA = 0, 8
 
 
+@pytest.mark.keeps("9.5")
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_invite_without_an_offer(scene: Scene, way: str) -> None:
     platform = await scene.platform()
@@ -37,6 +38,7 @@ async def test_an_invite_without_an_offer(scene: Scene, way: str) -> None:
     assert media_of(caller.ack.body)
 
 
+@pytest.mark.keeps("9.5")
 async def test_a_transfer_of_a_caller_who_made_no_offer(scene: Scene) -> None:
     caller = scene.call_from_pbx(body=b"")
     assistant = await (await scene.platform()).wait_call()
@@ -50,6 +52,7 @@ async def test_a_transfer_of_a_caller_who_made_no_offer(scene: Scene) -> None:
     await both_hear(caller, target)
 
 
+@pytest.mark.keeps("9.5")
 @pytest.mark.parametrize("who", ["caller", "called"])
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_re_invite_without_an_offer(scene: Scene, way: str, who: str) -> None:
@@ -61,6 +64,7 @@ async def test_a_re_invite_without_an_offer(scene: Scene, way: str, who: str) ->
     assert offers(other) == []
 
 
+@pytest.mark.keeps("9.5")
 async def test_hold_and_resume_by_answering_our_offer(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.reinvite(direction="sendonly", delayed=True)
@@ -71,6 +75,7 @@ async def test_hold_and_resume_by_answering_our_offer(scene: Scene) -> None:
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("9.5")
 async def test_a_transfer_while_our_offer_waits_for_its_answer(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     caller.keeps_ack = True
@@ -85,6 +90,7 @@ async def test_a_transfer_while_our_offer_waits_for_its_answer(scene: Scene) -> 
     assert (await scene.outcome())["outcome"] == "completed"
 
 
+@pytest.mark.keeps("9.5")
 async def test_a_hold_that_comes_while_the_other_side_has_an_offer_open(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     caller.keeps_ack = True
@@ -98,6 +104,7 @@ async def test_a_hold_that_comes_while_the_other_side_has_an_offer_open(scene: S
     await caller.media.hears(ASSISTANT_HZ)
 
 
+@pytest.mark.keeps("9.6")
 @pytest.mark.parametrize("who", ["caller", "called"])
 @pytest.mark.parametrize("way", WAYS)
 async def test_one_side_changes_its_codec(scene: Scene, way: str, who: str) -> None:
@@ -117,6 +124,7 @@ async def test_one_side_changes_its_codec(scene: Scene, way: str, who: str) -> N
     assert offers(other) == []
 
 
+@pytest.mark.keeps("9.6")
 async def test_the_target_speaks_another_codec_than_the_caller(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await caller.reinvite(codecs=("PCMU",))
@@ -127,6 +135,7 @@ async def test_the_target_speaks_another_codec_than_the_caller(scene: Scene) -> 
     assert (caller.media.received[-1].payload_type, target.media.received[-1].payload_type) == (PCMU, PCMA)
 
 
+@pytest.mark.keeps("9.7")
 @pytest.mark.parametrize("who", ["caller", "called"])
 @pytest.mark.parametrize("way", WAYS)
 async def test_one_side_moves_to_another_address(scene: Scene, way: str, who: str) -> None:
@@ -139,6 +148,7 @@ async def test_one_side_moves_to_another_address(scene: Scene, way: str, who: st
     assert offers(other) == []
 
 
+@pytest.mark.keeps("9.7")
 async def test_a_caller_who_moves_while_the_target_rings(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.refer(ANNA)

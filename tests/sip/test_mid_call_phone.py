@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.sip, pytest.mark.pbx]
 CALLER_HZ, ANNA_HZ = 700, 1000
 
 
+@pytest.mark.keeps("9.16")
 async def test_keys_of_a_phone_and_for_a_phone(net: Net, phones: Phones) -> None:
     anna = await phones("6001", hz=ANNA_HZ)
     files = settings(net, pbx_uri=f"sip:{anna.host}:5060")

@@ -47,6 +47,7 @@ async def calling(scene: Scene, way: str) -> tuple[Call, Call]:
     return caller, called
 
 
+@pytest.mark.keeps("9.10")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_caller_who_cancels_while_it_is_answered(scene: Scene, way: str) -> None:
     caller, called = await calling(scene, way)
@@ -56,6 +57,7 @@ async def test_a_caller_who_cancels_while_it_is_answered(scene: Scene, way: str)
     await answer_crossing(called)
 
 
+@pytest.mark.keeps("9.10")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_cancel_that_meets_our_200_changes_nothing(scene: Scene, way: str) -> None:
     caller, called = await calling(scene, way)
@@ -65,6 +67,7 @@ async def test_a_cancel_that_meets_our_200_changes_nothing(scene: Scene, way: st
     await both_hear(caller, called)
 
 
+@pytest.mark.keeps("9.10")
 async def test_a_caller_who_hangs_up_while_the_target_answers(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.refer(ANNA)
@@ -77,6 +80,7 @@ async def test_a_caller_who_hangs_up_while_the_target_answers(scene: Scene) -> N
     assert (await scene.outcome())["outcome"] == "abandoned"
 
 
+@pytest.mark.keeps("9.10")
 async def test_a_target_that_answers_as_its_time_is_up_is_too_late(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.refer(SILENT)
@@ -88,6 +92,7 @@ async def test_a_target_that_answers_as_its_time_is_up_is_too_late(scene: Scene)
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("9.11")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_lost_ack_is_made_up_for_by_our_next_200(scene: Scene, way: str) -> None:
     caller, called = await calling(scene, way)
@@ -102,6 +107,7 @@ async def test_a_lost_ack_is_made_up_for_by_our_next_200(scene: Scene, way: str)
     await both_hear(caller, called)
 
 
+@pytest.mark.keeps("9.11")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_bye_in_place_of_the_ack(scene: Scene, way: str) -> None:
     caller, called = await calling(scene, way)
@@ -114,6 +120,7 @@ async def test_a_bye_in_place_of_the_ack(scene: Scene, way: str) -> None:
     caller.peer.send(caller.ack, caller.remote)  # or the 200 would be repeated into the next test
 
 
+@pytest.mark.keeps("9.11")
 async def test_a_transfer_before_the_caller_has_sent_its_ack(scene: Scene) -> None:
     caller, assistant = await calling(scene, WAYS[0])
     caller.keeps_ack = True
@@ -128,6 +135,7 @@ async def test_a_transfer_before_the_caller_has_sent_its_ack(scene: Scene) -> No
     await both_hear(caller, target)
 
 
+@pytest.mark.keeps("9.12")
 @pytest.mark.parametrize("way", WAYS)
 async def test_of_two_that_ring_the_one_that_answers_is_heard(scene: Scene, way: str) -> None:
     caller, called = await calling(scene, way)
@@ -141,6 +149,7 @@ async def test_of_two_that_ring_the_one_that_answers_is_heard(scene: Scene, way:
     assert not called.peer.received("BYE")
 
 
+@pytest.mark.keeps("9.12")
 async def test_the_one_that_answers_need_not_be_the_first_that_rang(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.refer(ANNA)
@@ -152,6 +161,7 @@ async def test_the_one_that_answers_need_not_be_the_first_that_rang(scene: Scene
     await both_hear(caller, target)
 
 
+@pytest.mark.keeps("9.12")
 async def test_a_second_answer_is_acknowledged_and_hung_up(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await assistant.refer(ANNA)

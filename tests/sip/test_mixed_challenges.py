@@ -93,6 +93,7 @@ def nonces(request: Message) -> list[str]:
     return [found[1] for value in given if (found := re.search(r'nonce="([^"]*)"', value))]
 
 
+@pytest.mark.keeps("16.80")
 @pytest.mark.parametrize("case", CASES)
 async def test_the_topmost_digest_that_is_known_is_answered_for_an_invite(at: Stage, case: str) -> None:
     challenges, answered = CASES[case]
@@ -107,6 +108,7 @@ async def test_the_topmost_digest_that_is_known_is_answered_for_an_invite(at: St
     await target.hang_up()
 
 
+@pytest.mark.keeps("16.80")
 @pytest.mark.parametrize("challenges", [each(BASIC), listed(TOKEN, BEARER), each('Digest realm="pbx", nonce="on')])
 async def test_what_nobody_here_can_answer_is_a_failure_at_once(at: Stage, challenges: list[tuple[str, str]]) -> None:
     assistant, target = await dialled(at)
@@ -116,6 +118,7 @@ async def test_what_nobody_here_can_answer_is_a_failure_at_once(at: Stage, chall
     await assistant.hang_up()
 
 
+@pytest.mark.keeps("16.80")
 @pytest.mark.parametrize("case", ["basic-first", "two-digests", "unknown-algorithm-on-top", "fields-of-several"])
 async def test_the_topmost_digest_that_is_known_is_answered_for_a_register(wires: Net, case: str) -> None:
     challenges, answered = CASES[case]

@@ -27,6 +27,7 @@ def behind_nat(at: Stage) -> None:
     at.pbx.elsewhere = f"sip:{at.pbx.user}@{INSIDE}:5998;maddr={INSIDE}"
 
 
+@pytest.mark.keeps("16.82")
 @pytest.mark.parametrize("name", ["rewritten", "tcp"])
 async def test_requests_go_to_where_the_peers_come_from(bed: Bed, name: str) -> None:
     async with Stage(bed, name, trunk=Streams() if name == "tcp" else None) as at:
@@ -43,6 +44,7 @@ async def test_requests_go_to_where_the_peers_come_from(bed: Bed, name: str) -> 
         await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.82")
 async def test_a_target_behind_nat_is_reached_too(bed: Bed) -> None:
     async with Stage(bed, "rewritten") as at:
         behind_nat(at)
@@ -57,6 +59,7 @@ async def test_a_target_behind_nat_is_reached_too(bed: Bed) -> None:
         await anna.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.82")
 async def test_without_the_key_the_log_tells_once(bed: Bed) -> None:
     async with Stage(bed, "plain") as at:
         for contact in (INSIDE, INSIDE, at.pbx.host):
@@ -71,6 +74,7 @@ async def test_without_the_key_the_log_tells_once(bed: Bed) -> None:
         assert INSIDE in bed.gateway.log
 
 
+@pytest.mark.keeps("16.82")
 async def test_the_contact_behind_a_proxy_is_left_alone(bed: Bed) -> None:
     async with Stage(bed, "rewritten") as at:
         home = at.pbx.contact

@@ -66,6 +66,7 @@ async def odd_requests(scene: Scene, peer: Peer) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.keeps("16.100")
 @pytest.mark.parametrize("known", [True, False], ids=["trunk", "stranger"])
 async def test_bytes_that_are_no_text_make_no_traceback(scene: Scene, known: bool) -> None:
     caller, assistant = await scene.bridged()
@@ -81,6 +82,7 @@ async def test_bytes_that_are_no_text_make_no_traceback(scene: Scene, known: boo
     await caller.hang_up()
 
 
+@pytest.mark.keeps("16.100")
 @pytest.mark.parametrize("odd", ODD, ids=repr)
 async def test_a_caller_whose_name_is_no_text_is_served_and_reported(scene: Scene, odd: bytes) -> None:
     text = odd.decode("utf-8", "surrogateescape")
@@ -104,6 +106,7 @@ async def test_a_caller_whose_name_is_no_text_is_served_and_reported(scene: Scen
     assert "Traceback" not in scene.gateway.log[before:]
 
 
+@pytest.mark.keeps("16.100")
 async def test_bytes_that_are_no_text_in_a_call_make_no_traceback(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     before = len(scene.gateway.log)

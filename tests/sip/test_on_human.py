@@ -55,6 +55,7 @@ async def gateway(wires: Net, ami: FakeAmi) -> AsyncIterator[Gateway]:
         await started.idle()
 
 
+@pytest.mark.keeps("3.16")
 async def test_on_human(wires: Net, ami: FakeAmi, gateway: Gateway) -> None:
     async with Peer(wires.pbx, PBX_PORT, user="pbx") as pbx, Peer(wires.trunk) as platform:
         leg = pbx.invite(f"sip:{NUMBER}@{gateway.sip[0]}", gateway.sip, hz=CALLER_HZ)

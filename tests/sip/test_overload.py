@@ -19,6 +19,7 @@ PAIRS = {"quiet": Pair(), "flooded": Pair()}
 SIP = {"max_calls": MAX_CALLS}
 
 
+@pytest.mark.keeps("8.21")
 async def test_a_flood_of_calls_and_transfers_harms_no_other_call(bed: Bed) -> None:
     trunk, pbx = bed.trunk_host("flooded"), bed.pbx_host("flooded")
     rows = [[f"<sip:+31612345681@{bed.net.gateway}>"]]

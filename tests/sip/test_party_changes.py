@@ -27,6 +27,7 @@ async def refreshed(call: Call, method: str, *headers: tuple[str, str], sender: 
     assert answer.code == 200, answer.start
 
 
+@pytest.mark.keeps("16.57")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @pytest.mark.parametrize(
     ("said", "sender"),
@@ -51,6 +52,7 @@ async def test_who_has_come_in_mid_call_is_shown(
     assert CALLER not in str(anna.incoming)
 
 
+@pytest.mark.keeps("16.57")
 async def test_who_was_called_and_has_moved_the_call_on_is_not_shown(scene: Scene) -> None:
     platform, bob = await bob_answers(scene, ("P-Asserted-Identity", '"Bob" <sip:6017@pbx.example>'))
     await refreshed(bob, "UPDATE", CARRIED)
@@ -58,6 +60,7 @@ async def test_who_was_called_and_has_moved_the_call_on_is_not_shown(scene: Scen
     assert invite["From"].startswith('"Carol Example" <sip:6018@'), invite["From"]
 
 
+@pytest.mark.keeps("16.57")
 async def test_who_has_come_is_told_by_the_answer_to_a_request_of_ours_too(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     caller.answers["INVITE"] = None
@@ -73,6 +76,7 @@ async def test_who_has_come_is_told_by_the_answer_to_a_request_of_ours_too(scene
     assert codes(await assistant.notifies())[-1] == 486
 
 
+@pytest.mark.keeps("16.58")
 async def test_who_withheld_their_number_does_so_after_a_refresh(scene: Scene) -> None:
     trunk = await scene.platform()
     own = ("P-Asserted-Identity", f"<sip:{CALLER}@pbx.example>")
@@ -90,6 +94,7 @@ async def test_who_withheld_their_number_does_so_after_a_refresh(scene: Scene) -
     assert codes(await assistant.notifies())[-1] == 486
 
 
+@pytest.mark.keeps("16.58")
 @pytest.mark.parametrize("said", [[("Privacy", "id")], [CARRIED, ("Privacy", "user;id")]])
 async def test_who_withholds_their_number_in_mid_call_is_anonymous(scene: Scene, said: list[tuple[str, str]]) -> None:
     caller, assistant = await scene.bridged()
@@ -103,6 +108,7 @@ async def test_who_withholds_their_number_in_mid_call_is_anonymous(scene: Scene,
     assert codes(await assistant.notifies())[-1] == 486
 
 
+@pytest.mark.keeps("16.58")
 async def test_a_refresh_that_names_nobody_anew_leaves_who_is_shown(scene: Scene) -> None:
     trunk = await scene.platform()
     own = ("P-Asserted-Identity", '"Main Office" <sip:+31201113333@pbx.example>')
@@ -120,6 +126,7 @@ async def test_a_refresh_that_names_nobody_anew_leaves_who_is_shown(scene: Scene
     assert codes(await assistant.notifies())[-1] == 486
 
 
+@pytest.mark.keeps("16.58")
 async def test_an_assistant_is_shown_by_its_number_whatever_its_platform_asserts(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await refreshed(assistant, "INVITE", ("P-Asserted-Identity", '"Platform" <sip:+31201119999@platform.example>'))
@@ -131,6 +138,7 @@ async def test_an_assistant_is_shown_by_its_number_whatever_its_platform_asserts
     assert codes(await caller.notifies())[-1] == 486
 
 
+@pytest.mark.keeps("16.58")
 async def test_a_stranger_names_nobody(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     stranger = await scene.stranger()

@@ -49,6 +49,7 @@ def called(gateway: Gateway, name: str = "sales") -> asyncio.Task[tuple[int, Any
     return asyncio.create_task(ask())
 
 
+@pytest.mark.keeps("14.2")
 async def test_who_answers_knows_a_test_when_he_gets_one(net: Net) -> None:
     async with standing(net, announcement=True) as (gateway, pbx):
         answer = called(gateway)
@@ -67,6 +68,7 @@ async def test_who_answers_knows_a_test_when_he_gets_one(net: Net) -> None:
         assert result["seconds"] < 2
 
 
+@pytest.mark.keeps("14.2")
 async def test_a_call_that_is_refused(net: Net) -> None:
     async with standing(net) as (gateway, pbx):
         answer = called(gateway)
@@ -75,6 +77,7 @@ async def test_a_call_that_is_refused(net: Net) -> None:
         assert (status, result["reached"], result["code"], result["text"]) == (200, False, 486, "busy (486)")
 
 
+@pytest.mark.keeps("14.2")
 async def test_a_call_that_nobody_answers_is_given_up_after_the_ring_time(net: Net) -> None:
     async with standing(net) as (gateway, pbx):
         answer = called(gateway, "anna")
@@ -86,6 +89,7 @@ async def test_a_call_that_nobody_answers_is_given_up_after_the_ring_time(net: N
         assert result["text"] == "rang, and nobody answered"
 
 
+@pytest.mark.keeps("14.2")
 async def test_what_there_is_not_is_not_called(net: Net) -> None:
     async with standing(net) as (gateway, pbx):
         status, result = await called(gateway, "nobody")

@@ -22,6 +22,7 @@ async def elsewhere(scene: Scene) -> tuple[Peer, list[tuple[str, str]]]:
     return stranger, [("Contact", f"<{stranger.contact}>;q=0.9, <sip:+31900123456@{stranger.sent_by}>")]
 
 
+@pytest.mark.keeps("16.55")
 @pytest.mark.parametrize("code", [300, 301, 302, 305, 380])
 async def test_a_redirection_is_not_followed_and_the_next_destination_is_rung(scene: Scene, code: int) -> None:
     stranger, contact = await elsewhere(scene)
@@ -39,6 +40,7 @@ async def test_a_redirection_is_not_followed_and_the_next_destination_is_rung(sc
     assert not stranger.trace
 
 
+@pytest.mark.keeps("16.55")
 async def test_a_redirection_of_the_only_target_gives_the_caller_back(scene: Scene) -> None:
     stranger, contact = await elsewhere(scene)
     caller, assistant = await scene.bridged()
@@ -51,6 +53,7 @@ async def test_a_redirection_of_the_only_target_gives_the_caller_back(scene: Sce
     assert not stranger.trace
 
 
+@pytest.mark.keeps("16.55")
 async def test_a_platform_that_sends_a_caller_elsewhere_has_refused_it(scene: Scene) -> None:
     stranger, contact = await elsewhere(scene)
     platform = await scene.platform()
@@ -61,6 +64,7 @@ async def test_a_platform_that_sends_a_caller_elsewhere_has_refused_it(scene: Sc
     assert not stranger.trace
 
 
+@pytest.mark.keeps("16.54")
 async def test_a_profile_may_want_the_code_of_the_reason(scene: Scene) -> None:
     caller, assistant = await scene.bridged("by-reason")
     assert (await assistant.refer(ANNA)).code == 202

@@ -62,6 +62,7 @@ def add_destination(gateway: Gateway) -> None:
     gateway.files["gateway.toml"]["numbers"][0]["destinations"].append({"id": "added", "extension": "6777"})
 
 
+@pytest.mark.keeps("16.113")
 async def test_what_takes_a_restart_is_told_until_it_is_put_back(wires: Net) -> None:
     async with reloadable(wires) as gateway:
         sip = gateway.files["gateway.toml"]["sip"]
@@ -80,6 +81,7 @@ async def test_what_takes_a_restart_is_told_until_it_is_put_back(wires: Net) -> 
         assert await gateway.metric(f"{METRIC}_restart_needed") == 0
 
 
+@pytest.mark.keeps("16.106")
 async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(wires: Net) -> None:
     async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
         assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
@@ -113,6 +115,7 @@ async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(wires: Net
         assert (await gateway.get("/api/status"))["configuration"]["refused_at"] is None
 
 
+@pytest.mark.keeps("16.106")
 async def test_peers_may_come_and_go_for_as_long_as_one_likes(wires: Net) -> None:
     async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
         [number] = gateway.files["gateway.toml"]["numbers"]
@@ -130,6 +133,7 @@ def status_of(pid: int) -> str:
     return Path(f"/proc/{pid}/status").read_text()
 
 
+@pytest.mark.keeps("16.106")
 async def test_a_signal_while_the_gateway_starts_does_not_end_it(wires: Net) -> None:
     files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": wires.host(44)})
     gateway = Gateway(files)
@@ -150,6 +154,7 @@ async def test_a_signal_while_the_gateway_starts_does_not_end_it(wires: Net) -> 
     shutil.rmtree(gateway.directory)
 
 
+@pytest.mark.keeps("16.113")
 async def test_a_peer_whose_transport_takes_a_restart_is_refused_as_a_whole(wires: Net) -> None:
     async with reloadable(wires) as gateway:
         gateway.files["gateway.toml"]["sip"]["tcp_port"] = 5060
@@ -163,6 +168,7 @@ async def test_a_peer_whose_transport_takes_a_restart_is_refused_as_a_whole(wire
         assert not await numbers(gateway)
 
 
+@pytest.mark.keeps("16.108")
 async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: Net) -> None:
     async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
 
@@ -186,6 +192,7 @@ async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: N
         assert [json.loads(line)["event"] for line in written] == ["reloaded"]
 
 
+@pytest.mark.keeps("16.107")
 async def test_a_new_token_holds_from_the_reload_on(wires: Net) -> None:
     async with reloadable(wires) as gateway:
         gateway.secrets["http.token"] = "another-one"
@@ -196,6 +203,7 @@ async def test_a_new_token_holds_from_the_reload_on(wires: Net) -> None:
         assert (await reload(gateway, "another-one"))[0] == 200
 
 
+@pytest.mark.keeps("16.107")
 async def test_a_changed_password_is_proved_by_a_new_registration(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk:
         trunk.answers["REGISTER"] = None
@@ -239,6 +247,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         yield bound
 
 
+@pytest.mark.keeps("16.109")
 async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires: Net) -> None:
     async with reloadable(wires) as gateway:
         assert (await gateway.http("GET", "/readyz", host="pbx.example.com"))[0] == 421
@@ -248,6 +257,7 @@ async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires:
         assert (await gateway.http("GET", "/readyz", host="eve.example.com"))[0] == 421
 
 
+@pytest.mark.keeps("16.106", "16.110")
 async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(
     wires: Net, systemd: socket.socket
 ) -> None:

@@ -89,6 +89,7 @@ def with_another_trunk(files: dict[str, Any], host: str) -> dict[str, Any]:
     return more
 
 
+@pytest.mark.keeps("16.106")
 @pytest.mark.timeout(150)  # two reloads for each step
 async def test_no_step_that_fails_leaves_half_a_configuration(
     wires: Net, tmp_path: Path, systemd: socket.socket

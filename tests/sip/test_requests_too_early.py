@@ -27,6 +27,7 @@ async def ask_all(call: Call) -> None:
     assert codes["BYE"] == codes["INVITE"] == codes["UPDATE"] == 481
 
 
+@pytest.mark.keeps("16.2")
 async def test_before_an_answer_with_a_tag_there_is_no_dialog(scene: Scene) -> None:
     caller = scene.call_from_pbx()
     assistant = await (await scene.platform()).wait_call()
@@ -36,6 +37,7 @@ async def test_before_an_answer_with_a_tag_there_is_no_dialog(scene: Scene) -> N
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("16.2")
 @pytest.mark.parametrize("early", [True, False])
 async def test_our_tag_with_another_call_id_is_of_no_dialog(scene: Scene, early: bool) -> None:
     if early:
@@ -52,5 +54,6 @@ async def test_our_tag_with_another_call_id_is_of_no_dialog(scene: Scene, early:
     await both_hear(caller, assistant)
 
 
+@pytest.mark.keeps("16.2")
 async def test_nothing_of_them_stays(scene: Scene) -> None:
     await dialogs_gone(scene.gateway)

@@ -83,6 +83,7 @@ async def keeps_its_audio(victim: Call, other: Call, mallory: list[Rtp], seconds
         assert call.media.detect(MALLORY_HZ, seconds=seconds) == set()
 
 
+@pytest.mark.keeps("16.41")
 @sides
 @pytest.mark.parametrize("manner", ["talking", "silent"])
 @pytest.mark.parametrize("times", [1, 10], ids=["50 a second", "500 a second"])
@@ -119,12 +120,14 @@ async def counted(bed: Bed, kind: str, at_least: float) -> None:
     await eventually(are_told, f"{at_least} dropped {kind} packets")
 
 
+@pytest.mark.keeps("16.41")
 async def test_another_port_of_the_peers_host_is_a_third_address_too(bed: Bed) -> None:
     async with talking(bed) as (at, caller, assistant):
         with attack(bed, assistant, host=at.trunk.host, times=10) as mallory:
             await keeps_its_audio(assistant, caller, mallory)
 
 
+@pytest.mark.keeps("16.42")
 async def test_a_transfer_is_carried_out_under_attack(bed: Bed) -> None:
     async with Stage(bed, "sdp") as at:
         caller, assistant = await at.conversation()
@@ -138,6 +141,7 @@ async def test_a_transfer_is_carried_out_under_attack(bed: Bed) -> None:
         await anna.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.42")
 @sides
 async def test_early_media_is_the_peers_alone(bed: Bed, side: str) -> None:
     async with Stage(bed, "sdp") as at:
@@ -161,6 +165,7 @@ async def test_early_media_is_the_peers_alone(bed: Bed, side: str) -> None:
         await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.44")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @sides
 async def test_a_peer_that_moves_by_signalling_is_followed(bed: Bed, side: str, method: str) -> None:
@@ -176,6 +181,7 @@ async def test_a_peer_that_moves_by_signalling_is_followed(bed: Bed, side: str, 
             await keeps_its_audio(mover, other, mallory)
 
 
+@pytest.mark.keeps("16.42")
 async def test_encrypted_audio_is_guarded_as_well(bed: Bed) -> None:
     async with talking(bed, "sealed") as (_, caller, assistant):
         before = await bed.gateway.metric(DROPPED, kind="rtp")
@@ -195,6 +201,7 @@ EMPTY_REPORT = bytes.fromhex("80c90001 12345678")
 """A receiver's, about nobody (RFC 3550 §6.4.2)."""
 
 
+@pytest.mark.keeps("16.43")
 async def test_reports_are_the_peers_alone(bed: Bed) -> None:
     async with talking(bed) as (at, _, assistant):
         loop = asyncio.get_running_loop()
@@ -212,6 +219,7 @@ async def test_reports_are_the_peers_alone(bed: Bed) -> None:
         assert await bed.gateway.metric(DROPPED, kind="rtcp") == before + 20
 
 
+@pytest.mark.keeps("16.43")
 async def test_reports_go_where_the_description_has_them(bed: Bed) -> None:
     async with Stage(bed, "sdp") as at:
         caller = at.call()
@@ -237,6 +245,7 @@ async def test_reports_go_where_the_description_has_them(bed: Bed) -> None:
         await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.42")
 async def test_it_is_the_same_on_ipv6(bed_net: Net) -> None:
     port, peer_port = free_port("127.0.0.1", socket.SOCK_DGRAM), free_port("::1", socket.SOCK_DGRAM)
     pairs = {"six": Pair({"addresses": ["::1"], "outbound": f"sip:[::1]:{peer_port}"})}
@@ -254,6 +263,7 @@ async def test_it_is_the_same_on_ipv6(bed_net: Net) -> None:
             await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.45")
 async def test_who_sends_from_another_port_than_it_names_has_a_setting(bed: Bed) -> None:
     async with Stage(bed, "sdp-host") as at:
         caller = at.call()
@@ -276,6 +286,7 @@ async def test_who_sends_from_another_port_than_it_names_has_a_setting(bed: Bed)
         await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.45")
 @sides
 async def test_a_peer_behind_nat_is_latched_on_to(bed: Bed, side: str) -> None:
     async with Stage(bed, "latched") as at:
@@ -304,6 +315,7 @@ async def test_a_peer_behind_nat_is_latched_on_to(bed: Bed, side: str) -> None:
         await natted.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.45")
 async def test_what_is_not_latched_on_to_is_not_heard(bed: Bed) -> None:
     async with Stage(bed, "sdp") as at:
         caller = at.call()

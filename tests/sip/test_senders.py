@@ -21,6 +21,7 @@ pytestmark = pytest.mark.sip
 # --- LiveKit: Event is `refer` or `refer;id=<CSeq>`, and a BYE before the final NOTIFY is success
 
 
+@pytest.mark.keeps("3.1")
 @pytest.mark.parametrize(("line", "with_id"), [("main", False), ("livekit", True)])
 async def test_the_event_of_the_first_refer_is_as_the_profile_says(scene: Scene, line: str, with_id: bool) -> None:
     _, assistant = await scene.bridged(line)
@@ -32,6 +33,7 @@ async def test_the_event_of_the_first_refer_is_as_the_profile_says(scene: Scene,
     assert {notify["Content-Type"].partition(";")[0] for notify in notifies} == {"message/sipfrag"}
 
 
+@pytest.mark.keeps("3.2")
 async def test_a_failed_transfer_is_never_followed_by_a_bye(scene: Scene) -> None:
     _, assistant = await scene.bridged("livekit")
     assert (await assistant.refer(ANNA)).code == 202
@@ -44,6 +46,7 @@ async def test_a_failed_transfer_is_never_followed_by_a_bye(scene: Scene) -> Non
 # --- jambonz: takes 202 and nothing else, and always says who it acts for
 
 
+@pytest.mark.keeps("3.5")
 async def test_accepted_is_202_for_every_sender(scene: Scene) -> None:
     caller, assistant = await scene.bridged("jambonz")
     referred_by = f"<sip:{LINES['jambonz'].number}@jambonz.example>"
@@ -60,6 +63,7 @@ async def test_accepted_is_202_for_every_sender(scene: Scene) -> None:
 # --- Asterisk: Transfer() sends a bare URI and never a BYE; Twilio waits 32 s for ours
 
 
+@pytest.mark.keeps("2.8", "3.7", "3.11")
 async def test_who_never_sends_a_bye_gets_ours_in_time(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     accepted = await assistant.refer("sip:2001@127.0.0.1", ("Referred-By", "<sip:pbx@127.0.0.1>"))
@@ -76,6 +80,7 @@ async def test_who_never_sends_a_bye_gets_ours_in_time(scene: Scene) -> None:
 # --- a phone behind the PBX: a transfer there is nothing but a re-INVITE here
 
 
+@pytest.mark.keeps("3.12")
 async def test_the_pbx_may_change_who_the_caller_is_in_mid_call(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     new = ("P-Asserted-Identity", '"Bob" <sip:6002@pbx.example>')
@@ -98,6 +103,7 @@ async def fresh(scene: Scene, number: str) -> Call:
     return platform.invite(scene.uri(number), scene.gateway.sip, from_=caller, headers=headers, hz=CALLER_HZ)
 
 
+@pytest.mark.keeps("3.3")
 async def test_a_fresh_invite_reaches_the_person(scene: Scene) -> None:
     caller = await fresh(scene, "+31612345681")
     target = await scene.target()
@@ -115,6 +121,7 @@ async def test_a_fresh_invite_reaches_the_person(scene: Scene) -> None:
     assert outcome["final_notify"] is None
 
 
+@pytest.mark.keeps("3.3", "16.54")
 @pytest.mark.parametrize(("answer", "told"), [(486, 486), (600, 600), (404, 404), (488, 488), (503, 503), (302, 502)])
 async def test_the_failure_of_a_fresh_invite_is_its_own_response(scene: Scene, answer: int, told: int) -> None:
     caller = await fresh(scene, "+31612345681")
@@ -123,6 +130,7 @@ async def test_the_failure_of_a_fresh_invite_is_its_own_response(scene: Scene, a
     assert (await scene.outcome())["outcome"] == "failed"
 
 
+@pytest.mark.keeps("3.3")
 async def test_the_refusal_of_a_fresh_invite_says_why(scene: Scene) -> None:
     caller = await fresh(scene, "+31612345684")
     refused = await caller.final()
@@ -132,11 +140,13 @@ async def test_the_refusal_of_a_fresh_invite_says_why(scene: Scene) -> None:
     assert not scene.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("3.3")
 async def test_a_fresh_invite_to_nowhere_is_404(scene: Scene) -> None:
     assert (await (await fresh(scene, "+31699999999")).final()).code == 404
     assert not scene.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("3.3")
 async def test_a_fresh_invite_may_be_cancelled(scene: Scene) -> None:
     caller = await fresh(scene, "+31612345681")
     target = await scene.target()
@@ -152,6 +162,7 @@ async def test_a_fresh_invite_may_be_cancelled(scene: Scene) -> None:
 # --- final_notify
 
 
+@pytest.mark.keeps("3.14")
 async def test_on_ring_a_ringing_target_is_success(scene: Scene) -> None:
     caller, assistant = await scene.bridged("on-ring")
     assert (await assistant.refer(ANNA)).code == 202
@@ -165,6 +176,7 @@ async def test_on_ring_a_ringing_target_is_success(scene: Scene) -> None:
     assert (outcome["outcome"], outcome["final_notify"]) == ("completed", "on-ring")
 
 
+@pytest.mark.keeps("3.14")
 async def test_on_ring_the_report_tells_the_truth_when_nobody_answers_after_all(scene: Scene) -> None:
     caller, assistant = await scene.bridged("on-ring")
     assert (await assistant.refer(ANNA)).code == 202
@@ -181,6 +193,7 @@ async def test_on_ring_the_report_tells_the_truth_when_nobody_answers_after_all(
     assert outcome["destination"] == "voicemail"
 
 
+@pytest.mark.keeps("3.15")
 async def test_on_answer_a_ringing_target_is_none(scene: Scene) -> None:
     _, assistant = await scene.bridged()
     assert (await assistant.refer(ANNA)).code == 202
@@ -195,6 +208,7 @@ async def test_on_answer_a_ringing_target_is_none(scene: Scene) -> None:
 # --- refusal = "notify": for a sender that reads nothing but NOTIFYs
 
 
+@pytest.mark.keeps("3.13")
 async def test_a_refusal_may_come_as_a_notify(scene: Scene) -> None:
     caller, assistant = await scene.bridged("notify")
     assert (await assistant.refer(UNKNOWN)).code == 202
@@ -210,6 +224,7 @@ async def test_a_refusal_may_come_as_a_notify(scene: Scene) -> None:
 # --- deadline_s
 
 
+@pytest.mark.keeps("3.6")
 async def test_at_the_deadline_the_dialling_is_given_up_and_that_is_told(scene: Scene) -> None:
     caller, assistant = await scene.bridged("hurried")
     asked = time.monotonic()
@@ -225,6 +240,7 @@ async def test_at_the_deadline_the_dialling_is_given_up_and_that_is_told(scene: 
     assert any("deadline" in line for line in outcome["trail"])
 
 
+@pytest.mark.keeps("3.6")
 async def test_at_the_deadline_the_dialling_may_go_on(scene: Scene) -> None:
     caller, assistant = await scene.bridged("patient")
     assert (await assistant.refer(SALES)).code == 202
@@ -239,6 +255,7 @@ async def test_at_the_deadline_the_dialling_may_go_on(scene: Scene) -> None:
     assert outcome["answered_at"]
 
 
+@pytest.mark.keeps("3.6")
 async def test_who_answers_before_the_deadline_is_not_disturbed_by_it(scene: Scene) -> None:
     caller, assistant = await scene.bridged("hurried")
     assert (await assistant.refer(SALES)).code == 202

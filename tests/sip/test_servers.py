@@ -103,6 +103,7 @@ async def talks(caller: Call, assistant: Call) -> None:
     await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("8.9")
 @pytest.mark.parametrize("name", ["srv", "tcp", "plain"])
 async def test_the_server_that_dns_puts_first(bed: Named, name: str) -> None:
     async with Stage(bed, name) as at:
@@ -118,6 +119,7 @@ async def test_the_server_that_dns_puts_first(bed: Named, name: str) -> None:
         await bed.gateway.idle()
 
 
+@pytest.mark.keeps("8.9")
 async def test_the_next_server_when_one_cannot(bed: Named) -> None:
     async with Stage(bed, "refusing") as at:
         first, second = await at.server(0), await at.server(1)
@@ -131,6 +133,7 @@ async def test_the_next_server_when_one_cannot(bed: Named) -> None:
         await bed.gateway.idle()
 
 
+@pytest.mark.keeps("8.9")
 async def test_busy_is_an_answer(bed: Named) -> None:
     async with Stage(bed, "srv") as at:
         first, second = await at.server(0), await at.server(1)
@@ -141,6 +144,7 @@ async def test_busy_is_an_answer(bed: Named) -> None:
         await bed.gateway.idle()
 
 
+@pytest.mark.keeps("8.9")
 @pytest.mark.parametrize("name", ["dead", "tcp"])
 async def test_the_next_server_when_one_is_dead(bed: Named, name: str) -> None:
     async with Stage(bed, name) as at:
@@ -150,12 +154,14 @@ async def test_the_next_server_when_one_is_dead(bed: Named, name: str) -> None:
         await bed.gateway.idle(40)
 
 
+@pytest.mark.keeps("8.10")
 async def test_an_unknown_name_refuses_the_call(bed: Named) -> None:
     async with Stage(bed, "unknown") as at:
         assert (await (await at.call()).final()).code in (480, 502)
         await bed.gateway.idle()
 
 
+@pytest.mark.keeps("8.10")
 async def test_a_name_server_that_says_nothing_holds_nobody_else_up(bed: Named) -> None:
     bed.names.silent.add("slow.example")
     async with Stage(bed, "slow") as slow, Stage(bed, "plain") as at:

@@ -57,6 +57,7 @@ async def asked(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asked]:
         made.servers.stop()
 
 
+@pytest.mark.keeps("16.101")
 async def test_hundreds_of_services_are_a_few(asked: Asked) -> None:
     asked.names.records = {("_sip._udp.x.example", "SRV"): [f"1 1 5060 s{n}.x.example." for n in range(300)]}
     asked.names.records |= {(f"s{n}.x.example", "A"): [f"127.1.{n // 200}.{n % 200 + 1}"] for n in range(300)}
@@ -64,11 +65,13 @@ async def test_hundreds_of_services_are_a_few(asked: Asked) -> None:
     assert len(asked.names.asked) <= 2 + MAX_SERVERS
 
 
+@pytest.mark.keeps("16.101")
 async def test_hundreds_of_addresses_are_a_few(asked: Asked) -> None:
     asked.names.records = {("x.example", "A"): [f"127.1.0.{n}" for n in range(1, 250)]}
     assert len(await asked.answer("x.example", port=5060)) == MAX_SERVERS
 
 
+@pytest.mark.keeps("16.101")
 @pytest.mark.parametrize(
     ("naptr", "srv"),
     [
@@ -89,6 +92,7 @@ async def test_services_that_lead_nowhere_are_no_servers(asked: Asked, naptr: st
     assert await asked.answer("x.example") == []
 
 
+@pytest.mark.keeps("16.101")
 @pytest.mark.parametrize("address", ["0.0.0.0", "255.255.255.255", "224.0.1.75", "239.255.255.250"])
 async def test_an_address_of_nobody_or_everybody_is_no_server(asked: Asked, address: str) -> None:
     asked.names.records = {("x.example", "A"): [address, "127.1.0.1"]}
@@ -97,6 +101,7 @@ async def test_an_address_of_nobody_or_everybody_is_no_server(asked: Asked, addr
     assert await asked.answer("y.example", port=5060, query=2) == []
 
 
+@pytest.mark.keeps("16.101")
 async def test_one_service_that_is_not_answered_leaves_the_others(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +112,7 @@ async def test_one_service_that_is_not_answered_leaves_the_others(
     assert await asked.answer("x.example") == ["127.1.0.1 5060"]
 
 
+@pytest.mark.keeps("16.101")
 async def test_one_name_takes_no_longer_than_it_may(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "ALL_LOOK_UPS_S", 0.5)
     asked.names.records = {("_sip._udp.x.example", "SRV"): [f"{n} 1 5060 s{n}.dead.example." for n in range(1, 8)]}
@@ -165,6 +171,7 @@ FORGED = {
 }
 
 
+@pytest.mark.keeps("16.102")
 @pytest.mark.parametrize("forged", FORGED)
 async def test_an_answer_that_is_none_is_not_believed(asked: Asked, forged: str) -> None:
     asked.servers._names.lifetime = 0.5
@@ -182,6 +189,7 @@ STRANGE = [
 ]  # fmt: skip
 
 
+@pytest.mark.keeps("16.102")
 @pytest.mark.parametrize("host", STRANGE, ids=range(len(STRANGE)))
 async def test_a_name_of_any_kind_is_answered(asked: Asked, host: str) -> None:
     asked.servers._names.lifetime = 0.5
@@ -189,6 +197,7 @@ async def test_a_name_of_any_kind_is_answered(asked: Asked, host: str) -> None:
     assert await asked.answer(host, port=5060, query=2) == []
 
 
+@pytest.mark.keeps("16.102")
 async def test_names_without_end_are_not_kept(asked: Asked) -> None:
     total = MAX_KNOWN + 50
     for query in range(total):
@@ -197,6 +206,7 @@ async def test_names_without_end_are_not_kept(asked: Asked) -> None:
     assert asked.servers._asking == {}
 
 
+@pytest.mark.keeps("16.102")
 async def test_no_more_are_asked_for_at_once_than_may_be(asked: Asked) -> None:
     asked.names.silent.add("example")
     asked.servers._names.lifetime = 1.0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.sip, pytest.mark.pbx]
 
 
+@pytest.mark.keeps("10.9")
 @pytest.mark.timeout(180)
 def test_asterisks_refresh_their_sessions_and_one_that_died_is_noticed(aged_asterisks: AgedAsterisks) -> None:
     aged_asterisks.check("refreshed until one dies")

@@ -39,6 +39,7 @@ async def play(wires: Net, gateway: Gateway, *steps: str, transferred: bool = Tr
     await gateway.idle()
 
 
+@pytest.mark.keeps("2.1")
 async def test_accepted(wires: Net, shared_gateway: Gateway) -> None:
     await play(
         wires, shared_gateway,
@@ -46,11 +47,13 @@ async def test_accepted(wires: Net, shared_gateway: Gateway) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.keeps("2.11")
 async def test_refused(wires: Net, shared_gateway: Gateway) -> None:
     why = 'SIP;cause=404;text="unknown-destination"'
     await play(wires, shared_gateway, refer(UNKNOWN), response(404, reason=why), bye(), transferred=False)
 
 
+@pytest.mark.keeps("2.24")
 async def test_second_refer_while_one_is_pending(wires: Net, shared_gateway: Gateway) -> None:
     await play(
         wires, shared_gateway,
@@ -60,6 +63,7 @@ async def test_second_refer_while_one_is_pending(wires: Net, shared_gateway: Gat
     )  # fmt: skip
 
 
+@pytest.mark.keeps("2.23")
 async def test_repeated_refer(wires: Net, shared_gateway: Gateway) -> None:
     await play(
         wires, shared_gateway,
@@ -68,6 +72,7 @@ async def test_repeated_refer(wires: Net, shared_gateway: Gateway) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.keeps("2.28")
 async def test_required_extension(wires: Net, shared_gateway: Gateway) -> None:
     await play(
         wires, shared_gateway,
@@ -76,9 +81,11 @@ async def test_required_extension(wires: Net, shared_gateway: Gateway) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.keeps("2.27")
 async def test_no_subscription_wanted(wires: Net, shared_gateway: Gateway) -> None:
     await play(wires, shared_gateway, refer(ANNA, "Refer-Sub: false"), response(202, refer_sub="false"), bye())
 
 
+@pytest.mark.keeps("2.18")
 async def test_481_to_a_notify(wires: Net, shared_gateway: Gateway) -> None:
     await play(wires, shared_gateway, refer(ANNA), response(202), notify(100, ACTIVE, answer=481), bye())

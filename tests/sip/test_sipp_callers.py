@@ -21,6 +21,7 @@ HISTORY = f"<sip:+31208889999@{INSIDE}>;index=1, <sip:+31207776666@{INSIDE}>;ind
 both_ways = pytest.mark.parametrize("way", WAYS)
 
 
+@pytest.mark.keeps("11.14")
 @both_ways
 async def test_from_alone_names_the_caller(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -32,6 +33,7 @@ async def test_from_alone_names_the_caller(place: Place, way: str) -> None:
         assert not invite.all("P-Asserted-Identity") + invite.all("Diversion") + invite.all("History-Info")
 
 
+@pytest.mark.keeps("11.14")
 @both_ways
 async def test_who_is_trusted_gets_the_asserted_identity_and_the_diversion(place: Place, way: str) -> None:
     async with Talk(place, "told", way) as talk:
@@ -44,6 +46,7 @@ async def test_who_is_trusted_gets_the_asserted_identity_and_the_diversion(place
         assert not invite.all("Privacy")
 
 
+@pytest.mark.keeps("11.14")
 @both_ways
 async def test_history_info_is_made_of_what_came(place: Place, way: str) -> None:
     async with Talk(place, "history", way) as talk:
@@ -57,6 +60,7 @@ async def test_history_info_is_made_of_what_came(place: Place, way: str) -> None
         assert entries == [f"<sip:{user}@{here}>;index=1{'.1' * depth}" for depth, user in enumerate(users)]
 
 
+@pytest.mark.keeps("11.14")
 @both_ways
 async def test_a_number_that_is_withheld_reaches_nobody_but_who_keeps_it(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -78,6 +82,7 @@ async def test_a_number_that_is_withheld_reaches_nobody_but_who_keeps_it(place: 
         assert invite["Privacy"] == "id"
 
 
+@pytest.mark.keeps("11.15")
 @both_ways
 @pytest.mark.parametrize("answered", [True, False], ids=["answered", "refused"])
 async def test_nothing_of_one_side_is_seen_on_the_other(place: Place, way: str, answered: bool) -> None:
@@ -105,6 +110,7 @@ async def test_nothing_of_one_side_is_seen_on_the_other(place: Place, way: str, 
         assert called.call_id not in told
 
 
+@pytest.mark.keeps("11.16")
 @both_ways
 async def test_max_forwards_counts_down(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -114,6 +120,7 @@ async def test_max_forwards_counts_down(place: Place, way: str) -> None:
         assert talk.called.taken[0].all("Max-Forwards") == ["16"]
 
 
+@pytest.mark.keeps("11.16")
 @both_ways
 async def test_no_hops_left(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -121,6 +128,7 @@ async def test_no_hops_left(place: Place, way: str) -> None:
         await talk.start("")
 
 
+@pytest.mark.keeps("11.16")
 @both_ways
 async def test_our_own_request_that_comes_back_is_a_loop(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:

@@ -34,6 +34,7 @@ async def guarded(authority: Authority) -> AsyncIterator[Place]:
         yield opened
 
 
+@pytest.mark.keeps("11.18")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 async def test_who_shows_the_password_may_hold_and_transfer(guarded: Place, method: str) -> None:
     async with Talk(guarded, "udp", caller_port=PORT + 10) as talk:
@@ -71,6 +72,7 @@ async def test_who_shows_the_password_may_hold_and_transfer(guarded: Place, meth
         await hear(caller, target)
 
 
+@pytest.mark.keeps("11.18")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 async def test_who_shows_another_one_changes_nothing(guarded: Place, method: str) -> None:
     async with Talk(guarded, "udp") as talk:

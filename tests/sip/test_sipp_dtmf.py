@@ -30,6 +30,7 @@ async def has_keys(end: End[Any], keys: str) -> None:
     assert end.media.keys == keys
 
 
+@pytest.mark.keeps("11.13")
 @pytest.mark.parametrize("way", WAYS)
 async def test_events_pass_both_ways(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -43,6 +44,7 @@ async def test_events_pass_both_ways(place: Place, way: str) -> None:
         await has_keys(talk.caller, "4455")
 
 
+@pytest.mark.keeps("11.13")
 @pytest.mark.parametrize("way", WAYS)
 async def test_events_become_info_and_info_becomes_events(place: Place, way: str) -> None:
     """The trunk wants INFO, whichever side has called."""

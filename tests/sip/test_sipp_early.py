@@ -43,6 +43,7 @@ async def early_media(talk: Talk, *, asks: bool = False, demands: bool = False) 
     await talk.both_hear(anew=True)
 
 
+@pytest.mark.keeps("11.6")
 @both_ways
 @pytest.mark.parametrize("wire", WIRES)
 async def test_early_media(place: Place, way: str, wire: str) -> None:
@@ -50,6 +51,7 @@ async def test_early_media(place: Place, way: str, wire: str) -> None:
         await early_media(talk)
 
 
+@pytest.mark.keeps("11.7")
 @both_ways
 @pytest.mark.parametrize("wire", WIRES)
 async def test_a_caller_who_requires_reliable_responses_gets_them(place: Place, way: str, wire: str) -> None:
@@ -57,6 +59,7 @@ async def test_a_caller_who_requires_reliable_responses_gets_them(place: Place, 
         await early_media(talk, asks=True)
 
 
+@pytest.mark.keeps("11.7")
 @both_ways
 @pytest.mark.parametrize("wire", WIRES)
 async def test_a_target_that_requires_prack_gets_it(place: Place, way: str, wire: str) -> None:
@@ -64,12 +67,14 @@ async def test_a_target_that_requires_prack_gets_it(place: Place, way: str, wire
         await early_media(talk, demands=True)
 
 
+@pytest.mark.keeps("11.7")
 @both_ways
 async def test_reliable_responses_on_both_sides(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
         await early_media(talk, asks=True, demands=True)
 
 
+@pytest.mark.keeps("11.7")
 @both_ways
 async def test_a_reliable_response_is_repeated_until_it_is_acknowledged(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -86,6 +91,7 @@ async def test_a_reliable_response_is_repeated_until_it_is_acknowledged(place: P
         await talk.both_hear()
 
 
+@pytest.mark.keeps("11.6")
 @both_ways
 async def test_a_call_that_fails_after_its_early_media(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:

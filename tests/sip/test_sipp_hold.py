@@ -37,6 +37,7 @@ async def hold_and_resume(talk: Talk, who: str, direction: str, method: str = "I
     await talk.both_hear()
 
 
+@pytest.mark.keeps("11.2")
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("way", WAYS)
@@ -45,6 +46,7 @@ async def test_hold_and_resume_by_re_invite(place: Place, way: str, who: str, wi
         await hold_and_resume(talk, who, "sendonly")
 
 
+@pytest.mark.keeps("11.2")
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("way", WAYS)
 async def test_hold_and_resume_by_update(place: Place, way: str, who: str) -> None:
@@ -52,6 +54,7 @@ async def test_hold_and_resume_by_update(place: Place, way: str, who: str) -> No
         await hold_and_resume(talk, who, "sendonly", "UPDATE")
 
 
+@pytest.mark.keeps("11.2")
 @pytest.mark.parametrize("direction", ["inactive", NOUGHT])
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("way", WAYS)

@@ -22,6 +22,7 @@ async def small(authority: Authority) -> AsyncIterator[Place]:
         yield opened
 
 
+@pytest.mark.keeps("11.16")
 @pytest.mark.parametrize("way", WAYS)
 async def test_max_calls(small: Place, way: str) -> None:
     async with Talk(small, "udp", way) as talk:

@@ -24,6 +24,7 @@ both_ways = pytest.mark.parametrize("way", WAYS)
 either = pytest.mark.parametrize("who", WHO)
 
 
+@pytest.mark.keeps("11.3")
 @both_ways
 @either
 async def test_one_side_changes_its_codec(place: Place, way: str, who: str) -> None:
@@ -41,6 +42,7 @@ async def test_one_side_changes_its_codec(place: Place, way: str, who: str) -> N
         assert {one.payload_type for one in other.media.received} == {PCMA}
 
 
+@pytest.mark.keeps("11.3")
 @both_ways
 @either
 async def test_one_side_moves_to_another_address(place: Place, way: str, who: str) -> None:
@@ -61,6 +63,7 @@ async def test_one_side_moves_to_another_address(place: Place, way: str, who: st
         await talk.both_hear(anew=True)
 
 
+@pytest.mark.keeps("11.4")
 @both_ways
 @either
 async def test_a_re_invite_that_meets_another_is_tried_again(place: Place, way: str, who: str) -> None:
@@ -76,6 +79,7 @@ async def test_a_re_invite_that_meets_another_is_tried_again(place: Place, way: 
         await talk.hears_nothing(holder)
 
 
+@pytest.mark.keeps("11.4")
 @both_ways
 @either
 async def test_a_re_invite_is_refused_while_ours_is_under_way(place: Place, way: str, who: str) -> None:
@@ -97,6 +101,7 @@ async def test_a_re_invite_is_refused_while_ours_is_under_way(place: Place, way:
 # --- without an offer
 
 
+@pytest.mark.keeps("11.5")
 @both_ways
 @pytest.mark.parametrize("wire", WIRES)
 async def test_an_invite_without_an_offer(place: Place, way: str, wire: str) -> None:
@@ -110,6 +115,7 @@ async def test_an_invite_without_an_offer(place: Place, way: str, wire: str) -> 
         await talk.both_hear()
 
 
+@pytest.mark.keeps("11.5")
 @both_ways
 @either
 async def test_a_re_invite_without_an_offer(place: Place, way: str, who: str) -> None:
@@ -124,6 +130,7 @@ async def test_a_re_invite_without_an_offer(place: Place, way: str, who: str) ->
         await talk.both_hear(anew=True)
 
 
+@pytest.mark.keeps("11.2")
 @both_ways
 @either
 async def test_hold_and_resume_by_answering_our_offer(place: Place, way: str, who: str) -> None:

@@ -13,6 +13,7 @@ both_ways = pytest.mark.parametrize("way", WAYS)
 WINNER, LATE = ".*;tag=called", ".*;tag=late"
 
 
+@pytest.mark.keeps("11.8")
 @both_ways
 async def test_a_caller_who_cancels(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -22,6 +23,7 @@ async def test_a_caller_who_cancels(place: Place, way: str) -> None:
         await talk.start("rings")
 
 
+@pytest.mark.keeps("11.8")
 @both_ways
 @pytest.mark.parametrize("wire", WIRES)
 async def test_a_caller_who_cancels_while_it_is_answered(place: Place, way: str, wire: str) -> None:
@@ -33,6 +35,7 @@ async def test_a_caller_who_cancels_while_it_is_answered(place: Place, way: str,
         await talk.start("rings")
 
 
+@pytest.mark.keeps("11.8")
 @both_ways
 async def test_a_cancel_that_meets_our_200_changes_nothing(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -44,6 +47,7 @@ async def test_a_cancel_that_meets_our_200_changes_nothing(place: Place, way: st
         await talk.both_hear()
 
 
+@pytest.mark.keeps("11.9")
 @both_ways
 async def test_a_lost_ack_is_made_up_for_by_our_next_200(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -57,6 +61,7 @@ async def test_a_lost_ack_is_made_up_for_by_our_next_200(place: Place, way: str)
         await talk.both_hear()
 
 
+@pytest.mark.keeps("11.9")
 @both_ways
 async def test_a_200_that_comes_again_is_acknowledged_again(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -70,6 +75,7 @@ async def test_a_200_that_comes_again_is_acknowledged_again(place: Place, way: s
         await talk.both_hear(anew=True)
 
 
+@pytest.mark.keeps("11.9")
 @both_ways
 @pytest.mark.parametrize("wire", WIRES)
 async def test_a_bye_before_the_ack(place: Place, way: str, wire: str) -> None:
@@ -83,6 +89,7 @@ async def test_a_bye_before_the_ack(place: Place, way: str, wire: str) -> None:
 # --- more than one place answers
 
 
+@pytest.mark.keeps("11.10")
 @both_ways
 async def test_of_three_that_ring_the_one_that_answers_is_heard(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -96,6 +103,7 @@ async def test_of_three_that_ring_the_one_that_answers_is_heard(place: Place, wa
         await talk.both_hear()
 
 
+@pytest.mark.keeps("11.10")
 @both_ways
 async def test_a_second_answer_is_acknowledged_and_hung_up(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:

@@ -48,6 +48,7 @@ async def names(named: Place) -> AsyncIterator[NameServer]:
         yield opened
 
 
+@pytest.mark.keeps("11.1")
 @pytest.mark.usefixtures("names")
 async def test_the_next_server_when_one_cannot(named: Place) -> None:
     async with Talk(named, "udp") as talk:
@@ -66,6 +67,7 @@ async def test_the_next_server_when_one_cannot(named: Place) -> None:
         await talk.both_hear()
 
 
+@pytest.mark.keeps("11.1")
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_trunk_on_ipv6_and_a_pbx_on_ipv4(authority: Authority, way: str) -> None:
     port, there = free_port("127.0.0.1", SOCK_DGRAM), free_port("::1", SOCK_DGRAM)

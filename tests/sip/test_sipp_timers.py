@@ -19,6 +19,7 @@ def wanted(seconds: int, refresher: str = "") -> dict[str, str]:
     return {"Supported": "timer", "Session-Expires": f"{seconds}{role}"}
 
 
+@pytest.mark.keeps("11.11")
 @both_ways
 @pytest.mark.parametrize("refresher", ["uac", "uas"])
 async def test_a_caller_that_asks_for_a_session_timer_is_given_one(place: Place, way: str, refresher: str) -> None:
@@ -32,6 +33,7 @@ async def test_a_caller_that_asks_for_a_session_timer_is_given_one(place: Place,
         await talk.both_hear()
 
 
+@pytest.mark.keeps("11.11")
 @both_ways
 async def test_too_short_a_session_is_refused_with_the_least_there_is(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -39,6 +41,7 @@ async def test_too_short_a_session_is_refused_with_the_least_there_is(place: Pla
         await talk.start("")
 
 
+@pytest.mark.keeps("11.11")
 @both_ways
 async def test_we_offer_a_session_timer_and_demand_none(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -51,6 +54,7 @@ async def test_we_offer_a_session_timer_and_demand_none(place: Place, way: str) 
         assert called.taken[0].get("Require") is None
 
 
+@pytest.mark.keeps("11.11")
 @both_ways
 async def test_who_finds_our_session_too_short_is_asked_again(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
@@ -64,6 +68,7 @@ async def test_who_finds_our_session_too_short_is_asked_again(place: Place, way:
         await talk.both_hear()
 
 
+@pytest.mark.keeps("11.12")
 @both_ways
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
@@ -83,6 +88,7 @@ async def test_a_refresh_is_answered_and_concerns_nobody_else(place: Place, way:
         await talk.both_hear(anew=True)
 
 
+@pytest.mark.keeps("11.12")
 @both_ways
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("kind", KINDS)

@@ -27,6 +27,7 @@ async def bed(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
         yield made
 
 
+@pytest.mark.keeps("8.1")
 async def test_transfers_of_a_platform_over_tls(bed: Bed, authority: Authority) -> None:
     trunk, pbx = bed.trunk_host("tls"), bed.pbx_host("tls")
     steps = [refer(ANNA), response(202), notify(100, ACTIVE), notify(180, ACTIVE), notify(200, OVER), bye()]

@@ -59,6 +59,7 @@ def spoken_to(end: End[Any]) -> set[str]:
     return {CODECS[one.payload_type] for one in end.media.received}
 
 
+@pytest.mark.keeps("11.17")
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("direction", ["sendonly", "inactive"])
 async def test_in_the_middle_of_a_hold(place: Place, wire: str, direction: str) -> None:
@@ -78,6 +79,7 @@ async def test_in_the_middle_of_a_hold(place: Place, wire: str, direction: str) 
         await talk.goes_through()
 
 
+@pytest.mark.keeps("11.17")
 @pytest.mark.parametrize("platform", ["PCMA", "PCMU"])
 @pytest.mark.parametrize(("caller", "target"), [("PCMA", "PCMU"), ("PCMU", "PCMA"), ("PCMA", "PCMA")])
 async def test_between_different_codecs(place: Place, caller: str, platform: str, target: str) -> None:
@@ -95,6 +97,7 @@ async def test_between_different_codecs(place: Place, caller: str, platform: str
         assert spoken_to(talk.target) == {target}
 
 
+@pytest.mark.keeps("11.17")
 async def test_of_a_caller_who_made_no_offer(place: Place) -> None:
     async with Transfer(place) as talk:
         caller, platform = talk.caller, talk.called
@@ -109,6 +112,7 @@ async def test_of_a_caller_who_made_no_offer(place: Place) -> None:
         await talk.goes_through()
 
 
+@pytest.mark.keeps("11.17")
 async def test_while_our_offer_waits_for_the_callers_answer(place: Place) -> None:
     """The caller has asked for an offer, and answers it once the target has answered."""
     async with Transfer(place) as talk:

@@ -43,6 +43,7 @@ def asked(call: Call) -> bytes:
     return call.incoming.body
 
 
+@pytest.mark.keeps("8.11")
 async def test_an_encrypted_trunk_and_a_plain_pbx_and_a_transfer_between_them(bed: Bed) -> None:
     async with (
         Peer(bed.pbx_host("trunk"), PORT, user="pbx") as pbx,
@@ -64,6 +65,7 @@ async def test_an_encrypted_trunk_and_a_plain_pbx_and_a_transfer_between_them(be
         await bed.gateway.idle()
 
 
+@pytest.mark.keeps("8.11")
 async def test_a_transfer_to_a_phone_with_encryption_and_another_codec(bed: Bed) -> None:
     """The caller's leg is plain, the assistant's and the target's are encrypted; each speaks a codec of its own."""
     caller_at = Peer(bed.net.host(90), PORT, user="pbx")
@@ -88,6 +90,7 @@ async def test_a_transfer_to_a_phone_with_encryption_and_another_codec(bed: Bed)
         await bed.gateway.idle()
 
 
+@pytest.mark.keeps("8.11")
 @pytest.mark.parametrize("encryption", ["srtp-mand", ""])
 async def test_optional_takes_both(bed: Bed, encryption: Encryption) -> None:
     async with (
@@ -107,6 +110,7 @@ async def test_optional_takes_both(bed: Bed, encryption: Encryption) -> None:
         await bed.gateway.idle()
 
 
+@pytest.mark.keeps("8.11")
 async def test_optional_offers_both(bed: Bed) -> None:
     async with Stage(bed, "either") as at:
         caller, assistant = await at.conversation()
@@ -116,6 +120,7 @@ async def test_optional_offers_both(bed: Bed) -> None:
         await caller.hang_up()
 
 
+@pytest.mark.keeps("8.12")
 async def test_required_is_offered_so_and_an_answer_without_ends_the_call(bed: Bed) -> None:
     async with Stage(bed, "trunk") as at:
         caller = at.call()
@@ -128,12 +133,14 @@ async def test_required_is_offered_so_and_an_answer_without_ends_the_call(bed: B
         assert not caller.media.received
 
 
+@pytest.mark.keeps("8.12")
 async def test_required_refuses_an_offer_without(bed: Bed) -> None:
     async with Stage(bed, "pbx") as at:
         assert (await at.call().final()).code == 488
         assert not at.trunk.received("INVITE")
 
 
+@pytest.mark.keeps("8.12")
 async def test_off_refuses_an_offer_that_asks_for_it(bed: Bed) -> None:
     async with Stage(bed, "off") as at:
         at.pbx.encryption = "required"

@@ -66,6 +66,7 @@ async def arrived(call: Call, count: int) -> bool:
     return len(call.media.received) >= count
 
 
+@pytest.mark.keeps("8.14")
 @profiles
 @ways
 async def test_what_is_encrypted_is_so_on_the_wire(bed: Bed, profile: str, way: str) -> None:
@@ -76,6 +77,7 @@ async def test_what_is_encrypted_is_so_on_the_wire(bed: Bed, profile: str, way: 
 OF_ANOTHER_KIND = b"a=crypto:1 NULL_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
 
 
+@pytest.mark.keeps("8.15")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @profiles
 @ways
@@ -90,6 +92,7 @@ async def test_an_offer_without_a_key_is_refused(bed: Bed, profile: str, way: st
         assert offers(other) == []
 
 
+@pytest.mark.keeps("8.15")
 @profiles
 async def test_what_answers_our_offer_without_a_key_changes_nothing(bed: Bed, profile: str) -> None:
     async with talking(bed, profile) as (sealed, other):
@@ -105,6 +108,7 @@ async def test_what_answers_our_offer_without_a_key_changes_nothing(bed: Bed, pr
         sealed.keeps_ack = False
 
 
+@pytest.mark.keeps("8.15")
 @pytest.mark.parametrize("protocol", [b"RTP/AVP", b"RTP/SAVP"], ids=["avp", "savp"])
 @profiles
 @ways
@@ -127,6 +131,7 @@ async def test_our_own_offers_ask_for_it_and_take_nothing_less(
         await told(sealed, "sendrecv", 2)
 
 
+@pytest.mark.keeps("8.15")
 @profiles
 @ways
 async def test_a_held_side_is_held_with_its_key(bed: Bed, profile: str, way: str) -> None:
@@ -141,6 +146,7 @@ async def test_a_held_side_is_held_with_its_key(bed: Bed, profile: str, way: str
         await told(other, "sendrecv", 2)
 
 
+@pytest.mark.keeps("8.16")
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @profiles
 @ways
@@ -159,6 +165,7 @@ async def test_a_new_key_in_mid_call(bed: Bed, profile: str, way: str, method: s
         assert offers(other) == []
 
 
+@pytest.mark.keeps("8.15")
 async def test_required_takes_no_answer_without_a_key_to_its_first_offer_either(bed: Bed) -> None:
     async with Stage(bed, "required") as at:
         caller = at.trunk.invite("sip:+31612345681@gateway", at.gateway, hz=CALLER_HZ, body=b"")
@@ -174,6 +181,7 @@ async def test_required_takes_no_answer_without_a_key_to_its_first_offer_either(
         assert caller.media.received == []
 
 
+@pytest.mark.keeps("8.17")
 async def test_a_leg_that_falls_to_rtp_is_named_once(bed: Bed) -> None:
     async with Stage(bed, "optional") as at:
         caller, assistant = await at.conversation()
@@ -187,6 +195,7 @@ async def test_a_leg_that_falls_to_rtp_is_named_once(bed: Bed) -> None:
     assert "leg" in said[0]
 
 
+@pytest.mark.keeps("8.16")
 async def test_a_plain_leg_may_become_encrypted(bed: Bed) -> None:
     async with Stage(bed, "optional") as at:
         caller, assistant = await at.conversation()

@@ -84,6 +84,7 @@ async def rejected(scene: Scene, reason: str = "bad-request") -> float:
     return await scene.gateway.metric("transfer_gateway_requests_rejected_total", reason=reason)
 
 
+@pytest.mark.keeps("16.32")
 @pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "BYE", "SUBSCRIBE"])
 async def test_contradictory_headers_outside_of_a_dialog_are_400(scene: Scene, method: str) -> None:
     platform = await scene.platform()
@@ -101,6 +102,7 @@ async def test_contradictory_headers_outside_of_a_dialog_are_400(scene: Scene, m
     assert not scene.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("16.32")
 @pytest.mark.parametrize("method", ["OPTIONS", "INFO", "INVITE", "UPDATE", "REFER", "BYE"])
 async def test_contradictory_headers_in_a_call_are_400_and_the_call_goes_on(scene: Scene, method: str) -> None:
     caller, assistant = await scene.bridged()
@@ -114,12 +116,14 @@ async def test_contradictory_headers_in_a_call_are_400_and_the_call_goes_on(scen
     assert not assistant.peer.received("NOTIFY")
 
 
+@pytest.mark.keeps("16.32")
 async def test_a_header_that_says_the_same_twice_contradicts_nothing(scene: Scene) -> None:
     platform = await scene.platform()
     told = await answer_to(platform, outside(scene, platform, "OPTIONS", ("Max-Forwards", "70")), scene.remote)
     assert told.code == 200
 
 
+@pytest.mark.keeps("16.32")
 @pytest.mark.parametrize(("method", "named"), [("OPTIONS", "INVITE"), ("INFO", "BYE"), ("BYE", "INFO")])
 async def test_a_cseq_of_another_method_is_400(scene: Scene, method: str, named: str) -> None:
     platform = await scene.platform()
@@ -133,6 +137,7 @@ async def test_a_cseq_of_another_method_is_400(scene: Scene, method: str, named:
     await still_talks(caller, assistant)
 
 
+@pytest.mark.keeps("16.31")
 @pytest.mark.parametrize(
     "contact",
     ["<mailto:a@b.example>", "<tel:+31201112222>", "<http://b.example/>", "*", "<sip:a@127.0.0.9>, <sip:b@127.0.0.9>"],
@@ -146,6 +151,7 @@ async def test_a_call_whose_contact_cannot_be_reached_by_sip_is_400(scene: Scene
     assert await rejected(scene) == before + 1
 
 
+@pytest.mark.keeps("16.31")
 async def test_a_call_without_a_contact_is_400(scene: Scene) -> None:
     request = outside(scene, scene.pbx, "INVITE", uri=scene.uri(LINES["main"].number))
     told = await answer_to(scene.pbx, request, scene.remote)
@@ -153,6 +159,7 @@ async def test_a_call_without_a_contact_is_400(scene: Scene) -> None:
     assert told.get("Retry-After") is None
 
 
+@pytest.mark.keeps("16.31")
 async def test_a_route_back_that_is_none_of_sip_is_400(scene: Scene) -> None:
     route = ("Record-Route", "<tel:+31201112222>")
     told = await scene.pbx.invite(scene.uri(LINES["main"].number), scene.remote, headers=[route]).final()
@@ -160,6 +167,7 @@ async def test_a_route_back_that_is_none_of_sip_is_400(scene: Scene) -> None:
     assert told.get("Retry-After") is None
 
 
+@pytest.mark.keeps("16.31")
 @pytest.mark.parametrize("contact", ["<tel:+31201112222>", "<sip:a@127.0.0.9>, <sip:b@127.0.0.9>"])
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 async def test_nobody_moves_to_where_sip_does_not_reach(scene: Scene, method: str, contact: str) -> None:
@@ -171,6 +179,7 @@ async def test_nobody_moves_to_where_sip_does_not_reach(scene: Scene, method: st
     await still_talks(caller, assistant)
 
 
+@pytest.mark.keeps("16.34")
 @pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "INFO", "UPDATE", "BYE", "MESSAGE", "SUBSCRIBE"])
 async def test_what_a_request_requires_and_nobody_has_is_420(scene: Scene, method: str) -> None:
     platform = await scene.platform()
@@ -185,6 +194,7 @@ async def test_what_a_request_requires_and_nobody_has_is_420(scene: Scene, metho
     await still_talks(caller, assistant)
 
 
+@pytest.mark.keeps("16.34")
 async def test_a_cancel_may_require_what_it_likes(scene: Scene) -> None:
     """RFC 3261 §8.2.2.3: a Require in a CANCEL is to be ignored, and so in an ACK."""
     await scene.platform()
@@ -199,6 +209,7 @@ async def test_a_cancel_may_require_what_it_likes(scene: Scene) -> None:
     assert (await call.final()).code == 487
 
 
+@pytest.mark.keeps("16.35")
 @pytest.mark.parametrize("uri", ["mailto:a@b.example", "soap.beep://192.0.2.103:3002", "nobodyKnows:thisScheme"])
 @pytest.mark.parametrize("method", ["OPTIONS", "INVITE", "MESSAGE"])
 async def test_a_request_uri_of_another_scheme_is_416(scene: Scene, method: str, uri: str) -> None:
@@ -210,6 +221,7 @@ async def test_a_request_uri_of_another_scheme_is_416(scene: Scene, method: str,
     assert told["Reason"] == 'SIP;cause=416;text="bad-request"'
 
 
+@pytest.mark.keeps("16.36")
 @pytest.mark.parametrize("scheme", ["Bearer abc.def.ghi", "Basic dXNlcjpwYXNz", "Negotiate YII=", "bearer x,Digest y"])
 @pytest.mark.parametrize("name", ["Authorization", "Proxy-Authorization", "authorization"])
 async def test_credentials_that_nobody_asked_for_are_ignored(scene: Scene, name: str, scheme: str) -> None:
@@ -223,6 +235,7 @@ async def test_credentials_that_nobody_asked_for_are_ignored(scene: Scene, name:
     assert (await assistant.hang_up((name, scheme))).code == 200
 
 
+@pytest.mark.keeps("16.36")
 async def test_credentials_of_another_scheme_are_challenged_where_a_password_is_wanted(scene: Scene) -> None:
     platform = await scene.platform("secret")
     call = platform.invite(scene.uri("+31612345681"), scene.remote, headers=[("Authorization", "Bearer abc")])
@@ -231,6 +244,7 @@ async def test_credentials_of_another_scheme_are_challenged_where_a_password_is_
     assert told.all("WWW-Authenticate")[0].startswith("Digest ")
 
 
+@pytest.mark.keeps("16.36")
 async def test_a_challenge_of_another_scheme_does_not_hide_the_one_that_we_can_answer(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assert (await assistant.refer(ANNA)).code == 202
@@ -270,6 +284,7 @@ async def with_body(scene: Scene, body: bytes, content_type: str, *more: tuple[s
     return call
 
 
+@pytest.mark.keeps("16.37")
 async def test_a_part_that_has_to_be_understood_and_is_not_is_415(scene: Scene) -> None:
     """RFC 3204 §4, RFC 5621 §4.1."""
     body = parts((SDP, sdp(scene.pbx.host, 40000)), (f"{ISUP}\r\n{REQUIRED}", b"\x01\x02"))
@@ -279,6 +294,7 @@ async def test_a_part_that_has_to_be_understood_and_is_not_is_415(scene: Scene) 
     assert told.get("Retry-After") is None
 
 
+@pytest.mark.keeps("16.37")
 @pytest.mark.parametrize("how", [f"{ISUP}\r\n{OPTIONAL}", ISUP])
 async def test_a_part_that_need_not_be_understood_is_ignored(scene: Scene, how: str) -> None:
     body = parts((SDP, sdp(scene.pbx.host, 40000)), (how, b"\x01\x02"))
@@ -288,6 +304,7 @@ async def test_a_part_that_need_not_be_understood_is_ignored(scene: Scene, how: 
     await call.answered()
 
 
+@pytest.mark.keeps("16.37")
 async def test_a_body_that_need_not_be_understood_is_ignored(scene: Scene) -> None:
     """RFC 3261 §20.11: the INVITE is then one without an offer."""
     disposition = ("Content-Disposition", "signal; handling=optional")
@@ -297,6 +314,7 @@ async def test_a_body_that_need_not_be_understood_is_ignored(scene: Scene) -> No
     assert b"m=audio" in (await call.answered()).body
 
 
+@pytest.mark.keeps("16.37")
 async def test_a_body_that_nobody_knows_is_415(scene: Scene) -> None:
     told = await (await with_body(scene, b"\x01\x02", "application/ISUP;version=nxv3")).final()
     assert (told.code, told["Accept"]) == (415, "application/sdp")
@@ -307,6 +325,7 @@ async def test_a_body_that_nobody_knows_is_415(scene: Scene) -> None:
     await still_talks(caller, assistant)
 
 
+@pytest.mark.keeps("16.37")
 @pytest.mark.parametrize("name", ["Content-Encoding", "e"])
 async def test_a_body_in_an_encoding_that_nobody_knows_is_415(scene: Scene, name: str) -> None:
     """RFC 3261 §8.2.3, §21.4.13."""
@@ -323,12 +342,14 @@ async def test_a_body_in_an_encoding_that_nobody_knows_is_415(scene: Scene, name
     await still_talks(caller, assistant)
 
 
+@pytest.mark.keeps("16.37")
 @pytest.mark.parametrize("accept", ["text/x", "text/x, application/sdp;q=0.0", ""])
 async def test_a_caller_who_accepts_no_description_is_406(scene: Scene, accept: str) -> None:
     told = await scene.call_from_pbx(headers=[("Accept", accept)]).final()
     assert told.code == 406
 
 
+@pytest.mark.keeps("16.37")
 @pytest.mark.parametrize("accept", ["application/sdp", "text/x, application/*", "*/*;q=0.1", "Application/SDP;level=1"])
 async def test_a_caller_who_accepts_a_description_gets_one(scene: Scene, accept: str) -> None:
     platform = await scene.platform()
@@ -338,6 +359,7 @@ async def test_a_caller_who_accepts_a_description_gets_one(scene: Scene, accept:
     await caller.answered()
 
 
+@pytest.mark.keeps("16.32")
 async def test_strangers_are_told_nothing_of_what_is_wrong(scene: Scene) -> None:
     stranger = await scene.stranger()
     request = outside(scene, stranger, "OPTIONS", ("Require", "foo"))

@@ -50,6 +50,7 @@ async def moved(scene: Scene, refer_to: str, caller_on: str) -> tuple[Call, Call
     return caller, transferor
 
 
+@pytest.mark.keeps("16.50")
 @pytest.mark.parametrize("caller_on", ["pbx", "trunk"])
 @pytest.mark.parametrize("answer", USELESS)
 async def test_a_useless_answer_is_the_targets_failure_and_the_next_one_is_rung(
@@ -73,6 +74,7 @@ async def test_a_useless_answer_is_the_targets_failure_and_the_next_one_is_rung(
     ]
 
 
+@pytest.mark.keeps("16.50")
 @pytest.mark.parametrize("caller_on", ["pbx", "trunk"])
 @pytest.mark.parametrize("answer", USELESS)
 async def test_after_a_useless_answer_the_caller_is_back(scene: Scene, answer: str, caller_on: str) -> None:
@@ -92,6 +94,7 @@ async def test_after_a_useless_answer_the_caller_is_back(scene: Scene, answer: s
     await caller.media.hears(TARGET_HZ)
 
 
+@pytest.mark.keeps("16.51")
 async def test_a_target_that_answers_nothing_more_after_its_useless_answer_holds_nobody_up(scene: Scene) -> None:
     caller, transferor = await moved(scene, OVERFLOWS, "pbx")
     target = await scene.target("overflows")
@@ -103,6 +106,7 @@ async def test_a_target_that_answers_nothing_more_after_its_useless_answer_holds
     target.respond(await target.wait_request("BYE"), 200)
 
 
+@pytest.mark.keeps("16.50")
 async def test_an_assistants_useless_answer_refuses_the_caller(scene: Scene) -> None:
     platform = await scene.platform()
     caller = scene.call_from_pbx()
@@ -110,6 +114,7 @@ async def test_an_assistants_useless_answer_refuses_the_caller(scene: Scene) -> 
     assert (await caller.final()).code == 488
 
 
+@pytest.mark.keeps("16.50")
 async def test_a_targets_useless_answer_refuses_a_fresh_invite(scene: Scene) -> None:
     platform = await scene.platform()
     caller = platform.invite(scene.uri("+31612345681"), scene.remote)

@@ -57,6 +57,7 @@ def stage(bed: Bed, name: str, authority: Authority) -> Stage:
     return Stage(bed, name, **wires[name], port=TLS_PORT if name == "pbx-tls" else PORT)
 
 
+@pytest.mark.keeps("8.1")
 @pytest.mark.parametrize("name", PAIRS)
 async def test_a_call_and_its_transfer_use_the_transport_of_each_profile(
     bed: Bed, authority: Authority, name: str
@@ -78,6 +79,7 @@ async def test_a_call_and_its_transfer_use_the_transport_of_each_profile(
         await caller.wait_request("BYE")
 
 
+@pytest.mark.keeps("2.6")
 async def test_notifies_go_one_at_a_time_over_a_stream(bed: Bed, authority: Authority) -> None:
     async with stage(bed, "tcp", authority) as at:
         caller, assistant = await at.conversation()
@@ -96,6 +98,7 @@ async def test_notifies_go_one_at_a_time_over_a_stream(bed: Bed, authority: Auth
         await anna.wait_request("BYE")
 
 
+@pytest.mark.keeps("8.2")
 @pytest.mark.parametrize("name", ["tcp", "tls"])
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 async def test_a_call_outlives_its_connection(bed: Bed, authority: Authority, name: str, reset: bool) -> None:
@@ -121,6 +124,7 @@ async def test_a_call_outlives_its_connection(bed: Bed, authority: Authority, na
         await anna.wait_request("BYE")
 
 
+@pytest.mark.keeps("8.2")
 async def test_a_bye_reconnects(bed: Bed, authority: Authority) -> None:
     async with stage(bed, "tcp", authority) as at:
         caller, assistant = await at.conversation()
@@ -130,6 +134,7 @@ async def test_a_bye_reconnects(bed: Bed, authority: Authority) -> None:
         await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("8.7")
 @pytest.mark.parametrize("what", ["stranger", "other-name"])
 async def test_nothing_is_sent_to_a_server_that_cannot_prove_its_name(
     bed: Bed, authority: Authority, tmp_path: Path, what: str
@@ -144,6 +149,7 @@ async def test_nothing_is_sent_to_a_server_that_cannot_prove_its_name(
         assert not at.trunk.trace  # no byte of SIP
 
 
+@pytest.mark.keeps("8.7")
 async def test_who_connects_has_to_show_a_certificate(bed: Bed, authority: Authority) -> None:
     host = bed.pbx_host("pbx-tls")
     wire = Streams(authority.identity(host), shown=False)
@@ -156,6 +162,7 @@ async def test_who_connects_has_to_show_a_certificate(bed: Bed, authority: Autho
         call.close()
 
 
+@pytest.mark.keeps("8.7")
 @pytest.mark.parametrize(("version", "fits"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
 async def test_no_tls_older_than_1_2(bed: Bed, authority: Authority, version: str, fits: bool) -> None:
     context = authority.identity(bed.pbx_host("pbx-tls")).client()
@@ -187,6 +194,7 @@ CIPHERS = [
 ]
 
 
+@pytest.mark.keeps("16.111")
 @pytest.mark.parametrize("keys", ["ECDSA", "RSA"])
 async def test_tls_1_2_has_forward_secrecy_and_no_cbc(wires: Net, tmp_path: Path, keys: str) -> None:
     authority = Authority(tmp_path / "authority", rsa=keys == "RSA")
@@ -208,6 +216,7 @@ async def test_tls_1_2_has_forward_secrecy_and_no_cbc(wires: Net, tmp_path: Path
     assert taken == {cipher.format(keys): fits for cipher, fits in CIPHERS}
 
 
+@pytest.mark.keeps("16.111")
 @pytest.mark.parametrize("cipher", ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"])
 async def test_tls_1_3_has_its_usual_ciphers(bed: Bed, authority: Authority, cipher: str) -> None:
     host = authority.identity(bed.pbx_host("pbx-tls"))
@@ -220,6 +229,7 @@ async def test_tls_1_3_has_its_usual_ciphers(bed: Bed, authority: Authority, cip
     assert f"Cipher is {cipher}" in output.decode()
 
 
+@pytest.mark.keeps("16.112")
 @pytest.mark.parametrize("name", ["tcp_port", "tls_port"])
 def test_socket_options_last_until_pjsip_has_copied_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[weakref.ref[object]] = []
@@ -246,6 +256,7 @@ def test_socket_options_last_until_pjsip_has_copied_them(name: str, monkeypatch:
     assert made
 
 
+@pytest.mark.keeps("8.8")
 @pytest.mark.parametrize("wire", [Datagrams, Streams])
 async def test_a_trunk_on_ipv6_and_a_pbx_on_ipv4(bed_net: Net, wire: type[Datagrams | Streams]) -> None:
     port, peer_port = free_port("127.0.0.1"), free_port("127.0.0.1")

@@ -60,6 +60,7 @@ def answer(peer: Peer, entry: Entry, code: int, *headers: tuple[str, str]) -> No
     peer.respond(entry.message, entry.remote, reply(entry.message, code, headers=headers, tag="registrar"))
 
 
+@pytest.mark.keeps("7.1")
 async def test_a_trunk_is_up_when_it_answers_options_and_down_when_it_does_not(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk, gateway_with(wires, options_interval_s=0.5) as gateway:
         options = (await nth(trunk, "OPTIONS", 1)).message
@@ -73,12 +74,14 @@ async def test_a_trunk_is_up_when_it_answers_options_and_down_when_it_does_not(w
         assert gateway.log.count("trunk-down") == 1
 
 
+@pytest.mark.keeps("7.2")
 async def test_a_trunk_that_is_not_asked_gets_no_options(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk, gateway_with(wires, options_interval_s=0) as gateway:
         assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
         assert not trunk.received("OPTIONS")
 
 
+@pytest.mark.keeps("7.3")
 async def test_it_registers_with_its_password_and_takes_itself_out_at_the_end(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk:
         trunk.answers["REGISTER"] = None
@@ -99,6 +102,7 @@ async def test_it_registers_with_its_password_and_takes_itself_out_at_the_end(wi
         assert leaves(await nth(trunk, "REGISTER", 3))
 
 
+@pytest.mark.keeps("16.76")
 @pytest.mark.parametrize(
     ("headers", "to", "extension"),
     [
@@ -122,6 +126,7 @@ async def test_a_call_to_what_we_registered_is_for_the_number_that_was_called(
             await caller.final()
 
 
+@pytest.mark.keeps("16.76")
 async def test_a_call_to_what_we_registered_goes_nowhere_else(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk, Peer(wires.pbx, 5070) as pbx:
         trunk.answers["REGISTER"] = 200
@@ -137,6 +142,7 @@ def leaves(entry: Entry) -> bool:
     return "expires=0" in entry.message["Contact"] or entry.message.get("Expires") == "0"
 
 
+@pytest.mark.keeps("16.79")
 async def test_it_registers_with_the_first_of_two_challenges(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk:
         trunk.answers["REGISTER"] = None
@@ -151,6 +157,7 @@ async def test_it_registers_with_the_first_of_two_challenges(wires: Net) -> None
             trunk.answers["REGISTER"] = 200
 
 
+@pytest.mark.keeps("7.4")
 async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_no_longer(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk:
         trunk.answers["REGISTER"] = None
@@ -181,6 +188,7 @@ async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_n
             trunk.answers["REGISTER"] = 200
 
 
+@pytest.mark.keeps("7.5")
 async def test_a_refused_registration_is_tried_again_and_calls_go_on_meanwhile(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk, Peer(wires.pbx, 5070) as pbx:
         trunk.answers["REGISTER"] = 503

@@ -37,6 +37,7 @@ async def following(peer: Peer, known: list[Message]) -> Message | None:
 # --- strangers
 
 
+@pytest.mark.keeps("2.31")
 async def test_a_stranger_is_refused_and_leaves_nothing_behind(scene: Scene) -> None:
     stranger = await scene.stranger()
     known = len(await scene.gateway.transfers())
@@ -52,6 +53,7 @@ async def test_a_stranger_is_refused_and_leaves_nothing_behind(scene: Scene) -> 
     await scene.gateway.idle()
 
 
+@pytest.mark.keeps("2.31")
 async def test_a_stranger_who_knows_a_dialog_cannot_transfer_it(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     stranger = await scene.stranger()
@@ -63,6 +65,7 @@ async def test_a_stranger_who_knows_a_dialog_cannot_transfer_it(scene: Scene) ->
     assert not scene.pbx.received("INVITE")
 
 
+@pytest.mark.keeps("2.36")
 async def test_a_refer_out_of_the_blue_is_403(scene: Scene) -> None:
     platform = await scene.platform()
     answer = await platform.request("REFER", scene.uri("2001"), scene.gateway.sip, headers=[("Refer-To", ANNA)])
@@ -73,6 +76,7 @@ async def test_a_refer_out_of_the_blue_is_403(scene: Scene) -> None:
 # --- the PBX wants a password
 
 
+@pytest.mark.keeps("2.37")
 @pytest.mark.parametrize("code", [401, 407])
 async def test_a_challenge_of_the_pbx_is_answered(scene: Scene, code: int) -> None:
     caller, assistant, target = await pending(scene)
@@ -98,6 +102,7 @@ WWW, PROXY = "WWW-Authenticate", "Proxy-Authenticate"
 STRONG, WEAK = 'algorithm=SHA-256, qop="auth"', 'algorithm=MD5, qop="auth"'
 
 
+@pytest.mark.keeps("16.79")
 @pytest.mark.parametrize(
     ("challenges", "answered"),
     [
@@ -132,6 +137,7 @@ async def test_the_topmost_challenge_of_each_realm_is_answered(
     assert codes(await assistant.notifies()) == [100, 486]
 
 
+@pytest.mark.keeps("2.37")
 async def test_a_pbx_that_takes_no_password_of_ours_is_a_failure(scene: Scene) -> None:
     caller, assistant, target = await pending(scene)
     target.answers["INVITE"] = None
@@ -146,6 +152,7 @@ async def test_a_pbx_that_takes_no_password_of_ours_is_a_failure(scene: Scene) -
     await caller.media.hears(ASSISTANT_HZ)
 
 
+@pytest.mark.keeps("2.39")
 async def test_the_pbx_password_is_not_for_the_platform(scene: Scene) -> None:
     platform = await scene.platform()
     caller = scene.call_from_pbx()

@@ -17,6 +17,7 @@ LINE = re.compile(r"[A-Za-z-]+: [^\x00-\x1f\x7f]*")
 MORE = [("Reason", "SIP;cause=400")]
 
 
+@pytest.mark.keeps("16.72")
 def test_the_lines_that_say_whom_to_answer_are_sent_back() -> None:
     told = malformed.answer(REQUEST, 400, "Contact", MORE).split("\r\n")
     tag = told[4].removeprefix("To: <sip:c@d>;tag=")

@@ -80,6 +80,7 @@ async def talk(caller: Call, assistant: Call) -> None:
     await assistant.media.hears(CALLER_HZ)
 
 
+@pytest.mark.keeps("16.9")
 @pytest.mark.parametrize("method", [*DESCRIBING, "INFO", "MESSAGE"])
 async def test_a_header_that_cannot_be_read_before_the_type_is_a_bad_request(scene: Scene, method: str) -> None:
     caller, assistant = await scene.bridged()
@@ -88,6 +89,7 @@ async def test_a_header_that_cannot_be_read_before_the_type_is_a_bad_request(sce
     await talk(caller, assistant)
 
 
+@pytest.mark.keeps("16.9")
 @pytest.mark.parametrize("method", [*DESCRIBING, "INFO", "REFER"])
 async def test_a_body_without_a_type_is_a_bad_request(scene: Scene, method: str) -> None:
     caller, assistant = await scene.bridged()
@@ -97,6 +99,7 @@ async def test_a_body_without_a_type_is_a_bad_request(scene: Scene, method: str)
     await talk(caller, assistant)
 
 
+@pytest.mark.keeps("16.9")
 async def test_what_is_not_served_is_405_and_what_ends_a_call_ends_it(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assert (await answer(caller, "MESSAGE", HEADLESS["untyped"])).code == 405
@@ -104,6 +107,7 @@ async def test_what_is_not_served_is_405_and_what_ends_a_call_ends_it(scene: Sce
     await assistant.wait_request("BYE")
 
 
+@pytest.mark.keeps("16.9")
 @pytest.mark.parametrize("lines", [*BROKEN.values(), *HEADLESS.values()], ids=[*BROKEN, *HEADLESS])
 async def test_a_first_invite_is_a_bad_request_and_nobody_is_called(scene: Scene, lines: list[str]) -> None:
     platform = await scene.platform()
@@ -115,6 +119,7 @@ async def test_a_first_invite_is_a_bad_request_and_nobody_is_called(scene: Scene
     assert not platform.received("INVITE")
 
 
+@pytest.mark.keeps("16.9")
 @pytest.mark.parametrize("lines", [*HEADLESS.values(), ["Content-Type: sdp"]], ids=[*HEADLESS, "type"])
 async def test_an_answer_in_an_ack_that_is_not_seen_leaves_the_call(scene: Scene, lines: list[str]) -> None:
     caller, assistant = await scene.bridged()

@@ -52,6 +52,7 @@ async def told(scene: Scene, method: str, *calls: Call) -> None:
     await eventually(all_told, f"a warning of each {method}")
 
 
+@pytest.mark.keeps("16.11")
 async def test_a_bye_that_cannot_be_sent_ends_its_call_and_nothing_else(scene: Scene) -> None:
     beside = await scene.bridged("livekit")
     platform = await scene.platform()
@@ -73,6 +74,7 @@ async def test_a_bye_that_cannot_be_sent_ends_its_call_and_nothing_else(scene: S
     await still_talk(*beside)
 
 
+@pytest.mark.keeps("16.11")
 async def test_the_same_for_one_that_we_called(scene: Scene) -> None:
     beside = await scene.bridged("livekit")
     pairs = []
@@ -87,6 +89,7 @@ async def test_the_same_for_one_that_we_called(scene: Scene) -> None:
     await still_talk(*beside)
 
 
+@pytest.mark.keeps("16.11")
 @pytest.mark.parametrize("contact", CONTACTS[::2])
 async def test_notifies_that_cannot_be_sent_do_not_keep_a_caller_from_the_target(scene: Scene, contact: str) -> None:
     caller, assistant = await scene.bridged()
@@ -101,6 +104,7 @@ async def test_notifies_that_cannot_be_sent_do_not_keep_a_caller_from_the_target
     await still_talk(*beside)
 
 
+@pytest.mark.keeps("16.11")
 @pytest.mark.parametrize("contact", CONTACTS[::2])
 async def test_a_hold_that_cannot_be_passed_on(scene: Scene, contact: str) -> None:
     platform = await scene.platform()
@@ -115,6 +119,7 @@ async def test_a_hold_that_cannot_be_passed_on(scene: Scene, contact: str) -> No
     await still_talk(*beside)
 
 
+@pytest.mark.keeps("16.11")
 async def test_a_target_that_rings_from_nowhere_can_be_cancelled(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     beside = await scene.bridged("livekit")
@@ -128,6 +133,7 @@ async def test_a_target_that_rings_from_nowhere_can_be_cancelled(scene: Scene) -
     await still_talk(*beside)
 
 
+@pytest.mark.keeps("16.11")
 async def test_trunks_and_extensions_that_cannot_be_asked(wires: Net) -> None:
     files = settings(wires, pbx_uri="sip:10.99.0.6:5060")
     files["gateway.toml"]["sip"]["bind_address"] = wires.host(41)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from gateway.core.outcome import Reason
 from gateway.sip.requests import refer
 
@@ -35,6 +37,7 @@ def pending(subscription: int, unsent: list[int]) -> refer.PendingRefer:
     )
 
 
+@pytest.mark.keeps("16.70")
 async def test_a_notify_that_cannot_be_sent_is_told_of_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.sip.requests.refer.pj.send_notify", lambda *_: False)
     monkeypatch.setattr("gateway.sip.requests.refer.pj.end_subscription", lambda _: None)
@@ -51,6 +54,7 @@ async def test_a_notify_that_cannot_be_sent_is_told_of_afterwards(monkeypatch: p
     assert (handle.closed, quiet) == (True, ["BYE"])
 
 
+@pytest.mark.keeps("16.69")
 async def test_a_refer_that_cannot_be_accepted_says_so() -> None:
     handle = pending(-1, [])
     assert not handle.answer(202, Reason.ACCEPTED)

@@ -40,6 +40,7 @@ def described(call: Call, lines: str, version: int = 2) -> bytes:
     return (HEAD + lines).format(version=version, host=host, port=call.media.port).encode()
 
 
+@pytest.mark.keeps("16.60")
 @pytest.mark.parametrize("lines", OFFERS.values(), ids=OFFERS)
 async def test_an_offer_of_that_kind_is_answered(scene: Scene, lines: str) -> None:
     caller, assistant = await scene.bridged()
@@ -57,6 +58,7 @@ async def test_an_offer_of_that_kind_is_answered(scene: Scene, lines: str) -> No
     assert (await first.answered()).body.count(b"m=") == lines.count("m=")
 
 
+@pytest.mark.keeps("16.60")
 @pytest.mark.parametrize("lines", CASES.values(), ids=CASES)
 async def test_an_answer_of_that_kind_is_taken(scene: Scene, lines: str) -> None:
     caller, assistant = await scene.bridged()

@@ -45,6 +45,7 @@ async def carol_is_called(scene: Scene, transferor: Call) -> Message:
     return carol.incoming
 
 
+@pytest.mark.keeps("16.56")
 async def test_who_was_called_stays_and_is_shown(scene: Scene) -> None:
     platform, bob = await bob_answers(scene)
     invite = await carol_is_called(scene, platform)
@@ -52,6 +53,7 @@ async def test_who_was_called_stays_and_is_shown(scene: Scene) -> None:
     await bob.media.hears(TARGET_HZ)
 
 
+@pytest.mark.keeps("16.56")
 @pytest.mark.parametrize(
     "said",
     [
@@ -65,6 +67,7 @@ async def test_who_has_answered_is_known_by_what_the_answer_asserts(scene: Scene
     assert invite["From"].startswith('"Bob Example" <sip:6017@'), invite["From"]
 
 
+@pytest.mark.keeps("16.56")
 async def test_who_has_answered_and_withholds_their_number_is_anonymous(scene: Scene) -> None:
     asserted = ("P-Asserted-Identity", '"Bob Example" <sip:6017@pbx.example>')
     platform, _ = await bob_answers(scene, asserted, ("Privacy", "id"))
@@ -73,6 +76,7 @@ async def test_who_has_answered_and_withholds_their_number_is_anonymous(scene: S
     assert "6017" not in invite["From"]
 
 
+@pytest.mark.keeps("16.56")
 async def test_the_assistant_that_stays_is_shown_by_its_number(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assert (await caller.refer(ANNA)).code == 202
@@ -84,6 +88,7 @@ async def test_the_assistant_that_stays_is_shown_by_its_number(scene: Scene) -> 
     assert not anna.incoming.all("Diversion")
 
 
+@pytest.mark.keeps("16.56")
 async def test_a_second_transfer_shows_who_has_come_by_the_first(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assert (await assistant.refer(ANNA)).code == 202

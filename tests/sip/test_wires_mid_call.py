@@ -78,6 +78,7 @@ async def bed(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
         yield made
 
 
+@pytest.mark.keeps("9.17")
 @wires
 @pytest.mark.parametrize(("play", "how"), SCENARIOS)
 async def test_in_mid_call(bed: Bed, authority: Authority, wire: str, play: Scenario, how: dict[str, Any]) -> None:
@@ -85,6 +86,7 @@ async def test_in_mid_call(bed: Bed, authority: Authority, wire: str, play: Scen
         await play(scene, **how)
 
 
+@pytest.mark.keeps("9.17")
 @wires
 @pytest.mark.parametrize(("play", "how"), BY_INFO)
 async def test_keys_by_info(bed: Bed, authority: Authority, wire: str, play: Scenario, how: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ def sealed(call: Call) -> bool:
     return packet.wire != packet.payload
 
 
+@pytest.mark.keeps("8.13")
 @ways
 @pytest.mark.parametrize("wire", ONE_SIDED)
 async def test_one_side_is_encrypted_and_the_other_not(bed: Bed, authority: Authority, wire: str, way: str) -> None:
@@ -59,6 +60,7 @@ async def test_one_side_is_encrypted_and_the_other_not(bed: Bed, authority: Auth
         assert (sealed(caller) is not sealed(target)) is (way == WAYS[1])
 
 
+@pytest.mark.keeps("8.3")
 @ways
 @wires
 async def test_connections_are_lost_in_mid_call_and_in_mid_transfer(
@@ -84,6 +86,7 @@ async def test_connections_are_lost_in_mid_call_and_in_mid_transfer(
         await called.wait_request("BYE")
 
 
+@pytest.mark.keeps("8.3")
 @wires
 async def test_a_target_that_is_lost_while_it_rings_is_cancelled_and_the_caller_given_back(
     bed: Bed, authority: Authority, wire: str
@@ -114,6 +117,7 @@ async def lost(call: Call, method: str, count: int, *, reset: bool) -> list[Mess
     return requests
 
 
+@pytest.mark.keeps("8.4")
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @ways
 @wires
@@ -132,6 +136,7 @@ async def test_a_bye_whose_connection_goes_down_is_sent_again(
         assert (again["Call-ID"], again["To"], again["From"]) == (first["Call-ID"], first["To"], first["From"])
 
 
+@pytest.mark.keeps("8.4")
 async def test_a_bye_on_a_dead_line_is_sent_again(bed: Bed, authority: Authority) -> None:
     async with Wired(bed, authority, "tls") as scene:
         caller, called = await conversation(scene, WAYS[0])
@@ -148,6 +153,7 @@ def bye_after(call: Call, first: Message) -> Message | None:
     return next((one for one in call.requests if one.method == "BYE" and one.cseq > first.cseq), None)
 
 
+@pytest.mark.keeps("8.4")
 async def test_a_bye_is_not_sent_for_ever(bed: Bed, authority: Authority) -> None:
     async with Wired(bed, authority, "tcp") as scene:
         caller, called = await conversation(scene, WAYS[0])
@@ -161,6 +167,7 @@ async def test_a_bye_is_not_sent_for_ever(bed: Bed, authority: Authority) -> Non
         assert [one.method for one in called.requests].count("BYE") == TIMES
 
 
+@pytest.mark.keeps("8.5")
 @wires
 async def test_a_lost_final_notify_is_sent_again_before_the_bye(bed: Bed, authority: Authority, wire: str) -> None:
     async with Wired(bed, authority, wire) as scene:

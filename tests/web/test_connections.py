@@ -38,6 +38,7 @@ async def answered(stream: Streams) -> bool:
     return b" 200 " in head
 
 
+@pytest.mark.keeps("16.27")
 @pytest.mark.parametrize("said", [b"", b"GET /healthz HT", ASKED[:-2]], ids=["nothing", "a-word", "half-a-head"])
 async def test_who_asks_nothing_is_shown_out(said: bytes) -> None:
     with patch.object(connections, "FIRST_WORD_S", 0.3):
@@ -50,6 +51,7 @@ async def test_who_asks_nothing_is_shown_out(said: bytes) -> None:
             writer.close()
 
 
+@pytest.mark.keeps("16.27")
 async def test_who_has_asked_may_ask_again_and_not_wait_for_ever() -> None:
     with patch.object(connections, "FIRST_WORD_S", 0.2), patch.object(connections, "IDLE_S", 1.0):
         async with listening() as port:
@@ -61,6 +63,7 @@ async def test_who_has_asked_may_ask_again_and_not_wait_for_ever() -> None:
             stream[1].close()
 
 
+@pytest.mark.keeps("16.27")
 async def test_one_address_has_so_many_connections_and_no_more() -> None:
     async with listening() as port:
         made = [await asyncio.open_connection("127.0.0.1", port) for _ in range(connections.MOST_OF_ONE)]

@@ -249,6 +249,7 @@ async def test_without_a_configured_token_nothing_can_be_changed_at_all(gateway:
     assert gateway.asked == []
 
 
+@pytest.mark.keeps("16.99")
 @pytest.mark.parametrize(
     ("path", "options", "status", "code"),
     [
@@ -319,6 +320,7 @@ UNREADABLE = [
 ]
 
 
+@pytest.mark.keeps("16.99")
 @pytest.mark.parametrize("request_", UNREADABLE, ids=range(len(UNREADABLE)))
 async def test_what_is_no_request_is_refused_without_a_traceback(
     ask: Client, request_: bytes, caplog: pytest.LogCaptureFixture
@@ -330,6 +332,7 @@ async def test_what_is_no_request_is_refused_without_a_traceback(
     assert [line for line in logs if line.get("exc_info")] == []
 
 
+@pytest.mark.keeps("16.99")
 async def test_a_client_that_vanishes_within_its_body_is_no_fault(
     ask: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -379,6 +382,7 @@ async def test_a_web_page_cannot_reach_it_by_a_name_of_its_own(gateway: Gateway,
         assert (await ask("/api/calls", headers={"Host": host}))[0] == status
 
 
+@pytest.mark.keeps("16.109")
 async def test_the_names_of_a_reload_are_taken_at_once(gateway: Gateway) -> None:
     port = free_port()
     server = WebServer(gateway, metrics=bytes, token=None, host_names=("old.example.com",))

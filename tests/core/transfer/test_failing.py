@@ -124,6 +124,7 @@ def test_a_profile_may_want_the_code_of_the_reason() -> None:
     )
 
 
+@pytest.mark.keeps("16.54")
 @pytest.mark.parametrize(
     ("code", "told_code"), [(404, 404), (488, 488), (604, 604), (302, 502), (407, 502), (422, 502)]
 )
