@@ -53,6 +53,7 @@ class App:
         self._stop = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._serving = False
+        clock = LoopClock()
         self.metrics = Metrics(version=gateway.__version__, pjsip=PJSIP_VERSION)
         self.metrics.configure(_plan(config))
         self.reporter = EventReporter(
@@ -65,10 +66,10 @@ class App:
             on_outbox=self.metrics.outbox_state,
         )
         self.reporter.configure(_queues(config))
-        self.engine = Engine(config, self.reporter, self.metrics, LoopClock())
+        self.engine = Engine(config, self.reporter, self.metrics, clock)
         self.sip = SipAgent(config, self.engine)
         self.engine.attach(self.sip)
-        self._following = Following(self.engine, self.sip.subscriptions)
+        self._following = Following(self.engine, self.sip.subscriptions, clock)
         self.sources = self.engine.sources = self._following.sources
         self.web = WebServer(self, metrics=self.metrics.render, token=None)
         self._configure_web(config)

@@ -13,7 +13,7 @@ from gateway.pbx.sources import needs_new_source, source_of
 
 if TYPE_CHECKING:
     from gateway.config import Config
-    from gateway.ports import ExtensionWatcher, FollowedPbx, PbxListener
+    from gateway.ports import Clock, ExtensionWatcher, FollowedPbx, PbxListener
 
 log = structlog.get_logger("app")
 
@@ -21,9 +21,10 @@ log = structlog.get_logger("app")
 class Following:
     """`sources` are those that run, by the names of their PBXs."""
 
-    def __init__(self, listener: PbxListener, watcher: ExtensionWatcher) -> None:
+    def __init__(self, listener: PbxListener, watcher: ExtensionWatcher, clock: Clock) -> None:
         self._listener = listener
         self._watcher = watcher
+        self._clock = clock
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._followed: Config | None = None
         self.sources: dict[str, FollowedPbx] = {}
@@ -35,7 +36,7 @@ class Following:
         made = {
             name: source
             for name in config.pbxs
-            if name not in kept and (source := source_of(config, name, self._listener, self._watcher))
+            if name not in kept and (source := source_of(config, name, self._listener, self._clock, self._watcher))
         }
         self._followed = config
         for name in [name for name in self.sources if name not in kept]:

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from gateway import following
+from gateway.clock import LoopClock
 from gateway.config import load
 from gateway.following import Following
 from gateway.ports import ExtensionWatcher
@@ -29,7 +30,7 @@ def written(directory: Path, port: int, secret: str) -> Path:
 async def test_a_changed_secret_is_proved_by_a_new_login(tmp_path: Path) -> None:
     async with FakeAmi() as pbx:
         pbx.secret = "old"
-        follows = Following(Listener(), NO_WATCHER)
+        follows = Following(Listener(), NO_WATCHER, LoopClock())
         try:
             follows.follow(load(written(tmp_path, pbx.port, "old")))
             await logged_in(pbx, 1)
@@ -56,7 +57,7 @@ async def test_a_source_that_cannot_be_made_leaves_those_that_run(
 ) -> None:
     async with FakeAmi() as pbx:
         pbx.secret = "old"
-        follows = Following(Listener(), NO_WATCHER)
+        follows = Following(Listener(), NO_WATCHER, LoopClock())
         try:
             old = load(written(tmp_path, pbx.port, "old"))
             follows.follow(old)

@@ -12,11 +12,11 @@ from gateway.pbx.subscriptions import DialogInfoSource
 
 if TYPE_CHECKING:
     from gateway.config import Config
-    from gateway.ports import ExtensionWatcher, FollowedPbx, PbxListener
+    from gateway.ports import Clock, ExtensionWatcher, FollowedPbx, PbxListener
 
 
 def source_of(
-    config: Config, name: str, listener: PbxListener, watcher: ExtensionWatcher | None = None
+    config: Config, name: str, listener: PbxListener, clock: Clock, watcher: ExtensionWatcher | None = None
 ) -> FollowedPbx | None:
     """The source of the PBX `name`, yet to be run; None: it has none, or one that takes the `watcher` of a gateway."""
     settings = config.pbxs[name].queues
@@ -37,12 +37,19 @@ def source_of(
                 listener=listener,
                 max_age=max_age,
                 extension_context=settings.extension_context or None,
+                clock=clock,
             )
         case StateSource.DIALOG_INFO:
             if watcher is None:
                 return None
             return DialogInfoSource(
-                pbx=name, queues=queues, extensions=extensions, watcher=watcher, listener=listener, max_age=max_age
+                pbx=name,
+                queues=queues,
+                extensions=extensions,
+                watcher=watcher,
+                listener=listener,
+                max_age=max_age,
+                clock=clock,
             )
         case unknown:
             assert_never(unknown)

@@ -2,7 +2,7 @@
 """What the engine and the adapters ask of each other. All of it is called on the loop's thread; nothing blocks."""
 
 from gateway.core.call.commands import DialOrder, HandDownOrder
-from gateway.ports.clock import Clock, Timer
+from gateway.ports.clock import Clock, Timer, sleep, time_limit
 from gateway.ports.operations import Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
 from gateway.ports.pbx import ExtensionWatcher, FollowedPbx, PbxListener, PbxSource, WatchListener
 from gateway.ports.report import Observer, Reporter
@@ -42,4 +42,6 @@ __all__ = [
     "TooLateError",
     "UnreadableError",
     "WatchListener",
+    "sleep",
+    "time_limit",
 ]

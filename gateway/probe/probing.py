@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import structlog
 
+from gateway.clock import LoopClock
 from gateway.config import Config
 from gateway.core import gate
 from gateway.core.model import AssignedNumber, Destination, Load, PbxState
@@ -203,7 +204,7 @@ async def _states_of_pbxs(config: Config, names: Iterable[str]) -> dict[str, Pbx
 async def _state_of(config: Config, name: str) -> PbxState:
     """What a PBX tells when it is asked once."""
     changes = _Changes()
-    source = source_of(config, name, changes)
+    source = source_of(config, name, changes, LoopClock())
     if source is None:
         kind = config.pbxs[name].queues.source
         if kind.traits.over_sip:

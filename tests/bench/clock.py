@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import itertools
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from gateway.core.moment import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+TURNS = 12
+"""So many turns of the loop at most from a timer to what a coroutine does when it has been cancelled by it."""
 
 
 @dataclass(order=True)
@@ -56,7 +61,37 @@ class VirtualClock:
                 due.act()
         self._steady = until
 
+    async def run(self, seconds: float) -> None:
+        """Let time pass, and after each moment that is due have coroutines that wait for it go on."""
+        until = self._steady + seconds
+        await _turns()
+        while (at := self._next) is not None and at <= until:
+            self.advance(max(at - self._steady, 0.0))
+            await _turns()
+        self.advance(max(until - self._steady, 0.0))
+
+    async def until(self, holds: Callable[[], bool], within_s: float = 60.0) -> None:
+        """Let time pass until something holds. Raises TimeoutError when it does not within so many seconds."""
+        latest = self._steady + within_s
+        await _turns()
+        while not holds():
+            at = self._next
+            if at is None or at > latest:
+                raise TimeoutError(f"not within {within_s} s")
+            self.advance(max(at - self._steady, 0.0))
+            await _turns()
+
+    @property
+    def _next(self) -> float | None:
+        return min((due.at for due in self._due if due.act is not None), default=None)
+
     @property
     def waiting(self) -> int:
         """How many timers run."""
         return sum(1 for due in self._due if due.act is not None)
+
+
+async def _turns() -> None:
+    """Have whoever is ready go on, and whoever that wakes."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)

@@ -12,10 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from gateway.clock import LoopClock
 from gateway.core.model import DeviceState
 from gateway.pbx.asterisk.ami_source import AmiSource, AmiTiming
-from gateway.pbx.steady_clock import SteadyClock
-from tests.pbx.clocks import Clocks
+from gateway.ports import Clock
+from tests.bench.clock import VirtualClock
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member, ok
 
 QUICK = AmiTiming(
@@ -68,7 +69,7 @@ async def running(
     secret: str | None = None,
     queues: frozenset[str] = frozenset({"sales"}),
     extensions: frozenset[str] = frozenset({"6001"}),
-    clock: SteadyClock | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[AmiSource]:
     source = AmiSource(
         pbx="office",
@@ -81,7 +82,7 @@ async def running(
         listener=listener,
         max_age=max_age,
         timing=timing,
-        clock=clock,
+        clock=clock or LoopClock(),
     )
     task = asyncio.create_task(source.run())
     try:
@@ -164,16 +165,24 @@ async def test_what_does_not_fit_makes_it_read_anew(pbx: FakeAmi, listener: List
 
 @pytest.mark.keeps("16.86")
 async def test_waiting_callers(pbx: FakeAmi, listener: Listener) -> None:
-    clocks = Clocks()
-    async with running(pbx, listener, clock=clocks.steady) as source:
+    clock = VirtualClock(datetime.now(UTC))
+    async with running(pbx, listener, clock=clock) as source:
+        await listener.known()
+        clock.advance(1)  # or the next change would wait for its turn
+        pbx.send(caller("QueueCallerJoin", "1", Count="1"))
+        await listener.until(lambda: listener.states[-1].queues["sales"].callers == 1)
+        clock.advance(42)
+        assert source.state.queues["sales"].longest_wait_s == 42.0
+        # Whoever sets the machine's clock changes nothing of how long somebody waits.
+        clock.set_by += timedelta(hours=1)
+        assert source.state.queues["sales"].longest_wait_s == 42.0
+
+
+async def test_a_caller_who_leaves_is_no_longer_counted(pbx: FakeAmi, listener: Listener) -> None:
+    async with running(pbx, listener):
         await listener.known()
         pbx.send(caller("QueueCallerJoin", "1", Count="1"))
         await listener.until(lambda: listener.states[-1].queues["sales"].callers == 1)
-        clocks.pass_by(seconds=42)
-        assert source.state.queues["sales"].longest_wait_s == 42.0
-        # Whoever sets the machine's clock changes nothing of how long somebody waits.
-        clocks.set_by(hours=1)
-        assert source.state.queues["sales"].longest_wait_s == 42.0
         pbx.send(caller("QueueCallerLeave", "1", Count="0"))
         await listener.until(lambda: listener.states[-1].queues["sales"].callers == 0)
 
@@ -193,21 +202,21 @@ async def test_a_quiet_pbx_stays_fresh(pbx: FakeAmi, listener: Listener) -> None
 async def test_a_snapshot_is_as_old_as_it_is_whatever_the_machine_s_clock_is_set_to(
     pbx: FakeAmi, listener: Listener
 ) -> None:
-    clocks = Clocks()
-    async with running(pbx, listener, clock=clocks.steady) as source:
+    clock = VirtualClock(datetime.now(UTC))
+    async with running(pbx, listener, clock=clock) as source:
         await listener.known()
         for change in ({"hours": 1}, {"hours": -3}, {"days": 400}):
-            clocks.set_by(**change)
-            assert source.state.fresh(clocks.wall)
-            assert source.state.proven_at == clocks.wall
+            clock.set_by += timedelta(**change)
+            assert source.state.fresh(clock.now().wall)
+            assert source.state.proven_at == clock.now().wall
             assert source.up
         # The PBX says nothing more: its snapshot grows old, and no clock that is set back makes it young again.
         pbx.script["QueueSummary"] = None
-        clocks.pass_by(seconds=PATIENT.total_seconds() + 1)
-        clocks.set_by(hours=-1)
-        assert not source.state.fresh(clocks.wall)
-        clocks.set_by(hours=2)
-        assert not source.state.fresh(clocks.wall)
+        clock.advance(PATIENT.total_seconds() + 1)
+        clock.set_by += timedelta(hours=-1)
+        assert not source.state.fresh(clock.now().wall)
+        clock.set_by += timedelta(hours=2)
+        assert not source.state.fresh(clock.now().wall)
 
 
 async def test_without_queues_it_pings(pbx: FakeAmi, listener: Listener) -> None:

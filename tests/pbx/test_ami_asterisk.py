@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.clock import LoopClock
 from gateway.core.model import DeviceState
 from gateway.pbx.asterisk.ami_source import AmiSource, AmiTiming
 from tests.pbx.fake_ami import Listener
@@ -54,6 +55,7 @@ async def running(
         listener=listener,
         max_age=max_age,
         timing=timing,
+        clock=LoopClock(),
     )
     task = asyncio.create_task(source.run())
     try:

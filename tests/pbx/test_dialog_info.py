@@ -13,11 +13,9 @@ import pytest
 from gateway.core import checks
 from gateway.core.model import Destination, DeviceState, Entry, Load, WhenUnknown
 from gateway.core.outcome import Reason
-from gateway.pbx.steady_clock import SteadyClock
 from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource
-from gateway.pbx.subscriptions.subscription import SubscriptionTiming
 from gateway.ports import NotSent, NotSentError
-from tests.pbx.clocks import Clocks
+from tests.bench.clock import VirtualClock
 from tests.pbx.fake_ami import Listener
 from tests.support.notifier import BODY_TYPES, dialog_info, pidf
 
@@ -26,8 +24,8 @@ if TYPE_CHECKING:
 
     from gateway.ports import WatchListener
 
-QUICK = SubscriptionTiming(settle_s=0.1, retry_min_s=0.01, retry_max_s=0.05, refused_retry_s=0.1, lasting_s=0.2)
-PATIENT, BRISK = timedelta(seconds=60), timedelta(seconds=0.3)
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+MAX_AGE = timedelta(seconds=10)
 
 
 class Watcher:
@@ -82,17 +80,14 @@ class Watcher:
 class Bed:
     """A source that runs, and whom it talks to."""
 
-    def __init__(self, source: DialogInfoSource, watcher: Watcher, listener: Listener) -> None:
-        self.source, self.watcher, self.listener = source, watcher, listener
+    def __init__(self, source: DialogInfoSource, watcher: Watcher, listener: Listener, clock: VirtualClock) -> None:
+        self.source, self.watcher, self.listener, self.clock = source, watcher, listener, clock
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
-            while not holds():  # noqa: ASYNC110 - the source's own attributes are looked at
-                await asyncio.sleep(0.005)
+        await self.clock.until(holds, 120)
 
     async def subscribed(self, count: int = 2) -> None:
         await self.until(lambda: len(self.watcher.asked) >= count)
-        await asyncio.sleep(0)
 
     async def idle(self) -> None:
         """6001 is told to be idle."""
@@ -103,29 +98,26 @@ class Bed:
     def gate(self, when_unknown: WhenUnknown = WhenUnknown.REFUSE, **more: str) -> tuple[Reason, str]:
         """What the gate finds of 6001, and its line."""
         destination = Destination(**{"id": "anna", "extension": "6001", **more}, when_unknown=when_unknown)  # type: ignore[arg-type]
-        now = datetime.now(UTC)
+        now = self.clock.now().wall
         _, state, *_ = checks.check_in_order(destination, self.source.state, Load(), Entry.REFER, now)
         return state.reason, state.lines[0]
 
 
 @asynccontextmanager
-async def running(
-    watcher: Watcher, *extensions: str, max_age: timedelta = PATIENT, clock: SteadyClock | None = None
-) -> AsyncIterator[Bed]:
-    listener = Listener()
+async def running(watcher: Watcher, *extensions: str) -> AsyncIterator[Bed]:
+    listener, clock = Listener(), VirtualClock(START)
     source = DialogInfoSource(
         pbx="office",
         queues={"sales"},
         extensions=extensions or ("6001",),
         watcher=watcher,
         listener=listener,
-        max_age=max_age,
+        max_age=MAX_AGE,
         clock=clock,
-        timing=QUICK,
     )
     task = asyncio.create_task(source.run())
     try:
-        yield Bed(source, watcher, listener)
+        yield Bed(source, watcher, listener, clock)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -135,17 +127,16 @@ async def running(
 
 @pytest.mark.keeps("16.86")
 async def test_a_state_is_as_old_as_it_is_whatever_the_machine_s_clock_is_set_to() -> None:
-    clocks = Clocks()
-    async with running(Watcher(), clock=clocks.steady) as bed:
+    async with running(Watcher()) as bed:
         await bed.subscribed()
         await bed.idle()
         for change in ({"hours": 1}, {"hours": -3}, {"days": 400}):
-            clocks.set_by(**change)
-            assert bed.source.state.fresh(clocks.wall)
+            bed.clock.set_by += timedelta(**change)
+            assert bed.source.state.fresh(bed.clock.now().wall)
             assert bed.source.up
-        clocks.pass_by(seconds=PATIENT.total_seconds() + 1)
-        clocks.set_by(hours=-1)
-        assert not bed.source.state.fresh(clocks.wall)
+        bed.clock.advance(MAX_AGE.total_seconds() + 1)
+        bed.clock.set_by -= timedelta(hours=1)
+        assert not bed.source.state.fresh(bed.clock.now().wall)
         assert not bed.source.up
 
 
@@ -211,7 +202,7 @@ async def test_queues_are_not_told_of() -> None:
 
 
 async def test_each_is_asked_in_turn_and_that_proves_the_pbx_alive() -> None:
-    async with running(Watcher(), max_age=BRISK) as bed:
+    async with running(Watcher()) as bed:
         await bed.subscribed()
         await bed.idle()
         first = bed.source.state.proven_at
@@ -224,7 +215,7 @@ async def test_each_is_asked_in_turn_and_that_proves_the_pbx_alive() -> None:
 
 
 async def test_a_silent_pbx_is_unknown_and_known_again_when_it_speaks() -> None:
-    async with running(Watcher(), max_age=BRISK) as bed:
+    async with running(Watcher()) as bed:
         await bed.subscribed()
         await bed.idle()
         bed.watcher.silent = True
@@ -269,11 +260,11 @@ async def test_a_subscription_that_the_pbx_ends_is_made_anew(reason: str) -> Non
 async def test_a_pbx_that_ends_them_again_and_again_is_not_asked_without_pause() -> None:
     async with running(Watcher()) as bed:
         await bed.subscribed()
-        begun = asyncio.get_running_loop().time()
+        begun = bed.clock.now().steady
         for count in range(3, 9):
             bed.watcher.end(bed.watcher.number("6001", "dialog"), 0, "deactivated")
             await bed.subscribed(count)
-        assert asyncio.get_running_loop().time() - begun > 0.05
+        assert bed.clock.now().steady - begun > 5
 
 
 async def test_what_cannot_be_read_makes_its_extension_unknown() -> None:

@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from gateway.clock import LoopClock
 from gateway.config import Config, load
 from gateway.core.model import DeviceState
 from gateway.core.state_sources import StateSource
@@ -25,7 +26,7 @@ def with_source(directory: Path, source: str, address: str = "127.0.0.1:5070") -
 
 @pytest.mark.parametrize("kind", StateSource)
 async def test_the_source_that_the_profile_names_is_made(tmp_path: Path, kind: StateSource) -> None:
-    source = source_of(with_source(tmp_path, kind), "asterisk", Listener(), WATCHER)
+    source = source_of(with_source(tmp_path, kind), "asterisk", Listener(), LoopClock(), WATCHER)
     if kind is StateSource.NONE:
         assert source is None
         return
@@ -36,7 +37,7 @@ async def test_the_source_that_the_profile_names_is_made(tmp_path: Path, kind: S
 
 @pytest.mark.parametrize("kind", StateSource)
 async def test_what_a_command_can_ask_needs_no_running_gateway(tmp_path: Path, kind: StateSource) -> None:
-    source = source_of(with_source(tmp_path, kind), "asterisk", Listener())
+    source = source_of(with_source(tmp_path, kind), "asterisk", Listener(), LoopClock())
     assert (source is not None) is (kind.traits.login and not kind.traits.over_sip)
 
 
@@ -60,7 +61,7 @@ async def test_hints_count_in_the_context_that_the_profile_names(
         secrets = {"sip_profiles/ami.secret": pbx.secret}
         config = load(write(tmp_path, profiles={"platform": TRUNK, "asterisk": profile}, secrets=secrets))
         listener = Listener()
-        source = source_of(config, "asterisk", listener)
+        source = source_of(config, "asterisk", listener, LoopClock())
         assert source is not None
         task = asyncio.create_task(source.run())
         try:

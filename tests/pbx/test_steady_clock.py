@@ -1,39 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A moment stays as long ago as it is when the machine's clock is set."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.clock import LoopClock
 from gateway.pbx.steady_clock import SET, SteadyClock
-from tests.pbx.clocks import Clocks
+from tests.bench.clock import VirtualClock
+
+START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 def test_moments_differ_by_the_time_that_has_passed() -> None:
-    clocks = Clocks()
-    before = clocks.steady()
-    clocks.set_by(days=-30)
-    clocks.pass_by(2.5)
-    assert clocks.steady() - before == timedelta(seconds=2.5)
+    clock = VirtualClock(START)
+    steady = SteadyClock(clock)
+    before = steady()
+    clock.set_by += timedelta(days=-30)
+    clock.advance(2.5)
+    assert steady() - before == timedelta(seconds=2.5)
 
 
 def test_a_moment_is_shown_by_the_machine_s_clock() -> None:
-    clocks = Clocks()
-    moment = clocks.steady()
-    assert clocks.steady.on_the_wall(moment) == clocks.wall
-    clocks.set_by(hours=2)
-    clocks.pass_by(5)
-    assert clocks.steady.on_the_wall(moment) == clocks.wall - timedelta(seconds=5)
+    clock = VirtualClock(START)
+    steady = SteadyClock(clock)
+    moment = steady()
+    assert steady.on_the_wall(moment) == clock.now().wall
+    clock.set_by += timedelta(hours=2)
+    clock.advance(5)
+    assert steady.on_the_wall(moment) == clock.now().wall - timedelta(seconds=5)
 
 
 def test_a_clock_that_is_kept_right_moves_nothing() -> None:
-    clocks = Clocks()
-    moment = clocks.steady()
-    shown = clocks.steady.on_the_wall(moment)
-    clocks.set_by(milliseconds=40)
-    assert clocks.steady.on_the_wall(moment) == shown
+    clock = VirtualClock(START)
+    steady = SteadyClock(clock)
+    moment = steady()
+    shown = steady.on_the_wall(moment)
+    clock.set_by += timedelta(milliseconds=40)
+    assert steady.on_the_wall(moment) == shown
 
 
 @pytest.mark.keeps("16.86")
@@ -43,18 +49,19 @@ def test_a_clock_that_is_kept_right_moves_nothing() -> None:
     )
 )
 def test_an_age_is_right_within_what_keeping_a_clock_right_takes(changes: list[tuple[float, timedelta]]) -> None:
-    clocks = Clocks()
-    moment, passed = clocks.steady(), 0.0
+    clock = VirtualClock(START)
+    steady = SteadyClock(clock)
+    moment, passed = steady(), 0.0
     for seconds, change in changes:
-        clocks.pass_by(seconds)
+        clock.advance(seconds)
         passed += seconds
-        clocks.wall += change
-        age = clocks.wall - clocks.steady.on_the_wall(moment)
+        clock.set_by += change
+        age = clock.now().wall - steady.on_the_wall(moment)
         assert abs(age - timedelta(seconds=passed)) <= SET + timedelta(milliseconds=1)
 
 
 def test_the_real_clocks() -> None:
-    clock = SteadyClock()
+    clock = SteadyClock(LoopClock())
     first, second = clock(), clock()
     assert first <= second
     assert clock.on_the_wall(second).tzinfo is not None

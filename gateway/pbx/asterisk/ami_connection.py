@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self, cast
 
 from gateway.pbx.asterisk.ami_codec import AmiError, Decoder, Message, encode
+from gateway.ports import Clock, time_limit
 
 MAX_LISTED = 20_000  # messages in one list that are kept
 SLICE = 4 * 1024  # bytes taken at once
@@ -63,8 +64,13 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, on_event: Callable[[Message], None], on_data: Callable[[], None], on_fault: Callable[[Exception], None]
+        self,
+        clock: Clock,
+        on_event: Callable[[Message], None],
+        on_data: Callable[[], None],
+        on_fault: Callable[[Exception], None],
     ) -> None:
+        self._clock = clock
         self._on_event = on_event
         self._on_data = on_data
         self._on_fault = on_fault
@@ -84,6 +90,7 @@ class Connection(asyncio.Protocol):
         username: str,
         secret: str,
         *,
+        clock: Clock,
         events: str,
         within: float,
         on_event: Callable[[Message], None],
@@ -96,9 +103,9 @@ class Connection(asyncio.Protocol):
         Raises NotAmiError, LoginRefusedError,
         ConnectionLostError, NoAnswerError.
         """
-        connection = cls(on_event, on_data, on_fault)
+        connection = cls(clock, on_event, on_data, on_fault)
         try:
-            async with asyncio.timeout(within):
+            async with time_limit(clock, within):
                 await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
                 await connection._login(username, secret, events)
         except TimeoutError:
@@ -151,7 +158,7 @@ class Connection(asyncio.Protocol):
         self._pending[action_id] = pending
         self._transport.write(wire)
         try:
-            async with asyncio.timeout(within):
+            async with time_limit(self._clock, within):
                 return await pending.reply
         except TimeoutError:
             raise NoAnswerError(f"no answer to {name} within {within:g} s") from None
@@ -180,7 +187,7 @@ class Connection(asyncio.Protocol):
     def _work(self) -> None:
         """Take what has come, with rests: a PBX that pours events must not hold up calls."""
         self._resting = None
-        loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()  # whose turn it is for the rest: no clock decides that
         until = loop.time() + WORK_S
         while self._unread and not self.lost.done():
             if loop.time() >= until:

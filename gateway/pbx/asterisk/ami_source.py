@@ -8,6 +8,7 @@ The AMI user needs `read = agent,call` and `write = reporting`; `system` in `rea
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,7 +25,7 @@ from gateway.pbx.asterisk.known_state import KnownState
 from gateway.pbx.asterisk.refusals import Refusals
 from gateway.pbx.asterisk.snapshot import Effect, Snapshot
 from gateway.pbx.steady_clock import SteadyClock
-from gateway.ports import PbxListener
+from gateway.ports import Clock, PbxListener, sleep, time_limit
 
 log = structlog.get_logger()
 
@@ -66,7 +67,7 @@ class AmiSource:
         listener: PbxListener,
         max_age: timedelta = timedelta(seconds=10),
         extension_context: str | None = None,
-        clock: SteadyClock | None = None,
+        clock: Clock,
         timing: AmiTiming = AmiTiming(),
     ) -> None:
         """`extension_context`: the dialplan context that holds the hints; None: wherever they are."""
@@ -74,7 +75,8 @@ class AmiSource:
         self._address = host, port
         self._credentials = username, secret
         self._listener = listener
-        self._clock = clock = clock or SteadyClock()
+        self._clock = clock
+        self._ages = SteadyClock(clock)
         self._timing = timing
         self._log = log.bind(pbx=pbx)
         self._snapshot = Snapshot(queues, extensions, extension_context)
@@ -83,7 +85,7 @@ class AmiSource:
         self._heartbeat_s = max_age.total_seconds() / 3
         self._answer_s = max_age.total_seconds() - self._heartbeat_s
         self._refusals = Refusals(self._log)
-        self._reader = AmiReader(self._snapshot, self._answer_s, self._took, clock, self._log, self._refusals)
+        self._reader = AmiReader(self._snapshot, self._answer_s, self._took, self._ages, self._log, self._refusals)
         self._connection: Connection | None = None
         self._tracking: CallerTracking | None = None
         self._wake = asyncio.Event()
@@ -96,6 +98,7 @@ class AmiSource:
             listener.pbx_changed,
             max_age=max_age,
             clock=clock,
+            ages=self._ages,
             tell_s=timing.tell_s,
             log=self._log,
         )
@@ -141,7 +144,11 @@ class AmiSource:
             self._known.become_unknown(why(failure))
             self._snapshot.forget()
             self._failures.failed(failure)
-            await asyncio.sleep(self._failures.retry_s(failure))
+            await sleep(self._clock, self._failures.retry_s(failure))
+
+    @property
+    def _now(self) -> float:
+        return self._clock.now().steady
 
     async def _session(self) -> None:
         host, port = self._address
@@ -152,6 +159,7 @@ class AmiSource:
             username,
             secret,
             events=_EVENT_CLASSES,
+            clock=self._clock,
             within=self._timing.login_s,
             on_event=self._event,
             on_data=self._known.prove,
@@ -184,41 +192,44 @@ class AmiSource:
         else:
             date, time = core.get("CoreStartupDate"), core.get("CoreStartupTime")
             boot, uptime = f"{date} {time}", uptime_s(date, time, pong.get("Timestamp"))
-        self._after_restart.connected(boot, uptime, _steady())
+        self._after_restart.connected(boot, uptime, self._now)
         self._log.info("connected to the PBX")
 
     async def _follow(self, connection: Connection) -> None:
-        beat_at, read_at = _steady() + self._heartbeat_s, _steady()
-        patient_until = _steady() + self._timing.missing_s
+        beat_at, read_at = self._now + self._heartbeat_s, self._now
+        patient_until = self._now + self._timing.missing_s
         ready = False
         while not connection.lost.done():
-            if _steady() >= read_at:
+            if self._now >= read_at:
                 self._doubtful = False
-                ready = await self._reader.read(connection, patient=_steady() < patient_until)
+                ready = await self._reader.read(connection, patient=self._now < patient_until)
                 if ready:
                     self._failures.over()
                 else:
-                    self._after_restart.started(0.0, _steady())
-                read_at = _steady() + (self._timing.resync_s if ready else self._timing.starting_s)
-            elif _steady() >= beat_at:
+                    self._after_restart.started(0.0, self._now)
+                read_at = self._now + (self._timing.resync_s if ready else self._timing.starting_s)
+            elif self._now >= beat_at:
                 await self._reader.heartbeat(connection)
-                beat_at = _steady() + self._heartbeat_s
+                beat_at = self._now + self._heartbeat_s
             self._known.settle(ready)
             self._wake.clear()
             if self._doubtful:
-                read_at = min(read_at, _steady() + self._timing.doubt_s)
+                read_at = min(read_at, self._now + self._timing.doubt_s)
             try:
-                async with asyncio.timeout_at(min(beat_at, read_at, self._after_restart.next_change(_steady()))):
+                next_at = min(beat_at, read_at, self._after_restart.next_change(self._now))
+                async with time_limit(self._clock, next_at - self._now):
                     await self._wake.wait()
             except TimeoutError:
                 pass
             else:
                 # However much comes, the rest of the gateway has its turn.
-                await asyncio.wait({connection.lost}, timeout=self._timing.look_s)
+                with suppress(TimeoutError):
+                    async with time_limit(self._clock, self._timing.look_s):
+                        await asyncio.wait({connection.lost})
         raise connection.lost.result()
 
     def _event(self, event: Message) -> None:
-        at = self._clock()
+        at = self._ages()
         tracking = self._tracking
         if (event_class := event_class_of(event.event)) is not None:
             self._reader.heard(event_class)
@@ -234,7 +245,7 @@ class AmiSource:
             case "DialEnd" if tracking:
                 tracking.picked_up(event, at)
             case "FullyBooted":
-                self._after_restart.started(event.number("Uptime") or 0.0, _steady())
+                self._after_restart.started(event.number("Uptime") or 0.0, self._now)
                 self._doubt()
             case "Reload":
                 self._doubt()
@@ -243,10 +254,10 @@ class AmiSource:
         self._took(self._snapshot.apply(event, at))
 
     def _agent_connected(self, call_id: str, agent: str, at: datetime) -> None:
-        self._listener.agent_connected(self._pbx, call_id, agent, self._clock.on_the_wall(at))
+        self._listener.agent_connected(self._pbx, call_id, agent, self._ages.on_the_wall(at))
 
     def _caller_lost(self, transfer: str, cause: int, at: datetime) -> None:
-        self._listener.caller_lost(self._pbx, transfer, cause, self._clock.on_the_wall(at))
+        self._listener.caller_lost(self._pbx, transfer, cause, self._ages.on_the_wall(at))
 
     def _took(self, effect: Effect) -> None:
         if effect is Effect.DOUBTFUL:
@@ -261,7 +272,3 @@ class AmiSource:
     def _changed(self) -> None:
         if not self._known.change():
             self._wake.set()
-
-
-def _steady() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What may be told of an Asterisk: its snapshot, as far as that is fresh and believed, or why its state is unknown."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +13,7 @@ from gateway.pbx.asterisk.after_restart import AfterRestart, Watched
 from gateway.pbx.asterisk.pace import Pace
 from gateway.pbx.asterisk.snapshot import Snapshot
 from gateway.pbx.steady_clock import SteadyClock
+from gateway.ports import Clock
 
 JUST_STARTED = "the PBX has just started"
 _NOT_YET = "not connected to the PBX yet"
@@ -31,7 +31,8 @@ class KnownState:
         changed: Callable[[PbxState], None],
         *,
         max_age: timedelta,
-        clock: SteadyClock,
+        clock: Clock,
+        ages: SteadyClock,
         tell_s: float,
         log: FilteringBoundLogger,
     ) -> None:
@@ -43,9 +44,10 @@ class KnownState:
         self._changed = changed
         self._max_age = max_age
         self._clock = clock
+        self._ages = ages
         self._log = log
-        self._tell = Pace(tell_s, self._tell_change)
-        self._proven_at = clock()
+        self._tell = Pace(clock, tell_s, self._tell_change)
+        self._proven_at = ages()
         self._state = PbxState(pbx, StateSource.AMI, None, max_age, unknown_because=_NOT_YET)
         self._counted = True  # whether _state holds what _snapshot says
         self._doubted: frozenset[Watched] = frozenset()
@@ -57,18 +59,18 @@ class KnownState:
         if state.proven_at is not None:
             if not self._counted or any(q.callers for q in state.queues.values()):
                 self._state = self._count()
-            elif state.proven_at != (proven_at := self._clock.on_the_wall(self._proven_at)):
+            elif state.proven_at != (proven_at := self._ages.on_the_wall(self._proven_at)):
                 self._state = replace(state, proven_at=proven_at)
         return self._state
 
     @property
     def alive(self) -> bool:
         """Whether the PBX proved to be alive within `max_age`, and does not refuse all that it is asked."""
-        return self._clock() - self._proven_at <= self._max_age and not self._refused()
+        return self._ages() - self._proven_at <= self._max_age and not self._refused()
 
     def prove(self) -> None:
         """The PBX has just proved to be alive."""
-        self._proven_at = self._clock()
+        self._proven_at = self._ages()
 
     def change(self) -> bool:
         """Take that the snapshot has changed; False: nothing is told of it, as the PBX is unknown."""
@@ -80,13 +82,13 @@ class KnownState:
 
     def settle(self, ready: bool) -> None:
         """Become known, or unknown again, as the PBX's start demands; `ready`: everything was read."""
-        presence, now = self._snapshot.presence(), _steady()
+        presence, now = self._snapshot.presence(), self._clock.now().steady
         if not ready or not self._after_restart.settled(presence, now):
             self.become_unknown(JUST_STARTED)
         elif because := self._refused():
             self.become_unknown(because)
         elif self._state.proven_at is None:
-            proven_at = self._clock.on_the_wall(self._proven_at)
+            proven_at = self._ages.on_the_wall(self._proven_at)
             self._state = replace(self._state, proven_at=proven_at, unknown_because="")
             self._log.info("the state of the PBX is known")
             self.change()
@@ -96,7 +98,7 @@ class KnownState:
     def become_unknown(self, because: str) -> None:
         """Know nothing from now on."""
         if self._state.proven_at is not None:
-            self._after_restart.remember(self._snapshot.presence(), _steady())
+            self._after_restart.remember(self._snapshot.presence(), self._clock.now().steady)
         elif because == self._state.unknown_because:
             return
         self.be_silent()
@@ -108,12 +110,12 @@ class KnownState:
         self._tell.cancel()
 
     def _count(self) -> PbxState:
-        queues, extensions = self._snapshot.queue_states(self._clock()), self._snapshot.extension_states()
-        self._doubted = self._after_restart.doubted(self._snapshot.presence(), _steady())
+        queues, extensions = self._snapshot.queue_states(self._ages()), self._snapshot.extension_states()
+        self._doubted = self._after_restart.doubted(self._snapshot.presence(), self._clock.now().steady)
         self._counted = True
         return replace(
             self._state,
-            proven_at=self._clock.on_the_wall(self._proven_at),
+            proven_at=self._ages.on_the_wall(self._proven_at),
             queues={name: state for name, state in queues.items() if ("queue", name) not in self._doubted},
             extensions={name: state for name, state in extensions.items() if ("extension", name) not in self._doubted},
             unsettled=self._doubted,
@@ -129,7 +131,3 @@ class KnownState:
     def _tell_change(self) -> None:
         if self._state.proven_at is not None:
             self._changed(self.now)
-
-
-def _steady() -> float:
-    return asyncio.get_running_loop().time()

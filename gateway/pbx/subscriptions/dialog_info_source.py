@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -24,7 +25,7 @@ from gateway.core.state_sources import StateSource
 from gateway.pbx.steady_clock import SteadyClock
 from gateway.pbx.subscriptions.state_documents import DocumentError
 from gateway.pbx.subscriptions.subscription import Subscription, SubscriptionTiming, extension_states, subscriptions_to
-from gateway.ports import ExtensionWatcher, NotSentError, PbxListener
+from gateway.ports import Clock, ExtensionWatcher, NotSentError, PbxListener, time_limit
 
 log = structlog.get_logger()
 
@@ -48,13 +49,14 @@ class DialogInfoSource:
         watcher: ExtensionWatcher,
         listener: PbxListener,
         max_age: timedelta = timedelta(seconds=10),
-        clock: SteadyClock | None = None,
+        clock: Clock,
         timing: SubscriptionTiming | None = None,
     ) -> None:
         self._pbx = pbx
         self._watcher = watcher
         self._listener = listener
-        self._clock = clock or SteadyClock()
+        self._clock = clock
+        self._ages = SteadyClock(clock)
         self._timing = timing or SubscriptionTiming()
         self._log = log.bind(pbx=pbx)
         self._beat_s = max_age.total_seconds() / 3
@@ -62,7 +64,7 @@ class DialogInfoSource:
         self._subscriptions = subscriptions_to(extensions)
         self._asked: Subscription | None = None  # whose answer is waited for, as a sign of life
         self._next = 0  # the one to be asked then
-        self._proven_at = self._clock()
+        self._proven_at = self._ages()
         self._settled_at = 0.0
         self._lost = False
         self._wake = asyncio.Event()
@@ -71,7 +73,7 @@ class DialogInfoSource:
     @property
     def state(self) -> PbxState:
         """The newest snapshot; `proven_at` is that of now."""
-        proven_at = self._clock.on_the_wall(self._proven_at)
+        proven_at = self._ages.on_the_wall(self._proven_at)
         if self._state.proven_at is not None and self._state.proven_at != proven_at:
             self._state = replace(self._state, proven_at=proven_at)
         return self._state
@@ -79,7 +81,7 @@ class DialogInfoSource:
     @property
     def up(self) -> bool:
         """Whether the PBX tells of an extension, and proved to be alive within `max_age`."""
-        return self._state.proven_at is not None and self._clock() - self._proven_at <= self._state.max_age
+        return self._state.proven_at is not None and self._ages() - self._proven_at <= self._state.max_age
 
     @property
     def failure(self) -> str:
@@ -100,36 +102,39 @@ class DialogInfoSource:
 
     async def run(self) -> None:
         """Subscribe, and keep that up, until cancelled."""
-        beat_at = _steady() + self._beat_s
+        beat_at = self._now + self._beat_s
         self._changed()
         try:
             while True:
                 self._subscribe()
-                if _steady() >= beat_at:
-                    beat_at = _steady() + self._beat_s
+                if self._now >= beat_at:
+                    beat_at = self._now + self._beat_s
                     self._beat()
                 self._settle()
                 self._wake.clear()
                 due = [each.due for each in self._subscriptions if each.id is None]
-                settling = [self._settled_at] if self._settled_at > _steady() else []
-                try:
-                    async with asyncio.timeout_at(min(beat_at, *due, *settling, self._stale_at())):
+                settling = [self._settled_at] if self._settled_at > self._now else []
+                next_at = min(beat_at, *due, *settling, self._stale_at())
+                with suppress(TimeoutError):
+                    async with time_limit(self._clock, next_at - self._now):
                         await self._wake.wait()
-                except TimeoutError:
-                    pass
         finally:
             for subscription in self._subscriptions:
                 self._unsubscribe(subscription)
+
+    @property
+    def _now(self) -> float:
+        return self._clock.now().steady
 
     def _stale_at(self) -> float:
         """When a PBX that says nothing more is to be called unknown."""
         if self._state.proven_at is None:
             return math.inf
-        left = self._proven_at + self._state.max_age - self._clock()
-        return _steady() + max(left.total_seconds(), 0) + 0.01
+        left = self._proven_at + self._state.max_age - self._ages()
+        return self._now + max(left.total_seconds(), 0) + 0.01
 
     def _subscribe(self) -> None:
-        now = _steady()
+        now = self._now
         for subscription in self._subscriptions:
             if subscription.id is not None or subscription.due > now:
                 continue
@@ -154,8 +159,8 @@ class DialogInfoSource:
 
     def _ask_for_all(self, subscription: Subscription) -> None:
         # Not at once again, or a PBX that miscounts would keep us both busy.
-        if _steady() - subscription.asked_at >= self._timing.retry_min_s:
-            subscription.asked_at = _steady()
+        if self._now - subscription.asked_at >= self._timing.retry_min_s:
+            subscription.asked_at = self._now
             self._confirm(subscription)
 
     def _unsubscribe(self, subscription: Subscription) -> None:
@@ -202,7 +207,7 @@ class DialogInfoSource:
         found = self._find(watch)
         if found is None:
             return
-        now, held = _steady(), found.confirmed
+        now, held = self._now, found.confirmed
         if held and now - found.since > self._timing.lasting_s:
             found.failures = 0
         if self._asked is found:
@@ -234,7 +239,7 @@ class DialogInfoSource:
         for subscription in self._subscriptions:
             if subscription.confirmed:
                 self._unsubscribe(subscription)
-                subscription.due = _steady() + self._timing.retry_min_s
+                subscription.due = self._now + self._timing.retry_min_s
 
     def _refused(self, subscription: Subscription, how: str) -> None:
         why = f"{self._pbx} {how} to our subscription to its {subscription.package}"
@@ -247,17 +252,17 @@ class DialogInfoSource:
     # --- what is known
 
     def _alive(self) -> None:
-        self._proven_at = self._clock()
+        self._proven_at = self._ages()
         if self._lost:
             self._lost = False
-            self._settled_at = _steady() + self._timing.settle_s
+            self._settled_at = self._now + self._timing.settle_s
             self._become_unknown("the PBX has just come back")
             self._wake.set()
         elif self._state.proven_at is None:
             self._changed()
 
     def _settle(self) -> None:
-        if self._settled_at and _steady() >= self._settled_at:
+        if self._settled_at and self._now >= self._settled_at:
             self._settled_at = 0.0
             self._changed()
         if self._state.proven_at is not None and not self.up:
@@ -294,13 +299,9 @@ class DialogInfoSource:
         self._state = PbxState(
             self._pbx,
             _SOURCE,
-            self._clock.on_the_wall(self._proven_at),
+            self._ages.on_the_wall(self._proven_at),
             self._state.max_age,
             extensions=extensions,
             withheld=told | withheld,
         )
         self._listener.pbx_changed(self._state)
-
-
-def _steady() -> float:
-    return asyncio.get_running_loop().time()

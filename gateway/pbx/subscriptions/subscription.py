@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -47,7 +48,7 @@ class Subscription:
     since: float = 0.0
     due: float = 0.0  # when it is to be made (anew), while there is none
     failures: int = 0
-    asked_at: float = 0.0  # when the whole state was asked for, as something had been lost
+    asked_at: float = -math.inf  # when the whole state was asked for, as something had been lost
     dialogs: DialogStates = field(default_factory=DialogStates)
     state: DeviceState | None = None  # as the PBX told it; None: nothing as yet
     refused: str = ""  # why it cannot be had
