@@ -9,13 +9,19 @@ import pytest
 
 from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, both_hear
 from tests.sip.scene import ANNA, SILENT, codes
+from tests.support.processes import eventually
 from tests.support.sip_message import parameter, reply, sdp, token
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
     from tests.support.peer_call import Call
+    from tests.support.sip_message import Message
 
 pytestmark = pytest.mark.sip
+
+HUNG_UP_AT_ONCE = 8
+"""Further answers to one INVITE; see gateway/sip/binding/forks.cpp."""
+REJECTED = "transfer_gateway_requests_rejected_total"
 
 
 def answer_when_cancelled(call: Call) -> None:
@@ -177,6 +183,43 @@ async def test_a_second_answer_is_acknowledged_and_hung_up(scene: Scene) -> None
 
     assert await peer.until(hung_up, "ACK and BYE for the second answer") == ["ACK", "BYE"]
     await target.reinvite()  # the peer has stopped its media with that BYE, but its first dialog is still there
+    await both_hear(caller, target)
+
+
+@pytest.mark.keeps("16.114")
+async def test_who_answers_without_end_gets_a_few_byes_at_a_time(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies())[-1] == 200
+    peer = target.peer
+    target.answers["BYE"] = None
+    before = await scene.gateway.metric(REJECTED, reason="at-capacity")
+    tags = [fork(target, 200) for _ in range(5 * HUNG_UP_AT_ONCE)]
+    assert (await target.reinvite()).code == 200  # all of them have been read by now
+
+    def hung_up() -> list[Message]:
+        return [one for one in peer.received("BYE") if one.tag("To") in tags]
+
+    byes = await peer.until(lambda: hung_up() if len(hung_up()) >= HUNG_UP_AT_ONCE else None, "so many BYEs")
+    assert [one.tag("To") for one in byes] == tags[:HUNG_UP_AT_ONCE]
+    assert {one.tag("To") for one in peer.received("ACK")} & set(tags) == set(tags[:HUNG_UP_AT_ONCE])
+    await both_hear(caller, target)
+
+    async def counted() -> bool:
+        more = await scene.gateway.metric(REJECTED, reason="at-capacity") - before
+        return more == len(tags) - HUNG_UP_AT_ONCE
+
+    await eventually(counted, "the others in the metric")
+    for bye in byes:
+        target.respond(bye, 200)
+
+    async def has_room() -> bool:
+        tags.append(fork(target, 200))  # it is the one that sends its answer again, as the RFC has it
+        return len(hung_up()) > HUNG_UP_AT_ONCE
+
+    await eventually(has_room, "room again", every_s=0.5)
     await both_hear(caller, target)
 
 
