@@ -67,7 +67,7 @@ class App:
         )
         self.reporter.configure(_queues(config))
         self.engine = Engine(config, self.reporter, self.metrics, clock)
-        self.sip = SipAgent(config, self.engine)
+        self.sip = SipAgent(config, self.engine, clock)
         self.engine.attach(self.sip)
         self._following = Following(self.engine, self.sip.subscriptions, clock)
         self.sources = self.engine.sources = self._following.sources

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pjsua2 as pj
 import structlog
@@ -13,12 +14,13 @@ from gateway.config import Config
 from gateway.core.caller import Asserted
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
-from gateway.ports import DialOrder, HandDownOrder, IncomingCall, NotSent, NotSentError, SipListener
+from gateway.ports import Clock, DialOrder, HandDownOrder, IncomingCall, NotSent, NotSentError, SipListener
+from gateway.sip.calls.bridge import Bridge
 from gateway.sip.calls.dialling import Dialler
 from gateway.sip.calls.leg import REQUEST_TIMEOUT, Leg, Notifier
 from gateway.sip.calls.leg_registry import LegRegistry
-from gateway.sip.calls.media import Media
 from gateway.sip.calls.midcall import MidCall
+from gateway.sip.calls.pairs import Pairs
 from gateway.sip.calls.timer_c import TimerC
 from gateway.sip.requests.dialogs import Dialogs
 from gateway.sip.requests.expiry import Expiries
@@ -30,7 +32,6 @@ from gateway.sip.stack import settings, transports
 from gateway.sip.stack.accounts import Accounts
 from gateway.sip.stack.endpoint import Endpoint, set_log_level
 from gateway.sip.stack.front import Front
-from gateway.sip.stack.header_vector import sip_headers
 from gateway.sip.stack.pump import Pump
 from gateway.sip.stack.rtp_source import DroppedMedia
 from gateway.sip.stack.servers import Servers
@@ -38,6 +39,10 @@ from gateway.sip.stack.transports import Transports
 from gateway.sip.stack.trunks import TrunkWatch
 from gateway.sip.text import headers
 from gateway.sip.text.headers import refusal_headers
+
+if TYPE_CHECKING:
+    from gateway.sip.calls.leg_control import KeyPress
+    from gateway.sip.calls.media_path import MediaPath
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +54,20 @@ PATIENCE_S = 1.0
 class SipAgent:
     """Implements ports.SipPort on PJSIP; create, `start()`, and `stop()` on the loop's thread."""
 
-    def __init__(self, config: Config, listener: SipListener) -> None:
+    def __init__(self, config: Config, listener: SipListener, clock: Clock) -> None:
         self._config = config
         self._listener = listener
+        self._clock = clock
         self._legs = LegRegistry()
-        self._media = Media(self.heard)
-        self.midcall = MidCall(self._legs.get, self._media.has_port, self._lost, self._kick)
+        self._pairs = Pairs()
+        self._media: MediaPath = Bridge(self._pairs, self.heard, clock)
+        self.midcall = MidCall(self._legs.get, self._pairs, self._media, clock, self._lost, self._kick)
         self._pump: Pump | None = None
         self.dialogs = Dialogs(self._legs.at)
         self.front = Front(listener.requests_rejected)
         self._screening = Screening(self)
         self._expiries = Expiries(self._kick)
-        self._timer_c = TimerC(self._legs, self._unanswered)
+        self._timer_c = TimerC(self._legs, clock, self._unanswered)
         self.trunks = TrunkWatch(listener.trunk_changed)
         self._accounts = Accounts(self.incoming, self.trunks.registered)
         self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped)
@@ -77,9 +84,7 @@ class SipAgent:
         sip = self._config.sip
         self._endpoint = Endpoint.opened(sip, debug=_debug(self._config))
         self.servers = Servers(sip.name_servers, transports.versions(sip)[0])
-        self._dialler = Dialler(
-            lambda: self._config, self._accounts, self.servers, self, find=self._legs.get, register=self._legs.add
-        )
+        self._dialler = Dialler(self._config, self._accounts, self.servers, self._legs, self._media, self._clock, self)
         self._transports = Transports(self._endpoint, sip)
         self._endpoint.libStart()
         pj.watch_sessions()
@@ -108,7 +113,7 @@ class SipAgent:
         then be taken again.
         """
         self._accounts.open(config, self._transports, self._legs.peers)
-        self._config = config
+        self._config = self._dialler.config = config
         self.midcall.configure(config)
         self._timer_c.configure(config.sip.answer_timeout_s)
         self.front.configure(config, self._accounts.numbers)
@@ -134,6 +139,7 @@ class SipAgent:
         if self._pump is not None:
             self._pump.stop()
         self._media.stop()
+        self._pairs.clear()
         self._legs.clear()
         self._accounts.close()
         # Everybody has been told; waiting for more would hold the loop for a second.
@@ -187,7 +193,7 @@ class SipAgent:
         pj.call_made()
         if invitation is None:
             raise RuntimeError("a call without an invitation")
-        leg = Leg(account, LegId(f"in-{next(self._numbers)}"), invitation.peer, True, self, index)
+        leg = Leg(account, LegId(f"in-{next(self._numbers)}"), invitation.peer, True, self, self._clock, index)
         leg.sip_call_id = leg.getInfo().callIdString
         leg.connected.begin(invitation.asserted)
         self._legs.add(leg)
@@ -214,26 +220,26 @@ class SipAgent:
 
     def progress(self, leg: Leg, code: int) -> None:
         """LegEvents."""
-        self._dialler.taken(leg)
+        self._dialler.failover.forget(leg.id)
         self._listener.leg_progress(leg.id, code)
 
     def answered(self, leg: Leg) -> None:
         """LegEvents."""
-        self._dialler.taken(leg)
+        self._dialler.failover.forget(leg.id)
         self._expiries.forget(leg.id)
         self.midcall.established(leg)
         self._listener.leg_answered(leg.id)
 
-    def pressed(self, leg: Leg, key: pj.OnDtmfEventParam) -> None:
+    def pressed(self, leg: Leg, press: KeyPress) -> None:
         """LegEvents."""
-        self.midcall.pressed(leg, key)
+        self.midcall.pressed(leg, press)
 
-    def media(self, leg: Leg, port: pj.AudioMedia | None) -> None:
+    def media(self, leg: Leg) -> None:
         """LegEvents."""
-        if port is None:
-            self._media.media_stopped(leg.id)
+        if not leg.has_audio:
+            self._media.stopped(leg.id)
             return
-        self._media.media_started(leg.id, port)
+        self._media.settled(leg)
         self.midcall.exchanged(leg)
         if leg.early:
             self._listener.leg_early_media(leg.id)
@@ -242,12 +248,12 @@ class SipAgent:
         """LegEvents."""
         self._legs.release(leg)
         self._expiries.forget(leg.id)
-        if by_peer and self._dialler.goes_on(leg, code):
-            self._media.media_stopped(leg.id)  # its early media, if any: the next server's call has the same name
+        if by_peer and self._dialler.failover.goes_on(leg, code):
+            self._media.stopped(leg.id)  # its early media, if any: the next server's call has the same name
             return
         if self._legs.get(leg.id) is not leg:
             return  # another server has taken its place
-        self._dialler.ended(leg)
+        self._dialler.failover.forget(leg.id)
         self.referrals.forget(leg.id)
         self.midcall.ended(leg)
         if leg.dialog:
@@ -255,6 +261,7 @@ class SipAgent:
         self._legs.remove(leg)
         self._tell_over(leg, code, by_peer)
         # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
+        self._media.changed(self._pairs.part(leg.id))
         self._media.forget(leg.id)
 
     # --- ports.SipPort
@@ -297,12 +304,12 @@ class SipAgent:
         if found is None or found.over:
             return
         try:
-            self._dialler.answering(found)
+            self._media.answering(found, self._partner(found))
             found.respond(code)
         except pj.Error as error:
             log.warning("answer-failed", leg=leg, call_id=found.sip_call_id, code=code, why=error.info())
             if code >= 200:
-                found.end(500, sip_headers(refusal_headers(500, Reason.GATEWAY_ERROR)))
+                found.end(500, refusal_headers(500, Reason.GATEWAY_ERROR))
                 self._tell_unanswerable(found)
         self._kick()
 
@@ -313,7 +320,7 @@ class SipAgent:
             return
 
         def end() -> None:
-            found.end(code, sip_headers(refusal_headers(code, reason, retry_after_s) if code >= 300 else []))
+            found.end(code, refusal_headers(code, reason, retry_after_s) if code >= 300 else ())
             self._kick()
 
         if found.refer is None:
@@ -321,17 +328,19 @@ class SipAgent:
         else:
             found.refer.when_quiet(end)
 
-    def _lost(self, leg: Leg, why: CallEnd) -> None:
+    def _lost(self, leg: LegId, why: CallEnd) -> None:
         """A leg is as good as over: its BYE may find no answer for half a minute, and nobody is to wait for that."""
-        leg.why = why
-        self.hang_up(leg.id, 200, Reason.ANSWERED)
-        self._tell_over(leg, leg.lost_code, by_peer=False)
+        if found := self._legs.get(leg):
+            found.why = why
+            self.hang_up(leg, 200, Reason.ANSWERED)
+            self._tell_over(found, found.lost_code, by_peer=False)
 
-    def _unanswered(self, leg: Leg) -> None:
+    def _unanswered(self, leg: LegId) -> None:
         """The trunk neither answers nor refuses: the caller gets 408 now, whatever becomes of the CANCEL."""
-        leg.why = CallEnd.PEER_GONE
-        self._tell_over(leg, REQUEST_TIMEOUT, by_peer=False)
-        self.hang_up(leg.id, REQUEST_TIMEOUT, Reason.NO_ANSWER)
+        if found := self._legs.get(leg):
+            found.why = CallEnd.PEER_GONE
+            self._tell_over(found, REQUEST_TIMEOUT, by_peer=False)
+            self.hang_up(leg, REQUEST_TIMEOUT, Reason.NO_ANSWER)
 
     def _tell_unanswerable(self, leg: Leg) -> None:
         if not leg.told_over:
@@ -350,7 +359,7 @@ class SipAgent:
         first, second = self._legs.get(one), self._legs.get(other)
         if first is None or second is None:
             return False
-        self._media.join(one, other)
+        self._media.changed(self._pairs.join(one, other))
         self.midcall.joined(first, second)
         return True
 
@@ -359,23 +368,26 @@ class SipAgent:
         found = self._legs.get(leg)
         if found is None:
             return
-        self._media.wait(leg, target, announcement)
-        self.midcall.waiting(found, self._legs.get(target) if target else None)
+        awaited = self._legs.get(target) if target else None
+        self._media.wait(leg, announcement, self._pairs.wait(leg, awaited.id if awaited else None))
+        self.midcall.waiting(found, awaited)
         if found.incoming and not found.established:
             if announcement is not None:
                 self.respond(leg, 183)
-            asyncio.get_running_loop().call_later(PATIENCE_S, self._comfort, leg)
+            self._clock.after(PATIENCE_S, partial(self._comfort, leg))
 
     def _comfort(self, leg: LegId) -> None:
         """A target that says nothing for a while may be a queue: whoever waits for it should hear that it is tried."""
-        if self._media.waits(leg):
+        if self._pairs.waits(leg):
             self.respond(leg, 180)
 
     def part(self, leg: LegId) -> None:
         """See ports.SipPort."""
-        self._media.part(leg)
-        if found := self._legs.get(leg):
-            self.midcall.parted(found)
+        self._media.changed(self._pairs.part(leg))
+
+    def _partner(self, leg: Leg) -> Leg | None:
+        other = self._pairs.partner(leg.id)
+        return self._legs.get(other) if other is not None else None
 
     def asserted(self, leg: LegId) -> Asserted:
         """See ports.SipPort."""
@@ -393,7 +405,7 @@ class SipAgent:
     def counts(self) -> dict[str, int]:
         """How many legs, joined pairs and subscriptions (of either side) there are."""
         subscriptions = pj.subscription_count() + pj.referral_count()
-        return {"legs": len(self._legs), "pairs": self._media.pairs, "subscriptions": subscriptions}
+        return {"legs": len(self._legs), "pairs": len(self._pairs), "subscriptions": subscriptions}
 
     @property
     def stack(self) -> dict[str, int]:

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-import asyncio
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-import pjsua2 as pj
 import pytest
 
 from gateway.core.model import LegId
-from gateway.sip.calls.dtmf import ENDED, KEPT, PAUSE_MS, TONE_MS, Keypads
-
-EVENT = pj.PJSUA_DTMF_METHOD_RFC2833
+from gateway.sip.calls.dtmf import KEPT, PAUSE_MS, TONE_MS, Keypads
+from gateway.sip.calls.leg_control import KeyPress, KeyWay
+from gateway.sip.calls.pairs import Pairs
+from tests.bench.clock import VirtualClock
 
 
 class Side(SimpleNamespace):
@@ -24,8 +24,9 @@ class Side(SimpleNamespace):
             id=LegId(name), peer=SimpleNamespace(name=name), over=False, ending=False, established=True, given=""
         )
 
-    def sendDtmf(self, prm: pj.CallSendDtmfParam) -> None:  # noqa: N802 - pjsua2's name
-        self.given += prm.digits
+    def press(self, key: str, way: KeyWay, duration_ms: int) -> bool:
+        self.given += key
+        return True
 
 
 class Stage:
@@ -33,39 +34,37 @@ class Stage:
 
     def __init__(self) -> None:
         self.caller, self.target = Side("caller"), Side("target")
-        self.partner: Side | None = None
+        legs: dict[LegId, Any] = {side.id: side for side in (self.caller, self.target)}
         self.deaf = False
-        find: Any = lambda _leg: self.partner  # noqa: E731
-        self.keys = Keypads(find, lambda _leg: False, lambda _leg: not self.deaf, lambda: None)
+        self.pairs, self.clock = Pairs(), VirtualClock(datetime(2026, 11, 29, tzinfo=UTC))
+        self.keys = Keypads(
+            self.pairs, legs.get, lambda _leg: False, lambda _leg: not self.deaf, self.clock, lambda: None
+        )
 
     def press(self, *keys: str) -> None:
         for stamp, key in enumerate(keys):
-            self.keys.pressed(self.caller, key, EVENT, stamp)  # type: ignore[arg-type]
+            self.keys.pressed(self.caller, KeyPress(key, KeyWay.EVENT, stamp))
 
     def join(self) -> None:
-        self.partner = self.target
-        self.keys.joined(self.caller, self.target)  # type: ignore[arg-type]
+        self.pairs.join(self.caller.id, self.target.id)
+        self.keys.joined(self.caller, self.target)
+
+    def given(self, count: int) -> str:
+        """What the target has been given, once the time for so many keys is over."""
+        self.clock.advance(count * (TONE_MS + PAUSE_MS) / 1000)
+        return str(self.target.given)
 
 
-async def given(side: Side, count: int) -> str:
-    """What a side has been given, once that is so much or the time for it is over."""
-    for _ in range(count):
-        if len(side.given) >= count:
-            break
-        await asyncio.sleep((TONE_MS + PAUSE_MS) / 1000)
-    return str(side.given)
-
-
-async def test_keys_without_a_partner_are_for_the_next_one() -> None:
+def test_keys_without_a_partner_are_for_the_next_one() -> None:
     stage = Stage()
     stage.press("1", "2")
     assert stage.target.given == ""
     stage.join()
-    assert await given(stage.target, 2) == "12"
+    assert stage.given(2) == "12"
     stage.keys.stop()
 
 
-async def test_keys_for_somebody_who_cannot_take_them_wait_for_him() -> None:
+def test_keys_for_somebody_who_cannot_take_them_wait_for_him() -> None:
     stage = Stage()
     stage.deaf = True
     stage.join()
@@ -77,7 +76,7 @@ async def test_keys_for_somebody_who_cannot_take_them_wait_for_him() -> None:
     stage.keys.stop()
 
 
-async def test_no_more_keys_are_kept_than_a_stream_can_hold() -> None:
+def test_no_more_keys_are_kept_than_a_stream_can_hold() -> None:
     stage = Stage()
     stage.press(*"0123456789" * 10)
     stage.deaf = True
@@ -90,9 +89,9 @@ async def test_no_more_keys_are_kept_than_a_stream_can_hold() -> None:
 
 
 @pytest.mark.keeps("9.20")
-async def test_a_key_held_for_long_is_one_and_pressed_again_is_another() -> None:
+def test_a_key_held_for_long_is_one_and_pressed_again_is_another() -> None:
     stage = Stage()
     held, pressed_again = 1365, 2730  # 0xFFFF at 48000 Hz, in milliseconds
-    for stamp, flags in ((0, 0), (0, 1), (held, 0), (held, ENDED), (pressed_again, 0)):
-        stage.keys.pressed(stage.caller, "5", EVENT, stamp, flags)  # type: ignore[arg-type]
+    for stamp, ended in ((0, False), (0, False), (held, False), (held, True), (pressed_again, False)):
+        stage.keys.pressed(stage.caller, KeyPress("5", KeyWay.EVENT, stamp, ended))
     assert list(stage.keys._pads[stage.caller.id].typed) == ["5", "5"]

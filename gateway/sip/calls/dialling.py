@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
@@ -20,37 +19,38 @@ from gateway.sip.text.identity import present
 
 if TYPE_CHECKING:
     from gateway.config import Config
-    from gateway.core.model import LegId
-    from gateway.ports import DialOrder
+    from gateway.ports import Clock, DialOrder
+    from gateway.sip.calls.leg_registry import LegRegistry
+    from gateway.sip.calls.media_path import MediaPath
     from gateway.sip.stack.accounts import Accounts
     from gateway.sip.stack.servers import Servers
 
 
 class Dialler:
-    """Every attempt becomes a Leg, handed to `register`; `find` knows the legs that there are."""
+    """Every attempt becomes a Leg in the registry; `events` is told what it does."""
 
     def __init__(
         self,
-        config: Callable[[], Config],
+        config: Config,
         accounts: Accounts,
         servers: Servers,
+        legs: LegRegistry,
+        media: MediaPath,
+        clock: Clock,
         events: LegEvents,
-        *,
-        find: Callable[[LegId], Leg | None],
-        register: Callable[[Leg], None],
     ) -> None:
-        self._config = config
+        self.config = config  # in force
+        self.failover = Failover(servers, self.dial, clock)
         self._accounts = accounts
+        self._legs = legs
+        self._media = media
+        self._clock = clock
         self._events = events
-        self._find = find
-        self._register = register
-        self._beside: dict[LegId, LegId] = {}  # the newest target that a leg is, or will be, heard by
-        self._failover = Failover(servers, self.dial)
 
     @sending()
     def dial(self, order: DialOrder, call_id: str = "", attempt: int = 1) -> None:
         """Start a call; a further attempt has the Call-ID of the first. Raises NotSentError."""
-        config = self._config()
+        config = self.config
         profile = config.profile(order.peer.name)
         if profile is None:
             raise NotSentError(NotSent.NO_PEER, f"{order.peer.name} is no longer configured")
@@ -65,8 +65,8 @@ class Dialler:
         prm.opt.customCallId = call_id
         prm.txOption.localUri = presented.local or ""
         prm.txOption.headers = sip_headers(presented.headers)
-        leg = Leg(self._accounts[order.peer.name], order.leg, order.peer, False, self._events)
-        pj.prefer_in_next_offer(self._codecs(order.beside))
+        leg = Leg(self._accounts[order.peer.name], order.leg, order.peer, False, self._events, self._clock)
+        self._media.offering(self._legs.get(order.beside) if order.beside is not None else None)
         try:
             leg.makeCall(uri, prm)
         except pj.Error:
@@ -76,30 +76,5 @@ class Dialler:
             raise NotSentError(NotSent.REFUSED, "the call ended before it began")
         pj.watch_call(leg.getId())
         leg.sip_call_id = leg.getInfo().callIdString
-        if order.beside is not None:
-            self._beside[order.beside] = order.leg
-        self._register(leg)
-        self._failover.dialled(leg, order, base, profile.transport, attempt)
-
-    def answering(self, leg: Leg) -> None:
-        """A leg is about to be answered: with what its target speaks, if the caller has offered that."""
-        if wanted := self._codecs(self._beside.get(leg.id)):
-            pj.prefer_in_answer(leg.getId(), wanted)
-
-    def taken(self, leg: Leg) -> None:
-        """A server has the call: no other one is tried."""
-        self._failover.forget(leg.id)
-
-    def goes_on(self, leg: Leg, code: int) -> bool:
-        """Whether a call that failed is made again at another server."""
-        return self._failover.goes_on(leg, code)
-
-    def ended(self, leg: Leg) -> None:
-        """A leg is over."""
-        self._failover.forget(leg.id)
-        self._beside.pop(leg.id, None)
-
-    def _codecs(self, leg: LegId | None) -> list[str]:
-        """What the other leg of a conversation speaks, or would: whatever else is agreed on has to be transcoded."""
-        found = self._find(leg) if leg else None
-        return list(pj.codecs_of(found.getId())) if found and not found.over else []
+        self._legs.add(leg)
+        self.failover.dialled(leg, order, base, profile.transport, attempt)

@@ -7,18 +7,21 @@ nobody is there to have it, at the switch of a transfer or on hold, waits for wh
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-import pjsua2 as pj
 import structlog
+
+from gateway.sip.calls.leg_control import KeyWay
 
 if TYPE_CHECKING:
     from gateway.core.model import LegId
-    from gateway.sip.calls.leg import Leg
+    from gateway.ports import Clock, Timer
+    from gateway.sip.calls.leg_control import KeyPress, LegControl
+    from gateway.sip.calls.pairs import Pairs
 
 log = structlog.get_logger(__name__)
 
@@ -31,43 +34,35 @@ KEPT = 32
 SEGMENTS_MS = (0xFFFF / 48, 0xFFFF / 8)
 """After so long at 48000 and at 8000 Hz a duration is full, and a key that is still held gets another time stamp."""
 STAMPS_VARY_MS = 10
-ENDED = 2
-"""PJMEDIA_STREAM_DTMF_IS_END"""
 ECHO_S = 2.0
 """Some send each key in both ways: the second one comes within this time."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    key: str
-    stamp: int  # in milliseconds, shared by all packets of it
-    ended: bool
-
-    def goes_on_in(self, later: _Event) -> bool:
-        """Whether both are of one press (RFC 4733 §2.5.1.3)."""
-        passed = later.stamp - self.stamp
-        segment = not self.ended and any(abs(passed - full) < STAMPS_VARY_MS for full in SEGMENTS_MS)
-        return later.key == self.key and (passed == 0 or segment)
+def _goes_on(before: KeyPress, later: KeyPress) -> bool:
+    """Whether both are of one press (RFC 4733 §2.5.1.3)."""
+    passed = later.stamp - before.stamp
+    segment = not before.ended and any(abs(passed - full) < STAMPS_VARY_MS for full in SEGMENTS_MS)
+    return later.key == before.key and (passed == 0 or segment)
 
 
 @dataclass(eq=False, slots=True)
 class _Pad:
-    leg: Leg
-    heard: _Event | None = None  # the newest one
-    single: list[tuple[str, int, float]] = field(default_factory=list)  # key, way and time of what came in one way only
+    leg: LegControl
+    heard: KeyPress | None = None  # the newest event
+    single: list[tuple[str, KeyWay, float]] = field(default_factory=list)  # what came in one way only, and when
     waiting: deque[str] = field(default_factory=deque)  # what it is to be given
     typed: deque[str] = field(default_factory=deque)  # what it gave while it had no partner
     busy: bool = False
-    timer: asyncio.TimerHandle | None = None
+    timer: Timer | None = None
 
-    def is_echo(self, key: str, method: int, now: float) -> bool:
+    def is_echo(self, key: str, way: KeyWay, now: float) -> bool:
         """Whether this key is one that came in the other way a moment ago; each of those has one echo at most."""
         self.single = [one for one in self.single if now - one[2] < ECHO_S]
         for one in self.single:
-            if one[0] == key and one[1] != method:
+            if one[0] == key and one[1] is not way:
                 self.single.remove(one)
                 return True
-        self.single.append((key, method, now))
+        self.single.append((key, way, now))
         return False
 
 
@@ -76,43 +71,48 @@ class Keypads:
 
     def __init__(
         self,
-        partner: Callable[[LegId], Leg | None],
-        wants_info: Callable[[Leg], bool],
+        pairs: Pairs,
+        leg_of: Callable[[LegId], LegControl | None],
+        wants_info: Callable[[LegControl], bool],
         can_take: Callable[[LegId], bool],
+        clock: Clock,
         kick: Callable[[], None],
     ) -> None:
         """`wants_info`: whether a leg's side wants SIP INFO; `can_take`: whether it can be given anything now."""
-        self._partner = partner
+        self._pairs = pairs
+        self._leg_of = leg_of
         self._wants_info = wants_info
         self._can_take = can_take
+        self._clock = clock
         self._kick = kick
         self._pads: dict[LegId, _Pad] = {}
 
-    def pressed(self, leg: Leg, key: str, method: int, stamp: int, flags: int = 0) -> None:
-        """A packet or an INFO tells of a key; all packets of one press have one time stamp (RFC 4733 §2.2)."""
-        key = key.upper()
+    def pressed(self, leg: LegControl, press: KeyPress) -> None:
+        """A key was pressed, or still is."""
+        press = replace(press, key=press.key.upper())
+        key = press.key
         pad = self._pad(leg)
-        now = asyncio.get_running_loop().time()
         if key not in KEYS:
             return
-        if method == pj.PJSUA_DTMF_METHOD_RFC2833:
-            before, pad.heard = pad.heard, _Event(key, stamp, bool(flags & ENDED))
-            if before is not None and before.goes_on_in(pad.heard):
+        if press.way is KeyWay.EVENT:
+            before, pad.heard = pad.heard, press
+            if before is not None and _goes_on(before, press):
                 return
-        if pad.is_echo(key, method, now):
+        if pad.is_echo(key, press.way, self._clock.now().steady):
             return
-        partner = self._partner(leg.id)
+        other = self._pairs.gives_keys_to(leg.id)
+        partner = self._leg_of(other) if other is not None else None
         if partner is None:
             _keep(pad.typed, key)
         else:
             self._give(partner, key)
 
-    def joined(self, one: Leg, other: Leg) -> None:
+    def joined(self, one: LegControl, other: LegControl) -> None:
         """Two legs have become partners: what was pressed on the way there is for the new one."""
         self.awaits(one, other)
         self.awaits(other, one)
 
-    def awaits(self, leg: Leg, target: Leg) -> None:
+    def awaits(self, leg: LegControl, target: LegControl) -> None:
         """A leg waits for a target, which is given what was pressed so far."""
         pad = self._pads.get(leg.id)
         while pad is not None and pad.typed:
@@ -143,10 +143,10 @@ class Keypads:
         for leg in list(self._pads):
             self.forget(leg)
 
-    def _pad(self, leg: Leg) -> _Pad:
+    def _pad(self, leg: LegControl) -> _Pad:
         return self._pads.setdefault(leg.id, _Pad(leg))
 
-    def _give(self, leg: Leg, key: str) -> None:
+    def _give(self, leg: LegControl, key: str) -> None:
         pad = self._pad(leg)
         _keep(pad.waiting, key)
         self._send(pad)
@@ -156,23 +156,19 @@ class Keypads:
         if pad.busy or not pad.waiting or leg.over or leg.ending or not self._can_take(leg.id):
             return
         info = self._wants_info(leg)
-        if not info and self._sent(pad, pj.PJSUA_DTMF_METHOD_RFC2833):
-            pad.timer = asyncio.get_running_loop().call_later((TONE_MS + PAUSE_MS) / 1000, self._next, pad)
+        if not info and self._sent(pad, KeyWay.EVENT):
+            pad.timer = self._clock.after((TONE_MS + PAUSE_MS) / 1000, partial(self._next, pad))
         # A side without telephone events in its description (RFC 4733 §2.3) may still know INFO.
         elif not leg.established:
             return
-        elif self._sent(pad, pj.PJSUA_DTMF_METHOD_SIP_INFO):
+        elif self._sent(pad, KeyWay.INFO):
             self._kick()
         else:
             log.warning("dtmf-lost", leg=leg.id, peer=leg.peer.name)
             pad.waiting.popleft()
 
-    def _sent(self, pad: _Pad, method: int) -> bool:
-        prm = pj.CallSendDtmfParam()
-        prm.method, prm.duration, prm.digits = method, TONE_MS, pad.waiting[0]
-        try:
-            pad.leg.sendDtmf(prm)
-        except pj.Error:
+    def _sent(self, pad: _Pad, way: KeyWay) -> bool:
+        if not pad.leg.press(pad.waiting[0], way, TONE_MS):
             return False
         pad.waiting.popleft()
         pad.busy = True

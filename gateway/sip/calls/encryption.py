@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import pjsua2 as pj
 import structlog
 
 if TYPE_CHECKING:
     from gateway.core.model import LegId
-    from gateway.sip.calls.leg import Leg
+    from gateway.sip.calls.leg_control import LegControl
 
 log = structlog.get_logger(__name__)
 
@@ -19,13 +18,13 @@ log = structlog.get_logger(__name__)
 class Encryption:
     """`wants` tells whether the profile of a leg's peer has `srtp = "optional"`."""
 
-    def __init__(self, wants: Callable[[Leg], bool]) -> None:
+    def __init__(self, wants: Callable[[LegControl], bool]) -> None:
         self._wants = wants
         self._told: set[LegId] = set()
 
-    def settled(self, leg: Leg) -> None:
+    def settled(self, leg: LegControl) -> None:
         """The leg's media was settled, at its beginning or anew."""
-        if leg.id in self._told or not self._wants(leg) or pj.is_encrypted(leg.getId()):
+        if leg.id in self._told or not self._wants(leg) or leg.is_encrypted:
             return
         self._told.add(leg.id)
         log.info("not-encrypted", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)

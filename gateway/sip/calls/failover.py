@@ -6,24 +6,23 @@ PJSIP goes on to another by itself where a connection cannot be made, and only t
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
-import pjsua2 as pj
 import structlog
 
 from gateway.config.fields import uri_host, uri_port
 from gateway.ports import NotSentError
-from gateway.sip.stack.servers import Server, Servers, Wanted
+from gateway.sip.stack.servers import Server, Wanted
 
 if TYPE_CHECKING:
     from gateway.core.model import LegId
-    from gateway.ports import DialOrder
-    from gateway.sip.calls.leg import Leg
+    from gateway.ports import Clock, DialOrder, Timer
+    from gateway.sip.calls.leg_control import LegControl
 
 log = structlog.get_logger(__name__)
 
@@ -35,23 +34,34 @@ UNABLE = (408, 502, 503)
 
 @dataclass(slots=True)
 class _Attempt:
-    leg: Leg
+    leg: LegControl
     order: DialOrder
     wanted: Wanted
     tried: int
     server: Server | None
-    timer: asyncio.TimerHandle
+    timer: Timer
+
+
+class KnownServers(Protocol):
+    """What DNS has told of servers, and which of them failed a short while ago."""
+
+    def order(self, wanted: Wanted) -> Sequence[Server]:
+        """The servers known for a name, the best first."""
+
+    def failed(self, server: Server) -> None:
+        """A server did not answer, or said that it cannot: others come first for a while."""
 
 
 class Failover:
     """Watches the calls to peers that have names; `dial` makes the next attempt, with the same Call-ID."""
 
-    def __init__(self, servers: Servers, dial: Callable[[DialOrder, str, int], None]) -> None:
+    def __init__(self, servers: KnownServers, dial: Callable[[DialOrder, str, int], None], clock: Clock) -> None:
         self._servers = servers
+        self._clock = clock
         self._dial = dial
         self._attempts: dict[LegId, _Attempt] = {}
 
-    def dialled(self, leg: Leg, order: DialOrder, uri: str, transport: str, tried: int) -> None:
+    def dialled(self, leg: LegControl, order: DialOrder, uri: str, transport: str, tried: int) -> None:
         """A call was begun; the first attempt is number 1."""
         host = uri_host(uri)
         with contextlib.suppress(ValueError):
@@ -59,7 +69,7 @@ class Failover:
             return
         wanted = Wanted(host, uri_port(uri) if has_port(uri) else 0, transport)
         known = self._servers.order(wanted)
-        timer = asyncio.get_running_loop().call_later(SILENCE_S, self._silent, leg)
+        timer = self._clock.after(SILENCE_S, partial(self._silent, leg))
         self._attempts[leg.id] = _Attempt(leg, order, wanted, tried, known[0] if known else None, timer)
 
     def forget(self, leg: LegId) -> None:
@@ -67,7 +77,7 @@ class Failover:
         if attempt := self._attempts.pop(leg, None):
             attempt.timer.cancel()
 
-    def goes_on(self, leg: Leg, code: int) -> bool:
+    def goes_on(self, leg: LegControl, code: int) -> bool:
         """Whether a call that failed is made again at another server."""
         attempt = self._attempts.get(leg.id)
         if attempt is None or attempt.leg is not leg:
@@ -75,13 +85,13 @@ class Failover:
         self.forget(leg.id)
         return code in UNABLE and self._next(attempt, code)
 
-    def _silent(self, leg: Leg) -> None:
+    def _silent(self, leg: LegControl) -> None:
         attempt = self._attempts.get(leg.id)
-        if attempt is None or attempt.leg is not leg or leg.over or pj.is_answered_by_anything(leg.getId()):
+        if attempt is None or attempt.leg is not leg or leg.over or leg.was_answered_by_anything:
             return
         del self._attempts[leg.id]
         if self._next(attempt, 408):
-            leg.end(487, pj.SipHeaderVector())
+            leg.end(487)
 
     def _next(self, attempt: _Attempt, code: int) -> bool:
         servers = self._servers.order(attempt.wanted)

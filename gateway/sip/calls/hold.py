@@ -7,19 +7,21 @@ partner's peer has held or resumed, or because it has another partner. The trans
 
 from __future__ import annotations
 
-import asyncio
-import enum
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import pjsua2 as pj
 import structlog
+
+from gateway.sip.calls.leg_control import Direction
 
 if TYPE_CHECKING:
     from gateway.core.model import LegId
-    from gateway.sip.calls.leg import Leg
+    from gateway.ports import Clock, Timer
+    from gateway.sip.calls.leg_control import LegControl
+    from gateway.sip.calls.pairs import Pairs
 
 log = structlog.get_logger(__name__)
 
@@ -31,38 +33,24 @@ NOT_FINAL = frozenset({401, 407, 422})
 """PJSIP asks again by itself, with credentials or with a longer session."""
 
 
-class Direction(enum.IntFlag):
-    """What one end of a stream does; the values are PJMEDIA's."""
-
-    NONE = 0
-    SENDS = 1
-    HEARS = 2
-    BOTH = 3
-
-    @property
-    def mirrored(self) -> Direction:
-        """The other end's direction: it hears what this one sends."""
-        return {Direction.SENDS: Direction.HEARS, Direction.HEARS: Direction.SENDS}.get(self, self)
-
-
 @dataclass(eq=False, slots=True)
 class _Side:
-    leg: Leg
+    leg: LegControl
     peer: Direction = Direction.BOTH  # what its peer does of its own accord
     told: Direction = Direction.BOTH  # what its peer takes us to do
     agreed: Direction = Direction.BOTH  # our direction as negotiated
     asked: Direction | None = None  # in a re-INVITE on its way
-    partner: LegId | None = None
-    waits: bool = False  # for a target, and hears ringback
     attempts: int = 0
-    timer: asyncio.TimerHandle | None = None
+    timer: Timer | None = None
 
 
 class Holds:
     """Keeps what every leg's peer is told in step with what its partner's peer wants."""
 
-    def __init__(self, kick: Callable[[], None]) -> None:
+    def __init__(self, pairs: Pairs, clock: Clock, kick: Callable[[], None]) -> None:
         """`kick` is called after a request was sent."""
+        self._pairs = pairs
+        self._clock = clock
         self._kick = kick
         self._sides: dict[LegId, _Side] = {}
 
@@ -78,48 +66,37 @@ class Holds:
 
     # --- what happens
 
-    def established(self, leg: Leg) -> None:
+    def established(self, leg: LegControl) -> None:
         """The dialog is there: from now on it can be offered another direction."""
         self._side(leg)
-        pj.watch_call(leg.getId())
         self._soon(leg.id)
 
-    def exchanged(self, leg: Leg) -> None:
+    def exchanged(self, leg: LegControl) -> None:
         """An offer and its answer have settled the leg's media, whoever made them."""
-        found = pj.exchange_of(leg.getId())
-        if len(found) == 0:
+        found = leg.exchange
+        if found is None:
             return
         side = self._side(leg)
-        answered, ours, theirs = bool(found[0]), Direction(found[1]), Direction(found[2])
         offered = side.agreed if side.asked is None else side.asked
         # What an answer leaves out says something of the peer only where it was offered (RFC 3264 §6.1).
-        side.peer = theirs | (side.peer & ~offered.mirrored) if answered else theirs
-        side.agreed = ours
-        if side.partner is not None:
-            self._soon(side.partner)
+        side.peer = found.theirs | (side.peer & ~offered.mirrored) if found.answered else found.theirs
+        side.agreed = found.ours
+        if (partner := self._pairs.talks_with(leg.id)) is not None:
+            self._soon(partner)
         self._soon(leg.id)
 
-    def joined(self, one: Leg, other: Leg) -> None:
+    def joined(self, one: LegControl, other: LegControl) -> None:
         """Two legs have become partners."""
-        sides = self._side(one), self._side(other)
-        for side in sides:
-            self._part(side)
-        for side, partner in zip(sides, (other, one), strict=True):
-            side.partner = partner.id
-            self._soon(side.leg.id)
+        for leg in (one, other):
+            self._side(leg)
+            self._soon(leg.id)
 
-    def waiting(self, leg: Leg) -> None:
+    def waiting(self, leg: LegControl) -> None:
         """The leg waits for a target: nobody holds it."""
-        side = self._side(leg)
-        self._part(side)
-        side.waits = True
+        self._side(leg)
         self._soon(leg.id)
 
-    def parted(self, leg: Leg) -> None:
-        """The leg has no partner for the moment; its peer is told nothing new."""
-        self._part(self._side(leg))
-
-    def answered(self, leg: Leg, method: str, code: int) -> None:
+    def answered(self, leg: LegControl, method: str, code: int) -> None:
         """A request of ours in the leg's dialog was answered."""
         side = self._sides.get(leg.id)
         if side is None or side.asked is None or method != "INVITE" or code in NOT_FINAL:
@@ -139,11 +116,8 @@ class Holds:
     def forget(self, leg: LegId) -> None:
         """The leg is over."""
         side = self._sides.pop(leg, None)
-        if side is None:
-            return
-        if side.timer is not None:
+        if side is not None and side.timer is not None:
             side.timer.cancel()
-        self._part(side)
 
     def stop(self) -> None:
         """Ask for nothing more."""
@@ -152,19 +126,14 @@ class Holds:
 
     # --- what follows from it
 
-    def _side(self, leg: Leg) -> _Side:
+    def _side(self, leg: LegControl) -> _Side:
         return self._sides.setdefault(leg.id, _Side(leg))
 
-    def _part(self, side: _Side) -> None:
-        partner = self._sides.get(side.partner) if side.partner is not None else None
-        side.partner, side.waits = None, False
-        if partner is not None and partner.partner == side.leg.id:
-            partner.partner = None
-
     def _wanted(self, side: _Side) -> Direction:
-        if side.waits:
+        if self._pairs.waits(side.leg.id):
             return Direction.BOTH
-        partner = self._sides.get(side.partner) if side.partner is not None else None
+        other = self._pairs.talks_with(side.leg.id)
+        partner = self._sides.get(other) if other is not None else None
         # We pass on what the partner's peer sends, and hear for it: its direction is ours here.
         return side.told if partner is None else partner.peer
 
@@ -172,7 +141,7 @@ class Holds:
         # After what PJSIP is in the middle of, and once for all that happens in one step of a transfer.
         side = self._sides.get(leg)
         if side is not None and side.timer is None:
-            side.timer = asyncio.get_running_loop().call_later(0, self._reconcile, side)
+            side.timer = self._clock.after(0, partial(self._reconcile, side))
 
     def _again(self, side: _Side, delay_s: float) -> None:
         side.attempts += 1
@@ -182,7 +151,7 @@ class Holds:
             return
         if side.timer is not None:
             side.timer.cancel()
-        side.timer = asyncio.get_running_loop().call_later(delay_s, self._reconcile, side)
+        side.timer = self._clock.after(delay_s, partial(self._reconcile, side))
 
     def _reconcile(self, side: _Side) -> None:
         side.timer = None
@@ -190,17 +159,9 @@ class Holds:
         wanted = self._wanted(side)
         if leg.over or leg.ending or not leg.established or side.asked is not None or wanted == side.told:
             return
-        prm = pj.CallOpParam()
-        prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = 1, 0, 0
-        prm.opt.flag = pj.PJSUA_CALL_SET_MEDIA_DIR
-        directions = pj.IntVector()
-        directions.append(int(wanted))
-        prm.opt.mediaDir = directions
         side.asked = wanted
-        try:
-            leg.reinvite(prm)
-        except pj.Error:
+        if leg.offer(wanted):
+            self._kick()
+        else:
             side.asked = None
             self._again(side, BUSY_S)
-            return
-        self._kick()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 import pjsua2 as pj
@@ -11,16 +10,22 @@ import structlog
 
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import CallEnd
+from gateway.sip.calls.leg_control import Direction, Exchange, KeyPress, KeyWay
 from gateway.sip.stack.callbacks import guarded
+from gateway.sip.stack.header_vector import sip_headers
 from gateway.sip.text.connected import Connected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from gateway.ports import Clock
 
 log = structlog.get_logger(__name__)
 
 
 RINGING, PROGRESS = 180, 183
+DTMF_ENDED = 2
+"""PJMEDIA_STREAM_DTMF_IS_END"""
 REQUEST_TIMEOUT, NOT_ACCEPTABLE_HERE = 408, 488
 
 
@@ -33,13 +38,13 @@ class LegEvents(Protocol):
     def answered(self, leg: Leg) -> None:
         """The dialog is established."""
 
-    def media(self, leg: Leg, port: pj.AudioMedia | None) -> None:
-        """The leg's audio started (again), or stopped."""
+    def media(self, leg: Leg) -> None:
+        """The leg's audio started (again), or stopped: see `has_audio`."""
 
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
         """The leg is over, for `leg.why` if it was established; it must not be used any more."""
 
-    def pressed(self, leg: Leg, key: pj.OnDtmfEventParam) -> None:
+    def pressed(self, leg: Leg, press: KeyPress) -> None:
         """A key was pressed at the other end, or still is."""
 
 
@@ -51,7 +56,10 @@ class Notifier(Protocol):
 
 
 class Leg(pj.Call):
-    """A pj.Call with a name; whoever owns the registry keeps it alive until it has ended."""
+    """A pj.Call with a name; whoever owns the registry keeps it alive until it has ended.
+
+    Implements leg_control.LegControl.
+    """
 
     def __init__(
         self,
@@ -60,6 +68,7 @@ class Leg(pj.Call):
         peer: Peer,
         incoming: bool,
         events: LegEvents,
+        clock: Clock,
         index: int = pj.PJSUA_INVALID_ID,
     ) -> None:
         super().__init__(account, index)
@@ -73,11 +82,12 @@ class Leg(pj.Call):
         self.established = False
         self.connected = Connected()
         self.early = False  # dialled, and provisionally answered
-        self.established_at = 0.0  # loop time
-        self.progressed_at = asyncio.get_running_loop().time()  # dialled: when it was, or rang last
+        self.established_at = 0.0
+        self.progressed_at = clock.now().steady
         self.over = False
         self.why: CallEnd | None = None  # it is no ordinary end
         self._events = events
+        self._clock = clock
         self._hung_up = False
         self._expired = False
         self.told_over = False  # whoever it concerns knows that it is over, or as good as that
@@ -86,7 +96,7 @@ class Leg(pj.Call):
         self._answering = False
         self.unanswerable = False  # it ended because it could not be answered
         self._told = 100  # the last response to the INVITE
-        self._has_media = False
+        self._audio: int | None = None  # which of its streams
 
     @guarded(None)
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # pjsua2's name
@@ -101,7 +111,8 @@ class Leg(pj.Call):
     @guarded(None)
     def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
         """PJSUA: a packet or an INFO tells of a key."""
-        self._events.pressed(self, prm)
+        way = KeyWay.EVENT if prm.method == pj.PJSUA_DTMF_METHOD_RFC2833 else KeyWay.INFO
+        self._events.pressed(self, KeyPress(prm.digit, way, prm.timestamp, bool(prm.flags & DTMF_ENDED)))
 
     def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
         """PJSUA would dial where a 3xx says: never. The call has failed, with that code."""
@@ -133,14 +144,38 @@ class Leg(pj.Call):
         finally:
             self._answering = False
 
-    def end(self, code: int, extra: pj.SipHeaderVector) -> None:
-        """CANCEL, refuse with `code` or BYE, as the state asks for; once."""
+    def offer(self, direction: Direction) -> bool:
+        """See leg_control.LegControl."""
+        prm = pj.CallOpParam()
+        prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = 1, 0, 0
+        prm.opt.flag = pj.PJSUA_CALL_SET_MEDIA_DIR
+        directions = pj.IntVector()
+        directions.append(int(direction))
+        prm.opt.mediaDir = directions
+        try:
+            self.reinvite(prm)
+        except pj.Error:
+            return False
+        return True
+
+    def press(self, key: str, way: KeyWay, duration_ms: int) -> bool:
+        """See leg_control.LegControl."""
+        prm = pj.CallSendDtmfParam()
+        prm.method, prm.duration, prm.digits = _METHODS[way], duration_ms, key
+        try:
+            self.sendDtmf(prm)
+        except pj.Error:
+            return False
+        return True
+
+    def end(self, code: int, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """See leg_control.LegControl."""
         if self._hung_up or self.over:
             return
         self._hung_up = True
         prm = pj.CallOpParam()
         prm.statusCode = code if self.incoming and not self.established else 0
-        prm.txOption.headers = extra
+        prm.txOption.headers = sip_headers(headers)
         try:
             self.hangup(prm)
         except pj.Error as error:
@@ -151,10 +186,10 @@ class Leg(pj.Call):
         if self._told >= 200:
             return
         self._expired = not self._hung_up
-        self.end(487, pj.SipHeaderVector())
+        self.end(487)
 
     def given_up(self) -> None:
-        """PJSIP ends it by itself, and sends the BYE: no other one is wanted."""
+        """See leg_control.LegControl."""
         self._given_up = self._hung_up = True
 
     @property
@@ -164,13 +199,13 @@ class Leg(pj.Call):
 
     @property
     def ending(self) -> bool:
-        """Whether we have asked for its end."""
+        """See leg_control.LegControl."""
         return self._hung_up
 
     @property
     def packets(self) -> int:
         """How many packets of audio have come in."""
-        if self.over or not self._has_media:
+        if self.over or self._audio is None:
             return 0
         info = self.getInfo()  # named, as is what follows: a part does not keep alive what it is a part of
         for index, media in enumerate(info.media):
@@ -180,13 +215,44 @@ class Leg(pj.Call):
                 return control.rxStat.pkt
         return 0
 
+    @property
+    def activity(self) -> int:
+        """See leg_control.LegControl."""
+        return pj.packets_received(self.getId())
+
+    @property
+    def is_encrypted(self) -> bool:
+        """See leg_control.LegControl."""
+        return pj.is_encrypted(self.getId())
+
+    @property
+    def was_answered_by_anything(self) -> bool:
+        """See leg_control.LegControl."""
+        return pj.is_answered_by_anything(self.getId())
+
+    @property
+    def exchange(self) -> Exchange | None:
+        """See leg_control.LegControl."""
+        found = pj.exchange_of(self.getId())
+        return Exchange(bool(found[0]), Direction(found[1]), Direction(found[2])) if found else None
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether it has any."""
+        return self._audio is not None
+
+    @property
+    def audio(self) -> pj.AudioMedia | None:
+        """The leg's port of PJMEDIA's bridge; a codec that changes makes another one."""
+        return self.getAudioMedia(self._audio) if self._audio is not None else None
+
     def _state_changed(self, event: pj.SipEvent) -> None:
         info = self.getInfo()
         if not self.sip_call_id:
             self.sip_call_id = info.callIdString
         self.early = info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming
         if self.early:
-            self.progressed_at = asyncio.get_running_loop().time()
+            self.progressed_at = self._clock.now().steady
             self._events.progress(self, info.lastStatusCode)
         elif info.state == pj.PJSIP_INV_STATE_CONNECTING and not self.incoming:
             self._taken = True
@@ -196,8 +262,9 @@ class Leg(pj.Call):
             if not self.incoming and (self._given_up or self._cannot_talk(info)):
                 return  # PJSUA is on its way to end it
             self.established = True
-            self.established_at = asyncio.get_running_loop().time()
+            self.established_at = self._clock.now().steady
             self.dialog = pj.dialog_of(self.getId())
+            pj.watch_call(self.getId())
             self._events.answered(self)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
             self.over = True
@@ -227,12 +294,13 @@ class Leg(pj.Call):
             if media.type != pj.PJMEDIA_TYPE_AUDIO or media.status not in _HEARD:
                 continue
             if media.audioConfSlot != pj.PJSUA_INVALID_ID:  # or its stream could not be made
-                self._has_media = True
-                self._events.media(self, self.getAudioMedia(index))
+                self._audio = index
+                self._events.media(self)
                 return
-        if self._has_media:
-            self._has_media = False
-            self._events.media(self, None)
+        if self._audio is not None:
+            self._audio = None
+            self._events.media(self)
 
 
+_METHODS = {KeyWay.EVENT: pj.PJSUA_DTMF_METHOD_RFC2833, KeyWay.INFO: pj.PJSUA_DTMF_METHOD_SIP_INFO}
 _HEARD = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD, pj.PJSUA_CALL_MEDIA_LOCAL_HOLD)

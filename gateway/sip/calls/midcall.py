@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-import pjsua2 as pj
 import structlog
 
 from gateway.core.outcome import CallEnd
@@ -19,7 +18,10 @@ from gateway.sip.calls.watchdog import Watchdog
 if TYPE_CHECKING:
     from gateway.config import Config, PbxProfile, TrunkProfile
     from gateway.core.model import LegId
-    from gateway.sip.calls.leg import Leg
+    from gateway.ports import Clock
+    from gateway.sip.calls.leg_control import KeyPress, LegControl
+    from gateway.sip.calls.media_path import MediaPath
+    from gateway.sip.calls.pairs import Pairs
 
 
 log = structlog.get_logger(__name__)
@@ -30,22 +32,22 @@ class MidCall:
 
     def __init__(
         self,
-        leg_of: Callable[[LegId], Leg | None],
-        has_media: Callable[[LegId], bool],
-        lost: Callable[[Leg, CallEnd], None],
+        leg_of: Callable[[LegId], LegControl | None],
+        pairs: Pairs,
+        media: MediaPath,
+        clock: Clock,
+        lost: Callable[[LegId, CallEnd], None],
         kick: Callable[[], None],
     ) -> None:
         """`lost` is told of a leg that is as good as over, though its peer has not ended it."""
-        self._leg_of = leg_of
-        self._has_media = has_media
+        self._media = media
+        self._clock = clock
         self._lost = lost
         self._config: Config | None = None
-        self._partners: dict[LegId, LegId] = {}
-        self._waiting: set[LegId] = set()  # legs whose partner is a target that has not taken them yet
-        self._holds = Holds(kick)
-        self._keypads = Keypads(self._listener, self._wants_info, self._can_take, kick)
+        self._holds = Holds(pairs, clock, kick)
+        self._keypads = Keypads(pairs, leg_of, self._wants_info, self._can_take, clock, kick)
         self._encryption = Encryption(self._wants_encryption)
-        self._watchdog = Watchdog(self._conversing, self._holds.should_be_heard, lost)
+        self._watchdog = Watchdog(pairs, leg_of, self._holds.should_be_heard, clock, lost)
 
     def configure(self, config: Config) -> None:
         """Take the settings, at the start and whenever they change."""
@@ -60,26 +62,22 @@ class MidCall:
 
     # --- what happens to legs
 
-    def established(self, leg: Leg) -> None:
+    def established(self, leg: LegControl) -> None:
         """The dialog is there."""
         self._holds.established(leg)
         self._keypads.changed(leg.id)
 
-    def exchanged(self, leg: Leg) -> None:
+    def exchanged(self, leg: LegControl) -> None:
         """The leg's media was settled (anew)."""
         self._holds.exchanged(leg)
         self._keypads.changed(leg.id)
         self._encryption.settled(leg)
 
-    def pressed(self, leg: Leg, prm: pj.OnDtmfEventParam) -> None:
+    def pressed(self, leg: LegControl, press: KeyPress) -> None:
         """A key was pressed, or still is."""
-        self._keypads.pressed(leg, prm.digit, prm.method, prm.timestamp, prm.flags)
+        self._keypads.pressed(leg, press)
 
-    def told_key(self, leg: Leg, key: str) -> None:
-        """An INFO tells of a key."""
-        self._keypads.pressed(leg, key, pj.PJSUA_DTMF_METHOD_SIP_INFO, 0)
-
-    def answered(self, leg: Leg, method: str, code: int) -> None:
+    def answered(self, leg: LegControl, method: str, code: int) -> None:
         """A request of ours in the leg's dialog was answered; a BYE is told of when it is sent, with code 0."""
         if method == "BYE":
             self._given_up(leg)
@@ -87,30 +85,19 @@ class MidCall:
         self._holds.answered(leg, method, code)
         self._keypads.answered(leg.id, method, code)
 
-    def joined(self, one: Leg, other: Leg) -> None:
+    def joined(self, one: LegControl, other: LegControl) -> None:
         """Two legs are each other's partners, and talk."""
-        self._pair(one, other)
         self._keypads.joined(one, other)
         self._holds.joined(one, other)
 
-    def waiting(self, leg: Leg, target: Leg | None) -> None:
+    def waiting(self, leg: LegControl, target: LegControl | None) -> None:
         """The leg waits for a target, which may ask it for keys already."""
         if target is not None:
-            self._pair(leg, target)
-            self._waiting.add(leg.id)
             self._keypads.awaits(leg, target)
-        else:
-            self._leave(leg.id)
         self._holds.waiting(leg)
 
-    def parted(self, leg: Leg) -> None:
-        """The leg has no partner."""
-        self._leave(leg.id)
-        self._holds.parted(leg)
-
-    def ended(self, leg: Leg) -> None:
+    def ended(self, leg: LegControl) -> None:
         """The leg is over."""
-        self._leave(leg.id)
         self._holds.forget(leg.id)
         self._keypads.forget(leg.id)
         self._encryption.forget(leg.id)
@@ -118,46 +105,21 @@ class MidCall:
 
     # --- what the parts ask
 
-    def _pair(self, one: Leg, other: Leg) -> None:
-        self._leave(one.id)
-        self._leave(other.id)
-        self._partners[one.id], self._partners[other.id] = other.id, one.id
-
-    def _leave(self, leg: LegId) -> None:
-        other = self._partners.pop(leg, None)
-        if other is not None:
-            self._partners.pop(other, None)
-        self._waiting -= {leg, other}
-
-    def _listener(self, leg: LegId) -> Leg | None:
-        """Who is given the keys of this leg: a target those of the caller who waits for it, but not the other way."""
-        other = self._partners.get(leg)
-        return self._leg_of(other) if other is not None and other not in self._waiting else None
-
-    def _conversing(self) -> Iterable[Leg]:
-        """Those who talk: both have answered, and neither still waits for the other."""
-        pairs = [(self._leg_of(one), self._leg_of(other)) for one, other in self._partners.items()]
-        return [
-            leg
-            for leg, other in pairs
-            if leg and other and leg.established and other.established and self._waiting.isdisjoint((leg.id, other.id))
-        ]
-
-    def _wants_info(self, leg: Leg) -> bool:
+    def _wants_info(self, leg: LegControl) -> bool:
         profile = self._profile(leg)
         return profile is not None and profile.dtmf == "info"
 
-    def _wants_encryption(self, leg: Leg) -> bool:
+    def _wants_encryption(self, leg: LegControl) -> bool:
         profile = self._profile(leg)
         return profile is not None and profile.srtp == "optional"
 
-    def _profile(self, leg: Leg) -> TrunkProfile | PbxProfile | None:
+    def _profile(self, leg: LegControl) -> TrunkProfile | PbxProfile | None:
         return self._config.profile(leg.peer.name) if self._config is not None else None
 
     def _can_take(self, leg: LegId) -> bool:
-        return self._has_media(leg) and self._holds.hears_us(leg)
+        return self._media.has_media(leg) and self._holds.hears_us(leg)
 
-    def _given_up(self, leg: Leg) -> None:
+    def _given_up(self, leg: LegControl) -> None:
         """PJSIP ends a leg: of no use as answered, not refreshed (RFC 4028 §10), or without any answer."""
         if leg.ending or leg.over:
             return
@@ -166,4 +128,4 @@ class MidCall:
         leg.given_up()
         leg.why = CallEnd.PEER_GONE
         # Not now: PJSIP is in the middle of it.
-        asyncio.get_running_loop().call_soon(self._lost, leg, CallEnd.PEER_GONE)
+        self._clock.after(0, partial(self._lost, leg.id, CallEnd.PEER_GONE))

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-import pjsua2 as pj
 import structlog
 
 from gateway.core.outcome import CallEnd
 
 if TYPE_CHECKING:
     from gateway.core.model import LegId
-    from gateway.sip.calls.leg import Leg
+    from gateway.ports import Clock, Timer
+    from gateway.sip.calls.leg_control import LegControl
+    from gateway.sip.calls.pairs import Pairs
 
 log = structlog.get_logger(__name__)
 
@@ -26,18 +27,22 @@ class Watchdog:
 
     def __init__(
         self,
-        conversing: Callable[[], Iterable[Leg]],
+        pairs: Pairs,
+        leg_of: Callable[[LegId], LegControl | None],
         should_be_heard: Callable[[LegId], bool],
-        end: Callable[[Leg, CallEnd], None],
+        clock: Clock,
+        end: Callable[[LegId, CallEnd], None],
     ) -> None:
-        """`conversing`: the legs that talk with another; `should_be_heard`: those whose peer nobody holds."""
-        self._conversing = conversing
+        """`should_be_heard` tells of a leg whether nobody holds its peer."""
+        self._pairs = pairs
+        self._leg_of = leg_of
+        self._clock = clock
         self._should_be_heard = should_be_heard
         self._end = end
         self._rtp_timeout_s = 0.0
         self._max_call_s = 0.0
         self._heard: dict[LegId, tuple[int, float]] = {}  # packets, and when there were fewer
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
 
     def configure(self, rtp_timeout_s: float, max_call_s: float) -> None:
         """Take the limits (0: none) and begin to look."""
@@ -58,24 +63,30 @@ class Watchdog:
         self._heard.pop(leg, None)
 
     def _wait(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look, seconds)
+        self._timer = self._clock.after(seconds, partial(self._look, seconds))
 
     def _look(self, seconds: float) -> None:
         self._wait(seconds)
-        now = asyncio.get_running_loop().time()
-        for leg in list(self._conversing()):
-            if leg.over or leg.ending or not leg.established:
+        now = self._clock.now().steady
+        for leg in self._conversing():
+            if leg.over or leg.ending:
                 continue
             if self._max_call_s and now - leg.established_at > self._max_call_s:
                 log.warning("call-too-long", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
-                self._end(leg, CallEnd.TOO_LONG)
+                self._end(leg.id, CallEnd.TOO_LONG)
             elif self._rtp_timeout_s and self._silent(leg, now) > self._rtp_timeout_s:
                 log.warning("rtp-timeout", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
-                self._end(leg, CallEnd.RTP_TIMEOUT)
+                self._end(leg.id, CallEnd.RTP_TIMEOUT)
 
-    def _silent(self, leg: Leg, now: float) -> float:
+    def _conversing(self) -> list[LegControl]:
+        """Those who talk, where both have answered."""
+        legs = [self._leg_of(leg) for leg in self._pairs.talking]
+        there = {leg.id: leg for leg in legs if leg is not None and leg.established}
+        return [leg for leg in there.values() if self._pairs.talks_with(leg.id) in there]
+
+    def _silent(self, leg: LegControl, now: float) -> float:
         """For how many seconds nothing has come from a peer that ought to send."""
-        packets = pj.packets_received(leg.getId())
+        packets = leg.activity
         before, since = self._heard.get(leg.id, (-1, now))
         if packets != before or not self._should_be_heard(leg.id):
             self._heard[leg.id] = packets, now

@@ -9,6 +9,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.core.outcome import Reason
+from gateway.sip.calls.leg_control import KeyPress, KeyWay
 from gateway.sip.requests.invitation import read_invitation
 from gateway.sip.stack.header_vector import sip_headers
 from gateway.sip.stack.settings import own_user_of
@@ -95,7 +96,7 @@ class Answers:
                 request.respond(400, "Unknown Key", sip_headers([reason_header(400, Reason.BAD_REQUEST)]))
                 return
             request.respond(200, "", sip_headers([]))
-            self._agent.midcall.told_key(leg, key)
+            self._agent.midcall.pressed(leg, KeyPress(key, KeyWay.INFO))
 
 
 def _user(uri: str) -> str:

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The conference bridge of PJMEDIA as the path that audio takes: every leg is decoded, and mixed for its partner.
+
+What each leg is to hear is carried out whenever its partner or a port changes: an answer, a re-INVITE or a change of
+codec makes PJSIP build a new port for the same leg. A leg hears one source at a time, or silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+import structlog
+
+from gateway.sip.calls.ringback import OFTEN_S, Ringback
+from gateway.sip.calls.sounds import BridgeSounds
+
+if TYPE_CHECKING:
+    from gateway.core.model import Announcement, LegId
+    from gateway.ports import Clock, Timer
+    from gateway.sip.calls.leg import Leg
+    from gateway.sip.calls.pairs import Changed, Pairs
+
+log = structlog.get_logger(__name__)
+
+
+class Bridge:
+    """Implements media_path.MediaPath."""
+
+    def __init__(self, pairs: Pairs, packets: Callable[[LegId], int], clock: Clock) -> None:
+        """`packets` tells how many packets of audio a leg has brought."""
+        self._pairs = pairs
+        self._packets = packets
+        self._clock = clock
+        self._ports: dict[LegId, pj.AudioMedia] = {}
+        self._heard: dict[LegId, pj.AudioMedia] = {}  # what is connected to a leg's port
+        self._sounds = BridgeSounds(clock)
+        self._ringbacks: dict[LegId, Ringback[pj.AudioMedia]] = {}  # of those who wait
+        self._next_look: Timer | None = None
+
+    def stop(self) -> None:
+        """See media_path.MediaPath."""
+        if self._next_look is not None:
+            self._next_look.cancel()
+        for table in (self._ports, self._ringbacks, self._heard):
+            table.clear()
+        self._sounds.stop()
+
+    # --- descriptions
+
+    def offering(self, beside: Leg | None) -> None:
+        """See media_path.MediaPath: what `beside` speaks comes first; anything else has to be transcoded."""
+        pj.prefer_in_next_offer(_codecs(beside))
+
+    def answering(self, leg: Leg, beside: Leg | None) -> None:
+        """See media_path.MediaPath: what `beside` speaks comes first, if the leg has offered that."""
+        if wanted := _codecs(beside):
+            pj.prefer_in_answer(leg.getId(), wanted)
+
+    def settled(self, leg: Leg) -> None:
+        """See media_path.MediaPath: the leg has a (new) port."""
+        port = leg.audio
+        if port is None:
+            return
+        self._ports[leg.id] = port
+        self._heard.pop(leg.id, None)  # went away with the old port
+        other = self._pairs.partner(leg.id)
+        if other is not None and (ringback := self._ringbacks.get(other)):
+            ringback.listen(0, self._clock.now().steady)
+        self._carry_out(leg.id, other)
+
+    def stopped(self, leg: LegId) -> None:
+        """See media_path.MediaPath."""
+        self._ports.pop(leg, None)
+        self._heard.pop(leg, None)
+        self._carry_out(self._pairs.partner(leg))
+
+    def has_media(self, leg: LegId) -> bool:
+        """See media_path.MediaPath."""
+        return leg in self._ports
+
+    # --- who hears whom
+
+    def changed(self, legs: Changed) -> None:
+        """See media_path.MediaPath."""
+        for leg in legs:
+            if not self._pairs.waits(leg):
+                self._ringbacks.pop(leg, None)
+        self._carry_out(*legs)
+
+    def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
+        """See media_path.MediaPath."""
+        ringback = self._ringbacks.get(leg)
+        if ringback is None:
+            ringback = self._ringbacks[leg] = Ringback(self._sounds)
+        ringback.turn_to(announcement)
+        self._carry_out(*(other for other in legs if other != leg))
+        # Not yet: the next command of the same turn may be for another target, or for an announcement before this one.
+        if self._next_look is not None:
+            self._next_look.cancel()
+        self._next_look = self._clock.after(0, self._look)
+
+    def forget(self, leg: LegId) -> None:
+        """See media_path.MediaPath."""
+        self._ringbacks.pop(leg, None)
+        self._ports.pop(leg, None)
+        self._heard.pop(leg, None)
+
+    def _carry_out(self, *legs: LegId | None) -> None:
+        for leg in legs:
+            sink = self._ports.get(leg) if leg else None
+            if leg is None or sink is None:
+                continue
+            before, now = self._heard.pop(leg, None), self._source(leg)
+            if now is not None:
+                self._heard[leg] = now
+            if now is before:
+                continue
+            # Both wait for the bridge's next tick: the one follows on the other without a gap and without a mixture.
+            if before is not None:
+                _stop(before, sink)
+            if now is not None and not _start(now, sink):
+                del self._heard[leg]  # to be tried again
+
+    def _source(self, leg: LegId) -> pj.AudioMedia | None:
+        ringback = self._ringbacks.get(leg)
+        sound = ringback.sound(self._clock.now().steady) if ringback else None
+        if sound is not None:
+            return sound
+        other = self._pairs.partner(leg)
+        return self._ports.get(other) if other else None
+
+    def _look(self) -> None:
+        """See what those who wait are to hear now."""
+        now = self._clock.now().steady
+        for leg, ringback in self._ringbacks.items():
+            if leg not in self._ports:
+                continue
+            target = self._pairs.partner(leg)
+            if target in self._ports and now >= ringback.look_at:
+                ringback.listen(self._packets(target), now)
+            self._carry_out(leg)
+        self._next_look = self._clock.after(OFTEN_S, self._look) if self._ringbacks else None
+
+
+def _codecs(leg: Leg | None) -> list[str]:
+    """What a leg speaks, or would."""
+    return list(pj.codecs_of(leg.getId())) if leg is not None and not leg.over else []
+
+
+def _start(source: pj.AudioMedia, sink: pj.AudioMedia) -> bool:
+    try:
+        source.startTransmit(sink)
+    except pj.Error as error:  # one of the two went away with its stream
+        log.warning("not-connected", why=error.info())
+        return False
+    return True
+
+
+def _stop(source: pj.AudioMedia, sink: pj.AudioMedia) -> None:
+    try:
+        source.stopTransmit(sink)
+    except pj.Error:  # the port went away with its stream, and its connections with it
+        return
