@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Keys, with legs that are none: each is given once, in the way its side wants, and to who is there to have it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway.core.model import LegId
+from gateway.sip.calls.dtmf import ECHO_S, PAUSE_MS, TONE_MS, Keypads
+from gateway.sip.calls.leg_control import KeyPress, KeyWay
+from gateway.sip.calls.pairs import Pairs
+from tests.bench.clock import VirtualClock
+from tests.bench.leg import FakeLeg
+
+EVENT, INFO = KeyWay.EVENT, KeyWay.INFO
+ONE_KEY_S = (TONE_MS + PAUSE_MS) / 1000
+
+
+class Stage:
+    """A caller and an agent, who are joined unless a test does something else."""
+
+    def __init__(self, *, joined: bool = True) -> None:
+        self.clock, self.pairs = VirtualClock(datetime(2026, 11, 29, tzinfo=UTC)), Pairs()
+        self.caller, self.agent = FakeLeg("caller"), FakeLeg("agent")
+        self.legs = {leg.id: leg for leg in (self.caller, self.agent)}
+        self.by_info: set[LegId] = set()
+        self.deaf: set[LegId] = set()
+        self.keys = Keypads(
+            self.pairs,
+            self.legs.get,
+            lambda leg: leg.id in self.by_info,
+            lambda leg: leg not in self.deaf,
+            self.clock,
+            lambda: None,
+        )
+        self._stamp = 0
+        if joined:
+            self.pairs.join(self.caller.id, self.agent.id)
+
+    def press(self, leg: FakeLeg, keys: str, way: KeyWay = EVENT) -> None:
+        for key in keys:
+            self._stamp += 200
+            self.keys.pressed(leg, KeyPress(key, way, self._stamp if way is EVENT else 0))
+            self.clock.advance(ECHO_S)
+
+
+def test_keys_go_to_the_partner_in_their_order() -> None:
+    stage = Stage()
+    stage.press(stage.caller, "12#a")
+    assert stage.agent.keys == [("1", EVENT), ("2", EVENT), ("#", EVENT), ("A", EVENT)]
+    stage.press(stage.agent, "*")
+    assert stage.caller.given == "*"
+
+
+def test_what_is_no_key_is_left_out() -> None:
+    stage = Stage()
+    stage.press(stage.caller, "E!1")
+    assert stage.agent.given == "1"
+
+
+def test_no_key_follows_on_another_faster_than_a_receiver_can_tell_them_apart() -> None:
+    stage = Stage()
+    for stamp, key in enumerate("123"):
+        stage.keys.pressed(stage.caller, KeyPress(key, EVENT, stamp))
+    assert stage.agent.given == "1"
+    stage.clock.advance(ONE_KEY_S)
+    assert stage.agent.given == "12"
+    stage.clock.advance(ONE_KEY_S)
+    assert stage.agent.given == "123"
+
+
+def test_a_key_that_comes_in_both_ways_is_given_once() -> None:
+    stage = Stage()
+    stage.keys.pressed(stage.caller, KeyPress("5", EVENT, 100))
+    stage.keys.pressed(stage.caller, KeyPress("5", INFO))
+    stage.clock.advance(ECHO_S)
+    assert stage.agent.given == "5"
+    stage.press(stage.caller, "5", INFO)
+    assert stage.agent.given == "55"
+
+
+def test_all_packets_of_a_press_are_one_key() -> None:
+    stage = Stage()
+    for ended in (False, False, True, True):
+        stage.keys.pressed(stage.caller, KeyPress("7", EVENT, 100, ended))
+    stage.clock.advance(1)
+    assert stage.agent.given == "7"
+
+
+def test_a_side_that_wants_info_gets_one_at_a_time() -> None:
+    stage = Stage()
+    stage.by_info.add(stage.agent.id)
+    for stamp, key in enumerate("123"):
+        stage.keys.pressed(stage.caller, KeyPress(key, EVENT, stamp))
+    stage.clock.advance(60)
+    assert stage.agent.keys == [("1", INFO)]
+    stage.keys.answered(stage.agent.id, "INFO", 200)
+    assert stage.agent.given == "12"
+    stage.keys.answered(stage.agent.id, "INVITE", 200)  # of a hold
+    assert stage.agent.given == "12"
+    stage.keys.answered(stage.agent.id, "INFO", 415)  # refused, and the next one may be taken
+    assert stage.agent.given == "123"
+
+
+def test_a_side_without_telephone_events_gets_info() -> None:
+    stage = Stage()
+    stage.agent.deaf_for = {EVENT}
+    stage.press(stage.caller, "1")
+    assert stage.agent.keys == [("1", INFO)]
+
+
+def test_a_side_that_has_not_answered_gets_no_info_but_gets_it_then() -> None:
+    stage = Stage()
+    stage.agent.deaf_for, stage.agent.established = {EVENT}, False
+    stage.press(stage.caller, "1")
+    assert stage.agent.given == ""
+    stage.agent.established = True
+    stage.keys.changed(stage.agent.id)
+    assert stage.agent.keys == [("1", INFO)]
+
+
+def test_a_key_that_can_be_given_in_no_way_holds_up_no_other() -> None:
+    stage = Stage()
+    stage.agent.deaf_for = {EVENT, INFO}
+    stage.press(stage.caller, "1")
+    stage.agent.deaf_for = set()
+    stage.press(stage.caller, "2")
+    assert stage.agent.given == "2"
+
+
+def test_a_target_that_rings_hears_the_caller_and_the_caller_hears_nothing_of_it() -> None:
+    stage = Stage(joined=False)
+    stage.press(stage.caller, "1")
+    stage.pairs.wait(stage.caller.id, stage.agent.id)
+    stage.keys.awaits(stage.caller, stage.agent)
+    stage.press(stage.caller, "2")
+    stage.press(stage.agent, "9")
+    assert stage.agent.given == "12"
+    assert stage.caller.given == ""
+    stage.pairs.join(stage.caller.id, stage.agent.id)
+    stage.keys.joined(stage.caller, stage.agent)
+    assert stage.caller.given == "9"
+
+
+@pytest.mark.parametrize("state", ["over", "ending"])
+def test_a_leg_at_its_end_is_given_nothing(state: str) -> None:
+    stage = Stage()
+    setattr(stage.agent, state, True)
+    stage.press(stage.caller, "1")
+    assert stage.agent.given == ""
+
+
+def test_what_is_forgotten_is_given_nothing_more() -> None:
+    stage = Stage()
+    for stamp, key in enumerate("123"):
+        stage.keys.pressed(stage.caller, KeyPress(key, EVENT, stamp))
+    stage.keys.stop()
+    stage.clock.advance(60)
+    assert stage.agent.given == "1"
+    assert stage.clock.waiting == 0
