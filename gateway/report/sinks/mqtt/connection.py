@@ -8,8 +8,9 @@ larger (§3.2.2.3.6), and none retained where it retains none (§3.2.2.3.5).
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -84,6 +85,32 @@ class Client(aiomqtt.Client):
         if answer is not None and not answer.done():
             answer.set_result(reason_code)
 
+    def _on_socket_open(self, client: PahoClient, userdata: Any, sock: socket.socket) -> None:
+        self._loop.call_soon_threadsafe(self._begin, client, sock)
+
+    def _on_socket_register_write(self, client: PahoClient, userdata: Any, sock: socket.socket) -> None:
+        self._loop.call_soon_threadsafe(self._write_when_possible, client, sock)
+
+    # aiomqtt has the loop watch the number that a socket had some time ago. When the connection has been lost by then,
+    # the number may be somebody else's, such as a SIP connection's, whose readiness would keep the loop busy for good.
+
+    def _begin(self, client: PahoClient, sock: socket.socket) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_reader(sock.fileno(), self._attempt, lambda: _read(client))
+            self._misc_task = self._loop.create_task(self._misc_loop())
+
+    def _write_when_possible(self, client: PahoClient, sock: socket.socket) -> None:
+        if sock.fileno() >= 0:
+            self._loop.add_writer(sock.fileno(), self._attempt, client.loop_write)
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        """Read or write; what paho raises over it ends the connection."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 -- whatever the broker has sent
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
     async def __aenter__(self) -> Self:
         try:
             return await super().__aenter__()
@@ -96,8 +123,9 @@ class Client(aiomqtt.Client):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        if exc is not None and not self._disconnected.done():
-            # A plain DISCONNECT would have the broker throw our will away (MQTT 5 §3.14.4).
+        if exc is not None:
+            # Also where paho could not read what came and left the connection open. A plain DISCONNECT would have the
+            # broker throw our will away (MQTT 5 §3.14.4).
             self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL))
         await super().__aexit__(exc_type, exc, tb)
         if self._disconnected.done() and not self._disconnected.cancelled():
@@ -140,6 +168,13 @@ class Client(aiomqtt.Client):
     def _lost(self) -> aiomqtt.MqttError:
         error = self._disconnected.exception()
         return error if isinstance(error, aiomqtt.MqttError) else aiomqtt.MqttError(str(error or "disconnected"))
+
+
+def _read(client: PahoClient) -> None:
+    client.loop_read()
+    # What TLS has decrypted already makes the socket no more readable.
+    while (sock := client.socket()) is not None and getattr(sock, "pending", int)() > 0:
+        client.loop_read()
 
 
 class NoAnswerError(aiomqtt.MqttError):

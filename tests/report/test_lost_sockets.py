@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What becomes of the socket of a connection to the broker that ends in the middle of something."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiomqtt
+import pytest
+
+from gateway.report.sinks.mqtt.connection import Broker, Client, connected
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+CONNACK = b"\x20\x03\x00\x00\x00"
+NO_PACKET = b"\x00\x00"
+"""The type 0 is reserved (MQTT 5 §2.1.2)."""
+NO_TOPIC = b"\x30\x05\x00\x01\xff\x00\x00"
+"""A PUBLISH whose topic is no UTF-8 (MQTT 5 §1.5.4)."""
+
+
+class Far:
+    """The broker's end of a connection."""
+
+    def __init__(self) -> None:
+        self.writer: asyncio.StreamWriter | None = None
+        self.ended = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        await reader.read(1000)
+        writer.write(CONNACK)
+        while await reader.read(1000):
+            pass
+        self.ended.set()
+        writer.close()
+
+    def send(self, data: bytes) -> None:
+        assert self.writer
+        self.writer.write(data)
+
+
+@asynccontextmanager
+async def connection() -> AsyncIterator[tuple[Client, Far]]:
+    """A connection of ours with its far end; what it is lost with is not raised."""
+    far = Far()
+    server = await asyncio.start_server(far.serve, "127.0.0.1", 0)
+    broker = Broker("test", "127.0.0.1", server.sockets[0].getsockname()[1])
+    try:
+        async with connected(broker, aiomqtt.Will("status", b"offline")) as client:
+            yield client, far
+    except aiomqtt.MqttError:
+        pass
+    finally:
+        server.close()
+
+
+@pytest.mark.keeps("16.114")
+async def test_a_socket_that_takes_the_number_of_a_lost_one_is_left_alone() -> None:
+    faults: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: faults.append(context))
+    others = socket.socketpair()
+    async with connection() as (client, far):
+        own = client._client.socket()
+        assert isinstance(own, socket.socket)
+        number = own.fileno()
+        # In one turn of the loop: something is to be written, the connection is lost, its number is given anew.
+        far.send(NO_PACKET)
+        client._client.publish("events", b"x", 1)
+        client._client.loop_read()
+        assert own.fileno() == -1
+        os.dup2(others[0].fileno(), number)
+        try:
+            with pytest.raises(aiomqtt.MqttError):
+                await client.watch()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert (loop.remove_writer(number), loop.remove_reader(number)) == (False, False)
+        finally:
+            os.close(number)
+    for each in others:
+        each.close()
+    assert not faults
+
+
+@pytest.mark.keeps("16.114")
+async def test_a_connection_that_ends_over_what_cannot_be_read_is_closed() -> None:
+    async with connection() as (client, far):
+        far.send(NO_TOPIC)
+        with pytest.raises(aiomqtt.MqttError, match="utf-8"):
+            await client.watch()
+        await client.watch()
+    async with asyncio.timeout(5):
+        await far.ended.wait()
