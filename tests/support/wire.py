@@ -75,6 +75,8 @@ class Streams:
         self._server_context = identity.server(clients=clients) if identity else None
         self._client_context = identity.client(shown=shown) if identity else None
         self._connections: dict[Address, asyncio.StreamWriter] = {}
+        """The newest to each remote end: messages that follow one another at once may make one each."""
+        self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.accepted = 0
         """How many connections were made to us."""
@@ -98,13 +100,13 @@ class Streams:
 
     async def dropped(self, *, reset: bool = False) -> None:
         """drop(), and wait until the other sides have noticed: what is sent before that is lost with its connection."""
-        ends = list(self._connections)
+        ends: list[Address] = [writer.get_extra_info("peername")[:2] for writer in self._open]
         self.drop(reset=reset)
         await eventually(lambda: _noticed(self._host, ends), "the other end of a dropped connection closes it")
 
     def drop(self, *, reset: bool = False) -> None:
         """Close every connection, as a restart of the peer does (`reset`: as its crash does); it listens on."""
-        for writer in list(self._connections.values()):
+        for writer in list(self._open):
             if reset:
                 break_off(writer)
                 continue
@@ -112,13 +114,14 @@ class Streams:
             if self._client_context:  # TLS would wait for the other side's farewell
                 asyncio.get_running_loop().call_later(FAREWELL_S, writer.transport.abort)
         self._connections.clear()
+        self._open.clear()
 
     def vanish(self) -> None:
         """Have every connection lose all that comes in from now on, unseen by the other side, as a dead line does."""
         # A filter on a socket is asked before TCP itself: nothing is acknowledged (socket(7), SO_ATTACH_FILTER).
         refuse_all = ctypes.create_string_buffer(struct.pack("HBBI", BPF_RET, 0, 0, 0))
         program = struct.pack("HP", 1, ctypes.addressof(refuse_all))
-        for writer in self._connections.values():
+        for writer in self._open:
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
     async def close(self) -> None:
@@ -132,7 +135,7 @@ class Streams:
 
     async def _knows_all(self) -> bool:
         """Whether nobody is in the middle of a handshake, whom asyncio would leave behind."""
-        known = {_in_proc(*end) for end in self._connections}
+        known = {_in_proc(*writer.get_extra_info("peername")[:2]) for writer in self._open}
         own = _in_proc(self._host, self._port)
         return not any(local == own and state == "01" and remote not in known for local, remote, state in _sockets())
 
@@ -165,20 +168,24 @@ class Streams:
         await self._read(reader, writer, (host, port))
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remote: Address) -> None:
+        self._open.add(writer)
         session = writer.get_extra_info("ssl_object")
         self.versions.append(session.version() if session else None)
-        with suppress(asyncio.IncompleteReadError, OSError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                if not head.strip():  # a keep-alive (RFC 5626 §3.5.1)
-                    continue
-                head = head.lstrip()
-                found = _LENGTH.search(head)
-                body = await reader.readexactly(int(found.group(1)) if found else 0)
-                self._deliver(head + body, remote)
-        if self._connections.get(remote) is writer:
-            del self._connections[remote]
-        writer.close()
+        try:
+            with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+                while True:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    if not head.strip():  # a keep-alive (RFC 5626 §3.5.1)
+                        continue
+                    head = head.lstrip()
+                    found = _LENGTH.search(head)
+                    body = await reader.readexactly(int(found.group(1)) if found else 0)
+                    self._deliver(head + body, remote)
+        finally:
+            self._open.discard(writer)
+            if self._connections.get(remote) is writer:
+                del self._connections[remote]
+            writer.close()
 
 
 def break_off(writer: asyncio.StreamWriter) -> None:
