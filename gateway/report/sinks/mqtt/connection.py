@@ -85,6 +85,16 @@ class Client(aiomqtt.Client):
         if answer is not None and not answer.done():
             answer.set_result(reason_code)
 
+    # An answer to nothing of ours: aiomqtt would log a traceback over it.
+
+    def _on_subscribe(self, client: PahoClient, userdata: Any, mid: int, *answer: Any) -> None:
+        if mid in self._pending_subscribes:
+            super()._on_subscribe(client, userdata, mid, *answer)
+
+    def _on_unsubscribe(self, client: PahoClient, userdata: Any, mid: int, *answer: Any) -> None:
+        if mid in self._pending_unsubscribes:
+            super()._on_unsubscribe(client, userdata, mid, *answer)
+
     def _on_socket_open(self, client: PahoClient, userdata: Any, sock: socket.socket) -> None:
         self._loop.call_soon_threadsafe(self._begin, client, sock)
 

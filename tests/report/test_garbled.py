@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What becomes of the socket of a connection to the broker that ends in the middle of something."""
+"""A connection to the broker that says what none would, or ends in the middle of something."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from contextlib import asynccontextmanager
@@ -22,6 +23,10 @@ NO_PACKET = b"\x00\x00"
 """The type 0 is reserved (MQTT 5 §2.1.2)."""
 NO_TOPIC = b"\x30\x05\x00\x01\xff\x00\x00"
 """A PUBLISH whose topic is no UTF-8 (MQTT 5 §1.5.4)."""
+
+
+STRAY_ANSWERS = b"\x90\x04\x12\x34\x00\x00" + b"\xb0\x04\x12\x34\x00\x00" + b"\x40\x02\x12\x34"
+"""A SUBACK, an UNSUBACK and a PUBACK to what was never sent."""
 
 
 class Far:
@@ -98,3 +103,14 @@ async def test_a_connection_that_ends_over_what_cannot_be_read_is_closed() -> No
         await client.watch()
     async with asyncio.timeout(5):
         await far.ended.wait()
+
+
+@pytest.mark.keeps("16.114")
+async def test_answers_to_nothing_are_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    async with connection() as (client, far):
+        far.send(STRAY_ANSWERS + b"\x30\x04\x00\x01x\x00")
+        assert str((await anext(client.messages)).topic) == "x"
+        far.send(NO_PACKET)
+        with pytest.raises(aiomqtt.MqttError):
+            await client.watch()
+    assert not [one for one in caplog.records if one.exc_info or one.levelno > logging.ERROR]
