@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 import uvloop
@@ -20,13 +19,23 @@ import uvloop
 import gateway
 from gateway import log as logging_setup
 from gateway import systemd
+from gateway.background import BackgroundTasks
 from gateway.clock import LoopClock
 from gateway.config import Config, load
 from gateway.core.model import PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine import Engine
 from gateway.following import Following
-from gateway.ports import ProbeResult, Reloaded, SipError, UnreadableError
+from gateway.ports import (
+    Clock,
+    ExtensionWatcher,
+    ProbeResult,
+    Reloaded,
+    SipError,
+    SipListener,
+    SipPort,
+    UnreadableError,
+)
 from gateway.reloading import SERVING, Reloader
 from gateway.report.backlog import backlog_document
 from gateway.report.command import Commands
@@ -45,15 +54,68 @@ LAST_WORDS_S = 15.0
 PJSIP_VERSION = metadata.version("pjsua2").partition("+")[0]
 
 
+class Trunks(Protocol):
+    """What is known of the trunks."""
+
+    @property
+    def up(self) -> Mapping[str, bool]:
+        """Whether each answers, by name."""
+
+
+class Subscriptions(ExtensionWatcher, Protocol):
+    """What the PBXs are asked to tell over SIP."""
+
+    @property
+    def count(self) -> int:
+        """How many subscriptions there are."""
+
+
+class UserAgent(SipPort, Protocol):
+    """The user agent with its life: what the app starts, reconfigures and stops, and asks for its counts."""
+
+    @property
+    def trunks(self) -> Trunks:
+        """The trunks."""
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """The subscriptions that we hold."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many legs, joined pairs and subscriptions there are."""
+
+    @property
+    def stack(self) -> Mapping[str, int]:
+        """What the SIP stack itself holds."""
+
+    def start(self) -> None:
+        """Listen, and serve. Raises SipError."""
+
+    def reconfigure(self, config: Config) -> None:
+        """Take another configuration, or raise; the one before it can then be taken again."""
+
+    async def stop(self) -> None:
+        """End every leg and free what was taken, also after a `start` that failed."""
+
+
+MakeUserAgent = Callable[[Config, SipListener, Clock], UserAgent]
+
+
 class App:
     """The running gateway; implements ports.Operations for the web server and commands."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        config: Config,
+        user_agent: MakeUserAgent = SipAgent,
+        clock: Clock | None = None,
+    ) -> None:
         self._started_at = datetime.now(UTC)
         self._stop = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks = BackgroundTasks()
         self._serving = False
-        clock = LoopClock()
+        clock = clock or LoopClock()
         self.metrics = Metrics(version=gateway.__version__, pjsip=PJSIP_VERSION)
         self.metrics.configure(_plan(config))
         self.reporter = EventReporter(
@@ -67,7 +129,7 @@ class App:
         )
         self.reporter.configure(_queues(config))
         self.engine = Engine(config, self.reporter, self.metrics, clock)
-        self.sip = SipAgent(config, self.engine, clock)
+        self.sip = user_agent(config, self.engine, clock)
         self.engine.attach(self.sip)
         self._following = Following(self.engine, self.sip.subscriptions, clock)
         self.sources = self.engine.sources = self._following.sources
@@ -95,7 +157,7 @@ class App:
             self.metrics.transfer_ended(interrupted)
         http = self._config.http
         try:
-            self._background("loop-lag", self.metrics.observe_lag())
+            self._tasks.begin("loop-lag", self.metrics.observe_lag())
             self.sip.start()
             self._following.follow(self._config)
             await self.web.start(http.bind_address, http.port)
@@ -106,7 +168,7 @@ class App:
             gc.collect()
             gc.freeze()
             self._serving = True
-            self._background("watchdog", systemd.watchdog())
+            self._tasks.begin("watchdog", systemd.watchdog())
             systemd.ready(SERVING)
             self.reloader.begin()
             log.info(
@@ -133,19 +195,13 @@ class App:
 
     async def _end(self) -> None:
         self.reloader.close()
-        await self.sip.stop()
-        await self.web.stop()
-        await self._following.stop()
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await self.reporter.stop()
+        for part in (self.sip, self.web, self._following, self._tasks, self.reporter):
+            try:
+                await part.stop()
+            except Exception:
+                # The others have something to put in order too: the journal, for one.
+                log.exception("stop-failed", part=type(part).__name__)
         log.info("stopped")
-
-    def _background(self, name: str, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks[name] = task
-        task.add_done_callback(_complain)
 
     def _take_over(self, config: Config) -> None:
         """Take a new configuration where that is but to remember it."""
@@ -168,7 +224,7 @@ class App:
             taken=reloader.refusal is None, at=reloader.loaded_at, restart_needed=len(reloader.restart_needed)
         )
         if reloader.refusal is None:
-            self._background("resend-refused", self.reporter.resend_refused())
+            self._tasks.begin("resend-refused", self.reporter.resend_refused())
 
     # --- ports.Operations
 
@@ -249,12 +305,6 @@ class App:
         return await self.reloader.reload()
 
 
-def _complain(task: asyncio.Task[None]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        if error := task.exception():
-            log.error("task-failed", task=task.get_name(), exc_info=error)
-
-
 def _queues(config: Config) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(config.watched(name)[0])) for name in config.pbxs}
 
@@ -288,7 +338,7 @@ def _broker(config: Config) -> Broker | None:
     )
 
 
-def main(directory: Path) -> int:
+def main(directory: Path, user_agent: MakeUserAgent = SipAgent) -> int:
     """`transfer-gateway run`: serve until told to stop; the exit code. Raises ConfigError."""
     config = load(directory)
     config.prepare()
@@ -297,7 +347,7 @@ def main(directory: Path) -> int:
     sys.unraisablehook = logging_setup.unraisable
 
     async def serve() -> None:
-        await App(config).run()
+        await App(config, user_agent).run()
 
     try:
         uvloop.run(serve())

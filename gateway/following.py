@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
-import structlog
-
+from gateway.background import BackgroundTasks
 from gateway.pbx.sources import needs_new_source, source_of
 
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.ports import Clock, ExtensionWatcher, FollowedPbx, PbxListener
-
-log = structlog.get_logger("app")
 
 
 class Following:
@@ -25,7 +20,7 @@ class Following:
         self._listener = listener
         self._watcher = watcher
         self._clock = clock
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks = BackgroundTasks()
         self._followed: Config | None = None
         self.sources: dict[str, FollowedPbx] = {}
 
@@ -41,27 +36,17 @@ class Following:
         self._followed = config
         for name in [name for name in self.sources if name not in kept]:
             del self.sources[name]
-            self._tasks.pop(name).cancel()
+            self._tasks.end(name)
         for name in kept:
             self.sources[name].reconfigure(*config.watched(name))
         for name, source in made.items():
             self.sources[name] = source
-            task = asyncio.get_running_loop().create_task(source.run(), name=f"pbx-{name}")
-            task.add_done_callback(_complain)
-            self._tasks[name] = task
+            self._tasks.begin(name, source.run())
 
     async def stop(self) -> None:
         """Follow none of them any more."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._tasks.stop()
 
 
 def _is_new(before: Config, now: Config, name: str) -> bool:
     return name not in now.pbxs or needs_new_source(before, now, name)
-
-
-def _complain(task: asyncio.Task[None]) -> None:
-    with contextlib.suppress(asyncio.CancelledError):
-        if error := task.exception():
-            log.error("task-failed", task=task.get_name(), exc_info=error)

@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What an operator notices of the gateway's life: how it starts, why it does not, how it reloads, drains and ends.
+
+All of it is real but the user agent, which is that of the bench, and the engine's clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from structlog.testing import capture_logs
+
+from gateway import app
+from gateway.app import App
+from gateway.background import BackgroundTasks
+from gateway.config import Config, load
+from gateway.ports import Clock, IncomingCall, SipError, SipListener
+from tests.bench import ASSIGNED, BEGIN, EVE, PBX, SALES, Chance
+from tests.bench.clock import VirtualClock
+from tests.bench.sip import FakeSip
+from tests.config_directory import MAIN, write
+from tests.support.processes import eventually, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from structlog.typing import EventDict
+
+    from gateway.core.model import LegId
+    from gateway.engine import Engine
+
+
+class FakeUserAgent(FakeSip):
+    """Implements app.UserAgent. `fails` names what it fails in: "start", "stop" or "reconfigure"."""
+
+    trunks = SimpleNamespace(up={"platform": True})
+    subscriptions: Any = SimpleNamespace(count=0)
+
+    def __init__(self, clock: VirtualClock, fails: str = "") -> None:
+        super().__init__(Chance(), clock, [])
+        self.fails = fails
+        self.life: list[str] = []
+        self.config: Config
+        self.when_started: Callable[[], None] = lambda: None
+
+    def made(self, config: Config, listener: SipListener, _clock: Clock) -> FakeUserAgent:
+        self.config, self.engine = config, listener  # type: ignore[assignment]  # it is the engine
+        return self
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"legs": len(self.live), "pairs": len(self.pairs) // 2, "subscriptions": 0}
+
+    @property
+    def stack(self) -> dict[str, int]:
+        return {"dialogs": len(self.live), "transactions": 0, "timers": 0}
+
+    def _lives(self, what: str) -> None:
+        self.life.append(what)
+        if self.fails == what:
+            raise SipError("cannot listen on udp 127.0.0.2:5060: Address already in use")
+
+    def start(self) -> None:
+        self._lives("start")
+        self.when_started()
+
+    def reconfigure(self, config: Config) -> None:
+        if config is not self.config:
+            self._lives("reconfigure")
+        self.config = config
+
+    async def stop(self) -> None:
+        self._lives("stop")
+
+
+class Running:
+    """A gateway on its way, and what can be asked of it."""
+
+    def __init__(self, directory: Path, fails: str = "") -> None:
+        self.directory = directory
+        self.clock = VirtualClock(BEGIN)
+        self.sip = FakeUserAgent(self.clock, fails)
+        config = load(directory)
+        config.prepare()
+        self.port = config.http.port
+        self.app = App(config, self.sip.made, self.clock)
+
+    @property
+    def engine(self) -> Engine:
+        return self.app.engine
+
+    def called(self, leg: str = "in-1") -> LegId:
+        """Eve calls the number of the assistant."""
+        name: Any = leg
+        self.sip.live[name] = "offered"
+        self.engine.incoming_call(IncomingCall(name, PBX, f"{leg}@test", (ASSIGNED,), (EVE,)))
+        return name  # type: ignore[no-any-return]
+
+    async def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{self.port}{path}") as answer,
+        ):
+            return answer.status, await answer.json()
+
+    async def post(self, path: str, **body: str) -> tuple[int, dict[str, Any]]:
+        token = {"Authorization": "Bearer s3same"}
+        async with (
+            aiohttp.ClientSession(headers=token) as session,
+            session.post(f"http://127.0.0.1:{self.port}{path}", json=body) as answer,
+        ):
+            return answer.status, await answer.json()
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return written(tmp_path / "etc", tmp_path / "state", free_port())
+
+
+def written(directory: Path, state: Path, port: int, more: str = "", drain_s: int = 30) -> Path:
+    main = MAIN.replace("/tmp/transfer-gateway-test", str(state)).replace(
+        "[sip]", f"drain_timeout_s = {drain_s}\n\n[sip]", 1
+    )
+    main = main.replace("port = 0\n", f'port = {port}\ntoken_file = "http.token"\n')
+    secrets = {"sip_profiles/ami.secret": "s3cret\n", "http.token": "s3same\n"}
+    return write(directory, main + more, secrets=secrets)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
+    """What systemd was told since it was asked last."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
+        bound.setblocking(False)
+        bound.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+        def told() -> list[str]:
+            lines: list[str] = []
+            with suppress(BlockingIOError):
+                while True:
+                    lines += bound.recv(4096).decode().split("\n")
+            return [line for line in lines if not line.startswith("MONOTONIC_USEC")]
+
+        yield told
+
+
+@pytest.fixture(autouse=True)
+def unchanged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a gateway sets up for its whole process is not for ever here."""
+    monkeypatch.setattr(app, "_configure_log", lambda _config: None)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    yield
+    gc.unfreeze()
+
+
+@asynccontextmanager
+async def running(directory: Path) -> AsyncIterator[Running]:
+    gateway = Running(directory)
+    life = asyncio.create_task(gateway.app.run())
+    try:
+        await serving(gateway, life)
+        yield gateway
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await over(gateway, life)
+
+
+async def until(holds: Callable[[], bool], what: str) -> None:
+    async def asked() -> bool:
+        return holds()
+
+    await eventually(asked, what)
+
+
+async def serving(gateway: Running, life: asyncio.Task[None]) -> None:
+    await until(lambda: life.done() or gateway.app.ready()[0], "it serves")
+
+
+async def over(gateway: Running, life: asyncio.Task[None]) -> None:
+    """Let time pass until it has ended."""
+
+    def ended() -> bool:
+        gateway.clock.advance(1)
+        return life.done()
+
+    await until(ended, "it ends")
+    await life
+
+
+# --- starting
+
+
+async def test_it_listens_once_its_journal_is_open_and_says_so_once_it_serves(
+    directory: Path, tmp_path: Path, systemd: Callable[[], list[str]]
+) -> None:
+    gateway = Running(directory)
+    found: list[object] = []
+
+    def look() -> None:
+        found.append([path.name for path in (tmp_path / "state").iterdir() if path.suffix == ".db"])
+        with socket.socket() as asking:
+            found.append(asking.connect_ex(("127.0.0.1", gateway.port)) == 0)
+        found.append(systemd())
+
+    gateway.sip.when_started = look
+    with capture_logs() as logs:
+        life = asyncio.create_task(gateway.app.run())
+        await serving(gateway, life)
+        assert (await gateway.get("/readyz"))[0] == 200
+        os.kill(os.getpid(), signal.SIGTERM)
+        await life
+    journal, listens, told = found
+    assert journal
+    assert (listens, told) == (False, [])
+    assert systemd()[:2] == ["READY=1", "STATUS=serving"]
+    assert [line["event"] for line in logs if line["event"] in ("started", "stopped")] == ["started", "stopped"]
+
+
+@pytest.fixture
+def logs() -> Iterator[list[EventDict]]:
+    with capture_logs() as captured:
+        yield captured
+
+
+def started(directory: Path, agent: FakeUserAgent) -> int:
+    """The exit code of a gateway that does not start."""
+    return app.main(directory, agent.made)
+
+
+def reasons(logs: list[EventDict]) -> list[str]:
+    return [line["error"] for line in logs if line["event"] == "cannot-start"]
+
+
+def test_what_sip_cannot_have_is_named_and_the_journal_is_free_again(directory: Path, logs: list[EventDict]) -> None:
+    agent = FakeUserAgent(VirtualClock(BEGIN), "start")
+    assert started(directory, agent) == 1
+    assert reasons(logs) == ["cannot listen on udp 127.0.0.2:5060: Address already in use"]
+    assert agent.life == ["start", "stop"]
+    assert started(directory, FakeUserAgent(VirtualClock(BEGIN), "start")) == 1
+    assert reasons(logs)[1:] == reasons(logs)[:1]  # and not that somebody else has the journal
+
+
+def test_an_http_port_that_is_taken_is_named_and_sip_is_ended(directory: Path, logs: list[EventDict]) -> None:
+    port = load(directory).http.port
+    agent = FakeUserAgent(VirtualClock(BEGIN))
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", port))
+        holder.listen()
+        assert started(directory, agent) == 1
+    assert str(port) in reasons(logs)[0]
+    assert agent.life == ["start", "stop"]
+
+
+def test_without_a_journal_nobody_is_called(tmp_path: Path, logs: list[EventDict]) -> None:
+    (tmp_path / "state").write_text("a file, and no directory")
+    agent = FakeUserAgent(VirtualClock(BEGIN))
+    assert started(written(tmp_path / "etc", tmp_path / "state", free_port()), agent) == 1
+    assert str(tmp_path / "state") in reasons(logs)[0]
+    assert "start" not in agent.life
+
+
+# --- draining
+
+
+async def test_sigterm_lets_calls_end_and_takes_no_new_ones(directory: Path, systemd: Callable[[], list[str]]) -> None:
+    gateway = Running(directory)
+    life = asyncio.create_task(gateway.app.run())
+    await serving(gateway, life)
+    caller = gateway.called()
+    systemd()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await until(lambda: gateway.engine.draining, "it drains")
+    status, body = await gateway.get("/readyz")
+    assert (status, body["missing"]) == (503, ["transports", "not-draining"])
+    assert (await gateway.get("/api/status"))[1]["state"] == "draining"
+    assert gateway.engine.admit() is not None
+    assert not life.done()
+    for leg in list(gateway.sip.live):
+        gateway.sip.end(leg)
+        gateway.clock.advance(0.1)
+    assert caller not in gateway.sip.live
+    await life
+    told = systemd()
+    assert told[:2] == ["STOPPING=1", f"EXTEND_TIMEOUT_USEC={(30 + 15) * 1_000_000}"]
+    assert gateway.sip.life == ["start", "stop"]
+
+
+async def test_a_drain_ends_after_its_time(directory: Path) -> None:
+    gateway = Running(directory)
+    life = asyncio.create_task(gateway.app.run())
+    await serving(gateway, life)
+    gateway.called()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await until(lambda: gateway.engine.draining, "it drains")
+    gateway.clock.advance(29)
+    assert gateway.sip.live
+    assert not life.done()
+    await over(gateway, life)
+
+
+async def test_a_part_that_cannot_be_stopped_keeps_no_other_from_it(directory: Path) -> None:
+    gateway = Running(directory, "stop")
+    life = asyncio.create_task(gateway.app.run())
+    await serving(gateway, life)
+    with capture_logs() as logs:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await life
+    assert [line["part"] for line in logs if line["event"] == "stop-failed"] == ["FakeUserAgent"]
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await gateway.get("/healthz")
+    async with running(directory):  # the journal is free as well
+        pass
+
+
+async def test_work_in_the_background_that_fails_is_told_of() -> None:
+    async def fail() -> None:
+        raise RuntimeError("broken for a test")
+
+    async def go_on() -> None:
+        await asyncio.Event().wait()
+
+    tasks = BackgroundTasks()
+    with capture_logs() as logs:
+        tasks.begin("measuring", fail())
+        tasks.begin("watching", go_on())
+        await asyncio.sleep(0)
+        await tasks.stop()
+    assert [(line["event"], line["task"]) for line in logs] == [("task-failed", "measuring")]
+
+
+# --- reloading
+
+
+async def test_sighup_has_all_of_it_take_the_new_configuration(directory: Path, tmp_path: Path) -> None:
+    async with running(directory) as gateway:
+        written(directory, tmp_path / "state", gateway.port, drain_s=7)
+        os.kill(os.getpid(), signal.SIGHUP)
+        await until(
+            lambda: gateway.sip.config.gateway.drain_timeout_s == 7 and not gateway.app.reloader.reloading,
+            "it is taken",
+        )
+        assert (await gateway.get("/api/status"))[1]["configuration"]["refused_at"] is None
+
+
+async def test_a_configuration_that_sip_does_not_take_is_refused(directory: Path, tmp_path: Path) -> None:
+    async with running(directory) as gateway:
+        before = gateway.sip.config
+        gateway.sip.fails = "reconfigure"
+        written(directory, tmp_path / "state", gateway.port, drain_s=7)
+        status, body = await gateway.post("/api/reload")
+        assert status == 422
+        assert "cannot listen on udp" in str(body)
+        assert gateway.sip.config is before
+        assert gateway.app.reloader.config.gateway.drain_timeout_s == 30
+
+
+# --- what can be asked
+
+
+async def test_what_can_be_asked_of_it(directory: Path) -> None:
+    async with running(directory) as gateway:
+        caller = gateway.called()
+        status = (await gateway.get("/api/status"))[1]
+        assert (status["state"], status["calls"], status["trunks"]) == ("online", 1, {"platform": {"up": True}})
+        assert status["pbx"] == {"asterisk": {"up": False}}
+        calls = (await gateway.get("/api/calls"))[1]["calls"]
+        assert (await gateway.get("/api/transfers"))[1]["transfers"] == []
+        assert [state["pbx"] for state in (await gateway.get("/api/queues"))[1]["pbxs"]] == ["asterisk"]
+        explained = (await gateway.get(f"/api/explain?target={SALES}&number=main-line"))[1]
+        assert explained["destination"] == "sales"
+        number = calls[0]["call"]
+        code, refused = await gateway.post(f"/api/calls/{number}/transfer", type="transfer", destination="sales")
+        assert (code, refused["transfer"]["reason"]) == (409, "not-bridged")
+        transfer = refused["transfer"]["transfer"]
+        assert (await gateway.get(f"/api/transfers/{transfer}"))[1]["reason"] == "not-bridged"
+        code, refused = await gateway.post(f"/api/calls/{number}/cancel", type="cancel")
+        assert code == 404
+        gateway.sip.end(caller)
+
+
+async def test_a_probe_that_is_asked_for_calls_the_destination(directory: Path) -> None:
+    async with running(directory) as gateway:
+        probing = asyncio.create_task(gateway.post("/api/probe", number="main-line", destination="support"))
+        await until(lambda: bool(gateway.sip.orders), "it is dialled")
+        leg = gateway.sip.orders[0].leg
+        gateway.sip.end(leg, 486)
+        status, body = await probing
+        assert (status, body["code"]) == (200, 486)
+
+
+async def test_a_broker_that_is_not_there_is_said_to_be_configured(directory: Path, tmp_path: Path) -> None:
+    port = load(directory).http.port
+    more = f'\n[mqtt]\nhost = "127.0.0.1"\nport = {free_port()}\n'
+    async with running(written(directory, tmp_path / "state", port, more)) as gateway:
+        status = (await gateway.get("/api/status"))[1]
+        assert status["mqtt"] == {"configured": True, "connected": False}
