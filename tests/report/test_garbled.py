@@ -65,7 +65,7 @@ async def connection() -> AsyncIterator[tuple[Client, Far]]:
         server.close()
 
 
-@pytest.mark.keeps("16.114")
+@pytest.mark.keeps("16.115")
 async def test_a_socket_that_takes_the_number_of_a_lost_one_is_left_alone() -> None:
     faults: list[object] = []
     loop = asyncio.get_running_loop()
@@ -94,7 +94,7 @@ async def test_a_socket_that_takes_the_number_of_a_lost_one_is_left_alone() -> N
     assert not faults
 
 
-@pytest.mark.keeps("16.114")
+@pytest.mark.keeps("16.115")
 async def test_a_connection_that_ends_over_what_cannot_be_read_is_closed() -> None:
     async with connection() as (client, far):
         far.send(NO_TOPIC)
@@ -105,7 +105,7 @@ async def test_a_connection_that_ends_over_what_cannot_be_read_is_closed() -> No
         await far.ended.wait()
 
 
-@pytest.mark.keeps("16.114")
+@pytest.mark.keeps("16.115")
 async def test_answers_to_nothing_are_passed_over(caplog: pytest.LogCaptureFixture) -> None:
     async with connection() as (client, far):
         far.send(STRAY_ANSWERS + b"\x30\x04\x00\x01x\x00")
