@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.gateway import Gateway, settings
-from tests.support.notifier import Notifier, pidf
+from tests.support.notifier import BODY_TYPES, Notifier, dialog_info, pidf
+from tests.support.peer_call import Call
 from tests.support.processes import Net, eventually
+from tests.support.sip_message import address, reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -129,6 +131,27 @@ async def test_the_end_of_the_gateway_is_the_end_of_its_subscriptions(wires: Net
         assert not pbx.subscriptions
         assert pbx.subscribed("6001", "dialog")[-1]["Expires"] == "0"
         await stage.gateway.start()
+
+
+@pytest.mark.keeps("16.2")
+async def test_what_belongs_to_no_subscription_is_refused_before_it_is_accepted(wires: Net, pbx: Notifier) -> None:
+    pbx.refused = dict.fromkeys(BODY_TYPES, 0)  # it takes its time
+    async with running(wires, pbx) as stage:
+        [subscribe] = await stage.subscribed("dialog", 1)
+        local, far = f"{subscribe['To']};tag=first", subscribe["From"]
+        call = Call(pbx, stage.gateway.sip, local=local, far=far, call_id=subscribe["Call-ID"])
+        call.target = address(subscribe["Contact"])
+        answers = {}
+        for method in ("INVITE", "BYE", "UPDATE", "INFO", "MESSAGE"):
+            body = call.offer() if method in ("INVITE", "UPDATE") else b""
+            answers[method] = (await call.begin(method, body=body, content_type="application/sdp").final()).code
+        assert set(answers.values()) == {481}, answers
+        pbx.respond(subscribe, stage.gateway.sip, reply(subscribe, 200, tag="first", headers=[("Expires", "600")]))
+        state = [("Event", "dialog"), ("Subscription-State", "active;expires=600")]
+        told = dialog_info("6001", "terminated", 0)
+        notify = call.begin("NOTIFY", headers=state, body=told, content_type=BODY_TYPES["dialog"])
+        assert (await notify.final()).code == 200
+        call.close()
 
 
 @pytest.mark.keeps("15.2")

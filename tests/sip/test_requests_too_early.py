@@ -13,6 +13,7 @@ from tests.sip.test_late_requests import METHODS, ask, dialogs_gone
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
     from tests.support.peer_call import Call
+    from tests.support.sip_message import Message
 
 pytestmark = [pytest.mark.sip, pytest.mark.timeout(120)]
 
@@ -52,6 +53,29 @@ async def test_our_tag_with_another_call_id_is_of_no_dialog(scene: Scene, early:
         await assistant.answer(hz=900)
         await caller.answered()
     await both_hear(caller, assistant)
+
+
+@pytest.mark.keeps("16.2")
+async def test_an_invite_that_is_sent_again_has_left_its_early_dialog(scene: Scene) -> None:
+    caller = scene.call_from_pbx()
+    platform = await scene.platform()
+    first = await platform.wait_call()
+    assert first.incoming
+    await first.ring(183)
+    first.answers["INVITE"] = None
+    first.reject(422, headers=[("Min-SE", "2400")])
+
+    def asked_again() -> Message | None:
+        return next((one for one in platform.received("INVITE") if one.get("Min-SE") == "2400"), None)
+
+    again = await platform.until(asked_again, "another INVITE")
+    codes = {method: await ask(first, method) for method in (*METHODS, "BYE")}  # each is answered
+    assert codes["INVITE"] == codes["BYE"] == 481
+    first.local = f"{first.local}-anew"
+    first.accept_from(again)
+    await first.answer(hz=900)
+    await caller.answered()
+    await both_hear(caller, first)
 
 
 @pytest.mark.keeps("16.2")

@@ -17,16 +17,25 @@ namespace gateway {
 
 namespace {
 
-/* RFC 3261 §12.2.2: by Call-ID and both tags. Before the peer has a tag there is no dialog of an INVITE; that of a
- * SUBSCRIBE may begin with a NOTIFY (RFC 6665 §4.1.2.4). A caller of RFC 2543 never has one (§12.1.1). */
+/* RFC 3261 §12.2.2: by Call-ID and both tags. Before the peer has a tag there is no dialog of an INVITE, and that of a
+ * SUBSCRIBE begins with a NOTIFY and nothing else (RFC 6665 §4.1.2.4). A caller of RFC 2543 never has one (§12.1.1). */
 bool is_of(const pjsip_dialog *dialog, const pjsip_rx_data *rdata)
 {
     const pj_str_t &known = dialog->remote.info->tag, &given = rdata->msg_info.from->tag;
     if (pj_strcmp(&dialog->call_id->id, &rdata->msg_info.cid->id) != 0)
         return false;
     if (known.slen == 0 && dialog->role == PJSIP_ROLE_UAC)
-        return !pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog));
+        return !pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog)) &&
+               pjsip_method_cmp(&rdata->msg_info.msg->line.req.method, pjsip_get_notify_method()) == 0;
     return pj_stricmp(&known, &given) == 0;
+}
+
+/* An INVITE that has been sent again, with credentials or another Min-SE, has no dialog before its next answer, whatever was
+ * said to the one before it. */
+bool has_begun(pjsip_dialog *dialog)
+{
+    const pjsip_inv_session *session = pjsip_dlg_get_inv_session(dialog);
+    return session && session->state > PJSIP_INV_STATE_CALLING;
 }
 
 void respond(pjsip_dialog *dialog, pjsip_transaction *tsx, pjsip_rx_data *rdata, int code)
@@ -50,7 +59,8 @@ void answer_left(pjsip_dialog *dialog, pjsip_rx_data *rdata)
         return;
     if (tsx->role == PJSIP_ROLE_UAS && tsx->state == PJSIP_TSX_STATE_TRYING && pjsip_tsx_get_dlg(tsx) == dialog)
         respond(dialog, tsx, rdata,
-                method.id == PJSIP_BYE_METHOD ? PJSIP_SC_CALL_TSX_DOES_NOT_EXIST : PJSIP_SC_INTERNAL_SERVER_ERROR);
+                method.id == PJSIP_INVITE_METHOD && has_begun(dialog) ? PJSIP_SC_INTERNAL_SERVER_ERROR
+                                                                      : PJSIP_SC_CALL_TSX_DOES_NOT_EXIST);
     pj_grp_lock_dec_ref(tsx->grp_lock);
 }
 
