@@ -11,7 +11,7 @@ import pytest
 
 from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, both_hear, conversation, offers, told
 from tests.sip.scene import ANNA, codes
-from tests.support.sip_message import direction_of
+from tests.support.sip_message import direction_of, sdp
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
@@ -48,6 +48,31 @@ async def test_hold_and_resume(scene: Scene, way: str, who: str, method: str) ->
     await told(held, "sendrecv", 2)
     await both_hear(caller, called)
     assert offers(holder) == []
+
+
+@pytest.mark.keeps("9.2")
+@pytest.mark.parametrize("from_the_start", [True, False])
+async def test_a_call_without_a_stream_is_one_without_media(scene: Scene, from_the_start: bool) -> None:
+    before = len(scene.gateway.log)
+    if from_the_start:
+        caller = scene.call_from_pbx(body=sdp(scene.pbx.host, 40000, direction="inactive"))
+        assistant = await (await scene.platform()).wait_call()
+        await assistant.answer(hz=ASSISTANT_HZ)
+        await caller.answered()
+    else:
+        caller, assistant = await scene.bridged()
+        await assistant.reinvite(direction="inactive")
+        await told(caller, "inactive")
+    await silence(caller)
+    await assistant.refer(ANNA)
+    target = await scene.target()
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies())[-1] == 200
+    if from_the_start:
+        assert (await caller.reinvite()).code == 200
+    await both_hear(caller, target)
+    told_of = scene.gateway.log[before:]
+    assert not [one for one in told_of.splitlines() if "failed" in one or "not-connected" in one or "Traceback" in one]
 
 
 @pytest.mark.keeps("9.2")
