@@ -38,14 +38,14 @@ class Commands:
         try:
             command = read(payload)
         except CommandError as error:
-            log.warning("a command was refused", why=str(error))
+            log.warning("mqtt-command-refused", why=str(error))
             return _error(None, error.code, str(error))
         try:
             return self._carry_out(command)
         except CommandError as error:
             return _error(command.id, error.code, str(error))
         except Exception:  # the sender must get an answer, whatever it is
-            log.exception("a command failed", type=command.type, call=command.call)
+            log.exception("mqtt-command-failed", type=command.type, call=command.call)
             return _error(command.id, "internal-error", "the gateway failed; its log tells why")
 
     def _carry_out(self, command: Command) -> Mapping[str, object]:

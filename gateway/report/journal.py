@@ -110,7 +110,7 @@ class Journal:
             async with asyncio.timeout(timeout_s):
                 await done
         except TimeoutError:
-            log.error("the outbox could not be closed: the disk hangs", seconds=timeout_s)
+            log.error("outbox-not-closed", seconds=timeout_s)
 
     # From here on: the worker thread.
 
@@ -139,7 +139,7 @@ class Journal:
             for question in questions:
                 self._answer(question)
         if self._unwritten:
-            log.error("events are lost: the disk refused them to the end", events=len(self._unwritten))
+            log.error("events-lost", events=len(self._unwritten))
         self._store.close()
         self._resolve(closing.done, None)
 
@@ -160,7 +160,7 @@ class Journal:
             self._refused(str(error))
             return
         if self._complaint:
-            log.info("the outbox can be written again", events=len(self._unwritten))
+            log.info("outbox-writable", events=len(self._unwritten))
         if self._complaint or self._unwritten:
             self._complaint, self._unwritten = "", []
             self._tell_state()
@@ -179,11 +179,11 @@ class Journal:
 
     def _refused(self, why: str) -> None:
         if why != self._complaint:
-            log.error("the outbox cannot be written: events are kept in memory and retried", why=why)
+            log.error("outbox-unwritable", why=why)
             self._complaint = why
         surplus = len(self._unwritten) - MAX_UNWRITTEN
         if surplus > 0:
-            log.error("the disk has refused too many events: the oldest were dropped", dropped=surplus)
+            log.error("unwritten-events-dropped", dropped=surplus)
             del self._unwritten[:surplus]
         self._tell_state()
 
@@ -194,7 +194,7 @@ class Journal:
             else:
                 self._resolve(question.answer, self._history(question))
         except sqlite3.Error as error:
-            log.error("the outbox cannot be read", why=str(error))
+            log.error("outbox-unreadable", why=str(error))
             if isinstance(question, Fetch):
                 # Nothing to send for now; the next write finds out what is wrong and mends it.
                 self._resolve(question.answer, [])

@@ -139,7 +139,7 @@ class EventReporter:
         event = transfer_event(self._instance, milestone, record, self._clock())
         payload, odd = write(event)
         if odd is not None:
-            log.error("a transfer is not as it should be", transfer=record.transfer, why=str(odd), exc_info=odd)
+            log.error("transfer-event-unfit", transfer=record.transfer, why=str(odd), exc_info=odd)
         change = TransferChange(
             record.transfer,
             timestamp(record.requested_at),
@@ -165,7 +165,7 @@ class EventReporter:
         event = call_event(self._instance, record, self._clock())
         payload, odd = write(event)
         if odd is not None:
-            log.error("a call is not as it should be", call=record.call, why=str(odd), exc_info=odd)
+            log.error("call-event-unfit", call=record.call, why=str(odd), exc_info=odd)
         self._put(event, record.number, payload)
 
     def queue_snapshot(self, state: PbxState) -> None:
@@ -185,7 +185,7 @@ class EventReporter:
                 mqtt.snapshot(f"queues/{state.pbx}/{queue}", document)
             elif queue not in self._unfit_queues:
                 self._unfit_queues.add(queue)
-                log.warning("a queue is not published: its name is not fit for a topic", queue=queue)
+                log.warning("queue-not-published", queue=queue)
 
 
 def _not_before(record: TransferRecord, at: datetime) -> datetime:
@@ -200,5 +200,5 @@ def _records(remembered: Iterable[Remembered]) -> list[TransferRecord]:
         try:
             records.append(read_transfer(one.payload))
         except ValidationError as error:
-            log.error("a stored transfer cannot be read", transfer=one.change.transfer, why=str(error))
+            log.error("stored-transfer-unreadable", transfer=one.change.transfer, why=str(error))
     return records

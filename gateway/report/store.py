@@ -165,7 +165,7 @@ class Store:
             ended = "SELECT 1 FROM transfers WHERE transfer = ? AND state <> 'running'"
             has_ended = db.execute(ended, (change.transfer,)).fetchone() is not None
         if change is not None and change.ended and has_ended:
-            log.error("a second outcome of a transfer was dropped", transfer=change.transfer)
+            log.error("second-outcome-dropped", transfer=change.transfer)
             return 0
         seq = db.execute(
             "INSERT INTO journal (id, topic, payload, stored_at) VALUES (?, ?, ?, ?)",
@@ -183,7 +183,7 @@ class Store:
     def _tell_dropped(self, surplus: int) -> None:
         self._dropped += surplus
         if self._dropped and time.monotonic() - self._drop_notice_at >= DROP_NOTICE_EVERY_S:
-            log.error("the outbox is full: the oldest events were dropped", dropped=self._dropped, limit=self._limit)
+            log.error("outbox-full", dropped=self._dropped, limit=self._limit)
             self._dropped = 0
             self._drop_notice_at = time.monotonic()
 

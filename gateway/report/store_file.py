@@ -89,7 +89,7 @@ class StoreFile:
         self._disconnect()
         aside = self._put_aside("broken")
         log.error(
-            "the outbox cannot be read: it was moved aside, and what it held is not sent",
+            "outbox-moved-aside",
             why=why, moved_to=str(aside), help="sqlite3's .recover may still read it",
         )  # fmt: skip
         self._connect()

@@ -74,7 +74,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         unreadable(request.remote, error)
         return Problem(400, "bad-request", "the body cannot be read").response()
     except Exception:
-        log.exception("a request failed", method=request.method, path=request.path)
+        log.exception("http-request-failed", method=request.method, path=request.path)
         return Problem(500, "internal-error", "the gateway failed; its log tells why").response()
 
 
@@ -136,7 +136,7 @@ def needs_token(current: Callable[[], str | None]) -> Callable[[Handler], Handle
             # In constant time: how long it takes must not tell how much of it was right.
             right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
             if scheme.lower() != "bearer" or not right:
-                log.warning("a request without the right token was refused", method=request.method, path=request.path)
+                log.warning("http-token-wrong", method=request.method, path=request.path)
                 raise Problem(
                     401, "wrong-token", "this needs the header 'Authorization: Bearer <token>' with the right token",
                     headers={"WWW-Authenticate": 'Bearer realm="transfer-gateway"'},

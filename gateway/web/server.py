@@ -69,7 +69,7 @@ class WebServer:
         except OSError:
             await self.stop()
             raise
-        log.info("HTTP is served", address=f"{host}:{port}", changes="with the token" if self._token else "refused")
+        log.info("http-served", address=f"{host}:{port}", changes="with the token" if self._token else "refused")
 
     async def stop(self) -> None:
         """Answer what was asked, and close. Safe to call twice."""

@@ -37,7 +37,7 @@ async def test_sip_is_answered_while_the_pbx_pours_events(net: Net, tmp_path: Pa
         async with gateway, Peer(net.trunk, 5060) as trunk:
 
             async def connected() -> bool:
-                return "connected to the PBX" in gateway.log
+                return "pbx-connected" in gateway.log
 
             await eventually(connected, "the gateway reads the events")
             took = sorted([await answer_s(trunk, gateway) for _ in range(REQUESTS)])

@@ -245,7 +245,7 @@ async def test_a_wrong_password_is_one_clear_error(tmp_path: Path, monkeypatch: 
                 sent = refuse(reporter, 0, 5)
                 await refusals(broker, 3)
                 assert not reporter.connected
-        errors = [line["event"] for line in logs if line["log_level"] == "error"]
+        errors = [line["why"] for line in logs if line["log_level"] == "error"]
         assert len(errors) == 1
         assert "refuses the user name or password" in errors[0]
         assert "wrong" not in str(logs)
@@ -293,10 +293,10 @@ async def test_over_tls_only_a_broker_that_is_who_it_says(
         with capture_logs() as logs:
             async with reporting(tmp_path, address(broker, tls=True)) as (reporter, _):
                 refuse(reporter, 0, 1)
-                await until(lambda: any("not trusted" in line["event"] for line in logs))
+                await until(lambda: any("not trusted" in line.get("why", "") for line in logs))
                 assert not reporter.connected
             async with reporting(tmp_path, address(broker, tls=True, ca_file=tmp_path / "none.pem")):
-                await until(lambda: any("none.pem" in line["event"] for line in logs))
+                await until(lambda: any("none.pem" in line.get("why", "") for line in logs))
         async with reporting(tmp_path, address(broker, tls=True, ca_file=certificates[2])) as (reporter, _):
             await until(lambda: reporter.connected and reporter.outbox.events == 0)
 

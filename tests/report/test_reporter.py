@@ -47,9 +47,9 @@ async def test_each_milestone_is_a_line_in_the_log_with_the_transfers_id(tmp_pat
             reporter.call_ended(samples.call())
             reporter.queue_snapshot(samples.pbx_state())
     assert [(line["log_level"], line["event"], line["transfer"]) for line in logs] == [
-        ("info", "transfer requested", samples.ID),
-        ("info", "transfer ended", samples.ID),
-        ("warning", "transfer ended", "01X"),
+        ("info", "transfer-requested", samples.ID),
+        ("info", "transfer-ended", samples.ID),
+        ("warning", "transfer-ended", "01X"),
     ]
     assert logs[1]["outcome"] == "completed"
     assert logs[1]["trail"] == list(samples.completed().trail)
@@ -118,8 +118,8 @@ async def test_a_record_that_is_not_as_it_should_be_is_told_as_it_is_and_harms_n
     assert (call["type"], call["specversion"], call["data"]["talk_s"]) == ("call.ended.v1", "1.0", -3600.0)
     assert (transfer["type"], transfer["data"]["sip_code"]) == ("transfer.ended.v1", 7)
     assert [line["event"] for line in logs if line["log_level"] == "error"] == [
-        "a call is not as it should be",
-        "a transfer is not as it should be",
+        "call-event-unfit",
+        "transfer-event-unfit",
     ]
 
 

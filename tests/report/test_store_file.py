@@ -46,7 +46,7 @@ async def test_a_file_that_breaks_while_it_is_used_is_moved_aside_too(tmp_path: 
         with capture_logs() as logs:
             outbox.put(event(99, ended("a")))
             assert ids(await outbox.fetch(0, 10)) == ["event-99"]
-        assert "moved aside" in logs[0]["event"]
+        assert logs[0]["event"] == "outbox-moved-aside"
 
 
 def take_away(directory: Path) -> None:

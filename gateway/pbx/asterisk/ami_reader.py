@@ -87,7 +87,7 @@ class AmiReader:
         await self._ask_devices(connection)
         missing = self._snapshot.unknown_queues() if not self.queues_withheld else frozenset()
         if missing - self._missing:
-            self._log.warning("the PBX does not know these queues", queues=sorted(missing))
+            self._log.warning("queues-not-found", queues=sorted(missing))
         self._missing = missing
         return True
 
@@ -100,7 +100,7 @@ class AmiReader:
                 self._refusals.granted("QueueStatus")
             except ActionRefusedError as error:
                 if is_unknown(error) and patient:
-                    self._log.debug("the PBX has no queues yet", error=str(error))
+                    self._log.debug("no-queues-yet", error=str(error))
                     return False
                 withheld = self._refusals.refused("QueueStatus", error)
                 self._took(self._snapshot.load_queue(name, (), self._clock()))
@@ -173,7 +173,7 @@ class AmiReader:
 
     def _compare(self, reply: Reply) -> None:
         if not self._snapshot.agrees(reply.items):
-            self._log.debug("the PBX counts otherwise: its queues are read anew")
+            self._log.debug("queue-counts-differ")
             self._changed_unheard("agent")
             self._took(Effect.DOUBTFUL)
 

@@ -193,7 +193,7 @@ class AmiSource:
             date, time = core.get("CoreStartupDate"), core.get("CoreStartupTime")
             boot, uptime = f"{date} {time}", uptime_s(date, time, pong.get("Timestamp"))
         self._after_restart.connected(boot, uptime, self._now)
-        self._log.info("connected to the PBX")
+        self._log.info("pbx-connected")
 
     async def _follow(self, connection: Connection) -> None:
         beat_at, read_at = self._now + self._heartbeat_s, self._now

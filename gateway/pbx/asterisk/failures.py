@@ -37,11 +37,11 @@ class Failures:
         because = why(error)
         self._count += 1
         if because == self.last:
-            self._log.debug("still no state of the PBX", because=because)
+            self._log.debug("pbx-still-unknown", because=because)
         elif isinstance(error, LoginRefusedError):
-            self._log.error("the PBX refuses our AMI user name or secret", because=because, username=self._username)
+            self._log.error("ami-login-refused", because=because, username=self._username)
         else:
-            self._log.warning("the state of the PBX is unknown", because=because)
+            self._log.warning("pbx-unknown", because=because)
         self.last = because
 
     def retry_s(self, error: AmiError) -> float:

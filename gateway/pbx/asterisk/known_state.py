@@ -90,7 +90,7 @@ class KnownState:
         elif self._state.proven_at is None:
             proven_at = self._ages.on_the_wall(self._proven_at)
             self._state = replace(self._state, proven_at=proven_at, unknown_because="")
-            self._log.info("the state of the PBX is known")
+            self._log.info("pbx-known")
             self.change()
         elif self._after_restart.doubted(presence, now) != self._doubted:
             self.change()

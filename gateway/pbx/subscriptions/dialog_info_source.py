@@ -276,7 +276,7 @@ class DialogInfoSource:
     def _become_unknown(self, because: str) -> None:
         if self._state.proven_at is None and self._state.unknown_because == because:
             return
-        self._log.warning("the state of the PBX is unknown", because=because)
+        self._log.warning("pbx-unknown", because=because)
         self._state = PbxState(self._pbx, _SOURCE, None, self._state.max_age, unknown_because=because)
         self._listener.pbx_changed(self._state)
 
@@ -294,7 +294,7 @@ class DialogInfoSource:
         if self._state.proven_at is None:
             if not extensions:
                 return
-            self._log.info("the state of the PBX is known", extensions=len(extensions))
+            self._log.info("pbx-known", extensions=len(extensions))
         told = {("queue", queue): _NO_QUEUES for queue in self._queues}
         self._state = PbxState(
             self._pbx,

@@ -28,4 +28,4 @@ def log_milestone(milestone: Milestone, record: TransferRecord) -> None:
             "trail": list(record.trail),
         }
     write = log.warning if record.fault else log.info
-    write(f"transfer {milestone}", **{name: fact for name, fact in facts.items() if fact is not None})
+    write(f"transfer-{milestone}", **{name: fact for name, fact in facts.items() if fact is not None})

@@ -123,8 +123,11 @@ class MidCall:
         """PJSIP ends a leg: of no use as answered, not refreshed (RFC 4028 §10), or without any answer."""
         if leg.ending or leg.over:
             return
-        slug = "peer-gone" if leg.established else "answer-unusable"
-        log.warning(slug, leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
+        facts = {"leg": leg.id, "peer": leg.peer.name, "call_id": leg.sip_call_id}
+        if leg.established:
+            log.warning("peer-gone", **facts)
+        else:
+            log.warning("answer-unusable", **facts)
         leg.given_up()
         leg.why = CallEnd.PEER_GONE
         # Not now: PJSIP is in the middle of it.

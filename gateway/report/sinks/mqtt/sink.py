@@ -129,7 +129,7 @@ class MqttSink:
                 error = _most_telling(group)
             except* Exception as group:
                 # A fault of ours must not silence the gateway for ever.
-                log.exception("the connection to the broker was ended by a fault of the gateway")
+                log.exception("broker-connection-failed")
                 error = _most_telling(group)
             if self.connected:
                 self._set_connected(False)
@@ -146,7 +146,7 @@ class MqttSink:
     async def _pause(self, error: BaseException, attempt: int) -> None:
         why, hopeless = explain(error, self._broker)
         if why != self._complaint:
-            log.error(why, events_waiting=self._backlog.state.events)
+            log.error("broker-unreachable", why=why, events_waiting=self._backlog.state.events)
             self._complaint = why
         # Two gateways that take the session from each other would fill the log between them.
         self._complaint_stays = reason_of(error) == SESSION_TAKEN_OVER
@@ -218,7 +218,7 @@ class MqttSink:
         self.connected = up
         if up:
             log.info(
-                "connected to the broker",
+                "broker-connected",
                 broker=f"{self._broker.host}:{self._broker.port}",
                 events_waiting=self._backlog.state.events,
             )
