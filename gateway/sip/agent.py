@@ -12,23 +12,24 @@ import structlog
 
 from gateway.config import Config
 from gateway.core.caller import Asserted
-from gateway.core.model import Announcement, LegId, Peer
+from gateway.core.model import Announcement, LegId
 from gateway.core.outcome import CallEnd, Reason
-from gateway.ports import Clock, DialOrder, HandDownOrder, IncomingCall, NotSent, NotSentError, SipListener
+from gateway.ports import Clock, DialOrder, HandDownOrder, NotSent, NotSentError, SipListener
 from gateway.sip.calls.bridge import Bridge
+from gateway.sip.calls.capacity import Capacity
 from gateway.sip.calls.dialling import Dialler
-from gateway.sip.calls.leg import REQUEST_TIMEOUT, Leg, Notifier
+from gateway.sip.calls.leg import REQUEST_TIMEOUT, Leg
 from gateway.sip.calls.leg_registry import LegRegistry
 from gateway.sip.calls.midcall import MidCall
 from gateway.sip.calls.pairs import Pairs
 from gateway.sip.calls.timer_c import TimerC
 from gateway.sip.requests.dialogs import Dialogs
 from gateway.sip.requests.expiry import Expiries
+from gateway.sip.requests.handler import RequestHandler
 from gateway.sip.requests.invitation import Invitation
 from gateway.sip.requests.referrals import Referrals
-from gateway.sip.requests.screening import Screening
 from gateway.sip.requests.subscriptions import Subscriptions
-from gateway.sip.stack import settings, transports
+from gateway.sip.stack import transports
 from gateway.sip.stack.accounts import Accounts
 from gateway.sip.stack.endpoint import Endpoint, set_log_level
 from gateway.sip.stack.front import Front
@@ -37,7 +38,6 @@ from gateway.sip.stack.rtp_source import DroppedMedia
 from gateway.sip.stack.servers import Servers
 from gateway.sip.stack.transports import Transports
 from gateway.sip.stack.trunks import TrunkWatch
-from gateway.sip.text import headers
 from gateway.sip.text.headers import refusal_headers
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from gateway.sip.calls.media_path import MediaPath
 
 log = structlog.get_logger(__name__)
-
 
 PATIENCE_S = 1.0
 """How long one who calls may wait for something other than 100."""
@@ -55,44 +54,48 @@ class SipAgent:
     """Implements ports.SipPort on PJSIP; create, `start()`, and `stop()` on the loop's thread."""
 
     def __init__(self, config: Config, listener: SipListener, clock: Clock) -> None:
-        self._config = config
         self._listener = listener
         self._clock = clock
+        self._pump: Pump | None = None
+        self._invitation: Invitation | None = None
+        self._numbers = itertools.count(1)
+        self.trunks = TrunkWatch(listener.trunk_changed)
+        self._front = Front(listener.requests_rejected)
+        self._accounts = Accounts(config, self._incoming, self.trunks.registered)
+        self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped)
         self._legs = LegRegistry()
+        self._capacity = Capacity(self._accounts, self._legs)
         self._pairs = Pairs()
         self._media: MediaPath = Bridge(self._pairs, self.heard, clock)
-        self.midcall = MidCall(self._legs.get, self._pairs, self._media, clock, self._lost, self._kick)
-        self._pump: Pump | None = None
-        self.dialogs = Dialogs(self._legs.at)
-        self.front = Front(listener.requests_rejected)
-        self._screening = Screening(self)
-        self._expiries = Expiries(self._kick)
+        self._midcall = MidCall(self._legs.get, self._pairs, self._media, clock, self._lost, self._kick)
         self._timer_c = TimerC(self._legs, clock, self._unanswered)
-        self.trunks = TrunkWatch(listener.trunk_changed)
-        self._accounts = Accounts(self.incoming, self.trunks.registered)
-        self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped)
-        self.referrals = Referrals(listener.hand_down_told)
-        self.subscriptions = Subscriptions(self._extension, self._kick)
-        self._invitation: Invitation | None = None
-        self._most_legs = settings.legs(config.sip.max_calls)
-        self._numbers = itertools.count(1)
+        self._expiries = Expiries(clock, self._kick)
+        self._dialogs = Dialogs(self._legs.at)
+        self._referrals = Referrals(listener.hand_down_told)
+        self.subscriptions = Subscriptions(self._accounts.extension, self._kick)
 
     # --- life
 
     def start(self) -> None:
         """Open the transports and begin to serve. Raises SipError when an address or port cannot be had."""
-        sip = self._config.sip
-        self._endpoint = Endpoint.opened(sip, debug=_debug(self._config))
-        self.servers = Servers(sip.name_servers, transports.versions(sip)[0])
-        self._dialler = Dialler(self._config, self._accounts, self.servers, self._legs, self._media, self._clock, self)
+        config = self._accounts.config
+        sip = config.sip
+        self._endpoint = Endpoint.opened(sip, debug=config.gateway.log_level == "debug")
+        self._servers = Servers(sip.name_servers, transports.versions(sip)[0])
+        self._dialler = Dialler(self._accounts, self._servers, self._legs, self._media, self._clock, self)
         self._transports = Transports(self._endpoint, sip)
         self._endpoint.libStart()
         pj.watch_sessions()
-        self.midcall.configure(self._config)
+        self._midcall.configure(config)
         self._timer_c.configure(sip.answer_timeout_s)
-        pj.set_request_handler(self._screening)  # which looks names up for the accounts
-        self._accounts.open(self._config, self._transports)
-        self.front.configure(self._config, self._accounts.numbers)
+        self._handler = RequestHandler(
+            self._accounts, self._legs, self._capacity, self._dialogs, self._midcall, self._listener, self._expect,
+            referrals=self._referrals, servers=self._servers, subscriptions=self.subscriptions, tally=self._front.tally,
+            trunks=self.trunks,
+        )  # fmt: skip
+        pj.set_request_handler(self._handler)  # which looks names up for the accounts
+        self._accounts.open(config, self._transports)
+        self._front.configure(config, self._accounts.numbers)
         self._pump = Pump(self._endpoint)
         self._pump.start()
         self._dropped_media.start()
@@ -103,7 +106,7 @@ class SipAgent:
             self._pump.kick()
 
     def _watch_trunks(self) -> None:
-        self.trunks.watch(self._config.trunks, self._accounts.numbers)
+        self.trunks.watch(self._accounts.config.trunks, self._accounts.numbers)
         self._kick()
 
     def reconfigure(self, config: Config) -> None:
@@ -113,12 +116,11 @@ class SipAgent:
         then be taken again.
         """
         self._accounts.open(config, self._transports, self._legs.peers)
-        self._config = self._dialler.config = config
-        self.midcall.configure(config)
+        self._midcall.configure(config)
         self._timer_c.configure(config.sip.answer_timeout_s)
-        self.front.configure(config, self._accounts.numbers)
+        self._front.configure(config, self._accounts.numbers)
         self._watch_trunks()
-        set_log_level(debug=_debug(config))
+        set_log_level(debug=config.gateway.log_level == "debug")
 
     async def stop(self, patience_s: float = 2.0) -> None:
         """End every leg, give their messages a moment to be answered, and end PJSIP."""
@@ -130,12 +132,12 @@ class SipAgent:
         await self.subscriptions.stop()
         self.trunks.stop()
         self._dropped_media.stop()
-        self.midcall.stop()
+        self._midcall.stop()
         self._expiries.stop()
         self._timer_c.stop()
-        self.front.stop()
+        self._front.stop()
         pj.set_request_handler(None)
-        self.servers.stop()
+        self._servers.stop()
         if self._pump is not None:
             self._pump.stop()
         self._media.stop()
@@ -145,49 +147,14 @@ class SipAgent:
         # Everybody has been told; waiting for more would hold the loop for a second.
         self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)
 
-    # --- what the screening and the legs tell
+    # --- what PJSIP and the legs tell
 
-    @property
-    def config(self) -> Config:
-        """The configuration in force."""
-        return self._config
-
-    @property
-    def listener(self) -> SipListener:
-        """Who is told."""
-        return self._listener
-
-    def expect(self, invitation: Invitation) -> None:
+    def _expect(self, invitation: Invitation) -> None:
         """The INVITE that PJSUA is about to make a call of."""
         self._invitation = invitation
-        self._endpoint.account = self.account_of(invitation.peer)
+        self._endpoint.account = self._accounts.number(invitation.peer)
 
-    def account_of(self, peer: Peer) -> int:
-        """The number of a peer's account."""
-        return self._accounts[peer.name].getId()
-
-    def _extension(self, pbx: str, extension: str) -> tuple[int, str]:
-        """The account and the URI for an extension of a PBX."""
-        profile = self._config.pbxs.get(pbx)
-        if profile is None:
-            raise NotSentError(NotSent.NO_PEER, f"{pbx} is no longer configured")
-        uri = settings.request_uri(profile.address, headers.user_part(extension), profile.transport)
-        return self.account_of(profile.peer), uri
-
-    def is_full(self, peer: Peer) -> bool:
-        """Whether a trunk has as many calls as its profile lets it have."""
-        trunk = self._config.trunks.get(peer.name)
-        return trunk is not None and 0 < trunk.max_calls <= self._legs.with_peer(peer)
-
-    def has_call(self, call_id: str) -> bool:
-        """Whether a leg has this Call-ID."""
-        return self._legs.has_call(call_id)
-
-    def leg_of(self, index: int) -> Leg | None:
-        """The leg with this PJSUA call index."""
-        return self._legs.at(index)
-
-    def incoming(self, account: pj.Account, index: int) -> None:
+    def _incoming(self, account: pj.Account, index: int) -> None:
         """PJSUA made a call of the expected INVITE."""
         invitation, self._invitation = self._invitation, None
         pj.call_made()
@@ -198,25 +165,7 @@ class SipAgent:
         leg.connected.begin(invitation.asserted)
         self._legs.add(leg)
         self._expiries.watch(leg, invitation.expires_s)
-        self._listener.incoming_call(
-            IncomingCall(
-                leg=leg.id, peer=invitation.peer, call_id=leg.sip_call_id, called=invitation.called,
-                calling=invitation.calling, diverting=invitation.diverting, context=invitation.context,
-                replaces=invitation.replaces, private=invitation.private, diverted=invitation.diverted,
-                max_forwards=invitation.max_forwards,
-            )
-        )  # fmt: skip
-
-    def accepted_refer(self, leg: LegId, refer: Notifier) -> None:
-        """A REFER on this leg has a subscription: its NOTIFYs come before the leg's BYE."""
-        if found := self._legs.get(leg):
-            found.refer = refer
-
-    def connected(self, leg: Leg, message: str) -> None:
-        """A peer may say with this re-INVITE, UPDATE or 2xx of such who is at its end now."""
-        if said := leg.connected.told(message, leg.getInfo().remoteUri):
-            log.info("party-changed", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
-            self._listener.leg_connected(leg.id, said)
+        self._listener.incoming_call(invitation.call(leg.id, leg.sip_call_id))
 
     def progress(self, leg: Leg, code: int) -> None:
         """LegEvents."""
@@ -227,12 +176,12 @@ class SipAgent:
         """LegEvents."""
         self._dialler.failover.forget(leg.id)
         self._expiries.forget(leg.id)
-        self.midcall.established(leg)
+        self._midcall.established(leg)
         self._listener.leg_answered(leg.id)
 
     def pressed(self, leg: Leg, press: KeyPress) -> None:
         """LegEvents."""
-        self.midcall.pressed(leg, press)
+        self._midcall.pressed(leg, press)
 
     def media(self, leg: Leg) -> None:
         """LegEvents."""
@@ -240,7 +189,7 @@ class SipAgent:
             self._media.stopped(leg.id)
             return
         self._media.settled(leg)
-        self.midcall.exchanged(leg)
+        self._midcall.exchanged(leg)
         if leg.early:
             self._listener.leg_early_media(leg.id)
 
@@ -254,12 +203,12 @@ class SipAgent:
         if self._legs.get(leg.id) is not leg:
             return  # another server has taken its place
         self._dialler.failover.forget(leg.id)
-        self.referrals.forget(leg.id)
-        self.midcall.ended(leg)
+        self._referrals.forget(leg.id)
+        self._midcall.ended(leg)
         if leg.dialog:
-            self.dialogs.ended(leg.dialog)
+            self._dialogs.ended(leg.dialog)
         self._legs.remove(leg)
-        self._tell_over(leg, code, by_peer)
+        self._tell_over(leg, code, by_peer=by_peer)
         # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
         self._media.changed(self._pairs.part(leg.id))
         self._media.forget(leg.id)
@@ -268,29 +217,22 @@ class SipAgent:
 
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
-        if self.is_full(order.peer):
+        if self._capacity.is_full(order.peer):
             raise NotSentError(NotSent.NO_ROOM, f"{order.peer.name} has as many calls as its max_calls")
         self._dialler.dial(order)
         self._kick()
 
     def has_room(self) -> bool:
         """See ports.SipPort."""
-        return self.has_room_for(next(iter(self._config.pbxs.values())).peer, 1)
-
-    def has_room_for(self, peer: Peer, legs: int) -> bool:
-        """Whether so many legs more can be had, the first of them with this peer."""
-        profile = self._config.profile(peer.name)
-        if profile is None or self._legs.occupied + legs > self._most_legs:
-            return False
-        return self._accounts.has_ports(self._config.sip, profile, legs)
+        return self._capacity.has_room(next(iter(self._accounts.config.pbxs.values())).peer, 1)
 
     def hand_down(self, order: HandDownOrder) -> None:
         """See ports.SipPort."""
         leg = self._legs.get(order.leg)
         if leg is None or leg.over:
             raise NotSentError(NotSent.NO_LEG, "the leg is gone")
-        _, uri = self._extension(leg.peer.name, order.user)
-        self.referrals.send(order.leg, leg.getId(), uri, order.transfer, order.headers)
+        _, uri = self._accounts.extension(leg.peer.name, order.user)
+        self._referrals.send(order.leg, leg.getId(), uri, order.transfer, order.headers)
         self._kick()
 
     def heard(self, leg: LegId) -> int:
@@ -304,13 +246,13 @@ class SipAgent:
         if found is None or found.over:
             return
         try:
-            self._media.answering(found, self._partner(found))
+            self._media.answering(found, self._legs.get(self._pairs.partner(leg)))
             found.respond(code)
         except pj.Error as error:
             log.warning("answer-failed", leg=leg, call_id=found.sip_call_id, code=code, why=error.info())
             if code >= 200:
                 found.end(500, refusal_headers(500, Reason.GATEWAY_ERROR))
-                self._tell_unanswerable(found)
+                self._tell_over(found, code, by_peer=False, unanswerable=True)
         self._kick()
 
     def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
@@ -342,16 +284,13 @@ class SipAgent:
             self._tell_over(found, REQUEST_TIMEOUT, by_peer=False)
             self.hang_up(leg, REQUEST_TIMEOUT, Reason.NO_ANSWER)
 
-    def _tell_unanswerable(self, leg: Leg) -> None:
-        if not leg.told_over:
-            leg.told_over = True
+    def _tell_over(self, leg: Leg, code: int, *, by_peer: bool, unanswerable: bool = False) -> None:
+        if leg.told_over:
+            return
+        leg.told_over = True
+        if unanswerable or leg.unanswerable:
             self._listener.leg_failed(leg.id, "the caller's INVITE could not be answered")
-
-    def _tell_over(self, leg: Leg, code: int, by_peer: bool) -> None:
-        if leg.unanswerable:
-            self._tell_unanswerable(leg)
-        elif not leg.told_over:
-            leg.told_over = True
+        else:
             self._listener.leg_ended(leg.id, code, by_peer, leg.why or CallEnd.HUNG_UP)
 
     def join(self, one: LegId, other: LegId) -> bool:
@@ -360,7 +299,7 @@ class SipAgent:
         if first is None or second is None:
             return False
         self._media.changed(self._pairs.join(one, other))
-        self.midcall.joined(first, second)
+        self._midcall.joined(first, second)
         return True
 
     def wait(self, leg: LegId, target: LegId | None = None, announcement: Announcement | None = None) -> None:
@@ -368,9 +307,9 @@ class SipAgent:
         found = self._legs.get(leg)
         if found is None:
             return
-        awaited = self._legs.get(target) if target else None
+        awaited = self._legs.get(target)
         self._media.wait(leg, announcement, self._pairs.wait(leg, awaited.id if awaited else None))
-        self.midcall.waiting(found, awaited)
+        self._midcall.waiting(found, awaited)
         if found.incoming and not found.established:
             if announcement is not None:
                 self.respond(leg, 183)
@@ -384,10 +323,6 @@ class SipAgent:
     def part(self, leg: LegId) -> None:
         """See ports.SipPort."""
         self._media.changed(self._pairs.part(leg))
-
-    def _partner(self, leg: Leg) -> Leg | None:
-        other = self._pairs.partner(leg.id)
-        return self._legs.get(other) if other is not None else None
 
     def asserted(self, leg: LegId) -> Asserted:
         """See ports.SipPort."""
@@ -411,7 +346,3 @@ class SipAgent:
     def stack(self) -> dict[str, int]:
         """What PJSIP itself holds; transactions and their timers linger for up to 32 s after a call."""
         return {"dialogs": pj.dialog_count(), "transactions": pj.transaction_count(), "timers": pj.timer_count()}
-
-
-def _debug(config: Config) -> bool:
-    return config.gateway.log_level == "debug"

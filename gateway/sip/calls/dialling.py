@@ -18,7 +18,6 @@ from gateway.sip.text import headers
 from gateway.sip.text.identity import present
 
 if TYPE_CHECKING:
-    from gateway.config import Config
     from gateway.ports import Clock, DialOrder
     from gateway.sip.calls.leg_registry import LegRegistry
     from gateway.sip.calls.media_path import MediaPath
@@ -31,7 +30,6 @@ class Dialler:
 
     def __init__(
         self,
-        config: Config,
         accounts: Accounts,
         servers: Servers,
         legs: LegRegistry,
@@ -39,7 +37,6 @@ class Dialler:
         clock: Clock,
         events: LegEvents,
     ) -> None:
-        self.config = config  # in force
         self.failover = Failover(servers, self.dial, clock)
         self._accounts = accounts
         self._legs = legs
@@ -50,7 +47,7 @@ class Dialler:
     @sending()
     def dial(self, order: DialOrder, call_id: str = "", attempt: int = 1) -> None:
         """Start a call; a further attempt has the Call-ID of the first. Raises NotSentError."""
-        config = self.config
+        config = self._accounts.config
         profile = config.profile(order.peer.name)
         if profile is None:
             raise NotSentError(NotSent.NO_PEER, f"{order.peer.name} is no longer configured")
@@ -66,7 +63,7 @@ class Dialler:
         prm.txOption.localUri = presented.local or ""
         prm.txOption.headers = sip_headers(presented.headers)
         leg = Leg(self._accounts[order.peer.name], order.leg, order.peer, False, self._events, self._clock)
-        self._media.offering(self._legs.get(order.beside) if order.beside is not None else None)
+        self._media.offering(self._legs.get(order.beside))
         try:
             leg.makeCall(uri, prm)
         except pj.Error:

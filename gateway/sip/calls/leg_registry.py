@@ -29,9 +29,9 @@ class LegRegistry:
     def __iter__(self) -> Iterator[Leg]:
         return iter(list(self._by_id.values()))
 
-    def get(self, leg: LegId) -> Leg | None:
-        """The leg with this id."""
-        return self._by_id.get(leg)
+    def get(self, leg: LegId | None) -> Leg | None:
+        """The leg with this id; of nobody there is none."""
+        return self._by_id.get(leg) if leg is not None else None
 
     def at(self, number: int) -> Leg | None:
         """The leg with this number of a PJSUA call."""

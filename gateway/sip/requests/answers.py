@@ -13,12 +13,16 @@ from gateway.sip.calls.leg_control import KeyPress, KeyWay
 from gateway.sip.requests.invitation import read_invitation
 from gateway.sip.stack.header_vector import sip_headers
 from gateway.sip.stack.settings import own_user_of
-from gateway.sip.text import info_keys
-from gateway.sip.text.headers import reason_header
+from gateway.sip.text import info_keys, malformed
+from gateway.sip.text.headers import reason_header, refusal_headers
 
 if TYPE_CHECKING:
     from gateway.core.model import Peer
-    from gateway.sip.requests.user_agent import UserAgent
+    from gateway.ports import SipListener
+    from gateway.sip.calls.capacity import Capacity
+    from gateway.sip.calls.leg_registry import LegRegistry
+    from gateway.sip.calls.midcall import MidCall
+    from gateway.sip.stack.accounts import Accounts
 
 log = structlog.get_logger(__name__)
 
@@ -35,31 +39,47 @@ def abilities() -> Headers:
 
 
 class Answers:
-    """Answers for the screening."""
+    """To OPTIONS, to INFO, and to what is bad in itself."""
 
-    def __init__(self, agent: UserAgent) -> None:
-        self._agent = agent
+    def __init__(
+        self, accounts: Accounts, legs: LegRegistry, capacity: Capacity, midcall: MidCall, listener: SipListener
+    ) -> None:
+        self._accounts = accounts
+        self._legs = legs
+        self._capacity = capacity
+        self._midcall = midcall
+        self._listener = listener
 
     def unfit(self, request: pj.SipRequest, code: int, why: str) -> tuple[int, Headers]:
         """Code and headers for a request that is bad in itself: as it deserves, or 403 to a stranger."""
-        known = self._agent.config.peer_for(request.sourceHost) is not None
+        known = self._accounts.config.peer_for(request.sourceHost) is not None
         reason = _REASONS.get(code, Reason.BAD_REQUEST) if known else Reason.PEER_NOT_ALLOWED
         code = code if known else reason.sip_code
         log.warning(
             "request-rejected", method=request.method, source=request.sourceHost, reason=str(reason), code=code, why=why
         )
-        self._agent.listener.request_rejected(reason)
+        self._listener.request_rejected(reason)
         return code, [reason_header(code, reason)]
 
     def not_made(self, call_id: str, code: int) -> None:
         """PJSUA has refused an INVITE that was let in."""
         reason = _REASONS.get(code, Reason.BAD_REQUEST)
         log.warning("request-rejected", method="INVITE", call_id=call_id, reason=str(reason), code=code)
-        self._agent.listener.request_rejected(reason)
+        self._listener.request_rejected(reason)
+
+    def malformed(self, text: str, source: str, header: str, *, whole: bool) -> str:
+        """The response to a message that PJSIP cannot read; empty: none."""
+        method = malformed.method_of(text)
+        code = malformed.verdict(text, whole=whole)
+        log.warning("message-unreadable", method=method, source=source, header=header, code=code, bytes=len(text))
+        if method is None:
+            return ""
+        self._listener.request_rejected(Reason.BAD_REQUEST)
+        return malformed.answer(text, code, header, refusal_headers(code, Reason.BAD_REQUEST))
 
     def options(self, request: pj.SipRequest, peer: Peer) -> tuple[int, Headers]:
         """Whether an INVITE to this URI would be let in now; one that names nobody asks whether we are there."""
-        own_user = own_user_of(self._agent.config.profile(peer.name))
+        own_user = own_user_of(self._accounts.config.profile(peer.name))
         named = _user(request.requestUri) not in ("", own_user)
         reason = self._refusal(request, peer, own_user) if named else None
         if reason is None:
@@ -67,19 +87,19 @@ class Answers:
         return reason.sip_code, [*abilities(), reason_header(reason.sip_code, reason)]
 
     def _refusal(self, request: pj.SipRequest, peer: Peer, own_user: str) -> Reason | None:
-        if refused := self._agent.listener.admit():
+        if refused := self._listener.admit():
             return refused
-        if self._agent.is_full(peer):
+        if self._capacity.is_full(peer):
             return Reason.TRUNK_AT_CAPACITY
-        if not self._agent.has_room_for(peer, 2):
+        if not self._capacity.has_room(peer, 2):
             return Reason.AT_CAPACITY
         invitation = read_invitation(request, peer, (), own_user)
         calling = (*(identity.uri for identity in invitation.calling), *invitation.diverting)
-        return self._agent.listener.inquire(peer, invitation.called, calling)
+        return self._listener.inquire(peer, invitation.called, calling)
 
     def info(self, index: int, request: pj.SipRequest) -> None:
         """An INFO in a dialog: a key (see info_keys), a question whether the call is there, or nothing we know."""
-        leg = self._agent.leg_of(index)
+        leg = self._legs.at(index)
         if leg is None or leg.over:
             request.respond(481, "", sip_headers([]))
         elif request.values("Info-Package"):
@@ -96,7 +116,7 @@ class Answers:
                 request.respond(400, "Unknown Key", sip_headers([reason_header(400, Reason.BAD_REQUEST)]))
                 return
             request.respond(200, "", sip_headers([]))
-            self._agent.midcall.pressed(leg, KeyPress(key, KeyWay.INFO))
+            self._midcall.pressed(leg, KeyPress(key, KeyWay.INFO))
 
 
 def _user(uri: str) -> str:

@@ -13,24 +13,40 @@ from gateway.core.outcome import Reason
 from gateway.sip.text.digest import DigestServer, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pjsua2 as pj
 
     from gateway.config import TrunkProfile
 
 log = structlog.get_logger(__name__)
 
-Refusal = tuple[int, list[tuple[str, str]], Reason | None]
-"""Code and headers of a response, and the reason to count it by; None for the first half of a normal exchange."""
+Refusal = tuple[int, list[tuple[str, str]]]
+"""Code and headers of a response."""
 
 
 class Challenger:
     """One realm for all trunks, whose passwords differ; a restart makes new nonces, which costs each a round trip."""
 
-    def __init__(self, realm: str) -> None:
+    def __init__(self, realm: str, rejected: Callable[[Reason], None]) -> None:
+        """`rejected` is told of each request whose password is wrong."""
+        self._rejected = rejected
         self._digest = DigestServer(realm, secrets.token_bytes(32), time.monotonic)
 
     def refuse(self, request: pj.SipRequest, trunk: TrunkProfile | None) -> Refusal | None:
         """What to answer a request with, or None when it may go on: always, where nothing is to be proved."""
+        judged = self._judge(request, trunk)
+        if judged is None:
+            return None
+        code, headers, reason = judged
+        if reason is not None:
+            self._rejected(reason)
+        return code, headers
+
+    def _judge(
+        self, request: pj.SipRequest, trunk: TrunkProfile | None
+    ) -> tuple[int, list[tuple[str, str]], Reason | None] | None:
+        """As `refuse`, and what to count it by; None for the first half of a normal exchange."""
         if trunk is None or not trunk.challenge or trunk.password is None:
             return None
         verdict = self._digest.verify(

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 if TYPE_CHECKING:
     from gateway.core.model import LegId
+    from gateway.ports import Clock, Timer
     from gateway.sip.calls.leg import Leg
 
 log = structlog.get_logger(__name__)
@@ -29,14 +30,15 @@ def expires_s(values: Sequence[str]) -> int | None:
 class Expiries:
     """Ends invitations whose time is over before they are answered."""
 
-    def __init__(self, kick: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, kick: Callable[[], None]) -> None:
+        self._clock = clock
         self._kick = kick
-        self._timers: dict[LegId, asyncio.TimerHandle] = {}
+        self._timers: dict[LegId, Timer] = {}
 
     def watch(self, leg: Leg, seconds: int | None) -> None:
         """A call came in; `seconds` is None where its INVITE sets no limit."""
         if seconds is not None:
-            self._timers[leg.id] = asyncio.get_running_loop().call_later(seconds, self._over, leg)
+            self._timers[leg.id] = self._clock.after(seconds, partial(self._over, leg))
 
     def forget(self, leg: LegId) -> None:
         """The leg is established, or over."""

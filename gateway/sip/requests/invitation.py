@@ -12,6 +12,7 @@ import pjsua2 as pj
 from gateway.core.caller import Asserted, CallerId
 from gateway.core.model import LegId, Peer
 from gateway.core.numbers import parse_target
+from gateway.ports import IncomingCall
 from gateway.sip.requests.expiry import expires_s
 from gateway.sip.text.headers import allowed, header_fields, parse_name_addr, single_values
 from gateway.sip.text.identity import called_uris, caller_ids, diverted_users, hops_left, is_private, read_asserted
@@ -32,6 +33,14 @@ class Invitation:
     diverted: tuple[str, ...] = ()
     max_forwards: int = 70
     expires_s: int | None = None  # how long it may wait for a final response
+
+    def call(self, leg: LegId, call_id: str) -> IncomingCall:
+        """The call that it has become."""
+        return IncomingCall(
+            leg=leg, peer=self.peer, call_id=call_id, called=self.called, calling=self.calling,
+            diverting=self.diverting, context=self.context, replaces=self.replaces, private=self.private,
+            diverted=self.diverted, max_forwards=self.max_forwards,
+        )  # fmt: skip
 
 
 def private_contact(request: pj.SipRequest) -> str | None:

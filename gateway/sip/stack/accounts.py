@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 import structlog
 
+from gateway.ports import NotSent, NotSentError
 from gateway.sip.stack import settings, transports
 from gateway.sip.stack.callbacks import guarded
 from gateway.sip.stack.refusals import refused_as
 from gateway.sip.stack.rtp_source import take_from
+from gateway.sip.text.headers import user_part
 
 if TYPE_CHECKING:
     from gateway.config import Config, PbxProfile, SipSettings, TrunkProfile
+    from gateway.core.model import Peer
     from gateway.sip.stack.transports import Transports
 
 log = structlog.get_logger(__name__)
@@ -47,7 +50,14 @@ class Account(pj.Account):
 class Accounts:
     """The accounts, by the names of their peers."""
 
-    def __init__(self, incoming: Callable[[Account, int], None], registered: Callable[[str, bool, int], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        incoming: Callable[[Account, int], None],
+        registered: Callable[[str, bool, int], None],
+    ) -> None:
+        self.config = config
+        """In force: the one that was opened last."""
         self._incoming = incoming
         self._registered = registered
         self._by_peer: dict[str, Account] = {}
@@ -86,6 +96,7 @@ class Accounts:
         for name in [name for name in unused & self._unused if name not in talking]:
             self._by_peer.pop(name).shutdown()
         self._unused = unused & self._by_peer.keys()
+        self.config = config
 
     def _open(self, profile: TrunkProfile | PbxProfile, wanted: pj.AccountConfig) -> None:
         account = self._by_peer.get(profile.name)
@@ -108,6 +119,18 @@ class Accounts:
 
     def __getitem__(self, peer: str) -> Account:
         return self._by_peer[peer]
+
+    def number(self, peer: Peer) -> int:
+        """PJSUA's number of a peer's account."""
+        return self._by_peer[peer.name].getId()
+
+    def extension(self, pbx: str, extension: str) -> tuple[int, str]:
+        """The account and the URI for an extension of a PBX. Raises NotSentError."""
+        profile = self.config.pbxs.get(pbx)
+        if profile is None:
+            raise NotSentError(NotSent.NO_PEER, f"{pbx} is no longer configured")
+        uri = settings.request_uri(profile.address, user_part(extension), profile.transport)
+        return self.number(profile.peer), uri
 
     @property
     def numbers(self) -> Mapping[str, int]:
