@@ -10,6 +10,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
+from gateway.core.uri import read_sip_uri
+
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -130,17 +132,14 @@ def _sip_uri(text: str) -> str:
 
 def uri_host(uri: str) -> str:
     """The host of a valid SIP URI, lower case, an IPv6 address without its brackets; "" for an empty one."""
-    match = _SIP_URI.fullmatch(uri)
-    return match["host"].lower().strip("[]") if match else ""
+    read = read_sip_uri(uri)
+    return (read.host or "").lower().strip("[]") if read is not None else ""
 
 
 def uri_port(uri: str) -> int:
     """The port of a valid SIP URI; where it names none, the scheme's and transport's own (RFC 3261 §19.1.2)."""
-    match = _SIP_URI.fullmatch(uri)
-    if match and match["port"]:
-        return int(match["port"])
-    secure = match is not None and (match["scheme"].lower() == "sips" or "transport=tls" in match["parameters"].lower())
-    return 5061 if secure else 5060
+    read = read_sip_uri(uri)
+    return read.effective_port if read is not None else 5060
 
 
 def _absolute(path: Path) -> Path:

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import phonenumbers
 
 from gateway.core.outcome import Reason
+from gateway.core.uri import is_sip, read_sip_uri, split_headers
 
 MAX_TEXT = 8192  # embedded headers may carry a summary of the call
 MAX_PARAMETERS = 64
@@ -23,7 +24,6 @@ _INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164 §6: at most 15 digi
 _NATIONAL = re.compile(r"[0-9]{7,17}")
 _SEPARATORS = re.compile(r"[-.() \u00a0]")  # RFC 3966 §5.1.1, and the blanks people type
 _COUNTRY = re.compile(r"\+[1-9][0-9]{0,2}")
-_HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?")
 
 
 class TargetError(ValueError):
@@ -113,7 +113,7 @@ def _parse(text: str, country: str | None) -> _Parts:
         return _parts(text, user, parameters, None, country)
     match scheme := match["scheme"].lower():
         case "sip" | "sips":
-            return _sip(text, match["rest"], country)
+            return _sip(text, country)
         case "tel":
             user, parameters = _user_and_parameters(match["rest"])
             return _parts(text, user, parameters, None, country)
@@ -132,11 +132,11 @@ def _plain(text: str) -> str:
 
 
 def _without_headers(text: str) -> str:
-    # A user part may hold a question mark (RFC 3261 §25.1): headers begin at the first one after the host has begun.
+    if is_sip(text):
+        return split_headers(text)[0]
+    # An alias may have a host, and what stands before it a question mark of its own, as in a SIP URI.
     user, at, rest = text.partition("@")
-    if at:
-        return user + at + rest.partition("?")[0]
-    return text.partition("?")[0]
+    return user + at + rest.partition("?")[0] if at else text.partition("?")[0]
 
 
 def _refuse_controls(text: str) -> None:
@@ -144,21 +144,18 @@ def _refuse_controls(text: str) -> None:
         raise TargetError("the target holds control characters")
 
 
-def _sip(text: str, rest: str, country: str | None) -> _Parts:
-    userinfo, at, hostpart = rest.rpartition("@")
-    hostpart, *uri_parameters = hostpart.split(";")
-    for parameter in uri_parameters:
-        name, _, value = parameter.partition("=")
-        if name.lower() == "method" and value.upper() != "INVITE":
-            raise TargetError("the target asks for a method other than INVITE")
-    hostport = _HOST_PORT.fullmatch(hostpart)
-    if hostport is None or (at and not hostport["host"]):
+def _sip(text: str, country: str | None) -> _Parts:
+    uri = read_sip_uri(text)
+    if uri is not None and any(
+        name.lower() == "method" and value.upper() != "INVITE" for name, value in uri.parameters
+    ):
+        raise TargetError("the target asks for a method other than INVITE")
+    if uri is None or uri.host is None or (uri.userinfo is not None and not uri.host):
         raise TargetError("the target's host can't be read")
-    host = hostport["host"]
-    if not at:  # `sip:2001`: the host stands where the user should
-        return _parts(text, _decoded(host), {}, None, country)
-    user, parameters = _user_and_parameters(userinfo)
-    return _parts(text, user.partition(":")[0], parameters, host.lower().rstrip("."), country)
+    if uri.userinfo is None:  # `sip:2001`: the host stands where the user should
+        return _parts(text, _decoded(uri.host), {}, None, country)
+    user, parameters = _user_and_parameters(uri.userinfo)
+    return _parts(text, user.partition(":")[0], parameters, uri.host.lower().rstrip("."), country)
 
 
 def _user_and_parameters(text: str) -> tuple[str, dict[str, str]]:

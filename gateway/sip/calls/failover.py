@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from gateway.config.fields import uri_host, uri_port
+from gateway.config.fields import uri_host
+from gateway.core.uri import read_sip_uri
 from gateway.ports import NotSentError
 from gateway.sip.stack.servers import Server, Wanted
 
@@ -63,11 +64,12 @@ class Failover:
 
     def dialled(self, leg: LegControl, order: DialOrder, uri: str, transport: str, tried: int) -> None:
         """A call was begun; the first attempt is number 1."""
+        read = read_sip_uri(uri)
         host = uri_host(uri)
         with contextlib.suppress(ValueError):
             ipaddress.ip_address(host)
             return
-        wanted = Wanted(host, uri_port(uri) if has_port(uri) else 0, transport)
+        wanted = Wanted(host, (read.port if read is not None else None) or 0, transport)
         known = self._servers.order(wanted)
         timer = self._clock.after(SILENCE_S, partial(self._silent, leg))
         self._attempts[leg.id] = _Attempt(leg, order, wanted, tried, known[0] if known else None, timer)
@@ -106,9 +108,3 @@ class Failover:
             log.warning("dial-failed", leg=attempt.leg.id, reason=str(error.reason), error=str(error))
             return False
         return True
-
-
-def has_port(uri: str) -> bool:
-    """Whether a valid SIP URI names a port, so that DNS is not asked for one (RFC 3263 §4.2)."""
-    host = uri.partition(":")[2].rpartition("@")[2].partition(";")[0]
-    return ":" in host.rpartition("]")[2]

@@ -9,6 +9,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.core.outcome import Reason
+from gateway.core.uri import read_sip_uri
 from gateway.sip.calls.leg_control import KeyPress, KeyWay
 from gateway.sip.requests.invitation import read_invitation
 from gateway.sip.stack.header_vector import sip_headers
@@ -121,5 +122,7 @@ class Answers:
 
 def _user(uri: str) -> str:
     """The user part of a SIP URI; a tel: URI is all of it."""
+    if (read := read_sip_uri(uri)) is not None:
+        return read.userinfo or ""
     scheme, _, rest = uri.partition(":")
     return rest if scheme.lower() == "tel" else rest.rpartition("@")[0]

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
 
 from gateway import __version__
 from gateway.config import TrunkProfile
+from gateway.core.uri import read_sip_uri
 from gateway.sip.stack import transports
 
 if TYPE_CHECKING:
@@ -109,15 +109,14 @@ _SRTP = {
     "optional": pj.PJMEDIA_SRTP_OPTIONAL,
     "required": pj.PJMEDIA_SRTP_MANDATORY,
 }
-_URI = re.compile(r"(?P<scheme>sips?):(?:[^@]*@)?(?P<host>\[[^\]]+\]|[^:;?]+)(?P<rest>.*)")
 
 
 def request_uri(base: str, user: str, transport: str) -> str:
     """The URI to call `user` at a profile's address: its host, port and parameters, over its transport."""
-    match = _URI.fullmatch(base)
-    if match is None:
+    uri = read_sip_uri(base)
+    if uri is None:
         raise ValueError(f"{base} is no SIP URI")
-    rest = match["rest"]
-    if transport != "udp" and "transport=" not in rest:
-        rest += f";transport={transport}"
-    return f"{match['scheme']}:{user}{'@' if user else ''}{match['host']}{rest}"
+    place = uri.place
+    if transport != "udp" and "transport=" not in place:
+        place += f";transport={transport}"
+    return f"{uri.scheme}:{user}{'@' if user else ''}{place}"

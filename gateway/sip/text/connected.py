@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.core.caller import Asserted
+from gateway.core.uri import read_sip_uri
 from gateway.sip.text.headers import COMPACT, header_fields, parse_name_addr
 from gateway.sip.text.identity import read_asserted
 
@@ -59,5 +60,8 @@ class Connected:
 
 def _who(value: str) -> str:
     """User and host of a From: what else its URI says may be left out, as PJSIP leaves out the port."""
-    user, at, host = parse_name_addr(value).uri.partition(";")[0].partition("?")[0].lower().rpartition("@")
-    return user + at + (host.partition("]")[0] if host.startswith("[") else host.partition(":")[0])
+    uri = parse_name_addr(value).uri
+    read = read_sip_uri(uri.lower())
+    if read is None:
+        return uri.partition(":")[0].lower()
+    return f"{read.user}@{read.host}"

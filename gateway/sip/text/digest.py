@@ -16,8 +16,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from urllib.parse import unquote
 
+from gateway.core.uri import read_sip_uri
 from gateway.sip.text.headers import unquoted
 
 NONCE_LIFETIME_S = 300.0
@@ -41,7 +41,6 @@ _SERIAL_LENGTH = 4
 _PARAMETER = re.compile(
     r"""[ \t]*([A-Za-z0-9!%*_+`'~.-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))[ \t]*(?:,|$)"""
 )
-_SIP_URI = re.compile(r"(sips?):(?:([^@]*)@)?(\[[^\]]*\]|[^:;?\[\]]+)(?::([0-9]{1,5}))?(?:[;?].*)?", re.IGNORECASE)
 _COUNT = re.compile(r"[0-9A-Fa-f]{8}")
 
 
@@ -220,16 +219,10 @@ def same_place(one: str, other: str) -> bool:
     """Whether two URIs name the same user at the same host and port; parameters may be lost on the way here."""
     if max(len(one), len(other)) > MAX_VALUE:
         return one == other
-    first, second = _SIP_URI.fullmatch(one), _SIP_URI.fullmatch(other)
-    if first is None or second is None:
+    first, second = read_sip_uri(one), read_sip_uri(other)
+    if first is None or second is None or not first.host or not second.host:
         return one == other
-    return _place(first) == _place(second)
-
-
-def _place(match: re.Match[str]) -> tuple[str, str, str, int]:
-    scheme, user, host, port = match.groups()
-    default = 5061 if scheme.lower() == "sips" else 5060
-    return scheme.lower(), unquote(user or ""), host.lower(), int(port) if port else default
+    return first.is_same_place(second)
 
 
 def _bytes(text: str) -> bytes:

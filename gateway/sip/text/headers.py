@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import quote, unquote
 
 from gateway.core.outcome import Reason
+from gateway.core.uri import addr_spec, is_sip, split_headers
 
 MAX_VALUE = 8192
 """Longest value that is read at all, in characters; a SIP message that PJSIP takes is shorter."""
@@ -93,30 +94,14 @@ def parse_refer_to(values: Sequence[str]) -> ReferTo:
         uri = match["uri"].strip()
         single = _PARAMETERS.fullmatch(match["rest"])
     else:
-        uri = _bare(value)
+        uri = addr_spec(value)
         single = _BARE.fullmatch(value)
     if not single:
         raise HeaderError("a REFER has exactly one Refer-To")
-    uri, headers = _parted(uri)
+    uri, headers = split_headers(uri)
     if not uri:
         raise HeaderError("Refer-To is empty")
     return ReferTo(uri, tuple(_embedded(headers)), not _SCHEME.match(uri))
-
-
-def _bare(text: str) -> str:
-    if not text.lower().startswith(("sip:", "sips:")):
-        return text
-    user, at, rest = text.partition("@")
-    return user + at + rest.partition(";")[0].rstrip() if at else user.partition(";")[0].rstrip()
-
-
-def _parted(uri: str) -> tuple[str, str]:
-    """A URI without its embedded headers, and those; a SIP user part may hold a `?` of its own (RFC 3261 §25.1)."""
-    user, at, rest = "", "", uri
-    if uri.lower().startswith(("sip:", "sips:")) and "@" in uri:
-        user, at, rest = uri.partition("@")
-    rest, _, headers = rest.partition("?")
-    return user + at + rest, headers
 
 
 def _embedded(text: str) -> Iterable[tuple[str, str]]:
@@ -222,7 +207,7 @@ def parse_name_addr(value: str) -> NameAddr:
     value = _CONTROL.sub("", value[:MAX_VALUE])
     match = _NAME_ADDR.match(value)
     if match is None:
-        return NameAddr(_bare(value.partition(",")[0].strip()))
+        return NameAddr(addr_spec(value.partition(",")[0].strip()))
     name = match["name"].strip()
     if name.startswith('"'):
         name = unquoted(name[1:-1].strip()[: 2 * MAX_NAME])
@@ -231,7 +216,7 @@ def parse_name_addr(value: str) -> NameAddr:
 
 def has_contact(values: Sequence[str]) -> bool:
     """Whether a request that makes a dialog says where its sender is to be reached: one SIP URI (RFC 3261 §8.1.1.8)."""
-    return len(values) == 1 and parse_name_addr(values[0]).uri.lower().startswith(("sip:", "sips:"))
+    return len(values) == 1 and is_sip(parse_name_addr(values[0]).uri)
 
 
 def name_addr(name: str, uri: str) -> str:

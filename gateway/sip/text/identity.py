@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from gateway.core.caller import Asserted, CallerId, is_withheld
+from gateway.core.uri import read_sip_uri, split_headers
 from gateway.sip.text.headers import header_fields, name_addr, parse_name_addr, single_values, user_part
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ MAX_DIVERTED = 5
 MAX_USER = 512
 MAX_ASSERTED = 8  # RFC 3325 §9.1 has two
 _HOPS = re.compile(r"[0-9]{1,5}")
-_USER = re.compile(r"(?:sips?:([^@;?]+)@|tel:([^;?]+))", re.IGNORECASE)
+_TEL_END = re.compile("[;?]")
 _PUBLIC = frozenset({"", "none", "critical", "session", "history"})
 """Values of Privacy that withhold no number (RFC 3323 §4.2, RFC 7044 §10.1); any other does, known or not."""
 _SHOWN = frozenset({"off", "none"})
@@ -92,11 +93,8 @@ def called_uris(request_uri: str, own_user: str, called_party: Sequence[str], to
 
 def _sip_user(uri: str) -> str | None:
     """The user part of a SIP URI, decoded and in lower case, empty where there is none; None: it is another URI."""
-    scheme, _, rest = uri.partition(":")
-    if scheme.lower() not in ("sip", "sips"):
-        return None
-    userinfo, _, _ = rest.partition("?")[0].rpartition("@")
-    return unquote(userinfo[:MAX_USER].partition(";")[0].partition(":")[0]).strip().lower()
+    read = read_sip_uri(uri)
+    return unquote(read.user[:MAX_USER]).strip().lower() if read is not None else None
 
 
 def caller_ids(sender: Sequence[str], asserted: Sequence[str]) -> tuple[CallerId, ...]:
@@ -162,11 +160,19 @@ def diverted_users(diversion: Sequence[str], history: Sequence[str], privacy: Se
     users = []
     for each in named[:MAX_DIVERTED]:
         read = parse_name_addr(each)
-        match = _USER.match(read.uri)
-        embedded = read.uri.partition("?")[2].lower()
-        if match and not (_hidden(each) or "privacy=" in embedded or is_withheld(CallerId(read.uri))):
-            users.append(match[1] or match[2])
+        user = _plain_user(read.uri)
+        embedded = split_headers(read.uri)[1].lower()
+        if user and not (_hidden(each) or "privacy=" in embedded or is_withheld(CallerId(read.uri))):
+            users.append(user)
     return tuple(users)
+
+
+def _plain_user(uri: str) -> str | None:
+    """The user of a SIP URI, or the number of a tel URI, where it is one without parameters of its own."""
+    if (sip := read_sip_uri(uri)) is not None:
+        return sip.userinfo if _TEL_END.search(sip.userinfo or ";") is None else None
+    scheme, _, rest = uri.partition(":")
+    return _TEL_END.split(rest, maxsplit=1)[0] if scheme.lower() == "tel" else None
 
 
 def hops_left(values: Sequence[str]) -> int:
