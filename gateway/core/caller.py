@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 
 from gateway.core.numbers import Target, TargetError, parse_target
 
-NOBODY = frozenset({"anonymous", "unavailable", "unknown", "restricted", "withheld", "private"})
+_ANONYMOUS = frozenset({"anonymous", "anoniem", "anonym", "anonyme", "anonimo", "anónimo", "anónima"})
+"""As platforms write it that speak their customers' language."""
+NOBODY = _ANONYMOUS | {"unavailable", "unknown", "restricted", "withheld", "private"}
 """User parts that stand for a caller who is not named (RFC 3323 §4.1.1.3, 3GPP TS 23.003, and what senders make of it).
 
 In lower case.
 """
-NO_NAMES = frozenset(
-    {"anonymous", "unavailable", "restricted", "withheld", "private", "anonymous caller", "private caller",
-     "private number", "number withheld", "withheld number"}
-)  # fmt: skip
+NO_NAMES = _ANONYMOUS | {
+    "unavailable", "restricted", "withheld", "private", "anonymous caller", "private caller",
+    "private number", "number withheld", "withheld number",
+}  # fmt: skip
 """Display names that say the same (RFC 3261 §8.1.1.3, RFC 5079 §1), in lower case. "Unknown" only says that no name is
 known."""
 

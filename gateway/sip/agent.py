@@ -172,6 +172,10 @@ class SipAgent:
         self._dialler.failover.forget(leg.id)
         self._listener.leg_progress(leg.id, code)
 
+    def taken(self, leg: Leg) -> None:
+        """LegEvents."""
+        self._clock.after(0, partial(self._has_to_be_acknowledged, leg))
+
     def answered(self, leg: Leg) -> None:
         """LegEvents."""
         self._dialler.failover.forget(leg.id)
@@ -276,6 +280,14 @@ class SipAgent:
             found.why = why
             self.hang_up(leg, 200, Reason.ANSWERED)
             self._tell_over(found, found.lost_code, by_peer=False)
+
+    def _has_to_be_acknowledged(self, leg: Leg) -> None:
+        """An answer whose Contact is out of reach is of no use (RFC 3261 §13.2.2.4). PJSIP would wait for ever."""
+        if leg.is_unacknowledged:
+            log.warning("answer-unusable", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
+            leg.why = CallEnd.PEER_GONE
+            self._tell_over(leg, leg.lost_code, by_peer=False)
+            self.hang_up(leg.id, leg.lost_code, Reason.PBX_ERROR)
 
     def _unanswered(self, leg: LegId) -> None:
         """The trunk neither answers nor refuses: the caller gets 408 now, whatever becomes of the CANCEL."""

@@ -49,6 +49,7 @@ def test_an_identity_is_taken_whole(identities: list[tuple[str, str]], number: s
         "sip:Anonymous@10.10.10.2", "sip:anonymous@[2001:db8::1]", "sip:unavailable@unknown.invalid",
         "sip:restricted@carrier.example", "sip:Unknown@a", "sip:private@a", "sip:withheld@a",
         "sip:c8oqz84zk7z@privacy.invalid",
+        "sip:anonym@carrier.example", "sip:Anoniem@a",
         "sip:anonymous.invalid", "sip:anonymous", "sip:@anonymous.invalid",
         "sip:anonymous@anonymous.invalid;method=BYE",
         "sip:anonymous@anonymous.invalid:none", "sip:+31612312312@anonymous.invalid",
@@ -61,7 +62,18 @@ def test_a_uri_that_withholds_its_caller(uri: str) -> None:
 
 @pytest.mark.keeps("16.73")
 @pytest.mark.parametrize(
-    "name", ["Anonymous", "anonymous", "ANONYMOUS", " Anonymous  caller ", "Restricted", "Unavailable"]
+    "name",
+    [
+        "Anonymous",
+        "anonymous",
+        "ANONYMOUS",
+        " Anonymous  caller ",
+        "Restricted",
+        "Unavailable",
+        "Anoniem",
+        "Anonym",
+        "ANÓNIMO",
+    ],
 )
 def test_a_name_that_withholds_its_caller(name: str) -> None:
     assert is_withheld(CallerId("sip:+31612312312@carrier.example", name))

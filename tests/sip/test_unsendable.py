@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, SILENT, TARGET_HZ
+from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, OVERFLOWS, SILENT, TARGET_HZ
 from tests.support.gateway import Gateway, settings
 from tests.support.processes import eventually
 
@@ -28,6 +28,9 @@ CONTACTS = (
     "<sips:ai@127.0.0.3:5060>",
     "<sip:ai@127.0.0.3:5060;maddr=10.99.0.5>",
 )
+
+OUT_OF_REACH = ("sip:ai@127.0.0.3:5060;transport=tls", "sips:ai@127.0.0.3:5060")
+"""PJSIP knows at once that it cannot send there."""
 
 
 async def still_talk(caller: Call, assistant: Call) -> None:
@@ -87,6 +90,39 @@ async def test_the_same_for_one_that_we_called(scene: Scene) -> None:
         assert (await caller.hang_up()).code == 200
     await told(scene, "BYE", *(assistant for _, assistant in pairs))
     await still_talk(*beside)
+
+
+@pytest.mark.keeps("16.11")
+@pytest.mark.parametrize("contact", OUT_OF_REACH)
+async def test_who_answers_from_where_no_ack_can_go_has_not_answered(scene: Scene, contact: str) -> None:
+    beside = await scene.bridged("livekit")
+    caller, assistant = await scene.bridged()
+    assert (await assistant.refer(OVERFLOWS)).code == 202
+    target = await scene.target("overflows")
+    target.peer.elsewhere = contact
+    assert target.incoming
+    target.respond(target.incoming, 200, body=target.answer_to(target.incoming.body))
+    target.peer.elsewhere = None
+    anna = await scene.target()
+    await anna.answer(hz=TARGET_HZ)
+    assert (await assistant.notifies())[-1].sipfrag == 200
+    await caller.media.hears(TARGET_HZ)
+    attempts = (await scene.outcome())["attempts"]
+    assert [(one["reason"], one["sip_code"]) for one in attempts] == [("pbx-error", 488), ("answered", 200)]
+    await told(scene, "BYE", target)
+    await still_talk(*beside)
+
+
+@pytest.mark.keeps("16.11")
+@pytest.mark.parametrize("contact", OUT_OF_REACH)
+async def test_an_assistant_who_answers_from_there_refuses_the_caller(scene: Scene, contact: str) -> None:
+    platform = await scene.platform()
+    caller = scene.call_from_pbx()
+    assistant = await platform.wait_call()
+    platform.elsewhere = contact
+    assert assistant.incoming
+    assistant.respond(assistant.incoming, 200, body=assistant.answer_to(assistant.incoming.body))
+    assert (await caller.final(timeout_s=3)).code == 488
 
 
 @pytest.mark.keeps("16.11")

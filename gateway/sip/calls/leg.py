@@ -35,6 +35,9 @@ class LegEvents(Protocol):
     def progress(self, leg: Leg, code: int) -> None:
         """A provisional response other than 100 came."""
 
+    def taken(self, leg: Leg) -> None:
+        """It was dialled and answered with 2xx, which PJSIP acknowledges next."""
+
     def answered(self, leg: Leg) -> None:
         """The dialog is established."""
 
@@ -198,6 +201,11 @@ class Leg(pj.Call):
         return REQUEST_TIMEOUT if self.established else NOT_ACCEPTABLE_HERE
 
     @property
+    def is_unacknowledged(self) -> bool:
+        """Whether its 2xx waits for an ACK of ours: once PJSIP is through with it, for one that cannot be sent."""
+        return not self.over and not self._hung_up and self.getInfo().state == pj.PJSIP_INV_STATE_CONNECTING
+
+    @property
     def ending(self) -> bool:
         """See leg_control.LegControl."""
         return self._hung_up
@@ -258,6 +266,7 @@ class Leg(pj.Call):
             self._taken = True
             if event.type == pj.PJSIP_EVENT_TSX_STATE and event.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
                 self.connected.answered(event.body.tsxState.src.rdata.wholeMsg)
+            self._events.taken(self)
         elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
             if not self.incoming and (self._given_up or self._cannot_talk(info)):
                 return  # PJSUA is on its way to end it
