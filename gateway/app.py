@@ -123,6 +123,7 @@ class App:
             state_dir=config.gateway.state_dir,
             version=gateway.__version__,
             broker=_broker(config),
+            clock=clock,
             on_command=Commands(self),
             on_connected=self.metrics.mqtt_connected,
             on_outbox=self.metrics.outbox_state,
@@ -133,7 +134,7 @@ class App:
         self.engine.attach(self.sip)
         self._following = Following(self.engine, self.sip.subscriptions, clock)
         self.sources = self.engine.sources = self._following.sources
-        self.web = WebServer(self, metrics=self.metrics.render, token=None)
+        self.web = WebServer(self, metrics=self.metrics.render, token=None, clock=clock)
         self._configure_web(config)
         # Those first that may not take a configuration; those last that begin with a new login.
         parts = (self.sip.reconfigure, self._take_over, self._following.follow, self._log_in)

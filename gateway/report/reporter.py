@@ -5,7 +5,7 @@ import asyncio
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -15,6 +15,7 @@ from gateway.core.json_form import queue_document, timestamp
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
+from gateway.ports import Clock
 from gateway.report.backlog import BacklogState
 from gateway.report.event import call_event, read_transfer, transfer_event, write
 from gateway.report.journal import Journal
@@ -46,10 +47,10 @@ class EventReporter:
         state_dir: Path,
         version: str,
         broker: Broker | None,
+        clock: Clock,
         on_command: CommandHandler | None = None,
         on_connected: Callable[[bool], None] = lambda _up: None,
         on_outbox: Callable[[BacklogState], None] = lambda _state: None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._instance = instance
         self._clock = clock
@@ -58,7 +59,7 @@ class EventReporter:
         self._mqtt: MqttSink | None = None
         if broker is not None:
             self._mqtt = MqttSink(
-                broker, self._backlog, version=version, on_command=on_command, on_connected=on_connected
+                broker, self._backlog, version=version, clock=clock, on_command=on_command, on_connected=on_connected
             )
         self._sinks: list[Sink] = [] if self._mqtt is None else [self._mqtt]
         self._queues: Mapping[str, Collection[str]] | None = None
@@ -77,7 +78,7 @@ class EventReporter:
                 reason=Reason.GATEWAY_STOPPED,
                 sip_code=Reason.GATEWAY_STOPPED.sip_code,
                 fault="the gateway ended without warning while this transfer was under way",
-                ended_at=_not_before(record, self._clock()),
+                ended_at=_not_before(record, self._clock.now().wall),
             )
             # Stored in one transaction with the end of its running state: killed here, the rest is found again.
             self.transfer(Milestone.ENDED, ended)
@@ -136,7 +137,7 @@ class EventReporter:
             log.exception("event-lost", transfer=record.transfer, milestone=milestone)
 
     def _store_transfer(self, milestone: Milestone, record: TransferRecord) -> None:
-        event = transfer_event(self._instance, milestone, record, self._clock())
+        event = transfer_event(self._instance, milestone, record, self._clock.now().wall)
         payload, odd = write(event)
         if odd is not None:
             log.error("transfer-event-unfit", transfer=record.transfer, why=str(odd), exc_info=odd)
@@ -152,7 +153,7 @@ class EventReporter:
         self, event: Mapping[str, object], number: str | None, payload: str, change: TransferChange | None = None
     ) -> None:
         topic = f"transfers/{number if number and _SLUG.fullmatch(number) else UNKNOWN}"
-        self._journal.put(Put(str(event["id"]), topic, payload, self._clock().timestamp(), change))
+        self._journal.put(Put(str(event["id"]), topic, payload, self._clock.now().wall.timestamp(), change))
 
     def call_ended(self, record: CallRecord) -> None:
         """See ports.Reporter."""
@@ -162,7 +163,7 @@ class EventReporter:
             log.exception("event-lost", call=record.call)
 
     def _store_call(self, record: CallRecord) -> None:
-        event = call_event(self._instance, record, self._clock())
+        event = call_event(self._instance, record, self._clock.now().wall)
         payload, odd = write(event)
         if odd is not None:
             log.error("call-event-unfit", call=record.call, why=str(odd), exc_info=odd)
@@ -181,7 +182,7 @@ class EventReporter:
         queues = state.queues if self._queues is None else self._queues.get(state.pbx, ())
         for queue in queues:
             if _SLUG.fullmatch(queue):
-                document = queue_document(state, queue, self._clock())
+                document = queue_document(state, queue, self._clock.now().wall)
                 mqtt.snapshot(f"queues/{state.pbx}/{queue}", document)
             elif queue not in self._unfit_queues:
                 self._unfit_queues.add(queue)

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 from aiohttp import web
@@ -18,7 +18,7 @@ from gateway.core.json_form import call_document, queue_document, timestamp, tra
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
-from gateway.ports import Operations, UnreadableError
+from gateway.ports import Clock, Operations, UnreadableError
 from gateway.web.connections import listen, noting
 from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
 
@@ -42,8 +42,8 @@ class WebServer:
         *,
         metrics: Callable[[], bytes],
         token: str | None,
+        clock: Clock,
         host_names: Collection[str] = (),
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._operations = operations
         self._metrics = metrics
@@ -141,7 +141,7 @@ class WebServer:
 
     async def _get_queues(self, _request: web.Request) -> web.Response:
         states = self._operations.pbx_states()
-        now = self._clock()
+        now = self._clock.now().wall
         queues = [queue_document(state, queue, now) for state in states for queue in state.queues]
         return json_response({"queues": queues, "pbxs": [_pbx_document(state, now) for state in states]})
 

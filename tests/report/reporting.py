@@ -4,9 +4,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from gateway.clock import LoopClock
+from gateway.core.moment import Moment
 from gateway.core.record import Milestone
 from gateway.report.reporter import EventReporter
 from gateway.report.sinks.mqtt.connection import Broker as Address
@@ -28,6 +31,16 @@ def address(broker: Listening, **options: Any) -> Address:
     return Address(instance="pbx-1", host=broker.host, port=broker.port, **options)
 
 
+class Standing(LoopClock):
+    """A wall clock that stands at one moment; timers run."""
+
+    def __init__(self, wall: datetime) -> None:
+        self._wall = wall
+
+    def now(self) -> Moment:
+        return Moment(self._wall, super().now().steady)
+
+
 class Connection:
     """Follows whether the reporter is connected."""
 
@@ -46,9 +59,8 @@ async def reporting(
 ) -> AsyncIterator[tuple[EventReporter, Connection]]:
     """A reporter that runs."""
     connection = Connection()
-    reporter = EventReporter(
-        instance="pbx-1", state_dir=directory, version="1.2.3", broker=broker, on_connected=connection, **options
-    )
+    options = {"clock": LoopClock(), "on_connected": connection, **options}
+    reporter = EventReporter(instance="pbx-1", state_dir=directory, version="1.2.3", broker=broker, **options)
     await reporter.start()
     try:
         yield reporter, connection

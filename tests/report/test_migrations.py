@@ -17,6 +17,7 @@ from gateway.report.reporter import EventReporter
 from gateway.report.store_file import FILE_NAME, StoreError
 from tests.report import samples
 from tests.report.journals import event, ids, opened
+from tests.report.reporting import Standing
 
 # As the gateway of version 1 made its file, word by word.
 VERSION_1 = """
@@ -101,7 +102,7 @@ async def test_a_file_of_version_1_in_which_something_is_missing(tmp_path: Path,
 
 async def reporter_on(directory: Path) -> tuple[EventReporter, list[TransferRecord]]:
     reporter = EventReporter(
-        instance="pbx-1", state_dir=directory, version="1", broker=None, clock=lambda: samples.after(100)
+        instance="pbx-1", state_dir=directory, version="1", broker=None, clock=Standing(samples.after(100))
     )
     return reporter, await reporter.start()
 

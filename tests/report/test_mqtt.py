@@ -23,7 +23,7 @@ from gateway.report.sinks.mqtt import connection as mqtt_connection
 from gateway.report.sinks.mqtt import sink
 from tests.report import samples
 from tests.report.listener import Listener, Received
-from tests.report.reporting import BASE, address, events, have, refuse, reporting, subjects, until
+from tests.report.reporting import BASE, Standing, address, events, have, refuse, reporting, subjects, until
 from tests.support.broker import Broker
 from tests.support.processes import Child, kept_waiting_s
 
@@ -120,6 +120,7 @@ GATEWAY = """
 import asyncio, sys
 from pathlib import Path
 import uvloop
+from gateway.clock import LoopClock
 from gateway.core.record import Milestone
 from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.reporter import EventReporter
@@ -127,7 +128,8 @@ from tests.report import samples
 
 async def main():
     broker = Broker(instance="pbx-1", host="127.0.0.1", port=int(sys.argv[2]))
-    reporter = EventReporter(instance="pbx-1", state_dir=Path(sys.argv[1]), version="1", broker=broker)
+    options = {"version": "1", "broker": broker, "clock": LoopClock()}
+    reporter = EventReporter(instance="pbx-1", state_dir=Path(sys.argv[1]), **options)
     await reporter.start()
     for n in range(10**6):
         reporter.transfer(Milestone.REQUESTED, samples.requested(f"a{n:05}"))
@@ -195,7 +197,7 @@ async def test_stopping_sends_first_what_waits(tmp_path: Path) -> None:
 
 async def test_queue_snapshots_are_retained_and_only_the_newest_counts(tmp_path: Path) -> None:
     async with Broker() as broker, Listener(broker) as listener:
-        async with reporting(tmp_path, address(broker), clock=lambda: samples.START) as (reporter, up):
+        async with reporting(tmp_path, address(broker), clock=Standing(samples.START)) as (reporter, up):
             await up.up.wait()
             for waiting in range(100):
                 reporter.queue_snapshot(samples.pbx_state(waiting=waiting))

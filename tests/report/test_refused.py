@@ -18,7 +18,7 @@ from gateway.report.sinks.mqtt import delivery, sink
 from gateway.report.store_file import FILE_NAME
 from tests.report import samples
 from tests.report.listener import Listener
-from tests.report.reporting import BASE, address, have, refuse, reporting, subjects, until
+from tests.report.reporting import BASE, Standing, address, have, refuse, reporting, subjects, until
 from tests.support.broker import Broker
 from tests.support.mqtt_broker import SILENCE, HangUp, Published, ScriptedBroker, Verdict
 
@@ -121,7 +121,7 @@ async def test_a_user_who_may_write_no_status_still_sends_events(tmp_path: Path)
 async def test_a_broker_that_retains_nothing_gets_status_and_queues_without(tmp_path: Path) -> None:
     async with Broker(options=["retain_available false"]) as broker, Listener(broker) as listener:
         with capture_logs() as logs:
-            async with reporting(tmp_path, address(broker), clock=lambda: samples.START) as (reporter, connection):
+            async with reporting(tmp_path, address(broker), clock=Standing(samples.START)) as (reporter, connection):
                 await listener.says("/status", state="online")
                 reporter.queue_snapshot(samples.pbx_state(waiting=7))
                 await listener.says("queues/asterisk/sales", callers=7)

@@ -19,12 +19,13 @@ from gateway.ports import Reporter
 from gateway.report import store
 from gateway.report.reporter import EventReporter
 from tests.report import samples
+from tests.report.reporting import Standing
 
 
 @asynccontextmanager
 async def reporting(directory: Path, **options: Any) -> AsyncIterator[tuple[EventReporter, list[TransferRecord]]]:
     reporter = EventReporter(
-        instance="pbx-1", state_dir=directory, version="1", broker=None, clock=lambda: samples.after(100), **options
+        instance="pbx-1", state_dir=directory, version="1", broker=None, clock=Standing(samples.after(100)), **options
     )
     interrupted = await reporter.start()
     try:

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
+from gateway.clock import LoopClock
 from gateway.web import connections
 from gateway.web.server import WebServer
 from tests.support.processes import free_port
@@ -21,7 +22,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 @asynccontextmanager
 async def listening() -> AsyncIterator[int]:
     """A server: its port."""
-    server, port = WebServer(Gateway(), metrics=lambda: b"", token=None), free_port()
+    server, port = WebServer(Gateway(), metrics=lambda: b"", token=None, clock=LoopClock()), free_port()
     await server.start("127.0.0.1", port)
     try:
         yield port

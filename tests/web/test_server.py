@@ -12,6 +12,7 @@ import pytest
 from aiohttp import ClientSession
 from structlog.testing import capture_logs
 
+from gateway.clock import LoopClock
 from gateway.core.json_form import call_document, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
@@ -19,6 +20,7 @@ from gateway.core.record import CallRecord, TransferRecord
 from gateway.ports import Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
 from gateway.web.server import WebServer
 from tests.report import samples
+from tests.report.reporting import Standing
 from tests.support.processes import free_port
 
 TOKEN = "correct horse"
@@ -111,7 +113,7 @@ class Client:
 @asynccontextmanager
 async def serving(gateway: Gateway, token: str | None = TOKEN, **options: Any) -> AsyncIterator[Client]:
     port = free_port()
-    server = WebServer(gateway, metrics=lambda: b"up 1\n", token=token, clock=lambda: samples.START, **options)
+    server = WebServer(gateway, metrics=lambda: b"up 1\n", token=token, clock=Standing(samples.START), **options)
     await server.start("127.0.0.1", port)
     try:
         async with ClientSession() as session:
@@ -385,7 +387,7 @@ async def test_a_web_page_cannot_reach_it_by_a_name_of_its_own(gateway: Gateway,
 @pytest.mark.keeps("16.109")
 async def test_the_names_of_a_reload_are_taken_at_once(gateway: Gateway) -> None:
     port = free_port()
-    server = WebServer(gateway, metrics=bytes, token=None, host_names=("old.example.com",))
+    server = WebServer(gateway, metrics=bytes, token=None, clock=LoopClock(), host_names=("old.example.com",))
     await server.start("127.0.0.1", port)
     try:
         async with ClientSession() as session:
@@ -400,9 +402,9 @@ async def test_the_names_of_a_reload_are_taken_at_once(gateway: Gateway) -> None
 
 async def test_a_port_that_is_taken_is_an_oserror_and_port_0_is_off(gateway: Gateway) -> None:
     port = free_port()
-    first = WebServer(gateway, metrics=bytes, token=None)
+    first = WebServer(gateway, metrics=bytes, token=None, clock=LoopClock())
     await first.start("127.0.0.1", port)
-    second = WebServer(gateway, metrics=bytes, token=None)
+    second = WebServer(gateway, metrics=bytes, token=None, clock=LoopClock())
     with pytest.raises(OSError, match=str(port)):
         await second.start("127.0.0.1", port)
     await first.stop()

@@ -10,13 +10,13 @@ sent one at a time: the one that ends the connection by itself is known then, an
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.ports import Clock, sleep
 from gateway.report.backlog import Backlog
 from gateway.report.cursors import StoredEvent
 from gateway.report.event import CONTENT_TYPE
@@ -38,7 +38,8 @@ log = structlog.get_logger(__name__)
 class Delivery:
     """See the module. `topic` makes an event's topic a full one. Set `calm` means that nothing is under suspicion."""
 
-    def __init__(self, backlog: Backlog, topic: Callable[[str], str]) -> None:
+    def __init__(self, backlog: Backlog, topic: Callable[[str], str], clock: Clock) -> None:
+        self._clock = clock
         self._backlog = backlog
         self._topic = topic
         self._taken: set[int] = set()  # in flight, or to be tried again
@@ -107,7 +108,7 @@ class Delivery:
     async def _send_later(
         self, client: Client, event: StoredEvent, room: asyncio.Semaphore, tasks: asyncio.TaskGroup, tries: int
     ) -> None:
-        await asyncio.sleep(AGAIN_S[tries])
+        await sleep(self._clock, AGAIN_S[tries])
         await self._send(client, event, room, tasks, tries + 1)
 
     @property
@@ -144,10 +145,10 @@ class Delivery:
         self._backlog.refuse(event.seq, why, ends_connection=ends_connection)
         self._aside.add(event.seq)
         told_at, more = self._notices.get(code, (float("-inf"), 0))
-        if time.monotonic() - told_at < NOTICE_EVERY_S:
+        if self._clock.now().steady - told_at < NOTICE_EVERY_S:
             self._notices[code] = told_at, more + 1
             return
-        self._notices[code] = time.monotonic(), 0
+        self._notices[code] = self._clock.now().steady, 0
         topic = self._topic(event.topic)
         rights = f"; may this user write to {topic}?" if code == NOT_AUTHORIZED else ""
         log.error(
@@ -161,7 +162,7 @@ class Delivery:
             return
         if everything:
             log.info("refused-events-sent-again", events=self._backlog.state.refused)
-        self._resent_at = time.monotonic()
+        self._resent_at = self._clock.now().steady
         await self._backlog.resend(everything=everything)
         self._aside.clear()
         self._from_start = True
@@ -170,9 +171,9 @@ class Delivery:
     async def keep_resending(self) -> None:
         """Try refused events again from time to time, until cancelled: what they met may be over by itself."""
         while True:
-            if time.monotonic() >= self._resent_at + RESEND_EVERY_S:
+            if self._clock.now().steady >= self._resent_at + RESEND_EVERY_S:
                 await self.resend()
-            await asyncio.sleep(RESEND_EVERY_S)
+            await sleep(self._clock, RESEND_EVERY_S)
 
 
 def _cloud_event() -> Properties:

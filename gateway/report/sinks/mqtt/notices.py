@@ -8,6 +8,7 @@ for a while, so that events arrive; and where the broker retains nothing, all go
 import structlog
 from paho.mqtt.properties import Properties
 
+from gateway.ports import Clock
 from gateway.report.sinks.mqtt.connection import RETAIN_NOT_SUPPORTED, Client, PublishRefusedError, reason_of
 from gateway.report.sinks.mqtt.hang_ups import HangUps
 
@@ -17,9 +18,9 @@ log = structlog.get_logger(__name__)
 class Notices:
     """See the module. Topics are relative to `base`, and begin with their kind."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, clock: Clock) -> None:
         self._base = base
-        self._hang_ups = HangUps()
+        self._hang_ups = HangUps(clock)
         self._refused_kinds: set[str] = set()
         self.may_retain = True
 

@@ -9,15 +9,14 @@ whatever kind, keeps the others.
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Literal
 
 import aiomqtt
 import structlog
 
 from gateway.core.json_form import timestamp
+from gateway.ports import Clock, sleep, time_limit
 from gateway.report.backlog import Backlog
 from gateway.report.sinks.mqtt.connection import (
     SESSION_TAKEN_OVER,
@@ -53,14 +52,16 @@ class MqttSink:
         backlog: Backlog,
         *,
         version: str,
+        clock: Clock,
         on_command: CommandHandler | None = None,
         on_connected: Callable[[bool], None] = lambda _up: None,
     ) -> None:
         self.name = backlog.sink
+        self._clock = clock
         self._broker = broker
         self._backlog = backlog
-        self._delivery = Delivery(backlog, self._topic)
-        self._notices = Notices(broker.base)
+        self._delivery = Delivery(backlog, self._topic, clock)
+        self._notices = Notices(broker.base, clock)
         self._listening = Listening(broker.base, self._notices, on_command)
         self._version = version
         self._on_connected = on_connected
@@ -118,7 +119,7 @@ class MqttSink:
         attempt = 0
         while not self._stopping.is_set():
             error: BaseException | None = None
-            begun = time.monotonic()
+            begun = self._clock.now().steady
             if not self._stopping.is_set():
                 self._interrupted.clear()
             try:
@@ -139,7 +140,7 @@ class MqttSink:
             if not self._notices.retains_after(error):
                 continue
             # A connection that is lost again and again, at once, is no better than none.
-            attempt = 1 if time.monotonic() - begun > LAST_RETRY_S else attempt + 1
+            attempt = 1 if self._clock.now().steady - begun > LAST_RETRY_S else attempt + 1
             if error is not None:
                 await self._pause(error, attempt)
 
@@ -154,7 +155,7 @@ class MqttSink:
         # Many gateways must not come back at the same moment.
         pause = longest * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter, not a key
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
+            async with time_limit(self._clock, pause):
                 await self._interrupted.wait()
 
     async def _connection(self) -> None:
@@ -183,7 +184,7 @@ class MqttSink:
                     # The broker is to tell our will: this is no goodbye, and the new login may be refused.
                     raise _LogInAnewError
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._flush_s):
+                    async with time_limit(self._clock, self._flush_s):
                         await self._backlog.flush()
                         await self._backlog.empty.wait()
                 for task in tasks:
@@ -201,7 +202,7 @@ class MqttSink:
                 await self._notices.send(client, topic, self._snapshots[topic], qos=0, retain=True)
             await self._snapshot_changed.wait()
             # What changes meanwhile goes out as one.
-            await asyncio.sleep(SNAPSHOT_EVERY_S)
+            await sleep(self._clock, SNAPSHOT_EVERY_S)
 
     async def _send_changed_status(self, client: Client) -> None:
         while True:
@@ -235,7 +236,7 @@ class MqttSink:
             document["reason"] = reason
         if reason != "connection lost":
             # The will is written long before it is sent: it can't know when.
-            document["at"] = timestamp(datetime.now(UTC))
+            document["at"] = timestamp(self._clock.now().wall)
         return as_json(document)
 
 
