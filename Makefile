@@ -14,6 +14,7 @@ ONCE ?=
 SECONDS ?= 600
 SEED ?=
 WORKERS ?= 4
+QUICK := not sip and not broker and not pbx and not thorough and not alone
 
 export PYTHON PREFIX
 
@@ -35,9 +36,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Side by side first, most of them wait; then what measures, loads or floods, each by itself.
+# The quick ones first, with what they reach of each package; then those with SIP, a broker and a PBX side by side, most of
+# which wait; then what measures, loads or floods, each by itself.
 test: lint
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone"
+	$(BIN)/pytest -n $(WORKERS) -m "$(QUICK)" --cov --cov-report=json:build/coverage.json
+	$(BIN)/python -m scripts.coverage_floors build/coverage.json
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not ($(QUICK))"
 	$(BIN)/pytest -m alone
 
 fuzz: setup
@@ -47,7 +51,7 @@ measure: setup
 	@$(BIN)/python -m tests.measure
 
 check: lint
-	$(BIN)/pytest -n 2 -m "not sip and not broker and not pbx and not thorough"
+	$(BIN)/pytest -n 2 -m "$(QUICK)"
 
 # make format   lays out the code as `make lint` wants it, and writes which tests keep which promise
 format: setup

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How `make test` runs files of tests side by side: `pytest -n 4 --dist loadfile -m "not alone"`.
+"""How `make test` runs files of tests side by side: `pytest -n 4 --dist loadfile`.
 
 Each worker has a network of its own, so that no test meets the addresses, ports and servers of another worker. A file
 stays with one worker, for what its tests share; what takes longest is begun first.

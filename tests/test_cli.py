@@ -462,6 +462,7 @@ OF_THE_CONFIGURATION = {"pydantic", "phonenumbers", "holidays"}
 CALENDARS = {"holidays.countries"}
 
 
+@pytest.mark.thorough
 @pytest.mark.keeps("16.104")
 @pytest.mark.parametrize(
     ("arguments", "unneeded"),

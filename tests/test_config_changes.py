@@ -215,6 +215,7 @@ def test_every_table_of_the_configuration_is_looked_at() -> None:
     assert tables(GatewayFile) | tables(TrunkProfile) | tables(PbxProfile) == {GatewayFile, *MODELS.values()}
 
 
+@pytest.mark.thorough
 @pytest.mark.keeps("16.108")
 @pytest.mark.parametrize(("table", "key"), EVERY_KEY, ids=[".".join(each) for each in EVERY_KEY])
 def test_a_reload_applies_a_key_or_says_that_it_takes_a_restart(tmp_path: Path, table: str, key: str) -> None:

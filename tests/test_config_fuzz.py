@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ def damaged(draw: st.DrawFn, text: str) -> str:
     return document(table)
 
 
+@pytest.mark.thorough
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(main=damaged(MAIN), trunk=damaged(TRUNK), pbx=damaged(PBX))
 def test_a_damaged_configuration_is_taken_or_its_mistakes_are_told(main: str, trunk: str, pbx: str) -> None:

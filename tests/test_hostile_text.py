@@ -124,6 +124,7 @@ def patterns() -> dict[str, Callable[[str], object]]:
 PATTERNS = patterns()
 
 
+@pytest.mark.thorough
 @pytest.mark.keeps("16.71")
 @pytest.mark.parametrize("name", PATTERNS)
 def test_no_pattern_takes_long_for_any_text(name: str) -> None:
@@ -252,6 +253,7 @@ READERS: dict[str, tuple[Callable[[str], object], list[tuple[str, str]]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.keeps("16.71")
 @pytest.mark.parametrize("name", READERS)
 def test_no_reader_takes_long_for_any_text(name: str) -> None:

@@ -105,6 +105,7 @@ async def test_what_one_part_cannot_take_none_has(
     assert systemd() == ["RELOADING=1", "READY=1", "STATUS=serving"]
 
 
+@pytest.mark.thorough
 @pytest.mark.keeps("16.106")
 @pytest.mark.parametrize(
     "failure", [RecursionError(), PermissionError(13, "Permission denied"), ImportError("no calendars"), SystemError()]

@@ -142,6 +142,7 @@ DESTINATIONS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.thorough
 @given(
     destinations=DESTINATIONS,
     queues=st.lists(QUEUES, max_size=4),

@@ -128,6 +128,7 @@ def clock_is_within(schedule: Schedule, now: datetime) -> bool:
     return False
 
 
+@pytest.mark.thorough
 @given(SCHEDULES, MOMENTS)
 def test_open_is_what_the_clock_and_the_notice_say(schedule: Schedule, now: datetime) -> None:
     assert opening(schedule, now).open is clock_is_within(schedule, now)
@@ -147,6 +148,7 @@ def test_nothing_changes_before_the_next_change(schedule: Schedule, now: datetim
         moment += step
 
 
+@pytest.mark.thorough
 @given(SCHEDULES, MOMENTS)
 def test_it_is_never_closed_without_a_next_opening_unless_hours_are_none(schedule: Schedule, now: datetime) -> None:
     found = opening(schedule, now)

@@ -205,6 +205,7 @@ def test_a_machine_that_fails_is_ended_from_outside(config: Config, monkeypatch:
     assert record.ended_at
 
 
+@pytest.mark.thorough
 @pytest.mark.keeps("16.52")
 @settings(deadline=None)
 @given(

@@ -103,6 +103,7 @@ bodies = st.lists(st.tuples(keys, words), max_size=5)
 messages_on_wire = st.lists(st.tuples(st.sampled_from(["Event", "Response"]), words, bodies), max_size=5)
 
 
+@pytest.mark.thorough
 @settings(deadline=None)
 @given(messages_on_wire, st.data())
 def test_pieces_make_no_difference(parts: list[tuple[str, str, list[tuple[str, str]]]], data: st.DataObject) -> None:
@@ -126,6 +127,7 @@ def test_noise_never_raises_after_the_greeting(pieces: list[bytes]) -> None:
     assert got == whole.feed(b"".join(pieces))
 
 
+@pytest.mark.thorough
 @settings(deadline=None)
 @given(keys, st.lists(st.tuples(keys, words), max_size=5))
 def test_an_action_reads_back_as_it_was_meant(action: str, fields: list[tuple[str, str]]) -> None:

@@ -223,6 +223,7 @@ def test_a_reload_adds_what_is_new_drops_what_is_gone_and_counts_on(metrics: Met
     assert not {name for name, pairs in scrape(metrics) if dict(pairs).keys() & {"queue", "pbx", "trunk"}}
 
 
+@pytest.mark.thorough
 @pytest.mark.keeps("16.97")
 def test_a_thousand_reloads_leave_no_more_series_than_one(metrics: Metrics) -> None:
     before = len(scrape(metrics))
@@ -235,6 +236,7 @@ def test_a_thousand_reloads_leave_no_more_series_than_one(metrics: Metrics) -> N
     assert len(scrape(metrics)) == before
 
 
+@pytest.mark.thorough
 def test_ten_numbers_with_ten_destinations_each_stay_affordable() -> None:
     metrics = Metrics(version="0", pjsip="0")
     metrics.configure(Plan(numbers={f"n{n}": tuple(f"d{d}" for d in range(10)) for n in range(10)}))

@@ -179,6 +179,7 @@ def observed() -> Rows:
     return rows
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(120)
 def test_the_table_is_what_the_machine_does() -> None:
     came = observed()
