@@ -59,10 +59,10 @@ class SipAgent:
         self._pump: Pump | None = None
         self._invitation: Invitation | None = None
         self._numbers = itertools.count(1)
-        self.trunks = TrunkWatch(listener.trunk_changed)
-        self._front = Front(listener.requests_rejected)
+        self.trunks = TrunkWatch(listener.trunk_changed, clock)
+        self._front = Front(listener.requests_rejected, clock)
         self._accounts = Accounts(config, self._incoming, self.trunks.registered)
-        self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped)
+        self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped, clock)
         self._legs = LegRegistry()
         self._capacity = Capacity(self._accounts, self._legs)
         self._pairs = Pairs()
@@ -70,9 +70,9 @@ class SipAgent:
         self._midcall = MidCall(self._legs.get, self._pairs, self._media, clock, self._lost, self._kick)
         self._timer_c = TimerC(self._legs, clock, self._unanswered)
         self._expiries = Expiries(clock, self._kick)
-        self._dialogs = Dialogs(self._legs.at)
+        self._dialogs = Dialogs(self._legs.at, clock)
         self._referrals = Referrals(listener.hand_down_told)
-        self.subscriptions = Subscriptions(self._accounts.extension, self._kick)
+        self.subscriptions = Subscriptions(self._accounts.extension, self._kick, clock)
 
     # --- life
 
@@ -81,7 +81,7 @@ class SipAgent:
         config = self._accounts.config
         sip = config.sip
         self._endpoint = Endpoint.opened(sip, debug=config.gateway.log_level == "debug")
-        self._servers = Servers(sip.name_servers, transports.versions(sip)[0])
+        self._servers = Servers(sip.name_servers, transports.versions(sip)[0], self._clock)
         self._dialler = Dialler(self._accounts, self._servers, self._legs, self._media, self._clock, self)
         self._transports = Transports(self._endpoint, sip)
         self._endpoint.libStart()
@@ -89,7 +89,8 @@ class SipAgent:
         self._midcall.configure(config)
         self._timer_c.configure(sip.answer_timeout_s)
         self._handler = RequestHandler(
-            self._accounts, self._legs, self._capacity, self._dialogs, self._midcall, self._listener, self._expect,
+            self._accounts, self._legs, self._capacity, self._dialogs, self._midcall, self._listener, self._clock,
+            self._expect,
             referrals=self._referrals, servers=self._servers, subscriptions=self.subscriptions, tally=self._front.tally,
             trunks=self.trunks,
         )  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pjsua2 as pj
 import pytest
 
+from gateway.clock import LoopClock
 from gateway.core.model import LegId
 from gateway.ports import NotSent, NotSentError, SipError
 from gateway.sip.requests.referrals import Referrals
@@ -34,7 +35,7 @@ def test_a_refer_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_subscribe_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pj, "watch", lambda *_: -1)
-    watches = Subscriptions(lambda *_: (0, "sip:30@192.0.2.7"), lambda: None)
+    watches = Subscriptions(lambda *_: (0, "sip:30@192.0.2.7"), lambda: None, LoopClock())
     with pytest.raises(NotSentError) as refused:
         watches.watch("pbx", "30", "dialog", Nobody())
     await watches.stop()

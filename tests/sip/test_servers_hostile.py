@@ -13,6 +13,7 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
+from gateway.clock import LoopClock
 from gateway.sip.stack import servers
 from gateway.sip.stack.servers import MAX_ASKED, MAX_KNOWN, MAX_SERVERS, Servers
 from tests.support.names import NameServer
@@ -28,7 +29,7 @@ class Asked:
 
     def __init__(self, names: NameServer) -> None:
         self.names = names
-        self.servers = Servers([f"{HOST}:{names.port}"], 4)
+        self.servers = Servers([f"{HOST}:{names.port}"], 4, LoopClock())
         self.told: dict[int, list[str]] = {}
         self._news = asyncio.Event()
 

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from gateway.core.outcome import Reason
 from gateway.sip.requests import refer
+from tests.bench.clock import VirtualClock
 
 if TYPE_CHECKING:
     import pjsua2 as pj
-    import pytest
 
 
 class Request:
@@ -26,9 +26,10 @@ class Request:
         return self._subscription
 
 
-def pending(subscription: int, unsent: list[int]) -> refer.PendingRefer:
+def pending(subscription: int, unsent: list[int], clock: VirtualClock) -> refer.PendingRefer:
     return refer.PendingRefer(
         cast("pj.SipRequest", Request(subscription)),
+        clock,
         lambda *_: None,
         unsent.append,
         subscribe=True,
@@ -37,26 +38,33 @@ def pending(subscription: int, unsent: list[int]) -> refer.PendingRefer:
     )
 
 
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(datetime(2026, 3, 2, 11, 0, tzinfo=UTC))
+
+
 @pytest.mark.keeps("16.70")
-async def test_a_notify_that_cannot_be_sent_is_told_of_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notify_that_cannot_be_sent_is_told_of_afterwards(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("gateway.sip.requests.refer.pj.send_notify", lambda *_: False)
     monkeypatch.setattr("gateway.sip.requests.refer.pj.end_subscription", lambda _: None)
     unsent: list[int] = []
     quiet: list[str] = []
-    handle = pending(7, unsent)
+    handle = pending(7, unsent, clock)
     assert handle.answer(202, Reason.ACCEPTED)
     handle.notify(486, Reason.BUSY, final=True)
     handle.when_quiet(lambda: quiet.append("BYE"))
     assert (unsent, quiet) == ([], [])
-    await asyncio.sleep(0)
+    clock.advance(0)
     assert unsent == [7]
     assert not handle.notify_answered(503)
     assert (handle.closed, quiet) == (True, ["BYE"])
 
 
 @pytest.mark.keeps("16.69")
-async def test_a_refer_that_cannot_be_accepted_says_so() -> None:
-    handle = pending(-1, [])
+def test_a_refer_that_cannot_be_accepted_says_so(clock: VirtualClock) -> None:
+    handle = pending(-1, [], clock)
     assert not handle.answer(202, Reason.ACCEPTED)
     handle.notify(100, Reason.ACCEPTED, final=False)
     assert handle.closed

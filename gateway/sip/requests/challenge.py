@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import pjsua2 as pj
 
     from gateway.config import TrunkProfile
+    from gateway.ports import Clock
 
 log = structlog.get_logger(__name__)
 
@@ -28,10 +28,10 @@ Refusal = tuple[int, list[tuple[str, str]]]
 class Challenger:
     """One realm for all trunks, whose passwords differ; a restart makes new nonces, which costs each a round trip."""
 
-    def __init__(self, realm: str, rejected: Callable[[Reason], None]) -> None:
+    def __init__(self, realm: str, rejected: Callable[[Reason], None], clock: Clock) -> None:
         """`rejected` is told of each request whose password is wrong."""
         self._rejected = rejected
-        self._digest = DigestServer(realm, secrets.token_bytes(32), time.monotonic)
+        self._digest = DigestServer(realm, secrets.token_bytes(32), lambda: clock.now().steady)
 
     def refuse(self, request: pj.SipRequest, trunk: TrunkProfile | None) -> Refusal | None:
         """What to answer a request with, or None when it may go on: always, where nothing is to be proved."""

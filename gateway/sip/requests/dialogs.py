@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import pjsua2 as pj
 
 from gateway.core.model import Peer
 from gateway.core.outcome import Reason
+from gateway.ports import Clock
 from gateway.sip.calls.leg import Leg
 from gateway.sip.text.headers import HeaderError
 
@@ -67,13 +67,14 @@ def _parameters(value: str, name: str) -> tuple[str, dict[str, str]]:
 class Dialogs:
     """Finds legs by the dialog they are, and remembers for a while those that are over."""
 
-    def __init__(self, leg_of: Callable[[int], Leg | None]) -> None:
+    def __init__(self, leg_of: Callable[[int], Leg | None], clock: Clock) -> None:
         self._leg_of = leg_of
+        self._clock = clock
         self._ended: OrderedDict[tuple[str, ...], float] = OrderedDict()
 
     def ended(self, dialog: tuple[str, ...]) -> None:
         """A dialog (Call-ID, our tag, the peer's) is over."""
-        now = time.monotonic()
+        now = self._clock.now().steady
         self._ended[dialog] = now
         while self._ended and (len(self._ended) > REMEMBERED or now - next(iter(self._ended.values())) > REMEMBERED_S):
             self._ended.popitem(last=False)
@@ -89,7 +90,7 @@ class Dialogs:
         leg = self._leg_of(pj.find_call(wanted.call_id, wanted.local_tag, wanted.remote_tag))
         if leg is None or leg.over:
             ended = self._ended.get((wanted.call_id, wanted.local_tag, wanted.remote_tag))
-            known = ended is not None and time.monotonic() - ended <= REMEMBERED_S
+            known = ended is not None and self._clock.now().steady - ended <= REMEMBERED_S
             return Reason.DIALOG_ENDED if known else Reason.NO_SUCH_DIALOG
         if leg.peer != peer:
             return Reason.PEER_NOT_ALLOWED

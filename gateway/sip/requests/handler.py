@@ -19,7 +19,7 @@ from gateway.sip.stack.header_vector import sip_headers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.ports import SipListener
+    from gateway.ports import Clock, SipListener
     from gateway.sip.calls.capacity import Capacity
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.leg_registry import LegRegistry
@@ -48,6 +48,7 @@ class RequestHandler(pj.RequestHandler):
         dialogs: Dialogs,
         midcall: MidCall,
         listener: SipListener,
+        clock: Clock,
         expect: Callable[[Invitation], None],
         *,
         referrals: Referrals,
@@ -67,9 +68,9 @@ class RequestHandler(pj.RequestHandler):
         self._tally = tally
         self._trunks = trunks
         sip = accounts.config.sip
-        challenger = Challenger(sip.public_address or sip.bind_address, listener.request_rejected)
+        challenger = Challenger(sip.public_address or sip.bind_address, listener.request_rejected, clock)
         self._answers = Answers(accounts, legs, capacity, midcall, listener)
-        self._refers = ReceivedRefers(accounts, legs, dialogs, challenger, listener)
+        self._refers = ReceivedRefers(accounts, legs, dialogs, challenger, listener, clock)
         self._screening = Screening(
             accounts, legs, capacity, dialogs, challenger, self._answers, self._refers, listener, expect
         )

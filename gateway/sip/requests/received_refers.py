@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pjsua2 as pj
 
     from gateway.core.model import LegId
-    from gateway.ports import SipListener
+    from gateway.ports import Clock, SipListener
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.leg_registry import LegRegistry
     from gateway.sip.requests.challenge import Challenger
@@ -33,13 +33,20 @@ class ReceivedRefers:
     """By the numbers of their subscriptions, while they last."""
 
     def __init__(
-        self, accounts: Accounts, legs: LegRegistry, dialogs: Dialogs, challenger: Challenger, listener: SipListener
+        self,
+        accounts: Accounts,
+        legs: LegRegistry,
+        dialogs: Dialogs,
+        challenger: Challenger,
+        listener: SipListener,
+        clock: Clock,
     ) -> None:
         self._accounts = accounts
         self._legs = legs
         self._dialogs = dialogs
         self._challenger = challenger
         self._listener = listener
+        self._clock = clock
         self._refers: dict[int, tuple[PendingRefer, LegId]] = {}
 
     def in_dialog(self, index: int, request: pj.SipRequest) -> None:
@@ -70,6 +77,7 @@ class ReceivedRefers:
         transfer_headers = profile.transfer_headers if profile is not None else ()
         handle = PendingRefer(
             request,
+            self._clock,
             lambda subscription, refer: self._opened(subscription, refer, leg.id),
             lambda subscription: self.notified(subscription, UNSENT),
             subscribe=not any(_is_false(value) for value in request.values("Refer-Sub")),

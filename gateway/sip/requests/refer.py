@@ -3,21 +3,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pjsua2 as pj
 import structlog
 
 from gateway.core.model import LegId
 from gateway.core.outcome import Reason
-from gateway.ports import ReferRequest
+from gateway.ports import Clock, ReferRequest
 from gateway.sip.calls.leg import Leg
 from gateway.sip.requests.dialogs import Dialogs, parse_replaces
 from gateway.sip.stack.header_vector import sip_headers
 from gateway.sip.text import headers
 from gateway.sip.text.headers import refusal_headers
+from gateway.sip.text.reason_phrases import REASON_PHRASES
 
 log = structlog.get_logger(__name__)
 
@@ -25,21 +26,6 @@ log = structlog.get_logger(__name__)
 SUBSCRIPTION_S = 600
 # Option tags a REFER may require, as any request may; RFC 7614's are not supported.
 SUPPORTED = frozenset(pj.supported_extensions().split(", "))
-_PHRASES = {
-    100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 300: "Multiple Choices",
-    301: "Moved Permanently", 302: "Moved Temporarily", 305: "Use Proxy", 380: "Alternative Service",
-    400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
-    405: "Method Not Allowed", 406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Timeout",
-    410: "Gone", 413: "Request Entity Too Large", 414: "Request-URI Too Long", 415: "Unsupported Media Type",
-    416: "Unsupported URI Scheme", 420: "Bad Extension", 421: "Extension Required", 422: "Session Interval Too Small",
-    423: "Interval Too Brief", 433: "Anonymity Disallowed", 480: "Temporarily Unavailable",
-    481: "Call/Transaction Does Not Exist", 482: "Loop Detected", 483: "Too Many Hops", 484: "Address Incomplete",
-    485: "Ambiguous", 486: "Busy Here", 487: "Request Terminated", 488: "Not Acceptable Here", 491: "Request Pending",
-    493: "Undecipherable", 494: "Security Agreement Required", 500: "Server Internal Error", 501: "Not Implemented",
-    502: "Bad Gateway", 503: "Service Unavailable", 504: "Server Time-out", 505: "Version Not Supported",
-    513: "Message Too Large", 580: "Precondition Failure", 600: "Busy Everywhere", 603: "Decline",
-    604: "Does Not Exist Anywhere", 606: "Not Acceptable", 607: "Unwanted", 608: "Rejected",
-}  # fmt: skip
 
 
 class PendingRefer:
@@ -48,6 +34,7 @@ class PendingRefer:
     def __init__(
         self,
         request: pj.SipRequest,
+        clock: Clock,
         opened: Callable[[int, PendingRefer], None],
         unsent: Callable[[int], None],
         *,
@@ -56,6 +43,7 @@ class PendingRefer:
         account: int,
     ) -> None:
         self._request: pj.SipRequest | None = request
+        self._clock = clock
         self._account = account
         self.subscribe = subscribe
         self._with_id = with_id
@@ -143,10 +131,10 @@ class PendingRefer:
         code, state = self._queue.popleft()
         self._last_code, self._final_sent = code, _is_last(state)
         self._waits_for_answer = True
-        status_line = f"SIP/2.0 {code} {_PHRASES.get(code, 'Unknown')}"
+        status_line = f"SIP/2.0 {code} {REASON_PHRASES.get(code, 'Unknown')}"
         if not pj.send_notify(self._subscription, status_line, state, self._with_id):
             # Later: whoever wants it sent is in the middle of something.
-            asyncio.get_running_loop().call_soon(self._unsent, self._subscription)
+            self._clock.after(0, partial(self._unsent, self._subscription))
 
     def _quiet(self) -> None:
         waiting, self._when_quiet = self._when_quiet, []

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pjsua2 as pj
 import structlog
 
-from gateway.ports import NotSent, NotSentError, WatchListener
+from gateway.ports import Clock, NotSent, NotSentError, WatchListener
 
 log = structlog.get_logger(__name__)
 
@@ -23,10 +23,11 @@ UNSENT = 503  # RFC 3261 §8.1.3.1
 class Subscriptions:
     """Implements ports.ExtensionWatcher. Listeners are called from the loop, never from within PJSIP."""
 
-    def __init__(self, address: Callable[[str, str], tuple[int, str]], kick: Callable[[], None]) -> None:
+    def __init__(self, address: Callable[[str, str], tuple[int, str]], kick: Callable[[], None], clock: Clock) -> None:
         """`address(pbx, extension)`: PJSUA's account and the URI to subscribe to; raises NotSentError."""
         self._address = address
         self._kick = kick
+        self._clock = clock
         self._listeners: dict[int, WatchListener] = {}
         self._open = True
 
@@ -99,4 +100,4 @@ class Subscriptions:
             if self._open and (listener := self._listeners.get(watch)):
                 tell(listener)
 
-        asyncio.get_running_loop().call_soon(later)
+        self._clock.after(0, later)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from gateway.core.outcome import Reason
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.ports import Clock, Timer
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +37,9 @@ class _Sum:
 class Tally:
     """Counts what is turned away, and logs the first of a source at once, the rest of the minute's in one line."""
 
-    def __init__(self, rejected: Callable[[Reason, int], None]) -> None:
+    def __init__(self, rejected: Callable[[Reason, int], None], clock: Clock) -> None:
         self._rejected = rejected
+        self._clock = clock
         self._sums: dict[Key, _Sum] = {}
 
     def add(self, reason: Reason, source: str, method: str = "", count: int = 1) -> None:
@@ -50,7 +51,7 @@ class Tally:
         if known := self._sums.get(key):
             known.more += count
             return
-        self._sums[key] = _Sum(self._now() + SUM_S)
+        self._sums[key] = _Sum(self._clock.now().steady + SUM_S)
         more = {"method": method} if method else {}
         if count > 1:
             more |= {"requests": str(count)}
@@ -58,7 +59,7 @@ class Tally:
 
     def tell(self, *, all_of_it: bool = False) -> None:
         """Log the sums whose minute is over."""
-        now = self._now()
+        now = self._clock.now().steady
         for (reason, source), counted in list(self._sums.items()):
             if now < counted.until and not all_of_it:
                 continue
@@ -66,17 +67,15 @@ class Tally:
             if counted.more:
                 log.warning("requests-rejected", source=source or "many", reason=str(reason), requests=counted.more)
 
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
 
 class Front:
     """The binding's front module, kept up to date; `start()` it with the peers, and `stop()` it before PJSIP ends."""
 
-    def __init__(self, rejected: Callable[[Reason, int], None]) -> None:
-        self.tally = Tally(rejected)
+    def __init__(self, rejected: Callable[[Reason, int], None], clock: Clock) -> None:
+        self._clock = clock
+        self.tally = Tally(rejected, clock)
         self._known: set[int] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
 
     def configure(self, config: Config, accounts: Mapping[str, int]) -> None:
         """Take the peers of a configuration; `accounts` are PJSUA's, by peer."""
@@ -104,7 +103,7 @@ class Front:
         self.tally.tell(all_of_it=True)
 
     def _ask(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(ASK_S, self._ask)
+        self._timer = self._clock.after(ASK_S, self._ask)
         for line in pj.turned_away():
             count, reason, source = line.split(" ")
             self.tally.add(Reason(reason), source, count=int(count))

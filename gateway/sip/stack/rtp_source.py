@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import structlog
 
 if TYPE_CHECKING:
     from gateway.config import PbxProfile, TrunkProfile
+    from gateway.ports import Clock, Timer
 
 log = structlog.get_logger(__name__)
 
@@ -31,15 +31,16 @@ def take_from(account: int, profile: TrunkProfile | PbxProfile) -> None:
 class DroppedMedia:
     """Looks once in a while what was dropped: counts it, and warns once for each call."""
 
-    def __init__(self, peer_of: Callable[[int], str], dropped: Callable[[str, int], None]) -> None:
+    def __init__(self, peer_of: Callable[[int], str], dropped: Callable[[str, int], None], clock: Clock) -> None:
         """`peer_of` names the peer of an account; `dropped(kind, packets)`: so many of "rtp" or "rtcp"."""
         self._peer_of = peer_of
         self._dropped = dropped
-        self._timer: asyncio.TimerHandle | None = None
+        self._clock = clock
+        self._timer: Timer | None = None
 
     def start(self) -> None:
         """Begin to look."""
-        self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+        self._timer = self._clock.after(LOOK_S, self._look)
 
     def stop(self) -> None:
         """Look no more."""

@@ -26,6 +26,8 @@ import structlog
 from dns.rdtypes.IN.NAPTR import NAPTR
 from dns.rdtypes.IN.SRV import SRV
 
+from gateway.ports import Clock
+
 log = structlog.get_logger(__name__)
 
 LOOK_UP_S = 4.0
@@ -69,7 +71,8 @@ class _Known:
 class Servers:
     """Answers PJSIP's questions for addresses, from memory where it can."""
 
-    def __init__(self, name_servers: Sequence[str], version: int) -> None:
+    def __init__(self, name_servers: Sequence[str], version: int, clock: Clock) -> None:
+        self._clock = clock
         self._names = dns.asyncresolver.Resolver(configure=False)
         self._names.lifetime = LOOK_UP_S
         if name_servers:
@@ -154,7 +157,7 @@ class Servers:
         lifetime = LONGEST_S
         for service, service_lifetime in services[:MAX_SERVERS]:
             try:
-                async with asyncio.timeout_at(until):
+                async with asyncio.timeout(until - self._now()):
                     found, address_lifetime = await self._addresses(str(service.target), service.port)
             except (dns.exception.DNSException, TimeoutError):
                 # The others may be there.
@@ -194,7 +197,7 @@ class Servers:
         return [f"{address} {port}" for address, port in self.order(wanted)]
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._clock.now().steady
 
 
 def _is_host(address: str) -> bool:

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import pjsua2 as pj
 import structlog
 
 from gateway.config import TrunkProfile
+from gateway.ports import Clock, Timer
 
 log = structlog.get_logger(__name__)
 
@@ -21,14 +22,15 @@ UNANSWERED = (408, 502, 503)
 class TrunkWatch:
     """Tells `changed(trunk, up)` at the first finding and whenever it changes."""
 
-    def __init__(self, changed: Callable[[str, bool], None]) -> None:
+    def __init__(self, changed: Callable[[str, bool], None], clock: Clock) -> None:
         self._changed = changed
+        self._clock = clock
         self._up: dict[str, bool] = {}
         self._asked: dict[int, str] = {}
         self._tokens = itertools.count(1)
         self._accounts: Mapping[str, int] = {}
         self._trunks: Mapping[str, TrunkProfile] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, Timer] = {}
 
     @property
     def up(self) -> Mapping[str, bool]:
@@ -62,8 +64,7 @@ class TrunkWatch:
         self._found(name, active and code // 100 == 2, code)
 
     def _ask(self, name: str, trunk: TrunkProfile) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers[name] = loop.call_later(trunk.options_interval_s, self._ask, name, trunk)
+        self._timers[name] = self._clock.after(trunk.options_interval_s, partial(self._ask, name, trunk))
         if name in self._asked.values():
             return  # the last one is still waiting: a transaction takes 32 s to give up
         token = next(self._tokens)

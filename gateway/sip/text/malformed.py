@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from gateway.sip.text.headers import COMPACT, header_fields
+from gateway.sip.text.reason_phrases import REASON_PHRASES
 
 _METHOD = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,32}")
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
@@ -20,7 +21,6 @@ _SCHEMES = frozenset({"sip", "sips", "tel"})
 _ECHOED = ("Via", "From", "To", "Call-ID", "CSeq")
 LONGEST = 1000
 """Characters of a line that are sent back; who writes more is not answered."""
-PHRASES = {400: "Bad Request", 416: "Unsupported URI Scheme", 505: "Version Not Supported", 513: "Message Too Large"}
 
 
 def method_of(text: str) -> str | None:
@@ -59,7 +59,7 @@ def answer(text: str, code: int, header: str, more: Sequence[tuple[str, str]]) -
     if any(len(line) > LONGEST for line in lines):
         return ""
     lines = [_tagged(line, text) if line.startswith("To:") else line for line in lines]
-    phrase = f"Bad {header} Header" if code == 400 and _HEADER.fullmatch(header) else PHRASES[code]
+    phrase = f"Bad {header} Header" if code == 400 and _HEADER.fullmatch(header) else REASON_PHRASES[code]
     lines += [f"{name}: {value}" for name, value in more]
     return "\r\n".join([f"SIP/2.0 {code} {phrase}", *lines, "Content-Length: 0", "", ""])
 
