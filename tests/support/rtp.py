@@ -161,6 +161,10 @@ class Rtp:
         """Wait until it hears this tone; returns the seconds that took. Raises AssertionError."""
         return await tones.until_heard(self.heard, hz, timeout_s=timeout_s, who=f"RTP {self.host}:{self.port}")
 
+    async def hears_no_more(self, hz: float, *, timeout_s: float = 5.0) -> None:
+        """Wait until this tone is in nothing of what it heard last. Raises AssertionError."""
+        await tones.until_gone(self.heard, hz, timeout_s=timeout_s, who=f"RTP {self.host}:{self.port}")
+
     def longest_gap(self, since: float = 0.0) -> float:
         """The longest time, in seconds, between two packets that follow each other, from a time.monotonic() on."""
         times = [packet.at for packet in self.received if packet.at >= since]

@@ -67,6 +67,14 @@ def decode(data: bytes, codec: str) -> Pcm:
     return _DECODE[codec][np.frombuffer(data, np.uint8)]
 
 
+async def until_gone(listen: Callable[[], Pcm], hz: float, *, timeout_s: float, who: str) -> None:
+    """Wait until `listen` returns a signal without this tone in it."""
+    start = time.monotonic()
+    while strength(listen(), hz) >= SHARE:
+        assert time.monotonic() - start < timeout_s, f"{who} still hears {hz} Hz after {timeout_s} s"
+        await asyncio.sleep(0.02)
+
+
 async def until_heard(listen: Callable[[], Pcm], hz: float, *, timeout_s: float, who: str) -> float:
     """Wait until `listen` returns a signal with this tone in it; returns the seconds that took."""
     start = time.monotonic()
