@@ -9,7 +9,7 @@ import pytest
 
 from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
 from tests.support.processes import eventually
-from tests.support.sip_message import sdp
+from tests.support.sip_message import reply, sdp
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
@@ -186,6 +186,49 @@ async def test_an_answer_that_is_no_use_is_acknowledged_and_ended(scene: Scene, 
     assert [one.method for one in target.requests] == ["ACK", "BYE"]
     outcome = await scene.outcome()
     assert (outcome["outcome"], outcome["reason"]) == ("failed", "pbx-error")
+    await talk(caller, assistant)
+
+
+OF_ANOTHER_KIND = {
+    "application/isup;version=itu-t92+": b"\x01\x02",
+    "text/html": b"<html/>",
+    "multipart/mixed;boundary=x": b"--x\r\nContent-Type: application/isup\r\n\r\n\x01\r\n--x--\r\n",
+}
+
+
+def with_body(target: Call, code: int, content_type: str) -> None:
+    """The target answers with a body that is no description."""
+    assert target.incoming
+    headers = [("Contact", f"<{target.peer.contact}>"), ("Content-Type", content_type)]
+    tag = target.local.rpartition("tag=")[2]
+    body = OF_ANOTHER_KIND[content_type]
+    answer = reply(target.incoming, code, tag=tag, headers=headers, body=body)
+    target.peer.respond(target.incoming, target.remote, answer)
+
+
+@pytest.mark.keeps("16.10")
+@pytest.mark.parametrize("content_type", OF_ANOTHER_KIND)
+async def test_a_phone_rings_on_whatever_the_body_of_its_ringing_is(scene: Scene, content_type: str) -> None:
+    caller, assistant = await scene.bridged()
+    assert (await assistant.refer(ANNA)).code == 202
+    target = await scene.target()
+    with_body(target, 183, content_type)
+    await target.answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    assert not [one for one in target.requests if one.method in ("CANCEL", "BYE")]
+    assert (await scene.outcome())["outcome"] == "completed"
+
+
+@pytest.mark.keeps("16.10")
+@pytest.mark.parametrize("content_type", OF_ANOTHER_KIND)
+async def test_an_answer_without_a_description_is_acknowledged_and_ended(scene: Scene, content_type: str) -> None:
+    caller, assistant = await scene.bridged()
+    assert (await assistant.refer(ANNA)).code == 202
+    target = await scene.target()
+    with_body(target, 200, content_type)
+    assert (await assistant.notifies())[-1].sipfrag == 488
+    await target.wait_request("BYE")
+    assert [one.method for one in target.requests] == ["ACK", "BYE"]
     await talk(caller, assistant)
 
 

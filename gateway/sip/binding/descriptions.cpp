@@ -93,6 +93,14 @@ void tell(const pjsip_rx_data *rdata, int code)
     handler->onDescriptionRefused(text_of(rdata->msg_info.cid->id), where, code);
 }
 
+/* Whether INVITE sessions look into the body of such a message. */
+bool is_of_session(const pjsip_rx_data *rdata)
+{
+    const pjsip_method &method = rdata->msg_info.cseq->method;
+    return method.id == PJSIP_INVITE_METHOD || method.id == PJSIP_ACK_METHOD || pj_strcmp2(&method.name, "UPDATE") == 0 ||
+           pj_strcmp2(&method.name, "PRACK") == 0;
+}
+
 pj_bool_t on_message(pjsip_rx_data *rdata)
 {
     const pjsip_msg *msg = rdata->msg_info.msg;
@@ -105,6 +113,8 @@ pj_bool_t on_message(pjsip_rx_data *rdata)
     if (info && bears_answer && !is_good_answer(rdata, info)) {
         take_away(rdata, info);
         tell(rdata, 0);
+    } else if (!info && bears_answer && is_of_session(rdata)) {
+        rdata->msg_info.msg->body = nullptr; // of another kind, ISUP as it may be: PJSIP would end the call for it
     }
     return PJ_FALSE;
 }
