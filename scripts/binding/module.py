@@ -22,8 +22,8 @@ OUR_FLAGS = "-O2 -g -fPIC -DNDEBUG -fvisibility=hidden -std=c++17 -Wall -Wextra 
 SWIG_FLAGS = "-c++ -python -threads"
 # Only Python's own entry point is seen from outside, and calls within stay direct.
 # pj_sock_accept: see connections.cpp; pjsip_dlg_on_rx_request: see around_dialogs.cpp.
-# on_dlg_forked: see forks.cpp.
-WRAPPED = ("pj_sock_accept", "pjsip_dlg_on_rx_request", "on_dlg_forked")
+# on_dlg_forked: see forks.cpp; pjsip_endpt_handle_events2: see loop.cpp.
+WRAPPED = ("pj_sock_accept", "pjsip_dlg_on_rx_request", "on_dlg_forked", "pjsip_endpt_handle_events2")
 LINK_FLAGS = f"-shared -Wl,--exclude-libs,ALL -Wl,-z,now {' '.join(f'-Wl,--wrap={name}' for name in WRAPPED)}"
 
 
