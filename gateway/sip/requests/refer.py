@@ -170,8 +170,10 @@ def read_refer(
     if problem is None:
         try:
             found = _consultation(target, leg, dialogs)
-            consultation = found.id if isinstance(found, Leg) else None
-            problem = found if isinstance(found, Reason) else None
+            if isinstance(found, Reason):
+                problem = found
+            elif found is not None:
+                consultation = found.id
         except headers.HeaderError as error:
             problem, text = Reason.BAD_REQUEST, str(error)
     # Who refers says so in the REFER; what the URI carries is of another time (RFC 3892 §2.2).

@@ -10,7 +10,6 @@ import structlog
 
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.core.outcome import Reason
-from gateway.sip.calls.leg import Leg
 from gateway.sip.requests.answers import RETRY_S
 from gateway.sip.requests.dialogs import parse_replaces
 from gateway.sip.requests.invitation import Invitation, private_contact, read_invitation
@@ -138,7 +137,7 @@ class Screening:
             found = self._dialogs.target(wanted, peer) if wanted else None
         except HeaderError:
             return self._reject(request, 400, Reason.BAD_REQUEST)
-        if not isinstance(found, Leg):
+        if found is None or isinstance(found, Reason):
             return self._reject(request, 403, Reason.FORBIDDEN_TARGET)
         self._refers.deliver(found, request, first_of_dialog=True)
         return 500, []  # unless it was answered just now
