@@ -16,7 +16,8 @@ from gateway.core.outcome import Reason
 from gateway.sip.calls.leg_control import KeyPress, KeyWay
 from gateway.sip.requests.dialogs import parse_target_dialog
 from gateway.sip.requests.handler import RequestHandler
-from tests.bench import PBX, TRUNK
+from tests.bench import BEGIN, PBX, TRUNK
+from tests.bench.clock import VirtualClock
 from tests.bench.leg import FakeLeg
 from tests.config_directory import write
 
@@ -116,7 +117,7 @@ class Stage:
         servers: Any = SimpleNamespace(resolve=lambda *what: self.said.append(("resolve", *map(str, what))))
         tally: Any = SimpleNamespace(add=lambda *what: self.said.append(("turned away", *map(str, what))))
         self.handler = RequestHandler(
-            accounts, self.legs, capacity, dialogs, midcall, listener, self.expected.append,  # type: ignore[arg-type]
+            accounts, self.legs, capacity, dialogs, midcall, listener, VirtualClock(BEGIN), self.expected.append,  # type: ignore[arg-type]
             referrals=told, servers=servers, subscriptions=told, tally=tally, trunks=told,
         )  # fmt: skip
 
