@@ -51,6 +51,7 @@ class Stage:
         self.dialled.append((call_id, attempt))
 
 
+@pytest.mark.keeps("11.1")
 @pytest.mark.parametrize("code", [408, 502, 503])
 def test_a_server_that_cannot_take_the_call_is_passed_over(code: int) -> None:
     stage = Stage()
@@ -68,6 +69,7 @@ def test_what_another_server_would_say_too_is_final(code: int) -> None:
     assert stage.servers.down == []
 
 
+@pytest.mark.keeps("11.1")
 def test_a_server_that_says_nothing_is_passed_over_and_its_call_cancelled() -> None:
     stage = Stage()
     stage.clock.advance(SILENCE_S - 0.1)

@@ -57,6 +57,7 @@ def test_nobody_is_asked_for_anything_while_everybody_talks() -> None:
     assert stage.kicks == 0
 
 
+@pytest.mark.keeps("9.1")
 def test_a_hold_is_passed_on_and_so_is_its_end() -> None:
     stage = Stage()
     stage.says(stage.assistant, SENDS)  # music on hold
@@ -118,6 +119,7 @@ def test_a_new_partner_who_holds_nobody_ends_the_hold_of_the_one_before() -> Non
     assert agent.offered == []
 
 
+@pytest.mark.keeps("9.4")
 @pytest.mark.parametrize(("incoming", "earliest", "latest"), [(True, 0.0, 2.0), (False, 2.1, 4.0)])
 def test_after_491_the_owner_of_the_dialog_waits_longer(incoming: bool, earliest: float, latest: float) -> None:
     stage = Stage()

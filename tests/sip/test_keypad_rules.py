@@ -71,6 +71,7 @@ def test_no_key_follows_on_another_faster_than_a_receiver_can_tell_them_apart() 
     assert stage.agent.given == "123"
 
 
+@pytest.mark.keeps("9.16")
 def test_a_key_that_comes_in_both_ways_is_given_once() -> None:
     stage = Stage()
     stage.keys.pressed(stage.caller, KeyPress("5", EVENT, 100))
@@ -89,6 +90,7 @@ def test_all_packets_of_a_press_are_one_key() -> None:
     assert stage.agent.given == "7"
 
 
+@pytest.mark.keeps("9.16")
 def test_a_side_that_wants_info_gets_one_at_a_time() -> None:
     stage = Stage()
     stage.by_info.add(stage.agent.id)

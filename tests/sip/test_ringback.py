@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from gateway.core.model import Announcement
 from gateway.sip.calls.ringback import GRACE_S, OFTEN_S, QUIET_S, SELDOM_S, Ringback
 
@@ -60,6 +62,7 @@ def test_a_description_without_sound_does_not_silence_the_ringback() -> None:
     assert ringback.sound(1.0) == "ring 1"
 
 
+@pytest.mark.keeps("12.1")
 def test_the_target_is_heard_as_soon_as_it_sends() -> None:
     ringback, _ = waiting()
     ringback.sound(0.0)
@@ -68,6 +71,7 @@ def test_the_target_is_heard_as_soon_as_it_sends() -> None:
     assert ringback.sound(1.2) is None
 
 
+@pytest.mark.keeps("12.1")
 def test_the_ringback_comes_back_when_the_target_falls_silent() -> None:
     ringback, _ = waiting()
     ringback.sound(0.0)

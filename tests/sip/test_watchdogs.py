@@ -42,6 +42,7 @@ class Stage:
                 leg.activity += 50
 
 
+@pytest.mark.keeps("9.14")
 def test_a_side_that_falls_silent_ends_the_call() -> None:
     stage = Stage(rtp_timeout_s=10)
     stage.talk(60, stage.caller, stage.agent)
@@ -50,6 +51,7 @@ def test_a_side_that_falls_silent_ends_the_call() -> None:
     assert stage.ended == [(stage.agent.id, CallEnd.RTP_TIMEOUT)]
 
 
+@pytest.mark.keeps("9.14")
 def test_who_holds_may_be_silent_and_counts_from_when_they_are_back() -> None:
     stage = Stage(rtp_timeout_s=10)
     stage.talk(4, stage.caller, stage.agent)
@@ -76,6 +78,7 @@ def test_who_is_not_answered_yet_may_be_silent() -> None:
     assert stage.ended == []
 
 
+@pytest.mark.keeps("9.14")
 def test_a_call_that_is_too_long_ends_once() -> None:
     stage = Stage(max_call_s=3600)
     stage.clock.advance(3600)
@@ -112,6 +115,7 @@ def dialled(name: str = "assistant", kind: PeerKind = PeerKind.TRUNK) -> FakeLeg
     return FakeLeg(name, kind, established=False)
 
 
+@pytest.mark.keeps("9.15")
 def test_a_call_to_an_assistant_that_nobody_answers_is_given_up(clock: VirtualClock) -> None:
     given_up: list[LegId] = []
     leg = dialled()
@@ -125,6 +129,7 @@ def test_a_call_to_an_assistant_that_nobody_answers_is_given_up(clock: VirtualCl
     assert clock.waiting == 0
 
 
+@pytest.mark.keeps("9.15")
 def test_each_180_gives_it_as_much_time_again(clock: VirtualClock) -> None:
     given_up: list[LegId] = []
     leg = dialled()
@@ -137,6 +142,7 @@ def test_each_180_gives_it_as_much_time_again(clock: VirtualClock) -> None:
     assert given_up[0] == leg.id
 
 
+@pytest.mark.keeps("9.15")
 def test_targets_callers_and_those_who_are_answered_are_no_business_of_timer_c(clock: VirtualClock) -> None:
     given_up: list[LegId] = []
     answered, ending, caller = dialled("answered"), dialled("ending"), dialled("caller")
