@@ -17,6 +17,8 @@ WORKERS ?= 4
 QUICK := not sip and not broker and not pbx and not thorough and not alone
 
 export PYTHON PREFIX
+# Or pytest would look through each test file anew for what it asserts, which takes longer than the quick tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test fuzz measure check lint format lock install rollback uninstall clean
@@ -51,7 +53,7 @@ measure: setup
 	@$(BIN)/python -m tests.measure
 
 check: lint
-	$(BIN)/pytest -n 2 -m "$(QUICK)"
+	$(BIN)/pytest -n 2 --hypothesis-profile=quick -m "$(QUICK)"
 
 # make format   lays out the code as `make lint` wants it, and writes which tests keep which promise
 format: setup

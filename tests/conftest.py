@@ -31,6 +31,8 @@ settings.load_profile("any machine")
 settings.register_profile(
     "explore", settings.get_profile("any machine"), derandomize=False, max_examples=1500, print_blob=True
 )
+# `make check` plays a quarter of them: it is for between two edits.
+settings.register_profile("quick", settings.get_profile("any machine"), max_examples=25)
 
 NEEDS_PROGRAMS = ("pbx", "broker", "sip")
 

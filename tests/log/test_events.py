@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -21,6 +22,7 @@ def is_log(node: ast.expr) -> bool:
     return ast.unparse(node).rpartition(".")[2] in ("log", "_log") or "get_logger" in ast.unparse(node)
 
 
+@functools.cache
 def written() -> tuple[dict[str, set[str]], list[str]]:
     """The levels of each event that the gateway writes, and the places where it is no plain text."""
     events: dict[str, set[str]] = defaultdict(set, MILESTONES)
