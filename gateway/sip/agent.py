@@ -56,6 +56,7 @@ class SipAgent:
     def __init__(self, config: Config, listener: SipListener, clock: Clock) -> None:
         self._listener = listener
         self._clock = clock
+        self._begun = False
         self._pump: Pump | None = None
         self._invitation: Invitation | None = None
         self._numbers = itertools.count(1)
@@ -81,6 +82,7 @@ class SipAgent:
         config = self._accounts.config
         sip = config.sip
         self._endpoint = Endpoint.opened(sip, debug=config.gateway.log_level == "debug")
+        self._begun = True
         self._servers = Servers(sip.name_servers, transports.versions(sip)[0], self._clock)
         self._dialler = Dialler(self._accounts, self._servers, self._legs, self._media, self._clock, self)
         self._transports = Transports(self._endpoint, sip)
@@ -124,7 +126,9 @@ class SipAgent:
         set_log_level(debug=config.gateway.log_level == "debug")
 
     async def stop(self, patience_s: float = 2.0) -> None:
-        """End every leg, give their messages a moment to be answered, and end PJSIP."""
+        """End every leg, give their messages a moment to be answered, and end PJSIP, as far as it has begun."""
+        if not self._begun:
+            return
         for leg in self._legs:
             leg.why = leg.why or CallEnd.GATEWAY_STOPPED
             self.hang_up(leg.id, 503, Reason.GATEWAY_STOPPED)

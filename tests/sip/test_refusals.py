@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pjsua2 as pj
 import pytest
 
 from gateway.clock import LoopClock
+from gateway.config import load
 from gateway.core.model import LegId
 from gateway.ports import NotSent, NotSentError, SipError
+from gateway.sip.agent import SipAgent
 from gateway.sip.requests.referrals import Referrals
 from gateway.sip.requests.subscriptions import Subscriptions
+from gateway.sip.stack.endpoint import Endpoint
 from gateway.sip.stack.refusals import refused_as, sending
+from tests.bench import Bench
+from tests.config_directory import write
 
 
 def refuse(*_: object) -> None:
@@ -55,3 +62,17 @@ class Nobody:
 
     def watch_ended(self, watch: int, code: int, reason: str, retry_after_s: int | None) -> None:
         pass
+
+
+async def test_a_stack_that_does_not_even_begin_is_told_and_leaves_nothing_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise SipError("PJSIP cannot be started: Too many objects of the specified type")
+
+    monkeypatch.setattr(Endpoint, "opened", refused)
+    bench = Bench(load(write(tmp_path)))
+    agent = SipAgent(load(tmp_path), bench.engine, LoopClock())
+    with pytest.raises(SipError, match="Too many objects"):
+        agent.start()
+    await agent.stop()
