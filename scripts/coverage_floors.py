@@ -25,8 +25,8 @@ FLOORS = {
     "ports": 98,
     "probe": 78,
     "report": 83,
-    "sip": 55,
-    "sip/text": 88,
+    "sip": 71,
+    "sip/text": 91,
     "web": 98,
 }
 """Percent of statements, by package or module of gateway/; what is named in none counts in the whole only."""
