@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from tests.by_kind import pytest_ignore_collect
 from tests.side_by_side import pytest_xdist_make_scheduler, pytest_xdist_setupnodes
 from tests.support.asterisk import Asterisk
 from tests.support.baresip import Agent, Manner
@@ -20,7 +21,8 @@ from tests.support.processes import Net, before_others
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-__all__ = ["pytest_xdist_make_scheduler", "pytest_xdist_setupnodes"]  # pytest looks for its hooks here
+# pytest looks for its hooks here.
+__all__ = ["pytest_ignore_collect", "pytest_xdist_make_scheduler", "pytest_xdist_setupnodes"]
 
 # Hypothesis would fail an example that takes 0.2 s, or examples that take long to make, by the clock on the wall: on a
 # machine that does other things as well, any of them may. What hangs is ended by pytest's own time limit.
