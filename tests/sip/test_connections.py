@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -57,9 +58,9 @@ def is_up(one: socket.socket) -> bool:
     return True
 
 
-def descriptors(bed: Bed) -> int:
-    """How many the gateway has open."""
-    return len(list(Path(f"/proc/{bed.gateway.child.pid}/fd").iterdir()))
+def descriptors(bed: Bed) -> list[int]:
+    """Those that the gateway has open."""
+    return [int(entry.name) for entry in Path(f"/proc/{bed.gateway.child.pid}/fd").iterdir()]
 
 
 def is_closed(one: socket.socket) -> bool:
@@ -86,7 +87,7 @@ async def works(bed: Bed) -> None:
 @pytest.mark.parametrize("port", [PORT, TLS_PORT])
 async def test_a_stranger_gets_no_connection(listening: Bed, port: int) -> None:
     before = await listening.gateway.metric(REJECTED, reason="peer-not-allowed")
-    held_before = descriptors(listening)
+    held_before = len(descriptors(listening))
     with ExitStack() as held:
         for _ in range(300):
             held.enter_context(connection(listening.net.host(99), listening, port))
@@ -94,14 +95,59 @@ async def test_a_stranger_gets_no_connection(listening: Bed, port: int) -> None:
         await eventually(lambda: _true(is_up(known)), "the peer's own connection")
         await works(listening)
         # A few are accepted, to be closed; the others not even that.
-        assert descriptors(listening) - held_before < 60
+        assert len(descriptors(listening)) - held_before < 60
         # Those of the peers that have just called are still there.
-        await eventually(lambda: _true(descriptors(listening) < held_before + 10), "the end of all of them")
+        await eventually(lambda: _true(len(descriptors(listening)) < held_before + 10), "the end of all of them")
 
     async def counted() -> bool:
         return await listening.gateway.metric(REJECTED, reason="peer-not-allowed") >= before + 300
 
     await eventually(counted, "all of them in the metric")
+
+
+@pytest.mark.keeps("16.119")
+@pytest.mark.parametrize("port", [PORT, TLS_PORT])
+async def test_strangers_who_come_one_by_one_close_no_door(listening: Bed, port: int) -> None:
+    # PJLIB gave a listener up after fifty times that accept() had nothing to hand on.
+    for _ in range(200):
+        with suppress(OSError), socket.socket() as stranger:
+            stranger.bind((listening.net.host(98), 0))
+            stranger.settimeout(0.1)
+            stranger.connect((listening.net.gateway, port))
+    with connection(listening.trunk_host("tcp"), listening, port) as known:
+        await eventually(lambda: _true(is_up(known)), "the peer's own connection")
+    await works(listening)
+
+
+@pytest.mark.keeps("16.120")
+async def test_without_a_descriptor_a_connection_is_closed_and_the_next_are_accepted(listening: Bed) -> None:
+    process = listening.gateway.child.pid
+    before = await listening.gateway.metric(REJECTED, reason="at-capacity")
+    held = descriptors(listening)
+    most = max(held) + 1
+    limits = resource.prlimit(process, resource.RLIMIT_NOFILE)
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (most, limits[1]))
+    try:
+        with ExitStack() as kept:
+            too_many = 60
+            made = [
+                kept.enter_context(connection(listening.trunk_host("tcp"), listening, PORT))
+                for _ in range(most - len(held) + too_many)
+            ]
+
+            async def shown_out() -> bool:
+                return sum(is_closed(one) for one in made) >= too_many
+
+            # Those that are accepted are closed for their silence, but later.
+            await eventually(shown_out, "the end of those that had no room", timeout_s=4)
+    finally:
+        resource.prlimit(process, resource.RLIMIT_NOFILE, limits)
+
+    async def counted() -> bool:
+        return await listening.gateway.metric(REJECTED, reason="at-capacity") >= before + too_many
+
+    await eventually(counted, "all of them in the metric")
+    await works(listening)
 
 
 async def _all_up(made: list[socket.socket]) -> bool:

@@ -39,7 +39,12 @@
 #define PJSIP_UDP_SO_RCVBUF_SIZE        (8 * 1024 * 1024)
 #define PJSIP_UDP_SO_SNDBUF_SIZE        (4 * 1024 * 1024)
 #define PJSIP_TCP_TRANSPORT_BACKLOG     128
-#define PJSIP_TLS_TRANSPORT_BACKLOG     128
+/* PJSIP names no setting for the listener of TLS; it takes PJLIB's, which is 5. */
+#define PJ_SOMAXCONN                    128
+
+/* PJLIB closes a listener for good after so many accept() in a row that brought nothing, 50 unless told. Whoever turns
+ * connections away (connections.cpp), or has no descriptor left for a while, has as many as a peer likes to cause. */
+#define PJ_ACTIVESOCK_MAX_CONSECUTIVE_ACCEPT_ERROR 0x7FFFFFFF
 
 /* Telephony levels the callers' audio itself: the bridge only passes it on. */
 #define PJMEDIA_CONF_USE_AGC            0

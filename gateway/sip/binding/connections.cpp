@@ -2,13 +2,16 @@
 #include "connections.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <unordered_map>
 #include <vector>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <pjsip.h>
 #include <pjsua-lib/pjsua.h>
@@ -35,6 +38,9 @@ struct Connection {
 
 std::unordered_map<const pjsip_transport *, Connection> connections_;
 std::vector<int> listeners_;
+/* Given up when no other is left, so that a connection can be accepted to be closed; else it would wait, and be told of,
+ * without end. */
+int spare_ = -1;
 void (*before_)(pjsip_transport *, pjsip_transport_state, const pjsip_transport_state_info *) = nullptr;
 
 void made(pjsip_transport *transport)
@@ -100,8 +106,15 @@ void find_listeners()
 
 }
 
+void keep_spare()
+{
+    if (spare_ < 0)
+        spare_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 void watch_connections()
 {
+    keep_spare();
     before_ = pjsua_var.ua_cfg.cb.on_transport_state;
     pjsua_var.ua_cfg.cb.on_transport_state = guarded<&on_state>;
     find_listeners();
@@ -135,6 +148,22 @@ bool has_time_for(const pj_sockaddr &from)
     return false;
 }
 
+/* Whether there is a descriptor again for one connection. */
+bool give_up_spare()
+{
+    keep_spare();
+    if (spare_ < 0)
+        return false;
+    close(spare_);
+    spare_ = -1;
+    return true;
+}
+
+void count_for_no_room(const pj_sockaddr &from)
+{
+    count_turned_away("at-capacity", address_of(from));
+}
+
 const std::vector<int> &listeners()
 {
     return listeners_;
@@ -146,13 +175,53 @@ const std::vector<int> &listeners()
 extern "C" pj_status_t __real_pj_sock_accept(pj_sock_t listener, pj_sock_t *made, pj_sockaddr_t *peer, int *length);
 extern "C" pj_status_t __wrap_pj_sock_accept(pj_sock_t listener, pj_sock_t *made, pj_sockaddr_t *peer, int *length);
 
+namespace {
+
+const pj_status_t NONE_WAITS = PJ_STATUS_FROM_OS(PJ_BLOCKING_ERROR_VAL);
+
+/* Whether this status says that the next connection in the queue is to be tried: RFC 793 lets a peer take a connection
+ * back before anybody has accepted it. */
+bool was_taken_back(pj_status_t status)
+{
+    return status == PJ_STATUS_FROM_OS(ECONNABORTED) || status == PJ_STATUS_FROM_OS(EINTR);
+}
+
+bool has_no_descriptor(pj_status_t status)
+{
+    return status == PJ_STATUS_FROM_OS(EMFILE) || status == PJ_STATUS_FROM_OS(ENFILE);
+}
+
+}
+
+/* PJLIB keeps a listener only as long as it brings connections or says that none waits. So it is told of nothing else. */
 pj_status_t __wrap_pj_sock_accept(pj_sock_t listener, pj_sock_t *made, pj_sockaddr_t *peer, int *length)
 {
+    const int size = length ? *length : 0;
+    const auto *from = static_cast<const pj_sockaddr *>(peer);
+    const auto accept = [&] {
+        if (length)
+            *length = size;
+        return __real_pj_sock_accept(listener, made, peer, length);
+    };
     while (true) {
-        const pj_status_t status = __real_pj_sock_accept(listener, made, peer, length);
-        const auto *from = static_cast<const pj_sockaddr *>(peer);
-        if (status != PJ_SUCCESS || !from || gateway::guarded<&gateway::has_time_for, true>(*from))
-            return status;
-        pj_sock_close(*made);
+        pj_status_t status = accept();
+        if (has_no_descriptor(status) && gateway::give_up_spare()) {
+            status = accept();
+            if (status == PJ_SUCCESS)
+                pj_sock_close(*made);
+            gateway::keep_spare();
+            if (status == PJ_SUCCESS) {
+                if (from)
+                    gateway::guarded<&gateway::count_for_no_room>(*from);
+                continue;
+            }
+        }
+        if (status == PJ_SUCCESS) {
+            if (!from || gateway::guarded<&gateway::has_time_for, true>(*from))
+                return status;
+            pj_sock_close(*made);
+        } else if (!was_taken_back(status)) {
+            return NONE_WAITS;
+        }
     }
 }
