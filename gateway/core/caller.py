@@ -6,24 +6,30 @@ An identity is taken whole: the name of one is never put beside the number of an
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from gateway.core.numbers import Target, TargetError, parse_target
 
-_ANONYMOUS = frozenset({"anonymous", "anoniem", "anonym", "anonyme", "anonimo", "anónimo", "anónima"})
-"""As platforms write it that speak their customers' language."""
-NOBODY = _ANONYMOUS | {"unavailable", "unknown", "restricted", "withheld", "private"}
-"""User parts that stand for a caller who is not named (RFC 3323 §4.1.1.3, 3GPP TS 23.003, and what senders make of it).
-
-In lower case.
-"""
-NO_NAMES = _ANONYMOUS | {
-    "unavailable", "restricted", "withheld", "private", "anonymous caller", "private caller",
-    "private number", "number withheld", "withheld number",
-}  # fmt: skip
-"""Display names that say the same (RFC 3261 §8.1.1.3, RFC 5079 §1), in lower case. "Unknown" only says that no name is
-known."""
+_WITHHELD = frozenset({
+    "anonymous", "anonymously", "unavailable", "restricted", "withheld", "private", "blocked", "hidden", "suppressed",
+    "anoniem", "afgeschermd", "verborgen", "onderdrukt", "anonym", "unterdrückt", "anonyme", "masqué", "privé",
+    "anonimo", "anónimo", "anónima", "oculto", "privado", "anônimo", "anônima",
+})  # fmt: skip
+"""Words by which senders say that a caller is not to be named (RFC 3323 §4.1.1.3, RFC 5079 §1, 3GPP TS 23.003), in the
+languages of the platforms' customers too; in lower case."""
+_FILLING = frozenset({
+    "caller", "callers", "call", "calls", "calling", "cli", "clir", "id", "identity", "name", "number", "party", "user",
+    "no", "the", "by", "is", "invalid", "beller", "nummer", "anrufer", "numéro", "número", "numero", "appel",
+})  # fmt: skip
+"""Words that change nothing about it."""
+_NOBODY = frozenset({"unknown"})
+"""What stands for nobody as a user part alone: as a display name it only says that no name is known."""
+_NONE = frozenset({"no caller id", "no id", "no cli", "no number", "clir"})
+"""What says it without any of those words."""
+_BETWEEN = re.compile(r"[\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +125,22 @@ def is_withheld(identity: CallerId) -> bool:
     if target is None:
         text = identity.uri.lower()
         return "anonymous" in text or ".invalid" in text
-    return not _names_somebody(target) or (target.host or target.user.lower()).endswith(".invalid")
+    host = target.host or target.user.lower()
+    return not _names_somebody(target) or host == "invalid" or host.endswith(".invalid")
 
 
 def _names_somebody(target: Target) -> bool:
-    return target.user.lower() not in NOBODY
+    return not _is_no_name(target.user) and target.user.lower() not in _NOBODY
 
 
-def _is_no_name(name: str) -> bool:
-    return " ".join(name.lower().split()) in NO_NAMES
+def _is_no_name(text: str) -> bool:
+    """Whether a display name or user part says that nobody is to be named: "Anonymous", `private_number`, `id-blocked`.
+
+    It may say nothing else: "Private Bank" is a name.
+    """
+    words = [word for word in _BETWEEN.split(unicodedata.normalize("NFKC", text).lower()) if word]
+    said = not _WITHHELD.isdisjoint(words) and all(word in _WITHHELD or word in _FILLING for word in words)
+    return said or " ".join(words) in _NONE
 
 
 def _rank(target: Target) -> int:

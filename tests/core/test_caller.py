@@ -53,6 +53,8 @@ def test_an_identity_is_taken_whole(identities: list[tuple[str, str]], number: s
         "sip:anonymous.invalid", "sip:anonymous", "sip:@anonymous.invalid",
         "sip:anonymous@anonymous.invalid;method=BYE",
         "sip:anonymous@anonymous.invalid:none", "sip:+31612312312@anonymous.invalid",
+        "sip:anonymous%40anonymous.invalid@10.0.0.1", "sip:Anonymous.Caller@a", "sip:private_number@a",
+        "sip:id-blocked@a", "sip:hidden@a", "sip:anonymous1@a", "sip:c8oqz84zk7z@invalid",
     ],
 )  # fmt: skip
 def test_a_uri_that_withholds_its_caller(uri: str) -> None:
@@ -73,6 +75,17 @@ def test_a_uri_that_withholds_its_caller(uri: str) -> None:
         "Anoniem",
         "Anonym",
         "ANÓNIMO",
+        '"Anonymous"',
+        "'anonymous'",
+        "Anonymous (+31612312312)",
+        "No Caller ID",
+        "Caller ID blocked",
+        "Anonymous call",
+        "Private Call",
+        "CLI withheld",
+        "Numéro masqué",
+        "Nume\u0301ro masque\u0301",
+        "Nummer unterdrückt",
     ],
 )
 def test_a_name_that_withholds_its_caller(name: str) -> None:
@@ -87,7 +100,8 @@ def test_a_name_that_withholds_its_caller(name: str) -> None:
         ("sip:acct-7731@a", ""),
         ("sip:+31612312312@a", "Unknown"), ("sip:+31612312312@a", "Private Bank"),
         ("sip:+31612312312@invalid.example", ""),
-        ("sip:jan@a", "The Anonymous Society"),
+        ("sip:jan@a", "The Anonymous Society"), ("sip:+31612312312@a", "Number Ten"), ("sip:private.bank@a", ""),
+        ("sip:+31612312312@a", "Hidden Valley 2"), ("sip:+31612312312@a", "User 6001"),
     ],
 )  # fmt: skip
 def test_who_shows_themselves_is_shown(uri: str, name: str) -> None:

@@ -5,7 +5,15 @@ import pytest
 
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.ports import DialOrder
-from gateway.sip.text.identity import called_uris, caller_ids, diverted_users, hops_left, is_private, present
+from gateway.sip.text.identity import (
+    called_uris,
+    caller_ids,
+    diverted_users,
+    hops_left,
+    is_private,
+    present,
+    read_asserted,
+)
 
 
 def order(**more: object) -> DialOrder:
@@ -52,11 +60,27 @@ def test_who_withholds_their_number(privacy: list[str], sender: str, private: bo
         ("<sip:+31201112222@x>; Privacy = name", True),
         ("<sip:+31201112222@x>;privacy", True),
         ("<sip:+31201112222@x>;privacy=off;screen=yes", False),
-        ("<sip:+31201112222@x;privacy=full>;screen=yes", False),
+        ("<sip:+31201112222@x;privacy=full>;screen=yes", True),  # in the wrong place
+        ('"a;privacy=full" <sip:+31201112222@x>', False),
     ],
 )
 def test_the_older_way_to_withhold_a_number_is_understood(value: str, private: bool) -> None:
     assert is_private([], caller_ids(["<sip:+31201112222@x>"], []), [value]) is private
+
+
+@pytest.mark.keeps("16.73")
+@pytest.mark.parametrize(
+    ("field", "private"),
+    [
+        ("RPID-Privacy: party=calling;privacy=full", True),
+        ("RPID-Privacy: privacy=off", False),
+        ("P-Preferred-Identity: <sip:anonymous@anonymous.invalid>", True),
+        ("P-Preferred-Identity: <sip:+31201113333@x>", False),
+    ],
+)
+def test_other_headers_withhold_a_number_as_well(field: str, private: bool) -> None:
+    message = f"INVITE sip:x SIP/2.0\r\nP-Asserted-Identity: <sip:+31201112222@x>\r\n{field}\r\n\r\n"
+    assert read_asserted(message).private is private
 
 
 @pytest.mark.keeps("16.73")

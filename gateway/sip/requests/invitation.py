@@ -66,6 +66,8 @@ def read_invitation(
     """Read the INVITE of a peer; `own_user` is the user part of the Contact that the peer knows us by."""
     text = request.text()
     calling = caller_ids(request.values("From", "f"), request.values("P-Asserted-Identity"))
+    preferred = caller_ids((), request.values("P-Preferred-Identity"))
+    remote_party = [*request.values("Remote-Party-ID"), *request.values("RPID-Privacy")]
     privacy, diversion = request.values("Privacy"), request.values("Diversion")
     diverting = (parse_name_addr(value).uri for value in single_values(diversion))
     return Invitation(
@@ -78,7 +80,7 @@ def read_invitation(
         diverting=tuple(uri for uri in diverting if uri),
         context=allowed(header_fields(text), pass_headers),
         replaces=replaces,
-        private=is_private(privacy, calling, request.values("Remote-Party-ID")),
+        private=is_private(privacy, (*calling, *preferred), remote_party),
         diverted=diverted_users(diversion, request.values("History-Info"), privacy),
         max_forwards=hops_left(request.values("Max-Forwards")),
         expires_s=expires_s(request.values("Expires")),

@@ -113,7 +113,8 @@ def read_asserted(message: str, sender: Sequence[str] = ()) -> Asserted:
         read.setdefault(name.lower(), []).append(value)
     remote_party, privacy = read.get("remote-party-id", []), read.get("privacy", [])
     identities = caller_ids(sender, read.get("p-asserted-identity") or remote_party)
-    private = is_private(privacy, identities, remote_party)
+    preferred = caller_ids((), read.get("p-preferred-identity", []))
+    private = is_private(privacy, (*identities, *preferred), [*remote_party, *read.get("rpid-privacy", [])])
     nobody = any(is_withheld(one) for one in caller_ids(read.get("from", read.get("f", [])), ()))
     said = _asked(privacy) == {"none"} or any(_hidden(value) is False for value in single_values(remote_party))
     return Asserted(identities, private, shown=said and not private and not nobody)
@@ -122,7 +123,8 @@ def read_asserted(message: str, sender: Sequence[str] = ()) -> Asserted:
 def is_private(privacy: Sequence[str], calling: Iterable[CallerId], remote_party: Sequence[str] = ()) -> bool:
     """Whether the caller withholds who they are, in doubt that they do.
 
-    By Privacy (RFC 3323 §4.2, RFC 3325 §9.3), by any of the identities, or by the older Remote-Party-ID's `privacy`.
+    By Privacy (RFC 3323 §4.2, RFC 3325 §9.3), by any of the identities, or by the older Remote-Party-ID's `privacy`,
+    which RPID-Privacy has by itself.
     """
     return (
         not _asked(privacy) <= _PUBLIC
@@ -139,9 +141,10 @@ def _asked(privacy: Sequence[str]) -> set[str]:
 def _hidden(value: str) -> bool | None:
     """Whether a parameter `privacy` hides an identity, as in Remote-Party-ID and Diversion (RFC 5806 §4).
 
-    None: there is none.
+    None: there is none. Some senders write it within the brackets.
     """
-    for parameter in value.rpartition(">")[2].split(";"):
+    within, _, behind = value.rpartition(">")
+    for parameter in (*behind.split(";"), *within.rpartition("<")[2].split(";")):
         name, _, text = parameter.partition("=")
         if name.strip().lower() == "privacy":
             return text.strip(' \t"').lower() not in _SHOWN
