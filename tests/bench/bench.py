@@ -104,16 +104,20 @@ class Source:
 class Bench:
     """An engine with all that it needs."""
 
-    def __init__(self, config: Config, fails: int = 0) -> None:
+    def __init__(self, config: Config, fails: int = 0, clock: VirtualClock | None = None) -> None:
+        """With a clock, it is one of several that share it."""
         self.said: list[str] = []
         self.chance = Chance(fails)
-        self.clock = VirtualClock(BEGIN)
-        self.sip = FakeSip(self.chance, self.clock, self.said)
+        self.clock = clock or VirtualClock(BEGIN)
+        self.sip = self._user_agent()
         self.witness = Witness(self.chance, self.said)
         self.handles: list[Handle] = []
         self.engine = Engine(config, self.witness, cast("Observer", self.witness), self.clock)
         self.sip.engine = self.engine
         self.engine.attach(self.sip)
+
+    def _user_agent(self) -> FakeSip:
+        return FakeSip(self.chance, self.clock, self.said)
 
     # --- what happens
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core.caller import Asserted, CallerId
 from gateway.core.outcome import CallEnd, Reason
+from gateway.core.transfer import State
 
 if TYPE_CHECKING:
     from gateway.core.model import Announcement, LegId
@@ -76,12 +77,17 @@ class FakeSip:
             retry = f", again after {retry_after_s} s" if retry_after_s else ""
             self._said.append(f"hang up {leg} {code} {reason}{retry}")
             self.hung_up.append(leg)
-            if any(one.holds_transferee and one.machine.transferee == leg for one in self.engine.transfers):
+            holding = [one for one in self.engine.transfers if one.holds_transferee and one.machine.transferee == leg]
+            if any(one.machine.state is not State.HANDED for one in holding):  # or the PBX has the caller
                 self.dropped.append(leg)
             if (other := self.pairs.get(leg)) in self.live:
                 self.cut.append((leg, other))
-            code = 487 if self.live[leg] == "dialled" else 200
-            self._clock.after(0, lambda: self.end(leg, code, by_peer=False))
+            self._send_away(leg, code)
+
+    def _send_away(self, leg: LegId, code: int) -> None:
+        """A leg that is hung up is over a moment later; `code` is what an unanswered caller is told."""
+        last = 487 if self.live[leg] == "dialled" else 200
+        self._clock.after(0, lambda: self.end(leg, last, by_peer=False))
 
     def join(self, one: LegId, other: LegId) -> bool:
         """See ports.SipPort."""
