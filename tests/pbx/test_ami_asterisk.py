@@ -84,9 +84,12 @@ def counts(queue: QueueState) -> tuple[int, int, int]:
 
 
 async def registered(pbx: Asterisk) -> bool:
-    with closing(sqlite3.connect(f"file:{pbx.directory}/var/astdb.sqlite3?mode=ro", uri=True)) as database:
+    # Asterisk gives a COMMIT up, and tries no other, while a reader holds SQLite's lock: so this one takes none.
+    file = f"file:{pbx.directory}/var/astdb.sqlite3?mode=ro&immutable=1"
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(file, uri=True)) as database:
         rows = database.execute("SELECT key FROM astdb WHERE key LIKE '/registrar/contact/%'").fetchall()
-    return len(rows) >= 2
+        return len(rows) >= 2
+    return False  # half written
 
 
 async def sales_become(listener: Listener, logged_in: int, available: int, callers: int = 0) -> float:
