@@ -12,12 +12,14 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from gateway.clock import LoopClock
 from gateway.core.model import DeviceState
 from gateway.pbx.asterisk.ami_source import AmiSource, AmiTiming
 from gateway.ports import Clock
 from tests.bench.clock import VirtualClock
+from tests.bench.jumping_loop import JumpingLoop, clock_of_loop
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member, ok
+
+event_loop = JumpingLoop
 
 QUICK = AmiTiming(
     login_s=2.0,
@@ -82,7 +84,7 @@ async def running(
         listener=listener,
         max_age=max_age,
         timing=timing,
-        clock=clock or LoopClock(),
+        clock=clock or clock_of_loop(),
     )
     task = asyncio.create_task(source.run())
     try:

@@ -18,9 +18,12 @@ from gateway.core.model import DeviceState
 from gateway.pbx.asterisk.snapshot import MAX_MEMBERS
 from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
+from tests.bench.jumping_loop import JumpingLoop
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member
 from tests.pbx.test_ami import BRISK, running
 from tests.support.processes import Child
+
+event_loop = JumpingLoop
 
 PER_SECOND = 10_000
 LATE_S = 0.1
