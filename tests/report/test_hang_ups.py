@@ -3,7 +3,8 @@
 
 from datetime import UTC, datetime
 
-from gateway.report.sinks.mqtt.hang_ups import LEFT_OUT_S, MAX_HANG_UPS, SOON_S, HangUps
+from gateway.report.sinks.mqtt.connection import ANSWER_S
+from gateway.report.sinks.mqtt.hang_ups import ANSWERED_S, LEFT_OUT_S, MAX_HANG_UPS, SOON_S, HangUps
 from tests.bench.clock import VirtualClock
 
 BEGIN = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -32,6 +33,18 @@ def test_a_connection_that_ends_later_ends_for_another_reason() -> None:
     clock = VirtualClock(BEGIN)
     hang_ups = HangUps(clock)
     assert [hung_up_on(hang_ups, "queues", clock, SOON_S + 0.1) for _ in range(9)] == [None] * 9
+
+
+def test_what_is_never_answered_ends_its_connection_later() -> None:
+    clock = VirtualClock(BEGIN)
+    hang_ups = HangUps(clock)
+    left_out = []
+    for _ in range(MAX_HANG_UPS):
+        assert hang_ups.may_send("status", awaits_answer=True)
+        clock.advance(ANSWER_S)
+        left_out.append(hang_ups.lost(events_in_flight=False))
+    assert left_out == [None, None, "status"]
+    assert ANSWERED_S > ANSWER_S
 
 
 def test_what_the_broker_has_answered_is_no_suspect() -> None:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from gateway.core.record import Milestone
 from gateway.report.reporter import EventReporter
 from gateway.report.sinks.mqtt import connection as mqtt_connection
-from gateway.report.sinks.mqtt import delivery, sink
+from gateway.report.sinks.mqtt import delivery, listening, sink
 from gateway.report.store_file import FILE_NAME
 from tests.report import samples
 from tests.report.listener import Listener
@@ -312,6 +312,53 @@ async def test_a_broker_that_hangs_up_on_what_is_no_event_gets_the_events(tmp_pa
                 await broker.until(lambda: distinct(broker) == 60)
                 assert broker.connections == settled
                 assert reporter.outbox.refused == 0
+
+
+async def no_reply(_payload: bytes, _topic: str | None, _correlation: bytes | None) -> None:
+    """Carries out no command."""
+
+
+@pytest.mark.keeps("16.130")
+@pytest.mark.parametrize(
+    ("kind", "subscription", "will"),
+    [
+        ("commands", HangUp(0x87), OK), ("commands", HangUp(), OK), ("commands", SILENCE, OK), ("commands", 0x87, OK),
+        ("will", 1, 0x87), ("will", 1, 0x90), ("will", 1, 0x95), ("will", 1, 0x9A),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_broker_that_bears_no_subscription_or_no_will_gets_the_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, subscription: Verdict, will: Verdict
+) -> None:
+    monkeypatch.setattr(mqtt_connection, "ANSWER_S", 0.2)
+    monkeypatch.setattr(sink, "HOPELESS_RETRY_S", 0.1)
+    async with ScriptedBroker(lambda _: OK, subscription=subscription, will=will) as broker:
+        with capture_logs() as logs:
+            async with reporting(tmp_path, address(broker), on_command=no_reply) as (reporter, _):
+                refuse(reporter, 0, 20)
+                await broker.until(lambda: distinct(broker) == 20)
+                settled = broker.connections
+                refuse(reporter, 20, 40)
+                await broker.until(lambda: distinct(broker) == 40)
+                assert broker.connections == settled
+        told_of = [line["kind"] for line in logs if line["event"] == "message-refused"]
+    assert [one for one in told_of if one != "retained"] == [kind]
+
+
+@pytest.mark.keeps("16.130")
+async def test_commands_that_were_not_granted_are_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "LEFT_OUT_S", 0.05)
+    async with (
+        ScriptedBroker(lambda _: OK, subscription=0x87) as broker,
+        reporting(tmp_path, address(broker), on_command=no_reply) as (_, connection),
+    ):
+        await connection.up.wait()
+        broker.subscription = 1
+        asked = broker.subscriptions
+        await broker.until(lambda: broker.subscriptions >= asked + 2)
+        assert broker.connections == 1
 
 
 async def test_a_snapshot_that_is_too_large_keeps_nothing(tmp_path: Path) -> None:

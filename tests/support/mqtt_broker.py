@@ -40,10 +40,20 @@ Verdict: TypeAlias = int | HangUp
 class ScriptedBroker:
     """`async with ScriptedBroker(judge) as broker`. `judge` says what becomes of each PUBLISH; 0: it is taken."""
 
-    def __init__(self, judge: Callable[[Published], Verdict], *, connack: bytes = b"") -> None:
-        """`connack`: the properties of each CONNACK."""
+    def __init__(
+        self,
+        judge: Callable[[Published], Verdict],
+        *,
+        connack: bytes = b"",
+        subscription: Verdict = 1,
+        will: Verdict = 0,
+    ) -> None:
+        """`connack`: the properties of each CONNACK. What becomes of each SUBSCRIBE, and of a CONNECT with a will."""
         self._judge = judge
         self._connack = connack
+        self.subscription = subscription
+        self.subscriptions = 0
+        self._will = will
         self.host = "127.0.0.1"
         self.taken: list[Published] = []
         self.connections = 0
@@ -99,17 +109,33 @@ class ScriptedBroker:
         match first >> 4:
             case 1:  # CONNECT
                 self.connections += 1
-                writer.write(_packet(CONNACK, b"\0\0" + bytes([len(self._connack)]) + self._connack))
+                has_will = bool(body[7] & 0x04)  # behind the protocol's name and version
+                return self._answered(writer, CONNACK, b"\0", self._will if has_will else 0, self._connack)
             case 3:  # PUBLISH
                 return self._published(first, body, writer)
             case 8:  # SUBSCRIBE
-                writer.write(_packet(SUBACK, body[:2] + b"\0\1"))
+                self.subscriptions += 1
+                return self._answered(writer, SUBACK, body[:2] + b"\0", self.subscription)
             case 12:  # PINGREQ
                 writer.write(_packet(PINGRESP, b""))
             case 14:  # DISCONNECT
                 return False
         self._news.set()
         return True
+
+    def _answered(
+        self, writer: asyncio.StreamWriter, kind: int, begin: bytes, verdict: Verdict, properties: bytes | None = None
+    ) -> bool:
+        """Answer a CONNECT or SUBSCRIBE, or hang up; whether the connection goes on."""
+        self._news.set()
+        if isinstance(verdict, HangUp):
+            if verdict.reason is not None:
+                writer.write(_packet(DISCONNECT, bytes([verdict.reason, 0])))
+            return False
+        if verdict != SILENCE:
+            behind = bytes([len(properties)]) + properties if properties is not None else b""
+            writer.write(_packet(kind, begin + bytes([verdict]) + behind))
+        return kind != CONNACK or verdict == 0
 
     def _published(self, first: int, body: bytes, writer: asyncio.StreamWriter) -> bool:
         end = 2 + int.from_bytes(body[:2])

@@ -23,6 +23,7 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 IN_FLIGHT = 16  # paho holds back more than 20, and replies and the status need room too
 ANSWER_S = 10.0  # a broker that takes longer is given up
@@ -31,6 +32,9 @@ DISCONNECT_WITH_WILL = 0x04
 SESSION_TAKEN_OVER = 0x8E
 PACKET_TOO_LARGE = 0x95
 RETAIN_NOT_SUPPORTED = 0x9A
+# Of a CONNACK: unspecified, malformed packet, protocol error, implementation specific, not authorised, topic name
+# invalid, packet too large, quota exceeded, payload format invalid, retain or QoS not supported (MQTT 5 §3.2.2.2).
+ABOUT_A_WILL = (0x80, 0x81, 0x82, 0x83, 0x87, 0x90, PACKET_TOO_LARGE, 0x97, 0x99, RETAIN_NOT_SUPPORTED, 0x9B)
 TEMPORARY = (0x91, 0x97)  # packet identifier in use, quota exceeded: the same message may be taken later
 
 
@@ -170,6 +174,21 @@ class Client(aiomqtt.Client):
         if answer.result().is_failure:
             raise PublishRefusedError(str(answer.result()), answer.result().value)
 
+    async def listen(self, topic: str, options: SubscribeOptions) -> ReasonCode:
+        """Subscribe to a topic; what the broker grants or refuses. Raises aiomqtt.MqttError.
+
+        aiomqtt would wait for the answer of a broker that has hung up on the question.
+        """
+        asked: asyncio.Future[Any] = asyncio.ensure_future(super().subscribe(topic, options=options))
+        await asyncio.wait([asked, self._disconnected], return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            asked.cancel()
+            raise self._lost()
+        answer = asked.result()[0]
+        if not isinstance(answer, ReasonCode):
+            raise aiomqtt.MqttError("an answer to a subscription that is none of MQTT 5")
+        return answer
+
     async def watch(self) -> None:
         """Wait until the connection is lost; raises aiomqtt.MqttError then, with what the broker said last."""
         await asyncio.wait({self._disconnected})
@@ -211,6 +230,12 @@ def reason_of(error: BaseException) -> int | None:
     return None
 
 
+def may_be_about_will(error: BaseException) -> bool:
+    """Whether a broker that has refused a connection may have done so because of the will that came with it."""
+    rc = getattr(error, "rc", None)
+    return isinstance(rc, ReasonCode) and rc.packetType == PacketTypes.CONNACK and rc.value in ABOUT_A_WILL
+
+
 def _has_ended(error: BaseException) -> bool:
     """Whether an error is a DISCONNECT with a reason, not a connection that never was."""
     rc = getattr(error, "rc", None)
@@ -227,7 +252,7 @@ def _packet_size(topic: str, payload: bytes | str, properties: Properties | None
 
 
 @contextlib.asynccontextmanager
-async def connected(broker: Broker, will: aiomqtt.Will) -> AsyncIterator[Client]:
+async def connected(broker: Broker, will: aiomqtt.Will | None) -> AsyncIterator[Client]:
     """A fresh connection. Raises aiomqtt.MqttError."""
     tls = await _tls_context(broker.ca_file) if broker.tls else None
     options = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ from gateway.ports import Clock
 
 MAX_HANG_UPS = 3
 SOON_S = 2.0  # a connection that ends so soon after something was sent may have ended because of it
+ANSWERED_S = 12.0  # … or so soon where an answer is waited for, which ends the connection when it does not come
 LEFT_OUT_S = 300.0
 
 
@@ -15,16 +16,16 @@ class HangUps:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._said: tuple[str, float] | None = None
+        self._said: tuple[str, float] | None = None  # the kind, and until when the connection's end is its doing
         self._suspect = ("", 0)
         self._left_out: dict[str, float] = {}  # until when, by kind
 
-    def may_send(self, kind: str) -> bool:
+    def may_send(self, kind: str, *, awaits_answer: bool = False) -> bool:
         """Whether a message of this kind may be sent now; it counts as sent then."""
         now = self._clock.now().steady
         if now < self._left_out.get(kind, -math.inf):
             return False
-        self._said = kind, now
+        self._said = kind, now + (ANSWERED_S if awaits_answer else SOON_S)
         return True
 
     def taken(self) -> None:
@@ -34,7 +35,7 @@ class HangUps:
     def lost(self, *, events_in_flight: bool) -> str | None:
         """The connection has ended; the kind that is left out from now on, if there is one."""
         said, self._said = self._said, None
-        if said is None or events_in_flight or self._clock.now().steady - said[1] > SOON_S:
+        if said is None or events_in_flight or self._clock.now().steady > said[1]:
             return None
         kind, count = self._suspect
         self._suspect = said[0], count + 1 if kind == said[0] else 1

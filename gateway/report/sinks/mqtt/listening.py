@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable, Mapping
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.ports import Clock, sleep
 from gateway.report.sinks.mqtt.connection import Client
+from gateway.report.sinks.mqtt.hang_ups import LEFT_OUT_S
 from gateway.report.sinks.mqtt.notices import Notices
 
 MAX_TOPIC = 256  # characters of a response topic
+KIND = "commands"
 COMMANDS = ("transfer", "cancel")
 """What is listened for under `commands/`."""
 
@@ -28,17 +30,27 @@ class Listening:
         self._base = base
         self._notices = notices
         self._handler = handler
+        self._granted = False
 
     async def subscribe(self, client: Client) -> None:
-        """Have the broker send commands. Raises aiomqtt.MqttError."""
-        if self._handler is None:
+        """Have the broker send commands, if it lets us. Raises aiomqtt.MqttError."""
+        self._granted = self._handler is None
+        if self._granted or not self._notices.may_ask_for(KIND):
             return
         # A command that was kept for later would move a caller who no longer wants it.
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        for name in COMMANDS:
-            granted = await client.subscribe(f"{self._base}/commands/{name}", options=options)
-            if any(isinstance(code, ReasonCode) and code.is_failure for code in granted):
-                self._notices.tell_refused("commands", f"no commands can come: {granted[0]}; may this user read them?")
+        answers = [await client.listen(f"{self._base}/commands/{name}", options) for name in COMMANDS]
+        self._notices.answered()
+        refused = [answer for answer in answers if answer.is_failure]
+        self._granted = not refused
+        if refused:
+            self._notices.tell_refused(KIND, f"no commands can come: {refused[0]}; may this user read them?")
+
+    async def keep_asking(self, client: Client, clock: Clock) -> None:
+        """Ask again from time to time for what was not granted: the user may have been given the right to it."""
+        while not self._granted:
+            await sleep(clock, LEFT_OUT_S)
+            await self.subscribe(client)
 
     async def take(self, client: Client) -> None:
         """Carry out what comes, until the connection is lost: also what notices that."""

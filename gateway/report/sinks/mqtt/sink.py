@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class _LogInAnewError(Exception):
-    """The user or the password has changed."""
+    """The user or the password has changed, or the will."""
 
 
 class MqttSink:
@@ -161,7 +161,9 @@ class MqttSink:
     async def _connection(self) -> None:
         last_words = self._status("offline", "connection lost")
         will = aiomqtt.Will(self._topic("status"), last_words, 1, self._notices.may_retain)
-        async with connected(self._broker, will) as client:
+        async with connected(self._broker, self._notices.will(will)) as client:
+            if not self._notices.connected():
+                raise _LogInAnewError
             # Whoever reads 'online' may send commands at once.
             await self._listening.subscribe(client)
             self._state_changed.clear()
@@ -177,6 +179,7 @@ class MqttSink:
                         self._send_snapshots(client),
                         self._send_changed_status(client),
                         self._listening.take(client),
+                        self._listening.keep_asking(client, self._clock),
                     )
                 ]
                 await self._interrupted.wait()
