@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +19,7 @@ from tests.support.fetch import programs
 from tests.support.processes import Net, before_others
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator
 
 # pytest looks for its hooks here.
 __all__ = ["pytest_ignore_collect", "pytest_xdist_make_scheduler", "pytest_xdist_setupnodes"]
@@ -60,14 +59,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if not any(row in mark.args for mark in item.iter_markers("keeps"))]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-
-
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """A test file may say on which loop its tests run: `event_loop = JumpingLoop`."""
-    made: Callable[[], asyncio.AbstractEventLoop] = getattr(
-        getattr(item, "module", None), "event_loop", asyncio.new_event_loop
-    )
-    return {"loop": made}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,9 +10,15 @@ from __future__ import annotations
 import asyncio
 import selectors
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from gateway.clock import LoopClock
 from gateway.core.moment import Moment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pytest
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -61,3 +67,12 @@ def clock_of_loop() -> LoopClock:
     """The clock that fits the loop that runs."""
     loop = asyncio.get_running_loop()
     return JumpingClock(loop) if isinstance(loop, JumpingLoop) else LoopClock()
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """For the conftest.py of a directory in which a file says on which loop its tests run: `event_loop = JumpingLoop`.
+
+    Not for all tests: where this hook answers, each test's loop is a parameter of its own, with which goes what lives
+    on the loop of the session, such as the PBX.
+    """
+    return {"loop": getattr(getattr(item, "module", None), "event_loop", asyncio.new_event_loop)}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pbx.test_ami_hostile import pouring
+from tests.pbx.in_one_loop.test_ami_hostile import pouring
 from tests.support.gateway import Gateway, settings
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually

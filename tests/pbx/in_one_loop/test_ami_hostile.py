@@ -20,7 +20,7 @@ from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
 from tests.bench.jumping_loop import JumpingLoop
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member
-from tests.pbx.test_ami import BRISK, running
+from tests.pbx.in_one_loop.test_ami import BRISK, running
 from tests.support.processes import Child
 
 event_loop = JumpingLoop
