@@ -41,6 +41,8 @@ from gateway.sip.stack.trunks import TrunkWatch
 from gateway.sip.text.headers import refusal_headers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.sip.calls.leg_control import KeyPress
     from gateway.sip.calls.media_path import MediaPath
 
@@ -53,7 +55,10 @@ PATIENCE_S = 1.0
 class SipAgent:
     """Implements ports.SipPort on PJSIP; create, `start()`, and `stop()` on the loop's thread."""
 
-    def __init__(self, config: Config, listener: SipListener, clock: Clock) -> None:
+    def __init__(
+        self, config: Config, listener: SipListener, clock: Clock, media: Callable[..., MediaPath] = Bridge
+    ) -> None:
+        """`media` makes the path that audio takes, from what Bridge is made of."""
         self._listener = listener
         self._clock = clock
         self._begun = False
@@ -67,7 +72,7 @@ class SipAgent:
         self._legs = LegRegistry()
         self._capacity = Capacity(self._accounts, self._legs)
         self._pairs = Pairs()
-        self._media: MediaPath = Bridge(self._pairs, self.heard, clock)
+        self._media = media(self._pairs, self._legs.get, clock)
         self._midcall = MidCall(self._legs.get, self._pairs, self._media, clock, self._lost, self._kick)
         self._timer_c = TimerC(self._legs, clock, self._unanswered)
         self._expiries = Expiries(clock, self._kick)
@@ -93,10 +98,11 @@ class SipAgent:
         self._handler = RequestHandler(
             self._accounts, self._legs, self._capacity, self._dialogs, self._midcall, self._listener, self._clock,
             self._expect,
-            referrals=self._referrals, servers=self._servers, subscriptions=self.subscriptions, tally=self._front.tally,
-            trunks=self.trunks,
+            media=self._media, referrals=self._referrals, servers=self._servers, subscriptions=self.subscriptions,
+            tally=self._front.tally, trunks=self.trunks,
         )  # fmt: skip
         pj.set_request_handler(self._handler)  # which looks names up for the accounts
+        pj.show_descriptions(self._media.reads_descriptions)
         self._accounts.open(config, self._transports)
         self._front.configure(config, self._accounts.numbers)
         self._pump = Pump(self._endpoint)
@@ -156,16 +162,19 @@ class SipAgent:
 
     def _expect(self, invitation: Invitation) -> None:
         """The INVITE that PJSUA is about to make a call of."""
+        if self._legs.making is not None:  # PJSUA has refused the one before
+            self._media.forget(self._legs.making)
         self._invitation = invitation
+        self._legs.making = LegId(f"in-{next(self._numbers)}")
         self._endpoint.account = self._accounts.number(invitation.peer)
 
     def _incoming(self, account: pj.Account, index: int) -> None:
         """PJSUA made a call of the expected INVITE."""
         invitation, self._invitation = self._invitation, None
         pj.call_made()
-        if invitation is None:
+        if invitation is None or self._legs.making is None:
             raise RuntimeError("a call without an invitation")
-        leg = Leg(account, LegId(f"in-{next(self._numbers)}"), invitation.peer, True, self, self._clock, index)
+        leg = Leg(account, self._legs.making, invitation.peer, True, self, self._clock, index)
         leg.sip_call_id = leg.getInfo().callIdString
         leg.connected.begin(invitation.asserted)
         self._legs.add(leg)
@@ -246,8 +255,7 @@ class SipAgent:
 
     def heard(self, leg: LegId) -> int:
         """See ports.SipPort."""
-        found = self._legs.get(leg)
-        return found.packets if found else 0
+        return self._media.packets(leg)
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""

@@ -36,7 +36,7 @@ class FakeLeg:
         self.over = False
         self.ending = False
         self.why: CallEnd | None = None
-        self.activity = 0
+        self.activity = 0  # see media_path.MediaPath
         self.is_encrypted = False
         self.was_answered_by_anything = False
         self.exchange: Exchange | None = None

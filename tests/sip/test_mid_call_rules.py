@@ -28,7 +28,9 @@ class Stage:
         self.legs = {leg.id: leg for leg in (self.caller, self.agent)}
         self.silent: set[LegId] = set()  # legs without audio
         self.lost: list[tuple[LegId, CallEnd]] = []
-        media: Any = SimpleNamespace(has_media=lambda leg: leg not in self.silent)
+        media: Any = SimpleNamespace(
+            has_media=lambda leg: leg not in self.silent, activity=lambda leg: self.legs[leg].activity
+        )
         self.calls = MidCall(
             self.legs.get, self.pairs, media, self.clock, lambda *what: self.lost.append(what), lambda: None
         )

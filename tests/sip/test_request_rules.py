@@ -69,8 +69,14 @@ class Request:
 class Legs(dict[int, Any]):
     """A leg_registry.LegRegistry, by the numbers of PJSUA's calls."""
 
+    making: LegId | None = None
+
     def at(self, number: int) -> Any:
         return self.get(number)
+
+    def name_of(self, number: int) -> LegId | None:
+        leg = self.get(number)
+        return leg.id if leg else self.making
 
     def get(self, key: Any, default: Any = None) -> Any:
         return next((leg for number, leg in self.items() if key in (number, leg.id)), default)
@@ -114,11 +120,15 @@ class Stage:
             refreshed=lambda number: self.said.append(("refreshed", str(number))),
             ended=lambda *what: self.said.append(("ended", *map(str, what))),
         )
+        media: Any = SimpleNamespace(
+            sent=lambda leg, text, *, answers: f"{leg} sends {text}, answers: {answers}",
+            received=lambda leg, text, *, answers: f"{leg} gets {text}, answers: {answers}",
+        )
         servers: Any = SimpleNamespace(resolve=lambda *what: self.said.append(("resolve", *map(str, what))))
         tally: Any = SimpleNamespace(add=lambda *what: self.said.append(("turned away", *map(str, what))))
         self.handler = RequestHandler(
             accounts, self.legs, capacity, dialogs, midcall, listener, VirtualClock(BEGIN), self.expected.append,  # type: ignore[arg-type]
-            referrals=told, servers=servers, subscriptions=told, tally=tally, trunks=told,
+            media=media, referrals=told, servers=servers, subscriptions=told, tally=tally, trunks=told,
         )  # fmt: skip
 
     def _target(self, value: str, _peer: Peer) -> Any:
@@ -437,6 +447,15 @@ def test_each_other_callback_goes_to_whose_business_it_is(stage: Stage) -> None:
         ("answered", "INFO", "200"),
     ]
     assert [line["event"] for line in logs] == ["description-unusable", "request-not-sent", "key-missing"]
+
+
+def test_a_description_passes_through_the_path_of_its_leg(stage: Stage) -> None:
+    stage.leg("out-1", TRUNK)
+    assert stage.handler.onDescription(1, True, False, "ours") == "out-1 sends ours, answers: False"
+    assert stage.handler.onDescription(1, False, True, "theirs") == "out-1 gets theirs, answers: True"
+    assert stage.handler.onDescription(2, True, False, "nobody's") == ""
+    stage.legs.making = LegId("in-2")
+    assert stage.handler.onDescription(2, False, False, "an offer") == "in-2 gets an offer, answers: False"
 
 
 def test_nothing_that_goes_wrong_gets_into_pjsip(stage: Stage) -> None:

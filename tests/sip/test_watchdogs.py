@@ -25,7 +25,14 @@ class Stage:
         self.legs = {leg.id: leg for leg in (self.caller, self.agent)}
         self.held: set[LegId] = set()
         self.ended: list[tuple[LegId, CallEnd]] = []
-        self.dog = Watchdog(self.pairs, self.legs.get, lambda leg: leg not in self.held, self.clock, self._end)
+        self.dog = Watchdog(
+            self.pairs,
+            self.legs.get,
+            lambda leg: self.legs[leg].activity,
+            lambda leg: leg not in self.held,
+            self.clock,
+            self._end,
+        )
         self.dog.configure(rtp_timeout_s, max_call_s)
         self.pairs.join(self.caller.id, self.agent.id)
 

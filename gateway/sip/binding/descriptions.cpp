@@ -13,6 +13,7 @@
 #include "description_reader.hpp"
 #include "modules.hpp"
 #include "requests.hpp"
+#include "shown.hpp"
 
 namespace gateway {
 
@@ -101,6 +102,15 @@ bool is_of_session(const pjsip_rx_data *rdata)
            pj_strcmp2(&method.name, "PRACK") == 0;
 }
 
+/* An answer that is believed; where none is waited for, nobody reads it. */
+void show_answer(pjsip_rx_data *rdata, const pjsip_rdata_sdp_info *info)
+{
+    const pjsip_inv_session *inv = session_of(rdata);
+    const pjsua_call *call = inv ? call_in(inv->dlg) : nullptr;
+    if (call && inv->neg && pjmedia_sdp_neg_get_state(inv->neg) == PJMEDIA_SDP_NEG_STATE_LOCAL_OFFER)
+        show(call->index, false, true, *info->sdp, rdata->tp_info.pool);
+}
+
 pj_bool_t on_message(pjsip_rx_data *rdata)
 {
     const pjsip_msg *msg = rdata->msg_info.msg;
@@ -113,6 +123,8 @@ pj_bool_t on_message(pjsip_rx_data *rdata)
     if (info && bears_answer && !is_good_answer(rdata, info)) {
         take_away(rdata, info);
         tell(rdata, 0);
+    } else if (info && bears_answer) {
+        show_answer(rdata, info);
     } else if (!info && bears_answer && is_of_session(rdata)) {
         rdata->msg_info.msg->body = nullptr; // of another kind, ISUP as it may be: PJSIP would end the call for it
     }

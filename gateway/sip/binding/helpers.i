@@ -14,6 +14,7 @@
 #include "referrals.hpp"
 #include "requests.hpp"
 #include "sessions.hpp"
+#include "shown.hpp"
 #include "resolver.hpp"
 #include "rtp_source.hpp"
 #include "subscriptions.hpp"
@@ -47,6 +48,7 @@
 %include "resolver.hpp"
 %include "rtp_source.hpp"
 %include "sessions.hpp"
+%include "shown.hpp"
 %include "subscriptions.hpp"
 %include "watches.hpp"
 

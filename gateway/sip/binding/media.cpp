@@ -18,6 +18,7 @@
 #include "modules.hpp"
 #include "origin.hpp"
 #include "rtp_source.hpp"
+#include "shown.hpp"
 
 namespace gateway {
 
@@ -133,17 +134,15 @@ void arrange(pjmedia_sdp_media *media, const std::vector<std::string> &names)
     media->desc.fmt_count = kept;
 }
 
-/* PJSUA made a description of ours, offer or answer: it holds every codec there is. */
-void on_sdp_created(pjsua_call_id callId, pjmedia_sdp_session *sdp, pj_pool_t *pool, const pjmedia_sdp_session *offered)
+/* What PJSUA has made holds every codec there is. */
+void leave_allowed(pjsua_call_id callId, pjmedia_sdp_session *sdp, bool answers)
 {
-    unlatch(callId);
-    close_others(pool, sdp);
     pjmedia_sdp_media *media = audio_of(sdp);
     const auto allowed = codecs_.find(pjsua_var.calls[callId].acc_id);
     if (!media || media->desc.port == 0 || allowed == codecs_.end())
         return;
     const std::vector<std::string> inUse = codecs_of(callId);
-    if (offered) {
+    if (answers) {
         // As the answerer we choose (see prefer_in_answer): without a better reason what is in use, then our own order.
         arrange(media, ordered(inUse.size() == 1 ? inUse : std::vector<std::string>(), allowed->second));
     } else {
@@ -151,6 +150,17 @@ void on_sdp_created(pjsua_call_id callId, pjmedia_sdp_session *sdp, pj_pool_t *p
         next_offer_.clear();
         offer_encryption(callId, sdp);
     }
+}
+
+/* PJSUA made a description of ours, offer or answer. */
+void on_sdp_created(pjsua_call_id callId, pjmedia_sdp_session *sdp, pj_pool_t *pool, const pjmedia_sdp_session *offered)
+{
+    unlatch(callId);
+    close_others(pool, sdp);
+    leave_allowed(callId, sdp, offered != nullptr);
+    if (offered)
+        show_offer(callId);
+    show(callId, true, offered != nullptr, *sdp, pool);
 }
 
 /* A bound socket, or -1. */

@@ -129,6 +129,14 @@ public:
      * refused with `code`; 0: it was taken out of a message that cannot be refused. */
     virtual void onDescriptionRefused(const std::string &sipCallId, const std::string &where, int code) {}
 
+    /* A description of a call (see show_descriptions): ours, about to be sent, or the peer's, which has passed every check.
+     * `answers` is false for an offer. Returns what is sent, or believed, in its place; empty: it stays. A call that is still
+     * being made has a number which nobody was told yet. */
+    virtual std::string onDescription(int callId, bool ours, bool answers, const std::string &text)
+    {
+        return "";
+    }
+
     /* A request of ours in a dialog could not be sent at all, and is not tried again. */
     virtual void onUnsent(const std::string &method, const std::string &sipCallId, const std::string &uri) {}
 

@@ -28,10 +28,12 @@ log = structlog.get_logger(__name__)
 class Bridge:
     """Implements media_path.MediaPath."""
 
-    def __init__(self, pairs: Pairs, packets: Callable[[LegId], int], clock: Clock) -> None:
-        """`packets` tells how many packets of audio a leg has brought."""
+    reads_descriptions = False  # PJMEDIA's sockets are where they say
+
+    def __init__(self, pairs: Pairs, leg_of: Callable[[LegId | None], Leg | None], clock: Clock) -> None:
+        """`leg_of` finds a leg by its id while it lasts."""
         self._pairs = pairs
-        self._packets = packets
+        self._leg_of = leg_of
         self._clock = clock
         self._ports: dict[LegId, pj.AudioMedia] = {}
         self._heard: dict[LegId, pj.AudioMedia] = {}  # what is connected to a leg's port
@@ -49,7 +51,15 @@ class Bridge:
 
     # --- descriptions
 
-    def offering(self, beside: Leg | None) -> None:
+    def sent(self, leg: LegId, description: str, *, answers: bool) -> str:
+        """See media_path.MediaPath."""
+        return description
+
+    def received(self, leg: LegId, description: str, *, answers: bool) -> str:
+        """See media_path.MediaPath."""
+        return description
+
+    def offering(self, leg: LegId, beside: Leg | None) -> None:
         """See media_path.MediaPath: what `beside` speaks comes first; anything else has to be transcoded."""
         pj.prefer_in_next_offer(_codecs(beside))
 
@@ -79,6 +89,23 @@ class Bridge:
     def has_media(self, leg: LegId) -> bool:
         """See media_path.MediaPath."""
         return leg in self._ports
+
+    # --- what has come
+
+    def packets(self, leg: LegId | None) -> int:
+        """See media_path.MediaPath."""
+        found = self._leg_of(leg)
+        stream = found.stream if found is not None else None
+        if found is None or stream is None:
+            return 0
+        statistics = found.getStreamStat(stream)  # named: a part does not keep alive what it is a part of
+        control = statistics.rtcp
+        return control.rxStat.pkt
+
+    def activity(self, leg: LegId) -> int:
+        """See media_path.MediaPath."""
+        found = self._leg_of(leg)
+        return pj.packets_received(found.getId()) if found is not None else -1
 
     # --- who hears whom
 
@@ -139,7 +166,7 @@ class Bridge:
                 continue
             target = self._pairs.partner(leg)
             if target in self._ports and now >= ringback.look_at:
-                ringback.listen(self._packets(target), now)
+                ringback.listen(self.packets(target), now)
             self._carry_out(leg)
         self._next_look = self._clock.after(OFTEN_S, self._look) if self._ringbacks else None
 

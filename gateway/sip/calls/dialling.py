@@ -63,12 +63,15 @@ class Dialler:
         prm.txOption.localUri = presented.local or ""
         prm.txOption.headers = sip_headers(presented.headers)
         leg = Leg(self._accounts[order.peer.name], order.leg, order.peer, False, self._events, self._clock)
-        self._media.offering(self._legs.get(order.beside))
+        self._media.offering(order.leg, self._legs.get(order.beside))
+        self._legs.making = order.leg
         try:
             leg.makeCall(uri, prm)
         except pj.Error:
             pj.release_call(leg)
             raise
+        finally:
+            self._legs.making = None
         if leg.over:
             raise NotSentError(NotSent.REFUSED, "the call ended before it began")
         pj.watch_call(leg.getId())

@@ -211,24 +211,6 @@ class Leg(pj.Call):
         return self._hung_up
 
     @property
-    def packets(self) -> int:
-        """How many packets of audio have come in."""
-        if self.over or self._audio is None:
-            return 0
-        info = self.getInfo()  # named, as is what follows: a part does not keep alive what it is a part of
-        for index, media in enumerate(info.media):
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in _HEARD:
-                statistics = self.getStreamStat(index)
-                control = statistics.rtcp
-                return control.rxStat.pkt
-        return 0
-
-    @property
-    def activity(self) -> int:
-        """See leg_control.LegControl."""
-        return pj.packets_received(self.getId())
-
-    @property
     def is_encrypted(self) -> bool:
         """See leg_control.LegControl."""
         return pj.is_encrypted(self.getId())
@@ -243,6 +225,17 @@ class Leg(pj.Call):
         """See leg_control.LegControl."""
         found = pj.exchange_of(self.getId())
         return Exchange(bool(found[0]), Direction(found[1]), Direction(found[2])) if found else None
+
+    @property
+    def stream(self) -> int | None:
+        """Which of its streams brings audio."""
+        if self.over or self._audio is None:
+            return None
+        info = self.getInfo()  # named: a part does not keep alive what it is a part of
+        for index, media in enumerate(info.media):
+            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in _HEARD:
+                return index
+        return None
 
     @property
     def has_audio(self) -> bool:

@@ -71,10 +71,6 @@ class LegControl(Protocol):
         """Whether we have asked for its end."""
 
     @property
-    def activity(self) -> int:
-        """A number that changes with every RTP or RTCP packet that the peer sends; -1 without a stream."""
-
-    @property
     def is_encrypted(self) -> bool:
         """Whether its audio is."""
 

@@ -20,6 +20,7 @@ class LegRegistry:
         self._by_id: dict[LegId, Leg] = {}
         self._by_number: dict[int, Leg] = {}
         self._by_peer: Counter[str] = Counter()
+        self.making: LegId | None = None  # the leg of which PJSUA is about to make a call
         self._none = asyncio.Event()
         self._none.set()
 
@@ -36,6 +37,11 @@ class LegRegistry:
     def at(self, number: int) -> Leg | None:
         """The leg with this number of a PJSUA call."""
         return self._by_number.get(number)
+
+    def name_of(self, number: int) -> LegId | None:
+        """As `at`, its id; a number that nobody knows is that of the leg in `making`."""
+        leg = self._by_number.get(number)
+        return leg.id if leg is not None else self.making
 
     def has_call(self, call_id: str) -> bool:
         """Whether a leg has this Call-ID."""
@@ -57,6 +63,7 @@ class LegRegistry:
 
     def add(self, leg: Leg) -> None:
         """A leg has begun; it takes the place of one that has the same id."""
+        self.making = None
         if leg.id not in self._by_id:
             self._by_peer[leg.peer.name] += 1
         self._by_id[leg.id] = leg

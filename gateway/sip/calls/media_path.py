@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The way that the audio of calls takes through the gateway, and all that anybody else knows of it.
 
-Descriptions go out (`offering`, `answering`), descriptions have come in (`settled`, `stopped`), and the pair table says
-who hears whom (`changed`, `wait`). Whether the audio is mixed here, relayed or sent around us is the path's own affair:
-agent.py chooses one, and no one else imports it.
+SDP in, SDP out, who hears whom. A path is told for whom a description of ours is made next (`offering`, `answering`),
+sees each one that goes out (`sent`) or has come in (`received`) and may put another in its place, learns what the two
+have come to (`settled`, `stopped`), and is told by the pair table who hears whom (`changed`, `wait`). Whether the audio
+is mixed here, relayed or sent around us is its own affair: agent.py is given one, and no one else imports it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,28 @@ if TYPE_CHECKING:
 class MediaPath(Protocol):
     """Carries audio between legs; a leg hears one source at a time, or silence."""
 
-    def offering(self, beside: Leg | None) -> None:
-        """The next offer that is made is for a leg that `beside` will hear."""
+    reads_descriptions: bool
+    """Whether `sent` and `received` are asked: each description is written out and read once more for them."""
+
+    def offering(self, leg: LegId, beside: Leg | None) -> None:
+        """The next offer that is made is for this leg, which is being dialled; `beside` will hear it."""
 
     def answering(self, leg: Leg, beside: Leg | None) -> None:
         """The offer of a leg is about to be answered; `beside` is who it will hear."""
+
+    def sent(self, leg: LegId, description: str, *, answers: bool) -> str:
+        """What goes to the leg's peer in the place of this description of ours, an offer or the answer to one.
+
+        It has as many lines of media (RFC 3264 §6). Their formats may still change their order in an answer, and the
+        numbers in `o=` are counted by what is sent.
+        """
+
+    def received(self, leg: LegId, description: str, *, answers: bool) -> str:
+        """What is believed in the place of this description of the leg's peer, which has passed every check.
+
+        An offer comes here before the answer to it goes through `sent`. An answer may come several times, in 183, in
+        200 and in whatever is sent again, until it is taken; the same one is to become the same each time.
+        """
 
     def settled(self, leg: Leg) -> None:
         """An offer and its answer have settled the leg's audio, at its beginning or anew."""
@@ -34,6 +52,12 @@ class MediaPath(Protocol):
     def has_media(self, leg: LegId) -> bool:
         """Whether the leg has audio."""
 
+    def packets(self, leg: LegId) -> int:
+        """How many packets of audio the leg has brought so far; 0 for one that is gone."""
+
+    def activity(self, leg: LegId) -> int:
+        """A number that changes with every RTP or RTCP packet that the leg's peer sends; -1 without any media."""
+
     def changed(self, legs: Changed) -> None:
         """The pair table has changed for these legs: let each hear its partner, or silence."""
 
@@ -41,7 +65,7 @@ class MediaPath(Protocol):
         """As `changed`; the leg that waits hears the announcement, then ringback, until its target is to be heard."""
 
     def forget(self, leg: LegId) -> None:
-        """The leg is over, and no one's partner."""
+        """The leg is over, and no one's partner; or it has not come to be, after its offer was received."""
 
     def stop(self) -> None:
         """Let go of everything; before PJSIP ends."""

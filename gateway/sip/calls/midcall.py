@@ -47,7 +47,7 @@ class MidCall:
         self._holds = Holds(pairs, clock, kick)
         self._keypads = Keypads(pairs, leg_of, self._wants_info, self._can_take, clock, kick)
         self._encryption = Encryption(self._wants_encryption)
-        self._watchdog = Watchdog(pairs, leg_of, self._holds.should_be_heard, clock, lost)
+        self._watchdog = Watchdog(pairs, leg_of, media.activity, self._holds.should_be_heard, clock, lost)
 
     def configure(self, config: Config) -> None:
         """Take the settings, at the start and whenever they change."""

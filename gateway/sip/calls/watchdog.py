@@ -29,14 +29,16 @@ class Watchdog:
         self,
         pairs: Pairs,
         leg_of: Callable[[LegId], LegControl | None],
+        activity: Callable[[LegId], int],
         should_be_heard: Callable[[LegId], bool],
         clock: Clock,
         end: Callable[[LegId, CallEnd], None],
     ) -> None:
-        """`should_be_heard` tells of a leg whether nobody holds its peer."""
+        """`activity` is media_path's; `should_be_heard` tells of a leg whether nobody holds its peer."""
         self._pairs = pairs
         self._leg_of = leg_of
         self._clock = clock
+        self._activity = activity
         self._should_be_heard = should_be_heard
         self._end = end
         self._rtp_timeout_s = 0.0
@@ -86,7 +88,7 @@ class Watchdog:
 
     def _silent(self, leg: LegControl, now: float) -> float:
         """For how many seconds nothing has come from a peer that ought to send."""
-        packets = leg.activity
+        packets = self._activity(leg.id)
         before, since = self._heard.get(leg.id, (-1, now))
         if packets != before or not self._should_be_heard(leg.id):
             self._heard[leg.id] = packets, now

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.sip.calls.capacity import Capacity
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.leg_registry import LegRegistry
+    from gateway.sip.calls.media_path import MediaPath
     from gateway.sip.calls.midcall import MidCall
     from gateway.sip.requests.challenge import Refusal
     from gateway.sip.requests.dialogs import Dialogs
@@ -51,6 +52,7 @@ class RequestHandler(pj.RequestHandler):
         clock: Clock,
         expect: Callable[[Invitation], None],
         *,
+        media: MediaPath,
         referrals: Referrals,
         servers: Servers,
         subscriptions: Subscriptions,
@@ -61,6 +63,7 @@ class RequestHandler(pj.RequestHandler):
         super().__init__()
         self._legs = legs
         self._midcall = midcall
+        self._media = media
         self._listener = listener
         self._referrals = referrals
         self._servers = servers
@@ -166,6 +169,15 @@ class RequestHandler(pj.RequestHandler):
     def onDescriptionRefused(self, call_id: str, where: str, code: int) -> None:
         """A peer sent a description in mid call, or as an answer, that cannot be used."""
         log.warning("description-unusable", call_id=call_id, where=where, code=code)
+
+    @guarded("")
+    def onDescription(self, index: int, ours: bool, answers: bool, text: str) -> str:
+        """A description that is sent, or has come; what it becomes, and nothing where it stays as it is."""
+        leg = self._legs.name_of(index)
+        if leg is None:
+            return ""
+        take = self._media.sent if ours else self._media.received
+        return take(leg, text, answers=answers)
 
     @guarded(None)
     def onUnsent(self, method: str, call_id: str, uri: str) -> None:
