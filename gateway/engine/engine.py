@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -14,18 +13,17 @@ import structlog
 from gateway.core.call import events as ev
 from gateway.core.call import machine
 from gateway.core.call.state import Running
-from gateway.core.caller import Asserted, Party
+from gateway.core.caller import Asserted
 from gateway.core.model import LegId, PbxState, Peer, PeerKind
 from gateway.core.outcome import CallEnd, Reason, reason_for_cause
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.engine import incoming_calls
+from gateway.engine.admission import Admission
 from gateway.engine.drain import Drain
 from gateway.engine.guards import GuardedReports, GuardedSip
 from gateway.engine.idempotency import Once
 from gateway.engine.loop import Loop
 from gateway.engine.probes import Probes
 from gateway.engine.registry import Calls
-from gateway.engine.requests import Desk
 from gateway.engine.surroundings import Surroundings
 from gateway.ports import (
     Clock,
@@ -54,13 +52,13 @@ class Engine:
         self._clock = clock
         self._surroundings = Surroundings(config, clock, Drain(clock))
         self._once = Once()
-        self._legs = itertools.count(1)
         self.calls = Calls()
 
     def attach(self, sip: SipPort) -> None:
         """Name the user agent that carries out what is decided here."""
         self._sip = GuardedSip(sip, self, self._clock)
         self._loop = Loop(self._sip, self.calls, self._reporter, self._observer, self._surroundings)
+        self._admission = Admission(self._loop, self._sip, self._observer, self._surroundings)
         self._probes = Probes(self._sip, self._clock)
 
     def reconfigure(self, config: Config) -> None:
@@ -100,68 +98,19 @@ class Engine:
 
     def admit(self) -> Reason | None:
         """Whether a further call can be taken now."""
-        if self.draining or len(self.calls) >= self._config.sip.max_calls:
-            return Reason.AT_CAPACITY
-        return None
+        return self._admission.admit()
 
     def inquire(self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]) -> Reason | None:
         """Why an INVITE would be refused now, if it would (RFC 3261 §11.2); nothing comes of asking."""
-        found = incoming_calls.assigned(self._config, peer, called, calling)
-        number = found.assignment.number
-        if number is None:
-            return Reason.NOT_ASSIGNED
-        if peer.kind is PeerKind.TRUNK:
-            return self._desk().would_refuse(number, peer, found.called)
-        return incoming_calls.refusal_for_pbx(self._config, number, found.called)
+        return self._admission.inquire(peer, called, calling)
 
     def incoming_call(self, incoming: IncomingCall) -> None:
         """A peer calls: to the assistant (from the PBX), to a destination (from the trunk), or in place of a leg."""
         try:
-            if incoming.replaces is not None:
-                self._replace(incoming, incoming.replaces)
-            else:
-                self._begin(incoming)
+            self._admission.take(incoming)
         except Exception as error:
             log.exception("arrival-failed", leg=incoming.leg, call_id=incoming.call_id)
             self.leg_failed(incoming.leg, f"the call could not be taken: {type(error).__name__}")
-
-    def _begin(self, incoming: IncomingCall) -> None:
-        found = incoming_calls.assigned_to(self._config, incoming)
-        desk = self._desk()
-        call = incoming_calls.begun(self._config, incoming, found, desk.now)
-        if call is None:
-            log.warning("call-refused", peer=incoming.peer.name, why=found.assignment.line, call_id=incoming.call_id)
-            self._reject(incoming.leg, 404, Reason.NOT_ASSIGNED)
-            return
-        self._loop.add(call)
-        log.info("call-started", call=call.id, number=call.number.id, peer=incoming.peer.name, caller=call.caller)
-        if incoming.peer.kind is PeerKind.TRUNK:
-            self._loop.begin(call, desk.invite(call, incoming, found.called, found.assignment.line))
-            return
-        match incoming_calls.refusal_for_pbx(self._config, call.number, found.called):
-            case None:
-                leg = LegId(f"out-{next(self._legs)}")
-                order, party = incoming_calls.to_assistant(call, incoming, leg), Party(call.number.number)
-                self._loop.feed(call.id, ev.AssistantWanted(self._clock.now(), order, party))
-            case Reason.NOT_ASSIGNED:
-                log.warning("call-refused", call=call.id, why=f"trunk {call.number.trunk} has no outbound")
-                self._sip.hang_up(incoming.leg, 404, Reason.NOT_ASSIGNED)
-            case reason:
-                self._reject(incoming.leg, 404, reason)
-
-    def _replace(self, incoming: IncomingCall, replaced: LegId) -> None:
-        """The new leg takes the place of another one of the same peer (RFC 3891); the call goes on."""
-        call = self.calls.of(replaced)
-        if call is None or call.other(replaced) is None or call.newest is not None:
-            self._reject(incoming.leg, 491, Reason.TRANSFER_PENDING)
-            return
-        log.info("leg-replaced", call=call.id, peer=incoming.peer.name)
-        leg, party = incoming_calls.successor(self._config, incoming)
-        self._loop.feed(call.id, ev.LegReplaced(self._clock.now(), replaced, leg, party))
-
-    def _reject(self, leg: LegId, code: int, reason: Reason) -> None:
-        self._observer.request_rejected(reason)
-        self._sip.hang_up(leg, code, reason)
 
     # --- ports.SipListener: legs
 
@@ -255,7 +204,7 @@ class Engine:
         started = self._clock.now().steady
         call = self.calls.of(request.leg)
         consulted = self.calls.of(request.consultation) if request.consultation else None
-        judged = self._desk().refer(call, request, consulted)
+        judged = self._loop.desk().refer(call, request, consulted)
         self._loop.begin(call, judged, request.handle)
         self._observer.refer_answered(self._clock.now().steady - started)
 
@@ -268,16 +217,13 @@ class Engine:
             call = self.calls.get(call_id)
             if call is None:
                 raise LookupError(f"there is no call {call_id}")
-            return self._loop.begin(call, self._desk().command(call, destination, message))
+            return self._loop.begin(call, self._loop.desk().command(call, destination, message))
 
         return self._once("transfer", command_id, transfer)
 
     def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
         """See ports.Operations."""
         return self._once("cancel", command_id, partial(self._cancel, which))
-
-    def _desk(self) -> Desk:
-        return Desk(self._config, self._loop.situation(), self._clock.now())
 
     def _cancel(self, which: str) -> TransferRecord:
         """Raises LookupError when no such transfer is under way, TooLateError when somebody has answered."""

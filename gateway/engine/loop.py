@@ -22,7 +22,7 @@ from gateway.core.record import TransferRecord
 from gateway.core.transfer.events import Fault
 from gateway.engine.executor import Executor, Run
 from gateway.engine.registry import Calls
-from gateway.engine.requests import Judged
+from gateway.engine.requests import Desk, Judged
 from gateway.engine.surroundings import Surroundings
 from gateway.ports import Observer, ReferHandle, Reporter, SipPort
 
@@ -47,6 +47,10 @@ class Loop:
     def situation(self) -> gate.Situation:
         """What the gate looks at, now."""
         return self._surroundings.situation(self.calls, has_room=self._sip.has_room())
+
+    def desk(self) -> Desk:
+        """What a request that comes now is judged by."""
+        return Desk(self._surroundings.config, self.situation(), self._clock.now())
 
     def add(self, call: Call) -> None:
         """Begin to know a call."""

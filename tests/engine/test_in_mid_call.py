@@ -105,7 +105,7 @@ def test_an_arrival_that_fails_is_refused(bench: Bench, monkeypatch: pytest.Monk
     def fail(*_: object) -> None:
         raise RuntimeError("broken for a test")
 
-    monkeypatch.setattr("gateway.engine.engine.incoming_calls.assigned_to", fail)
+    monkeypatch.setattr("gateway.engine.admission.incoming_calls.assigned_to", fail)
     with capture_logs() as logs:
         bench.calls_in("in-1", PBX, SALES)
     assert [line["event"] for line in logs] == ["arrival-failed"]
