@@ -7,11 +7,9 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
 
 import structlog
 import uvloop
@@ -22,22 +20,11 @@ from gateway import systemd
 from gateway.background import BackgroundTasks
 from gateway.clock import LoopClock
 from gateway.config import Config, load
-from gateway.core.model import PbxState
-from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine import Engine
 from gateway.following import Following
-from gateway.ports import (
-    Clock,
-    ExtensionWatcher,
-    ProbeResult,
-    Reloaded,
-    SipError,
-    SipListener,
-    SipPort,
-    UnreadableError,
-)
+from gateway.operating import Operating
+from gateway.ports import Clock, SipError
 from gateway.reloading import SERVING, Reloader
-from gateway.report.backlog import backlog_document
 from gateway.report.command import Commands
 from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
@@ -45,6 +32,7 @@ from gateway.report.reporter import EventReporter
 from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.store_file import StoreError
 from gateway.sip.agent import SipAgent
+from gateway.user_agent import MakeUserAgent
 from gateway.web.server import WebServer
 
 log = structlog.get_logger("app")
@@ -54,56 +42,8 @@ LAST_WORDS_S = 15.0
 PJSIP_VERSION = metadata.version("pjsua2").partition("+")[0]
 
 
-class Trunks(Protocol):
-    """What is known of the trunks."""
-
-    @property
-    def up(self) -> Mapping[str, bool]:
-        """Whether each answers, by name."""
-
-
-class Subscriptions(ExtensionWatcher, Protocol):
-    """What the PBXs are asked to tell over SIP."""
-
-    @property
-    def count(self) -> int:
-        """How many subscriptions there are."""
-
-
-class UserAgent(SipPort, Protocol):
-    """The user agent with its life: what the app starts, reconfigures and stops, and asks for its counts."""
-
-    @property
-    def trunks(self) -> Trunks:
-        """The trunks."""
-
-    @property
-    def subscriptions(self) -> Subscriptions:
-        """The subscriptions that we hold."""
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """How many legs, joined pairs and subscriptions there are."""
-
-    @property
-    def stack(self) -> Mapping[str, int]:
-        """What the SIP stack itself holds."""
-
-    def start(self) -> None:
-        """Listen, and serve. Raises SipError."""
-
-    def reconfigure(self, config: Config) -> None:
-        """Take another configuration, or raise; the one before it can then be taken again."""
-
-    async def stop(self) -> None:
-        """End every leg and free what was taken, also after a `start` that failed."""
-
-
-MakeUserAgent = Callable[[Config, SipListener, Clock], UserAgent]
-
-
 class App:
-    """The running gateway; implements ports.Operations for the web server and commands."""
+    """The running gateway, from its start to its end."""
 
     def __init__(
         self,
@@ -111,11 +51,12 @@ class App:
         user_agent: MakeUserAgent = SipAgent,
         clock: Clock | None = None,
     ) -> None:
-        self._started_at = datetime.now(UTC)
+        self.started_at = datetime.now(UTC)
         self._stop = asyncio.Event()
         self._tasks = BackgroundTasks()
-        self._serving = False
+        self.serving = False
         clock = clock or LoopClock()
+        self.operations = Operating(self, PJSIP_VERSION)
         self.metrics = Metrics(version=gateway.__version__, pjsip=PJSIP_VERSION)
         self.metrics.configure(_plan(config))
         self.reporter = EventReporter(
@@ -124,7 +65,7 @@ class App:
             version=gateway.__version__,
             broker=_broker(config),
             clock=clock,
-            on_command=Commands(self),
+            on_command=Commands(self.operations),
             on_connected=self.metrics.mqtt_connected,
             on_outbox=self.metrics.outbox_state,
         )
@@ -134,12 +75,12 @@ class App:
         self.engine.attach(self.sip)
         self._following = Following(self.engine, self.sip.subscriptions, clock)
         self.sources = self.engine.sources = self._following.sources
-        self.web = WebServer(self, metrics=self.metrics.render, token=None, clock=clock)
+        self.web = WebServer(self.operations, metrics=self.metrics.render, token=None, clock=clock)
         self._configure_web(config)
         # Those first that may not take a configuration; those last that begin with a new login.
         parts = (self.sip.reconfigure, self._take_over, self._following.follow, self._log_in)
         self.reloader = Reloader(config, parts, self._reload_done)
-        self.metrics.reload_done(taken=True, at=self._started_at, restart_needed=len(config.outdated))
+        self.metrics.reload_done(taken=True, at=self.started_at, restart_needed=len(config.outdated))
 
     @property
     def _config(self) -> Config:
@@ -168,7 +109,7 @@ class App:
             # some 50 ms each time.
             gc.collect()
             gc.freeze()
-            self._serving = True
+            self.serving = True
             self._tasks.begin("watchdog", systemd.watchdog())
             systemd.ready(SERVING)
             self.reloader.begin()
@@ -188,7 +129,7 @@ class App:
         self.reloader.close()
         systemd.stopping()
         systemd.extend_timeout(patience_s + LAST_WORDS_S)
-        self._serving = False
+        self.serving = False
         self.reporter.draining()
         drained = asyncio.Event()
         self.engine.drain(patience_s, drained.set)
@@ -226,84 +167,6 @@ class App:
         )
         if reloader.refusal is None:
             self._tasks.begin("resend-refused", self.reporter.resend_refused())
-
-    # --- ports.Operations
-
-    def ready(self) -> tuple[bool, Mapping[str, bool]]:
-        """Whether calls can be taken."""
-        conditions = {
-            "transports": self._serving,
-            "configuration": True,
-            "not-draining": not self.engine.draining,
-            "outbox": self.reporter.outbox.writable,
-        }
-        return all(conditions.values()), conditions
-
-    def status(self) -> Mapping[str, Any]:
-        """What an operator asks first."""
-        state = "draining" if self.engine.draining else "online"
-        return {
-            "instance": self._config.gateway.instance,
-            "state": state,
-            "version": gateway.__version__,
-            "pjsip": PJSIP_VERSION,
-            "started_at": self._started_at.isoformat(timespec="seconds"),
-            "calls": len(self.engine.calls),
-            "transfers": len(self.engine.transfers),
-            "sip": self.sip.counts,
-            "stack": self.sip.stack,
-            "watches": self.sip.subscriptions.count,
-            "pbx": {name: {"up": source.up} for name, source in self.sources.items()},
-            "trunks": {name: {"up": up} for name, up in self.sip.trunks.up.items()},
-            "mqtt": {"configured": self._config.mqtt is not None, "connected": self.reporter.connected},
-            "outbox": backlog_document(self.reporter.outbox),
-            "configuration": self.reloader.document,
-            "restart_needed": list(self.reloader.restart_needed),
-        }
-
-    def calls(self) -> Sequence[CallRecord]:
-        """See ports.Operations."""
-        return self.engine.call_records()
-
-    async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
-        """See ports.Operations."""
-        try:
-            return await self.reporter.transfers(limit=limit, transfer=transfer)
-        except StoreError as error:
-            raise UnreadableError(str(error)) from error
-
-    def pbx_states(self) -> Sequence[PbxState]:
-        """See ports.Operations."""
-        return [source.state for source in self.sources.values()]
-
-    def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
-        """See ports.Operations."""
-        return self.engine.explain(target, number, at)
-
-    def transfer_call(
-        self, call: str, destination: str, message: str | None, command_id: str | None = None
-    ) -> TransferRecord:
-        """See ports.Operations."""
-        return self.engine.transfer_call(call, destination, message, command_id)
-
-    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
-        """See ports.Operations."""
-        return self.engine.cancel_transfer(which, command_id)
-
-    async def probe_call(self, number: str, destination: str) -> ProbeResult:
-        """See ports.Operations."""
-        probed: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
-
-        def done(result: ProbeResult) -> None:
-            if not probed.done():  # who asked may have gone
-                probed.set_result(result)
-
-        self.engine.probe_call(number, destination, done)
-        return await probed
-
-    async def reload(self) -> Reloaded:
-        """See ports.Operations."""
-        return await self.reloader.reload()
 
 
 def _queues(config: Config) -> dict[str, tuple[str, ...]]:

@@ -184,7 +184,7 @@ async def until(holds: Callable[[], bool], what: str) -> None:
 
 
 async def serving(gateway: Running, life: asyncio.Task[None]) -> None:
-    await until(lambda: life.done() or gateway.app.ready()[0], "it serves")
+    await until(lambda: life.done() or gateway.app.operations.ready()[0], "it serves")
 
 
 async def over(gateway: Running, life: asyncio.Task[None]) -> None:

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What operators may ask of the running gateway, over HTTP and by command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gateway
+from gateway.ports import ProbeResult, Reloaded, UnreadableError
+from gateway.report.backlog import backlog_document
+from gateway.report.store_file import StoreError
+
+if TYPE_CHECKING:
+    from gateway.core.model import PbxState
+    from gateway.core.record import CallRecord, TransferRecord
+    from gateway.engine import Engine
+    from gateway.ports import FollowedPbx
+    from gateway.reloading import Reloader
+    from gateway.report.reporter import EventReporter
+    from gateway.user_agent import UserAgent
+
+
+class Parts(Protocol):
+    """The parts of the gateway that are asked."""
+
+    engine: Engine
+    reporter: EventReporter
+    sip: UserAgent
+    sources: Mapping[str, FollowedPbx]
+    reloader: Reloader
+    started_at: datetime
+    serving: bool  # the transports are open, and nothing has asked for the end
+
+
+class Operating:
+    """Implements ports.Operations."""
+
+    def __init__(self, parts: Parts, pjsip: str) -> None:
+        """`pjsip` is the version of it; of the parts nothing is asked before they are all there."""
+        self._parts = parts
+        self._pjsip = pjsip
+
+    def ready(self) -> tuple[bool, Mapping[str, bool]]:
+        """See ports.Operations."""
+        conditions = {
+            "transports": self._parts.serving,
+            "configuration": True,
+            "not-draining": not self._parts.engine.draining,
+            "outbox": self._parts.reporter.outbox.writable,
+        }
+        return all(conditions.values()), conditions
+
+    def status(self) -> Mapping[str, Any]:
+        """See ports.Operations."""
+        config = self._parts.reloader.config
+        state = "draining" if self._parts.engine.draining else "online"
+        return {
+            "instance": config.gateway.instance,
+            "state": state,
+            "version": gateway.__version__,
+            "pjsip": self._pjsip,
+            "started_at": self._parts.started_at.isoformat(timespec="seconds"),
+            "calls": len(self._parts.engine.calls),
+            "transfers": len(self._parts.engine.transfers),
+            "sip": self._parts.sip.counts,
+            "stack": self._parts.sip.stack,
+            "watches": self._parts.sip.subscriptions.count,
+            "pbx": {name: {"up": source.up} for name, source in self._parts.sources.items()},
+            "trunks": {name: {"up": up} for name, up in self._parts.sip.trunks.up.items()},
+            "mqtt": {"configured": config.mqtt is not None, "connected": self._parts.reporter.connected},
+            "outbox": backlog_document(self._parts.reporter.outbox),
+            "configuration": self._parts.reloader.document,
+            "restart_needed": list(self._parts.reloader.restart_needed),
+        }
+
+    def calls(self) -> Sequence[CallRecord]:
+        """See ports.Operations."""
+        return self._parts.engine.call_records()
+
+    async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
+        """See ports.Operations."""
+        try:
+            return await self._parts.reporter.transfers(limit=limit, transfer=transfer)
+        except StoreError as error:
+            raise UnreadableError(str(error)) from error
+
+    def pbx_states(self) -> Sequence[PbxState]:
+        """See ports.Operations."""
+        return [source.state for source in self._parts.sources.values()]
+
+    def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
+        """See ports.Operations."""
+        return self._parts.engine.explain(target, number, at)
+
+    def transfer_call(
+        self, call: str, destination: str, message: str | None, command_id: str | None = None
+    ) -> TransferRecord:
+        """See ports.Operations."""
+        return self._parts.engine.transfer_call(call, destination, message, command_id)
+
+    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+        """See ports.Operations."""
+        return self._parts.engine.cancel_transfer(which, command_id)
+
+    async def probe_call(self, number: str, destination: str) -> ProbeResult:
+        """See ports.Operations."""
+        probed: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()
+
+        def done(result: ProbeResult) -> None:
+            if not probed.done():  # who asked may have gone
+                probed.set_result(result)
+
+        self._parts.engine.probe_call(number, destination, done)
+        return await probed
+
+    async def reload(self) -> Reloaded:
+        """See ports.Operations."""
+        return await self._parts.reloader.reload()

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The user agent as the app has it: with its life, and what is known of trunks and subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from gateway.config import Config
+from gateway.ports import Clock, ExtensionWatcher, SipListener, SipPort
+
+
+class Trunks(Protocol):
+    """What is known of the trunks."""
+
+    @property
+    def up(self) -> Mapping[str, bool]:
+        """Whether each answers, by name."""
+
+
+class Subscriptions(ExtensionWatcher, Protocol):
+    """What the PBXs are asked to tell over SIP."""
+
+    @property
+    def count(self) -> int:
+        """How many subscriptions there are."""
+
+
+class UserAgent(SipPort, Protocol):
+    """The user agent with its life: what the app starts, reconfigures and stops, and asks for its counts."""
+
+    @property
+    def trunks(self) -> Trunks:
+        """The trunks."""
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """The subscriptions that we hold."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many legs, joined pairs and subscriptions there are."""
+
+    @property
+    def stack(self) -> Mapping[str, int]:
+        """What the SIP stack itself holds."""
+
+    def start(self) -> None:
+        """Listen, and serve. Raises SipError."""
+
+    def reconfigure(self, config: Config) -> None:
+        """Take another configuration, or raise; the one before it can then be taken again."""
+
+    async def stop(self) -> None:
+        """End every leg and free what was taken, also after a `start` that failed."""
+
+
+MakeUserAgent = Callable[[Config, SipListener, Clock], UserAgent]
