@@ -18,13 +18,10 @@ from gateway.ports import Clock, DialOrder, HandDownOrder, NotSent, NotSentError
 from gateway.sip.calls.bridge import Bridge
 from gateway.sip.calls.capacity import Capacity
 from gateway.sip.calls.dialling import Dialler
-from gateway.sip.calls.leg import REQUEST_TIMEOUT, Leg
+from gateway.sip.calls.leg import Leg
 from gateway.sip.calls.leg_registry import LegRegistry
-from gateway.sip.calls.midcall import MidCall
 from gateway.sip.calls.pairs import Pairs
-from gateway.sip.calls.timer_c import TimerC
 from gateway.sip.requests.dialogs import Dialogs
-from gateway.sip.requests.expiry import Expiries
 from gateway.sip.requests.handler import RequestHandler
 from gateway.sip.requests.invitation import Invitation
 from gateway.sip.requests.referrals import Referrals
@@ -38,12 +35,12 @@ from gateway.sip.stack.rtp_source import DroppedMedia
 from gateway.sip.stack.servers import Servers
 from gateway.sip.stack.transports import Transports
 from gateway.sip.stack.trunks import TrunkWatch
+from gateway.sip.supervision import Supervision
 from gateway.sip.text.headers import refusal_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.sip.calls.leg_control import KeyPress
     from gateway.sip.calls.media_path import MediaPath
 
 log = structlog.get_logger(__name__)
@@ -73,11 +70,12 @@ class SipAgent:
         self._capacity = Capacity(self._accounts, self._legs)
         self._pairs = Pairs()
         self._media = media(self._pairs, self._legs.get, clock)
-        self._midcall = MidCall(self._legs.get, self._pairs, self._media, clock, self._lost, self._kick)
-        self._timer_c = TimerC(self._legs, clock, self._unanswered)
-        self._expiries = Expiries(clock, self._kick)
         self._dialogs = Dialogs(self._legs.at, clock)
         self._referrals = Referrals(listener.hand_down_told)
+        self._supervision = Supervision(
+            self._legs, self._pairs, self._media, self._dialogs, self._referrals, listener, clock, self._kick
+        )
+        self._midcall = self._supervision.midcall
         self.subscriptions = Subscriptions(self._accounts.extension, self._kick, clock)
 
     # --- life
@@ -89,12 +87,12 @@ class SipAgent:
         self._endpoint = Endpoint.opened(sip, debug=config.gateway.log_level == "debug")
         self._begun = True
         self._servers = Servers(sip.name_servers, transports.versions(sip)[0], self._clock)
-        self._dialler = Dialler(self._accounts, self._servers, self._legs, self._media, self._clock, self)
+        self._dialler = Dialler(self._accounts, self._servers, self._legs, self._media, self._clock, self._supervision)
+        self._supervision.failover = self._dialler.failover
         self._transports = Transports(self._endpoint, sip)
         self._endpoint.libStart()
         pj.watch_sessions()
-        self._midcall.configure(config)
-        self._timer_c.configure(sip.answer_timeout_s)
+        self._supervision.configure(config)
         self._handler = RequestHandler(
             self._accounts, self._legs, self._capacity, self._dialogs, self._midcall, self._listener, self._clock,
             self._expect,
@@ -125,8 +123,7 @@ class SipAgent:
         then be taken again.
         """
         self._accounts.open(config, self._transports, self._legs.peers)
-        self._midcall.configure(config)
-        self._timer_c.configure(config.sip.answer_timeout_s)
+        self._supervision.configure(config)
         self._front.configure(config, self._accounts.numbers)
         self._watch_trunks()
         set_log_level(debug=config.gateway.log_level == "debug")
@@ -143,9 +140,7 @@ class SipAgent:
         await self.subscriptions.stop()
         self.trunks.stop()
         self._dropped_media.stop()
-        self._midcall.stop()
-        self._expiries.stop()
-        self._timer_c.stop()
+        self._supervision.stop()
         self._front.stop()
         pj.set_request_handler(None)
         self._servers.stop()
@@ -174,64 +169,18 @@ class SipAgent:
         pj.call_made()
         if invitation is None or self._legs.making is None:
             raise RuntimeError("a call without an invitation")
-        leg = Leg(account, self._legs.making, invitation.peer, True, self, self._clock, index)
+        leg = Leg(account, self._legs.making, invitation.peer, True, self._supervision, self._clock, index)
         leg.sip_call_id = leg.getInfo().callIdString
         leg.connected.begin(invitation.asserted)
         self._legs.add(leg)
-        self._expiries.watch(leg, invitation.expires_s)
+        self._supervision.expiries.watch(leg, invitation.expires_s)
         self._listener.incoming_call(invitation.call(leg.id, leg.sip_call_id))
 
-    def progress(self, leg: Leg, code: int) -> None:
-        """LegEvents."""
-        self._dialler.failover.forget(leg.id)
-        self._listener.leg_progress(leg.id, code)
-
-    def taken(self, leg: Leg) -> None:
-        """LegEvents."""
-        self._clock.after(0, partial(self._has_to_be_acknowledged, leg))
-
-    def answered(self, leg: Leg) -> None:
-        """LegEvents."""
-        self._dialler.failover.forget(leg.id)
-        self._expiries.forget(leg.id)
-        self._midcall.established(leg)
-        self._listener.leg_answered(leg.id)
-
-    def pressed(self, leg: Leg, press: KeyPress) -> None:
-        """LegEvents."""
-        self._midcall.pressed(leg, press)
-
-    def media(self, leg: Leg) -> None:
-        """LegEvents."""
-        if not leg.has_audio:
-            self._media.stopped(leg.id)
-            return
-        self._media.settled(leg)
-        self._midcall.exchanged(leg)
-        if leg.early:
-            self._listener.leg_early_media(leg.id)
-
-    def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
-        """LegEvents."""
-        self._legs.release(leg)
-        self._expiries.forget(leg.id)
-        if by_peer and self._dialler.failover.goes_on(leg, code):
-            self._media.stopped(leg.id)  # its early media, if any: the next server's call has the same name
-            return
-        if self._legs.get(leg.id) is not leg:
-            return  # another server has taken its place
-        self._dialler.failover.forget(leg.id)
-        self._referrals.forget(leg.id)
-        self._midcall.ended(leg)
-        if leg.dialog:
-            self._dialogs.ended(leg.dialog)
-        self._legs.remove(leg)
-        self._tell_over(leg, code, by_peer=by_peer)
-        # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
-        self._media.changed(self._pairs.part(leg.id))
-        self._media.forget(leg.id)
-
     # --- ports.SipPort
+
+    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+        """See ports.SipPort."""
+        self._supervision.hang_up(leg, code, reason, retry_after_s)
 
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
@@ -269,54 +218,8 @@ class SipAgent:
             log.warning("answer-failed", leg=leg, call_id=found.sip_call_id, code=code, why=error.info())
             if code >= 200:
                 found.end(500, refusal_headers(500, Reason.GATEWAY_ERROR))
-                self._tell_over(found, code, by_peer=False, unanswerable=True)
+                self._supervision.tell_over(found, code, by_peer=False, unanswerable=True)
         self._kick()
-
-    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
-        """See ports.SipPort."""
-        found = self._legs.get(leg)
-        if found is None:
-            return
-
-        def end() -> None:
-            found.end(code, refusal_headers(code, reason, retry_after_s) if code >= 300 else ())
-            self._kick()
-
-        if found.refer is None:
-            end()
-        else:
-            found.refer.when_quiet(end)
-
-    def _lost(self, leg: LegId, why: CallEnd) -> None:
-        """A leg is as good as over: its BYE may find no answer for half a minute, and nobody is to wait for that."""
-        if found := self._legs.get(leg):
-            found.why = why
-            self.hang_up(leg, 200, Reason.ANSWERED)
-            self._tell_over(found, found.lost_code, by_peer=False)
-
-    def _has_to_be_acknowledged(self, leg: Leg) -> None:
-        """An answer whose Contact is out of reach is of no use (RFC 3261 §13.2.2.4). PJSIP would wait for ever."""
-        if leg.is_unacknowledged:
-            log.warning("answer-unusable", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
-            leg.why = CallEnd.PEER_GONE
-            self._tell_over(leg, leg.lost_code, by_peer=False)
-            self.hang_up(leg.id, leg.lost_code, Reason.PBX_ERROR)
-
-    def _unanswered(self, leg: LegId) -> None:
-        """The trunk neither answers nor refuses: the caller gets 408 now, whatever becomes of the CANCEL."""
-        if found := self._legs.get(leg):
-            found.why = CallEnd.PEER_GONE
-            self._tell_over(found, REQUEST_TIMEOUT, by_peer=False)
-            self.hang_up(leg, REQUEST_TIMEOUT, Reason.NO_ANSWER)
-
-    def _tell_over(self, leg: Leg, code: int, *, by_peer: bool, unanswerable: bool = False) -> None:
-        if leg.told_over:
-            return
-        leg.told_over = True
-        if unanswerable or leg.unanswerable:
-            self._listener.leg_failed(leg.id, "the caller's INVITE could not be answered")
-        else:
-            self._listener.leg_ended(leg.id, code, by_peer, leg.why or CallEnd.HUNG_UP)
 
     def join(self, one: LegId, other: LegId) -> bool:
         """See ports.SipPort."""

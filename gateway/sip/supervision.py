@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What legs tell, made known to whom it concerns, and legs that are as good as over, ended."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway.core.outcome import CallEnd, Reason
+from gateway.sip.calls.leg import REQUEST_TIMEOUT
+from gateway.sip.calls.midcall import MidCall
+from gateway.sip.calls.timer_c import TimerC
+from gateway.sip.requests.expiry import Expiries
+from gateway.sip.text.headers import refusal_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.config import Config
+    from gateway.core.model import LegId
+    from gateway.ports import Clock, SipListener
+    from gateway.sip.calls.failover import Failover
+    from gateway.sip.calls.leg import Leg
+    from gateway.sip.calls.leg_control import KeyPress
+    from gateway.sip.calls.leg_registry import LegRegistry
+    from gateway.sip.calls.media_path import MediaPath
+    from gateway.sip.calls.pairs import Pairs
+    from gateway.sip.requests.dialogs import Dialogs
+    from gateway.sip.requests.referrals import Referrals
+
+log = structlog.get_logger(__name__)
+
+
+class Supervision:
+    """Implements leg.LegEvents; `failover` comes before the first leg that is dialled."""
+
+    failover: Failover
+
+    def __init__(
+        self,
+        legs: LegRegistry,
+        pairs: Pairs,
+        media: MediaPath,
+        dialogs: Dialogs,
+        referrals: Referrals,
+        listener: SipListener,
+        clock: Clock,
+        kick: Callable[[], None],
+    ) -> None:
+        """`kick` has PJSIP look at what was asked of it."""
+        self._legs = legs
+        self._pairs = pairs
+        self._media = media
+        self._dialogs = dialogs
+        self._referrals = referrals
+        self._listener = listener
+        self._clock = clock
+        self._kick = kick
+        self.midcall = MidCall(legs.get, pairs, media, clock, self._lost, kick)
+        self.expiries = Expiries(clock, kick)
+        self._timer_c = TimerC(legs, clock, self._unanswered)
+
+    def configure(self, config: Config) -> None:
+        """Take the limits, at the start and whenever they change."""
+        self.midcall.configure(config)
+        self._timer_c.configure(config.sip.answer_timeout_s)
+
+    def stop(self) -> None:
+        """Do nothing more."""
+        self.midcall.stop()
+        self.expiries.stop()
+        self._timer_c.stop()
+
+    # --- leg.LegEvents
+
+    def progress(self, leg: Leg, code: int) -> None:
+        """See LegEvents."""
+        self.failover.forget(leg.id)
+        self._listener.leg_progress(leg.id, code)
+
+    def taken(self, leg: Leg) -> None:
+        """See LegEvents."""
+        self._clock.after(0, partial(self._has_to_be_acknowledged, leg))
+
+    def answered(self, leg: Leg) -> None:
+        """See LegEvents."""
+        self.failover.forget(leg.id)
+        self.expiries.forget(leg.id)
+        self.midcall.established(leg)
+        self._listener.leg_answered(leg.id)
+
+    def pressed(self, leg: Leg, press: KeyPress) -> None:
+        """See LegEvents."""
+        self.midcall.pressed(leg, press)
+
+    def media(self, leg: Leg) -> None:
+        """See LegEvents."""
+        if not leg.has_audio:
+            self._media.stopped(leg.id)
+            return
+        self._media.settled(leg)
+        self.midcall.exchanged(leg)
+        if leg.early:
+            self._listener.leg_early_media(leg.id)
+
+    def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
+        """See LegEvents."""
+        self._legs.release(leg)
+        self.expiries.forget(leg.id)
+        if by_peer and self.failover.goes_on(leg, code):
+            self._media.stopped(leg.id)  # its early media, if any: the next server's call has the same name
+            return
+        if self._legs.get(leg.id) is not leg:
+            return  # another server has taken its place
+        self.failover.forget(leg.id)
+        self._referrals.forget(leg.id)
+        self.midcall.ended(leg)
+        if leg.dialog:
+            self._dialogs.ended(leg.dialog)
+        self._legs.remove(leg)
+        self.tell_over(leg, code, by_peer=by_peer)
+        # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
+        self._media.changed(self._pairs.part(leg.id))
+        self._media.forget(leg.id)
+
+    # --- their end
+
+    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+        """End a leg, after its last NOTIFY is out. An unknown one is no error."""
+        found = self._legs.get(leg)
+        if found is None:
+            return
+
+        def end() -> None:
+            found.end(code, refusal_headers(code, reason, retry_after_s) if code >= 300 else ())
+            self._kick()
+
+        if found.refer is None:
+            end()
+        else:
+            found.refer.when_quiet(end)
+
+    def _lost(self, leg: LegId, why: CallEnd) -> None:
+        """A leg is as good as over: its BYE may find no answer for half a minute, and nobody is to wait for that."""
+        if found := self._legs.get(leg):
+            found.why = why
+            self.hang_up(leg, 200, Reason.ANSWERED)
+            self.tell_over(found, found.lost_code, by_peer=False)
+
+    def _has_to_be_acknowledged(self, leg: Leg) -> None:
+        """An answer whose Contact is out of reach is of no use (RFC 3261 §13.2.2.4). PJSIP would wait for ever."""
+        if leg.is_unacknowledged:
+            log.warning("answer-unusable", leg=leg.id, peer=leg.peer.name, call_id=leg.sip_call_id)
+            leg.why = CallEnd.PEER_GONE
+            self.tell_over(leg, leg.lost_code, by_peer=False)
+            self.hang_up(leg.id, leg.lost_code, Reason.PBX_ERROR)
+
+    def _unanswered(self, leg: LegId) -> None:
+        """The trunk neither answers nor refuses: the caller gets 408 now, whatever becomes of the CANCEL."""
+        if found := self._legs.get(leg):
+            found.why = CallEnd.PEER_GONE
+            self.tell_over(found, REQUEST_TIMEOUT, by_peer=False)
+            self.hang_up(leg, REQUEST_TIMEOUT, Reason.NO_ANSWER)
+
+    def tell_over(self, leg: Leg, code: int, *, by_peer: bool, unanswerable: bool = False) -> None:
+        """Have whoever it concerns know that a leg is over, once."""
+        if leg.told_over:
+            return
+        leg.told_over = True
+        if unanswerable or leg.unanswerable:
+            self._listener.leg_failed(leg.id, "the caller's INVITE could not be answered")
+        else:
+            self._listener.leg_ended(leg.id, code, by_peer, leg.why or CallEnd.HUNG_UP)
