@@ -28,10 +28,10 @@ pytestmark = [pytest.mark.sip]
 
 
 @pytest.fixture
-async def relayed(wires: Net) -> AsyncIterator[RelayPath]:
+async def relayed(bed_net: Net) -> AsyncIterator[RelayPath]:
     """A user agent and an engine, in this process, whose audio a relay carries."""
     witness: Any = Witness(Chance(), [])
-    config, clock = load(make_gateway(wires).directory), LoopClock()
+    config, clock = load(make_gateway(bed_net).directory), LoopClock()
     engine = Engine(config, witness, witness, clock)
     made: list[RelayPath] = []
 
@@ -49,13 +49,13 @@ async def relayed(wires: Net) -> AsyncIterator[RelayPath]:
 
 
 @pytest.mark.keeps("8.27")
-async def test_a_relay_stands_in_for_the_bridge(wires: Net, relayed: RelayPath) -> None:
+async def test_a_relay_stands_in_for_the_bridge(bed_net: Net, relayed: RelayPath) -> None:
     async with (
-        Peer(wires.pbx, PBX_PORT, user="pbx") as pbx,
-        Peer(wires.host(LINES["main"].host), 5060) as platform,
+        Peer(bed_net.pbx, PBX_PORT, user="pbx") as pbx,
+        Peer(bed_net.host(LINES["main"].host), 5060) as platform,
     ):
-        number = f"sip:{LINES['main'].number}@{wires.gateway}"
-        caller = pbx.invite(number, (wires.gateway, 5060), hz=CALLER_HZ)
+        number = f"sip:{LINES['main'].number}@{bed_net.gateway}"
+        caller = pbx.invite(number, (bed_net.gateway, 5060), hz=CALLER_HZ)
         assistant = await platform.wait_call()
         await assistant.answer(hz=ASSISTANT_HZ)
         await caller.answered()
