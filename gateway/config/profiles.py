@@ -50,7 +50,7 @@ RtpSource = Literal["sdp", "sdp-host", "latched"]
 # How the caller is named: in From alone, or in P-Asserted-Identity too, to a peer that keeps withheld numbers to itself
 # (RFC 3325 §7).
 Identity = Literal["from", "asserted"]
-# What tells the peer whom the caller had called before he was transferred (RFC 5806, RFC 7044).
+# What tells the peer whom the caller had called before they were transferred (RFC 5806, RFC 7044).
 Diversion = Literal["off", "diversion", "history-info"]
 Codec = Literal["PCMA", "PCMU", "G722", "opus"]
 Header = Annotated[str, AfterValidator(_header)]

@@ -142,11 +142,11 @@ class DeviceState(StrEnum):
 class Agent:
     """A member of a queue whose phone is there."""
 
-    idle: bool  # the phone is; whether he is paused or in wrap-up is another matter
+    idle: bool  # the phone is; whether they are paused or in wrap-up is another matter
     paused: bool = False
     penalty: int = 0
-    last_call: datetime | None = None  # when his last call from this queue ended
-    wrap_up: timedelta = timedelta(0)  # his own, where the PBX tells it
+    last_call: datetime | None = None  # when their last call from this queue ended
+    wrap_up: timedelta = timedelta(0)  # their own, where the PBX tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ class Decision:
     trail: tuple[str, ...] = ()
     retry_after_s: int | None = None
     refusals: tuple[tuple[str, Reason], ...] = ()  # (destination id, reason) of those passed over before
-    sentence: str | None = None  # a refusal as the caller may be told it, in his language
+    sentence: str | None = None  # a refusal as the caller may be told it, in their language
 
     @property
     def sip_code(self) -> int:

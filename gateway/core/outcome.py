@@ -152,7 +152,7 @@ def passed_on(sip_code: int, otherwise: int) -> int:
 
 
 def reason_for_cause(cause: int) -> Reason:
-    """Name why a PBX ended a caller whom nobody had answered yet (ITU-T Q.850 §2.2.7); 16 is his own hanging up."""
+    """Name why a PBX ended a caller whom nobody had answered yet (ITU-T Q.850 §2.2.7); 16 is their own hanging up."""
     match cause:
         case 16:
             return Reason.CALLER_HUNG_UP

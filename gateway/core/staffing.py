@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Who of a queue's agents can take a caller, and how long he would wait for one.
+"""Who of a queue's agents can take a caller, and how long they would wait for one.
 
 The wait is that of a caller who finds a queue as it is now. While everybody works, the agents together complete
-`agents / handling time` calls a second, and the caller is served after those ahead of him and one more, so it is
+`agents / handling time` calls a second, and the caller is served after those ahead of them and one more, so it is
 
     (callers ahead + 1) × mean handling time / agents
 

@@ -33,7 +33,7 @@ REQUESTED, ACCEPTED, RINGING, CONNECTED, ENDED = (
 
 
 def once(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events as a consumer has them who drops those whose id he has had."""
+    """The events as a consumer has them who drops those whose id they have had."""
     first: dict[str, dict[str, Any]] = {}
     for event in events:
         first.setdefault(event["id"], event)

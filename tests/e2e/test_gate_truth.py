@@ -2,7 +2,7 @@
 """The gate tells what the PBX then does: agents' states really change, and in each the two are compared.
 
 A call is sent to the queue or extension as the gateway would send it, and what comes of it is watched: it *rings*
-somebody, the caller *waits*, or he is sent back, because *nobody* is there or because it is *full* or *busy*. The gate
+somebody, the caller *waits*, or is sent back, because *nobody* is there or because it is *full* or *busy*. The gate
 is asked just before, twice: by a destination that wants an agent free (`min_available = 1`) and by a patient one
 (`min_available = 0`).
 """
@@ -180,7 +180,7 @@ async def test_of_one_agent_in_every_state(truth: Truth, phones: Phones) -> None
     await pbx.until_state("6001", 0)
     await anna.dial("6011")
     await pbx.until_state("6001", 1)
-    await truth.compare("on a call of his own", "6500")
+    await truth.compare("on a call of their own", "6500")
     await pbx.pause("6001")
     await truth.compare("on a call, and paused", "6500")
     await pbx.pause("6001", paused=False)
@@ -215,7 +215,7 @@ async def test_of_penalty_and_wrap_up(truth: Truth, phones: Phones) -> None:
     await pbx.until_state("6002", 0)
     await truth.compare("in wrap-up", "6520")
     await asyncio.sleep(3)  # Asterisk tells nobody that it is over
-    await truth.compare("after his wrap-up", "6520")
+    await truth.compare("after their wrap-up", "6520")
     truth.conclude()
 
 

@@ -164,7 +164,7 @@ async def test_a_caller_whom_the_pbx_drops_is_told_of_as_it_was(pbx: Asterisk, p
         await caller.wait_request("BYE")
         ended = await only(play)
         assert (ended["outcome"], ended["reason"], ended["returned_to_transferor"]) == ("failed", "busy", False)
-        assert ended["fault"].startswith("the PBX took the caller and dropped him")
+        assert ended["fault"].startswith("the PBX took the caller and dropped them")
         await assistant.notifies()
         await assistant.wait_request("BYE")
 
@@ -177,7 +177,7 @@ async def test_a_caller_to_whom_the_pbx_plays_the_busy_tone_is_not_taken_for_ret
         assert [notify.sipfrag for notify in await assistant.notifies()] == [100, 486]
         ended = await only(play)
         assert (ended["outcome"], ended["reason"], ended["returned_to_transferor"]) == ("failed", "busy", False)
-        assert ended["fault"] == "the PBX took the caller and dropped him: 486"
+        assert ended["fault"] == "the PBX took the caller and dropped them: 486"
         await assistant.wait_request("BYE")
         await hang_up(caller)
 

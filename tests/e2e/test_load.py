@@ -93,7 +93,7 @@ def platform(net: Net) -> Sipp:
 
 
 def callers(net: Net, gateway: Gateway) -> Sipp:
-    """As many callers, each of whom hangs up if nobody hangs up on him first."""
+    """As many callers, each of whom hangs up if nobody hangs up on them first."""
     return Sipp(
         str(SCENARIOS / "caller"), net.provider, remote=gateway.sip, service=NUMBER, calls=TRANSFERS, rate=PER_SECOND,
         timeout_s=90, values={"PATIENCE": str(PATIENCE_MS)},

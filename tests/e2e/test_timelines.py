@@ -28,7 +28,7 @@ ANNA, BUSY, SILENT, DECLINING, SUPPORT = (
 ANNA_HZ = 1000
 ALL_HZ = (RINGBACK_HZ, VOICEMAIL_HZ, ANNA_HZ, ASSISTANT_HZ, EARLY_HZ)
 SWITCH_S = 0.1
-"""No switch may cost a caller more of what he hears."""
+"""No switch may cost a caller more of what they hear."""
 
 
 def what_was_heard(caller: Call, since: float) -> list[Span]:
@@ -129,7 +129,7 @@ async def test_early_media_of_the_pbx_reaches_a_platform_that_calls(pbx: Asteris
 
 
 async def test_refused(pbx: Asterisk) -> None:
-    """Nobody is logged in: the caller does not even notice that he was to be transferred."""
+    """Nobody is logged in: the caller does not even notice that they were to be transferred."""
     async with scene(pbx) as play:
         await play.gateway.queue("support", logged_in=0)
         caller, assistant = await play.talk()

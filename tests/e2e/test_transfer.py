@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A caller is put through to a person, in either direction, and everybody hears whom he should."""
+"""A caller is put through to a person, in either direction, and everybody hears whom they should."""
 
 from __future__ import annotations
 

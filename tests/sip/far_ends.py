@@ -223,7 +223,7 @@ class FarStage:
         return (calling, called) if way == WAYS[0] else (called, calling)
 
     async def refer(self, transferor: Call, number: str = DESTINATION) -> None:
-        """The assistant, or who speaks with him, has his Asterisk ask for a transfer, and is out of the call."""
+        """The assistant, or who speaks with them, has their Asterisk ask for a transfer, and is out of the call."""
         host, _ = (self.platform if transferor.peer is self.assistant else self.pbx).address
         assert (await transferor.refer(f"<sip:{number}@{host}>")).code == 202
         assert (await transferor.hang_up()).code == 200
@@ -272,7 +272,7 @@ class FarStage:
         return {one for one in inner if re.search(rf"(?<![\w.]){re.escape(one)}(?![\w.])", told)}
 
     async def hang_up(self, person: Call, other: Call) -> None:
-        """The person ends his call, and the other one is told."""
+        """The person ends their call, and the other one is told."""
         assert (await person.hang_up()).code == 200
         await other.wait_request("BYE")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A gateway whose destinations differ in what a caller hears on the way to them, and what he is to hear."""
+"""A gateway whose destinations differ in what a caller hears on the way to them, and what they are to hear."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Place:
         self.bed = Bed(self.net, dict(pairs), sip=sip, secrets=secrets)
 
     def end(self, does: S, host: str, hz: int, wire: str = "udp", port: int = PORT, call_id: str = "") -> End[S]:
-        """Somebody at a host, who calls if he is Calling."""
+        """Somebody at a host, who calls if they are Calling."""
         identity = self._authority.identity(host) if wire == "tls" else None
         gateway = "::1" if ":" in host else self.net.gateway
         remote = (gateway, TLS_PORT if wire == "tls" else self._port) if isinstance(does, Calling) else None

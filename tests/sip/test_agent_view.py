@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the person who answers can see: who calls, whom he had called, what was said before, which transfer it is."""
+"""What the person who answers can see: who calls, whom they had called, what was said before, which transfer it is."""
 
 from __future__ import annotations
 

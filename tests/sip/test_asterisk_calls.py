@@ -21,7 +21,7 @@ OPUS = {WAYS[0]: 96, WAYS[1]: 107}
 SAFE = End("tls", encrypted=True)
 # SRTP or not, as the other side has it: on the line of this Asterisk that has it, it is used.
 EITHER = End(asterisk={"media_encryption_optimistic": "yes"}, profile={"srtp": "optional"})
-# What is Asterisk's own default: in mid call it tells the gateway to send a person's media straight to him.
+# What is Asterisk's own default: in mid call it tells the gateway to send a person's media straight to them.
 DIRECT = End(asterisk={"direct_media": "yes"})
 STRANGER = End("tls", stranger=True)
 PAIRS = {
@@ -44,7 +44,7 @@ PAIRS = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", sorted(PAIRS.keys() - {"direct", "stranger", "strangepbx"}))
 async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> None:
-    """What each Asterisk says of its own line is what its profile asks for, and everybody hears whom he should."""
+    """What each Asterisk says of its own line is what its profile asks for, and everybody hears whom they should."""
     ends = PAIRS[name]
     async with FarStage(far_bed, name) as at:
         person, assistant = await at.conversation(way)
@@ -115,7 +115,7 @@ async def test_media_that_goes_past_the_asterisks(far_bed: FarBed, way: str) -> 
 
 
 async def moved(at: FarStage, call: Call) -> None:
-    """Wait until a person is told that the other end of his media is the gateway itself."""
+    """Wait until a person is told that the other end of their media is the gateway itself."""
 
     def is_told() -> bool | None:
         bodies = [one.body for one in call.requests if one.method == "INVITE"]

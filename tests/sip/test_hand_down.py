@@ -215,7 +215,7 @@ async def test_a_caller_whom_the_pbx_drops_is_a_failure_with_a_fault(stage: Stag
     await assistant.wait_request("BYE")
     ended = await stage.outcome()
     assert (ended["outcome"], ended["reason"], ended["attempts"][0]["sip_code"]) == ("failed", "pbx-error", 503)
-    assert ended["fault"] == "the PBX took the caller and dropped him: 503"
+    assert ended["fault"] == "the PBX took the caller and dropped them: 503"
     assert not ended["returned_to_transferor"]
 
 
@@ -241,7 +241,7 @@ async def test_a_caller_of_whom_the_pbx_says_nothing_more_and_who_is_gone_is_not
     assert codes(await assistant.notifies()) == [100, 480]
     ended = await stage.outcome()
     assert (ended["outcome"], ended["reason"]) == ("failed", "no-answer")
-    assert ended["fault"] == "the PBX took the caller and did not say what became of him"
+    assert ended["fault"] == "the PBX took the caller and did not say what became of them"
     await leg.wait_request("BYE")
 
 

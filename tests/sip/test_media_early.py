@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A caller whose own INVITE is not answered yet: what he is told, and what he hears of the other side before that.
+"""A caller whose own INVITE is not answered yet: what they are told, and what they hear of the other side before that.
 
 In both directions: the platform calls a destination, and the PBX calls the assistant.
 """

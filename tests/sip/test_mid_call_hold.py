@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Hold and resume: who is held is told so, whoever holds, and whomever he talks to by then."""
+"""Hold and resume: who is held is told so, whoever holds, and whomever they talk to by then."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ async def test_a_re_invite_that_meets_another_is_tried_again(scene: Scene, who: 
     assert first == ["sendonly"]
     held.answers["INVITE"] = 200
     await told(held, "sendonly", 2)
-    # RFC 3261 §14.1: from 2.1 to 4 s for who has made the dialog, up to 2 s for the other. The caller made his own.
+    # RFC 3261 §14.1: from 2.1 to 4 s for who has made the dialog, up to 2 s for the other. The caller made their own.
     waited = time.monotonic() - begun
     assert (0 <= waited < 2.3) if who == "caller" else (2 < waited < 4.3), waited
     await held.media.hears(holder.hz or 0)

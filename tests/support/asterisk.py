@@ -6,7 +6,7 @@ What it has, by extension: 6001–6003 people's phones (see baresip.py) · 6009 
 (6003, one may wait) · 6520 queue slow (6002, 3 s of wrap-up) · 6521 queue sales, agents with a penalty of at most 2 ·
 6530 rings 6001 and 6002 together · 6540 plays a tone for two seconds before it is answered, then rings 6001 · 6598
 queue sales, answered at once, with music · 6599 answers and plays a tone for ever · every other is unknown. An
-outside caller is whoever calls from `Net.provider`; he reaches the gateway by an assigned number.
+outside caller is whoever calls from `Net.provider`; they reach the gateway by an assigned number.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Asterisk(AsteriskServer):
             "@EARLY_HZ@": str(EARLY_HZ),
         }
         self.install(OURS, ours)
-        # What somebody who adds these files to his PBX would edit; the rest must work as it is shipped.
+        # What somebody who adds these files to their PBX would edit; the rest must work as it is shipped.
         edits: dict[str, dict[str, str]] = {
             "pjsip.d": {
                 "127.0.0.2": self.net.gateway,

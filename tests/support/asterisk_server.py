@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An Asterisk as a child process, whatever it plays: started, stopped, killed, asked and watched.
 
-The files of asterisk_etc are what every Asterisk of the test bed has; who plays a part adds files of his own.
+The files of asterisk_etc are what every Asterisk of the test bed has; who plays a part adds files of their own.
 """
 
 from __future__ import annotations

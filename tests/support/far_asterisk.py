@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An Asterisk at the far end of the gateway's lines, as platform or as PBX, that speaks whatever a line is to speak.
 
-Behind it, over plain UDP, is one person (a scripted peer): he hears what the Asterisk has made of a line's media, and
-is called for every call that comes in. He calls `<line>*<number>` to have a number called over a line. When he refers
-somebody to a number, Asterisk sends the REFER on over that one's line, by Transfer() in its dialplan; if that fails, it
-calls the person again for whom it still has.
+Behind it, over plain UDP, is one person (a scripted peer): they hear what the Asterisk has made of a line's media, and
+are called for every call that comes in. They call `<line>*<number>` to have a number called over a line. When they
+refer somebody to a number, Asterisk sends the REFER on over that one's line, by Transfer() in its dialplan; if that
+fails, it calls the person again for whom it still has.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Route:
-    """Who connects to `listen` is connected to `to`, which sees him come from `source`."""
+    """Who connects to `listen` is connected to `to`, which sees them come from `source`."""
 
     listen: Address
     to: Address

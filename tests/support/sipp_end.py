@@ -55,9 +55,9 @@ class Control(asyncio.Protocol):
 
 
 class End(Generic[S]):
-    """Somebody at one side of the gateway: write what he `does`, then `start`; `over` asserts that all went so.
+    """Somebody at one side of the gateway: write what they do (`does`), then `start`; `over` asserts that all went so.
 
-    With `remote` he calls there. `wire` is "udp", "tcp" or "tls"; the last needs an identity.
+    With `remote` they call there. `wire` is "udp", "tcp" or "tls"; the last needs an identity.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class End(Generic[S]):
         self.does = does
         self.hz = hz
         self.codecs: tuple[str, ...] = ("PCMA", "PCMU")
-        """What he speaks."""
+        """What they speak."""
         self.events = 101 if remote else OFFERED_EVENTS
         self.media = Rtp(here[0], hz=hz)
         self.options: list[str] = []
@@ -87,7 +87,7 @@ class End(Generic[S]):
         self.stop = ""
         """Where SIPp has stopped."""
         self.call_id = call_id
-        """Once it is known; his own choice, or SIPp's."""
+        """Once it is known; their own choice, or SIPp's."""
         self._aborted = False
         self._news = asyncio.Event()
         self._control = Control(self._told)
@@ -96,12 +96,12 @@ class End(Generic[S]):
     def offer(
         self, direction: str = "sendrecv", *, codecs: tuple[str, ...] = (), host: str = "", media: Rtp | None = None
     ) -> str:
-        """An offer of his; with another host, or other media, than his own if that is given."""
+        """An offer of theirs; with another host, or other media, than their own if that is given."""
         media = media or self.media
         return sdp(host or media.host, media.port, codecs or self.codecs, direction, self.events).decode()
 
     def answer(self, direction: str = "sendrecv", *, codec: str = "") -> str:
-        """An answer of his, which leaves no choice of codecs."""
+        """An answer of theirs, which leaves no choice of codecs."""
         return self.offer(direction, codecs=(codec or self.codecs[0],))
 
     @property

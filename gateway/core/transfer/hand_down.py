@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The part of the transfer machine in which the PBX carries out the transfer, asked by a REFER on the caller's own leg.
 
-A PBX takes the caller from our leg long before it knows whether anybody answers, and does not bring him back: from the
-first attempt that fails after that, nothing but listening to the leg tells whether he is still there. Next states, as
-in machine.py:
+A PBX takes the caller from our leg long before it knows whether anybody answers, and does not bring them back: from
+the first attempt that fails after that, nothing but listening to the leg tells whether they are still there. Next
+states, as in machine.py:
 
     event           handing                 listening                handed
     TargetProgress  handing                 -                        -
@@ -127,7 +127,7 @@ def proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912, P
             if state is not State.HANDED:
                 step.do(HangUp(step.transfer.transferee, reason, reason.sip_code))
             hung_up = reason is Reason.CALLER_HUNG_UP
-            _lose(step, reason, reason.sip_code, None if hung_up else "the PBX took the caller and dropped him")
+            _lose(step, reason, reason.sip_code, None if hung_up else "the PBX took the caller and dropped them")
         case State.HANDING | State.LISTENING, TransfereeGone():
             reason, fault = (
                 Reason.PBX_ERROR,
@@ -193,7 +193,7 @@ def _doubt(step: TransferStep, reason: Reason, sip_code: int) -> None:
 
 
 def _decide(step: TransferStep, *, heard: bool, following: Decision) -> None:
-    """The caller is still there, or he is not."""
+    """The caller is still there, or gone."""
     last = step.record.attempts[-1]
     reason, sip_code = last.reason or Reason.PBX_ERROR, last.sip_code or Reason.PBX_ERROR.sip_code
     if heard:
@@ -201,7 +201,7 @@ def _decide(step: TransferStep, *, heard: bool, following: Decision) -> None:
         return
     step.do(HangUp(step.transfer.transferee, reason, reason.sip_code))
     silent = reason is Reason.NO_ANSWER
-    fault = "did not say what became of him" if silent else f"dropped him: {sip_code}"
+    fault = "did not say what became of them" if silent else f"dropped them: {sip_code}"
     _lose(step, reason, sip_code, f"the PBX took the caller and {fault}")
 
 

@@ -90,7 +90,7 @@ class Transfer:
 
     @property
     def hands_down(self) -> bool:
-        """Whether the PBX may take the caller: it says so long before a person answers, and never gives him back."""
+        """Whether the PBX may take the caller: it says so long before a person answers, and never gives them back."""
         manner = self.manner
         waits = manner.notify and manner.final_notify is FinalNotify.ON_HUMAN
         return manner.hand_down and not waits and self.record.entry is not Entry.INVITE

@@ -2,8 +2,8 @@
  *
  * An INVITE of ours that a proxy has forked may be answered by several; PJSUA keeps the first, and gives each further one a
  * dialog of its own, an ACK and a BYE (RFC 3261 §13.2.2.4). Whoever answers again and again under new tags would have as
- * many dialogs and BYEs as he likes. So there are a few of them at a time for each INVITE. Who answers beyond that is not
- * heard: he sends his 2xx again, and gets his BYE once there is room.
+ * many dialogs and BYEs as they like. So there are a few of them at a time for each INVITE. Who answers beyond that is not
+ * heard: they send their 2xx again, and get their BYE once there is room.
  */
 #include <pjsip.h>
 #include <pjsip_ua.h>

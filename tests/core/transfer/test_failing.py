@@ -314,7 +314,7 @@ def test_a_cancelled_caller_whom_nobody_takes_back_is_brought_to_the_fallback() 
     book.play(
         CANCELLED, HangUp(leg(1), Reason.CANCELLED, 487), *OVER, Dial(leg(2), VOICEMAIL), StartTimer(Timer.RING, 10)
     )
-    book.play(CANCELLED)  # he has nowhere else to go
+    book.play(CANCELLED)  # they have nowhere else to go
     assert book.state is State.DIALLING
 
 
@@ -326,7 +326,7 @@ def test_a_cancelled_caller_whom_nobody_takes_back_is_brought_to_the_fallback() 
         Playbook(to(SALES), manner=NAMES_HUMANS).after(answers(1), is_switched(1)),
         Playbook(to(SALES)).after(answers(1), is_switched(1)),
     ],
-    ids=["nobody takes him back", "switching", "connected", "releasing"],
+    ids=["nobody takes them back", "switching", "connected", "releasing"],
 )
 def test_it_is_too_late_to_cancel(book: Playbook) -> None:
     book.play(CANCELLED)

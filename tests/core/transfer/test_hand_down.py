@@ -119,7 +119,7 @@ def test_a_caller_who_is_not_heard_is_not_returned() -> None:
     )
     assert book.attempts == [("sales", Reason.PBX_ERROR, 503)]
     assert (book.record.outcome, book.record.returned_to_transferor) == (Outcome.FAILED, False)
-    assert book.record.fault == "the PBX took the caller and dropped him: 503"
+    assert book.record.fault == "the PBX took the caller and dropped them: 503"
 
 
 def test_a_late_answer_counts_while_the_caller_is_listened_for() -> None:
