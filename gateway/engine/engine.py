@@ -20,7 +20,7 @@ from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine.admission import Admission
 from gateway.engine.drain import Drain
 from gateway.engine.guards import GuardedReports, GuardedSip
-from gateway.engine.idempotency import Once
+from gateway.engine.idempotency import Idempotency
 from gateway.engine.loop import Loop
 from gateway.engine.probes import Probes
 from gateway.engine.registry import Calls
@@ -51,7 +51,7 @@ class Engine:
         self._observer = cast("Observer", GuardedReports(observer))
         self._clock = clock
         self._surroundings = Surroundings(config, clock, Drain(clock))
-        self._once = Once()
+        self._idempotency = Idempotency()
         self.calls = Calls()
 
     def attach(self, sip: SipPort) -> None:
@@ -126,7 +126,7 @@ class Engine:
 
     def leg_answered(self, leg: LegId) -> None:
         """A leg is established."""
-        self._probes.settled(leg, 200)
+        self._probes.answered_or_ended(leg, 200)
         self._progressed(leg)
         self._tell(leg, partial(ev.LegAnswered, leg=leg))
 
@@ -143,7 +143,7 @@ class Engine:
 
     def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
         """A leg is over."""
-        self._probes.settled(leg, code)
+        self._probes.answered_or_ended(leg, code)
         self._tell(leg, partial(ev.LegEnded, leg=leg, code=code, by_peer=by_peer, why=why))
 
     def leg_failed(self, leg: LegId, text: str) -> None:
@@ -165,7 +165,7 @@ class Engine:
     def notify_failed(self, leg: LegId) -> None:
         """The transferor on this leg takes no more NOTIFYs."""
         for call, running in self.calls.running:
-            if leg in running.peers and self._loop.executor.runs[running.id].handle is not None:
+            if leg in running.peers and self._loop.executor.running_transfers[running.id].handle is not None:
                 self._loop.feed(call.id, ev.NotifyFailed(self._clock.now(), running.id))
                 return
 
@@ -219,11 +219,11 @@ class Engine:
                 raise LookupError(f"there is no call {call_id}")
             return self._loop.begin(call, self._loop.desk().command(call, destination, message))
 
-        return self._once("transfer", command_id, transfer)
+        return self._idempotency("transfer", command_id, transfer)
 
     def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
         """See ports.Operations."""
-        return self._once("cancel", command_id, partial(self._cancel, which))
+        return self._idempotency("cancel", command_id, partial(self._cancel, which))
 
     def _cancel(self, which: str) -> TransferRecord:
         """Raises LookupError when no such transfer is under way, TooLateError when somebody has answered."""
@@ -236,7 +236,7 @@ class Engine:
         call, running = found
         if not running.machine.can_be_cancelled:
             raise TooLateError(f"transfer {running.id} is {running.machine.state} and can't be cancelled any more")
-        run = self._loop.executor.runs[running.id]
+        run = self._loop.executor.running_transfers[running.id]
         self._loop.feed(call.id, ev.Cancelled(self._clock.now(), running.id))
         return run.record
 

@@ -50,7 +50,7 @@ class Feedback(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Run:
+class RunningTransfer:
     """What the engine holds of a transfer beside what its call knows: the way back to who asked, and the timers."""
 
     record: TransferRecord  # as of the last step
@@ -73,7 +73,7 @@ class Executor:
         self._observer = observer
         self._clock = clock
         self._feedback = feedback
-        self.runs: dict[TransferId, Run] = {}
+        self.running_transfers: dict[TransferId, RunningTransfer] = {}
 
     def carry_out(self, call: str, commands: tuple[do.Command, ...]) -> None:
         """Do what a call wants done, in its order. What cannot be done becomes an event; the rest is done."""
@@ -117,7 +117,7 @@ class Executor:
             case do.Wait(leg, target, announcement):
                 self._sip.wait(leg, target, announcement)
             case do.Silence(leg):
-                self._sip.part(leg)
+                self._sip.silence(leg)
             case do.HangUp(leg, code, reason, retry_after_s, in_s):
                 if in_s:
                     self._clock.after(in_s, partial(self._sip.hang_up, leg, code, reason, retry_after_s))
@@ -132,7 +132,7 @@ class Executor:
 
     def _carry_out_own(self, call: str, transfer: TransferId, command: do.OwnCommand) -> None:
         """Do what the machine of one transfer wants done; raises NotAcceptedError."""
-        run = self.runs[transfer]
+        run = self.running_transfers[transfer]
         match command:
             case cmd.AnswerRequest(code, reason, retry_after_s):
                 if run.handle is not None and not run.handle.answer(code, reason, retry_after_s) and code < 300:
@@ -151,14 +151,14 @@ class Executor:
 
     def progressed(self, transfer: TransferId) -> None:
         """The PBX has said something of what was dialled last."""
-        run = self.runs.get(transfer)
+        run = self.running_transfers.get(transfer)
         if run is not None and run.dialled_at is not None:
             self._observer.target_setup(self._clock.now().steady - run.dialled_at)
             run.dialled_at = None
 
-    def settle(self, running: Running) -> None:
+    def note_state(self, running: Running) -> None:
         """Count the stage a transfer is in, and let go of one that has ended."""
-        run, state = self.runs[running.id], running.machine.state
+        run, state = self.running_transfers[running.id], running.machine.state
         run.record = running.record
         stage = None if state is State.ENDED else state
         if stage is not run.stage:
@@ -170,7 +170,7 @@ class Executor:
         if state is State.ENDED:
             for timer in list(run.timers):
                 self._stop_timer(run, timer)
-            del self.runs[running.id]
+            del self.running_transfers[running.id]
 
     def abort(self, call: Call, transfer: TransferId, fault: str) -> None:
         """End a transfer whose machine cannot: every leg of it is hung up, and its outcome told, if it was not."""
@@ -195,7 +195,7 @@ class Executor:
     # --- transfers
 
     def _notify(self, call: str, transfer: TransferId, code: int, reason: Reason, *, final: bool) -> None:
-        handle = self.runs[transfer].handle
+        handle = self.running_transfers[transfer].handle
         if handle is None:
             return
         try:
@@ -206,7 +206,7 @@ class Executor:
 
     def _report(self, transfer: TransferId, milestone: Milestone) -> None:
         found = self._calls.transfer(transfer)
-        record = found[1].record if found else self.runs[transfer].record
+        record = found[1].record if found else self.running_transfers[transfer].record
         if milestone is Milestone.ENDED:
             self._observer.transfer_ended(record)
         else:
@@ -224,12 +224,12 @@ class Executor:
         if command.event:
             self._reporter.call_ended(ended)
 
-    def _stop_timer(self, run: Run, timer: cmd.Timer) -> None:
+    def _stop_timer(self, run: RunningTransfer, timer: cmd.Timer) -> None:
         if running := run.timers.pop(timer, None):
             running.cancel()
 
     def _fire(self, call: str, transfer: TransferId, timer: cmd.Timer) -> None:
-        run, found = self.runs[transfer], self._calls.transfer(transfer)
+        run, found = self.running_transfers[transfer], self._calls.transfer(transfer)
         run.timers.pop(timer, None)
         heard = False
         if timer is cmd.Timer.LISTEN and found is not None:
@@ -254,10 +254,10 @@ class Executor:
     def _dialled(self, leg: LegId) -> None:
         running = self._calls.transferring(leg)
         if running is not None:
-            self.runs[running.id].dialled_at = self._clock.now().steady
+            self.running_transfers[running.id].dialled_at = self._clock.now().steady
 
     def _hand_down(self, call: str, order: do.HandDownOrder) -> None:
-        self.runs[TransferId(order.transfer)].dialled_at = self._clock.now().steady
+        self.running_transfers[TransferId(order.transfer)].dialled_at = self._clock.now().steady
         try:
             self._sip.hand_down(order)
         except NotSentError as error:

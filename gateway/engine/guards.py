@@ -109,9 +109,9 @@ class GuardedSip(SipPort):
         """See ports.SipPort."""
         self._tried("wait", leg, partial(self._sip.wait, leg, target, announcement), otherwise=None)
 
-    def part(self, leg: LegId) -> None:
+    def silence(self, leg: LegId) -> None:
         """See ports.SipPort."""
-        self._tried("part", leg, partial(self._sip.part, leg), otherwise=None)
+        self._tried("silence", leg, partial(self._sip.silence, leg), otherwise=None)
 
     def has_room(self) -> bool:
         """See ports.SipPort."""

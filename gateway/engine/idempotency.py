@@ -9,7 +9,7 @@ from gateway.core.record import TransferRecord
 REMEMBERED = 1000
 
 
-class Once:
+class Idempotency:
     """The newest answers, by kind of command and id. What failed changed nothing, and may be tried again."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from gateway.core.model import Decision
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
 from gateway.core.transfer.events import Fault
-from gateway.engine.executor import Executor, Run
+from gateway.engine.executor import Executor, RunningTransfer
 from gateway.engine.registry import Calls
 from gateway.engine.requests import Desk, Judged
 from gateway.engine.surroundings import Surroundings
@@ -82,14 +82,14 @@ class Loop:
         except Exception:
             log.exception("step-failed", call=call_id, what=type(event).__name__)
             if isinstance(event, ev.TransferRequested):
-                del self.executor.runs[event.record.transfer]
+                del self.executor.running_transfers[event.record.transfer]
                 raise
             for leg in call.legs:
                 self._sip.hang_up(leg, 500, Reason.GATEWAY_ERROR)
         else:
             self.calls.put(after)
             self.executor.carry_out(call_id, commands)
-            self._settle(call_id)
+            self._let_go(call_id)
 
     def _transfer_failed(self, call: Call, error: StepError) -> None:
         """Have a transfer learn that a step of it failed; one that cannot even take that is ended from outside."""
@@ -97,18 +97,18 @@ class Loop:
         log.error("step-failed", transfer=error.transfer, what=what, exc_info=error.__cause__)
         if isinstance(error.event, Fault):
             self.executor.abort(call, error.transfer, error.event.text)
-            self._settle(call.id)
+            self._let_go(call.id)
         else:
             text = f"{what} failed: {type(error.__cause__).__name__}"
             self._queue.append((call.id, ev.Fault(self._clock.now(), error.transfer, text)))
 
-    def _settle(self, call_id: str) -> None:
+    def _let_go(self, call_id: str) -> None:
         """Let go of transfers that have ended, and of a call of which nothing is left."""
         call = self.calls.known(call_id)
         if call is None:
             return
         for running in call.transfers:
-            self.executor.settle(running)
+            self.executor.note_state(running)
         if any(one.over for one in call.transfers):
             call = replace(call, transfers=tuple(one for one in call.transfers if not one.over))
             self.calls.put(call)
@@ -146,13 +146,13 @@ class Loop:
         involved = [event.transferee, event.transferor, event.consultation.target.id if event.consultation else None]
         call_ids = {leg: found for leg in involved if leg is not None and (found := self._sip.call_id(leg))}
         event = replace(event, call_ids=call_ids)
-        run = Run(event.record, handle)
-        self.executor.runs[event.record.transfer] = run
+        run = RunningTransfer(event.record, handle)
+        self.executor.running_transfers[event.record.transfer] = run
         if call is not None:
             self.feed(call.id, event)
         else:
             running, commands = refused(event)
             run.record = running.record
             self.executor.carry_out("", commands)
-            self.executor.settle(running)
+            self.executor.note_state(running)
         return run.record

@@ -78,7 +78,7 @@ class Probes:
         if leg in self._probes:
             self._probes[leg].rang = True
 
-    def settled(self, leg: LegId, code: int) -> None:
+    def answered_or_ended(self, leg: LegId, code: int) -> None:
         """A leg was answered (200), or has ended."""
         probe = self._probes.get(leg)
         if probe is None:
@@ -90,7 +90,7 @@ class Probes:
         if probe.timer is not None:
             probe.timer.cancel()
         if probe.announcement is None:
-            self._sip.part(leg)
+            self._sip.silence(leg)
         else:
             self._sip.wait(leg, None, probe.announcement)
         hold = HOLD if probe.announcement is None else probe.announcement.duration

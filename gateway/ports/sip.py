@@ -24,7 +24,7 @@ class IncomingCall:
     diverting: tuple[str, ...] = ()  # URIs of Diversion
     context: Mapping[str, str] = field(default_factory=dict)  # headers the profile lets pass
     replaces: LegId | None = None  # the leg of ours, with the same peer, that this call takes the place of
-    private: bool = False  # the caller withholds who he is (RFC 3323, RFC 3325)
+    private: bool = False  # the caller withholds who they are (RFC 3323, RFC 3325)
     diverted: tuple[str, ...] = ()  # users whom the caller had called before, the latest first
     max_forwards: int = 70  # of the INVITE as it came
 
@@ -108,7 +108,7 @@ class SipPort(Protocol):
         told 180 when nothing else was for a second.
         """
 
-    def part(self, leg: LegId) -> None:
+    def silence(self, leg: LegId) -> None:
         """Take a leg out of its conversation; it hears silence."""
 
     def asserted(self, leg: LegId) -> Asserted:
@@ -151,7 +151,7 @@ class SipListener(Protocol):
     def hand_down_told(self, leg: LegId, code: int, accepted: bool) -> None:
         """How a hand-down goes: 180 to 199, 200 when the peer has moved the caller, 300 and above when it failed.
 
-        `accepted` is False when the REFER itself was refused or not answered, so that the caller is where he was.
+        `accepted` is False when the REFER itself was refused or not answered, so that the caller is where they were.
         """
 
     def request_rejected(self, reason: Reason) -> None:

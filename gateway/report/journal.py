@@ -239,7 +239,7 @@ class Journal:
             return None
 
     def _resolve(self, future: "asyncio.Future[T]", result: "T | Exception") -> None:
-        self._call(_settle, future, result)
+        self._call(_resolve, future, result)
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
         # The loop may be gone when the process ends in a hurry.
@@ -248,7 +248,7 @@ class Journal:
             self._loop.call_soon_threadsafe(function, *args)
 
 
-def _settle(future: "asyncio.Future[T]", result: "T | Exception") -> None:
+def _resolve(future: "asyncio.Future[T]", result: "T | Exception") -> None:
     if future.done():
         return
     if isinstance(result, Exception):

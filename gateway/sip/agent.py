@@ -248,9 +248,9 @@ class SipAgent:
         if self._pairs.waits(leg):
             self.respond(leg, 180)
 
-    def part(self, leg: LegId) -> None:
+    def silence(self, leg: LegId) -> None:
         """See ports.SipPort."""
-        self._media.changed(self._pairs.part(leg))
+        self._media.changed(self._pairs.unpair(leg))
 
     def asserted(self, leg: LegId) -> Asserted:
         """See ports.SipPort."""

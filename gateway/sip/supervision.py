@@ -100,7 +100,7 @@ class Supervision:
         if not leg.has_audio:
             self._media.stopped(leg.id)
             return
-        self._media.settled(leg)
+        self._media.negotiated(leg)
         self.midcall.exchanged(leg)
         if leg.early:
             self._listener.leg_early_media(leg.id)
@@ -122,7 +122,7 @@ class Supervision:
         self._legs.remove(leg)
         self.tell_over(leg, code, by_peer=by_peer)
         # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
-        self._media.changed(self._pairs.part(leg.id))
+        self._media.changed(self._pairs.unpair(leg.id))
         self._media.forget(leg.id)
 
     # --- their end
@@ -166,9 +166,9 @@ class Supervision:
 
     def tell_over(self, leg: Leg, code: int, *, by_peer: bool, unanswerable: bool = False) -> None:
         """Have whoever it concerns know that a leg is over, once."""
-        if leg.told_over:
+        if leg.reported_over:
             return
-        leg.told_over = True
+        leg.reported_over = True
         if unanswerable or leg.unanswerable:
             self._listener.leg_failed(leg.id, "the caller's INVITE could not be answered")
         else:

@@ -107,9 +107,9 @@ class FakeSip:
         self._said.append(f"wait {leg}" + (f" for {target}" if target else "") + what)
         self._leave(leg)
 
-    def part(self, leg: LegId) -> None:
+    def silence(self, leg: LegId) -> None:
         """See ports.SipPort."""
-        self._chance.take("part")
+        self._chance.take("silence")
         self._said.append(f"silence {leg}")
         self._leave(leg)
 

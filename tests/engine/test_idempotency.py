@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.record import TransferRecord
 from gateway.engine import idempotency
-from gateway.engine.idempotency import Once
+from gateway.engine.idempotency import Idempotency
 from tests.report import samples
 
 
@@ -23,7 +23,7 @@ class Act:
 
 
 def test_the_same_id_again_gets_the_first_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    do, act = Once(), Act()
+    do, act = Idempotency(), Act()
     first = do("transfer", "crm-7", act)
     assert do("transfer", "crm-7", act) is first
     assert act.times == 1
@@ -38,7 +38,7 @@ def test_the_same_id_again_gets_the_first_answer(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_failed_may_be_tried_again() -> None:
-    do, act = Once(), Act()
+    do, act = Idempotency(), Act()
 
     def fail() -> TransferRecord:
         raise LookupError("c1")

@@ -81,7 +81,7 @@ class RelayPath:
     def answering(self, leg: Leg, beside: Leg | None) -> None:
         """See media_path.MediaPath."""
 
-    def settled(self, leg: Leg) -> None:
+    def negotiated(self, leg: Leg) -> None:
         """See media_path.MediaPath."""
 
     def stopped(self, leg: LegId) -> None:

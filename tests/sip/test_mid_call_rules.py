@@ -131,7 +131,7 @@ def test_a_side_that_falls_silent_is_lost_and_one_that_ended_is_forgotten() -> N
     assert stage.lost[0] == (stage.agent.id, CallEnd.RTP_TIMEOUT)
     stage.lost.clear()
     stage.calls.ended(stage.agent)
-    stage.pairs.part(stage.agent.id)
+    stage.pairs.unpair(stage.agent.id)
     stage.clock.advance(60)
     assert stage.lost == []
 

@@ -54,7 +54,7 @@ def test_who_waits_between_two_targets_has_no_partner() -> None:
 def test_who_waits_goes_on_waiting_when_the_target_is_gone() -> None:
     pairs = Pairs()
     pairs.wait(CALLER, AGENT)
-    assert pairs.part(AGENT) == (CALLER, AGENT)
+    assert pairs.unpair(AGENT) == (CALLER, AGENT)
     assert pairs.waits(CALLER)
     assert pairs.partner(CALLER) is None
 
@@ -78,16 +78,16 @@ def test_who_is_joined_with_another_leaves_the_one_before_alone() -> None:
 def test_who_is_parted_has_nobody_and_waits_for_nobody() -> None:
     pairs = Pairs()
     pairs.wait(CALLER, AGENT)
-    assert pairs.part(CALLER) == (AGENT, CALLER)
+    assert pairs.unpair(CALLER) == (AGENT, CALLER)
     assert not pairs.waits(CALLER)
-    assert pairs.part(CALLER) == (CALLER,)
+    assert pairs.unpair(CALLER) == (CALLER,)
     pairs.join(CALLER, AGENT)
     pairs.clear()
     assert len(pairs) == 0
 
 
 LEGS = st.sampled_from([CALLER, ASSISTANT, AGENT, OTHER])
-STEPS = st.lists(st.tuples(st.sampled_from(["join", "wait", "wait for", "part"]), LEGS, LEGS), max_size=30)
+STEPS = st.lists(st.tuples(st.sampled_from(["join", "wait", "wait for", "unpair"]), LEGS, LEGS), max_size=30)
 
 
 @given(STEPS)
@@ -105,7 +105,7 @@ def test_partners_are_each_others_and_whoever_changes_is_named(steps: list[tuple
             case "wait for":
                 changed = pairs.wait(one, other)
             case _:
-                changed = pairs.part(one)
+                changed = pairs.unpair(one)
         after = {leg: (pairs.partner(leg), pairs.waits(leg)) for leg in before}
         assert {leg for leg in before if before[leg] != after[leg]} <= set(changed)
         for leg, (partner, _) in after.items():

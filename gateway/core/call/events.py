@@ -232,29 +232,29 @@ class TimerFired(HuntEvent):
 
 @dataclass(frozen=True, slots=True)
 class HumanAnswered(TransferEvent):
-    """The PBX says that a person took the call; `told` is when by the PBX's own clock."""
+    """The PBX says that a person took the call; `told_at` is when by the PBX's own clock."""
 
     target: LegId
-    told: datetime
+    told_at: datetime
 
     def told_to(self, running: Running) -> ev.Event:
         """See TransferEvent: by our clock it was between the answer that it belongs to and now."""
         earliest = running.record.answered_at or running.record.requested_at
-        return ev.HumanAnswered(max(earliest, min(self.told, running.at(self.now))), self.target)
+        return ev.HumanAnswered(max(earliest, min(self.told_at, running.at(self.now))), self.target)
 
 
 @dataclass(frozen=True, slots=True)
 class CallerLost(TransferEvent):
-    """The PBX says that a caller whom it had taken over is gone; `told` is when by the PBX's own clock."""
+    """The PBX says that a caller whom it had taken over is gone; `told_at` is when by the PBX's own clock."""
 
     reason: Reason
-    told: datetime
+    told_at: datetime
 
     def told_to(self, running: Running) -> ev.Event | None:
         """See TransferEvent."""
         if running.handed is None:
             return None
-        at = max(running.record.requested_at, min(self.told, running.at(self.now)))
+        at = max(running.record.requested_at, min(self.told_at, running.at(self.now)))
         return ev.CallerLost(at, running.handed, self.reason)
 
 

@@ -442,7 +442,7 @@ RequestHandler *request_handler()
 
 void set_request_handler(RequestHandler *handler)
 {
-    static pjsip_module door;
+    static pjsip_module dialogs;
     handler_ = handler;
     stop_sending(); // what one endpoint has begun means nothing to the next
     stop_hanging_up();
@@ -466,12 +466,12 @@ void set_request_handler(RequestHandler *handler)
     resolve_by_handler();
     usage_ = named_module("mod-gateway-usage", PJSIP_MOD_PRIORITY_DIALOG_USAGE - 1);
     usage_.on_tsx_state = guarded<&on_tsx_state>;
-    door = named_module("mod-gateway-door", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);
-    door.on_rx_request = guarded<&on_dialog_request>;
+    dialogs = named_module("mod-gateway-dialogs", PJSIP_MOD_PRIORITY_UA_PROXY_LAYER - 1);
+    dialogs.on_rx_request = guarded<&on_dialog_request>;
     strays_ = named_module("mod-gateway-strays", PJSIP_MOD_PRIORITY_APPLICATION - 1);
     strays_.on_rx_request = guarded<&on_stray_request, PJ_TRUE>; // never PJSUA's by accident
     register_module(usage_);
-    register_module(door);
+    register_module(dialogs);
     register_module(strays_);
 }
 

@@ -68,7 +68,7 @@ class Bridge:
         if wanted := _codecs(beside):
             pj.prefer_in_answer(leg.getId(), wanted)
 
-    def settled(self, leg: Leg) -> None:
+    def negotiated(self, leg: Leg) -> None:
         """See media_path.MediaPath: the leg has a (new) port."""
         port = leg.audio
         if port is None:

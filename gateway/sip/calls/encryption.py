@@ -22,8 +22,8 @@ class Encryption:
         self._wants = wants
         self._told: set[LegId] = set()
 
-    def settled(self, leg: LegControl) -> None:
-        """The leg's media was settled, at its beginning or anew."""
+    def negotiated(self, leg: LegControl) -> None:
+        """The leg's media was negotiated, at its beginning or anew."""
         if leg.id in self._told or not self._wants(leg) or leg.is_encrypted:
             return
         self._told.add(leg.id)

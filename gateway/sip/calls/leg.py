@@ -93,12 +93,12 @@ class Leg(pj.Call):
         self._clock = clock
         self._hung_up = False
         self._expired = False
-        self.told_over = False  # whoever it concerns knows that it is over, or as good as that
+        self.reported_over = False  # whoever it concerns knows that it is over, or as good as that
         self._given_up = False
         self._taken = False  # dialled, and answered with 2xx
         self._answering = False
         self.unanswerable = False  # it ended because it could not be answered
-        self._told = 100  # the last response to the INVITE
+        self._last_response = 100  # the last response to the INVITE
         self._audio: int | None = None  # which of its streams
 
     @guarded(None)
@@ -136,9 +136,9 @@ class Leg(pj.Call):
         """
         if code == PROGRESS and not self.getInfo().remOfferer:
             code = RINGING  # without an offer there is no media before the answer
-        if self.established or code <= self._told:
+        if self.established or code <= self._last_response:
             return
-        self._told = code
+        self._last_response = code
         prm = pj.CallOpParam()
         prm.statusCode = code
         self._answering = True
@@ -186,7 +186,7 @@ class Leg(pj.Call):
 
     def expire(self) -> None:
         """The INVITE's own time is over: 487, as if its sender had cancelled it, unless it was answered before."""
-        if self._told >= 200:
+        if self._last_response >= 200:
             return
         self._expired = not self._hung_up
         self.end(487)

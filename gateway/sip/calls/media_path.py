@@ -3,8 +3,8 @@
 
 SDP in, SDP out, who hears whom. A path is told for whom a description of ours is made next (`offering`, `answering`),
 sees each one that goes out (`sent`) or has come in (`received`) and may put another in its place, learns what the two
-have come to (`settled`, `stopped`), and is told by the pair table who hears whom (`changed`, `wait`). Whether the audio
-is mixed here, relayed or sent around us is its own affair: agent.py is given one, and no one else imports it.
+have come to (`negotiated`, `stopped`), and is told by the pair table who hears whom (`changed`, `wait`). Whether the
+audio is mixed here, relayed or sent around us is its own affair: agent.py is given one, and no one else imports it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class MediaPath(Protocol):
         200 and in whatever is sent again, until it is taken; the same one is to become the same each time.
         """
 
-    def settled(self, leg: Leg) -> None:
-        """An offer and its answer have settled the leg's audio, at its beginning or anew."""
+    def negotiated(self, leg: Leg) -> None:
+        """The leg's audio was negotiated by an offer and its answer, at its beginning or anew."""
 
     def stopped(self, leg: LegId) -> None:
         """The leg has no audio for the moment; what it was to hear it will hear when it has some again."""

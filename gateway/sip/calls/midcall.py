@@ -68,10 +68,10 @@ class MidCall:
         self._keypads.changed(leg.id)
 
     def exchanged(self, leg: LegControl) -> None:
-        """The leg's media was settled (anew)."""
+        """The leg's media was negotiated (anew)."""
         self._holds.exchanged(leg)
         self._keypads.changed(leg.id)
-        self._encryption.settled(leg)
+        self._encryption.negotiated(leg)
 
     def pressed(self, leg: LegControl, press: KeyPress) -> None:
         """A key was pressed, or still is."""

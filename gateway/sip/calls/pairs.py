@@ -39,7 +39,7 @@ class Pairs:
         self._waiting.add(leg)
         return self._pair(leg, target) if target is not None else (*self._leave(leg), leg)
 
-    def part(self, leg: LegId) -> Changed:
+    def unpair(self, leg: LegId) -> Changed:
         """A leg has no partner, and waits for none; it may be over."""
         self._waiting.discard(leg)
         return (*self._leave(leg), leg)
