@@ -13,7 +13,7 @@ BIN := .venv/bin
 ONCE ?=
 SECONDS ?= 600
 SEED ?=
-WORKERS ?= 4
+WORKERS ?= 8
 QUICK := not sip and not broker and not pbx and not thorough and not alone
 
 export PYTHON PREFIX
@@ -41,7 +41,7 @@ lint: setup
 # The quick ones first, with what they reach of each package; then those with SIP, a broker and a PBX side by side, most of
 # which wait; then what measures, loads or floods, each by itself.
 test: lint
-	$(BIN)/pytest -n $(WORKERS) -m "$(QUICK)" --cov --cov-report=json:build/coverage.json
+	$(BIN)/pytest -n 2 -m "$(QUICK)" --cov --cov-report=json:build/coverage.json
 	$(BIN)/python -m scripts.coverage_floors build/coverage.json
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not ($(QUICK))"
 	$(BIN)/pytest -m alone

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How `make test` runs files of tests side by side: `pytest -n 4 --dist loadfile`.
+"""How `make test` runs files of tests side by side: `pytest -n 8 --dist loadfile`.
 
 Each worker has a network of its own, so that no test meets the addresses, ports and servers of another worker. A file
 stays with one worker, for what its tests share; what takes longest is begun first.
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 
 LONGEST = (
     "tests/sip/test_sessions.py",
+    "tests/sip/test_asterisk_calls.py",
+    "tests/sip/test_late_requests.py",
     "tests/sip/test_sipp_timers.py",
-    "tests/sip/test_hand_down.py",
-    "tests/e2e/test_exchange.py",
-    "tests/sip/test_wires_mid_call.py",
-    "tests/sip/test_dialog_info.py",
     "tests/sip/test_mid_call_limits.py",
-    "tests/test_hostile_text.py",
-    "tests/sip/test_trunks.py",
-    "tests/e2e/test_hand_down.py",
-    "tests/sip/test_strictness.py",
+    "tests/e2e/test_exchange.py",
     "tests/sip/test_asterisk_mid_call.py",
+    "tests/sip/test_hand_down.py",
+    "tests/sip/test_dialog_info.py",
+    "tests/sip/test_rtp_source.py",
+    "tests/e2e/test_timelines.py",
+    "tests/e2e/test_hand_down.py",
+    "tests/e2e/test_broker_outage.py",
 )
-"""What takes a minute or more: at the end, the other workers would wait for it."""
+"""What takes the longest: at the end, the other workers would wait for it."""
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
