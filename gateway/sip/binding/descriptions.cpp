@@ -14,15 +14,11 @@
 #include "modules.hpp"
 #include "requests.hpp"
 #include "shown.hpp"
+#include "strings.hpp"
 
 namespace gateway {
 
 namespace {
-
-std::string text_of(const pj_str_t &of)
-{
-    return std::string(of.ptr ? of.ptr : "", of.slen > 0 ? of.slen : 0);
-}
 
 bool is_request(const pjsip_rx_data *rdata, const char *method)
 {

@@ -5,14 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "strings.hpp"
+
 namespace gateway {
 
 namespace {
-
-std::string text_of(const pj_str_t &text)
-{
-    return std::string(text.ptr ? text.ptr : "", text.slen > 0 ? static_cast<size_t>(text.slen) : 0);
-}
 
 std::string address_of(const pjmedia_sdp_session &session, const pjmedia_sdp_media &media)
 {

@@ -359,7 +359,7 @@ class ToneGenerator(AudioMedia):
 PJMEDIA_FILE_NO_LOOP: int
 PJMEDIA_TYPE_AUDIO: int
 
-# --- requests.hpp
+# --- sip_request.hpp, requests.hpp
 
 class SipRequest:
     """Valid only inside of the callback that was handed it."""
@@ -434,7 +434,7 @@ def guard_media_start() -> None: ...
 def call_made() -> None: ...
 def resolved(query: int, servers: Sequence[str]) -> None: ...
 
-# --- media.hpp, rtp_source.hpp, sessions.hpp, shown.hpp
+# --- media.hpp, rtp_source.hpp, dropped_media.hpp, sessions.hpp, shown.hpp
 
 RTP_SOURCE_ADDRESS: int
 RTP_SOURCE_HOST: int

@@ -15,8 +15,6 @@
 
 namespace gateway {
 
-void watch_dialog(pjsip_dialog *dialog);
-
 namespace {
 
 struct Referral {

@@ -12,61 +12,14 @@
 
 #include <pjsua2.hpp>
 
-struct pjsip_rx_data;
-struct pjsip_dialog;
-
-namespace gateway {
-
-/* A request as PJSIP parsed it. Valid only inside the callback that was handed it. */
-class SipRequest {
-public:
-    std::string method;
-    std::string requestUri;
-    std::string sourceHost; /* address the request came from */
-    int sourcePort;
-    std::string transport; /* UDP, TCP, TLS */
-    std::string callId;
-    std::string fromTag;
-    std::string toTag;
-    long cseq;
-    bool answered;
-
-    /* The values of each header of this name or (when not empty) compact name, unparsed, in their order. */
-    std::vector<std::string> values(const std::string &name, const std::string &compact = "") const;
-
-    /* The whole message, as it was received. */
-    std::string text() const;
-
-    /* Answer a request, in its transaction. Only the first answer counts; false when it could not be sent. */
-    bool respond(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers);
-
-    /* Answer a REFER with a 2xx and keep its dialog for NOTIFYs: the id of the subscription, or -1.
-     * Outside of a dialog this makes one, with the contact of the account `account`. */
-    int accept(int code, const std::vector<pj::SipHeader> &headers, int account = -1);
-
-    /* What the offer in this INVITE outside of a dialog is to be answered with, where the gateway can't take it: 400 when
-     * it cannot be read, 488 when it leaves no audio that the account's calls could have; else 0. */
-    int offerProblem(int account);
-
-    /* The body as it came, and its type ("application/sdp") without parameters; empty: there is none. */
-    std::string body() const;
-    std::string bodyType() const;
-
-    /* Take every header of this name out of the request, before PJSUA sees it. */
-    void remove(const std::string &name);
+#include "sip_request.hpp"
 
 #ifndef SWIG
-    SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog);
-    void expire();
-
-    /* As respond(), and where there can be no transaction, or must not be, without one. */
-    void refuse(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers, bool transaction = true);
+struct pjsip_dialog;
+struct pjsip_module;
 #endif
 
-private:
-    pjsip_rx_data *rdata_;
-    pjsip_dialog *dialog_;
-};
+namespace gateway {
 
 /* Who decides. Called on the thread that polls PJSIP. */
 class RequestHandler {
@@ -184,6 +137,12 @@ void set_request_handler(RequestHandler *handler);
 #ifndef SWIG
 /* The handler, or null. */
 RequestHandler *request_handler();
+
+/* Be asked about requests in this dialog. */
+void watch_dialog(pjsip_dialog *dialog);
+
+/* Whose the transactions are in which requests outside of our calls are answered. */
+pjsip_module *stray_requests();
 #endif
 
 /* Ask a peer with OPTIONS, outside of any dialog and with the account's identity, whether it is there. */

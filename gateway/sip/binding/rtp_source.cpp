@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "rtp_source.hpp"
 
-#include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 
 #include <pjmedia.h>
@@ -13,6 +11,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "calls.hpp"
+#include "dropped_media.hpp"
 #include "modules.hpp"
 #include "spoken.hpp"
 
@@ -44,15 +43,6 @@ struct Source {
         }
         return pj_sockaddr_get_port(&from) == pj_sockaddr_get_port(&where);
     }
-};
-
-/* What was dropped of one call; it outlives the call until it has been told. */
-struct Dropped {
-    std::string callId, from, taken;
-    int account = -1;
-    std::atomic<unsigned> rtp{0}, rtcp{0};
-    std::atomic<bool> listed{false};
-    bool told = false;
 };
 
 struct Origin {
@@ -96,30 +86,16 @@ std::map<int, RtpSource> rules_;
 Origin latest_; // of the newest description that came in
 
 std::set<Gate *> gates_; // of the transports that PJSUA has not given up; for the loop's thread alone
-std::mutex dropped_lock_;
-std::vector<std::shared_ptr<Dropped>> dropped_;
 
 Gate *gate_of(pjmedia_transport *transport)
 {
     return static_cast<Gate *>(transport->user_data);
 }
 
-std::string text_of(const pj_sockaddr &address, bool port)
+/* What a source may be known by, for who is told of packets from elsewhere. */
+const pj_sockaddr *known(const Source &source)
 {
-    char text[PJ_INET6_ADDRSTRLEN + 10];
-    return pj_sockaddr_has_addr(&address) ? pj_sockaddr_print(&address, text, sizeof(text), port ? 3 : 2) : "";
-}
-
-void drop(const std::shared_ptr<Dropped> &dropped, std::atomic<unsigned> &count, const pj_sockaddr &from,
-          const Source &source)
-{
-    ++count;
-    if (dropped->listed.exchange(true))
-        return;
-    const std::lock_guard<std::mutex> locked(dropped_lock_);
-    dropped->from = text_of(from, true);
-    dropped->taken = source.host ? text_of(source.where, source.port) : "";
-    dropped_.push_back(dropped);
+    return source.host ? &source.where : nullptr;
 }
 
 /* A packet has come to the RTP socket; in PJSIP's media thread. */
@@ -134,7 +110,7 @@ void on_rtp(pjmedia_tp_cb_param *param)
     {
         const Locked locked(gate);
         if (param->size >= 0 && !gate->rtp.takes(*param->src_addr)) {
-            drop(gate->dropped, gate->dropped->rtp, *param->src_addr, gate->rtp);
+            drop(gate->dropped, gate->dropped->rtp, *param->src_addr, known(gate->rtp), gate->rtp.port);
             return;
         }
         user = gate->user;
@@ -170,7 +146,7 @@ void on_rtcp(void *data, void *packet, pj_ssize_t size)
             pjmedia_transport_info_init(&info);
             udp_.get_info(gate->transport, &info);
             if (!gate->rtcp.takes(info.src_rtcp_name)) {
-                drop(gate->dropped, gate->dropped->rtcp, info.src_rtcp_name, gate->rtcp);
+                drop(gate->dropped, gate->dropped->rtcp, info.src_rtcp_name, known(gate->rtcp), gate->rtcp.port);
                 return;
             }
         }
@@ -303,23 +279,6 @@ pj_bool_t on_message(pjsip_rx_data *rdata)
 void set_rtp_source(int account, RtpSource source)
 {
     rules_[account] = source;
-}
-
-std::vector<std::string> take_dropped()
-{
-    std::vector<std::shared_ptr<Dropped>> taken;
-    std::vector<std::string> told;
-    const std::lock_guard<std::mutex> locked(dropped_lock_);
-    taken.swap(dropped_);
-    for (const auto &one : taken) {
-        told.insert(told.end(), {one->callId, std::to_string(one->account), one->from, one->taken});
-        one->listed = false; // first: what is dropped from here on is listed anew
-        told.push_back(std::to_string(one->rtp.exchange(0)));
-        told.push_back(std::to_string(one->rtcp.exchange(0)));
-        told.push_back(one->told ? "0" : "1");
-        one->told = true;
-    }
-    return told;
 }
 
 void watch_sources()

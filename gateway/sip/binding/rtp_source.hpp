@@ -4,13 +4,10 @@
  *
  * PJMEDIA follows whoever sends: ten packets from anywhere make it listen and speak to there. Here each media transport
  * takes packets from the one source that the description in force allows, and whatever else arrives is dropped and
- * counted before SRTP, jitter buffer and statistics see it. Nothing that a packet says changes where ours go, but for
- * the first one of a peer that is latched on to.
+ * counted (dropped_media.hpp) before SRTP, jitter buffer and statistics see it. Nothing that a packet says changes where
+ * ours go, but for the first one of a peer that is latched on to.
  */
 #pragma once
-
-#include <string>
-#include <vector>
 
 struct pjmedia_transport;
 struct pjmedia_transport_op;
@@ -24,10 +21,6 @@ enum RtpSource { RTP_SOURCE_ADDRESS, RTP_SOURCE_HOST, RTP_SOURCE_LATCHED };
 
 /* For the calls of an account that get their media from now on. */
 void set_rtp_source(int account, RtpSource source);
-
-/* What was dropped since this was last asked, seven texts for each call: Call-ID, account, the source that was
- * dropped first, the source that is taken, how many packets of RTP, and of RTCP, and "1" when it is told first. */
-std::vector<std::string> take_dropped();
 
 #ifndef SWIG
 /* Learn where descriptions come from; once, after libInit. */

@@ -9,6 +9,7 @@
 
 #include "modules.hpp"
 #include "requests.hpp"
+#include "strings.hpp"
 
 namespace gateway {
 
@@ -28,11 +29,6 @@ void on_state(void *token, pjsip_event *event)
     sent_.erase(found);
     if (id != starting_ && answered)
         answered(event);
-}
-
-std::string text(const pj_str_t &of)
-{
-    return std::string(of.ptr ? of.ptr : "", of.slen > 0 ? of.slen : 0);
 }
 
 }
@@ -86,7 +82,7 @@ void tell_unsent(const pjsip_tx_data *tdata)
     const pjsip_request_line &line = tdata->msg->line.req;
     const int length = pjsip_uri_print(PJSIP_URI_IN_REQ_URI, line.uri, printed, sizeof(printed));
     const auto *call = static_cast<const pjsip_cid_hdr *>(pjsip_msg_find_hdr(tdata->msg, PJSIP_H_CALL_ID, nullptr));
-    handler->onUnsent(text(line.method.name), call ? text(call->id) : "", std::string(printed, length > 0 ? length : 0));
+    handler->onUnsent(text_of(line.method.name), call ? text_of(call->id) : "", std::string(printed, length > 0 ? length : 0));
 }
 
 void stop_sending()

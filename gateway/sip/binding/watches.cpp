@@ -12,6 +12,7 @@
 
 #include "modules.hpp"
 #include "requests.hpp"
+#include "strings.hpp"
 
 namespace gateway {
 
@@ -39,11 +40,6 @@ std::map<int, Watch> watches_;
 std::set<const pjsip_evsub *> leaving_; // the peer has yet to confirm their end
 int next_id_ = 1;
 bool starting_ = false; // what fails at once is told by watch() itself
-
-std::string text(const pj_str_t &of)
-{
-    return std::string(of.ptr ? of.ptr : "", of.slen > 0 ? of.slen : 0);
-}
 
 int id_of(const pjsip_evsub *sub)
 {
@@ -80,7 +76,7 @@ void on_state(pjsip_evsub *sub, pjsip_event *event)
     int code = 0; // it was ended by a NOTIFY, or by our own clock
     if (event->type == PJSIP_EVENT_TSX_STATE && event->body.tsx_state.tsx->role == PJSIP_ROLE_UAC)
         code = event->body.tsx_state.tsx->status_code;
-    const std::string reason = text(*pjsip_evsub_get_termination_reason(sub));
+    const std::string reason = text_of(*pjsip_evsub_get_termination_reason(sub));
     tell([&](RequestHandler &handler) { handler.onWatchEnded(id, code, reason, retry_after); });
 }
 
@@ -105,10 +101,10 @@ void on_notify(pjsip_evsub *sub, pjsip_rx_data *rdata, int *, pj_str_t **, pjsip
     const pjsip_msg_body *body = rdata->msg_info.msg->body;
     std::string type, content;
     if (body) {
-        type = text(body->content_type.type) + "/" + text(body->content_type.subtype);
+        type = text_of(body->content_type.type) + "/" + text_of(body->content_type.subtype);
         content.assign(static_cast<const char *>(body->data), body->len);
     }
-    const std::string phase = state ? text(state->sub_state) : "";
+    const std::string phase = state ? text_of(state->sub_state) : "";
     tell([&](RequestHandler &handler) { handler.onWatchNotified(id, phase, type, content); });
 }
 
