@@ -7,9 +7,13 @@ raises: without systemd, or with one that does not listen, the gateway runs just
 
 import asyncio
 import contextlib
+import functools
 import os
 import socket
 import time
+
+MOST_BYTES = 2048
+"""How long a status may be: of a datagram of more than 4,096 bytes systemd takes nothing, a READY=1 in it neither."""
 
 
 def ready(status: str = "") -> None:
@@ -61,7 +65,18 @@ def watchdog_s() -> float | None:
 
 def _status(text: str) -> str:
     # A line break would begin another variable.
-    return f"STATUS={' '.join(text.split())}" if text else ""
+    line = " ".join(text.split())
+    # A file's name may hold bytes that are no text.
+    octets = line.encode(errors="backslashreplace")
+    if len(octets) > MOST_BYTES:
+        line = octets[:MOST_BYTES].decode(errors="ignore") + "…"
+    return f"STATUS={line}" if line else ""
+
+
+@functools.cache
+def _speaker() -> socket.socket:
+    # Kept for good: without a descriptor left the watchdog would hear nothing more, and end every call.
+    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
 
 
 def _send(*lines: str) -> None:
@@ -70,9 +85,7 @@ def _send(*lines: str) -> None:
         return
     # '@' stands for the NUL byte that begins the name of an abstract socket.
     address = f"\0{name[1:]}" if name.startswith("@") else name
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as speaker,
-        # Gone, or too busy to listen; the next word may get through.
-        contextlib.suppress(OSError),
-    ):
-        speaker.sendto("\n".join(line for line in lines if line).encode(), address)
+    said = "\n".join(line for line in lines if line).encode(errors="backslashreplace")
+    # Gone, or too busy to listen; the next word may get through.
+    with contextlib.suppress(OSError):
+        _speaker().sendto(said, address)

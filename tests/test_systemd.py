@@ -2,7 +2,9 @@
 """systemd hears what the service does, in the words of sd_notify(3)."""
 
 import asyncio
+import contextlib
 import os
+import resource
 import shlex
 import socket
 import subprocess
@@ -56,6 +58,42 @@ def test_the_life_of_a_service(listener: socket.socket) -> None:
     assert heard(listener) == ["EXTEND_TIMEOUT_USEC=1500000"]
     systemd.stopping("3 calls are still going on")
     assert heard(listener) == ["STOPPING=1", "STATUS=3 calls are still going on"]
+
+
+@pytest.mark.keeps("16.160")
+@pytest.mark.parametrize(
+    "status", ["x" * 300_000, "é" * 5_000, "a file named \udce9", "\ud800" * 4_000], ids=["long", "é", "name", "odd"]
+)
+def test_a_status_of_whatever_kind_leaves_what_is_said_beside_it(listener: socket.socket, status: str) -> None:
+    systemd.ready(status)
+    told = listener.recv(1_000_000)
+    # systemd ignores what is longer than PIPE_BUF as a whole.
+    assert len(told) < 4096
+    ready, line = told.decode().split("\n")
+    assert ready == "READY=1"
+    assert line.startswith("STATUS=")
+    assert line.endswith("…") is (len(status) > 1000)
+
+
+@pytest.mark.keeps("16.160")
+def test_without_a_descriptor_left_systemd_hears_all_the_same(listener: socket.socket) -> None:
+    systemd.ready()
+    heard(listener)
+    with no_descriptor_left():
+        systemd.reloading()
+        systemd.status("3 calls")
+        systemd.stopping()
+    assert [heard(listener)[0] for _ in range(3)] == ["RELOADING=1", "STATUS=3 calls", "STOPPING=1"]
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_the_watchdog_is_fed_twice_in_its_time(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
