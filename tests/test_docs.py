@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 EVENTS = (ROOT / "docs" / "events.md").read_text()
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
@@ -31,6 +32,34 @@ def block(language: str) -> str:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(document: Path) -> None:
     missing = [link for link in LINK.findall(document.read_text()) if not (document.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_drawing_of_the_house_has_every_room_and_no_other() -> None:
+    tree = re.search(r"^```\ngateway/\n(.*?)^```", ARCHITECTURE, re.MULTILINE | re.DOTALL)
+    assert tree
+    drawn = set(re.findall(r"(?<=\s)(\w+\.py|\w+/)(?=[\s;:,)])", tree[1]))
+    rooms = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for inside in ("", "engine", "sip")
+        for path in (ROOT / "gateway" / inside).iterdir()
+        if not path.name.startswith("__") and (path.is_dir() or path.suffix == ".py")
+    }
+    assert rooms - drawn == set()
+    assert [name for name in drawn if not any((ROOT / "gateway").rglob(name.rstrip("/")))] == []
+
+
+def test_every_path_of_the_architecture_is_there() -> None:
+    named = set(re.findall(r"`((?:[\w-]+/)+[\w.*-]*|\w+\.py)`", ARCHITECTURE))
+    places = [
+        ROOT,
+        ROOT / "gateway",
+        ROOT / "gateway/sip/requests",
+        ROOT / "gateway/core/transfer",
+        ROOT / "tests/support",
+    ]
+    missing = [path for path in named if not any(any(place.glob(path.rstrip("/"))) for place in places)]
+    assert len(named) > 20
     assert missing == []
 
 
