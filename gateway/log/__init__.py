@@ -14,6 +14,7 @@ from typing import Any, Literal, TextIO
 import structlog
 
 from gateway.log.mask import clean
+from gateway.log.patient import PatientHandler
 
 Fields = MutableMapping[str, Any]
 
@@ -58,7 +59,7 @@ def configure(
             _with_priority(render) if journal else render,
         ],
     )
-    handler = logging.StreamHandler(stream)
+    handler = PatientHandler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     for old in root.handlers[:]:
