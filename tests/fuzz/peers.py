@@ -4,70 +4,107 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.support.peer import Peer
+from tests.fuzz.packets import Packets
+from tests.support.notifier import HINTS, Notifier
 from tests.support.sip_message import Message, media_of
-from tests.support.wire import Streams
+from tests.support.wire import Datagrams, Streams
 
 if TYPE_CHECKING:
     from tests.fuzz.mutator import Mutator
+    from tests.fuzz.tally import Tally
     from tests.support.peer_call import Call
     from tests.support.sip_message import Address
     from tests.support.wire import Wire
 
 KEPT = 400
 PATIENCE_S = 1.5
-PAUSE_S = 0.1
-"""It is mistakes that are looked at, not floods."""
-REPORTS = (
-    bytes.fromhex("80c8000600000001e0000000000000000000000000000001000000a0"),  # a sender report
-    bytes.fromhex("81c9000700000001000000020000000000000000000000000000000000000000"),  # a receiver report
-    bytes.fromhex("81ca000300000001010474657374"),  # a source description
-    bytes.fromhex("81cb000100000001"),  # a farewell
-    bytes.fromhex("80cf000400000001040000020000000000000000"),  # an extended report (RFC 3611)
-    bytes.fromhex("83cd000300000001000000020001ffff"),  # feedback (RFC 4585)
-)
+FRAGMENT = "message/sipfrag;version=2.0"
 
 
-class Clumsy(Peer):
-    """A scripted peer whose messages pass a mutator on their way out, some of them twice, some not at all."""
+class Clumsy(Notifier):
+    """A scripted peer whose messages pass a mutator on their way out, some of them twice, some not at all.
 
-    def __init__(self, host: str, mutator: Mutator, *, user: str = "clumsy", wire: Wire | None = None) -> None:
-        super().__init__(host, user=user, wire=wire)
+    `role` is what the tally calls it. As a PBX it tells the state of its extensions, and takes REFERs.
+    """
+
+    def __init__(self, host: str, role: str, mutator: Mutator, tally: Tally, wire: Wire | None = None) -> None:
+        super().__init__(host)
+        self.wire = wire or Datagrams()
+        self.user = role
+        self.side = f"{role} {self.wire.name}"
         self.mutator = mutator
-        if isinstance(wire, Streams) and wire.name == "TLS":
+        self.tally = tally
+        self.packets = Packets(host, mutator, tally)
+        if self.wire.name == "TLS":
             self.encryption = "optional"
         self.sent: deque[bytes] = deque(maxlen=KEPT)
         """The latest of what went out, as it went out."""
+        self.heard: deque[bytes] = deque(maxlen=20)
+        """The latest of what came in."""
+        self.handed: deque[str] = deque(maxlen=KEPT)
+        """What the REFERs that came refer to."""
+        self.rests = False
+        """Whether it makes no mistakes any more, and keeps its connections."""
+        self._referred: set[asyncio.Task[None]] = set()
+        self._kinds: dict[tuple[str, str], str] = {}
+        """What the tally calls requests that went out, by branch and method."""
+
+    async def __aexit__(self, *about: Any) -> None:
+        """See Peer."""
+        for task in self._referred:
+            task.cancel()
+        self.packets.close()
+        await super().__aexit__(*about)
 
     def send(self, message: Message, remote: Address, *, repeated: bool = False) -> None:
         """See Peer."""
-        self.put(self.mutator.message(bytes(message)), remote)
+        if self.rests:
+            self.wire.send(bytes(message), remote)
+            return
+        if message.is_request:
+            self.expect(message.branch, message.method, _asked(message))
+        self.put(bytes(message), remote, _kind(message))
 
-    def put(self, data: bytes, remote: Address) -> None:
-        """Bytes as they are."""
-        times = self.mutator.random.choice((1, 1, 1, 1, 1, 1, 1, 1, 0, 2))
-        for _ in range(times):
-            self.sent.append(data)
+    def expect(self, branch: str, method: str, kind: str) -> None:
+        """Know what is answered, when it is."""
+        if len(self._kinds) > 10 * KEPT:
+            self._kinds.clear()
+        self._kinds[branch, method] = kind
+
+    def put(self, data: bytes, remote: Address, kind: str) -> None:
+        """A message, or what is none, with whatever mistakes; it may go out twice, or not at all."""
+        made = self.mutator.message(data)
+        for _ in range(self.mutator.random.choice((1, 1, 1, 1, 1, 1, 1, 1, 0, 2))):
+            self.sent.append(made)
+            self.tally.out(self.side, kind, broken=made != data)
             with suppress(OSError):  # a datagram of no size that is allowed
-                self.wire.send(data, remote)
+                self.wire.send(made, remote)
         if isinstance(self.wire, Streams):
             self._misuse(self.wire, remote)
 
     def _misuse(self, wire: Streams, remote: Address) -> None:
-        if self.mutator.may(0.02):
+        if self.mutator.may(0.01):
             wire.send(self.mutator.random.randbytes(40), remote)
-        elif self.mutator.may(0.02):
+            self.tally.out(self.side, "garbage", broken=True)
+        elif self.mutator.may(0.01):
             wire.drop(reset=self.mutator.may(0.5))
+            self.tally.out(self.side, "connection dropped", broken=True)
 
-    def forget(self, call: Call) -> None:
+    def rest(self) -> None:
+        """From now on do what is right: whoever says goodbye gets an answer."""
+        self.rests = True
+        for call in list(self.calls):
+            self.let_go(call)
+        self.subscriptions.clear()
+
+    def let_go(self, call: Call) -> None:
         """A conversation is over, whatever its other side thinks of it."""
-        call.close()
         if call in self.calls:
+            call.close()
             self.calls.remove(call)
             self._taken = min(self._taken, sum(one.incoming is not None for one in self.calls))
         self.trace.clear()
@@ -75,132 +112,110 @@ class Clumsy(Peer):
             if len(memory) > KEPT:
                 memory.clear()
 
+    def _arrived(self, data: bytes, remote: Address) -> None:
+        self.heard.append(data)
+        with suppress(ValueError, KeyError, IndexError):  # what is wrong came back
+            message = Message.parse(data)
+            if message.is_request:
+                self.tally.back(self.side, _asked(message), "asked")
+            elif (kind := self._kinds.get((message.branch, message.method))) is not None:
+                self.tally.back(self.side, kind, f"{message.code // 100}xx")
+        super()._arrived(data, remote)
+
+    def _take_request(self, request: Message, remote: Address) -> None:
+        call = self._call_of(request)
+        if request.method == "REFER" and call is not None:
+            self.handed.append(request["Refer-To"].strip("<>"))
+            call.answers["REFER"] = self.mutator.random.choice((202, 202, 202, 202, 403, 503, None))
+            task = asyncio.get_running_loop().create_task(self._tell_how_it_goes(call))
+            self._referred.add(task)
+            task.add_done_callback(self._referred.discard)
+        super()._take_request(request, remote)
+
+    async def _tell_how_it_goes(self, call: Call) -> None:
+        """NOTIFYs about a REFER that came: the PBX moves the caller, or fails to."""
+        chance = self.mutator.random
+        with suppress(AssertionError, KeyError, ValueError):
+            for code in (100, chance.choice((180, 183, 100)), chance.choice((200, 200, 404, 486, 503, 603))):
+                await asyncio.sleep(0.05)
+                state = "terminated;reason=noresource" if code >= 200 else "active;expires=60"
+                headers = [("Event", "refer"), ("Subscription-State", state)]
+                fragment = b"SIP/2.0 %d Whatever\r\n" % code
+                self.tally.out(self.side, "NOTIFY of a hand-down", broken=True)
+                await call.begin("NOTIFY", headers=headers, body=fragment, content_type=FRAGMENT).final(PATIENCE_S)
+
+    def tell_states(self) -> None:
+        """The state of an extension changes."""
+        if self.subscriptions and not self.rests:
+            self.set("6001", self.mutator.random.choice(tuple(HINTS)))
+
     async def play(self, call: Call) -> None:
         """Do things in a call that is up, or may be."""
-        for _ in range(self.mutator.random.randrange(6)):
-            await self._one_thing(call)
+        for _ in range(self.mutator.random.randrange(7)):
+            with suppress(AssertionError, KeyError, ValueError):
+                await self._one_thing(call)
         with suppress(AssertionError, KeyError):
             call.media.pause()
             await call.begin("BYE").final(PATIENCE_S)
 
     async def _one_thing(self, call: Call) -> None:
-        target = "<sip:+31612345678@gw.example>"
-        with suppress(AssertionError, KeyError, ValueError):
-            match self.mutator.random.randrange(9):
-                case 0:
-                    await self._offer(call, "INVITE")
-                case 1:
-                    await self._offer(call, "UPDATE")
-                case 2:
-                    transaction = call.begin("INVITE")  # without an offer
-                    await transaction.final(PATIENCE_S)
-                case 3:
-                    await call.refer(target, timeout_s=PATIENCE_S)
-                case 4:
-                    body, kind = self.mutator.random.choice(
-                        ((b"Signal=5\r\nDuration=160\r\n", "application/dtmf-relay"), (b"5", "application/dtmf"))
-                    )
-                    await call.begin("INFO", body=body, content_type=kind).final(PATIENCE_S)
-                case 5:
-                    fragment = b"SIP/2.0 %d Whatever\r\n" % self.mutator.random.choice((100, 180, 200, 486, 603))
-                    headers = [("Event", "refer"), ("Subscription-State", "active;expires=60")]
-                    await call.begin(
-                        "NOTIFY", headers=headers, body=fragment, content_type="message/sipfrag;version=2.0"
-                    ).final(PATIENCE_S)
-                case 6:
-                    await call.begin("PRACK", headers=[("RAck", "1 1 INVITE")]).final(PATIENCE_S)
-                case 7:
-                    self.packets(call)
-                case _:
-                    method = self.mutator.random.choice(("OPTIONS", "SUBSCRIBE", "MESSAGE", "CANCEL", "X"))
-                    await call.begin(method).final(PATIENCE_S)
+        chance = self.mutator.random
+        match chance.randrange(11):
+            case 0:
+                await self._offer(call, "INVITE")
+            case 1:
+                await self._offer(call, "UPDATE")
+            case 2:
+                await call.begin("INVITE").final(PATIENCE_S)  # without an offer
+            case 3 | 4:
+                target = f"<sip:{chance.choice(('+31612345678', '+31612345679', '6001'))}@gw.example>"
+                await call.refer(target, timeout_s=PATIENCE_S)
+                await asyncio.sleep(chance.choice((0, 0.5, 2.0)))  # for its target to ring, or for it to be done
+            case 5:
+                body, kind = chance.choice(
+                    ((b"Signal=5\r\nDuration=160\r\n", "application/dtmf-relay"), (b"5", "application/dtmf"))
+                )
+                await call.begin("INFO", body=body, content_type=kind).final(PATIENCE_S)
+            case 6:
+                fragment = b"SIP/2.0 %d Whatever\r\n" % chance.choice((100, 180, 200, 486, 603))
+                headers = [("Event", "refer"), ("Subscription-State", "active;expires=60")]
+                await call.begin("NOTIFY", headers=headers, body=fragment, content_type=FRAGMENT).final(PATIENCE_S)
+            case 7:
+                await call.begin("PRACK", headers=[("RAck", "1 1 INVITE")]).final(PATIENCE_S)
+            case 8 | 9:
+                self._speak(call)
+            case _:
+                method = chance.choice(("OPTIONS", "SUBSCRIBE", "MESSAGE", "CANCEL", "X"))
+                await call.begin(method).final(PATIENCE_S)
 
     async def _offer(self, call: Call, method: str) -> None:
-        codecs = self.mutator.random.choice((("PCMA",), ("PCMU", "PCMA"), ("opus",), ("opus", "PCMA")))
-        direction = self.mutator.random.choice(("sendrecv", "sendonly", "inactive", "recvonly"))
-        call.direction = direction
-        host = self.mutator.random.choice((None, None, "0.0.0.0"))
+        chance = self.mutator.random
+        codecs = chance.choice((("PCMA",), ("PCMU", "PCMA"), ("opus",), ("opus", "PCMA")))
+        call.direction = chance.choice(("sendrecv", "sendonly", "inactive", "recvonly"))
+        host = chance.choice((None, None, "0.0.0.0"))
         await call.begin(method, body=call.offer(codecs, host), content_type="application/sdp").final(PATIENCE_S)
 
-    def packets(self, call: Call) -> None:
+    def _speak(self, call: Call) -> None:
         """Datagrams of RTP and RTCP, or of nothing of the kind, to where the other side listens."""
-        described = next((media_of(one.body) for one in reversed(_bodies(call)) if one.body), None)
-        if described is None:
-            return
-        host, port, _ = described
-        with suppress(OSError):
-            for _ in range(20):
-                length = self.mutator.random.choice((0, 10, 170, 1400))
-                packet = bytes.fromhex("8008") + self.mutator.random.randbytes(length)
-                call.media.transmit(self.mutator.raw(packet), (host, port))
-                call.media.transmit(self.mutator.raw(self.mutator.random.choice(REPORTS)), (host, port + 1))
+        if (found := described(call)) is not None:
+            self.packets.say(call.media, found[:2])
 
 
-def _bodies(call: Call) -> list[Message]:
+def described(call: Call) -> tuple[str, int, list[int]] | None:
+    """What the other side's newest description says of its audio."""
     responses = call.invite.responses if call.invite else []
-    return [*([call.incoming] if call.incoming else []), *responses, *call.requests]
+    messages = [*([call.incoming] if call.incoming else []), *responses, *call.requests]
+    return next((media_of(one.body) for one in reversed(messages) if one.body), None)
 
 
-async def calls_in(peer: Clumsy, seconds: float) -> None:
-    """Take what calls come, for so long; each is answered somehow, and played with."""
-    playing: set[asyncio.Task[None]] = set()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with suppress(AssertionError):
-            task = asyncio.create_task(_take(peer, await peer.wait_call(timeout_s=1.0)))
-            playing.add(task)
-            task.add_done_callback(playing.discard)
-    if playing:
-        await asyncio.wait(playing)
+def _kind(message: Message) -> str:
+    """What the tally calls a message that goes out."""
+    return _asked(message) if message.is_request else f"{message.code // 100}xx to {message.method}"
 
 
-async def _take(peer: Clumsy, call: Call) -> None:
-    chance = peer.mutator.random
-    try:
-        with suppress(AssertionError, KeyError, ValueError):
-            if peer.mutator.may(0.6):
-                await call.ring(chance.choice((180, 183, 100, 199)), early_media=peer.mutator.may(0.5))
-            if peer.mutator.may(0.2):
-                call.reject(chance.choice((302, 401, 407, 404, 422, 480, 486, 488, 491, 503, 603, 699)))
-                return
-            call.respond(call.incoming, 200, body=call.answer_to(call.incoming.body) if call.incoming else b"")  # type: ignore[arg-type]
-            await asyncio.sleep(chance.choice((0, 0.05, 0.3)))
-            await peer.play(call)
-    finally:
-        peer.forget(call)
-
-
-async def calls_out(peer: Clumsy, uris: tuple[str, ...], gateway: Address, seconds: float) -> None:
-    """Call, one call after the other, for so long."""
-    end = time.monotonic() + seconds
-    chance = peer.mutator.random
-    while time.monotonic() < end:
-        body = chance.choice((None, None, None, b""))
-        codecs = chance.choice((("PCMA",), ("PCMU", "opus")))
-        call = peer.invite(chance.choice(uris), gateway, body=body, codecs=codecs)
-        try:
-            with suppress(AssertionError, KeyError, ValueError):
-                if peer.mutator.may(0.1):
-                    await call.cancel()
-                answer = await call.final(PATIENCE_S)
-                if answer.code < 300:
-                    await peer.play(call)
-        finally:
-            peer.forget(call)
-        await asyncio.sleep(PAUSE_S)
-
-
-async def stray(peer: Clumsy, uris: tuple[str, ...], gateway: Address, seconds: float, pause_s: float) -> None:
-    """Send what belongs to no dialog, and what is no SIP at all, for so long."""
-    methods = ("OPTIONS", "REGISTER", "INVITE", "REFER", "BYE", "CANCEL", "SUBSCRIBE", "NOTIFY", "MESSAGE", "ACK")
-    end = time.monotonic() + seconds
-    chance = peer.mutator.random
-    while time.monotonic() < end:
-        call = peer.invite(chance.choice(uris), gateway)
-        request = call.invite.request if call.invite else None
-        assert request is not None
-        text = bytes(request).replace(b"INVITE", chance.choice(methods).encode())
-        peer.put(peer.mutator.message(text), gateway)
-        peer.put(chance.randbytes(chance.choice((0, 4, 60, 1500))), gateway)
-        peer.forget(call)
-        await asyncio.sleep(pause_s)
+def _asked(message: Message) -> str:
+    """What the tally calls a request."""
+    if message.method == "NOTIFY" and (message.get("Event") or "").startswith(("dialog", "presence")):
+        return "NOTIFY of a state"
+    cancels = message.method == "CANCEL"  # which has no tag of the other side
+    return f"{message.method} in a call" if cancels or message.tag("To") else message.method

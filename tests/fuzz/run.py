@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.fuzz import settings
 from tests.fuzz.mutator import Mutator
-from tests.fuzz.peers import Clumsy, calls_in, calls_out, stray
-from tests.fuzz.sanitized import HARMLESS, REPORT
-from tests.fuzz.services import DNS_PORT, ClumsyNames, clumsy_commands, clumsy_manager
-from tests.fuzz.settings import CLUMSY, GOOD, INSTANCE, NAMED, SEALED, TLS_PORT, TRUNKS, WIRED, settings
+from tests.fuzz.peers import Clumsy
+from tests.fuzz.playing import calls_in, calls_out, shouting, states, stray
+from tests.fuzz.reports import could_look_for_leaks, of_leaks, of_sanitizers, of_the_gateway
+from tests.fuzz.services import DNS_PORT, ClumsyBroker, ClumsyNames, clumsy_commands, clumsy_manager
 from tests.fuzz.streams import connections
-from tests.pbx.fake_ami import FakeAmi
+from tests.fuzz.tally import PBXS, STRANGERS, TRUNKS, Tally
+from tests.pbx.fake_ami import FakeAmi, hint
+from tests.sip.bed import TLS_PORT
 from tests.support.broker import Broker
 from tests.support.certificates import Authority
 from tests.support.gateway import TOKEN, Gateway
@@ -30,19 +33,28 @@ from tests.support.processes import Net, eventually
 from tests.support.wire import Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from tests.support.peer_call import Call
     from tests.support.wire import Wire
 
-SALES = "<sip:+31612345678@gw.example>"
 CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 900, 1200
 LINGER_S = 120.0
 """How long PJSIP may hold what was left to it: a BYE that is repeated for 32 s, and a transaction's 32 s after that."""
+LOOK_S = 5.0
+"""Between two looks; what repeats something says it within four seconds (RFC 3261 §17.1.2.2)."""
 TRIES, BUSY = 4, 503
 """What the gateway may answer a new call with while it is late, as on a machine with other work (Retry-After)."""
 START_S = 120.0
 """The sanitizers are slow to load."""
+END_S = 60.0
+"""… and look through the memory at the end."""
+CANCEL_S = 5.0
+"""How long those who play may take to stop once nobody is there any more."""
 GAP_S = 1.0
 """The sanitizers make everything some three times slower; a call that is lost is silent for longer."""
+REACHED_S = 60.0
+"""A run of this length has to have reached everything."""
 
 
 @dataclass
@@ -52,11 +64,27 @@ class Result:
     faults: list[str] = field(default_factory=list)
     transfers: int = 0
     """Good ones."""
-    requests: float = 0
+    tally: Tally = field(default_factory=Tally)
+    outcomes: dict[str, int] = field(default_factory=dict)
+    """All transfers, by how they ended."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """Requests that became neither a call nor a transfer, by reason."""
+    settled_s: float | None = None
+    """How long it took until nothing was left; None: it did not come to that."""
     latest: list[bytes] = field(default_factory=list)
     """The messages that went out last."""
     log: str = ""
     """What the gateway wrote."""
+
+    def lines(self) -> list[str]:
+        """What to tell of a run besides its faults."""
+        return [
+            *self.tally.lines(),
+            f"requests refused: {_counted(self.refused)}",
+            f"transfers: {_counted(self.outcomes)}; {self.transfers} of them the good ones beside it",
+            *([] if self.settled_s is None else [f"nothing was left after {self.settled_s:.0f} s"]),
+            *([] if could_look_for_leaks(self.log) else ["LeakSanitizer was not let look for memory"]),
+        ]
 
 
 class Run:
@@ -67,6 +95,7 @@ class Run:
         self._seed = seed
         self._env = env
         self._result = Result()
+        self._tally = self._result.tally
         self._clumsy: list[Clumsy] = []
 
     async def play(self, seconds: float) -> Result:
@@ -81,69 +110,114 @@ class Run:
 
     async def _play(self, seconds: float) -> Result:
         async with AsyncExitStack() as stack:
-            net = Net()
-            stack.callback(net.close)
+            net = stack.enter_context(Net())
             broker = await stack.enter_async_context(Broker())
-            ami = await stack.enter_async_context(FakeAmi())
+            before_it = await stack.enter_async_context(ClumsyBroker(broker, Mutator(self._seed + 14), self._tally))
+            ami, calm = [await stack.enter_async_context(FakeAmi()) for _ in range(2)]
+            calm.hints.append(hint("6003", 0))
             loop = asyncio.get_running_loop()
             names, _ = await loop.create_datagram_endpoint(
-                lambda: ClumsyNames(Mutator(self._seed + 9), net.host(32)), local_addr=(net.host(53), DNS_PORT)
+                lambda: ClumsyNames(Mutator(self._seed + 9), self._tally, net.host(32)),
+                local_addr=(net.host(53), DNS_PORT),
             )
             stack.callback(names.close)
             secrets = {"sip_profiles/ami.secret": ami.secret}
             authority = Authority(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-            gateway = Gateway(settings(net, broker, ami, authority), secrets=secrets, env=self._env)
+            gateway = Gateway(
+                settings.tables(net, before_it.port, ami, calm, authority), secrets=secrets, env=self._env
+            )
             await gateway.start(START_S)
             try:
                 before = await _held(gateway)
-                await self._all(stack, net, gateway, broker, ami, authority, seconds)
+                playing = [
+                    *await self._peers(stack, net, gateway, authority, seconds),
+                    clumsy_manager(ami, Mutator(self._seed + 10), self._tally, seconds, 0.005),
+                    clumsy_commands(
+                        broker,
+                        gateway,
+                        f"transfer-gateway/{settings.INSTANCE}",
+                        Mutator(self._seed + 11),
+                        self._tally,
+                        seconds,
+                    ),
+                    self._good(stack, net, gateway, seconds),
+                ]
+                handed = next(peer for peer in self._clumsy if peer.host == net.host(33)).handed
+                playing.append(clumsy_manager(calm, Mutator(self._seed + 15), self._tally, seconds, 0.2, handed))
+                await self._all(playing, gateway, seconds)
+                before_it.rests = True
                 await self._look(gateway, before)
+                if seconds >= REACHED_S and gateway.child.exit_code is None:
+                    good = ["a good transfer"] if not self._result.transfers else []
+                    self._result.faults += [f"not reached: {what}" for what in [*good, *self._tally.unreached()]]
             finally:
                 if gateway.child.exit_code is None:
-                    await gateway.child.stop(60)
+                    await gateway.child.stop(END_S)
                 self._result.log = gateway.log
-                self._result.faults += _reports(gateway.log)
+                self._result.faults += [
+                    *of_sanitizers(gateway.log), *of_leaks(gateway.log), *of_the_gateway(gateway.log)
+                ]  # fmt: skip
                 self._result.latest = [data for peer in self._clumsy for data in peer.sent]
                 await gateway.__aexit__(None, None, None)
         return self._result
 
-    async def _all(
-        self,
-        stack: AsyncExitStack,
-        net: Net,
-        gateway: Gateway,
-        broker: Broker,
-        ami: FakeAmi,
-        authority: Authority,
-        seconds: float,
-    ) -> None:
-        async def clumsy(last: int, number: int, wire: Wire | None = None) -> Clumsy:
-            peer = Clumsy(net.host(last), Mutator(self._seed + number), wire=wire)
+    async def _peers(
+        self, stack: AsyncExitStack, net: Net, gateway: Gateway, authority: Authority, seconds: float
+    ) -> list[Coroutine[Any, Any, None]]:
+        """What the peers of every side will do."""
+
+        async def clumsy(role: str, last: int, number: int, wire: Wire | None = None) -> Clumsy:
+            peer = Clumsy(net.host(last), role, Mutator(self._seed + number), self._tally, wire)
             self._clumsy.append(peer)
             return await stack.enter_async_context(peer)
 
-        trunk, pbx, named, stranger = [await clumsy(last, at) for at, last in enumerate((30, 31, 32, 99))]
-        wired = [await clumsy(last, 20 + last, Streams()) for last in (40, 41)]
-        sealed = [
-            await clumsy(last, 20 + last, Streams(authority.identity(net.host(last)), clients=True))
-            for last in (42, 43)
-        ]
+        def sealed_wire(last: int) -> Wire:
+            return Streams(authority.identity(net.host(last)), clients=True)
+
+        trunk, named, _ = [await clumsy(TRUNKS, last, last) for last in (30, 32, 34)]
+        pbx, handing = [await clumsy(PBXS, last, last) for last in (31, 33)]
+        stranger = await clumsy(STRANGERS, 99, 99)
+        wired = [await clumsy(role, last, last, Streams()) for role, last in ((TRUNKS, 40), (PBXS, 41))]
+        sealed = [await clumsy(role, last, last, sealed_wire(last)) for role, last in ((TRUNKS, 42), (PBXS, 43))]
+        wired[1].hints = {"6001": "idle", "6003": "idle"}
         at, at_tls = gateway.sip, (gateway.sip[0], TLS_PORT)
-        uris = tuple(f"sip:{number}@{net.gateway}" for number in (CLUMSY, NAMED, "+31612345678", "2001"))
-        playing = [
-            *(calls_in(peer, seconds) for peer in (trunk, pbx, named)),
-            *(calls_out(peer, uris, at, seconds) for peer in (trunk, trunk, pbx, pbx)),
-            *(stray(peer, uris, at, seconds, 0.05) for peer in (trunk, pbx)),
-            stray(stranger, uris, at, seconds, 0.03),
-            *(calls_in(peer, seconds) for peer in (*wired, *sealed)),
-            *(calls_out(peer, (f"sip:{WIRED}@{net.gateway}",), at, seconds) for peer in wired),
-            *(calls_out(peer, (f"sip:{SEALED}@{net.gateway}",), at_tls, seconds) for peer in sealed),
-            connections(net.host(40), at, Mutator(self._seed + 12), seconds),
-            connections(net.host(42), at_tls, Mutator(self._seed + 13), seconds),
-            clumsy_manager(ami, Mutator(self._seed + 10), seconds),
-            clumsy_commands(broker, f"transfer-gateway/{INSTANCE}", Mutator(self._seed + 11), seconds),
-            self._good(stack, net, gateway, seconds),
+        uris = {
+            number: f"sip:{number}@{net.gateway}"
+            for number in (
+                settings.CLUMSY,
+                settings.NAMED,
+                settings.WIRED,
+                settings.SEALED,
+                settings.HANDED,
+                settings.SALES,
+                settings.BERT,
+            )
+        }
+        numbers, targets = (
+            [uris[settings.CLUMSY], uris[settings.NAMED]],
+            [uris[settings.SALES], uris[settings.BERT], f"sip:2001@{net.gateway}"],
+        )
+        return [
+            *(calls_in(peer, seconds) for peer in self._clumsy if peer is not stranger),
+            *(calls_out(peer, targets, at, seconds) for peer in (trunk, trunk, named, wired[0])),
+            *(calls_out(peer, numbers, at, seconds) for peer in (pbx, pbx)),
+            *(calls_out(handing, [uris[settings.HANDED]], at, seconds) for _ in range(2)),
+            calls_out(wired[1], [uris[settings.WIRED]], at, seconds),
+            calls_out(sealed[0], targets, at_tls, seconds),
+            calls_out(sealed[1], [uris[settings.SEALED]], at_tls, seconds),
+            *(stray(peer, [*numbers, *targets], at, seconds, 0.1) for peer in (trunk, pbx)),
+            *(stray(peer, [uris[settings.WIRED], *targets], at, seconds, 0.3) for peer in wired),
+            *(stray(peer, [uris[settings.SEALED], *targets], at_tls, seconds, 0.3) for peer in sealed),
+            stray(stranger, [*numbers, *targets], at, seconds, 0.05),
+            shouting(stranger, self._clumsy, seconds),
+            states(wired[1], seconds),
+            connections(net.host(40), at, Mutator(self._seed + 12), self._tally, "peer TCP", seconds),
+            connections(net.host(42), at_tls, Mutator(self._seed + 13), self._tally, "peer TLS", seconds),
+            connections(net.host(99), at, Mutator(self._seed + 16), self._tally, f"{STRANGERS} TCP", seconds),
+            connections(net.host(99), at_tls, Mutator(self._seed + 17), self._tally, f"{STRANGERS} TLS", seconds),
         ]
+
+    async def _all(self, playing: list[Coroutine[Any, Any, None]], gateway: Gateway, seconds: float) -> None:
         ended = asyncio.create_task(gateway.child.wait(2 * seconds + 600))
         played = asyncio.ensure_future(asyncio.gather(*playing, return_exceptions=True))
         both: set[asyncio.Future[Any]] = {played, ended}
@@ -151,6 +225,7 @@ class Run:
         if ended.done():
             self._result.faults.append(f"the process ended with {gateway.child.exit_code}")
             played.cancel()
+            await asyncio.wait({played}, timeout=CANCEL_S)
             return
         ended.cancel()
         faults = [one for one in played.result() if isinstance(one, Exception)]
@@ -184,28 +259,33 @@ class Run:
     async def _look(self, gateway: Gateway, before: dict[str, int]) -> None:
         if gateway.child.exit_code is not None:
             return
-        self._result.requests = await gateway.metric("transfer_gateway_requests_rejected_total")
+        begun = asyncio.get_running_loop().time()
+        for peer in self._clumsy:
+            peer.rest()
+        self._result.refused = await gateway.counts("transfer_gateway_requests_rejected_total", "reason")
 
         async def nothing_left() -> bool:
             for peer in self._clumsy:
+                peer.heard.clear()
                 if isinstance(peer.wire, Streams):
-                    peer.wire.drop()  # a message that is repeated makes a connection anew
+                    peer.wire.drop()  # PJSIP keeps a connection for ten minutes
             now = await _held(gateway)
             return all(now[what] <= before[what] for what in before)
 
-        # Calls that a peer has left on hold or ringing, its BYE or CANCEL broken on the way, would last.
-        gateway.files["gateway.toml"]["sip"] |= {"max_call_s": 1, "answer_timeout_s": 1}
-        # Our own OPTIONS take a transaction each.
-        for name in TRUNKS:
-            gateway.files[f"sip_profiles/{name}.toml"]["options_interval_s"] = 0
+        settings.quiet(gateway.files)
         gateway.write()
         status, text = await gateway.http("POST", "/api/reload", token=TOKEN)
         if status != 200:
             self._result.faults.append(f"no reload: {status} {text}")
         try:
-            await eventually(nothing_left, "nothing is left", timeout_s=LINGER_S, every_s=1.0)
+            await eventually(nothing_left, "nothing is left", timeout_s=LINGER_S, every_s=LOOK_S)
+            self._result.settled_s = asyncio.get_running_loop().time() - begun
         except AssertionError:
-            self._result.faults.append(f"left behind: {await _held(gateway)}, was {before}")
+            comes = b"\n----\n".join(one for peer in self._clumsy for one in peer.heard)
+            self._result.faults.append(
+                f"left behind: {await _held(gateway)}, was {before}; it still says:\n{comes.decode(errors='replace')}"
+            )
+        self._result.outcomes = await gateway.counts("transfer_gateway_transfers_total", "outcome")
         transfers = await gateway.get("/api/transfers")
         open_ones = [one for one in transfers["transfers"] if one["outcome"] is None]
         if open_ones:
@@ -214,7 +294,7 @@ class Run:
 
 async def _talk(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> tuple[Call, Call]:
     for _ in range(TRIES):
-        caller = pbx.invite(f"sip:{GOOD}@{net.gateway}", gateway.sip, hz=CALLER_HZ)
+        caller = pbx.invite(f"sip:{settings.GOOD}@{net.gateway}", gateway.sip, hz=CALLER_HZ)
         try:
             assistant = await trunk.wait_call(5.0)
             break
@@ -231,7 +311,7 @@ async def _talk(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> tuple[Cal
 
 async def _transfer(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> None:
     caller, assistant = await _talk(trunk, pbx, gateway, net)
-    accepted = await assistant.refer(SALES)
+    accepted = await assistant.refer(f"<sip:{settings.SALES}@gw.example>")
     assert accepted.code == 202, f"a good REFER was refused: {accepted.start}"
     target = await pbx.wait_call()
     await target.answer(hz=TARGET_HZ)
@@ -254,12 +334,8 @@ async def _held(gateway: Gateway) -> dict[str, int]:
     return {**held, **status["sip"], **status["stack"]}
 
 
-def _reports(log: str) -> list[str]:
-    lines = log.splitlines()
-    for at, line in enumerate(lines):
-        if any(sign in line for sign in REPORT) and not any(sign in line for sign in HARMLESS):
-            return ["\n".join(lines[at : at + 30])]
-    return [f"a traceback: {line}" for line in lines if "Traceback" in line or "sip-callback-failed" in line][:3]
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{what} {count}" for what, count in sorted(counts.items())) or "none"
 
 
 def keep(result: Result, path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.support.wire import break_off
 
 if TYPE_CHECKING:
     from tests.fuzz.mutator import Mutator
+    from tests.fuzz.tally import Tally
     from tests.support.sip_message import Address
 
 OPEN = 30
@@ -23,7 +24,9 @@ MESSAGE = (
 )
 
 
-async def connections(host: str, gateway: Address, mutator: Mutator, seconds: float, pause_s: float = 0.2) -> None:
+async def connections(
+    host: str, gateway: Address, mutator: Mutator, tally: Tally, side: str, seconds: float, pause_s: float = 0.2
+) -> None:
     """Open one connection after the other from this address, for so long, and misuse each."""
     left: list[asyncio.StreamWriter] = []
     end = time.monotonic() + seconds
@@ -33,6 +36,7 @@ async def connections(host: str, gateway: Address, mutator: Mutator, seconds: fl
         with suppress(OSError):  # the gateway may end it at any time
             _, writer = await asyncio.open_connection(*gateway, local_addr=(host, 0))
             left.append(writer)
+            tally.out(side, "connection", broken=True)
             await _misuse(writer, MESSAGE % (number, number), mutator)
         while len(left) > OPEN:
             _end(left.pop(0), mutator)

@@ -233,6 +233,17 @@ class Gateway:
             if sample.name == name and wanted <= sample.labels.items()
         )
 
+    async def counts(self, name: str, label: str) -> dict[str, int]:
+        """A metric's samples, added up by the value of one label."""
+        _, text = await self.http("GET", "/metrics")
+        found: dict[str, int] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == name:
+                    key = sample.labels[label]
+                    found[key] = found.get(key, 0) + int(sample.value)
+        return found
+
 
 def toml(table: Table, path: str = "") -> str:
     """Write tables, arrays of tables and plain values; enough for a configuration."""
