@@ -66,6 +66,19 @@ def register(db: sqlite3.Connection, sink: str) -> None:
     db.execute("INSERT OR IGNORE INTO sinks SELECT ?, max(0, coalesce(max(seq), 0)) FROM journal", (sink,))
 
 
+def newest(db: sqlite3.Connection) -> int:
+    """The highest sequence number there was."""
+    found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
+    return int(found[0]) if found else 0
+
+
+def number_from(db: sqlite3.Connection, seq: int) -> None:
+    """Number events from above `seq`: some that are in flight may be of a file that was moved aside."""
+    if newest(db) < seq:
+        db.execute("DELETE FROM sqlite_sequence WHERE name = 'journal'")
+        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('journal', ?)", (seq,))
+
+
 def place(db: sqlite3.Connection, sink: str) -> int:
     """The sequence number up to which the sink is done."""
     (seq,) = db.execute("SELECT cursor FROM sinks WHERE name = ?", (sink,)).fetchone()

@@ -28,6 +28,10 @@ RETRY_S = 1.0
 ANSWER_S = 5.0  # a disk that takes longer hangs
 LOOK_S = 5.0  # between two looks whether the file is still there, while nothing is to be written
 
+_TROUBLE = (sqlite3.Error, OSError, StoreError)
+# What the database is asked to store is wrong, not the database: it stays wrong however often that is tried.
+_ABOUT_THE_WRITE = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
@@ -152,30 +156,54 @@ class Journal:
         return jobs
 
     def _write(self) -> None:
+        count = len(self._unwritten)
         try:
             self._store.keep()
-            if self._unwritten:
-                self._apply()
-        except (sqlite3.Error, OSError, StoreError) as error:
+            self._apply()
+        except Exception as error:
+            if not isinstance(error, _TROUBLE):
+                # Yet without this thread nothing would be stored any more, and nobody told.
+                log.exception("journal-failed")
             self._refused(str(error))
             return
         if self._complaint:
-            log.info("outbox-writable", events=len(self._unwritten))
-        if self._complaint or self._unwritten:
-            self._complaint, self._unwritten = "", []
+            log.info("outbox-writable", events=count)
+        if self._complaint or count:
+            self._complaint = ""
             self._tell_state()
         for flush in self._flushes:
             self._resolve(flush.done, None)
         self._flushes = []
 
     def _apply(self) -> None:
+        """Store what is unwritten, together if that can be. Of what no disk can store only that is lost.
+
+        Raises sqlite3.Error, OSError, StoreError; what is written by then is written.
+        """
+        while self._unwritten:
+            writes = self._unwritten[:]
+            while not self._stored(writes):
+                if len(writes) == 1:
+                    break
+                del writes[len(writes) // 2 :]
+            del self._unwritten[: len(writes)]
+
+    def _stored(self, writes: list[Write]) -> bool:
         try:
-            self._store.apply(self._unwritten)
-        except sqlite3.DatabaseError as error:
-            if not is_broken(error):
+            try:
+                self._store.apply(writes)
+            except sqlite3.DatabaseError as error:
+                if not is_broken(error):
+                    raise
+                self._store.move_aside(str(error))
+                self._store.apply(writes)
+        except Exception as error:
+            if isinstance(error, _TROUBLE) and not isinstance(error, _ABOUT_THE_WRITE):
                 raise
-            self._store.move_aside(str(error))
-            self._store.apply(self._unwritten)
+            if len(writes) == 1:
+                log.exception("event-lost", id=getattr(writes[0], "event_id", None))
+            return False
+        return True
 
     def _refused(self, why: str) -> None:
         if why != self._complaint:
@@ -193,13 +221,21 @@ class Journal:
                 self._resolve(question.answer, self._store.fetch(question.sink, question.after, question.limit))
             else:
                 self._resolve(question.answer, self._history(question))
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 -- whoever asks must get an answer
             log.error("outbox-unreadable", why=str(error))
+            if is_broken(error):
+                self._begin_anew(str(error))
             if isinstance(question, Fetch):
-                # Nothing to send for now; the next write finds out what is wrong and mends it.
+                # Nothing to send for now.
                 self._resolve(question.answer, [])
             else:
                 self._resolve(question.answer, StoreError(str(error)))
+
+    def _begin_anew(self, why: str) -> None:
+        """What cannot be read would keep all that comes behind it."""
+        with contextlib.suppress(*_TROUBLE):  # the next write finds out, and tells
+            self._store.move_aside(why)
+            self._tell_state()
 
     def _history(self, ask: _Ask) -> list[Remembered]:
         stored = self._store.history(limit=-1 if ask.limit is None else ask.limit, transfer=ask.transfer)

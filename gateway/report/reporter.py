@@ -2,6 +2,7 @@
 """The reporter: every milestone becomes a log line and an event in the journal, from where MQTT takes it."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.ports import Clock
 from gateway.report.backlog import BacklogState
 from gateway.report.event import call_event, read_transfer, transfer_event, write
-from gateway.report.journal import Journal
+from gateway.report.journal import ANSWER_S, Journal
 from gateway.report.sinks.log import log_milestone
 from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.sinks.mqtt.listening import CommandHandler
@@ -83,7 +84,10 @@ class EventReporter:
             # Stored in one transaction with the end of its running state: killed here, the rest is found again.
             self.transfer(Milestone.ENDED, ended)
             interrupted.append(ended)
-        await self._journal.flush()
+        # A disk that takes nothing must not keep the gateway from taking calls: the journal writes it down later.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                await self._journal.flush()
         for sink in self._sinks:
             sink.start()
         return interrupted

@@ -78,12 +78,14 @@ class Store:
         self._forwarding = forwarding
         self._dropped = 0
         self._drop_notice_at = float("-inf")
+        self._newest = 0  # the highest sequence number there was
         self.standing = dict.fromkeys(sinks, Standing())
 
     def open(self) -> list[Remembered]:
         """Open or make the file; the transfers that were left under way, oldest first. Raises StoreError."""
         self._file.open()
         try:
+            self._newest = cursors.newest(self._file.db)
             self._look()
             return self.history(running=True)[::-1]
         except sqlite3.Error as error:
@@ -91,6 +93,7 @@ class Store:
             raise StoreError(f"{self._file.path}: {error}") from error
 
     def _look(self) -> None:
+        cursors.number_from(self._file.db, self._newest)
         for sink in self.standing:
             cursors.register(self._file.db, sink)
             self.standing[sink] = cursors.standing(self._file.db, sink)
@@ -98,13 +101,21 @@ class Store:
     def move_aside(self, why: str) -> None:
         """Start with an empty file. Raises OSError, sqlite3.Error."""
         self._file.move_aside(why)
-        self._look()
+        self._look_anew()
 
     def keep(self) -> None:
         """Write the file anew if it was deleted or replaced. Raises OSError, sqlite3.Error, StoreError."""
         if self._file.keep():
-            self._look()
+            self._look_anew()
             log.warning("outbox-file-restored", file=str(self._file.path), events=self._most_waiting)
+
+    def _look_anew(self) -> None:
+        try:
+            self._look()
+        except BaseException:
+            # Or a file would be written to in which no sink has its place.
+            self._file.disconnect()
+            raise
 
     @property
     def _most_waiting(self) -> int:
@@ -148,12 +159,13 @@ class Store:
                 cursors.advance(db, sink)
                 found[sink] = Standing(waiting - surplus, *refused)
                 dropped += surplus
+            newest = cursors.newest(db)
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
-        self.standing = found
+        self.standing, self._newest = found, newest
         if self._forwarding:
             self._tell_dropped(dropped)
 

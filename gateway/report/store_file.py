@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 import structlog
 
@@ -36,7 +36,8 @@ class StoreFile:
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE_NAME
         self._lock: TextIO | None = None
-        self._file: tuple[int, int] | None = None
+        self._file: _Identities = (None, None)
+        self._is_copied = False
         self._connection: sqlite3.Connection | None = None
 
     @property
@@ -51,12 +52,7 @@ class StoreFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._take_lock()
-            try:
-                self._connect()
-            except (BrokenFileError, sqlite3.DatabaseError) as error:
-                if not is_broken(error):
-                    raise
-                self.move_aside(str(error))
+            self._connect_or_begin_anew()
         except (OSError, sqlite3.Error, NewerVersionError) as error:
             self.close()
             raise StoreError(f"{self.path}: {error}") from error
@@ -72,21 +68,36 @@ class StoreFile:
         except BlockingIOError:
             raise StoreError(f"{path} is held by another process: each gateway needs a state_dir of its own") from None
 
+    def _connect_or_begin_anew(self) -> None:
+        try:
+            self._connect()
+        except (BrokenFileError, sqlite3.DatabaseError) as error:
+            if not is_broken(error):
+                raise
+            self.move_aside(str(error))
+
     def _connect(self) -> None:
+        try:
+            self._connect_to_it()
+        except BaseException:
+            self.disconnect()
+            raise
+
+    def _connect_to_it(self) -> None:
         # Callers' numbers are in it.
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         self._connection = db = sqlite3.connect(self.path, isolation_level=None)
-        self._file = _identity(self.path)
         if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise BrokenFileError("the file is damaged")
         db.execute("PRAGMA synchronous = FULL")
         # Before anything that writes: a newer file is left as it is.
         migrate(db)
         db.execute("PRAGMA journal_mode = WAL")
+        self._file = _identities(self.path)
 
     def move_aside(self, why: str) -> None:
         """Put a broken file out of the way, under a name that tells when, and start with an empty one."""
-        self._disconnect()
+        self.disconnect()
         aside = self._put_aside("broken")
         log.error(
             "outbox-moved-aside",
@@ -95,29 +106,50 @@ class StoreFile:
         self._connect()
 
     def keep(self) -> bool:
-        """Write the file anew if it was deleted or replaced while in use: all that it held is still readable to us.
+        """Write the file anew if it or its log was deleted or replaced while in use: we can still read all of it.
 
-        Returns whether it did. Raises OSError, sqlite3.Error, StoreError.
+        Opens it again, too, where that has failed on the way: here, or when a broken file was moved aside. Returns
+        whether it did either. Raises OSError, sqlite3.Error, StoreError.
         """
-        if _identity(self.path) == self._file:
-            return False
-        log.error("outbox-file-gone", file=str(self.path), help="it was deleted or replaced; it is written anew")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self._lock is not None:
-            # Whoever holds a lock of this name by now has the directory.
-            self._lock.close()
-        self._take_lock()
-        copy = self.path.with_suffix(".new")
-        copy.unlink(missing_ok=True)
-        os.close(os.open(copy, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        with contextlib.closing(sqlite3.connect(copy)) as target:
-            self.db.backup(target)
-        # Closing takes the log files away by their names: only then may there be new ones.
-        self._disconnect()
-        self._put_aside("replaced")
-        copy.replace(self.path)
-        self._connect()
+        if self._connection is not None:
+            if self._is_there():
+                return False
+            log.error("outbox-file-gone", file=str(self.path), help="it was deleted or replaced; it is written anew")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._lock is not None:
+                # Whoever holds a lock of this name by now has the directory.
+                self._lock.close()
+            self._take_lock()
+            self._copy()
+            # Closing takes the log files away by their names: only then may there be new ones.
+            self.disconnect()
+            self._is_copied = True
+        if self._is_copied:
+            self._put_aside("replaced")
+            self._copied_to.replace(self.path)
+            self._is_copied = False
+        try:
+            self._connect_or_begin_anew()
+        except NewerVersionError as error:
+            raise StoreError(f"{self.path}: {error}") from error
         return True
+
+    def _is_there(self) -> bool:
+        _, log_file = now = _identities(self.path)
+        if self._file[1] is None:
+            # It comes with the first thing that is written.
+            self._file = self._file[0], log_file
+        return now == self._file
+
+    @property
+    def _copied_to(self) -> Path:
+        return self.path.with_suffix(".new")
+
+    def _copy(self) -> None:
+        self._copied_to.unlink(missing_ok=True)
+        os.close(os.open(self._copied_to, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with contextlib.closing(sqlite3.connect(self._copied_to)) as target:
+            self.db.backup(target)
 
     def _put_aside(self, suffix: str) -> Path:
         aside = self.path.with_name(f"{self.path.name}.{suffix}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
@@ -129,15 +161,24 @@ class StoreFile:
 
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""
-        self._disconnect()
+        self.disconnect()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def _disconnect(self) -> None:
+    def disconnect(self) -> None:
+        """Let go of the database; `keep` opens it again."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+_Identities: TypeAlias = tuple[tuple[int, int] | None, tuple[int, int] | None]
+"""Of the database and of its log (SQLite's WAL), in which the newest transactions are."""
+
+
+def _identities(path: Path) -> _Identities:
+    return _identity(path), _identity(Path(f"{path}-wal"))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
