@@ -32,6 +32,7 @@ from gateway.report.reporter import EventReporter
 from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.store_file import StoreError
 from gateway.sip.agent import SipAgent
+from gateway.threads import DaemonPool
 from gateway.user_agent import MakeUserAgent
 from gateway.web.server import WebServer
 
@@ -94,6 +95,7 @@ class App:
         Raises OSError, SipError or StoreError when an address, a port or the journal cannot be had.
         """
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(DaemonPool())
         loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
         for interrupted in await self.reporter.start():
             self.metrics.transfer_ended(interrupted)

@@ -43,7 +43,7 @@ class Reloader:
         self._lock = asyncio.Lock()
         self._asked = False
         self._by_signal: asyncio.Task[None] | None = None
-        self._begun = self._closed = False
+        self._begun = self._closed = self._hangs = False
         self.loaded_at = datetime.now(UTC)
         self.restart_needed: tuple[str, ...] = started.outdated
         self.refusal: Refusal | None = None
@@ -123,9 +123,12 @@ class Reloader:
 
     async def _reload(self) -> Refusal | None:
         now = datetime.now(UTC)
+        if self._hangs:
+            # Or each reload would leave one more thread behind that waits for the file system.
+            return Refusal(now, [f"{self._started.directory} is still being read for the reload before"])
         try:
             async with asyncio.timeout(PATIENCE_S):
-                config, restart_needed = await asyncio.to_thread(_prepared, self._started)
+                config, restart_needed = await asyncio.to_thread(self._read)
             if self._closed:
                 return Refusal(now, ["the gateway is stopping"])
             self._take_over(config)
@@ -147,6 +150,13 @@ class Reloader:
             log.warning("restart-needed", changed=list(restart_needed))
         log.info("reloaded", numbers=len(config.numbers))
         return None
+
+    def _read(self) -> tuple[Config, tuple[str, ...]]:
+        self._hangs = True
+        try:
+            return _prepared(self._started)
+        finally:
+            self._hangs = False
 
     def _take_over(self, config: Config) -> None:
         """Have every part take it in one turn of the loop: nobody meets two configurations at a time."""

@@ -114,6 +114,17 @@ def test_a_secret_is_read_and_never_shown(tmp_path: Path) -> None:
     assert "s3cret" not in repr(queues) + str(queues) + queues.model_dump_json()
 
 
+@pytest.mark.keeps("16.163")
+@pytest.mark.parametrize("written", ["\ufeffs3cret\r\n", "s3cret\n\n", "\ufeffs3cret"])
+def test_what_an_editor_adds_is_no_part_of_a_secret(tmp_path: Path, written: str) -> None:
+    main = "\ufeff" + MAIN
+    password = (
+        load(write(tmp_path, main, secrets={"sip_profiles/ami.secret": written})).pbxs["asterisk"].queues.password
+    )
+    assert password is not None
+    assert password.get_secret_value() == "s3cret"
+
+
 def test_a_service_credential_comes_before_the_file_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = tmp_path / "credentials"
     credentials.mkdir()

@@ -2,6 +2,7 @@
 # ruff: noqa: E501 - the tables below read best with a mistake a line
 """Configurations that are wrong: every mistake is told, at once, with where it is and what would be right."""
 
+import os
 import re
 from pathlib import Path
 
@@ -192,6 +193,34 @@ def test_secrets_that_hold_nothing_or_cannot_be_read(tmp_path: Path) -> None:
     (directory / "sip_profiles/ami.secret").unlink()
     (directory / "sip_profiles/ami.secret").mkdir()
     assert mistakes(directory) == [f"{where} can't be read: Is a directory"]
+
+
+@pytest.mark.keeps("16.163")
+@pytest.mark.parametrize("secret", ["s3cret\nof another", "s3\0cret", "s3cret\r\n\r\nold", "\x7fs3cret"])
+def test_secrets_that_nobody_could_type(tmp_path: Path, secret: str) -> None:
+    directory = write(tmp_path, secrets={"sip_profiles/ami.secret": secret})
+    [found] = mistakes(directory)
+    assert "ami.secret holds more than one line, or a control character" in found
+    assert "s3" not in found.replace("test_secrets", "")
+
+
+@pytest.mark.keeps("16.163")
+@pytest.mark.parametrize(
+    "main",
+    [MAIN.replace("max_calls = 10", f"max_calls = {'1' * 5000}"), f"{MAIN}\n[x]\ny = {'[' * 5000}"],
+    ids=["digits", "brackets"],
+)
+def test_toml_that_python_gives_up_on_is_a_mistake(tmp_path: Path, main: str) -> None:
+    [found] = mistakes(write(tmp_path, main=main))
+    assert found.startswith("gateway.toml: file: is not TOML: ")
+
+
+@pytest.mark.keeps("16.163")
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "gateway.toml").unlink()
+    os.mkfifo(tmp_path / "gateway.toml")
+    assert mistakes(tmp_path) == ["gateway.toml: file: is no regular file"]
 
 
 def test_files_that_are_no_toml_or_not_there(tmp_path: Path) -> None:

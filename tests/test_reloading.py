@@ -3,6 +3,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -226,3 +227,36 @@ async def test_a_reload_that_was_asked_for_too_early_comes_when_the_gateway_serv
     await eventually(idle, "it is over")
     assert parts.has == [7, 7, 7]
     assert systemd() == ["RELOADING=1", "READY=1", "STATUS=serving"]
+
+
+@pytest.mark.keeps("16.164")
+async def test_a_file_system_that_hangs_costs_one_thread(
+    directory: Path, systemd: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load(directory)
+    parts, answers, reads = Parts(config), threading.Event(), list[Path]()
+
+    def hang(path: Path) -> Config:
+        reads.append(path)
+        assert answers.wait(10)
+        return load(path)
+
+    monkeypatch.setattr(reloading, "load", hang)
+    monkeypatch.setattr(reloading, "PATIENCE_S", 0.05)
+    reloader = Reloader(config, parts.all(), lambda _reloader: None)
+    [first] = (await reloader.reload()).mistakes
+    assert "could not be read within" in first
+    [second] = (await reloader.reload()).mistakes
+    assert "still being read" in second
+    assert len(reads) == 1
+    assert [line for line in systemd() if not line.startswith("STATUS")] == ["RELOADING=1", "READY=1"] * 2
+    answers.set()
+
+    async def is_over() -> bool:
+        return not reloader._hangs
+
+    await eventually(is_over, "the thread has come back")
+    monkeypatch.setattr(reloading, "load", load)
+    monkeypatch.setattr(reloading, "PATIENCE_S", 30)
+    with_drain(directory, 7)
+    assert not (await reloader.reload()).mistakes

@@ -193,11 +193,14 @@ def _secret(name: object, info: ValidationInfo) -> SecretStr:
     if isinstance(info.context, Surroundings) and not info.context.secrets:
         return UNREAD
     try:
-        text = path.read_text(encoding="utf-8").strip("\r\n")
+        # Some editors begin a file with a byte order mark, which would be part of the password, and not be seen.
+        text = path.read_text(encoding="utf-8-sig").strip("\r\n")
     except (OSError, UnicodeDecodeError):
         raise ValueError(f"{path} does not hold text") from None
     if not text.strip():
         raise ValueError(f"{path} is empty; it should hold the secret")
+    if not text.isprintable():
+        raise ValueError(f"{path} holds more than one line, or a control character; it should hold the secret alone")
     return SecretStr(text)
 
 

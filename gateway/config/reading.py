@@ -20,15 +20,22 @@ _PASSES = 8  # each takes out what was wrong; validators of whole tables speak u
 
 def read_table(directory: Path, file: str, mistakes: list[Mistake]) -> Table | None:
     """The table in a TOML file, or None with a mistake when it can't be read."""
+    path = directory / file
     try:
-        return tomllib.loads((directory / file).read_text(encoding="utf-8"))
+        # A pipe would keep everybody waiting who opens it.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            mistakes.append(Mistake(file, "file", "is no regular file"))
+            return None
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         mistakes.append(Mistake(file, "file", f"can't be read: {error.strerror}"))
     except UnicodeDecodeError:
         mistakes.append(Mistake(file, "file", "is not UTF-8 text, as TOML must be"))
-    except tomllib.TOMLDecodeError as error:
-        problem, _, place = str(error).rpartition(" (at ")
-        mistakes.append(Mistake(file, place.rstrip(")") or "file", f"is not TOML: {problem or error}"))
+    except RecursionError:
+        mistakes.append(Mistake(file, "file", "is not TOML: lists or tables in one another, too many of them"))
+    except ValueError as error:  # also of a number with thousands of digits
+        problem, _, place = str(error).partition(" (at ")
+        mistakes.append(Mistake(file, place.rstrip(")") or "file", f"is not TOML: {problem}"))
     return None
 
 

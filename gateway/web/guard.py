@@ -134,7 +134,7 @@ def needs_token(current: Callable[[], str | None]) -> Callable[[Handler], Handle
                 )
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             # In constant time: how long it takes must not tell how much of it was right.
-            right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.encode())
+            right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.strip().encode())
             if scheme.lower() != "bearer" or not right:
                 log.warning("http-token-wrong", method=request.method, path=request.path)
                 raise Problem(
