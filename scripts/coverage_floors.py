@@ -25,7 +25,7 @@ FLOORS = {
     "ports": 98,
     "probe": 78,
     "report": 83,
-    "sip": 71,
+    "sip": 73,
     "sip/text": 91,
     "web": 98,
 }
