@@ -5,12 +5,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from gateway.background import BackgroundTasks
+from gateway.pbx.back_off import back_off_s
 from gateway.pbx.sources import needs_new_source, source_of
+from gateway.ports import sleep
 
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.ports import Clock, ExtensionWatcher, FollowedPbx, PbxListener
+
+AGAIN_S = 1.0, 30.0
+"""How long a source that has failed rests, at first and at most."""
+
+log = structlog.get_logger("app")
 
 
 class Following:
@@ -41,7 +50,18 @@ class Following:
             self.sources[name].reconfigure(*config.watched(name))
         for name, source in made.items():
             self.sources[name] = source
-            self._tasks.begin(name, source.run())
+            self._tasks.begin(name, self._keep_running(name, source))
+
+    async def _keep_running(self, name: str, source: FollowedPbx) -> None:
+        """Run a source until cancelled: a fault of ours must not silence a PBX for ever."""
+        failures = 0
+        while True:
+            try:
+                await source.run()
+            except Exception:
+                log.exception("pbx-source-failed", pbx=name)
+            failures += 1
+            await sleep(self._clock, back_off_s(failures, *AGAIN_S))
 
     async def stop(self) -> None:
         """Follow none of them any more."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A reload changes how the state of a PBX is had where that has changed, and leaves the others alone."""
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +11,8 @@ from gateway import following
 from gateway.clock import LoopClock
 from gateway.config import load
 from gateway.following import Following
+from gateway.pbx.asterisk import AmiSource
+from gateway.pbx.subscriptions import DialogInfoSource
 from gateway.ports import ExtensionWatcher
 from tests.config_directory import PBX, TRUNK, write
 from tests.pbx.fake_ami import FakeAmi, Listener
@@ -77,3 +80,29 @@ async def test_a_source_that_cannot_be_made_leaves_those_that_run(
             assert pbx.logins == 1
         finally:
             await follows.stop()
+
+
+@pytest.mark.keeps("16.165")
+@pytest.mark.parametrize("kind", [AmiSource, DialogInfoSource])
+async def test_a_source_that_fails_runs_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[AmiSource | DialogInfoSource]
+) -> None:
+    runs = asyncio.Semaphore(0)
+
+    async def fail(_source: object) -> None:
+        runs.release()
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(following, "AGAIN_S", (0.001, 0.001))
+    monkeypatch.setattr(kind, "run", fail)
+    profile = PBX if kind is AmiSource else PBX[: PBX.index("[queues]")] + '[queues]\nsource = "dialog-info"\n'
+    follows = Following(
+        Listener(), NO_WATCHER if kind is AmiSource else cast("ExtensionWatcher", object()), LoopClock()
+    )
+    try:
+        follows.follow(load(write(tmp_path, profiles={"platform": TRUNK, "asterisk": profile})))
+        async with asyncio.timeout(5):
+            for _ in range(3):
+                await runs.acquire()
+    finally:
+        await follows.stop()

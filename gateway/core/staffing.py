@@ -56,4 +56,5 @@ def seen_by_caller(queue: QueueState, max_penalty: int | None, wrap_up: timedelt
 
 
 def _in_wrap_up(agent: Agent, wrap_up: timedelta, now: datetime) -> bool:
-    return agent.last_call is not None and now < agent.last_call + (agent.wrap_up or wrap_up)
+    # Of a call that ends further ahead than that, a PBX's clock is wrong: its agent would never be free again.
+    return agent.last_call is not None and abs(now - agent.last_call) < (agent.wrap_up or wrap_up)

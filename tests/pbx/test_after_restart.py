@@ -43,6 +43,13 @@ def test_a_pbx_that_runs_for_long_is_believed_at_once() -> None:
     assert after_restart.next_change(100.0) == math.inf
 
 
+@pytest.mark.keeps("16.166")
+def test_a_start_that_is_yet_to_come_is_one_of_now(after_restart: AfterRestart) -> None:
+    after_restart.started(-1e12, now=100.0)
+    assert not after_restart.settled(seen(absent={"anna"}), 104.9)
+    assert after_restart.settled(seen(absent={"anna"}), 105.0)
+
+
 def test_an_empty_queue_is_believed_after_the_time(after_restart: AfterRestart) -> None:
     nobody = seen(absent={"anna"})
     assert not after_restart.settled(nobody, 104.9)

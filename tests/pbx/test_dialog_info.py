@@ -267,6 +267,16 @@ async def test_a_pbx_that_ends_them_again_and_again_is_not_asked_without_pause()
         assert bed.clock.now().steady - begun > 5
 
 
+@pytest.mark.keeps("16.166")
+async def test_a_pbx_that_wants_to_be_asked_in_a_hundred_years_is_asked_in_ten_minutes() -> None:
+    async with running(Watcher()) as bed:
+        await bed.subscribed()
+        begun = bed.clock.now().steady
+        bed.watcher.end(bed.watcher.number("6001", "dialog"), 0, "probation", 2**31)
+        await bed.clock.until(lambda: len(bed.watcher.asked) >= 3, 700)
+        assert bed.clock.now().steady - begun <= 610
+
+
 async def test_what_cannot_be_read_makes_its_extension_unknown() -> None:
     async with running(Watcher()) as bed:
         await bed.subscribed()

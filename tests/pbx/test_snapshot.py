@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.model import Agent, DeviceState, QueueState
+from gateway.core.staffing import seen_by_caller
 from gateway.pbx.asterisk.after_restart import Presence
 from gateway.pbx.asterisk.ami_codec import Message
 from gateway.pbx.asterisk.snapshot import Effect, Snapshot
@@ -71,6 +72,19 @@ def test_what_is_told_of_an_agent_goes_along() -> None:
     odd = Message((*listed("PJSIP/6001").fields, ("LastCall", "9" * 18), ("Wrapuptime", "-1"), ("Penalty", "x")))
     snapshot.load_queue("sales", [params(), odd], NOW)
     assert sales(snapshot).agents == (Agent(idle=True),)
+
+
+@pytest.mark.keeps("16.166")
+@pytest.mark.parametrize(
+    ("last_call", "available"),
+    [(253402300799, 1), (-62135596800, 1), (int(NOW.timestamp()) + 86_401, 1), (int(NOW.timestamp()) + 5, 0)],
+)
+def test_a_last_call_of_another_age_keeps_no_agent(last_call: int, available: int) -> None:
+    snapshot = Snapshot({"sales"}, ())
+    told = (("LastCall", str(last_call)), ("Wrapuptime", "86400"))
+    snapshot.load_queue("sales", [params(maximum=-3), Message((*listed("PJSIP/6001").fields, *told))], NOW)
+    seen = seen_by_caller(sales(snapshot), None, timedelta(0), NOW)
+    assert (seen.available, seen.max_len) == (available, None)
 
 
 def test_the_mean_talk_time_is_the_pbx_s_and_each_call_carries_it_on(snapshot: Snapshot) -> None:

@@ -51,7 +51,8 @@ class AfterRestart:
 
     def started(self, uptime_s: float, now: float) -> None:
         """The PBX started, or was not ready until, `uptime_s` ago."""
-        self._started_at = now - uptime_s
+        # A start that is yet to come would keep everything in doubt until then.
+        self._started_at = now - max(0.0, uptime_s)
 
     def remember(self, presence: Mapping[Watched, Presence], now: float) -> None:
         """Take who was there when the PBX was heard last; what was not believed then is not remembered."""

@@ -104,7 +104,7 @@ class Queue:
         talk = Talk.read(params)
         if before is not None and before.talk.completed == talk.completed:
             talk = before.talk  # Asterisk rounds its average down to whole seconds
-        return cls(params.number("Max") or None, params.get("Strategy") == "ringall", talk)
+        return cls(max(0, params.number("Max") or 0) or None, params.get("Strategy") == "ringall", talk)
 
     def counts(self) -> tuple[int, int, int]:
         """Logged in, available and callers, as QueueSummary tells them."""

@@ -227,7 +227,7 @@ class DialogInfoSource:
             found.due = now if reason in _AT_ONCE and not found.failures else now + found.retry_s(self._timing)
             found.failures = max(found.failures, 1)
         if retry_after_s is not None:
-            found.due = max(found.due, now + retry_after_s)
+            found.due = max(found.due, now + min(retry_after_s, self._timing.longest_retry_s))
         self._changed()
         self._wake.set()
 

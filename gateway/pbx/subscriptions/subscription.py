@@ -34,6 +34,7 @@ class SubscriptionTiming:
     retry_min_s: float = 0.5  # before a subscription that ended is made anew; doubled each time
     retry_max_s: float = 5.0
     refused_retry_s: float = 60.0  # after a refusal
+    longest_retry_s: float = 600.0  # however much later the PBX wants to be asked again
     lasting_s: float = 10.0  # a subscription that held for so long did not fail
 
 
