@@ -15,10 +15,14 @@ import time
 from collections import deque
 from typing import TextIO
 
+import structlog
+
 MOST_WAITING = 1024 * 1024  # bytes
 AT_ONCE = select.PIPE_BUF
 """Bytes that a descriptor takes without waiting when it is ready to be written to (pipe(7))."""
 LAST_WORDS_S = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 class Lines:
@@ -78,8 +82,7 @@ class PatientHandler(logging.StreamHandler[TextIO]):
         try:
             if lines.go_on() and lines.lost:
                 missing, lines.lost = lines.lost, 0
-                notice = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING", "msg": "log-lines-lost"}
-                lines.write(self._bytes(logging.makeLogRecord({**notice, "lines": missing})))
+                log.warning("log-lines-lost", lines=missing)  # comes back here, and goes before the record
             lines.write(self._bytes(record))
         except Exception:  # noqa: BLE001 -- as logging's own handlers do
             self.handleError(record)
