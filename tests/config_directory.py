@@ -3,6 +3,8 @@
 
 from pathlib import Path
 
+from tests.support.configuration import write_files
+
 MAIN = """\
 [gateway]
 instance = "test-1"
@@ -79,10 +81,6 @@ def write(
         profiles = {"platform": TRUNK, "asterisk": PBX}
     if secrets is None:
         secrets = {"sip_profiles/ami.secret": "s3cret\n"}
-    (directory / "sip_profiles").mkdir(parents=True, exist_ok=True)
-    (directory / "gateway.toml").write_text(main, encoding="utf-8")
-    for name, text in profiles.items():
-        (directory / "sip_profiles" / f"{name}.toml").write_text(text, encoding="utf-8")
-    for name, text in secrets.items():
-        (directory / name).write_text(text, encoding="utf-8")
+    texts = {f"sip_profiles/{name}.toml": text for name, text in profiles.items()}
+    write_files(directory, {"gateway.toml": main, **texts, **secrets})
     return directory

@@ -25,7 +25,7 @@ from gateway.config.settings import (
     SipSettings,
     WeeklySettings,
 )
-from tests.support.gateway import toml
+from tests.support.configuration import toml, write_files
 
 Tables = dict[str, Any]
 
@@ -140,9 +140,7 @@ def before(**listening: int) -> dict[str, Tables]:
 
 
 def written(directory: Path, files: dict[str, Tables]) -> Config:
-    (directory / "sip_profiles").mkdir(parents=True, exist_ok=True)
-    for name, tables in files.items():
-        (directory / name).write_text(toml(tables))
+    write_files(directory, {name: toml(tables) for name, tables in files.items()})
     for folder in (directory, directory / "sip_profiles"):
         for name in ("one", "two"):
             (folder / f"{name}.secret").write_text(f"{name}-secret")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever stands in a configuration, it is taken or its mistakes are told; nothing else is ever raised."""
 
-import json
 import tempfile
 import tomllib
 from pathlib import Path
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.config import ConfigError, load
 from tests.config_directory import MAIN, PBX, TRUNK, write
+from tests.support.configuration import toml
 
 SCALARS = (
     st.booleans()
@@ -35,21 +35,6 @@ def places(value: Any, path: tuple[int | str, ...] = ()) -> list[tuple[int | str
     return [path, *(place for key, child in children for place in places(child, (*path, key)))]
 
 
-def toml(value: Any) -> str:
-    """The value as TOML writes it inline."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {toml(child)}" for key, child in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(toml(child) for child in value) + "]"
-    if isinstance(value, str):
-        return json.dumps(value).replace("\u007f", "\\u007f")
-    return json.dumps(value)
-
-
-def document(table: dict[str, Any]) -> str:
-    return "".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in table.items())
-
-
 @st.composite
 def damaged(draw: st.DrawFn, text: str) -> str:
     table = tomllib.loads(text)
@@ -67,7 +52,7 @@ def damaged(draw: st.DrawFn, text: str) -> str:
                 parent.append(parent[int(place[-1])])
             case _:
                 parent[place[-1]] = draw(VALUES)
-    return document(table)
+    return toml(table)
 
 
 @pytest.mark.thorough

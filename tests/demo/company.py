@@ -14,7 +14,9 @@ from tests.support.ami import Ami
 from tests.support.asterisk import SIP_PORT, Asterisk
 from tests.support.baresip import Agent
 from tests.support.broker import Broker
-from tests.support.gateway import NUMBER, Gateway, Table, settings
+from tests.support.company import NUMBER, settings
+from tests.support.configuration import Configuration, Table
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net
 from tests.support.subscriber import Subscriber
@@ -134,16 +136,8 @@ class Company:
         text = "[general]\ndateformat = %s.%6q\n\n[logfiles]\nconsole = notice,warning,error\nsip = verbose\n"
         (self.pbx.directory / "etc" / "logger.conf").write_text(text)
 
-    def _configuration(self) -> dict[str, Table]:
+    def _configuration(self) -> Configuration:
         files = settings(self.net, pbx=self.pbx, broker=self.broker, gateway={"instance": INSTANCE})
-        main = files["gateway.toml"]
-        main["numbers"] = [
-            {
-                "id": "main-line",
-                "number": NUMBER,
-                "trunk": "hms",
-                "pbx": "asterisk",
-                "destinations": [dict(destination) for destination in DESTINATIONS],
-            }
-        ]
+        files.main["numbers"].clear()
+        files.number("main-line", NUMBER, "hms", "asterisk", DESTINATIONS)
         return files

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from tests.support import tones
 from tests.support.asterisk import SIP_PORT
-from tests.support.gateway import NUMBER, Gateway, settings
+from tests.support.company import NUMBER, settings
+from tests.support.configuration import Configuration
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     from tests.support.asterisk import Asterisk
     from tests.support.broker import Broker
-    from tests.support.gateway import Table
     from tests.support.peer_call import Call
 
 CALLER = "+31201112222"
@@ -68,9 +69,8 @@ class Scene:
 async def scene(
     pbx: Asterisk,
     *,
-    files: dict[str, Table] | None = None,
+    files: Configuration | None = None,
     broker: Broker | None = None,
-    secrets: dict[str, str] | None = None,
     sounds: dict[str, int] | None = None,
 ) -> AsyncIterator[Scene]:
     """Start the gateway (with `files`, else as `settings` has it) and open the curtain.
@@ -81,7 +81,7 @@ async def scene(
     async with AsyncExitStack() as stack:
         assistant = await stack.enter_async_context(Peer(net.trunk))
         line = await stack.enter_async_context(Peer(net.provider, user="caller"))
-        gateway = Gateway(files or settings(net, pbx=pbx, broker=broker), secrets=secrets)
+        gateway = Gateway(files or settings(net, pbx=pbx, broker=broker))
         for name, hz in (sounds or {}).items():
             tones.write_wav(gateway.directory / name, tones.tone(hz, 1))
         await stack.enter_async_context(gateway)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.scene import ANNA_HZ, hang_up, hear_each_other, scene
-from tests.support.gateway import destination, settings
+from tests.support.company import settings
 from tests.support.processes import eventually
 from tests.support.subscriber import Subscriber
 
@@ -119,7 +119,7 @@ async def test_a_broker_s_death_loses_no_event(pbx: Asterisk, broker: Broker) ->
 async def test_a_gateway_that_crashes_owes_nobody_an_event(pbx: Asterisk, phones: Phones, broker: Broker) -> None:
     await phones("6001", hz=ANNA_HZ)
     files = settings(pbx.net, pbx=pbx, broker=broker)
-    destination(files, "silent")["ring_timeout_s"] = 60
+    files.destination("silent")["ring_timeout_s"] = 60
     async with Subscriber(broker, TOPICS, client_id="consumer") as heard, scene(pbx, files=files) as play:
         calls = [await play.talk(past_pbx=True) for _ in range(3)]
         (_, refused), (with_anna, completed), (_, ringing) = calls

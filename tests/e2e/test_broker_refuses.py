@@ -16,7 +16,9 @@ from gateway.report.store import Put, TransferChange
 from tests.report import samples
 from tests.report.listener import Listener
 from tests.support.broker import Broker
-from tests.support.gateway import TOKEN, Gateway, settings
+from tests.support.company import settings
+from tests.support.configuration import TOKEN
+from tests.support.gateway import Gateway
 from tests.support.processes import Net, eventually
 
 pytestmark = [pytest.mark.sip, pytest.mark.broker]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.gateway import Gateway, destination, settings
+from tests.support.company import settings
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 
@@ -29,9 +30,9 @@ DIALOG_INFO_MODULE = "res_pjsip_dialog_info_body_generator.so"
 async def gateway(pbx: Asterisk) -> AsyncIterator[Gateway]:
     """A gateway that knows the PBX by its hints; no call may be left in it."""
     files = settings(pbx.net, pbx=pbx)
-    files["sip_profiles/asterisk.toml"]["queues"] = {"source": "dialog-info", "max_age_s": MAX_AGE_S}
-    destination(files, "anna")["when_unknown"] = "refuse"
-    number = files["gateway.toml"]["numbers"][0]
+    files.profiles["asterisk"]["queues"] = {"source": "dialog-info", "max_age_s": MAX_AGE_S}
+    files.destination("anna")["when_unknown"] = "refuse"
+    number = files.line
     number["destinations"].append({"id": "nobody", "extension": "6009", "when_unknown": "refuse"})
     async with Gateway(files) as running:
         yield running

@@ -17,7 +17,7 @@ from tests.e2e.scene import (
     scene,
 )
 from tests.support.asterisk import VOICEMAIL_HZ
-from tests.support.gateway import destination, settings
+from tests.support.company import settings
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 from tests.support.sip_message import Message
@@ -233,7 +233,7 @@ async def test_a_queue_that_does_not_answer_overflows_to_the_next(pbx: Asterisk,
     carla = await phones("6003", manner="ring")
     anna = await phones("6001", hz=ANNA_HZ)
     files = settings(pbx.net, pbx=pbx)
-    destination(files, "overflowing")["ring_timeout_s"] = 1
+    files.destination("overflowing")["ring_timeout_s"] = 1
     async with scene(pbx, files=files) as play:
         await play.gateway.queue("support", available=1)
         caller, assistant = await play.talk(past_pbx=True)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.asterisk import SIP_PORT
-from tests.support.gateway import Gateway, settings
+from tests.support.company import settings
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 
@@ -144,7 +145,7 @@ async def truth(pbx: Asterisk) -> AsyncIterator[Truth]:
     """The gateway's gate and the PBX, ready to be compared."""
     net = pbx.net
     files = settings(net, pbx=pbx)
-    files["gateway.toml"]["numbers"][0] |= {
+    files.line.update({
         "destinations": [
             {"id": f"{each['extension']}-{manner}", "min_available": least, **each}
             for each in DESTINATIONS
@@ -152,7 +153,7 @@ async def truth(pbx: Asterisk) -> AsyncIterator[Truth]:
         ],
         "answer": "6500-strict",
         "fallback": "6500-patient",
-    }
+    })  # fmt: skip
     # Its address is the gateway's, by which the PBX knows whose calls these are.
     async with Gateway(files) as gateway, Peer(net.gateway, 5066) as caller:
         for queue in QUEUES:

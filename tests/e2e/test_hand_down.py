@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.e2e.scene import ANNA_HZ, ASSISTANT_HZ, CALLER_HZ, hang_up, hear_each_other, scene
-from tests.support.gateway import NUMBER, settings
+from tests.support.company import NUMBER, settings
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ BRIDGED = "bridge: it is not certain that somebody answers, and the PBX would no
 def handing(pbx: Asterisk) -> AbstractAsyncContextManager[Scene]:
     """The stage with a PBX whose profile says hand-down."""
     files = settings(pbx.net, pbx=pbx)
-    files["sip_profiles/asterisk.toml"]["transfer_mode"] = "hand-down"
+    files.profiles["asterisk"]["transfer_mode"] = "hand-down"
     return scene(pbx, files=files)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.scene import ANNA_HZ, CALLER_HZ, hang_up, hear_each_other, scene
-from tests.support.gateway import NUMBER, destination, settings
+from tests.support.company import NUMBER, settings
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 from tests.support.subscriber import Subscriber
@@ -101,8 +101,8 @@ async def test_a_new_configuration_is_taken_and_a_wrong_one_is_not(pbx: Asterisk
         assert first[0] == 1
         assert await play.refer(assistant, NEW) == 404
 
-        destination(files, "anna")["queue_name"] = "not a key"
-        destination(files, "busy")["extension"] = ""
+        files.destination("anna")["queue_name"] = "not a key"
+        files.destination("busy")["extension"] = ""
         await reload(play)
         await eventually(lambda: reloaded(play, 0), "the mistakes are counted")
         assert (await reloads(play))[1] == first[1], "the last success is the first configuration's"
@@ -113,9 +113,9 @@ async def test_a_new_configuration_is_taken_and_a_wrong_one_is_not(pbx: Asterisk
         assert await play.refer(assistant, NEW) == 404
         await hear_each_other(caller, assistant)
 
-        del destination(files, "anna")["queue_name"]
-        destination(files, "busy")["extension"] = "6010"
-        files["gateway.toml"]["numbers"][0]["destinations"].append({"id": "new", "number": NEW, "extension": "6001"})
+        del files.destination("anna")["queue_name"]
+        files.destination("busy")["extension"] = "6010"
+        files.line["destinations"].append({"id": "new", "number": NEW, "extension": "6001"})
         # To the second, so that a later time can be told.
         await asyncio.sleep(max(0.0, first[1] + 1 - time.time()))
         await reload(play)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.gateway import NUMBER, Gateway, destination, settings
+from tests.support.company import NUMBER, settings
+from tests.support.configuration import Configuration
+from tests.support.gateway import Gateway
 from tests.support.processes import eventually
 from tests.support.sipp import Sipp
 from tests.support.subscriber import Subscriber
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from tests.support.asterisk import Asterisk
     from tests.support.broker import Broker
-    from tests.support.gateway import Table
     from tests.support.processes import Net
 
 pytestmark = [pytest.mark.pbx, pytest.mark.broker, pytest.mark.alone, pytest.mark.timeout(120)]
@@ -68,14 +69,14 @@ async def crowd(pbx: Asterisk) -> AsyncIterator[None]:
         await pbx.cli("dialplan remove extension _7XXX@transfer-destinations")
 
 
-def configured(pbx: Asterisk, broker: Broker) -> dict[str, Table]:
+def configured(pbx: Asterisk, broker: Broker) -> Configuration:
     """The gateway's configuration, with every destination of the mix."""
     files = settings(pbx.net, pbx=pbx, broker=broker)
-    files["sip_profiles/hms.toml"]["options_interval_s"] = 0  # SIPp would take it for a call
+    files.profiles["hms"]["options_interval_s"] = 0  # SIPp would take it for a call
     weekday = (datetime.now(UTC) + timedelta(days=3)).strftime("%a").lower()
-    files["gateway.toml"]["hours"] = {"later": {"time_zone": "UTC", "weekly": {weekday: ["09:00-17:00"]}}}
-    destination(files, "silent")["ring_timeout_s"] = 1
-    files["gateway.toml"]["numbers"][0]["destinations"] += [
+    files.main["hours"] = {"later": {"time_zone": "UTC", "weekly": {weekday: ["09:00-17:00"]}}}
+    files.destination("silent")["ring_timeout_s"] = 1
+    files.line["destinations"] += [
         {"id": "machine", "number": "+31612345690", "extension": "6599"},
         {"id": "closed", "number": "+31612345691", "extension": "6599", "hours": "later"},
         {"id": "endless", "number": "+31612345692", "extension": "6011", "ring_timeout_s": 60},

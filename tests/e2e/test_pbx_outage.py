@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.scene import ANNA_HZ, CALLER_HZ, RINGBACK_HZ, hang_up, hear_each_other, hears_nobody, scene
 from tests.support.asterisk import GATEWAY_AMI
-from tests.support.gateway import destination, settings
+from tests.support.company import settings
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def until_up(play: Scene, up: int, timeout_s: float = 15.0) -> None:
 async def test_a_pbx_that_crashes_is_unknown_and_then_known_again(pbx: Asterisk, phones: Phones) -> None:
     anna = await phones("6001", hz=ANNA_HZ)
     files = settings(pbx.net, pbx=pbx)
-    destination(files, "sales")["when_unknown"] = "refuse"
+    files.destination("sales")["when_unknown"] = "refuse"
     async with scene(pbx, files=files) as play:
         await play.gateway.queue("sales", available=1)
         await until_up(play, 1)
@@ -66,7 +66,7 @@ async def test_a_pbx_that_crashes_is_unknown_and_then_known_again(pbx: Asterisk,
 async def test_a_transfer_under_way_when_the_pbx_crashes_gives_the_caller_back(pbx: Asterisk, phones: Phones) -> None:
     anna = await phones("6001", manner="ring")
     files = settings(pbx.net, pbx=pbx)
-    destination(files, "anna")["ring_timeout_s"] = 3
+    files.destination("anna")["ring_timeout_s"] = 3
     async with scene(pbx, files=files) as play:
         caller, assistant = await play.talk(past_pbx=True)
         assert await play.refer(assistant, ANNA) == 202
@@ -89,8 +89,8 @@ async def test_a_transfer_under_way_when_the_pbx_crashes_gives_the_caller_back(p
 async def test_a_pbx_that_freezes_is_not_believed_for_long(pbx: Asterisk, phones: Phones) -> None:
     await phones("6001", hz=ANNA_HZ)
     files = settings(pbx.net, pbx=pbx)
-    files["sip_profiles/asterisk.toml"]["queues"]["max_age_s"] = 2
-    destination(files, "sales")["when_unknown"] = "refuse"
+    files.profiles["asterisk"]["queues"]["max_age_s"] = 2
+    files.destination("sales")["when_unknown"] = "refuse"
     async with scene(pbx, files=files) as play:
         await play.gateway.queue("sales", available=1)
         caller, assistant = await play.talk(past_pbx=True)
@@ -114,7 +114,8 @@ async def test_a_pbx_that_freezes_is_not_believed_for_long(pbx: Asterisk, phones
 async def test_a_wrong_secret_is_said_once_and_calls_go_on_without(pbx: Asterisk, phones: Phones) -> None:
     await phones("6001", hz=ANNA_HZ)
     files = settings(pbx.net, pbx=pbx)
-    async with scene(pbx, files=files, secrets={"sip_profiles/ami.secret": "guessed"}) as play:
+    files.secrets["sip_profiles/ami.secret"] = "guessed"
+    async with scene(pbx, files=files) as play:
 
         async def complaint() -> list[str]:
             return [line for line in play.gateway.log.splitlines() if " error " in line]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.pbx.in_one_loop.test_ami_hostile import pouring
-from tests.support.gateway import Gateway, settings
+from tests.support.company import settings
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
 
@@ -31,9 +32,8 @@ def net() -> Iterator[Net]:
 async def test_sip_is_answered_while_the_pbx_pours_events(net: Net, tmp_path: Path, kind: str) -> None:
     async with pouring(tmp_path, kind) as pbx:
         files = settings(net, pbx_uri=f"sip:{net.pbx}:5060")
-        source = {"source": "ami", "port": pbx.port, "username": "gateway", "password_file": "ami.secret"}
-        files["sip_profiles/asterisk.toml"]["queues"] = source
-        gateway = Gateway(files, secrets={"sip_profiles/ami.secret": pbx.secret})
+        files.follow("asterisk", pbx.port, pbx.secret)
+        gateway = Gateway(files)
         async with gateway, Peer(net.trunk, 5060) as trunk:
 
             async def connected() -> bool:

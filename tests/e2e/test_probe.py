@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.gateway import Gateway, destination, settings
+from tests.support.company import settings
+from tests.support.configuration import Configuration
+from tests.support.gateway import Gateway
 
 if TYPE_CHECKING:
     from tests.conftest import Phones
     from tests.support.asterisk import Asterisk
-    from tests.support.gateway import Table
 
 pytestmark = pytest.mark.pbx
 
@@ -43,11 +44,11 @@ async def probed(gateway: Gateway, *arguments: str) -> tuple[int, dict[str, Any]
     return code, document, {each["target"]: each for each in document["probes"]}
 
 
-def in_trouble(pbx: Asterisk) -> dict[str, Table]:
+def in_trouble(pbx: Asterisk) -> Configuration:
     """A configuration whose destinations fail for different reasons."""
     files = settings(pbx.net, pbx=pbx, hours={"never": CLOSED})
-    destination(files, "busy")["hours"] = "never"
-    destination(files, "silent")["group"] = ["6009"]
+    files.destination("busy")["hours"] = "never"
+    files.destination("silent")["group"] = ["6009"]
     return files
 
 
@@ -111,7 +112,7 @@ async def test_with_call_a_person_is_reached_for_a_moment(pbx: Asterisk, phones:
     anna = await phones("6001", hz=1000)
     bert = await phones("6002", hz=1200, manner="busy")
     files = settings(pbx.net, pbx=pbx)
-    destination(files, "sales")["min_available"] = 0
+    files.destination("sales")["min_available"] = 0
     async with Gateway(files) as gateway:
         await gateway.queue("sales", available=2)
         code, document, found = await probed(gateway, "--call", "anna", "busy", "support", "sales")

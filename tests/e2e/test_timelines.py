@@ -11,13 +11,14 @@ import pytest
 
 from tests.e2e.scene import ASSISTANT_HZ, CALLER_HZ, RINGBACK_HZ, hang_up, scene
 from tests.support.asterisk import EARLY_HZ, VOICEMAIL_HZ
-from tests.support.gateway import destination, settings
+from tests.support.company import settings
+from tests.support.configuration import Configuration
 from tests.support.timeline import Span, longest_break, order, timeline
 
 if TYPE_CHECKING:
     from tests.conftest import Phones
     from tests.support.asterisk import Asterisk
-    from tests.support.gateway import Table
+    from tests.support.configuration import Table
     from tests.support.peer_call import Call
 
 pytestmark = pytest.mark.pbx
@@ -67,11 +68,11 @@ def silent_for(spans: list[Span]) -> float:
     )
 
 
-def files_with(pbx: Asterisk, **changes: Table) -> dict[str, Table]:
+def files_with(pbx: Asterisk, **changes: Table) -> Configuration:
     """The usual configuration, with these keys of these destinations changed."""
     files = settings(pbx.net, pbx=pbx)
     for name, keys in changes.items():
-        destination(files, name).update(keys)
+        files.destination(name).update(keys)
     return files
 
 
@@ -186,7 +187,7 @@ async def test_overflow_ends_where_it_is_to_end(pbx: Asterisk, phones: Phones) -
     files = files_with(
         pbx, silent={"ring_timeout_s": 20, "overflow": ["anna"]}, busy={"overflow": ["anna"], "overflow_on": []}
     )
-    files["gateway.toml"]["numbers"][0]["total_ring_s"] = 1.5
+    files.line["total_ring_s"] = 1.5
     async with scene(pbx, files=files) as play:
         caller, assistant = await play.talk()
         began = time.monotonic()

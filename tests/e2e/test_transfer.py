@@ -13,7 +13,8 @@ import pytest
 
 from tests.e2e.scene import ANNA_HZ, ASSISTANT_HZ, CALLER, CALLER_HZ, RINGBACK_HZ, hang_up, hears_nobody, scene
 from tests.support.asterisk import MUSIC_HZ
-from tests.support.gateway import NUMBER, Gateway, destination, settings
+from tests.support.company import NUMBER, settings
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.sip_message import Message
 from tests.support.sipp import Sipp
@@ -96,8 +97,8 @@ async def test_an_assistant_puts_a_caller_through_to_a_staffed_queue(
 async def test_music_is_not_a_person(pbx: Asterisk, phones: Phones, final_notify: str) -> None:
     anna = await phones("6001", hz=ANNA_HZ, manner="ring")
     files = settings(pbx.net, pbx=pbx)
-    destination(files, "sales")["extension"] = "6598"  # the same queue, where the PBX answers at once
-    files["sip_profiles/hms.toml"]["final_notify"] = final_notify
+    files.destination("sales")["extension"] = "6598"  # the same queue, where the PBX answers at once
+    files.profiles["hms"]["final_notify"] = final_notify
     async with scene(pbx, files=files) as play:
         await play.gateway.queue("sales", available=1)
         caller, assistant = await play.talk(past_pbx=True)
@@ -141,7 +142,7 @@ async def test_sipp_as_the_trunk_has_a_caller_put_through(pbx: Asterisk, phones:
     anna = await phones("6001", hz=ANNA_HZ)
     rows = [[f"<sip:{SALES}@{pbx.net.gateway}>"]]
     files = settings(pbx.net, pbx=pbx)
-    files["sip_profiles/hms.toml"]["options_interval_s"] = 0  # SIPp would take it for its one call
+    files.profiles["hms"]["options_interval_s"] = 0  # SIPp would take it for its one call
     async with (
         Gateway(files) as gateway,
         Sipp("assistant", pbx.net.trunk, rows=rows, timeout_s=20) as trunk,

@@ -27,7 +27,8 @@ from tests.pbx.fake_ami import FakeAmi, hint
 from tests.sip.bed import TLS_PORT
 from tests.support.broker import Broker
 from tests.support.certificates import Authority
-from tests.support.gateway import TOKEN, Gateway
+from tests.support.configuration import TOKEN
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
 from tests.support.wire import Streams
@@ -121,11 +122,9 @@ class Run:
                 local_addr=(net.host(53), DNS_PORT),
             )
             stack.callback(names.close)
-            secrets = {"sip_profiles/ami.secret": ami.secret}
             authority = Authority(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-            gateway = Gateway(
-                settings.tables(net, before_it.port, ami, calm, authority), secrets=secrets, env=self._env
-            )
+            files = settings.tables(net, before_it.port, ami, calm, authority)
+            gateway = Gateway(files, env=self._env)
             await gateway.start(START_S)
             try:
                 before = await _held(gateway)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from tests.fuzz.services import DNS_PORT
 from tests.sip.bed import PORT, tls
-from tests.support.processes import Net, free_port
+from tests.support.configuration import Configuration
 
 if TYPE_CHECKING:
     from tests.pbx.fake_ami import FakeAmi
     from tests.support.certificates import Authority
+    from tests.support.processes import Net
 
 INSTANCE = "fuzz"
 GOOD, CLUMSY, NAMED, WIRED, SEALED, HANDED = (f"+3120123450{number}" for number in range(6))
@@ -19,65 +20,50 @@ TRUNKS = ("good", "clumsy", "named", "wired", "sealed", "handed")
 SALES, BERT = "+31612345678", "+31612345679"
 
 
-def tables(net: Net, broker_port: int, ami: FakeAmi, calm: FakeAmi, authority: Authority) -> dict[str, dict[str, Any]]:
-    """The configuration, as tables by file name; `calm` is the manager of the PBX that REFERs are handed down to."""
+def tables(net: Net, broker_port: int, ami: FakeAmi, calm: FakeAmi, authority: Authority) -> Configuration:
+    """The configuration; `calm` is the manager of the PBX that REFERs are handed down to."""
     sales: dict[str, Any] = {"id": "sales", "number": SALES, "extension": "6500", "ring_timeout_s": 3}
     anna = {"id": "anna", "aliases": ["2001"], "extension": "6001", "ring_timeout_s": 3}
     bert = {"id": "bert", "number": BERT, "extension": "6003", "ring_timeout_s": 3}
-    destinations = [{**sales, "queue": "sales", "overflow": ["anna"]}, anna, bert]
-    clumsy = {"pbx": "clumsy-pbx", "fallback": "anna", "destinations": destinations}
-    numbers = [
-        {"id": "good", "number": GOOD, "trunk": "good", "pbx": "good-pbx", "destinations": [sales]},
-        {"id": "clumsy", "number": CLUMSY, "trunk": "clumsy", **clumsy},
-        {"id": "named", "number": NAMED, "trunk": "named", **clumsy},
-        {"id": "wired", "number": WIRED, "trunk": "wired", **clumsy, "pbx": "wired-pbx"},
-        {"id": "sealed", "number": SEALED, "trunk": "sealed", **clumsy, "pbx": "sealed-pbx"},
-        {"id": "handed", "number": HANDED, "trunk": "handed", **clumsy, "pbx": "handing-pbx"},
-    ]
-    main: dict[str, Any] = {
-        "gateway": {"instance": INSTANCE, "state_dir": "", "default_country": "NL", "drain_timeout_s": 0},
-        "sip": {
-            "bind_address": net.gateway, "udp_port": PORT, "tcp_port": PORT,
-            **tls(authority, net.gateway),
-            "name_servers": [f"{net.host(53)}:{DNS_PORT}"],
-        },
-        "http": {"bind_address": "127.0.0.1", "port": free_port(), "token_file": "http.token"},
-        "mqtt": {"host": "127.0.0.1", "port": broker_port},
-        "numbers": numbers,
-    }  # fmt: skip
-    trunk = {"kind": "trunk", "options_interval_s": 2}
-    manager = {"source": "ami", "port": ami.port, "host": "127.0.0.1", "username": "gw", "password_file": "ami.secret"}
-    told, calmer = {"source": "dialog-info"}, {**manager, "port": calm.port}
+    names = [f"{net.host(53)}:{DNS_PORT}"]
+    files = Configuration(
+        net.gateway, instance=INSTANCE, tcp_port=PORT, **tls(authority, net.gateway), name_servers=names
+    )
+    files.main["mqtt"] = {"host": "127.0.0.1", "port": broker_port}
+
+    def pbx(name: str, host: int, **profile: Any) -> None:
+        files.pbx(name, f"sip:{net.host(host)}:{PORT}", **profile)
+
+    def trunk(name: str, host: int, number: str, pbx: str, **profile: Any) -> None:
+        files.trunk(name, net.host(host), **{"options_interval_s": 2, **profile})
+        to_all = [{**sales, "queue": "sales", "overflow": ["anna"]}, anna, bert]
+        if name == "good":
+            files.number(name, number, name, pbx, [sales])
+        else:
+            files.number(name, number, name, pbx, to_all, fallback="anna")
+
     tcp, sealed = {"transport": "tcp"}, {"transport": "tls", "srtp": "optional"}
-    return {
-        "gateway.toml": main,
-        "sip_profiles/good.toml": {**trunk, "addresses": [net.host(10)], "outbound": f"sip:{net.host(10)}:{PORT}"},
-        "sip_profiles/good-pbx.toml": {"kind": "pbx", "address": f"sip:{net.host(11)}:{PORT}"},
-        "sip_profiles/clumsy.toml": {**trunk, "addresses": [net.host(30)], "outbound": f"sip:{net.host(30)}:{PORT}"},
-        "sip_profiles/clumsy-pbx.toml": {"kind": "pbx", "address": f"sip:{net.host(31)}:{PORT}", "queues": manager},
-        "sip_profiles/named.toml": {**trunk, "addresses": [net.host(32)], "outbound": "sip:fuzz.example"},
-        "sip_profiles/wired.toml": {
-            **trunk, **tcp, "addresses": [net.host(40)], "outbound": f"sip:{net.host(40)}:{PORT}"
-        },
-        "sip_profiles/wired-pbx.toml": {
-            "kind": "pbx", **tcp, "address": f"sip:{net.host(41)}:{PORT}", "queues": told
-        },
-        "sip_profiles/sealed.toml": {
-            **trunk, **sealed, "addresses": [net.host(42)], "outbound": f"sip:{net.host(42)}:{PORT}"
-        },
-        "sip_profiles/sealed-pbx.toml": {"kind": "pbx", **sealed, "address": f"sip:{net.host(43)}:{PORT}"},
-        "sip_profiles/handed.toml": {**trunk, "addresses": [net.host(34)], "outbound": f"sip:{net.host(34)}:{PORT}"},
-        "sip_profiles/handing-pbx.toml": {
-            "kind": "pbx", "address": f"sip:{net.host(33)}:{PORT}", "transfer_mode": "hand-down", "queues": calmer
-        },
-    }  # fmt: skip
+    pbx("good-pbx", 11)
+    pbx("clumsy-pbx", 31)
+    files.follow("clumsy-pbx", ami.port, ami.secret, "gw", host="127.0.0.1")
+    pbx("wired-pbx", 41, **tcp, queues={"source": "dialog-info"})
+    pbx("sealed-pbx", 43, **sealed)
+    pbx("handing-pbx", 33, transfer_mode="hand-down")
+    files.follow("handing-pbx", calm.port, calm.secret, "gw", host="127.0.0.1")
+    trunk("good", 10, GOOD, "good-pbx")
+    trunk("clumsy", 30, CLUMSY, "clumsy-pbx")
+    trunk("named", 32, NAMED, "clumsy-pbx", outbound="sip:fuzz.example")
+    trunk("wired", 40, WIRED, "wired-pbx", **tcp)
+    trunk("sealed", 42, SEALED, "sealed-pbx", **sealed)
+    trunk("handed", 34, HANDED, "handing-pbx")
+    return files
 
 
-def quiet(files: dict[str, dict[str, Any]]) -> None:
+def quiet(files: Configuration) -> None:
     """Have the gateway end what it holds, and begin nothing by itself: what is there then was left behind."""
     # Calls that a peer has left on hold or ringing, its BYE or CANCEL broken on the way, would last.
-    files["gateway.toml"]["sip"] |= {"max_call_s": 1, "answer_timeout_s": 1}
+    files.sip |= {"max_call_s": 1, "answer_timeout_s": 1}
     # Our own OPTIONS, and what we ask the states of extensions with, take transactions and connections.
     for name in TRUNKS:
-        files[f"sip_profiles/{name}.toml"]["options_interval_s"] = 0
-    files["sip_profiles/wired-pbx.toml"]["queues"] = {"source": "none"}
+        files.profiles[name]["options_interval_s"] = 0
+    files.profiles["wired-pbx"]["queues"] = {"source": "none"}

@@ -7,9 +7,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.support.company import DESTINATIONS
+from tests.support.configuration import Configuration
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
-from tests.support.processes import Net, free_port
+from tests.support.processes import Net
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
@@ -51,23 +53,17 @@ class Bed:
         pairs: dict[str, Pair],
         *,
         sip: dict[str, Any] | None = None,
-        secrets: dict[str, str] | None = None,
     ) -> None:
         self.net = net
         self.pairs = pairs
-        main = {
-            "gateway": {"instance": "bed", "state_dir": "", "default_country": "NL", "drain_timeout_s": 0},
-            "sip": {"bind_address": net.gateway, "udp_port": PORT, **(sip or {})},
-            "http": {"bind_address": "127.0.0.1", "port": free_port()},
-            "numbers": [self._number(name) for name in pairs],
-        }
-        files: dict[str, dict[str, Any]] = {"gateway.toml": main}
+        files = Configuration(net.gateway, **(sip or {}))
         for name, pair in pairs.items():
-            trunk, pbx = self.trunk_host(name), self.pbx_host(name)
-            common = {"kind": "trunk", "addresses": [trunk], "outbound": f"sip:{trunk}:{PORT}", "options_interval_s": 0}
-            files[f"sip_profiles/{name}-trunk.toml"] = {**common, **pair.trunk}
-            files[f"sip_profiles/{name}-pbx.toml"] = {"kind": "pbx", "address": f"sip:{pbx}:{PORT}", **pair.pbx}
-        self.gateway = Gateway(files, secrets=secrets)
+            trunk, pbx = f"{name}-trunk", f"{name}-pbx"
+            files.trunk(trunk, self.trunk_host(name), **{"options_interval_s": 0, **pair.trunk})
+            files.pbx(pbx, f"sip:{self.pbx_host(name)}:{PORT}", **pair.pbx)
+            anna = {**DESTINATIONS["anna"], "id": "anna", "ring_timeout_s": 10}
+            files.number(name, self.number(name), trunk, pbx, [anna], answer="anna")
+        self.gateway = Gateway(files)
 
     def number(self, name: str) -> str:
         """The assigned number of a pair."""
@@ -80,12 +76,6 @@ class Bed:
     def pbx_host(self, name: str) -> str:
         """Where the PBX of a pair is."""
         return self.net.host(FIRST_HOST + 2 * list(self.pairs).index(name) + 1)
-
-    def _number(self, name: str) -> dict[str, Any]:
-        return {
-            "id": name, "number": self.number(name), "trunk": f"{name}-trunk", "pbx": f"{name}-pbx", "answer": "anna",
-            "destinations": [{"id": "anna", "number": "+31612345681", "extension": "6001", "ring_timeout_s": 10}],
-        }  # fmt: skip
 
 
 class Stage:

@@ -52,9 +52,9 @@ def bed_net() -> Iterator[Net]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def bed(request: pytest.FixtureRequest, bed_net: Net) -> AsyncIterator[Bed]:
-    """A gateway with the module's PAIRS of peers, and its SIP settings and SECRETS if it has any."""
+    """A gateway with the module's PAIRS of peers, and its SIP settings if it has any."""
     module = request.module
-    made = Bed(bed_net, module.PAIRS, sip=getattr(module, "SIP", None), secrets=getattr(module, "SECRETS", None))
+    made = Bed(bed_net, module.PAIRS, sip=getattr(module, "SIP", None))
     async with made.gateway:
         yield made
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
-    from tests.support.gateway import Gateway, Table
+    from tests.support.configuration import Table
+    from tests.support.gateway import Gateway
     from tests.support.peer_call import Call
     from tests.support.processes import Net
     from tests.support.sip_message import Address, Message

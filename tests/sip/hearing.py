@@ -7,7 +7,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES, PBX_PASSWORD, TARGET_HZ, Scene, settings
+from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES, TARGET_HZ, Scene, settings
 from tests.support import tones
 from tests.support.gateway import Gateway
 from tests.support.timeline import is_one_stream, longest_break, order, timeline
@@ -35,8 +35,7 @@ def refer_to(destination: str) -> str:
 
 def make_gateway(net: Net) -> Gateway:
     """The gateway, not started."""
-    files = settings(net, {"main": LINES["main"]}, gateway=net.gateway)
-    files["sip_profiles/pbx.toml"].update(identity="asserted", diversion="diversion")
+    files = settings(net, {"main": LINES["main"]}, identity="asserted", diversion="diversion")
     greeting = {"announcement": "greeting.wav"}
     destinations: list[dict[str, Any]] = [
         {"id": "anna", "extension": "6001"},
@@ -53,9 +52,8 @@ def make_gateway(net: Net) -> Gateway:
     for one in destinations:
         if one["id"] in NUMBERS:
             one["number"] = NUMBERS[one["id"]]
-    [number] = files["gateway.toml"]["numbers"]
-    number.update(destinations=destinations, answer="anna")
-    gateway = Gateway(files, secrets={"sip_profiles/pbx.secret": PBX_PASSWORD})
+    files.line.update(destinations=destinations, answer="anna")
+    gateway = Gateway(files)
     tones.write_wav(gateway.directory / "greeting.wav", tones.tone(GREETING_HZ, GREETING_S))
     return gateway
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.support.company import destinations
+from tests.support.configuration import Configuration
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
-from tests.support.processes import Net, free_port
+from tests.support.processes import Net
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,9 +29,9 @@ SALES = "<sip:+31612345678@gw.example>"
 ANNA = "<sip:+31612345681@gw.example>"
 SILENT = "<sip:+31612345683@gw.example>"
 """Is let ring for a second."""
-CLOSED = "<sip:+31612345684@gw.example>"
+CLOSED = "<sip:+31612345687@gw.example>"
 """Opens in a few days."""
-OVERFLOWS = "<sip:+31612345685@gw.example>"
+OVERFLOWS = "<sip:+31612345686@gw.example>"
 """Goes on to Anna when it fails."""
 UNKNOWN = "<sip:+31699999999@gw.example>"
 
@@ -55,55 +57,27 @@ LINES = {
     "patient": Line("+31201234507", 37, {"deadline_s": 3, "at_deadline": "continue"}),
     "info": Line("+31201234509", 39, {"dtmf": "info"}),
     "by-reason": Line("+31201234510", 38, {"failure_code": "reason"}),
-    "secret": Line("+31201234506", 36, {"challenge": True, "username": "hms", "password_file": "trunk.secret"}),
+    "secret": Line("+31201234506", 36, {"challenge": True, "username": "hms", "password": TRUNK_PASSWORD}),
 }
-EXTENSIONS = {
-    "sales": "6500",
-    "overseas": "6502",
-    "anna": "6001",
-    "silent": "6011",
-    "overflows": "6012",
-    "voicemail": "6599",
-}
+COMPANY = destinations("sales", "overseas", "anna", "silent", "closed", "overflowing", "voicemail")
+EXTENSIONS = {one["id"]: one["extension"] for one in COMPANY}
 
 
-def settings(net: Net, lines: dict[str, Line], *, gateway: str) -> dict[str, dict[str, Any]]:
-    """The configuration, as tables by file name."""
+def settings(net: Net, lines: dict[str, Line] = LINES, *, gateway: str = "", **pbx: Any) -> Configuration:
+    """The configuration; `gateway` is its address if not the usual one, `pbx` more of the profile of the PBX."""
     later = (datetime.now(UTC) + timedelta(days=3)).strftime("%a").lower()
-    destinations: list[dict[str, Any]] = [
-        {"id": "sales", "number": "+31612345678", "aliases": ["2001"], "extension": EXTENSIONS["sales"]},
-        {"id": "overseas", "number": "+14125551234", "extension": EXTENSIONS["overseas"]},
-        {"id": "anna", "number": "+31612345681", "extension": EXTENSIONS["anna"]},
-        {"id": "silent", "number": "+31612345683", "extension": EXTENSIONS["silent"], "ring_timeout_s": 1},
-        {"id": "closed", "number": "+31612345684", "extension": "6700", "hours": "seldom"},
-        {"id": "overflows", "number": "+31612345685", "extension": EXTENSIONS["overflows"], "overflow": ["anna"]},
-        {"id": "voicemail", "extension": EXTENSIONS["voicemail"]},
-    ]
-    main = {
-        "gateway": {"instance": "conformance", "state_dir": "", "default_country": "NL", "drain_timeout_s": 1},
-        "sip": {"bind_address": gateway, "udp_port": 5060},
-        "http": {"bind_address": "127.0.0.1", "port": free_port(), "token_file": "http.token"},
-        "hours": {"seldom": {"time_zone": "UTC", "weekly": {later: ["09:00-17:00"]}}},
-        "numbers": [
-            {"id": name, "number": line.number, "trunk": name, "pbx": "pbx", "answer": "sales",
-             "fallback": "voicemail", "destinations": destinations}
-            for name, line in lines.items()
-        ],
-    }  # fmt: skip
-    files: dict[str, dict[str, Any]] = {"gateway.toml": main}
+    files = Configuration(gateway or net.gateway, instance="conformance", drain_timeout_s=1)
+    files.main["hours"] = {"seldom": {"time_zone": "UTC", "weekly": {later: ["09:00-17:00"]}}}
+    files.pbx("pbx", f"sip:{net.pbx}:{PBX_PORT}", username="gw", password=PBX_PASSWORD, **pbx)
     for name, line in lines.items():
-        host = net.host(line.host)
-        common = {"kind": "trunk", "addresses": [host], "outbound": f"sip:{host}:5060", "options_interval_s": 0}
-        files[f"sip_profiles/{name}.toml"] = {**common, **line.profile}
-    pbx = {"kind": "pbx", "address": f"sip:{net.pbx}:{PBX_PORT}", "username": "gw", "password_file": "pbx.secret"}
-    files["sip_profiles/pbx.toml"] = pbx
+        files.trunk(name, net.host(line.host), **{"options_interval_s": 0, **line.profile})
+        files.number(name, line.number, name, "pbx", COMPANY, answer="sales", fallback="voicemail")
     return files
 
 
 def make_gateway(net: Net) -> Gateway:
     """The gateway that the scenarios share."""
-    secrets = {"sip_profiles/trunk.secret": TRUNK_PASSWORD, "sip_profiles/pbx.secret": PBX_PASSWORD}
-    return Gateway(settings(net, LINES, gateway=net.gateway), secrets=secrets)
+    return Gateway(settings(net))
 
 
 class Scene:

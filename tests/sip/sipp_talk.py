@@ -45,15 +45,13 @@ class Place:
         authority: Authority,
         pairs: Mapping[str, Pair],
         net: Net | None = None,
-        *,
-        secrets: dict[str, str] | None = None,
         **sip: Any,
     ) -> None:
         self.net = net or Net()
         self._authority = authority
         self._port = sip.get("udp_port", PORT)
         sip = {"tcp_port": PORT, **sip, **tls(authority, self.net.gateway)}
-        self.bed = Bed(self.net, dict(pairs), sip=sip, secrets=secrets)
+        self.bed = Bed(self.net, dict(pairs), sip=sip)
 
     def end(self, does: S, host: str, hz: int, wire: str = "udp", port: int = PORT, call_id: str = "") -> End[S]:
         """Somebody at a host, who calls if they are Calling."""

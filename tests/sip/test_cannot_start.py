@@ -7,16 +7,17 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
-from tests.support.gateway import Gateway, settings
+from tests.support.company import settings
+from tests.support.configuration import Configuration
+from tests.support.gateway import Gateway
 from tests.support.processes import Child, Net, free_port
 
 pytestmark = pytest.mark.sip
 
-Files = dict[str, dict[str, Any]]
+Files = Configuration
 
 
 @pytest.fixture
@@ -26,14 +27,14 @@ def net() -> Iterator[Net]:
 
 
 def _not_ours(files: Files, net: Net, stack: ExitStack) -> str:
-    files["gateway.toml"]["sip"]["bind_address"] = "192.0.2.1"  # RFC 5737: nobody's
+    files.sip["bind_address"] = "192.0.2.1"  # RFC 5737: nobody's
     return "192.0.2.1:5060"
 
 
 def _taken(kind: socket.SocketKind) -> Callable[[Files, Net, ExitStack], str]:
     def take(files: Files, net: Net, stack: ExitStack) -> str:
         port = free_port(net.gateway, kind)
-        files["gateway.toml"]["sip"] |= {
+        files.sip |= {
             "udp_port": 5060,
             "udp_port" if kind is socket.SOCK_DGRAM else "tcp_port": port,
         }
@@ -47,7 +48,7 @@ def _taken(kind: socket.SocketKind) -> Callable[[Files, Net, ExitStack], str]:
 
 
 def _web_taken(files: Files, net: Net, stack: ExitStack) -> str:
-    port = files["gateway.toml"]["http"]["port"]
+    port = files.main["http"]["port"]
     holder = stack.enter_context(socket.socket())
     holder.bind(("127.0.0.1", port))
     holder.listen()

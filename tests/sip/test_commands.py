@@ -12,7 +12,9 @@ from paho.mqtt.properties import Properties
 
 from tests.report.listener import Listener
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, codes
-from tests.support.gateway import NUMBER, SIP_PORT, TOKEN, Gateway, settings
+from tests.support.company import NUMBER, settings
+from tests.support.configuration import SIP_PORT, TOKEN
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 
 if TYPE_CHECKING:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.gateway import Gateway, settings
+from tests.support.company import settings
+from tests.support.configuration import Configuration
+from tests.support.gateway import Gateway
 from tests.support.notifier import BODY_TYPES, Notifier, dialog_info, pidf
 from tests.support.peer_call import Call
 from tests.support.processes import Net, eventually
@@ -65,14 +67,13 @@ class Stage:
         return await self.pbx.until(enough, f"{count} SUBSCRIBEs to {extension}'s {package}", SOON_S)
 
 
-def watching(net: Net, **pbx: Any) -> dict[str, dict[str, Any]]:
+def watching(net: Net, **pbx: Any) -> Configuration:
     """A configuration whose only source of state is the extensions' own."""
-    files = settings(net, pbx_uri=f"sip:{net.pbx}:5060")
-    profile = {"queues": {"source": "dialog-info", "max_age_s": MAX_AGE_S}, **pbx}
-    files["sip_profiles/asterisk.toml"].update(profile)
-    files["sip_profiles/hms.toml"]["options_interval_s"] = 0
-    number = files["gateway.toml"]["numbers"][0]
-    number["destinations"] = [
+    files = settings(net)
+    source = {"source": "dialog-info", "max_age_s": MAX_AGE_S}
+    files.pbx("asterisk", f"sip:{net.pbx}:5060", **{"queues": source, **pbx})
+    files.profiles["hms"]["options_interval_s"] = 0
+    files.line["destinations"] = [
         {"id": "anna", "extension": "6001", "when_unknown": "refuse"},
         {"id": "bert", "extension": "6002", "when_unknown": "refuse"},
         {"id": "sales", "extension": "6500", "queue": "sales"},
@@ -82,11 +83,9 @@ def watching(net: Net, **pbx: Any) -> dict[str, dict[str, Any]]:
 
 
 @asynccontextmanager
-async def running(
-    net: Net, pbx: Notifier, *, secrets: dict[str, str] | None = None, **profile: Any
-) -> AsyncIterator[Stage]:
+async def running(net: Net, pbx: Notifier, **profile: Any) -> AsyncIterator[Stage]:
     """The gateway; when the test is over no call is left in it, and it lets go of its subscriptions at its end."""
-    async with Gateway(watching(net, **profile), secrets=secrets) as gateway:
+    async with Gateway(watching(net, **profile)) as gateway:
         stage = Stage(gateway, pbx)
         yield stage
         await gateway.idle()
@@ -248,8 +247,7 @@ async def test_what_cannot_be_read_makes_its_extension_unknown_alone(wires: Net,
 @pytest.mark.keeps("15.11")
 async def test_a_pbx_that_wants_a_password_gets_proof_of_it(wires: Net, pbx: Notifier) -> None:
     pbx.challenge = 'Digest realm="pbx", nonce="4711", algorithm=MD5, qop="auth"'
-    secret = {"sip_profiles/sip.secret": "open-the-door"}
-    async with running(wires, pbx, secrets=secret, username="gateway", password_file="sip.secret") as stage:
+    async with running(wires, pbx, username="gateway", password="open-the-door") as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
         proof = (await stage.subscribed("dialog", 2))[1]["Authorization"]
         assert 'username="gateway"' in proof

@@ -86,8 +86,8 @@ async def test_what_a_notify_says_besides_its_body(scene: Scene) -> None:
 @pytest.mark.keeps("2.4")
 async def test_the_subscription_outlives_the_longest_ring(scene: Scene) -> None:
     await begin(scene)
-    files = scene.gateway.files["gateway.toml"]
-    rings = [one.get("ring_timeout_s", 25) for one in files["numbers"][0]["destinations"]]
+    files = scene.gateway.files
+    rings = [one.get("ring_timeout_s", 25) for one in files.line["destinations"]]
     assistant = (await scene.platform()).calls[0]
     notify = await assistant.wait_notify()
     expires = int(notify["Subscription-State"].partition("expires=")[2])

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.company import NUMBER
 from tests.support.flood import Flood, invite, request
-from tests.support.gateway import NUMBER, Gateway
+from tests.support.gateway import Gateway
 from tests.support.many_transfers import ANNA, ManyTransfers, configured
 
 if TYPE_CHECKING:

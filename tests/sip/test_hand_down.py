@@ -9,7 +9,8 @@ import pytest
 
 from tests.pbx.fake_ami import FakeAmi, hint
 from tests.sip.scene import is_up
-from tests.support.gateway import NUMBER, Gateway, destination, settings
+from tests.support.company import NUMBER, settings
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
 
@@ -74,11 +75,11 @@ async def stage(wires: Net) -> AsyncIterator[Stage]:
     async with FakeAmi() as ami, Peer(wires.pbx, PBX_PORT, user="pbx") as pbx, Peer(wires.trunk) as platform:
         ami.hints = [hint("6001", 0)]
         files = settings(wires, pbx_uri=f"sip:{wires.pbx}:{PBX_PORT}")
-        source = {"source": "ami", "port": ami.port, "username": "gateway", "password_file": "ami.secret"}
-        files["sip_profiles/asterisk.toml"].update(transfer_mode="hand-down", queues=source)
-        files["sip_profiles/hms.toml"]["pass_headers"] = ["User-to-User", "Referred-By"]
-        destination(files, "anna").update(ring_timeout_s=1, overflow=["voicemail"])
-        async with Gateway(files, secrets={"sip_profiles/ami.secret": ami.secret}) as gateway:
+        files.follow("asterisk", ami.port, ami.secret)
+        files.profiles["asterisk"]["transfer_mode"] = "hand-down"
+        files.profiles["hms"]["pass_headers"] = ["User-to-User", "Referred-By"]
+        files.destination("anna").update(ring_timeout_s=1, overflow=["voicemail"])
+        async with Gateway(files) as gateway:
 
             async def known() -> bool:
                 told = await gateway.get("/api/explain?target=%2B31612345681&number=main-line")

@@ -29,14 +29,9 @@ RTP_TIMEOUT_S, MAX_CALL_S, ANSWER_TIMEOUT_S = 1.0, 4.0, 1.0
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def strict(wires: Net) -> AsyncIterator[Gateway]:
     """A gateway that waits for nobody."""
-    files = scenes.settings(wires, scenes.LINES, gateway=wires.host(40))
-    files["gateway.toml"]["sip"] |= {
-        "rtp_timeout_s": RTP_TIMEOUT_S, "max_call_s": MAX_CALL_S, "answer_timeout_s": ANSWER_TIMEOUT_S
-    }  # fmt: skip
-    secrets = {
-        "sip_profiles/trunk.secret": scenes.TRUNK_PASSWORD, "sip_profiles/pbx.secret": scenes.PBX_PASSWORD
-    }  # fmt: skip
-    async with Gateway(files, secrets=secrets) as gateway:
+    files = scenes.settings(wires, gateway=wires.host(40))
+    files.sip |= {"rtp_timeout_s": RTP_TIMEOUT_S, "max_call_s": MAX_CALL_S, "answer_timeout_s": ANSWER_TIMEOUT_S}
+    async with Gateway(files) as gateway:
         yield gateway
 
 

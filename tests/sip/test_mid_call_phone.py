@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.gateway import Gateway, settings
+from tests.support.company import settings
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 

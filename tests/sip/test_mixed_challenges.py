@@ -18,10 +18,9 @@ from tests.support.wire import Streams, Wire
 
 pytestmark = pytest.mark.sip
 
-CREDENTIALS = {"username": "gw", "password_file": "gw.secret"}
+CREDENTIALS = {"username": "gw", "password": "battery staple"}
 PAIRS = {"udp": Pair(pbx=CREDENTIALS), "tcp": Pair(pbx={"transport": "tcp", **CREDENTIALS})}
 SIP = {"tcp_port": PORT}
-SECRETS = {"sip_profiles/gw.secret": "battery staple"}
 
 WWW, PROXY = "WWW-Authenticate", "Proxy-Authenticate"
 BASIC = 'Basic realm="pbx"'

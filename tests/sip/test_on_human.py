@@ -9,7 +9,8 @@ import pytest
 
 from tests.pbx.fake_ami import FakeAmi, caller
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, codes, is_up
-from tests.support.gateway import NUMBER, Gateway, settings
+from tests.support.company import NUMBER, settings
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
 
@@ -41,10 +42,9 @@ async def ami() -> AsyncIterator[FakeAmi]:
 async def gateway(wires: Net, ami: FakeAmi) -> AsyncIterator[Gateway]:
     """A gateway that knows the queue, for a platform that wants to be told of a person."""
     files = settings(wires, pbx_uri=f"sip:{wires.pbx}:{PBX_PORT}")
-    source = {"source": "ami", "port": ami.port, "username": "gateway", "password_file": "ami.secret"}
-    files["sip_profiles/asterisk.toml"]["queues"] = source
-    files["sip_profiles/hms.toml"]["final_notify"] = "on-human"
-    async with Gateway(files, secrets={"sip_profiles/ami.secret": ami.secret}) as started:
+    files.follow("asterisk", ami.port, ami.secret)
+    files.profiles["hms"]["final_notify"] = "on-human"
+    async with Gateway(files) as started:
 
         async def known() -> bool:
             told = await started.get("/api/explain?target=%2B31612345678&number=main-line")

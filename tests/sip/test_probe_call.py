@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support import tones
-from tests.support.gateway import NUMBER, SIP_PORT, TOKEN, Gateway, destination, settings
+from tests.support.company import NUMBER, settings
+from tests.support.configuration import SIP_PORT, TOKEN
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ async def standing(net: Net, *, announcement: bool = False) -> AsyncIterator[tup
     """A gateway, and a scripted PBX behind it."""
     own: dict[str, Any] = {"gateway": {"probe_announcement": "test.wav"}} if announcement else {}
     files = settings(net, pbx_uri=f"sip:{net.pbx}:{SIP_PORT}", **own)
-    destination(files, "anna")["ring_timeout_s"] = 1
+    files.destination("anna")["ring_timeout_s"] = 1
     gateway = Gateway(files)
     tones.write_wav(gateway.directory / "test.wav", tones.tone(ANNOUNCEMENT_HZ, 1.5))
     async with gateway, Peer(net.pbx, SIP_PORT) as pbx:

@@ -28,13 +28,13 @@ async def test_a_redirection_is_not_followed_and_the_next_destination_is_rung(sc
     stranger, contact = await elsewhere(scene)
     caller, assistant = await scene.bridged()
     assert (await assistant.refer(OVERFLOWS)).code == 202
-    (await scene.target("overflows")).reject(code, headers=contact)
+    (await scene.target("overflowing")).reject(code, headers=contact)
     await (await scene.target("anna")).answer(hz=TARGET_HZ)
     assert codes(await assistant.notifies()) == [100, 200]
     await caller.media.hears(TARGET_HZ)
     outcome = await scene.outcome()
     assert [(one["destination"], one["reason"], one["sip_code"]) for one in outcome["attempts"]] == [
-        ("overflows", "pbx-error", code),
+        ("overflowing", "pbx-error", code),
         ("anna", "answered", 200),
     ]
     assert not stranger.trace

@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 
 from tests.sip.test_trunks import PASSWORD, REGISTRAR, answer, nth
-from tests.support.gateway import NUMBER, TOKEN, Gateway, settings
+from tests.support.company import NUMBER, settings
+from tests.support.configuration import TOKEN
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
 
@@ -34,7 +36,7 @@ CHALLENGE = ("WWW-Authenticate", 'Digest realm="hms", nonce="abc", algorithm=MD5
 async def reloadable(wires: Net, **sip: Any) -> AsyncIterator[Gateway]:
     """A gateway of this test's own."""
     files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": wires.host(42), **sip})
-    async with Gateway(files, secrets={"sip_profiles/hms.secret": PASSWORD}) as gateway:
+    async with Gateway(files) as gateway:
         yield gateway
 
 
@@ -59,13 +61,13 @@ async def numbers(gateway: Gateway) -> bool:
 
 
 def add_destination(gateway: Gateway) -> None:
-    gateway.files["gateway.toml"]["numbers"][0]["destinations"].append({"id": "added", "extension": "6777"})
+    gateway.files.line["destinations"].append({"id": "added", "extension": "6777"})
 
 
 @pytest.mark.keeps("16.113")
 async def test_what_takes_a_restart_is_told_until_it_is_put_back(wires: Net) -> None:
     async with reloadable(wires) as gateway:
-        sip = gateway.files["gateway.toml"]["sip"]
+        sip = gateway.files.sip
         assert (await gateway.get("/api/status"))["restart_needed"] == []
         sip["max_calls"], sip["rtp_timeout_s"] = 77, 100
         for _ in range(2):
@@ -85,12 +87,12 @@ async def test_what_takes_a_restart_is_told_until_it_is_put_back(wires: Net) -> 
 async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(wires: Net) -> None:
     async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
         assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
-        main = gateway.files["gateway.toml"]
+        main = gateway.files.main
         [number] = main["numbers"]
         add_destination(gateway)
         # More peers than PJSUA was compiled for.
         for each in range(40):
-            gateway.files[f"sip_profiles/t{each}.toml"] = {
+            gateway.files.profiles[f"t{each}"] = {
                 "kind": "trunk", "addresses": [f"203.0.113.{each + 1}"], "options_interval_s": 0,
             }  # fmt: skip
             main["numbers"].append(
@@ -118,10 +120,10 @@ async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(wires: Net
 @pytest.mark.keeps("16.106")
 async def test_peers_may_come_and_go_for_as_long_as_one_likes(wires: Net) -> None:
     async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
-        [number] = gateway.files["gateway.toml"]["numbers"]
-        assistant_at = gateway.files["sip_profiles/hms.toml"]
+        number = gateway.files.line
+        assistant_at = gateway.files.profiles["hms"]
         for each in range(40):  # PJSUA was compiled for 32
-            gateway.files[f"sip_profiles/t{each}.toml"] = {**assistant_at, "options_interval_s": 0}
+            gateway.files.profiles[f"t{each}"] = {**assistant_at, "options_interval_s": 0}
             number["trunk"] = f"t{each}"
             assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
         assert list((await gateway.get("/api/status"))["trunks"]) == ["t39"]
@@ -157,8 +159,8 @@ async def test_a_signal_while_the_gateway_starts_does_not_end_it(wires: Net) -> 
 @pytest.mark.keeps("16.113")
 async def test_a_peer_whose_transport_takes_a_restart_is_refused_as_a_whole(wires: Net) -> None:
     async with reloadable(wires) as gateway:
-        gateway.files["gateway.toml"]["sip"]["tcp_port"] = 5060
-        gateway.files["sip_profiles/asterisk.toml"]["transport"] = "tcp"
+        gateway.files.sip["tcp_port"] = 5060
+        gateway.files.profiles["asterisk"]["transport"] = "tcp"
         add_destination(gateway)
         status, body = await reload(gateway)
         assert status == 422
@@ -178,7 +180,7 @@ async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: N
             return f"OPTIONS sip:gateway;{call_id}" in gateway.log
 
         assert not await seen("before")
-        log = gateway.files["gateway.toml"]["gateway"]
+        log = gateway.files.main["gateway"]
         log["log_level"] = "debug"
         assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
         assert await seen("meanwhile")
@@ -195,7 +197,7 @@ async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: N
 @pytest.mark.keeps("16.107")
 async def test_a_new_token_holds_from_the_reload_on(wires: Net) -> None:
     async with reloadable(wires) as gateway:
-        gateway.secrets["http.token"] = "another-one"
+        gateway.files.secrets["http.token"] = "another-one"
         gateway.write()
         assert "http.token: changed since the running gateway read it; a reload brings it" in await check(gateway)
         assert (await reload(gateway))[0] == 200
@@ -208,10 +210,10 @@ async def test_a_changed_password_is_proved_by_a_new_registration(wires: Net) ->
     async with Peer(wires.trunk) as trunk:
         trunk.answers["REGISTER"] = None
         async with reloadable(wires) as gateway:
-            gateway.files["sip_profiles/hms.toml"] |= REGISTRAR
+            gateway.files.trunk("hms", wires.trunk, **REGISTRAR)
             assert (await reload(gateway))[0] == 200
             count = await registers(trunk, 0, PASSWORD)
-            gateway.secrets["sip_profiles/hms.secret"] = "rotated"
+            gateway.files.secrets["sip_profiles/hms.secret"] = "rotated"
             assert (await reload(gateway))[0] == 200
             count = await registers(trunk, count, "rotated")
             trunk.answers["REGISTER"] = 200
@@ -251,7 +253,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires: Net) -> None:
     async with reloadable(wires) as gateway:
         assert (await gateway.http("GET", "/readyz", host="pbx.example.com"))[0] == 421
-        gateway.files["gateway.toml"]["http"]["host_names"] = ["pbx.example.com"]
+        gateway.files.main["http"]["host_names"] = ["pbx.example.com"]
         assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
         assert (await gateway.http("GET", "/readyz", host="pbx.example.com"))[0] == 200
         assert (await gateway.http("GET", "/readyz", host="eve.example.com"))[0] == 421

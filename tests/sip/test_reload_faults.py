@@ -8,13 +8,14 @@ import copy
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.sip.test_reload import METRIC, numbers, reload
 from tests.sip.test_trunks import PASSWORD
-from tests.support.gateway import Gateway, settings
+from tests.support.company import settings
+from tests.support.configuration import Configuration
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net
 
@@ -75,17 +76,14 @@ def told(systemd: socket.socket) -> list[str]:
     return [each for each in heard if not each.startswith("WATCHDOG")]
 
 
-def with_another_trunk(files: dict[str, Any], host: str) -> dict[str, Any]:
+def with_another_trunk(files: Configuration, host: str) -> Configuration:
     """The same with a trunk `spare`, a destination `added`, and a trunk that registers from now on."""
     more = copy.deepcopy(files)
-    profile = more["sip_profiles/hms.toml"]
-    more["sip_profiles/spare.toml"] = {**profile, "addresses": [host], "options_interval_s": 0}
-    profile |= {"outbound": f"sip:{host}", "register": True, "username": "spare", "password_file": "hms.secret"}
-    [number] = more["gateway.toml"]["numbers"]
-    number["destinations"].append({"id": "added", "extension": "6777"})
-    desk = [{"id": "desk", "extension": "190"}]
-    second = {"id": "second", "number": "+31207654321", "trunk": "spare", "pbx": number["pbx"], "destinations": desk}
-    more["gateway.toml"]["numbers"].append(second)
+    more.profiles["spare"] = {**more.profiles["hms"], "addresses": [host], "options_interval_s": 0}
+    registers = {"outbound": f"sip:{host}", "register": True, "username": "spare", "password": PASSWORD}
+    more.trunk("hms", more.profiles["hms"]["addresses"][0], **registers)
+    more.line["destinations"].append({"id": "added", "extension": "6777"})
+    more.number("second", "+31207654321", "spare", more.line["pbx"], [{"id": "desk", "extension": "190"}])
     return more
 
 
@@ -97,7 +95,7 @@ async def test_no_step_that_fails_leaves_half_a_configuration(
     (tmp_path / "sitecustomize.py").write_text(BROKEN)
     breaks = tmp_path / "breaks"
     files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": wires.host(43)})
-    files["gateway.toml"]["mqtt"] = {"host": "127.0.0.1", "port": 9}
+    files.main["mqtt"] = {"host": "127.0.0.1", "port": 9}
     environment = {
         "PYTHONPATH": f"{tmp_path}:{ROOT}",
         "BREAKS": str(breaks),
@@ -107,7 +105,7 @@ async def test_no_step_that_fails_leaves_half_a_configuration(
     without = copy.deepcopy(files)
     added = with_another_trunk(files, wires.host(45))
     async with (
-        Gateway(files, secrets={"sip_profiles/hms.secret": PASSWORD}, env=environment) as gateway,
+        Gateway(files, env=environment) as gateway,
         Peer(wires.trunk) as trunk,
         Peer(wires.host(45)) as spare,
     ):
@@ -125,7 +123,7 @@ async def test_no_step_that_fails_leaves_half_a_configuration(
             more = n % 2 == 0
             (gateway.directory / "sip_profiles" / "spare.toml").unlink(missing_ok=True)
             gateway.files = copy.deepcopy(added if more else without)
-            gateway.files["gateway.toml"]["gateway"]["state_dir"] = str(gateway.directory / "state")
+            gateway.files.main["gateway"]["state_dir"] = str(gateway.directory / "state")
             told(systemd)
             breaks.write_text(step)
             status, body = await reload(gateway)

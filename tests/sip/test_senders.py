@@ -132,7 +132,7 @@ async def test_the_failure_of_a_fresh_invite_is_its_own_response(scene: Scene, a
 
 @pytest.mark.keeps("3.3")
 async def test_the_refusal_of_a_fresh_invite_says_why(scene: Scene) -> None:
-    caller = await fresh(scene, "+31612345684")
+    caller = await fresh(scene, "+31612345687")
     refused = await caller.final()
     assert refused.code == 480
     assert refused["Reason"] == 'SIP;cause=480;text="outside-hours"'

@@ -17,7 +17,6 @@ from tests.support.sipp_script import Called
 pytestmark = pytest.mark.sip
 
 USERNAME, PASSWORD = "platform", "correct-horse"
-SECRET = "sip_profiles/platform.secret"
 CHALLENGE = "Digest .*algorithm=SHA-256.*"
 
 
@@ -29,8 +28,8 @@ def proves(platform: End[Called], gateway: str) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def guarded(authority: Authority) -> AsyncIterator[Place]:
     """A trunk that has to show its password."""
-    pair = Pair({"challenge": True, "username": USERNAME, "password_file": SECRET.rpartition("/")[2]})
-    async with Place(authority, {"udp": pair}, secrets={SECRET: PASSWORD}) as opened:
+    pair = Pair({"challenge": True, "username": USERNAME, "password": PASSWORD})
+    async with Place(authority, {"udp": pair}) as opened:
         yield opened
 
 

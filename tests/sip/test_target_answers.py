@@ -57,7 +57,7 @@ async def test_a_useless_answer_is_the_targets_failure_and_the_next_one_is_rung(
     scene: Scene, answer: str, caller_on: str
 ) -> None:
     caller, transferor = await moved(scene, OVERFLOWS, caller_on)
-    target = await scene.target("overflows")
+    target = await scene.target("overflowing")
     await target.ring()
     answer_with(target, USELESS[answer])
     anna = await scene.target("anna")
@@ -69,7 +69,7 @@ async def test_a_useless_answer_is_the_targets_failure_and_the_next_one_is_rung(
     await let_go(target)
     outcome = await scene.outcome()
     assert [(one["destination"], one["reason"], one["sip_code"]) for one in outcome["attempts"]] == [
-        ("overflows", "pbx-error", 488),
+        ("overflowing", "pbx-error", 488),
         ("anna", "answered", 200),
     ]
 
@@ -97,7 +97,7 @@ async def test_after_a_useless_answer_the_caller_is_back(scene: Scene, answer: s
 @pytest.mark.keeps("16.51")
 async def test_a_target_that_answers_nothing_more_after_its_useless_answer_holds_nobody_up(scene: Scene) -> None:
     caller, transferor = await moved(scene, OVERFLOWS, "pbx")
-    target = await scene.target("overflows")
+    target = await scene.target("overflowing")
     target.answers["BYE"] = None
     answer_with(target, USELESS["port 0"])
     await (await scene.target("anna")).answer(hz=TARGET_HZ)

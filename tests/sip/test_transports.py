@@ -21,7 +21,8 @@ from gateway.config import SipSettings
 from gateway.sip.stack import transports
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, PORT, TARGET_HZ, TLS_PORT, Bed, Pair, Stage, tls
 from tests.support.certificates import Authority, Identity
-from tests.support.gateway import Gateway, settings
+from tests.support.company import settings
+from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, free_port
 from tests.support.wire import Datagrams, Streams, Wire

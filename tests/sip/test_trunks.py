@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import NUMBER, TOKEN, Gateway, settings
+from tests.support.company import NUMBER, settings
+from tests.support.configuration import TOKEN
+from tests.support.gateway import Gateway
 from tests.support.peer import Entry, Peer
 from tests.support.processes import Net, eventually
 from tests.support.sip_message import reply
@@ -17,7 +19,7 @@ from tests.support.sip_message import reply
 pytestmark = pytest.mark.sip
 
 PASSWORD = "correct horse"  # opens a trunk that lives for one test
-REGISTRAR = {"register": True, "username": "hms", "password_file": "hms.secret"}
+REGISTRAR = {"register": True, "username": "hms", "password": PASSWORD}
 TRUNK_UP = "transfer_gateway_trunk_up"
 
 
@@ -25,9 +27,9 @@ TRUNK_UP = "transfer_gateway_trunk_up"
 async def gateway_with(wires: Net, **profile: Any) -> AsyncIterator[Gateway]:
     """A gateway of this test's own, whose trunk has this profile."""
     files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070")
-    files["gateway.toml"]["sip"]["bind_address"] = wires.host(40)
-    files["sip_profiles/hms.toml"].update(profile)
-    async with Gateway(files, secrets={"sip_profiles/hms.secret": PASSWORD}) as gateway:
+    files.sip["bind_address"] = wires.host(40)
+    files.trunk("hms", wires.trunk, **profile)
+    async with Gateway(files) as gateway:
         yield gateway
 
 
@@ -171,16 +173,15 @@ async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_n
         async with gateway_with(wires, **REGISTRAR) as gateway:
             assert not leaves(await registers(1))
             await becomes(gateway, 1)
-            [number] = gateway.files["gateway.toml"]["numbers"]
-            hms = gateway.files.pop("sip_profiles/hms.toml")
+            number = gateway.files.line
+            hms = gateway.files.profiles.pop("hms")
             (gateway.directory / "sip_profiles/hms.toml").unlink()
-            other = {"kind": "trunk", "addresses": [wires.host(41)], "options_interval_s": 0}
-            gateway.files["sip_profiles/other.toml"] = other
+            gateway.files.trunk("other", wires.host(41), options_interval_s=0)
             number["trunk"] = "other"
             await reloaded(gateway)
             assert leaves(await registers(2))
             # … and back again.
-            gateway.files["sip_profiles/hms.toml"] = hms
+            gateway.files.profiles["hms"] = hms
             number["trunk"] = "hms"
             await reloaded(gateway)
             assert not leaves(await registers(3))

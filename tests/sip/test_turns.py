@@ -40,7 +40,7 @@ async def test_http_is_answered_while_requests_wait() -> None:
     with Net() as net:
         bed = Bed(net, {"a": Pair()})
         async with bed.gateway as gateway, Peer(bed.trunk_host("a")) as trunk:
-            http = gateway.files["gateway.toml"]["http"]
+            http = gateway.files.main["http"]
             reader, writer = await asyncio.open_connection(http["bind_address"], http["port"])
 
             async def refused() -> int:

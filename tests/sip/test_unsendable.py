@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, OVERFLOWS, SILENT, TARGET_HZ
-from tests.support.gateway import Gateway, settings
+from tests.support.company import settings
+from tests.support.gateway import Gateway
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def test_who_answers_from_where_no_ack_can_go_has_not_answered(scene: Scen
     beside = await scene.bridged("livekit")
     caller, assistant = await scene.bridged()
     assert (await assistant.refer(OVERFLOWS)).code == 202
-    target = await scene.target("overflows")
+    target = await scene.target("overflowing")
     target.peer.elsewhere = contact
     assert target.incoming
     target.respond(target.incoming, 200, body=target.answer_to(target.incoming.body))
@@ -172,9 +173,9 @@ async def test_a_target_that_rings_from_nowhere_can_be_cancelled(scene: Scene) -
 @pytest.mark.keeps("16.11")
 async def test_trunks_and_extensions_that_cannot_be_asked(wires: Net) -> None:
     files = settings(wires, pbx_uri="sip:10.99.0.6:5060")
-    files["gateway.toml"]["sip"]["bind_address"] = wires.host(41)
-    files["sip_profiles/hms.toml"].update(outbound="sip:10.99.0.5:5060", options_interval_s=1)
-    files["sip_profiles/asterisk.toml"]["queues"] = {"source": "dialog-info"}
+    files.sip["bind_address"] = wires.host(41)
+    files.profiles["hms"].update(outbound="sip:10.99.0.5:5060", options_interval_s=1)
+    files.profiles["asterisk"]["queues"] = {"source": "dialog-info"}
     async with Gateway(files) as gateway:
 
         async def down() -> bool:

@@ -15,101 +15,34 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.asterisk import GATEWAY_AMI
-from tests.support.processes import Child, free_port
+from tests.support.configuration import SIP_PORT
+from tests.support.processes import Child
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tests.support.asterisk import Asterisk
-    from tests.support.broker import Broker
-    from tests.support.processes import Net
-
-NUMBER = "+31201234567"
-SIP_PORT = 5060
-TOKEN = "let-the-tests-in"  # opens a server that lives for one test
-
-Table = dict[str, Any]
-
-DESTINATIONS: tuple[Table, ...] = (
-    {"id": "sales", "number": "+31612345678", "aliases": ["sales", "2001"], "extension": "6500", "queue": "sales",
-     "description": "Questions about prices, quotes and new products", "ring_timeout_s": 10},
-    {"id": "support", "number": "+31612345679", "extension": "6501", "queue": "support",
-     "description": "Technical problems", "ring_timeout_s": 10},
-    {"id": "tiny", "number": "+31612345680", "extension": "6510", "queue": "tiny", "min_available": 0,
-     "max_waiting": 1},
-    {"id": "anna", "number": "+31612345681", "extension": "6001"},
-    {"id": "busy", "number": "+31612345682", "extension": "6010"},
-    {"id": "silent", "number": "+31612345683", "extension": "6011", "ring_timeout_s": 1},
-    {"id": "declining", "number": "+31612345684", "extension": "6012"},
-    {"id": "missing", "number": "+31612345685", "extension": "6999"},
-    {"id": "overflowing", "number": "+31612345686", "extension": "6501", "queue": "support", "overflow": ["anna"]},
-    {"id": "voicemail", "extension": "6599"},
-)  # fmt: skip
-
-
-def settings(
-    net: Net, *, pbx: Asterisk | None = None, pbx_uri: str = "", broker: Broker | None = None, **overrides: Any
-) -> dict[str, Table]:
-    """The configuration as tables by file name; `overrides` are merged into gateway.toml's tables."""
-    main: Table = {
-        "gateway": {"instance": "test", "state_dir": "", "default_country": "NL", "drain_timeout_s": 2},
-        "sip": {"bind_address": net.gateway, "udp_port": SIP_PORT, "rtp_port_min": 20000, "rtp_port_max": 29999},
-        "http": {"bind_address": "127.0.0.1", "port": free_port(), "token_file": "http.token"},
-        "numbers": [
-            {"id": "main-line", "number": NUMBER, "trunk": "hms", "pbx": "asterisk", "answer": "sales",
-             "fallback": "voicemail", "destinations": [dict(one) for one in DESTINATIONS]},
-        ],
-    }  # fmt: skip
-    if broker is not None:
-        main["mqtt"] = {"host": broker.host, "port": broker.port}
-    for name, table in overrides.items():
-        main[name] = {**main.get(name, {}), **table} if isinstance(table, dict) else table
-    trunk: Table = {"kind": "trunk", "addresses": [net.trunk], "outbound": f"sip:{net.trunk}:5060"}
-    queues: Table = {"source": "none"}
-    if pbx is not None:
-        queues = {"source": "ami", "port": pbx.ami_port, "username": GATEWAY_AMI[0], "password_file": "ami.secret"}
-    uri = pbx.uri if pbx else pbx_uri
-    profile: Table = {"kind": "pbx", "address": uri, "queues": queues}
-    if pbx is not None:
-        profile["addresses"] = [net.provider]
-    return {"gateway.toml": main, "sip_profiles/hms.toml": trunk, "sip_profiles/asterisk.toml": profile}
-
-
-def destination(files: dict[str, Table], name: str) -> Table:
-    """A destination's own table, to be changed before the gateway is started (or `write` is called)."""
-    [found] = [one for one in files["gateway.toml"]["numbers"][0]["destinations"] if one["id"] == name]
-    table: Table = found
-    return table
+    from tests.support.configuration import Configuration, Table
 
 
 class Gateway:
     """A gateway that is ready once the context is entered. Its directory outlives restarts within the context."""
 
-    def __init__(
-        self, files: dict[str, Table], *, secrets: dict[str, str] | None = None, env: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, files: Configuration, *, env: dict[str, str] | None = None) -> None:
         self.files = files
         self.env = env
         self.directory = Path(tempfile.mkdtemp(prefix="gateway-"))
-        self.secrets = {"http.token": TOKEN, "sip_profiles/ami.secret": GATEWAY_AMI[1], **(secrets or {})}
         self._child: Child | None = None
-        http = files["gateway.toml"]["http"]
+        http = files.main["http"]
         self.url = f"http://{http['bind_address']}:{http['port']}"
-        sip = files["gateway.toml"]["sip"]
-        self.sip = (sip["bind_address"], sip.get("udp_port", SIP_PORT))
+        self.sip = (files.sip["bind_address"], files.sip.get("udp_port", SIP_PORT))
         self.write()
 
     def write(self) -> None:
         """Write the configuration (anew)."""
-        main = self.files["gateway.toml"]
-        main["gateway"]["state_dir"] = main["gateway"]["state_dir"] or str(self.directory / "state")
+        gateway = self.files.main["gateway"]
+        gateway["state_dir"] = gateway["state_dir"] or str(self.directory / "state")
         (self.directory / "state").mkdir(exist_ok=True)
-        (self.directory / "sip_profiles").mkdir(exist_ok=True)
-        for name, table in self.files.items():
-            (self.directory / name).write_text(toml(table))
-        for name, secret in self.secrets.items():
-            (self.directory / name).write_text(secret)
+        self.files.write(self.directory)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -243,22 +176,3 @@ class Gateway:
                     key = sample.labels[label]
                     found[key] = found.get(key, 0) + int(sample.value)
         return found
-
-
-def toml(table: Table, path: str = "") -> str:
-    """Write tables, arrays of tables and plain values; enough for a configuration."""
-    plain = [
-        f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items() if not _is_nested(value)
-    ]
-    blocks = ["\n".join(plain)]
-    for key, value in table.items():
-        name = f"{path}{key}"
-        if isinstance(value, dict):
-            blocks.append(f"[{name}]\n{toml(value, f'{name}.')}")
-        elif _is_nested(value):
-            blocks += [f"[[{name}]]\n{toml(one, f'{name}.')}" for one in value]
-    return "\n".join(blocks) + "\n"
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))

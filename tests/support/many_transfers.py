@@ -14,13 +14,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from tests.support.gateway import NUMBER, destination, settings
+from tests.support.company import NUMBER, settings
+from tests.support.configuration import Configuration
 from tests.support.sipp import Sipp
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tests.support.gateway import Gateway, Table
+    from tests.support.gateway import Gateway
     from tests.support.processes import Net
 
 ANNA = "+31612345681"
@@ -28,13 +29,13 @@ PBX_PORT = 5070
 PATIENCE_S = 40
 
 
-def configured(net: Net) -> dict[str, Table]:
+def configured(net: Net) -> Configuration:
     """A gateway with room enough, and a PBX that has no queues."""
     files = settings(net, pbx_uri=f"sip:{net.pbx}:{PBX_PORT}")
-    files["gateway.toml"]["gateway"]["log_level"] = "warning"
-    files["gateway.toml"]["sip"]["max_calls"] = 600
-    files["sip_profiles/hms.toml"]["options_interval_s"] = 0  # SIPp would take it for a call
-    destination(files, "anna")["max_concurrent"] = 600
+    files.main["gateway"]["log_level"] = "warning"
+    files.sip["max_calls"] = 600
+    files.profiles["hms"]["options_interval_s"] = 0  # SIPp would take it for a call
+    files.destination("anna")["max_concurrent"] = 600
     return files
 
 
