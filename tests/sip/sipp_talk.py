@@ -179,13 +179,6 @@ class Talk:
         self.ends = (end, *self.ends)
         return end
 
-    async def hears_nothing(self, end: End[Any], seconds: float = 0.3) -> None:
-        """Nothing at all reaches this end any more."""
-        await asyncio.sleep(0.1)  # what was under way
-        before = len(end.media.received)
-        await asyncio.sleep(seconds)
-        assert len(end.media.received) == before
-
     def parts(self, who: str) -> tuple[End[Any], End[Any]]:
         """The "caller" or the "called", and the other one."""
         return (self.caller, self.called) if who == "caller" else (self.called, self.caller)

@@ -40,28 +40,6 @@ async def resume(call: Call) -> None:
     call.media.hz = call.hz
 
 
-@pytest.mark.keeps("10.6")
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("who", ["person", "assistant"])
-@pytest.mark.parametrize("name", ["plain", "safe"])
-async def test_hold_and_resume(far_bed: FarBed, name: str, who: str, way: str) -> None:
-    async with FarStage(far_bed, name) as at:
-        person, assistant = await at.conversation(way)
-        holder, held = (person, assistant) if who == "person" else (assistant, person)
-        await hold(holder)
-        await told(held, "sendonly")
-        await held.media.hears(MUSIC_HZ)
-        await resume(holder)
-        await told(held, "sendrecv", 2)
-        await both_hear(holder, held)
-        for far in (at.platform, at.pbx):
-            offers = [
-                one for _, one in await at.messages(far) if one.method == "INVITE" and one.is_request and one.tag("To")
-            ]
-            assert [direction_of(one.body) for one in offers] == ["sendonly", "sendrecv"]
-        await at.hang_up(person, assistant)
-
-
 @pytest.mark.keeps("10.7")
 @pytest.mark.parametrize("name", ["plain", "safe"])
 async def test_a_held_caller_is_taken_off_hold_for_the_target(far_bed: FarBed, name: str) -> None:

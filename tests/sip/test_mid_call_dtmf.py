@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.mid_call import TARGET_HZ, WAYS, both_hear, conversation, has_keys, told
+from tests.sip.mid_call import TARGET_HZ, both_hear, has_keys, told
 from tests.sip.scene import ANNA, codes, is_up
 from tests.support.processes import eventually
 from tests.support.sip_message import sdp
@@ -37,18 +37,6 @@ async def press_by_info(call: Call, keys: str) -> None:
     for key in keys:
         body = f"Signal={key}\r\nDuration=160\r\n".encode()
         assert (await call.begin("INFO", body=body, content_type=RELAY).final()).code == 200
-
-
-@pytest.mark.keeps("9.16")
-@pytest.mark.parametrize("way", WAYS)
-async def test_events_pass_both_ways_each_once(scene: Scene, way: str) -> None:
-    caller, called = await conversation(scene, way)
-    await both_hear(caller, called)
-    caller.media.press("123*#")
-    called.media.press("4455")
-    await has_keys(called, "123*#")
-    await has_keys(caller, "4455")
-    assert not [one for one in (*caller.requests, *called.requests) if one.method == "INFO"]
 
 
 @pytest.mark.keeps("16.47")

@@ -3,51 +3,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, both_hear, conversation, offers, told
+from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, both_hear, offers, told
 from tests.sip.scene import ANNA, codes
 from tests.support.sip_message import direction_of, sdp
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
-    from tests.support.peer_call import Call
 
 pytestmark = pytest.mark.sip
 
 RINGBACK_HZ = 425
-
-
-async def silence(call: Call, seconds: float = 0.3) -> None:
-    """Nothing at all arrives any more."""
-    await asyncio.sleep(0.1)  # what was under way
-    before = len(call.media.received)
-    await asyncio.sleep(seconds)
-    assert len(call.media.received) == before
-
-
-@pytest.mark.keeps("9.1")
-@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
-@pytest.mark.parametrize("who", ["caller", "called"])
-@pytest.mark.parametrize("way", WAYS)
-async def test_hold_and_resume(scene: Scene, way: str, who: str, method: str) -> None:
-    caller, called = await conversation(scene, way)
-    holder, held = (caller, called) if who == "caller" else (called, caller)
-    await both_hear(caller, called)
-    assert direction_of((await holder.reinvite(direction="sendonly", method=method)).body) == "recvonly"
-    await told(held, "sendonly")
-    holder.media.hz = 1900  # music on hold
-    await held.media.hears(1900)
-    await silence(holder)
-
-    assert direction_of((await holder.reinvite(method=method)).body) == "sendrecv"
-    await told(held, "sendrecv", 2)
-    await both_hear(caller, called)
-    assert offers(holder) == []
 
 
 @pytest.mark.keeps("9.2")
@@ -63,7 +33,7 @@ async def test_a_call_without_a_stream_is_one_without_media(scene: Scene, from_t
         caller, assistant = await scene.bridged()
         await assistant.reinvite(direction="inactive")
         await told(caller, "inactive")
-    await silence(caller)
+    await caller.media.hears_nothing()
     await assistant.refer(ANNA)
     target = await scene.target()
     await target.answer(hz=TARGET_HZ)
@@ -73,35 +43,6 @@ async def test_a_call_without_a_stream_is_one_without_media(scene: Scene, from_t
     await both_hear(caller, target)
     told_of = scene.gateway.log[before:]
     assert not [one for one in told_of.splitlines() if "failed" in one or "not-connected" in one or "Traceback" in one]
-
-
-@pytest.mark.keeps("9.2")
-async def test_inactive_is_passed_on_as_it_is(scene: Scene) -> None:
-    caller, assistant = await scene.bridged()
-    await both_hear(caller, assistant)
-    await assistant.reinvite(direction="inactive")
-    await told(caller, "inactive")
-    await silence(caller)
-    await silence(assistant)
-    await assistant.reinvite()
-    await told(caller, "sendrecv", 2)
-    await both_hear(caller, assistant)
-
-
-@pytest.mark.keeps("9.2")
-async def test_the_old_hold_at_address_nought(scene: Scene) -> None:
-    caller, assistant = await scene.bridged()
-    await both_hear(caller, assistant)
-    answer = await assistant.reinvite(host="0.0.0.0")
-    assert direction_of(answer.body) == "recvonly"
-    await told(caller, "sendonly")
-    assert b"0.0.0.0" not in answer.body  # where it may go on to send to
-    assistant.media.hz = 1900  # music on hold
-    await caller.media.hears(1900)
-    await silence(assistant)
-    await assistant.reinvite()
-    await told(caller, "sendrecv", 2)
-    await both_hear(caller, assistant)
 
 
 @pytest.mark.keeps("9.1")

@@ -64,7 +64,7 @@ async def test_who_shows_the_password_may_hold_and_transfer(guarded: Place, meth
         await talk.start()
         await talk.both_hear()
         await talk.until("held")
-        await talk.hears_nothing(platform)
+        await platform.media.hears_nothing()
         await talk.until("resumed")
         await talk.both_hear(anew=True)
         await talk.until("through")

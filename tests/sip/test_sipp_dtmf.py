@@ -3,45 +3,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.sip.sipp_talk import WAYS, Place, Talk
-from tests.support.processes import eventually
+from tests.support.end import until_pressed
 
 if TYPE_CHECKING:
-    from tests.support.sipp_end import End
+    pass
 
 pytestmark = pytest.mark.sip
 
 RELAY = "application/dtmf-relay"
 EVENTS, INFOS = "159D#", "2580A"
 """What is pressed on either side."""
-
-
-async def has_keys(end: End[Any], keys: str) -> None:
-    """Wait until so many keys have come as events; they have to be these."""
-
-    async def are_there() -> bool:
-        return len(end.media.keys) >= len(keys)
-
-    await eventually(are_there, f"{keys} (there are {end.media.keys})")
-    assert end.media.keys == keys
-
-
-@pytest.mark.keeps("11.13")
-@pytest.mark.parametrize("way", WAYS)
-async def test_events_pass_both_ways(place: Place, way: str) -> None:
-    async with Talk(place, "udp", way) as talk:
-        talk.opening()
-        talk.closing()
-        await talk.start()
-        await talk.both_hear()
-        talk.caller.media.press("123*#")
-        talk.called.media.press("4455")
-        await has_keys(talk.called, "123*#")
-        await has_keys(talk.caller, "4455")
 
 
 @pytest.mark.keeps("11.13")
@@ -65,6 +41,6 @@ async def test_events_become_info_and_info_becomes_events(place: Place, way: str
         pbx.media.press(EVENTS)
         await talk.arrive("told")
         await talk.until("pressed")
-        await has_keys(pbx, INFOS)
+        await until_pressed(INFOS, lambda: pbx.media.keys)
         assert trunk.media.keys == ""
         await talk.both_hear(anew=True)

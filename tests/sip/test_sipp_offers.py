@@ -76,7 +76,7 @@ async def test_a_re_invite_that_meets_another_is_tried_again(place: Place, way: 
         talk.closing()
         await talk.start()
         await talk.until("held")
-        await talk.hears_nothing(holder)
+        await holder.media.hears_nothing()
 
 
 @pytest.mark.keeps("11.4")
@@ -95,7 +95,7 @@ async def test_a_re_invite_is_refused_while_ours_is_under_way(place: Place, way:
         await talk.start()
         await talk.until("held")
         await talk.until("again")
-        await talk.hears_nothing(holder)
+        await holder.media.hears_nothing()
 
 
 # --- without an offer
@@ -143,6 +143,6 @@ async def test_hold_and_resume_by_answering_our_offer(place: Place, way: str, wh
         talk.closing()
         await talk.start()
         await talk.until("held")
-        await talk.hears_nothing(holder)
+        await holder.media.hears_nothing()
         await talk.until("resumed")
         await talk.both_hear(anew=True)

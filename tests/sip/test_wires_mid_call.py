@@ -34,12 +34,6 @@ def scenario(play: Scenario, **how: Any) -> Any:
 
 
 SCENARIOS = [
-    scenario(hold.test_hold_and_resume, way=OUT, who="called", method="INVITE"),
-    scenario(hold.test_hold_and_resume, way=OUT, who="caller", method="UPDATE"),
-    scenario(hold.test_hold_and_resume, way=IN, who="called", method="UPDATE"),
-    scenario(hold.test_hold_and_resume, way=IN, who="caller", method="INVITE"),
-    scenario(hold.test_inactive_is_passed_on_as_it_is),
-    scenario(hold.test_the_old_hold_at_address_nought),
     scenario(hold.test_a_re_invite_that_meets_another_is_tried_again, who="caller"),
     scenario(hold.test_a_re_invite_of_the_peer_is_refused_while_ours_is_under_way),
     scenario(offers.test_an_invite_without_an_offer, way=OUT),
@@ -51,8 +45,6 @@ SCENARIOS = [
     scenario(offers.test_one_side_changes_its_codec, way=IN, who="called"),
     scenario(offers.test_one_side_moves_to_another_address, way=OUT, who="caller"),
     scenario(offers.test_one_side_moves_to_another_address, way=IN, who="caller"),
-    scenario(dtmf.test_events_pass_both_ways_each_once, way=OUT),
-    scenario(dtmf.test_events_pass_both_ways_each_once, way=IN),
     scenario(early.test_a_caller_who_requires_reliable_responses_gets_them, direction=TO_US),
     scenario(early.test_a_caller_who_requires_reliable_responses_gets_them, direction=FROM_US),
     scenario(early.test_a_target_that_requires_prack_gets_it, direction=TO_US),

@@ -129,9 +129,16 @@ class Agent:
         """Call a number at the PBX."""
         await self._command("dial", f"sip:{number}@{self._pbx.host}:5070")
 
-    async def press(self, key: str) -> None:
-        """Press a key of the keypad, as an RFC 4733 event."""
-        await self._command("sndcode", key)
+    async def press(self, keys: str) -> None:
+        """Press keys of the keypad, each an RFC 4733 event."""
+        for key in keys:
+            await self._command("sndcode", key)
+
+    async def has_keys(self, keys: str) -> None:
+        """Wait until so many keys have come; they have to be these."""
+        pressed = "CALL_DTMF_START"
+        await self.event(pressed, count=len(keys))
+        assert "".join(one["param"] for one in self.events if one["type"] == pressed) == keys
 
     async def event(self, name: str, *, timeout_s: float = 10.0, count: int = 1) -> dict[str, Any]:
         """Wait for the `count`th event of this type since the start, past ones included."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.described import Described
-from tests.support.sip_message import Address, Message, address, reply, token
+from tests.support.end import MIRRORED, NOUGHT, until_pressed
+from tests.support.sip_message import Address, Message, address, direction_of, reply, token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ class Call(Described):
         """Whether ACKs are kept back, for the test to send `ack` when it likes, if at all."""
         self.ack: Message | None = None
         self._notified = 0
+        self._told = 0
 
     # --- the side that is called ---
 
@@ -202,6 +204,50 @@ class Call(Described):
         self.peer.respond(request, self.remote, reply(request, code, reason, tag=tag, headers=own, body=body))
         if request is self.incoming and code >= 200:
             self.final_sent = True
+
+    # --- as a scenario has it, whoever plays: see end.py ---
+
+    async def hears(self, hz: float) -> None:
+        """See End."""
+        await self.media.hears(hz)
+
+    async def press(self, keys: str) -> None:
+        """See End."""
+        self.media.press(keys)
+
+    async def has_keys(self, keys: str) -> None:
+        """See End."""
+        await until_pressed(keys, lambda: self.media.keys)
+
+    async def changes(self, direction: str, method: str = "INVITE") -> None:
+        """See Offering."""
+        old = direction == NOUGHT
+        answer = await self.reinvite(
+            direction="sendrecv" if old else direction, host=NOUGHT if old else None, method=method
+        )
+        assert direction_of(answer.body) == MIRRORED.get(direction, direction)
+        assert NOUGHT.encode() not in answer.body  # where it may go on to send to
+
+    async def told(self, direction: str, count: int | None = None) -> Message:
+        """See Offering; `count`: the so manyeth of all. Returns the re-INVITE, whose ACK has come."""
+        wanted = self._told = self._told + 1 if count is None else count
+
+        def found() -> Message | None:
+            invites = [one for one in self.requests if one.method == "INVITE"]
+            if len(invites) < wanted or direction_of(invites[-1].body) != direction:
+                return None
+            acknowledged = (invites[-1].cseq[0], "ACK")
+            return invites[-1] if any(one.cseq == acknowledged for one in self.requests) else None
+
+        return await self.peer.until(found, f"re-INVITE {wanted} with {direction}")
+
+    def speaks(self, hz: int | None) -> None:
+        """See Offering."""
+        self.media.hz = hz or self.hz
+
+    async def hears_nothing(self) -> None:
+        """See Offering."""
+        await self.media.hears_nothing()
 
     # --- called by the peer, on arrival ---
 

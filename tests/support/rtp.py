@@ -165,6 +165,13 @@ class Rtp:
         """Wait until this tone is in nothing of what it heard last. Raises AssertionError."""
         await tones.until_gone(self.heard, hz, timeout_s=timeout_s, who=f"RTP {self.host}:{self.port}")
 
+    async def hears_nothing(self, seconds: float = 0.3) -> None:
+        """Nothing at all arrives any more."""
+        await asyncio.sleep(0.1)  # what was under way
+        before = len(self.received)
+        await asyncio.sleep(seconds)
+        assert len(self.received) == before
+
     def longest_gap(self, since: float = 0.0) -> float:
         """The longest time, in seconds, between two packets that follow each other, from a time.monotonic() on."""
         times = [packet.at for packet in self.received if packet.at >= since]

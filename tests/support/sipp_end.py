@@ -11,6 +11,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from tests.support.end import NOUGHT
 from tests.support.processes import eventually
 from tests.support.rtp import Rtp
 from tests.support.sip_message import Message, events_of, media_of, sdp
@@ -30,7 +31,6 @@ END = b"\x1b"
 CODECS = {0: "PCMU", 8: "PCMA"}
 OFFERED_EVENTS = 120
 """The payload type that the gateway offers for RFC 4733 events, which an answer has to repeat (RFC 3264 §6.1)."""
-NOUGHT = "0.0.0.0"
 TIMEOUTS = 3
 """How many times the patience of a script SIPp has for all of it."""
 

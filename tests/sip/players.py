@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Who plays a scenario that is written once: scripted peers on each wire, SIPp on each wire, real Asterisks, a phone.
+
+A scenario is a coroutine of a `Conversation`, whose ends it has do things (tests/support/end.py):
+
+    async def hold(talk: Conversation[Offering]) -> None:
+        await talk.change(talk.called, "sendonly")
+        await talk.caller.hears(talk.called.hz)
+
+A test takes the fixture `player`, parametrized with `by(mark, "peers-udp sipp-tls", variants)`, and calls it with the
+scenario and one of WAYS; what has gone over the wire is looked at by each player afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pytest
+
+from tests.sip.far_ends import FarStage
+from tests.sip.mid_call import CALLER_HZ, TARGET_HZ, WAYS, conversation, offers
+from tests.sip.sipp_talk import Talk
+from tests.sip.wires import Wired
+from tests.support.company import settings
+from tests.support.end import MIRRORED, NOUGHT, End, Offering, both_hear, until_pressed
+from tests.support.gateway import Gateway
+from tests.support.peer import Peer
+from tests.support.sip_message import direction_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextlib import AbstractAsyncContextManager
+
+    from _pytest.mark import ParameterSet
+
+    from tests.conftest import Phones
+    from tests.sip.far_ends import FarBed
+    from tests.sip.scene import Scene
+    from tests.sip.sipp_talk import Place
+    from tests.support.processes import Net
+    from tests.support.sipp_end import End as Sipp
+
+E = TypeVar("E", bound=End)
+
+
+class Conversation(Generic[E]):
+    """Two who talk through the gateway."""
+
+    def __init__(self, caller: E, called: E) -> None:
+        self.caller, self.called = caller, called
+        self.changes: list[tuple[E, str]] = []
+        """Who was told of which direction, in order."""
+
+    def parts(self, who: str) -> tuple[E, E]:
+        """The "caller" or the "called", and the other one."""
+        return (self.caller, self.called) if who == "caller" else (self.called, self.caller)
+
+    async def both_hear(self) -> None:
+        """Each hears what the other speaks."""
+        await both_hear(self.caller, self.called)
+
+
+Scenario = Callable[[Conversation[Any]], Awaitable[None]]
+Player = Callable[[Scenario, str], Awaitable[None]]
+
+
+def by(mark: pytest.MarkDecorator, names: str, variants: Iterable[tuple[str, ...]]) -> list[ParameterSet]:
+    """Players by name, each with all variants, and which row of docs/conformance.md the tests keep."""
+    return [
+        pytest.param(
+            name, *variant, marks=[mark, pytest.mark.pbx] if name.startswith(("asterisks", "phone")) else [mark]
+        )
+        for name, variant in product(names.split(), variants)
+    ]
+
+
+def player_of(request: pytest.FixtureRequest) -> Player:
+    """The player that a test is parametrized with, "peers-udp" for instance, on the fixtures that it needs."""
+    kind, _, line = request.param.partition("-")
+    take = request.getfixturevalue
+    match kind:
+        case "peers" if line == "udp":
+            return partial(by_peers, nullcontext(take("scene")))
+        case "peers":
+            return partial(by_peers, Wired(take("bed"), take("authority"), line))
+        case "sipp":
+            return partial(by_sipp, take("place"), line)
+        case "asterisks":
+            return partial(by_asterisks, take("far_bed"), line)
+        case _:
+            return partial(by_phone, take("net"), take("phones"))
+
+
+async def change(talk: Conversation[Offering], who: Offering, direction: str, method: str = "INVITE") -> None:
+    """One offers another direction, and the other one is told."""
+    told = talk.called if who is talk.caller else talk.caller
+    passed_on = "sendonly" if direction == NOUGHT else direction
+    await who.changes(direction, method)
+    await told.told(passed_on)
+    talk.changes.append((told, passed_on))
+
+
+async def by_peers(opened: AbstractAsyncContextManager[Scene], scenario: Scenario, way: str) -> None:
+    """Scripted peers; nobody is offered anything else, and keys pass as events."""
+    async with opened as scene:
+        talk = Conversation(*await conversation(scene, way))
+        await scenario(talk)
+        for call in (talk.caller, talk.called):
+            assert offers(call) == [direction for told, direction in talk.changes if told is call]
+            assert not [one for one in call.requests if one.method == "INFO"]
+
+
+async def by_asterisks(bed: FarBed, name: str, scenario: Scenario, way: str) -> None:
+    """Persons behind two Asterisks, which tell the gateway, and are told by it, what the persons do."""
+    async with FarStage(bed, name) as at:
+        person, assistant = await at.conversation(way)
+        talk = Conversation(person, assistant) if way == WAYS[0] else Conversation(assistant, person)
+        await scenario(talk)
+        for far in (at.platform, at.pbx):
+            requests = [one for _, one in await at.messages(far) if one.is_request and one.tag("To")]
+            told = [direction_of(one.body) for one in requests if one.method == "INVITE"]
+            assert told == [direction for _, direction in talk.changes]
+        await at.hang_up(person, assistant)
+
+
+async def by_phone(net: Net, phones: Phones, scenario: Scenario, way: str) -> None:
+    """A scripted peer on the trunk that calls baresip, which nobody scripted; the gateway calls that itself."""
+    assert way == WAYS[1]
+    anna = await phones("6001", hz=TARGET_HZ)
+    async with (
+        Gateway(settings(net, pbx_uri=f"sip:{anna.host}:5060")) as gateway,
+        Peer(net.trunk) as trunk,
+    ):
+        caller = trunk.invite("sip:+31612345681@gateway", gateway.sip, hz=CALLER_HZ)
+        await caller.answered()
+        await scenario(Conversation[End](caller, anna))
+        await caller.hang_up()
+        await gateway.idle()
+
+
+async def by_sipp(place: Place, wire: str, scenario: Scenario, way: str) -> None:
+    """SIPp at both ends, whose scripts are written by playing the scenario once in advance."""
+    async with Talk(place, wire, way) as talk:
+        script = Script(talk)
+        talk.opening()
+        await scenario(Conversation(SippEnd(script, talk.caller), SippEnd(script, talk.called)))
+        talk.closing()
+        await talk.start()
+        script.begins()
+        await scenario(Conversation(SippEnd(script, talk.caller), SippEnd(script, talk.called)))
+
+
+class Script:
+    """How far a scenario is with SIPp: being written, or played."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.talk = talk
+        self.played = False
+        self._stops = 0
+
+    def begins(self) -> None:
+        """Written to its end; from now on it is played."""
+        self.played, self._stops = True, 0
+
+    async def stop(self) -> None:
+        """Both ends have got so far."""
+        self._stops += 1
+        name = f"stop {self._stops}"
+        if self.played:
+            await self.talk.until(name)
+            return
+        for end in self.talk.ends:
+            end.does.stop(name)
+
+
+class SippEnd:
+    """An Offering end. What SIPp says is written while nothing is played yet; what is heard shows when it is."""
+
+    def __init__(self, script: Script, end: Sipp[Any]) -> None:
+        self._script, self._end = script, end
+
+    @property
+    def hz(self) -> int | None:
+        """See End."""
+        return self._end.hz
+
+    async def hears(self, hz: float) -> None:
+        """See End."""
+        if self._script.played:
+            await self._end.media.hears(hz)
+
+    async def press(self, keys: str) -> None:
+        """See End."""
+        if self._script.played:
+            self._end.media.press(keys)
+
+    async def has_keys(self, keys: str) -> None:
+        """See End."""
+        if self._script.played:
+            await until_pressed(keys, lambda: self._end.media.keys)
+
+    async def changes(self, direction: str, method: str = "INVITE") -> None:
+        """See Offering."""
+        if not self._script.played:
+            ask = self._end.does.reinvite if method == "INVITE" else self._end.does.update
+            offer = self._end.offer(host=NOUGHT) if direction == NOUGHT else self._end.offer(direction)
+            ask(offer, f"a={MIRRORED.get(direction, direction)}")
+
+    async def told(self, direction: str) -> None:
+        """See Offering."""
+        if not self._script.played:
+            self._end.does.told(f"a={direction}", self._end.answer(MIRRORED.get(direction, direction)))
+        await self._script.stop()
+
+    def speaks(self, hz: int | None) -> None:
+        """See Offering."""
+        self._end.media.hz = hz or self._end.hz
+
+    async def hears_nothing(self) -> None:
+        """See Offering."""
+        if self._script.played:
+            await self._end.media.hears_nothing()

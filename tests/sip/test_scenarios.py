@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Scenarios that are written once, and played by scripted peers, SIPp, real Asterisks and a phone (see players.py)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import product
+
+import pytest
+import pytest_asyncio
+
+from tests.sip.bed import Bed
+from tests.sip.far_ends import End, Ends
+from tests.sip.mid_call import WAYS
+from tests.sip.players import Conversation, Player, by, change, player_of
+from tests.sip.wires import make_bed
+from tests.support import end
+from tests.support.certificates import Authority
+from tests.support.end import NOUGHT, Offering
+from tests.support.processes import Net
+
+pytestmark = pytest.mark.sip
+
+OUT, IN = WAYS
+EITHER = [(OUT,), (IN,)]
+MUSIC_HZ = 1900
+SAFE = End("tls", encrypted=True)
+PAIRS = {"plain": Ends(), "safe": Ends(SAFE, SAFE)}
+"""What the Asterisks are."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(authority: Authority) -> AsyncIterator[Bed]:
+    """At addresses that the gateway between the Asterisks does not have."""
+    with Net() as net:
+        made = make_bed(net, authority)
+        async with made.gateway:
+            yield made
+
+
+@pytest.fixture
+def player(request: pytest.FixtureRequest) -> Player:
+    return player_of(request)
+
+
+def variants(*kinds: tuple[str, str]) -> list[tuple[str, str, str, str]]:
+    """Either way, by either side."""
+    return [(way, who, *kind) for kind, way, who in product(kinds, WAYS, ["caller", "called"])]
+
+
+RE_INVITE, UPDATE = ("sendonly", "INVITE"), ("sendonly", "UPDATE")
+OTHERS = [("inactive", "INVITE"), (NOUGHT, "INVITE")]
+ON_WIRES = [
+    (OUT, "called", *RE_INVITE), (OUT, "caller", *UPDATE), (IN, "called", *UPDATE), (IN, "caller", *RE_INVITE),
+    *((OUT, "called", *kind) for kind in OTHERS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("player", "way", "who", "direction", "method"),
+    [
+        *by(pytest.mark.keeps("9.1"), "peers-udp", variants(RE_INVITE, UPDATE)),
+        *by(pytest.mark.keeps("9.2"), "peers-udp", [(OUT, "called", *kind) for kind in OTHERS]),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", ON_WIRES),
+        *by(pytest.mark.keeps("11.2"), "sipp-udp", variants(RE_INVITE, UPDATE, *OTHERS)),
+        *by(pytest.mark.keeps("11.2"), "sipp-tcp sipp-tls", variants(RE_INVITE)),
+        *by(pytest.mark.keeps("10.6"), "asterisks-plain asterisks-safe", variants(RE_INVITE)),
+    ],
+    indirect=["player"],
+)
+async def test_hold_and_resume(player: Player, way: str, who: str, direction: str, method: str) -> None:
+    """One holds the other and resumes: that one is told, hears music or nothing, and then the first again."""
+
+    async def scenario(talk: Conversation[Offering]) -> None:
+        holder, held = talk.parts(who)
+        await talk.both_hear()
+        await change(talk, holder, direction, method)
+        holder.speaks(MUSIC_HZ)
+        if direction == "inactive":
+            await held.hears_nothing()
+        else:
+            await held.hears(MUSIC_HZ)
+        await holder.hears_nothing()  # though the other side speaks all the time
+        holder.speaks(None)
+        await change(talk, holder, "sendrecv", method)
+        await talk.both_hear()
+
+    await player(scenario, way)
+
+
+@pytest.mark.parametrize(
+    ("player", "way"),
+    [
+        *by(pytest.mark.keeps("9.16"), "peers-udp", EITHER),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", EITHER),
+        *by(pytest.mark.keeps("11.13"), "sipp-udp", EITHER),
+        *by(pytest.mark.keeps("10.8"), "asterisks-plain", EITHER),
+        *by(pytest.mark.keeps("9.16"), "phone", [(IN,)]),
+    ],
+    indirect=["player"],
+)
+async def test_keys_pass_both_ways_each_once(player: Player, way: str) -> None:
+    async def scenario(talk: Conversation[end.End]) -> None:
+        await talk.both_hear()
+        await talk.caller.press("123*#")
+        await talk.called.press("4455")
+        await talk.called.has_keys("123*#")
+        await talk.caller.has_keys("4455")
+
+    await player(scenario, way)
