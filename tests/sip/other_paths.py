@@ -1,12 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A second way for audio, in place of PJMEDIA's bridge: packets are passed on as they are, by sockets of its own."""
+"""Other ways for audio than PJMEDIA's bridge: `python -m tests.sip.other_paths NAME DIRECTORY` is a gateway with one.
+
+`relay` passes packets on as they are, by sockets of its own; `shown` is the bridge, which is shown what it has no use
+for; `garbled` the same, and puts what is no description, or has another line of media, in the place of each.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import socket
+import sys
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
+
+from gateway import app
+from gateway.sip.agent import SipAgent
+from gateway.sip.calls.bridge import Bridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +27,10 @@ if TYPE_CHECKING:
     from gateway.core.model import Announcement, LegId
     from gateway.ports import Clock
     from gateway.sip.calls.leg import Leg
+    from gateway.sip.calls.media_path import MediaPath
     from gateway.sip.calls.pairs import Changed, Pairs
+
+log = structlog.get_logger(__name__)
 
 WHERE = re.compile(r"(c=IN IP4 )(\S+)|(m=audio )(\d+)")
 
@@ -39,7 +55,6 @@ class RelayPath:
         self._pairs = pairs
         self.sockets: dict[LegId, socket.socket] = {}
         self.peers: dict[LegId, tuple[str, int]] = {}  # where they take audio
-        self.asked: list[tuple[LegId, str]] = []
         self._packets: dict[LegId, int] = {}
 
     def stop(self) -> None:
@@ -49,7 +64,7 @@ class RelayPath:
 
     def sent(self, leg: LegId, description: str, *, answers: bool) -> str:
         """See media_path.MediaPath: audio is to come to a socket of ours."""
-        self.asked.append((leg, f"sent {'answer' if answers else 'offer'}"))
+        log.info("asked", leg=leg, what="sent-answer" if answers else "sent-offer")
         address, _ = place(description)
         if leg not in self.sockets:
             opened = self.sockets[leg] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -60,13 +75,9 @@ class RelayPath:
 
     def received(self, leg: LegId, description: str, *, answers: bool) -> str:
         """See media_path.MediaPath: PJMEDIA is told of a place where nobody listens."""
-        self.asked.append((leg, f"received {'answer' if answers else 'offer'}"))
+        log.info("asked", leg=leg, what="received-answer" if answers else "received-offer")
         self.peers[leg] = place(description)
         return moved(description, self.peers[leg][0], 9)
-
-    async def is_idle(self) -> bool:
-        """Whether no leg is left."""
-        return not self.sockets
 
     def _pass_on(self, leg: LegId) -> None:
         packet = self.sockets[leg].recv(2048)
@@ -111,3 +122,29 @@ class RelayPath:
             asyncio.get_running_loop().remove_reader(opened)
             opened.close()
         self.peers.pop(leg, None)
+
+
+class Shown(Bridge):
+    """See the module."""
+
+    reads_descriptions = True
+
+
+class Garbled(Bridge):
+    """See the module."""
+
+    reads_descriptions = True
+
+    def sent(self, leg: LegId, description: str, *, answers: bool) -> str:
+        """See media_path.MediaPath."""
+        return "what is this?"
+
+    def received(self, leg: LegId, description: str, *, answers: bool) -> str:
+        """See media_path.MediaPath."""
+        return f"{description}m=audio 4000 RTP/AVP 0\r\n"
+
+
+PATHS: dict[str, Callable[..., MediaPath]] = {"relay": RelayPath, "shown": Shown, "garbled": Garbled}
+
+if __name__ == "__main__":
+    sys.exit(app.main(Path(sys.argv[2]), partial(SipAgent, media=PATHS[sys.argv[1]])))
