@@ -37,12 +37,17 @@ TAKEN = {
     "a-number-that-goes-on": (*HEAD, "m=audio {port} RTP/AVP 8x 8", *AUDIO[1:]),
     "a-dynamic-type-written-otherwise": (*HEAD, "m=audio {port} RTP/AVP 096 8", *AUDIO[1:], "a=rtpmap:096 opus/48000"),
     "one-format-many-times": (*HEAD, "m=audio {port} RTP/AVP" + " 8 101" * 16, *AUDIO[1:]),
+    "audio-in-capitals": (*HEAD, AUDIO[0].replace("audio", "AUDIO"), *AUDIO[1:]),
     "real-time-text": (*HEAD, *AUDIO, "m=text 40004 RTP/AVP 98", "a=rtpmap:98 t140/1000"),
 }
 REFUSED = {
     "no-codec-of-ours": (488, (*HEAD, "m=audio {port} RTP/AVP 18", "c=IN IP4 {host}")),
     "a-codec-without-its-name": (488, (*HEAD, "m=audio {port} RTP/AVP 97", "c=IN IP4 {host}")),
     "an-address-of-the-other-family": (488, (*HEAD, AUDIO[0], "c=IN IP6 ::1", *AUDIO[2:])),
+    "a-codec-by-another-number": (488, (*HEAD, "m=audio {port} RTP/AVP 97", AUDIO[1], "a=rtpmap:97 PCMA/8000")),
+    "another-codec-by-its-number": (488, (*HEAD, "m=audio {port} RTP/AVP 0", AUDIO[1], "a=rtpmap:0 PCMA/8000")),
+    "many-hosts": (488, (*HEAD, AUDIO[0], "c=IN IP4 224.2.1.1/127", *AUDIO[2:])),
+    "all-hosts": (488, (*HEAD, AUDIO[0], "c=IN IP4 255.255.255.255", *AUDIO[2:])),
     "a-host-name": (488, (*HEAD, AUDIO[0], "c=IN IP4 phone.invalid", *AUDIO[2:])),
     "no-line-at-all": (488, HEAD),
     "too-many-lines": (488, (*HEAD, *AUDIO, *["m=video 0 RTP/AVP 96"] * 40)),

@@ -30,12 +30,28 @@ def test_the_lines_that_say_whom_to_answer_are_sent_back() -> None:
     assert malformed.answer(REQUEST, 400, "Contact", MORE).split("\r\n") == told  # a repetition is answered alike
 
 
-@pytest.mark.parametrize("missing", ["v:", "f:", "i:", "CSeq:"])
-def test_who_does_not_say_enough_is_not_answered(missing: str) -> None:
-    lines = [
-        line for line in REQUEST.split("\r\n") if not line.startswith((missing, "Via" if missing == "v:" else "-"))
+def without(*begins: str) -> str:
+    return "\r\n".join(line for line in REQUEST.split("\r\n") if not line.startswith(begins))
+
+
+def test_who_says_nowhere_to_answer_is_not_answered() -> None:
+    assert malformed.answer(without("v:", "Via"), 400, "", []) == ""
+
+
+@pytest.mark.keeps("16.131")
+@pytest.mark.parametrize("missing", ["f:", "t:", "i:", "CSeq:"])
+def test_what_a_request_lacks_its_answer_lacks(missing: str) -> None:
+    told = malformed.answer(without(missing), 400, "", []).split("\r\n")
+    assert told[:3] == [
+        "SIP/2.0 400 Bad Request",
+        "Via: SIP/2.0/UDP 127.0.0.3;branch=z9hG4bK1",
+        "Via: SIP/2.0/UDP 127.0.0.4",
     ]
-    assert malformed.answer("\r\n".join(lines), 400, "", []) == ""
+    whole = malformed.answer(REQUEST, 400, "", []).split("\r\n")
+    names = {"f:": "From", "t:": "To", "i:": "Call-ID", "CSeq:": "CSeq"}
+    assert [line.partition(":")[0] for line in told] == [
+        name for line in whole if (name := line.partition(":")[0]) != names[missing]
+    ]
 
 
 @pytest.mark.parametrize(

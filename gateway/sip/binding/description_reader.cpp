@@ -137,6 +137,17 @@ void retire(pj_pool_t *pool, const pjmedia_sdp_session *sdp, pjmedia_sdp_media *
     }
 }
 
+/* Whether RTP may be sent there at all: to one host (RFC 3264 §5.2 has multicast otherwise, and nobody here speaks it). */
+bool is_one_host(const pj_str_t &type, const pj_str_t &address)
+{
+    pj_in6_addr read; // has room for either
+    const bool six = pj_strcmp2(&type, "IP6") == 0;
+    if (pj_inet_pton(six ? pj_AF_INET6() : pj_AF_INET(), &address, &read) != PJ_SUCCESS)
+        return false;
+    const unsigned char first = *reinterpret_cast<const unsigned char *>(&read);
+    return six ? first != 0xff : first > 0 && first < 224;
+}
+
 bool is_literal(const pj_str_t &type, const pj_str_t &address)
 {
     pj_in6_addr read; // has room for either
@@ -157,6 +168,8 @@ bool is_reachable(const pjmedia_sdp_conn *conn, int account)
     // An old hold (RFC 3264 §8.4) means no address at all.
     if (account == NOBODY || pj_strcmp2(&conn->addr, "0.0.0.0") == 0 || pj_strcmp2(&conn->addr, "::") == 0)
         return true;
+    if (!is_one_host(conn->addr_type, conn->addr))
+        return false;
     const pjsua_ipv6_use use = pjsua_var.acc[account].cfg.ipv6_media_use;
     return six ? use != PJSUA_IPV6_DISABLED : use != PJSUA_IPV6_ENABLED_USE_IPV6_ONLY;
 }
@@ -198,6 +211,8 @@ bool complete(pj_pool_t *pool, pjmedia_sdp_session *sdp)
         pjmedia_sdp_media *media = sdp->media[i];
         if (media->desc.media.slen == 0 || media->desc.transport.slen == 0)
             return false;
+        if (is_audio(media))
+            media->desc.media = fixed("audio"); // PJSUA knows it in lower case alone (RFC 6838 §4.2: any will do)
         if (is_audio(media) && media->desc.port != 0) {
             keep_readable(pool, media);
             keep_readable_rtcp(sdp, media);

@@ -55,6 +55,13 @@ bool same(const std::string &one, const std::string &other)
     return pj_ansi_stricmp(one.c_str(), other.c_str()) == 0;
 }
 
+/* Whether PJMEDIA knows an encoding by this payload type: one that has a number by itself (RFC 3551 §6) by no other. */
+bool is_known_by(const std::string &name, const pj_str_t &format)
+{
+    const char *number = same(name, "PCMU") ? "0" : same(name, "PCMA") ? "8" : same(name, "G722") ? "9" : nullptr;
+    return !number || pj_strcmp2(&format, number) == 0;
+}
+
 bool among(const std::vector<std::string> &names, const std::string &name)
 {
     for (const std::string &one : names)
@@ -301,7 +308,7 @@ bool speaks_one_of(int account, const pjmedia_sdp_media *media)
     for (unsigned i = 0; i < media->desc.fmt_count; ++i) {
         const std::string name = name_of(media, media->desc.fmt[i]);
         const unsigned clock = same(name, "opus") ? 48000 : 8000;
-        if (!name.empty() && !is_event(name) && rate_of(media, media->desc.fmt[i]) == clock &&
+        if (!name.empty() && !is_event(name) && is_known_by(name, media->desc.fmt[i]) && rate_of(media, media->desc.fmt[i]) == clock &&
             (allowed == codecs_.end() || among(allowed->second, name)))
             return true;
     }

@@ -45,14 +45,15 @@ def verdict(text: str, *, whole: bool) -> int:
 def answer(text: str, code: int, header: str, more: Sequence[tuple[str, str]]) -> str:
     """The response to send to where such a request came from; empty where it does not say enough to be answered.
 
+    What it lacks of the lines that a response has is lacking there too (RFC 4475 §3.3.1).
     `header` is the name of the header that is to blame, or empty; `more` are headers to add.
     """
     fields = [(COMPACT.get(name.lower(), name).lower(), value) for name, value in header_fields(text)]
     lines = []
     for name in _ECHOED:
         values = [_one_line(value) for given, value in fields if given == name.lower()]
-        if not values and name != "To":
-            return ""
+        if not values and name == "Via":
+            return ""  # RFC 3261 §18.2.2: it says where the response goes
         if len(values) > 1 and name != "Via":
             values = values[:1]
         lines += [f"{name}: {value}" for value in values]
