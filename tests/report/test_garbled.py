@@ -114,3 +114,29 @@ async def test_answers_to_nothing_are_passed_over(caplog: pytest.LogCaptureFixtu
         with pytest.raises(aiomqtt.MqttError):
             await client.watch()
     assert not [one for one in caplog.records if one.exc_info or one.levelno > logging.ERROR]
+
+
+@pytest.mark.keeps("16.115")
+async def test_a_broker_that_never_answers_is_left_without_a_fault(caplog: pytest.LogCaptureFixture) -> None:
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = Broker(instance="pbx-1", host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+
+    async def connect() -> None:
+        async with connected(address, None):
+            pytest.fail("it said nothing")
+
+    async with server:
+        connecting = asyncio.create_task(connect())
+        await asked.wait()
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

@@ -394,3 +394,19 @@ async def test_the_session_taken_over_is_one_clear_line(tmp_path: Path, caplog: 
     gc.collect()
     # … nor does asyncio add one of its own.
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.keeps("16.167")
+@pytest.mark.parametrize("maximum", [1, 2, 3, 10])
+async def test_no_more_is_in_flight_than_the_broker_takes(tmp_path: Path, maximum: int) -> None:
+    """Events, and beside them the status, wait for each other's answers (MQTT 5 §3.2.2.3.3)."""
+    broker = ScriptedBroker(lambda _: OK, connack=b"\x21" + maximum.to_bytes(2), answers_after_s=0.05)
+    async with broker, reporting(tmp_path, address(broker)) as (reporter, connection):
+        await connection.up.wait()
+        refuse(reporter, 0, 8)
+        await broker.until(lambda: broker.in_flight > 0)
+        reporter.draining()
+        await broker.until(lambda: len([one for one in broker.taken if "/transfers/" in one.topic]) == 8)
+        await broker.until(lambda: any(b"draining" in one.payload for one in broker.taken))
+        assert broker.connections == 1
+    assert broker.most_in_flight <= maximum

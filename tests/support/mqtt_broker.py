@@ -47,8 +47,11 @@ class ScriptedBroker:
         connack: bytes = b"",
         subscription: Verdict = 1,
         will: Verdict = 0,
+        answers_after_s: float = 0,
     ) -> None:
         """`connack`: the properties of each CONNACK. What becomes of each SUBSCRIBE, and of a CONNECT with a will."""
+        self._answers_after_s = answers_after_s
+        self.in_flight = self.most_in_flight = 0  # of publishes that want an answer
         self._judge = judge
         self._connack = connack
         self.subscription = subscription
@@ -153,8 +156,18 @@ class ScriptedBroker:
                 writer.write(_packet(DISCONNECT, bytes([verdict.reason, 0])))
             return False
         if is_answered and verdict != SILENCE:
-            writer.write(_packet(PUBACK, packet_id + bytes([verdict, 0])))
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            answer = _packet(PUBACK, packet_id + bytes([verdict, 0]))
+            if self._answers_after_s:
+                asyncio.get_running_loop().call_later(self._answers_after_s, self._puback, writer, answer)
+            else:
+                self._puback(writer, answer)
         return True
+
+    def _puback(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
+        self.in_flight -= 1
+        writer.write(answer)
 
 
 def _packet(kind: int, body: bytes) -> bytes:

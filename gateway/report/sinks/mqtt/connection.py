@@ -65,6 +65,7 @@ class Client(aiomqtt.Client):
         super().__init__(*args, **options)
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}  # by packet identifier
         self.in_flight_limit = IN_FLIGHT
+        self._room = asyncio.Semaphore(IN_FLIGHT)  # for messages that the broker has to answer
         self.largest: int | None = None  # bytes of a packet; None: no limit
         self.retains = True
 
@@ -78,6 +79,8 @@ class Client(aiomqtt.Client):
     ) -> None:
         receive_maximum = getattr(properties, "ReceiveMaximum", 65535)
         self.in_flight_limit = max(1, min(IN_FLIGHT, receive_maximum - 2))
+        # The status and replies want an answer too, and count with the events.
+        self._room = asyncio.Semaphore(max(1, min(IN_FLIGHT + 2, receive_maximum)))
         self.largest = getattr(properties, "MaximumPacketSize", None)
         self.retains = bool(getattr(properties, "RetainAvailable", 1))
         super()._on_connect(client, userdata, flags, reason_code, properties)
@@ -88,6 +91,10 @@ class Client(aiomqtt.Client):
         answer = self._answers.get(mid)
         if answer is not None and not answer.done():
             answer.set_result(reason_code)
+
+    def _on_disconnect(self, client: PahoClient, userdata: Any, *facts: Any) -> None:
+        if not self._connected.cancelled():  # else nobody waits for the connection any more
+            super()._on_disconnect(client, userdata, *facts)
 
     # An answer to nothing of ours: aiomqtt would log a traceback over it.
 
@@ -156,6 +163,12 @@ class Client(aiomqtt.Client):
         size = _packet_size(topic, payload, properties)
         if self.largest is not None and size > self.largest:
             raise PublishRefusedError(f"{size} bytes, the broker takes {self.largest}", PACKET_TOO_LARGE)
+        async with self._room if qos else contextlib.nullcontext():
+            await self._publish(topic, payload, qos, retain, properties)
+
+    async def _publish(
+        self, topic: str, payload: bytes | str, qos: int, retain: bool, properties: Properties | None
+    ) -> None:
         info = self._client.publish(topic, payload, qos, retain and self.retains, properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise aiomqtt.MqttCodeError(info.rc, "Could not publish message")
