@@ -50,6 +50,12 @@ pjsua_call *call_for(const pjsip_rx_data *rdata)
     return call_in(pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &ours, &theirs, PJ_FALSE));
 }
 
+pjsip_inv_session *session_in(const pjsip_dialog *dialog)
+{
+    pjsip_inv_session *session = dialog ? pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog)) : nullptr;
+    return session && session->state != PJSIP_INV_STATE_DISCONNECTED ? session : nullptr;
+}
+
 void release_call(pj::Call &call)
 {
     call.*reach(CallNumber()) = PJSUA_INVALID_ID;

@@ -7,6 +7,7 @@
 #include <pjsua2.hpp>
 
 struct pjsip_dialog;
+struct pjsip_inv_session;
 struct pjsip_rx_data;
 struct pjsua_call;
 
@@ -22,6 +23,10 @@ pjsua_call *call_in(const pjsip_dialog *dialog);
 
 /* The PJSUA call in whose dialog a message belongs, or null. */
 pjsua_call *call_for(const pjsip_rx_data *rdata);
+
+/* The INVITE session of this dialog, or null when there is none, or none any more: the dialog outlives it as well, and
+ * names it still, although what it had offered and agreed on has been freed. */
+pjsip_inv_session *session_in(const pjsip_dialog *dialog);
 #endif
 
 /* The call is over: its object stands for no call of PJSUA's any more. Whenever it is destroyed, PJSUA2 would otherwise

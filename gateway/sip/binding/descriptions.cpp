@@ -29,7 +29,7 @@ bool is_request(const pjsip_rx_data *rdata, const char *method)
 pjsip_inv_session *session_of(pjsip_rx_data *rdata)
 {
     if (const pjsua_call *call = call_for(rdata))
-        return call->inv;
+        return session_in(call->inv->dlg);
     if (rdata->msg_info.msg->type != PJSIP_RESPONSE_MSG)
         return nullptr;
     // The first response is what gives the dialog its remote tag.
@@ -37,8 +37,7 @@ pjsip_inv_session *session_of(pjsip_rx_data *rdata)
     if (pjsip_tsx_create_key(rdata->tp_info.pool, &key, PJSIP_ROLE_UAC, &rdata->msg_info.cseq->method, rdata) != PJ_SUCCESS)
         return nullptr;
     pjsip_transaction *tsx = pjsip_tsx_layer_find_tsx(&key, PJ_FALSE);
-    pjsip_dialog *dialog = tsx ? pjsip_tsx_get_dlg(tsx) : nullptr;
-    return dialog ? pjsip_dlg_get_inv_session(dialog) : nullptr;
+    return session_in(tsx ? pjsip_tsx_get_dlg(tsx) : nullptr);
 }
 
 int account_of(const pjsip_inv_session *inv)

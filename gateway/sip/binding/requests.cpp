@@ -151,9 +151,8 @@ void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
  * answer, and its dialog and transaction stay for good. Its own BYE may still cross ours (RFC 3261 §15.1.2). */
 bool comes_late(const pjsip_dialog *dialog, const pjsip_rx_data *rdata)
 {
-    const pjsip_inv_session *session = pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog));
     const pjsua_call *call = call_in(dialog);
-    const bool over = !session || session->state == PJSIP_INV_STATE_DISCONNECTED;
+    const bool over = !session_in(dialog);
     switch (rdata->msg_info.msg->line.req.method.id) {
     case PJSIP_BYE_METHOD:
     case PJSIP_CANCEL_METHOD:
@@ -178,7 +177,7 @@ bool changes_nothing(const pjsip_dialog *dialog, pjsip_rx_data *rdata)
     const pjsip_rdata_sdp_info *info = read_description(rdata);
     if (!info)
         return is(rdata, "UPDATE"); // a re-INVITE without an offer leaves the change to its ACK
-    const pjsip_inv_session *session = pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog));
+    const pjsip_inv_session *session = session_in(dialog);
     const pjmedia_sdp_session *active = nullptr;
     return info->sdp && session && session->neg &&
            pjmedia_sdp_neg_get_active_remote(session->neg, &active) == PJ_SUCCESS && lead_to_the_same(*active, *info->sdp);
