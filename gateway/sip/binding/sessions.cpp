@@ -19,7 +19,7 @@ namespace gateway {
 namespace {
 
 const int SENDS = 1, RECEIVES = 2;
-pjsip_module watcher_, reader_;
+pjsip_module watcher_, reader_, farewell_;
 
 bool says(const pjmedia_sdp_session *session, const pjmedia_sdp_media *media, const char *direction)
 {
@@ -107,11 +107,32 @@ void end_unacknowledged(const pjsip_transaction *tsx, const pjsip_event *event)
         event->body.tsx_state.type != PJSIP_EVENT_TIMER || tsx->status_code != PJSIP_SC_TSX_TIMEOUT || !tsx->last_tx ||
         tsx->last_tx->msg->line.status.code / 100 != 2)
         return;
-    pjsip_inv_session *session = pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog));
+    pjsip_inv_session *session = session_in(dialog);
     pjsip_tx_data *bye = nullptr;
     if (session && session->state == PJSIP_INV_STATE_CONFIRMED &&
         pjsip_inv_end_session(session, PJSIP_SC_REQUEST_TIMEOUT, nullptr, &bye) == PJ_SUCCESS && bye)
         pjsip_inv_send_msg(session, bye);
+}
+
+/* RFC 3261 §15.1.1: after a BYE the session is over, whatever comes back. Before the answer to its INVITE PJSIP takes a 481 or
+ * 408 to a BYE for one to any request, and ends the session by the next BYE, and so on, as fast as the peer answers; the
+ * INVITE stays. What ends that is a CANCEL, or our own answer. */
+void end_early(pjsip_transaction *tsx, pjsip_event *event)
+{
+    pjsip_inv_session *session = session_in(pjsip_tsx_get_dlg(tsx));
+    if (tsx->role != PJSIP_ROLE_UAC || tsx->method.id != PJSIP_BYE_METHOD || tsx->status_code < 200 ||
+        tsx->status_code == PJSIP_SC_UNAUTHORIZED || tsx->status_code == PJSIP_SC_PROXY_AUTHENTICATION_REQUIRED ||
+        !session || session->state >= PJSIP_INV_STATE_CONNECTING || event->type != PJSIP_EVENT_TSX_STATE)
+        return;
+    event->body.tsx_state.prev_state = PJSIP_TSX_STATE_COMPLETED; // PJSIP has dealt with it, then
+    if (tsx->mod_data[farewell_.id] || !session->invite_tsx)
+        return;
+    tsx->mod_data[farewell_.id] = tsx;
+    pjsip_tx_data *tdata = nullptr;
+    if (tsx->status_code < 300 && session->role == PJSIP_ROLE_UAC)
+        pjsip_tsx_set_timeout(session->invite_tsx, 64 * pjsip_cfg()->tsx.t1); // for its 487 (RFC 3261 §15.1.2)
+    else if (pjsip_inv_end_session(session, PJSIP_SC_REQUEST_TERMINATED, nullptr, &tdata) == PJ_SUCCESS && tdata)
+        pjsip_inv_send_msg(session, tdata);
 }
 
 void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
@@ -162,7 +183,8 @@ bool watch_call(int callId)
     pjsua_call *call = call_at(callId);
     if (call)
         bear_infos(call->inv->dlg);
-    return call && pjsip_dlg_add_usage(call->inv->dlg, &watcher_, nullptr) == PJ_SUCCESS;
+    return call && pjsip_dlg_add_usage(call->inv->dlg, &farewell_, nullptr) == PJ_SUCCESS &&
+           pjsip_dlg_add_usage(call->inv->dlg, &watcher_, nullptr) == PJ_SUCCESS;
 }
 
 long packets_received(int callId)
@@ -182,6 +204,9 @@ void watch_sessions()
     // After the INVITE session, whose state is then what the answer made of it.
     watcher_ = named_module("mod-gateway-sessions", PJSIP_MOD_PRIORITY_APPLICATION + 1);
     watcher_.on_tsx_state = guarded<&on_tsx_state>;
+    // Before the INVITE session.
+    farewell_ = named_module("mod-gateway-farewell", PJSIP_MOD_PRIORITY_DIALOG_USAGE - 1);
+    farewell_.on_tsx_state = guarded<&end_early>;
     // Before the transactions, which keep responses to themselves.
     reader_ = named_module("mod-gateway-descriptions", PJSIP_MOD_PRIORITY_TSX_LAYER - 1);
     reader_.on_rx_request = guarded<&on_message>;
@@ -189,6 +214,7 @@ void watch_sessions()
     watch_infos();
     register_module(watcher_);
     register_module(reader_);
+    register_module(farewell_);
 }
 
 }
