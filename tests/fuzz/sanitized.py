@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def environment() -> dict[str, str]:
-    """Built on first use (some three minutes), from the cache afterwards."""
+    """Built on first use (some two minutes), from the cache afterwards."""
     command = [sys.executable, "-m", "scripts.binding", "--sanitized"]
     module = subprocess.check_output(command, cwd=ROOT, stdin=subprocess.DEVNULL, text=True)
     return {

@@ -25,11 +25,7 @@ FILLED = {"GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=
 @pytest.fixture
 async def scene(net: Net) -> AsyncIterator[Scene]:
     """A gateway of its own, in which nothing outlives its being freed."""
-    files = settings(net, {"main": LINES["main"]}, gateway=net.gateway)
-    async with (
-        Gateway(files, secrets={"sip_profiles/pbx.secret": "x"}, env=FILLED) as gateway,
-        Scene(net, gateway) as made,
-    ):
+    async with Gateway(settings(net, {"main": LINES["main"]}), env=FILLED) as gateway, Scene(net, gateway) as made:
         yield made
 
 
