@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A decision for every key there is: a reload applies it, or says that it takes a restart."""
 
+import functools
 import os
 import re
+import tempfile
 import wave
 from datetime import date
 from pathlib import Path
@@ -25,6 +27,7 @@ from gateway.config.settings import (
     SipSettings,
     WeeklySettings,
 )
+from tests.support.certificates import Authority
 from tests.support.configuration import toml, write_files
 
 Tables = dict[str, Any]
@@ -139,12 +142,20 @@ def before(**listening: int) -> dict[str, Tables]:
     }  # fmt: skip
 
 
+@functools.cache
+def certificate(name: str) -> str:
+    """A certificate and its key, which is read where TLS is on."""
+    with tempfile.TemporaryDirectory() as directory:
+        made = Authority(Path(directory)).identity(name)
+        return made.certificate.read_text() + made.key.read_text()
+
+
 def written(directory: Path, files: dict[str, Tables]) -> Config:
     write_files(directory, {name: toml(tables) for name, tables in files.items()})
     for folder in (directory, directory / "sip_profiles"):
         for name in ("one", "two"):
             (folder / f"{name}.secret").write_text(f"{name}-secret")
-            (folder / f"{name}.pem").write_text(name)
+            (folder / f"{name}.pem").write_text(certificate(name))
             with wave.open(str(folder / f"{name}.wav"), "wb") as sound:
                 sound.setparams((1, 2, 8000, 0, "NONE", ""))
                 sound.writeframes(b"\0\0" * (80 if name == "one" else 160))
@@ -252,7 +263,7 @@ def test_a_renewed_certificate_takes_a_restart_though_its_file_has_the_same_name
     (tmp_path / "one.pem").write_text("renewed")
     loaded = load(tmp_path)
     assert in_force(started, loaded)[1] == ("sip.tls_certificate", "sip.tls_key", "sip.tls_ca")
-    (tmp_path / "one.pem").write_text("one")
+    (tmp_path / "one.pem").write_text(certificate("one"))
     assert in_force(started, load(tmp_path))[1] == ()
 
 

@@ -4,12 +4,14 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from gateway.config import ConfigError, load
 from tests.config_directory import MAIN, PBX, TRUNK, write
+from tests.support.certificates import Authority
 
 
 def mistakes(directory: Path) -> list[str]:
@@ -221,6 +223,44 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").unlink()
     os.mkfifo(tmp_path / "gateway.toml")
     assert mistakes(tmp_path) == ["gateway.toml: file: is no regular file"]
+
+
+@pytest.mark.keeps("16.168")
+def test_certificates_and_keys_that_do_not_go_together(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki")
+    ours, others = authority.identity("192.0.2.1"), authority.identity("192.0.2.2")
+    rubbish, locked = tmp_path / "rubbish.pem", tmp_path / "locked.key"
+    rubbish.write_text("no certificate\n")
+    encrypt = ["openssl", "pkey", "-aes128", "-passout", "pass:secret", "-in", str(ours.key), "-out", str(locked)]
+    subprocess.run(encrypt, check=True)
+
+    def found(certificate: Path, key: Path, ca: Path, *, tls: str = "tls_port = 5061") -> list[str]:
+        files = {"tls_certificate": certificate, "tls_key": key, "tls_ca": ca}
+        lines = [tls, *(f'{name} = "{file}"' for name, file in files.items())]
+        main = MAIN.replace("udp_port = 5060", "\n".join(["udp_port = 5060", *lines]))
+        main += f'\n[mqtt]\nhost = "127.0.0.1"\ntls = true\nca_file = "{ca}"\n'
+        try:
+            load(write(tmp_path / "etc", main))
+        except ConfigError as error:
+            return [str(mistake) for mistake in error.mistakes]
+        return []
+
+    assert found(ours.certificate, ours.key, authority.certificate) == []
+    assert found(ours.certificate, others.key, authority.certificate) == [
+        f"gateway.toml: sip.tls_key: {others.key} is not the key of the certificate in {ours.certificate}"
+    ]
+    assert found(ours.certificate, rubbish, authority.certificate) == [
+        f"gateway.toml: sip.tls_key: {rubbish} holds no private key in PEM"
+    ]
+    assert found(ours.certificate, locked, authority.certificate) == [
+        f"gateway.toml: sip.tls_key: {locked} is encrypted; the gateway is given no password for it"
+    ]
+    no_certificate = f"{rubbish} holds no certificate in PEM"
+    assert found(rubbish, ours.key, rubbish) == [
+        f"gateway.toml: {key}: {no_certificate}" for key in ("mqtt.ca_file", "sip.tls_ca", "sip.tls_certificate")
+    ]
+    # What is off is not looked at.
+    assert found(rubbish, rubbish, authority.certificate, tls="tls_port = 0") == []
 
 
 def test_files_that_are_no_toml_or_not_there(tmp_path: Path) -> None:

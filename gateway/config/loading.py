@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from gateway.config.certificates import check_certificates
 from gateway.config.checks import check
 from gateway.config.conversion import announcement, assigned_number, schedule
 from gateway.config.credentials import ReadFile, digest, files_read, outdated
@@ -136,6 +137,8 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         raise ConfigError(mistakes)
     profiles = _load_profiles(around, main, mistakes)
     mistakes += check(main, profiles, table)
+    if secrets:
+        mistakes += check_certificates(main)
     if mistakes or main.gateway is None or main.sip is None:
         raise ConfigError(sorted(dict.fromkeys(mistakes), key=_reading_order))
     schedules = {name: schedule(name, hours) for name, hours in main.hours.items()}

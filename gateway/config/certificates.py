@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whether certificates and keys are what they should be: PJSIP says nothing, and ends each connection over TLS."""
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from gateway.config.mistakes import Mistake
+from gateway.config.settings import GatewayFile
+
+MAIN = "gateway.toml"
+
+
+def check_certificates(main: GatewayFile) -> Iterator[Mistake]:
+    """What is wrong with those that `[sip]` and `[mqtt]` name, where TLS is on."""
+    sip, mqtt = main.sip, main.mqtt
+    if mqtt is not None and mqtt.tls:
+        yield from _authority("mqtt.ca_file", mqtt.ca_file)
+    if sip is None or not sip.tls_port:
+        return
+    yield from _authority("sip.tls_ca", sip.tls_ca)
+    if sip.tls_certificate is None or sip.tls_key is None:
+        return
+    if not _holds_certificate(sip.tls_certificate):
+        yield Mistake(MAIN, "sip.tls_certificate", f"{sip.tls_certificate} holds no certificate in PEM")
+    elif problem := _problem_of_key(sip.tls_certificate, sip.tls_key):
+        yield Mistake(MAIN, "sip.tls_key", problem)
+
+
+def _authority(key: str, file: Path | None) -> Iterator[Mistake]:
+    if file is not None and not _holds_certificate(file):
+        yield Mistake(MAIN, key, f"{file} holds no certificate in PEM")
+
+
+def _holds_certificate(file: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
+    except (ssl.SSLError, OSError):
+        return False
+    return True
+
+
+def _problem_of_key(certificate: Path, key: Path) -> str:
+    asked = []
+
+    def password() -> str:
+        asked.append(key)
+        return ""
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        if asked:
+            return f"{key} is encrypted; the gateway is given no password for it"
+        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            return f"{key} is not the key of the certificate in {certificate}"
+        return f"{key} holds no private key in PEM"
+    return ""
