@@ -284,7 +284,7 @@ async def test_sigterm_lets_calls_end_and_takes_no_new_ones(directory: Path, sys
     status, body = await gateway.get("/readyz")
     assert (status, body["missing"]) == (503, ["transports", "not-draining"])
     assert (await gateway.get("/api/status"))[1]["state"] == "draining"
-    assert gateway.engine.admit() is not None
+    assert gateway.engine.admit(PBX) is not None
     assert not life.done()
     for leg in list(gateway.sip.live):
         gateway.sip.end(leg)

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from gateway.engine.surroundings import Surroundings
     from gateway.ports import IncomingCall, Observer, SipPort
 
+KEPT_BACK = 10
+"""One in so many of the calls that we carry is kept for peers that have begun few of them."""
+SHARES_S = 3600
+"""So long after it has begun a call a peer has a part of them."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -33,16 +38,26 @@ class Admission:
         self._surroundings = surroundings
         self._clock = surroundings.clock
         self._legs = itertools.count(1)
+        self._begun_at: dict[str, float] = {}  # when each peer, by its name, has begun a call last
 
     @property
     def _config(self) -> Config:
         return self._surroundings.config
 
-    def admit(self) -> Reason | None:
+    def admit(self, peer: Peer) -> Reason | None:
         """See ports.SipListener."""
-        if self._surroundings.drain.begun or len(self._loop.calls) >= self._config.sip.max_calls:
+        calls, most = self._loop.calls, self._config.sip.max_calls
+        if self._surroundings.drain.begun or len(calls) >= most:
+            return Reason.AT_CAPACITY
+        if len(calls) >= most - most // KEPT_BACK and not self._has_share(peer.name, most):
             return Reason.AT_CAPACITY
         return None
+
+    def _has_share(self, peer: str, most: int) -> bool:
+        """Whether a peer has begun fewer calls than its part, when all share that have or had any."""
+        begun, since = self._loop.calls.per_peer(), self._clock.now().steady - SHARES_S
+        recent = {name for name, at in self._begun_at.items() if at > since}
+        return begun[peer] < most / len({peer, *begun, *recent})
 
     def inquire(self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]) -> Reason | None:
         """See ports.SipListener."""
@@ -70,6 +85,7 @@ class Admission:
             self._reject(incoming.leg, 404, Reason.NOT_ASSIGNED)
             return
         self._loop.add(call)
+        self._begun_at[incoming.peer.name] = call.began.steady
         log.info("call-started", call=call.id, number=call.number.id, peer=incoming.peer.name, caller=call.caller)
         if incoming.peer.kind is PeerKind.TRUNK:
             self._loop.begin(call, desk.invite(call, incoming, found.called, found.assignment.line))

@@ -96,9 +96,9 @@ class Engine:
 
     # --- ports.SipListener: calls
 
-    def admit(self) -> Reason | None:
-        """Whether a further call can be taken now."""
-        return self._admission.admit()
+    def admit(self, peer: Peer) -> Reason | None:
+        """Whether a further call of this peer can be taken now."""
+        return self._admission.admit(peer)
 
     def inquire(self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]) -> Reason | None:
         """Why an INVITE would be refused now, if it would (RFC 3261 §11.2); nothing comes of asking."""

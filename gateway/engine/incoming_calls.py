@@ -54,6 +54,7 @@ def begun(config: Config, incoming: IncomingCall, found: Assigned, now: Moment) 
         id=str(ULID()),
         number=number,
         began=now,
+        begun_by=incoming.peer.name,
         caller=caller.number if caller else None,
         max_forwards=incoming.max_forwards - 1,
         legs={leg.id: leg},

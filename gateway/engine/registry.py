@@ -96,6 +96,10 @@ class Calls:
         else:
             del self._by_leg[leg]
 
+    def per_peer(self) -> Counter[str]:
+        """How many calls each peer has begun, by its name."""
+        return Counter(call.begun_by for call in self)
+
     def per_destination(self) -> Counter[str]:
         """How many conversations and attempts each destination has."""
         talking = Counter(call.destination for call in self if call.destination)

@@ -166,8 +166,8 @@ class SipListener(Protocol):
     def trunk_changed(self, trunk: str, up: bool) -> None:
         """A trunk was found to answer, or not to."""
 
-    def admit(self) -> Reason | None:
-        """Whether a further call can be taken now: None, or why not."""
+    def admit(self, peer: Peer) -> Reason | None:
+        """Whether a further call of this peer can be taken now: None, or why not."""
 
     def inquire(self, peer: Peer, called: tuple[str, ...], calling: tuple[str, ...]) -> Reason | None:
         """Why an INVITE from `peer` would be refused now; None: it would not. Changes nothing.

@@ -42,18 +42,44 @@ def test_whose_call_would_be_taken(bench: Bench) -> None:
 
 
 def test_no_call_is_taken_beyond_the_limit_nor_while_the_gateway_drains(bench: Bench) -> None:
-    assert bench.engine.admit() is None
+    assert bench.engine.admit(PBX) is None
     for number in range(10):
         bench.calls_in(f"in-{number}", PBX, ASSIGNED)
-    assert bench.engine.admit() is Reason.AT_CAPACITY
+    assert bench.engine.admit(PBX) is Reason.AT_CAPACITY
     for leg in list(bench.sip.live):
         bench.sip.end(leg, 486)
     bench.pass_time()
-    assert bench.engine.admit() is None
+    assert bench.engine.admit(PBX) is None
     ended = []
     bench.engine.drain(10, lambda: ended.append(True))
-    assert bench.engine.admit() is Reason.AT_CAPACITY
+    assert bench.engine.admit(PBX) is Reason.AT_CAPACITY
     assert ended
+
+
+@pytest.mark.keeps("16.180")
+def test_the_last_calls_are_kept_for_whoever_has_few(bench: Bench) -> None:
+    for number in range(8):
+        bench.calls_in(f"in-{number}", PBX, ASSIGNED)
+    bench.calls_in("in-8", TRUNK, SALES)
+    assert bench.engine.admit(PBX) is Reason.AT_CAPACITY  # eight of ten, and another peer has calls as well
+    assert bench.engine.admit(TRUNK) is None
+    bench.calls_in("in-9", TRUNK, SALES)
+    assert bench.engine.admit(TRUNK) is Reason.AT_CAPACITY  # all ten
+
+
+@pytest.mark.keeps("16.180")
+def test_who_has_called_lately_has_a_part_of_the_last_calls(bench: Bench) -> None:
+    bench.calls_in("in-0", TRUNK, SALES)
+    bench.sip.end(LegId("in-0"), 487)
+    bench.pass_time()
+    for number in range(1, 10):
+        bench.calls_in(f"in-{number}", PBX, ASSIGNED)
+    assert bench.engine.admit(PBX) is Reason.AT_CAPACITY
+    assert bench.engine.admit(TRUNK) is None
+    bench.clock.advance(3599)
+    assert bench.engine.admit(PBX) is Reason.AT_CAPACITY
+    bench.clock.advance(1)
+    assert bench.engine.admit(PBX) is None
 
 
 def test_the_wait_for_the_last_call_ends_with_it(bench: Bench) -> None:

@@ -129,7 +129,7 @@ async def test_when_the_flood_is_over_strangers_are_answered_again(bed: Bed, tmp
 # --- one trunk beside another, of which 104 and 51 tell
 
 
-@pytest.mark.keeps("16.14", "16.18")
+@pytest.mark.keeps("16.14", "16.18", "16.180")
 async def test_one_trunk_at_many_times_its_share_takes_nobody_else_s(bed: Bed, tmp_path: Path) -> None:
     source, seconds = bed.trunk_host("greedy"), 6
     text = invite(f"sip:+31612345681@{bed.net.gateway}", source)

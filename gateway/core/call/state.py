@@ -84,6 +84,7 @@ class Call:
     id: str
     number: AssignedNumber
     began: Moment
+    begun_by: str = ""  # the name of the peer whose INVITE it was
     caller: str | None = None  # E.164 where it can be told, else as given
     max_forwards: int = 70  # what a request that goes on for the caller may still use
     legs: Mapping[LegId, Leg] = field(default_factory=dict)  # two at most

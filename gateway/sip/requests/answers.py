@@ -88,7 +88,7 @@ class Answers:
         return reason.sip_code, [*abilities(), reason_header(reason.sip_code, reason)]
 
     def _refusal(self, request: pj.SipRequest, peer: Peer, own_user: str) -> Reason | None:
-        if refused := self._listener.admit():
+        if refused := self._listener.admit(peer):
             return refused
         if self._capacity.is_full(peer):
             return Reason.TRUNK_AT_CAPACITY

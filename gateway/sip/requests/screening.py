@@ -103,7 +103,7 @@ class Screening:
             return self._reject(request, 400, Reason.BAD_REQUEST)
         if code := request.offerProblem(self._accounts.number(peer)):
             return self._reject(request, code, Reason.BAD_REQUEST)
-        refused = None if replaced else self._listener.admit()
+        refused = None if replaced else self._listener.admit(peer)
         if refused is None and not replaced and self._capacity.is_full(peer):
             refused = Reason.TRUNK_AT_CAPACITY
         if refused is None and not self._capacity.has_room(peer, 1 if replaced else 2):
