@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from typing import cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -16,12 +17,14 @@ FIRST_WORD_S = 5.0
 IDLE_S = 15.0
 """How long a connection may take for its next request."""
 LINGER_S = 2.0
+STUCK_S, LOOK_S = 20.0, 5.0
+"""How long answers may wait for a client that does not read them, and how often that is looked at."""
 
 
 class _Connection(web.RequestHandler):
     """aiohttp's, which is closed at once when there are too many, and soon when nothing is asked."""
 
-    __slots__ = ("_present", "_silence", "_source")
+    __slots__ = ("_looking", "_present", "_silence", "_source", "_wire", "_written_at")
 
     def __init__(self, server: web.Server, present: Counter[str], logger: logging.Logger) -> None:
         loop = asyncio.get_running_loop()
@@ -36,6 +39,9 @@ class _Connection(web.RequestHandler):
         self._present = present
         self._source = ""
         self._silence: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self._wire: asyncio.Transport | None = None
+        self._written_at = 0.0  # when all that was answered had gone out
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: somebody has connected."""
@@ -44,7 +50,10 @@ class _Connection(web.RequestHandler):
         super().connection_made(transport)
         if self._present[self._source] > MOST_OF_ONE or self._present.total() > MOST:
             self.force_close()
-        self._silence = asyncio.get_running_loop().call_later(FIRST_WORD_S, self.force_close)
+        loop = asyncio.get_running_loop()
+        self._silence = loop.call_later(FIRST_WORD_S, self.force_close)
+        self._wire, self._written_at = cast("asyncio.Transport", transport), loop.time()
+        self._look()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Asyncio: the connection is over."""
@@ -52,7 +61,21 @@ class _Connection(web.RequestHandler):
         if not self._present[self._source]:
             del self._present[self._source]
         self.has_asked()
+        if self._looking is not None:
+            self._looking.cancel()
         super().connection_lost(exc)
+
+    def _look(self) -> None:
+        """End a connection whose client reads nothing: closing it would wait for that client, and hold its place."""
+        loop = asyncio.get_running_loop()
+        if self._wire is None:
+            return
+        if not self._wire.get_write_buffer_size():
+            self._written_at = loop.time()
+        elif loop.time() - self._written_at >= STUCK_S:
+            self._wire.abort()
+            return
+        self._looking = loop.call_later(LOOK_S, self._look)
 
     def has_asked(self) -> None:
         """The head of a request has come."""

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler, Middleware
 
-UNREADABLE_EVERY_S = 60.0
+TOLD_EVERY_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -90,17 +90,30 @@ class Unreadable(logging.Filter):
         return False
 
 
-_told_unreadable = [float("-inf"), 0.0]
+class _Sometimes:
+    """Has the first of many told, and how many there were since once a minute: who asks must not fill the log."""
+
+    def __init__(self) -> None:
+        self._told_at, self._since = float("-inf"), 0
+
+    def others(self) -> int | None:
+        """How many were not told since the last; None: nor is this one."""
+        if time.monotonic() - self._told_at < TOLD_EVERY_S:
+            self._since += 1
+            return None
+        others, self._since, self._told_at = self._since, 0, time.monotonic()
+        return others
+
+
+_unreadable, _wrong_token = _Sometimes(), _Sometimes()
 
 
 def unreadable(remote: str | None, error: Exception) -> None:
     """Tell of a request that could not be read; of many, once a minute."""
-    if time.monotonic() - _told_unreadable[0] < UNREADABLE_EVERY_S:
-        _told_unreadable[1] += 1
-        return
-    why = str(error).partition("\n")[0][:200] or type(error).__name__
-    log.warning("http-request-unreadable", remote=remote, why=why, others_since=round(_told_unreadable[1]))
-    _told_unreadable[:] = [time.monotonic(), 0.0]
+    others = _unreadable.others()
+    if others is not None:
+        why = str(error).partition("\n")[0][:200] or type(error).__name__
+        log.warning("http-request-unreadable", remote=remote, why=why, others_since=others)
 
 
 def own_hosts_only(allowed: Callable[[], Collection[str]]) -> Middleware:
@@ -136,7 +149,9 @@ def needs_token(current: Callable[[], str | None]) -> Callable[[Handler], Handle
             # In constant time: how long it takes must not tell how much of it was right.
             right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.strip().encode())
             if scheme.lower() != "bearer" or not right:
-                log.warning("http-token-wrong", method=request.method, path=request.path)
+                if (others := _wrong_token.others()) is not None:
+                    asked = {"method": request.method, "path": request.path, "remote": request.remote}
+                    log.warning("http-token-wrong", **asked, others_since=others)
                 raise Problem(
                     401, "wrong-token", "this needs the header 'Authorization: Bearer <token>' with the right token",
                     headers={"WWW-Authenticate": 'Bearer realm="transfer-gateway"'},

@@ -2,6 +2,8 @@
 """Connections to the HTTP server: how many, and how long they may be silent (107)."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from unittest.mock import patch
@@ -80,3 +82,23 @@ async def test_one_address_has_so_many_connections_and_no_more() -> None:
         assert await answered(again)
         for _, writer in (*made, further, other, again):
             writer.close()
+
+
+@pytest.mark.keeps("16.169")
+async def test_who_reads_no_answer_holds_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST_OF_ONE", 1)
+    monkeypatch.setattr(Gateway, "status", lambda _: {"long": "x" * 8_000_000})
+    async with listening() as port:
+        with socket.create_connection(("127.0.0.1", port)) as stuck:
+            stuck.sendall(ASKED.replace(b"/healthz", b"/api/status"))
+            began = asyncio.get_running_loop().time()
+            while True:
+                stream = await asyncio.open_connection("127.0.0.1", port)
+                with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                    assert await answered(stream)
+                    break
+                stream[1].close()
+                assert asyncio.get_running_loop().time() - began < 60
+                await asyncio.sleep(1)
+            assert asyncio.get_running_loop().time() - began > 10
+            stream[1].close()

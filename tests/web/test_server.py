@@ -18,6 +18,7 @@ from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.ports import Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
+from gateway.web.guard import _Sometimes
 from gateway.web.server import WebServer
 from tests.report import samples
 from tests.report.reporting import Standing
@@ -351,12 +352,23 @@ async def test_a_client_that_vanishes_within_its_body_is_no_fault(
 
 
 async def test_many_unreadable_requests_are_few_lines(ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.web.guard._told_unreadable", [float("-inf"), 0.0])
+    monkeypatch.setattr("gateway.web.guard._unreadable", _Sometimes())
     with capture_logs() as logs:
         for _ in range(20):
             await raw(ask, UNREADABLE[4])
     assert [line["event"] for line in logs] == ["http-request-unreadable"]
     assert logs[0]["remote"] == "127.0.0.1"
+
+
+@pytest.mark.keeps("16.170")
+async def test_many_wrong_tokens_are_few_lines(ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.web.guard._wrong_token", _Sometimes())
+    with capture_logs() as logs:
+        for guess in range(20):
+            await ask("/api/reload", "POST", headers={"Authorization": f"Bearer {guess}"})
+    assert [(line["event"], line["path"], line["remote"]) for line in logs] == [
+        ("http-token-wrong", "/api/reload", "127.0.0.1")
+    ]
 
 
 async def test_a_fault_inside_stays_in_the_log(ask: Client) -> None:
