@@ -26,9 +26,10 @@ from tests.sip.mid_call import CALLER_HZ, TARGET_HZ, WAYS, conversation, offers
 from tests.sip.sipp_talk import Talk
 from tests.sip.wires import Wired
 from tests.support.company import settings
-from tests.support.end import MIRRORED, NOUGHT, End, Offering, both_hear, until_pressed
+from tests.support.end import DELAYED, MIRRORED, NOUGHT, End, Offering, both_hear, until_pressed
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
+from tests.support.rtp import CODECS
 from tests.support.sip_message import direction_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from tests.support.sipp_end import End as Sipp
 
 E = TypeVar("E", bound=End)
+ALONE = {"PCMU": "m=audio [0-9]+ RTP/AVP 0 [0-9]+[[:cntrl:]]"}
+"""What SIPp has to find in an answer that speaks this codec and no other."""
 
 
 class Conversation(Generic[E]):
@@ -52,6 +55,8 @@ class Conversation(Generic[E]):
 
     def __init__(self, caller: E, called: E) -> None:
         self.caller, self.called = caller, called
+        self.directions: dict[E, str] = {}
+        """Which direction each has offered last, if any."""
         self.changes: list[tuple[E, str]] = []
         """Who was told of which direction, in order."""
 
@@ -95,13 +100,26 @@ def player_of(request: pytest.FixtureRequest) -> Player:
             return partial(by_phone, take("net"), take("phones"))
 
 
-async def change(talk: Conversation[Offering], who: Offering, direction: str, method: str = "INVITE") -> None:
-    """One offers another direction, and the other one is told."""
-    told = talk.called if who is talk.caller else talk.caller
+async def change(
+    talk: Conversation[Offering], who: Offering, direction: str, method: str = "INVITE", codec: str = ""
+) -> None:
+    """One offers another direction, and the other one is told; or, with the same one, only what is for the gateway."""
+    other = talk.called if who is talk.caller else talk.caller
+    await who.changes(direction, method, codec)
     passed_on = "sendonly" if direction == NOUGHT else direction
-    await who.changes(direction, method)
-    await told.told(passed_on)
-    talk.changes.append((told, passed_on))
+    if passed_on == talk.directions.get(who, "sendrecv"):
+        await other.not_told()
+        return
+    await other.told(passed_on)
+    talk.directions[who] = passed_on
+    talk.changes.append((other, passed_on))
+
+
+async def both_hear_anew(talk: Conversation[Offering]) -> None:
+    """Each hears what the other speaks from now on."""
+    for end in (talk.caller, talk.called):
+        end.forgets()
+    await talk.both_hear()
 
 
 async def by_peers(opened: AbstractAsyncContextManager[Scene], scenario: Scenario, way: str) -> None:
@@ -203,18 +221,37 @@ class SippEnd:
         if self._script.played:
             await until_pressed(keys, lambda: self._end.media.keys)
 
-    async def changes(self, direction: str, method: str = "INVITE") -> None:
+    async def changes(self, direction: str, method: str = "INVITE", codec: str = "") -> None:
         """See Offering."""
-        if not self._script.played:
-            ask = self._end.does.reinvite if method == "INVITE" else self._end.does.update
-            offer = self._end.offer(host=NOUGHT) if direction == NOUGHT else self._end.offer(direction)
-            ask(offer, f"a={MIRRORED.get(direction, direction)}")
+        if self._script.played:
+            return
+        end, answered = self._end, MIRRORED.get(direction, direction)
+        if method == DELAYED:
+            end.does.reinvite(answer="a=sendrecv").ack(end.answer(direction))
+        elif codec:
+            end.does.reinvite(end.offer(direction, codecs=(codec,)), ALONE[codec])
+        else:
+            ask = end.does.reinvite if method == "INVITE" else end.does.update
+            ask(end.offer(host=NOUGHT) if direction == NOUGHT else end.offer(direction), f"a={answered}")
 
     async def told(self, direction: str) -> None:
         """See Offering."""
         if not self._script.played:
             self._end.does.told(f"a={direction}", self._end.answer(MIRRORED.get(direction, direction)))
         await self._script.stop()
+
+    async def not_told(self) -> None:
+        """See Offering."""
+        await self._script.stop()
+
+    def forgets(self) -> None:
+        """See Offering."""
+        self._end.media.received.clear()
+
+    async def hears_in(self, codec: str) -> None:
+        """See Offering."""
+        if self._script.played:
+            assert {CODECS[one.payload_type] for one in self._end.media.received} == {codec}
 
     def speaks(self, hz: int | None) -> None:
         """See Offering."""

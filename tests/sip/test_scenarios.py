@@ -12,11 +12,11 @@ import pytest_asyncio
 from tests.sip.bed import Bed
 from tests.sip.far_ends import End, Ends
 from tests.sip.mid_call import WAYS
-from tests.sip.players import Conversation, Player, by, change, player_of
+from tests.sip.players import Conversation, Player, both_hear_anew, by, change, player_of
 from tests.sip.wires import make_bed
 from tests.support import end
 from tests.support.certificates import Authority
-from tests.support.end import NOUGHT, Offering
+from tests.support.end import DELAYED, NOUGHT, Offering
 from tests.support.processes import Net
 
 pytestmark = pytest.mark.sip
@@ -43,16 +43,16 @@ def player(request: pytest.FixtureRequest) -> Player:
     return player_of(request)
 
 
-def variants(*kinds: tuple[str, str]) -> list[tuple[str, str, str, str]]:
+def variants(*kinds: tuple[str, ...]) -> list[tuple[str, ...]]:
     """Either way, by either side."""
     return [(way, who, *kind) for kind, way, who in product(kinds, WAYS, ["caller", "called"])]
 
 
-RE_INVITE, UPDATE = ("sendonly", "INVITE"), ("sendonly", "UPDATE")
+RE_INVITE, UPDATE, BY_ANSWER = ("sendonly", "INVITE"), ("sendonly", "UPDATE"), ("sendonly", DELAYED)
 OTHERS = [("inactive", "INVITE"), (NOUGHT, "INVITE")]
 ON_WIRES = [
     (OUT, "called", *RE_INVITE), (OUT, "caller", *UPDATE), (IN, "called", *UPDATE), (IN, "caller", *RE_INVITE),
-    *((OUT, "called", *kind) for kind in OTHERS),
+    *((OUT, "called", *kind) for kind in (BY_ANSWER, *OTHERS)),
 ]  # fmt: skip
 
 
@@ -61,8 +61,9 @@ ON_WIRES = [
     [
         *by(pytest.mark.keeps("9.1"), "peers-udp", variants(RE_INVITE, UPDATE)),
         *by(pytest.mark.keeps("9.2"), "peers-udp", [(OUT, "called", *kind) for kind in OTHERS]),
+        *by(pytest.mark.keeps("9.5"), "peers-udp", [(OUT, "called", *BY_ANSWER)]),
         *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", ON_WIRES),
-        *by(pytest.mark.keeps("11.2"), "sipp-udp", variants(RE_INVITE, UPDATE, *OTHERS)),
+        *by(pytest.mark.keeps("11.2"), "sipp-udp", variants(RE_INVITE, UPDATE, BY_ANSWER, *OTHERS)),
         *by(pytest.mark.keeps("11.2"), "sipp-tcp sipp-tls", variants(RE_INVITE)),
         *by(pytest.mark.keeps("10.6"), "asterisks-plain asterisks-safe", variants(RE_INVITE)),
     ],
@@ -84,6 +85,45 @@ async def test_hold_and_resume(player: Player, way: str, who: str, direction: st
         holder.speaks(None)
         await change(talk, holder, "sendrecv", method)
         await talk.both_hear()
+
+    await player(scenario, way)
+
+
+@pytest.mark.parametrize(
+    ("player", "way", "who"),
+    [
+        *by(pytest.mark.keeps("9.5"), "peers-udp", variants(())),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called"), (IN, "caller")]),
+        *by(pytest.mark.keeps("11.5"), "sipp-udp", variants(())),
+    ],
+    indirect=["player"],
+)
+async def test_a_re_invite_without_an_offer(player: Player, way: str, who: str) -> None:
+    async def scenario(talk: Conversation[Offering]) -> None:
+        asking, _ = talk.parts(who)
+        await change(talk, asking, "sendrecv", DELAYED)
+        await both_hear_anew(talk)
+
+    await player(scenario, way)
+
+
+@pytest.mark.parametrize(
+    ("player", "way", "who"),
+    [
+        *by(pytest.mark.keeps("9.6"), "peers-udp", variants(())),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called"), (IN, "called")]),
+        *by(pytest.mark.keeps("11.3"), "sipp-udp", variants(())),
+    ],
+    indirect=["player"],
+)
+async def test_one_side_changes_its_codec(player: Player, way: str, who: str) -> None:
+    async def scenario(talk: Conversation[Offering]) -> None:
+        changing, other = talk.parts(who)
+        await talk.both_hear()
+        await change(talk, changing, "sendrecv", codec="PCMU")
+        await both_hear_anew(talk)
+        await changing.hears_in("PCMU")
+        await other.hears_in("PCMA")
 
     await player(scenario, way)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NOUGHT = "0.0.0.0"
 """The address that stands for hold in RFC 2543; a direction here."""
+DELAYED = "INVITE without an offer"
 MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly", NOUGHT: "recvonly"}
 """How directions are answered by somebody who lets the other side choose (RFC 3264 §6.1), where not by the same."""
 
@@ -44,11 +45,23 @@ class End(Protocol):
 class Offering(End, Protocol):
     """Somebody who can change a call that is up."""
 
-    async def changes(self, direction: str, method: str = "INVITE") -> None:
-        """Offer this direction, by re-INVITE or UPDATE, and be answered as it has to be."""
+    async def changes(self, direction: str, method: str = "INVITE", codec: str = "") -> None:
+        """Offer this direction, and one codec alone if it is given, and be answered as it has to be.
+
+        `method` is INVITE, UPDATE, or DELAYED: a re-INVITE that asks for an offer, whose ACK has the answer.
+        """
 
     async def told(self, direction: str) -> object:
         """Wait for the next re-INVITE, which has to offer this direction, and answer it."""
+
+    async def not_told(self) -> None:
+        """The other side has changed something that is none of theirs."""
+
+    def forgets(self) -> None:
+        """What they have heard so far counts no more."""
+
+    async def hears_in(self, codec: str) -> None:
+        """The newest sound that they have heard was in this codec."""
 
     def speaks(self, hz: int | None) -> None:
         """Speak another tone, as music on hold; None: one's own."""

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.support.described import Described
-from tests.support.end import MIRRORED, NOUGHT, until_pressed
-from tests.support.sip_message import Address, Message, address, direction_of, reply, token
+from tests.support.end import DELAYED, MIRRORED, NOUGHT, until_pressed
+from tests.support.rtp import CODECS
+from tests.support.sip_message import Address, Message, address, direction_of, media_of, reply, token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -219,14 +220,21 @@ class Call(Described):
         """See End."""
         await until_pressed(keys, lambda: self.media.keys)
 
-    async def changes(self, direction: str, method: str = "INVITE") -> None:
+    async def changes(self, direction: str, method: str = "INVITE", codec: str = "") -> None:
         """See Offering."""
-        old = direction == NOUGHT
+        old, delayed = direction == NOUGHT, method == DELAYED
         answer = await self.reinvite(
-            direction="sendrecv" if old else direction, host=NOUGHT if old else None, method=method
+            direction="sendrecv" if old else direction,
+            codecs=(codec,) if codec else ("PCMA", "PCMU"),
+            method="INVITE" if delayed else method,
+            host=NOUGHT if old else None,
+            delayed=delayed,
         )
-        assert direction_of(answer.body) == MIRRORED.get(direction, direction)
+        assert direction_of(answer.body) == ("sendrecv" if delayed else MIRRORED.get(direction, direction))
         assert NOUGHT.encode() not in answer.body  # where it may go on to send to
+        if codec:
+            _, _, types = media_of(answer.body) or ("", 0, [])
+            assert [CODECS[number] for number in types if number in CODECS] == [codec]
 
     async def told(self, direction: str, count: int | None = None) -> Message:
         """See Offering; `count`: the so manyeth of all. Returns the re-INVITE, whose ACK has come."""
@@ -240,6 +248,17 @@ class Call(Described):
             return invites[-1] if any(one.cseq == acknowledged for one in self.requests) else None
 
         return await self.peer.until(found, f"re-INVITE {wanted} with {direction}")
+
+    async def not_told(self) -> None:
+        """See Offering."""
+
+    def forgets(self) -> None:
+        """See Offering."""
+        self.media.received.clear()
+
+    async def hears_in(self, codec: str) -> None:
+        """See Offering."""
+        assert CODECS[self.media.received[-1].payload_type] == codec
 
     def speaks(self, hz: int | None) -> None:
         """See Offering."""
