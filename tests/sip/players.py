@@ -17,12 +17,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import pytest
 
+from tests.sip.bed import PORT
 from tests.sip.far_ends import FarStage
 from tests.sip.mid_call import CALLER_HZ, TARGET_HZ, WAYS, conversation, offers
+from tests.sip.scene import ANNA, codes
 from tests.sip.sipp_talk import Talk
 from tests.sip.wires import Wired
 from tests.support.company import settings
@@ -31,6 +33,7 @@ from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.rtp import CODECS
 from tests.support.sip_message import direction_of
+from tests.support.sipp_script import Called
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from tests.sip.far_ends import FarBed
     from tests.sip.scene import Scene
     from tests.sip.sipp_talk import Place
+    from tests.support.peer_call import Call
     from tests.support.processes import Net
     from tests.support.sipp_end import End as Sipp
 
@@ -50,11 +54,22 @@ ALONE = {"PCMU": "m=audio [0-9]+ RTP/AVP 0 [0-9]+[[:cntrl:]]"}
 """What SIPp has to find in an answer that speaks this codec and no other."""
 
 
-class Conversation(Generic[E]):
-    """Two who talk through the gateway."""
+class Transfer(Protocol):
+    """How the called of a call from the PBX has its caller put through to Anna."""
 
-    def __init__(self, caller: E, called: E) -> None:
+    async def asked(self) -> Offering:
+        """They ask for it; her end, which rings."""
+
+    async def connected(self) -> None:
+        """She answers; who asked is told so, and is out of the call."""
+
+
+class Conversation(Generic[E]):
+    """Two who talk through the gateway; who can play a transfer gives it too."""
+
+    def __init__(self, caller: E, called: E, transfer: Transfer | None = None) -> None:
         self.caller, self.called = caller, called
+        self._transfer = transfer
         self.directions: dict[E, str] = {}
         """Which direction each has offered last, if any."""
         self.changes: list[tuple[E, str]] = []
@@ -67,6 +82,12 @@ class Conversation(Generic[E]):
     async def both_hear(self) -> None:
         """Each hears what the other speaks."""
         await both_hear(self.caller, self.called)
+
+    @property
+    def transfer(self) -> Transfer:
+        """Of the caller to Anna."""
+        assert self._transfer, "its player has no transfers"
+        return self._transfer
 
 
 Scenario = Callable[[Conversation[Any]], Awaitable[None]]
@@ -110,39 +131,92 @@ async def change(
     if passed_on == talk.directions.get(who, "sendrecv"):
         await other.not_told()
         return
-    await other.told(passed_on)
+    await told(talk, other, passed_on)
     talk.directions[who] = passed_on
-    talk.changes.append((other, passed_on))
 
 
-async def both_hear_anew(talk: Conversation[Offering]) -> None:
+async def told(talk: Conversation[Offering], who: Offering, direction: str) -> None:
+    """Wait until one is offered a direction."""
+    await who.told(direction)
+    talk.changes.append((who, direction))
+
+
+async def both_hear_anew(one: Offering, other: Offering) -> None:
     """Each hears what the other speaks from now on."""
-    for end in (talk.caller, talk.called):
+    for end in (one, other):
         end.forgets()
-    await talk.both_hear()
+    await both_hear(one, other)
 
 
 async def by_peers(opened: AbstractAsyncContextManager[Scene], scenario: Scenario, way: str) -> None:
     """Scripted peers; nobody is offered anything else, and keys pass as events."""
     async with opened as scene:
-        talk = Conversation(*await conversation(scene, way))
+        caller, called = await conversation(scene, way)
+        talk = Conversation(caller, called, transfer := PeersTransfer(scene, called))
         await scenario(talk)
-        for call in (talk.caller, talk.called):
+        for call in (caller, called, *transfer.targets):
             assert offers(call) == [direction for told, direction in talk.changes if told is call]
             assert not [one for one in call.requests if one.method == "INFO"]
+
+
+class PeersTransfer:
+    """A Transfer between scripted peers."""
+
+    def __init__(self, scene: Scene, transferor: Call) -> None:
+        self._scene, self._transferor = scene, transferor
+        self.targets: list[Call] = []
+
+    async def asked(self) -> Call:
+        """See Transfer."""
+        assert (await self._transferor.refer(ANNA)).code == 202
+        self.targets.append(await self._scene.target())
+        await self.targets[-1].ring()
+        return self.targets[-1]
+
+    async def connected(self) -> None:
+        """See Transfer."""
+        await self.targets[-1].answer(hz=TARGET_HZ)
+        assert codes(await self._transferor.notifies()) == [100, 180, 200]
+        await self._transferor.wait_request("BYE")
+        assert (await self._scene.outcome())["outcome"] == "completed"
 
 
 async def by_asterisks(bed: FarBed, name: str, scenario: Scenario, way: str) -> None:
     """Persons behind two Asterisks, which tell the gateway, and are told by it, what the persons do."""
     async with FarStage(bed, name) as at:
         person, assistant = await at.conversation(way)
-        talk = Conversation(person, assistant) if way == WAYS[0] else Conversation(assistant, person)
-        await scenario(talk)
+        transfer = AsterisksTransfer(at, assistant)
+        caller, called = (person, assistant) if way == WAYS[0] else (assistant, person)
+        await scenario(talk := Conversation(caller, called, transfer))
+        if transfer.target:
+            await at.hang_up(person, transfer.target)
+            return
         for far in (at.platform, at.pbx):
             requests = [one for _, one in await at.messages(far) if one.is_request and one.tag("To")]
             told = [direction_of(one.body) for one in requests if one.method == "INVITE"]
             assert told == [direction for _, direction in talk.changes]
         await at.hang_up(person, assistant)
+
+
+class AsterisksTransfer:
+    """A Transfer that the platform's Asterisk asks for."""
+
+    def __init__(self, at: FarStage, assistant: Call) -> None:
+        self._at, self._assistant = at, assistant
+        self.target: Call | None = None
+
+    async def asked(self) -> Call:
+        """See Transfer."""
+        await self._at.refer(self._assistant)
+        self.target = await self._at.people.wait_call()
+        return self.target
+
+    async def connected(self) -> None:
+        """See Transfer."""
+        assert self.target
+        await self.target.answer(hz=TARGET_HZ)
+        await self._at.platform.released(self._at.name)
+        assert (await self._at.outcome())["outcome"] == "completed"
 
 
 async def by_phone(net: Net, phones: Phones, scenario: Scenario, way: str) -> None:
@@ -162,37 +236,68 @@ async def by_phone(net: Net, phones: Phones, scenario: Scenario, way: str) -> No
 
 async def by_sipp(place: Place, wire: str, scenario: Scenario, way: str) -> None:
     """SIPp at both ends, whose scripts are written by playing the scenario once in advance."""
-    async with Talk(place, wire, way) as talk:
-        script = Script(talk)
+    async with Talk(place, wire, way, caller_port=PORT + 10) as talk:
+        script = Script(talk, talk.joined_by(place.end(Called(), talk.caller.here[0], TARGET_HZ, talk.wire)))
         talk.opening()
-        await scenario(Conversation(SippEnd(script, talk.caller), SippEnd(script, talk.called)))
-        talk.closing()
+        await scenario(script.conversation())
+        script.closing()
         await talk.start()
         script.begins()
-        await scenario(Conversation(SippEnd(script, talk.caller), SippEnd(script, talk.called)))
+        await scenario(script.conversation())
 
 
 class Script:
-    """How far a scenario is with SIPp: being written, or played."""
+    """How far a scenario is with SIPp, being written or played; a Transfer to a target that is there when asked for."""
 
-    def __init__(self, talk: Talk) -> None:
+    def __init__(self, talk: Talk, target: Sipp[Called]) -> None:
         self.talk = talk
         self.played = False
+        self._target = target
+        self._busy: Sipp[Any] | None = None
+        """Who waits for what comes until the transfer is through, and can't stop before."""
         self._stops = 0
+
+    def conversation(self) -> Conversation[SippEnd]:
+        """The two who talk, as the scenario has them."""
+        return Conversation(SippEnd(self, self.talk.caller), SippEnd(self, self.talk.called), self)
+
+    def closing(self) -> None:
+        """The caller hangs up, whomever they talk to by then."""
+        self.talk.caller.does.bye()
+        (self._target if self._target.does.steps else self.talk.called).does.gone()
 
     def begins(self) -> None:
         """Written to its end; from now on it is played."""
         self.played, self._stops = True, 0
 
     async def stop(self) -> None:
-        """Both ends have got so far."""
+        """All have got so far."""
         self._stops += 1
         name = f"stop {self._stops}"
         if self.played:
             await self.talk.until(name)
             return
         for end in self.talk.ends:
-            end.does.stop(name)
+            if end.does.steps and end is not self._busy:
+                end.does.stop(name)
+
+    async def asked(self) -> SippEnd:
+        """See Transfer."""
+        if not self.played:
+            self._busy = self.talk.called
+            platform = self._busy.does.request("REFER", headers={"Refer-To": ANNA}).response(202)
+            for code in (100, 180, 200):
+                platform.expect("NOTIFY", f"^SIP/2.0 {code} ", Event="refer").respond()
+            platform.gone()
+            self._target.does.invited().answer(180)
+        return SippEnd(self, self._target)
+
+    async def connected(self) -> None:
+        """See Transfer."""
+        if not self.played:
+            self._busy = None
+            self._target.does.answer(200, self._target.answer()).expect("ACK")
+        await self.stop()
 
 
 class SippEnd:

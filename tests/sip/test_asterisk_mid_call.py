@@ -14,7 +14,7 @@ from tests.support.sip_message import direction_of
 
 pytestmark = [pytest.mark.sip, pytest.mark.pbx]
 
-MUSIC_HZ, EARLY_HZ, RINGBACK_HZ = 2300, 1600, 425
+MUSIC_HZ, EARLY_HZ = 2300, 1600
 SAFE = End("tls", encrypted=True)
 INFO = End(asterisk={"dtmf_mode": "info"}, profile={"dtmf": "info"})
 RELIABLE = End(asterisk={"100rel": "required"})
@@ -38,24 +38,6 @@ async def hold(call: Call) -> None:
 async def resume(call: Call) -> None:
     assert direction_of((await call.reinvite(codecs=("PCMA",))).body) == "sendrecv"
     call.media.hz = call.hz
-
-
-@pytest.mark.keeps("10.7")
-@pytest.mark.parametrize("name", ["plain", "safe"])
-async def test_a_held_caller_is_taken_off_hold_for_the_target(far_bed: FarBed, name: str) -> None:
-    async with FarStage(far_bed, name) as at:
-        person, assistant = await at.conversation()
-        await hold(assistant)
-        await told(person, "sendonly")
-        await at.refer(assistant)
-        target = await at.people.wait_call()
-        await told(person, "sendrecv", 2)
-        await person.media.hears(RINGBACK_HZ)
-        await target.answer(hz=TARGET_HZ)
-        await both_hear(person, target)
-        await at.platform.released(name)
-        assert (await at.outcome())["outcome"] == "completed"
-        await at.hang_up(person, target)
 
 
 @pytest.mark.keeps("10.7")

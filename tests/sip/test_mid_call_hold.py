@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.sip
 
-RINGBACK_HZ = 425
-
 
 @pytest.mark.keeps("9.2")
 @pytest.mark.parametrize("from_the_start", [True, False])
@@ -98,23 +96,6 @@ async def test_a_re_invite_of_the_peer_is_refused_while_ours_is_under_way(scene:
     await told(caller, "sendonly")
     assert (await caller.reinvite()).code == 200
     await caller.media.hears(ASSISTANT_HZ)
-
-
-@pytest.mark.keeps("9.3")
-async def test_a_held_caller_is_taken_off_hold_for_the_target(scene: Scene) -> None:
-    caller, assistant = await scene.bridged()
-    await assistant.reinvite(direction="sendonly")
-    await told(caller, "sendonly")
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
-    await told(caller, "sendrecv", 2)
-    await caller.media.hears(RINGBACK_HZ)
-    await target.answer(hz=TARGET_HZ)
-    assert codes(await assistant.notifies())[-1] == 200
-    await both_hear(caller, target)
-    assert offers(target) == []
-    assert offers(caller) == ["sendonly", "sendrecv"]
-    assert (await scene.outcome())["outcome"] == "completed"
 
 
 @pytest.mark.keeps("9.3")

@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests.sip.bed import Bed
 from tests.sip.far_ends import End, Ends
 from tests.sip.mid_call import WAYS
-from tests.sip.players import Conversation, Player, both_hear_anew, by, change, player_of
+from tests.sip.players import Conversation, Player, both_hear_anew, by, change, player_of, told
 from tests.sip.wires import make_bed
 from tests.support import end
 from tests.support.certificates import Authority
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.sip
 
 OUT, IN = WAYS
 EITHER = [(OUT,), (IN,)]
-MUSIC_HZ = 1900
+MUSIC_HZ, RINGBACK_HZ = 1900, 425
 SAFE = End("tls", encrypted=True)
 PAIRS = {"plain": Ends(), "safe": Ends(SAFE, SAFE)}
 """What the Asterisks are."""
@@ -90,6 +90,29 @@ async def test_hold_and_resume(player: Player, way: str, who: str, direction: st
 
 
 @pytest.mark.parametrize(
+    ("player", "direction"),
+    [
+        *by(pytest.mark.keeps("9.3"), "peers-udp", [("sendonly",), ("inactive",)]),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [("sendonly",)]),
+        *by(pytest.mark.keeps("11.17"), "sipp-udp sipp-tcp sipp-tls", [("sendonly",), ("inactive",)]),
+        *by(pytest.mark.keeps("10.7"), "asterisks-plain asterisks-safe", [("sendonly",)]),
+    ],
+    indirect=["player"],
+)
+async def test_a_held_caller_is_taken_off_hold_for_the_target(player: Player, direction: str) -> None:
+    async def scenario(talk: Conversation[Offering]) -> None:
+        await talk.both_hear()
+        await change(talk, talk.called, direction)
+        target = await talk.transfer.asked()
+        await told(talk, talk.caller, "sendrecv")
+        await talk.caller.hears(RINGBACK_HZ)
+        await talk.transfer.connected()
+        await both_hear_anew(talk.caller, target)
+
+    await player(scenario, OUT)
+
+
+@pytest.mark.parametrize(
     ("player", "way", "who"),
     [
         *by(pytest.mark.keeps("9.5"), "peers-udp", variants(())),
@@ -102,7 +125,7 @@ async def test_a_re_invite_without_an_offer(player: Player, way: str, who: str) 
     async def scenario(talk: Conversation[Offering]) -> None:
         asking, _ = talk.parts(who)
         await change(talk, asking, "sendrecv", DELAYED)
-        await both_hear_anew(talk)
+        await both_hear_anew(talk.caller, talk.called)
 
     await player(scenario, way)
 
@@ -121,7 +144,7 @@ async def test_one_side_changes_its_codec(player: Player, way: str, who: str) ->
         changing, other = talk.parts(who)
         await talk.both_hear()
         await change(talk, changing, "sendrecv", codec="PCMU")
-        await both_hear_anew(talk)
+        await both_hear_anew(talk.caller, talk.called)
         await changing.hears_in("PCMU")
         await other.hears_in("PCMA")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.sip.bed import ANNA, PORT, TARGET_HZ
-from tests.sip.sipp_talk import WIRES, Place, Talk, hear
+from tests.sip.sipp_talk import Place, Talk, hear
 from tests.support.sipp_end import CODECS, OFFERED_EVENTS
 from tests.support.sipp_script import Called
 
@@ -57,26 +57,6 @@ class Transfer(Talk):
 def spoken_to(end: End[Any]) -> set[str]:
     """The codecs of all sound that has come."""
     return {CODECS[one.payload_type] for one in end.media.received}
-
-
-@pytest.mark.keeps("11.17")
-@pytest.mark.parametrize("wire", WIRES)
-@pytest.mark.parametrize("direction", ["sendonly", "inactive"])
-async def test_in_the_middle_of_a_hold(place: Place, wire: str, direction: str) -> None:
-    async with Transfer(place, wire) as talk:
-        caller, platform = talk.caller, talk.called
-        answer = "recvonly" if direction == "sendonly" else "inactive"
-        talk.opening()
-        platform.does.reinvite(platform.offer(direction), f"a={answer}").stop("held")
-        caller.does.told(f"a={direction}", caller.answer(answer)).stop("held")
-        talk.asked()
-        caller.does.told("a=sendrecv", caller.answer()).stop("rings")
-        talk.ending()
-        await talk.start()
-        await talk.both_hear()
-        await talk.until("held")
-        await talk.go()
-        await talk.goes_through()
 
 
 @pytest.mark.keeps("11.17")

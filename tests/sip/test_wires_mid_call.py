@@ -47,7 +47,6 @@ SCENARIOS = [
     scenario(update.test_an_offer_before_the_answer, way=OUT, who="called"),
     scenario(update.test_an_offer_before_the_answer, way=IN, who="caller"),
     # In the middle of a transfer.
-    scenario(hold.test_a_held_caller_is_taken_off_hold_for_the_target),
     scenario(hold.test_the_target_is_told_that_the_caller_has_put_it_on_hold),
     scenario(offers.test_the_target_speaks_another_codec_than_the_caller),
     scenario(offers.test_a_transfer_of_a_caller_who_made_no_offer),
