@@ -47,6 +47,8 @@ class Clumsy(Notifier):
         """The latest of what came in."""
         self.handed: deque[str] = deque(maxlen=KEPT)
         """What the REFERs that came refer to."""
+        self.refers_to = ["+31612345678", "+31612345679", "6001"]
+        """Whom it transfers its calls to."""
         self.rests = False
         """Whether it makes no mistakes any more, and keeps its connections."""
         self._referred: set[asyncio.Task[None]] = set()
@@ -168,7 +170,7 @@ class Clumsy(Notifier):
             case 2:
                 await call.begin("INVITE").final(PATIENCE_S)  # without an offer
             case 3 | 4:
-                target = f"<sip:{chance.choice(('+31612345678', '+31612345679', '6001'))}@gw.example>"
+                target = f"<sip:{chance.choice(self.refers_to)}@gw.example>"
                 await call.refer(target, timeout_s=PATIENCE_S)
                 await asyncio.sleep(chance.choice((0, 0.5, 2.0)))  # for its target to ring, or for it to be done
             case 5:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.fuzz import settings
+from tests.fuzz import good, settings
 from tests.fuzz.mutator import Mutator
 from tests.fuzz.peers import Clumsy
 from tests.fuzz.playing import calls_in, calls_out, shouting, states, stray
@@ -36,16 +36,12 @@ from tests.support.wire import Streams
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from tests.support.peer_call import Call
     from tests.support.wire import Wire
 
-CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 900, 1200
 LINGER_S = 120.0
 """How long PJSIP may hold what was left to it: a BYE that is repeated for 32 s, and a transaction's 32 s after that."""
 LOOK_S = 5.0
 """Between two looks; what repeats something says it within four seconds (RFC 3261 §17.1.2.2)."""
-TRIES, BUSY = 4, 503
-"""What the gateway may answer a new call with while it is late, as on a machine with other work (Retry-After)."""
 START_S = 120.0
 """The sanitizers are slow to load."""
 END_S = 60.0
@@ -103,11 +99,17 @@ class Run:
         """Play for so long, and look at what is left."""
         loop = asyncio.get_running_loop()
         before = loop.get_exception_handler()
-        loop.set_exception_handler(lambda *_: None)  # answers that a peer cannot read
+        loop.set_exception_handler(self._raised)
         try:
             return await self._play(seconds)
         finally:
             loop.set_exception_handler(before)
+
+    def _raised(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What a peer cannot read of what came back to its mistakes is nothing; all else is the fuzzer's own fault."""
+        error = context.get("exception")
+        if error is not None and not isinstance(error, ValueError | LookupError | OSError):
+            self._result.faults.append(f"in the fuzzer: {context['message']}: {error!r}")
 
     async def _play(self, seconds: float) -> Result:
         async with AsyncExitStack() as stack:
@@ -147,8 +149,8 @@ class Run:
                 before_it.rests = True
                 await self._look(gateway, before)
                 if seconds >= REACHED_S and gateway.child.exit_code is None:
-                    good = ["a good transfer"] if not self._result.transfers else []
-                    self._result.faults += [f"not reached: {what}" for what in [*good, *self._tally.unreached()]]
+                    transferred = ["a good transfer"] if not self._result.transfers else []
+                    self._result.faults += [f"not reached: {what}" for what in [*transferred, *self._tally.unreached()]]
             finally:
                 if gateway.child.exit_code is None:
                     await gateway.child.stop(END_S)
@@ -173,11 +175,12 @@ class Run:
         def sealed_wire(last: int) -> Wire:
             return Streams(authority.identity(net.host(last)), clients=True)
 
-        trunk, named, _ = [await clumsy(TRUNKS, last, last) for last in (30, 32, 34)]
+        trunk, named, handed = [await clumsy(TRUNKS, last, last) for last in (30, 32, 34)]
         pbx, handing = [await clumsy(PBXS, last, last) for last in (31, 33)]
         stranger = await clumsy(STRANGERS, 99, 99)
         wired = [await clumsy(role, last, last, Streams()) for role, last in ((TRUNKS, 40), (PBXS, 41))]
         sealed = [await clumsy(role, last, last, sealed_wire(last)) for role, last in ((TRUNKS, 42), (PBXS, 43))]
+        handed.refers_to = [settings.BERT]
         wired[1].hints = {"6001": "idle", "6003": "idle"}
         at, at_tls = gateway.sip, (gateway.sip[0], TLS_PORT)
         uris = {
@@ -198,12 +201,12 @@ class Run:
         )
         return [
             *(calls_in(peer, seconds) for peer in self._clumsy if peer is not stranger),
-            *(calls_out(peer, targets, at, seconds) for peer in (trunk, trunk, named, wired[0])),
+            *(calls_out(peer, targets, at, seconds) for peer in (trunk, trunk, named, wired[0], wired[0])),
             *(calls_out(peer, numbers, at, seconds) for peer in (pbx, pbx)),
-            *(calls_out(handing, [uris[settings.HANDED]], at, seconds) for _ in range(2)),
-            calls_out(wired[1], [uris[settings.WIRED]], at, seconds),
-            calls_out(sealed[0], targets, at_tls, seconds),
-            calls_out(sealed[1], [uris[settings.SEALED]], at_tls, seconds),
+            *(calls_out(handing, [uris[settings.HANDED]], at, seconds) for _ in range(3)),
+            *(calls_out(wired[1], [uris[settings.WIRED]], at, seconds) for _ in range(2)),
+            *(calls_out(sealed[0], targets, at_tls, seconds) for _ in range(2)),
+            *(calls_out(sealed[1], [uris[settings.SEALED]], at_tls, seconds) for _ in range(2)),
             *(stray(peer, [*numbers, *targets], at, seconds, 0.1) for peer in (trunk, pbx)),
             *(stray(peer, [uris[settings.WIRED], *targets], at, seconds, 0.3) for peer in wired),
             *(stray(peer, [uris[settings.SEALED], *targets], at_tls, seconds, 0.3) for peer in sealed),
@@ -234,14 +237,16 @@ class Run:
         """One call from beginning to end, and transfer after transfer."""
         trunk = await stack.enter_async_context(Peer(net.host(10), user="assistant"))
         pbx = await stack.enter_async_context(Peer(net.host(11), user="pbx"))
-        caller, assistant = await _talk(trunk, pbx, gateway, net)
+        caller, assistant = await good.talk(trunk, pbx, gateway, net)
         begun = asyncio.get_running_loop().time()
         try:
             while (now := asyncio.get_running_loop().time()) < begun + seconds:
                 assert caller.media.longest_gap(now - 2) < GAP_S, "the good call was silent"
-                assert ASSISTANT_HZ in caller.media.detect(ASSISTANT_HZ, seconds=1.0), "the good call was not heard"
+                assert good.ASSISTANT_HZ in caller.media.detect(good.ASSISTANT_HZ, seconds=1.0), (
+                    "the good call was not heard"
+                )
                 caller.media.received.clear()
-                await _transfer(trunk, pbx, gateway, net)
+                await good.transfer(trunk, pbx, gateway, net)
                 self._result.transfers += 1
                 for peer in (trunk, pbx):
                     peer.trace.clear()
@@ -289,41 +294,6 @@ class Run:
         open_ones = [one for one in transfers["transfers"] if one["outcome"] is None]
         if open_ones:
             self._result.faults.append(f"transfers without an outcome: {open_ones[:3]}")
-
-
-async def _talk(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> tuple[Call, Call]:
-    for _ in range(TRIES):
-        caller = pbx.invite(f"sip:{settings.GOOD}@{net.gateway}", gateway.sip, hz=CALLER_HZ)
-        try:
-            assistant = await trunk.wait_call(5.0)
-            break
-        except AssertionError:
-            if (await caller.final(5.0)).code != BUSY:
-                raise
-    else:
-        raise AssertionError(f"a good call was refused {TRIES} times")
-    await assistant.answer(hz=ASSISTANT_HZ)
-    await caller.answered()
-    await caller.media.hears(ASSISTANT_HZ)
-    return caller, assistant
-
-
-async def _transfer(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> None:
-    caller, assistant = await _talk(trunk, pbx, gateway, net)
-    accepted = await assistant.refer(f"<sip:{settings.SALES}@gw.example>")
-    assert accepted.code == 202, f"a good REFER was refused: {accepted.start}"
-    target = await pbx.wait_call()
-    await target.answer(hz=TARGET_HZ)
-    notified = [one.sipfrag for one in await assistant.notifies()]
-    assert notified[-1] == 200, f"a good transfer failed: {notified}"
-    await caller.media.hears(TARGET_HZ)
-    await caller.hang_up()
-    await target.wait_request("BYE")
-    for peer in (trunk, pbx):
-        for call in [one for one in peer.calls if one in (caller, assistant, target)]:
-            call.close()
-            peer.calls.remove(call)
-            peer._taken -= call.incoming is not None
 
 
 async def _held(gateway: Gateway) -> dict[str, int]:

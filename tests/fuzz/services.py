@@ -39,9 +39,8 @@ class ClumsyNames(asyncio.DatagramProtocol):
         self._tally = tally
         self._address = address
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio."""
-        assert isinstance(transport, asyncio.DatagramTransport)
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+        """See asyncio, whose own transports are of no such class."""
         self._transport = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
@@ -63,21 +62,24 @@ class ClumsyNames(asyncio.DatagramProtocol):
 
 
 async def clumsy_manager(
-    ami: FakeAmi, mutator: Mutator, tally: Tally, seconds: float, pause_s: float, handed: Collection[str] = ()
+    ami: FakeAmi, mutator: Mutator, tally: Tally, seconds: float, pause_s: float, handed: Collection[str] | None = None
 ) -> None:
     """Pour events with mistakes in them; now and then the connection is lost.
 
-    `handed`: what the REFERs that went down to the PBX refer to, the latest last.
+    `handed`: what the REFERs that went down to the PBX refer to, the latest last; None: to this one none go. A REFER is
+    handed down as long as the PBX is known, so its manager does not restart.
     """
-    kinds = (
+    kinds: tuple[dict[str, str], ...] = (
         changed("QueueMemberStatus", "PJSIP/6001", status=2), changed("QueueMemberPause", "PJSIP/6002", paused=1),
         caller("QueueCallerJoin", "1.1"), caller("QueueCallerLeave", "1.1"), hint("6001", 8), member("PJSIP/9"),
         caller("AgentConnect", "1.1", Interface="PJSIP/6001"), {"Event": "FullyBooted", "Status": "Fully Booted"},
-        {"Event": "Shutdown"}, {"Response": "Success", "ActionID": "7"}, hint("6003", 0),
+        {"Response": "Success", "ActionID": "7"}, hint("6003", 0),
         {"Event": "BlindTransfer", "Result": "Success", **CHANNEL, "Extension": "6003"},
         {"Event": "DialEnd", "DialStatus": "ANSWER", "Uniqueid": "77", "DestChannel": "PJSIP/6003-1"},
         {"Event": "Hangup", "Uniqueid": "77", "Cause": "17"},
     )  # fmt: skip
+    if handed is None:
+        kinds = (*kinds, {"Event": "Shutdown"})
     end, logins = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         if handed:

@@ -56,10 +56,12 @@ class Tally:
             for wire in WIRES:
                 side = f"{role} {wire}"
                 missing += [f"{side}: {kind}" for kind in ("INVITE", "2xx to INVITE") if not self.broken[side, kind]]
-                missing += [f"{side}: {what} call" for what in ("in", "out") if not self.came[side, "call", what]]
+                if not any(self.came[side, "call", what] for what in ("in", "out")):
+                    missing.append(f"{side}: a call that is up")
         missing += [kind for kind in PACKETS if not self._sum(self.broken, kind)]
         missing += [f"{STRANGERS}: {kind}" for kind in ("RTP", "INVITE") if not self.broken[f"{STRANGERS} UDP", kind]]
         needed = [
+            *(("name server", "answer", f"{kind} asked") for kind in ("NAPTR", "SRV", "A")),
             ("name server", "answer", ""), ("manager", "event", "login"), ("broker", "command", "answer"),
             ("broker", "packet", "connection"), (f"{STRANGERS} TCP", "connection", ""), ("peer TCP", "connection", ""),
             ("peer TLS", "connection", ""), (f"{PBXS} UDP", "NOTIFY of a hand-down", ""),
