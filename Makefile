@@ -2,7 +2,8 @@
 # make setup   everything that is needed, on a Debian machine with git, make and Python >= 3.11
 # make demo    a PBX, a caller, an assistant and four transfers, on the terminal (ONCE=1: end after them)
 # make test    all checks and all tests
-# make fuzz    ten minutes of broken input from every side, under AddressSanitizer and UBSan (SECONDS=600, SEED=…)
+# make fuzz    ten minutes of broken input from every side, under AddressSanitizer and UBSan (SECONDS=600, SEED=…);
+#              a minute of it is in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
 # make check   the checks and the quick tests
 # Every target sets up first, which costs nothing once all is there.
