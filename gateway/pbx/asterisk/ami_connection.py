@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self, cast
 
+from gateway.pbx.addresses import addresses_of
 from gateway.pbx.asterisk.ami_codec import AmiError, Decoder, Message, encode
 from gateway.ports import Clock, time_limit
 
@@ -106,7 +107,7 @@ class Connection(asyncio.Protocol):
         connection = cls(clock, on_event, on_data, on_fault)
         try:
             async with time_limit(clock, within):
-                await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
+                await connection._connect(host, port)
                 await connection._login(username, secret, events)
         except TimeoutError:
             connection.close()
@@ -117,6 +118,18 @@ class Connection(asyncio.Protocol):
             connection.close()
             raise
         return connection
+
+    async def _connect(self, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        error = OSError(f"{host} has no address")
+        for address in await addresses_of(host):
+            try:
+                await loop.create_connection(lambda: self, address, port)
+            except OSError as failure:
+                error = failure
+            else:
+                return
+        raise error
 
     async def _login(self, username: str, secret: str, events: str) -> None:
         try:

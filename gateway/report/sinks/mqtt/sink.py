@@ -126,7 +126,7 @@ class MqttSink:
                 await self._connection()
             except* _LogInAnewError:
                 attempt = 0
-            except* (aiomqtt.MqttError, OSError) as group:
+            except* (aiomqtt.MqttError, OSError, UnicodeError) as group:  # the last of a host that is no name
                 error = _most_telling(group)
             except* Exception as group:
                 # A fault of ours must not silence the gateway for ever.
