@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -17,9 +17,11 @@ from tests.support.baresip import Agent, Manner
 from tests.support.broker import Broker
 from tests.support.fetch import programs
 from tests.support.processes import Net, before_others
+from tests.support.systemd import Systemd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
 # pytest looks for its hooks here.
 __all__ = ["pytest_ignore_collect", "pytest_xdist_make_scheduler", "pytest_xdist_setupnodes"]
@@ -74,6 +76,22 @@ def on_time(request: pytest.FixtureRequest) -> Iterator[None]:
     """What is marked `alone` measures the gateway, and not what else the machine does."""
     with before_others() if request.node.get_closest_marker("alone") else nullcontext():
         yield
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd]:
+    """The systemd that whatever is started here notifies."""
+    listening = Systemd(tmp_path / "notify")
+    with closing(listening.socket):
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def own_net() -> Iterator[Net]:
+    """Loopback addresses for a module whose gateway has to itself what others share."""
+    with Net() as claimed:
+        yield claimed
 
 
 @pytest.fixture(scope="session")

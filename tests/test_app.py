@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -135,24 +135,6 @@ def written(directory: Path, state: Path, port: int, more: str = "", drain_s: in
     main = main.replace("port = 0\n", f'port = {port}\ntoken_file = "http.token"\n')
     secrets = {"sip_profiles/ami.secret": "s3cret\n", "http.token": "s3same\n"}
     return write(directory, main + more, secrets=secrets)
-
-
-@pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
-    """What systemd was told since it was asked last."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
-        bound.setblocking(False)
-        bound.bind(str(tmp_path / "notify"))
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-
-        def told() -> list[str]:
-            lines: list[str] = []
-            with suppress(BlockingIOError):
-                while True:
-                    lines += bound.recv(4096).decode().split("\n")
-            return [line for line in lines if not line.startswith("MONOTONIC_USEC")]
-
-        yield told
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,8 @@
 """A reload is taken by every part or by none, and systemd hears of its end whatever happens."""
 
 import asyncio
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,25 +14,6 @@ from gateway.config import Config, load
 from gateway.reloading import Reloader
 from tests.config_directory import MAIN, write
 from tests.support.processes import eventually
-
-
-@pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
-    """What systemd was told since the last time it was asked; moments are left out."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
-        bound.setblocking(False)
-        bound.bind(str(tmp_path / "notify"))
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-
-        def told() -> list[str]:
-            lines: list[str] = []
-            while True:
-                try:
-                    lines += bound.recv(4096).decode().split("\n")
-                except BlockingIOError:
-                    return [line for line in lines if not line.startswith("MONOTONIC_USEC")]
-
-        yield told
 
 
 class Parts:

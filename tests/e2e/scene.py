@@ -11,6 +11,7 @@ from tests.support import tones
 from tests.support.asterisk import SIP_PORT
 from tests.support.company import NUMBER, settings
 from tests.support.configuration import Configuration
+from tests.support.end import both_hear
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import eventually
@@ -48,7 +49,7 @@ class Scene:
         assistant = await self.assistant.wait_call()
         await assistant.answer(hz=ASSISTANT_HZ)
         await caller.answered()
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         return caller, assistant
 
     async def refer(self, assistant: Call, number: str) -> int:
@@ -90,14 +91,6 @@ async def scene(
         if gateway.child.exit_code is None:
             await played.quiet()
             assert await gateway.stop() == 0
-
-
-async def hear_each_other(one: Call, other: Call) -> None:
-    """Both ends hear the other's tone, and nothing else."""
-    assert one.hz is not None
-    assert other.hz is not None
-    await one.media.hears(other.hz)
-    await other.media.hears(one.hz)
 
 
 async def hears_nobody(call: Call, *tones: int) -> None:

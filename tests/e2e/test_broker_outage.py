@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.scene import ANNA_HZ, hang_up, hear_each_other, scene
+from tests.e2e.scene import ANNA_HZ, hang_up, scene
 from tests.support.company import settings
+from tests.support.end import both_hear
 from tests.support.processes import eventually
 from tests.support.subscriber import Subscriber
 
@@ -112,7 +113,7 @@ async def test_a_broker_s_death_loses_no_event(pbx: Asterisk, broker: Broker) ->
             return await play.gateway.metric("transfer_gateway_outbox_events") == 0
 
         await eventually(all_sent, "every event is acknowledged")
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         await hang_up(caller)
 
 

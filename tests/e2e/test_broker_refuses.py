@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -27,21 +27,15 @@ BASE = "transfer-gateway/test"
 
 
 @pytest.fixture
-def net() -> Iterator[Net]:
-    with Net() as claimed:
-        yield claimed
-
-
-@pytest.fixture
 async def broker() -> AsyncIterator[Broker]:
     async with Broker(rights=[f"topic readwrite {BASE}/status"]) as running:
         yield running
 
 
 @pytest.fixture
-def gateway(net: Net, broker: Broker) -> Gateway:
+def gateway(own_net: Net, broker: Broker) -> Gateway:
     """One that is not started yet."""
-    return Gateway(settings(net, broker=broker, pbx_uri=f"sip:{net.pbx}:5060"))
+    return Gateway(settings(own_net, broker=broker, pbx_uri=f"sip:{own_net.pbx}:5060"))
 
 
 async def left_under_way(directory: Path) -> None:

@@ -12,12 +12,12 @@ from tests.e2e.scene import (
     CALLER_HZ,
     RINGBACK_HZ,
     hang_up,
-    hear_each_other,
     hears_nobody,
     scene,
 )
 from tests.support.asterisk import VOICEMAIL_HZ
 from tests.support.company import settings
+from tests.support.end import both_hear
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 from tests.support.sip_message import Message
@@ -50,7 +50,7 @@ async def test_after_a_failure_the_caller_is_back_with_the_assistant_and_a_secon
         told = [notify.sipfrag for notify in await assistant.notifies()]
         assert [told[0], told[-1]] == [100, last]
         assert set(told[1:-1]) <= {180}
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         await hears_nobody(caller, RINGBACK_HZ)
         [failed] = await play.gateway.ended()
         assert (failed["outcome"], failed["reason"], failed["sip_code"]) == ("failed", reason, code)
@@ -79,7 +79,7 @@ async def test_a_target_nobody_configured_is_refused_and_the_caller_notices_noth
 
         await eventually(later, "the caller goes on hearing")
         assert caller.media.longest_gap(since) < 0.1
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         [ended] = await play.gateway.ended()
         assert (ended["outcome"], ended["reason"], ended["destination"]) == ("refused", "unknown-destination", None)
         assert not assistant.requests[1:], "nothing but the ACK: no NOTIFY follows a refusal"
@@ -174,7 +174,7 @@ async def test_a_stranger_transfers_nobody(pbx: Asterisk) -> None:
         refer.headers[0] = ("Via", f"SIP/2.0/UDP {stranger.host}:5060;branch=z9hG4bKoverheard")
         refer.headers += [target, ("Contact", f"<{stranger.contact}>")]
         assert (await stranger.transact(refer, play.gateway.sip).final()).code == 403
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         assert await play.gateway.transfers() == []
         rejected = await play.gateway.metric("transfer_gateway_requests_rejected_total", reason="peer-not-allowed")
         assert rejected == 3

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.scene import ANNA_HZ, ASSISTANT_HZ, CALLER_HZ, hang_up, hear_each_other, scene
+from tests.e2e.scene import ANNA_HZ, ASSISTANT_HZ, CALLER_HZ, hang_up, scene
 from tests.support.company import NUMBER, settings
+from tests.support.end import both_hear
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ async def test_a_phone_that_is_not_there_is_never_handed_down_to(pbx: Asterisk) 
     async with handing(pbx) as play:
         caller, assistant = await play.talk()
         assert await play.refer(assistant, ANNA) == 480
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         assert (await only(play))["reason"] == "queue-unstaffed"
         await hang_up(caller)
 
@@ -133,7 +134,7 @@ async def test_a_target_whose_state_is_unknown_is_bridged_and_the_caller_comes_b
         assert (ended["outcome"], ended["reason"]) == ("failed", "unreachable")
         assert ended["returned_to_transferor"]
         assert BRIDGED in ended["trail"]
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         await hang_up(caller)
 
 

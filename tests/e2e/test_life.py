@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.scene import ANNA_HZ, CALLER_HZ, hang_up, hear_each_other, scene
+from tests.e2e.scene import ANNA_HZ, CALLER_HZ, hang_up, scene
 from tests.support.company import NUMBER, settings
+from tests.support.end import both_hear
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 from tests.support.subscriber import Subscriber
@@ -111,7 +112,7 @@ async def test_a_new_configuration_is_taken_and_a_wrong_one_is_not(pbx: Asterisk
         assert "queue_name" in refused[0]
         assert "extension" in refused[0]
         assert await play.refer(assistant, NEW) == 404
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
 
         del files.destination("anna")["queue_name"]
         files.destination("busy")["extension"] = "6010"
@@ -121,7 +122,7 @@ async def test_a_new_configuration_is_taken_and_a_wrong_one_is_not(pbx: Asterisk
         await reload(play)
         await eventually(lambda: reloaded(play, 1), "the new configuration is in force")
         assert (await reloads(play))[1] > first[1]
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         assert await play.refer(assistant, NEW) == 202
         await caller.media.hears(ANNA_HZ)
         await anna.hears(CALLER_HZ)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.scene import ANNA_HZ, CALLER_HZ, RINGBACK_HZ, hang_up, hear_each_other, hears_nobody, scene
+from tests.e2e.scene import ANNA_HZ, CALLER_HZ, RINGBACK_HZ, hang_up, hears_nobody, scene
 from tests.support.asterisk import GATEWAY_AMI
 from tests.support.company import settings
+from tests.support.end import both_hear
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ async def test_a_pbx_that_crashes_is_unknown_and_then_known_again(pbx: Asterisk,
         [refused] = await play.gateway.ended()
         assert refused["reason"] == "queue-unknown"
         assert "state unknown, not connected to the PBX" in refused["trail"][-1]
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
 
         await pbx.start()
         # What a PBX was told in its last second it may have forgotten, so the phone registers anew, as phones do.
@@ -75,7 +76,7 @@ async def test_a_transfer_under_way_when_the_pbx_crashes_gives_the_caller_back(p
         await pbx.kill()
         told = await assistant.notifies()
         assert [notify.sipfrag for notify in told] == [100, 180, 480]
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         await hears_nobody(caller, RINGBACK_HZ)
         [ended] = await play.gateway.ended()
         assert (ended["outcome"], ended["reason"], ended["sip_code"]) == ("failed", "no-answer", 480)
@@ -101,7 +102,7 @@ async def test_a_pbx_that_freezes_is_not_believed_for_long(pbx: Asterisk, phones
             assert await play.refer(assistant, SALES) == 480
             [refused] = await play.gateway.ended()
             assert refused["reason"] == "queue-unknown"
-            await hear_each_other(caller, assistant)
+            await both_hear(caller, assistant)
         finally:
             pbx.child.signal(signal.SIGCONT)
         await play.gateway.queue("sales", available=1, timeout_s=15)

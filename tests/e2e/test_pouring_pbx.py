@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,20 +20,14 @@ REQUESTS = 150
 LATE_S = 0.25
 
 
-@pytest.fixture
-def net() -> Iterator[Net]:
-    with Net() as claimed:
-        yield claimed
-
-
 @pytest.mark.keeps("16.88")
 @pytest.mark.parametrize("kind", ["status", "members", "callers"])
-async def test_sip_is_answered_while_the_pbx_pours_events(net: Net, tmp_path: Path, kind: str) -> None:
+async def test_sip_is_answered_while_the_pbx_pours_events(own_net: Net, tmp_path: Path, kind: str) -> None:
     async with pouring(tmp_path, kind) as pbx:
-        files = settings(net, pbx_uri=f"sip:{net.pbx}:5060")
+        files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:5060")
         files.follow("asterisk", pbx.port, pbx.secret)
         gateway = Gateway(files)
-        async with gateway, Peer(net.trunk, 5060) as trunk:
+        async with gateway, Peer(own_net.trunk, 5060) as trunk:
 
             async def connected() -> bool:
                 return "pbx-connected" in gateway.log

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.scene import ANNA_HZ, hang_up, hear_each_other, scene
+from tests.e2e.scene import ANNA_HZ, hang_up, scene
+from tests.support.end import both_hear
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ async def test_a_queue_whose_agent_pauses_is_refused_from_the_pbx_s_event_on(pbx
             assert (refused.code, refused["Reason"]) == (480, 'SIP;cause=480;text="queue-unstaffed"')
             await pbx.pause("6001", paused=False)
             await play.gateway.queue("sales", available=1)
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
         middle, longest = statistics.median(delays), max(delays)
         print(f"from the PBX's event to the snapshot: median {middle * 1000:.1f} ms, longest {longest * 1000:.1f} ms")
         assert middle < 0.05
@@ -95,7 +96,7 @@ async def test_a_queue_whose_agent_vanishes_is_refused(pbx: Asterisk, phones: Ph
         [ended] = await play.gateway.ended()
         assert (ended["outcome"], ended["reason"]) == ("refused", "queue-unstaffed")
         assert ended["trail"][-1] == "queue sales: no agent is logged in"
-        await hear_each_other(caller, assistant)
+        await both_hear(caller, assistant)
 
         await anna.start()
         await play.gateway.queue("sales", available=1)

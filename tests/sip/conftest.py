@@ -43,18 +43,11 @@ def wires() -> Iterator[Net]:
         yield claimed
 
 
-@pytest.fixture(scope="module")
-def bed_net() -> Iterator[Net]:
-    """Addresses for the gateway of one module."""
-    with Net() as claimed:
-        yield claimed
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(request: pytest.FixtureRequest, bed_net: Net) -> AsyncIterator[Bed]:
+async def bed(request: pytest.FixtureRequest, own_net: Net) -> AsyncIterator[Bed]:
     """A gateway with the module's PAIRS of peers, and its SIP settings if it has any."""
     module = request.module
-    made = Bed(bed_net, module.PAIRS, sip=getattr(module, "SIP", None))
+    made = Bed(own_net, module.PAIRS, sip=getattr(module, "SIP", None))
     async with made.gateway:
         yield made
 
@@ -66,9 +59,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def far_bed(request: pytest.FixtureRequest, bed_net: Net, authority: Authority) -> AsyncIterator[FarBed]:
+async def far_bed(request: pytest.FixtureRequest, own_net: Net, authority: Authority) -> AsyncIterator[FarBed]:
     """A gateway between two Asterisks, with a line to each for every one of the module's PAIRS."""
-    async with FarBed(bed_net, request.module.PAIRS, authority) as made:
+    async with FarBed(own_net, request.module.PAIRS, authority) as made:
         yield made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
@@ -20,34 +20,28 @@ pytestmark = pytest.mark.sip
 Files = Configuration
 
 
-@pytest.fixture
-def net() -> Iterator[Net]:
-    with Net() as claimed:
-        yield claimed
-
-
-def _not_ours(files: Files, net: Net, stack: ExitStack) -> str:
+def _not_ours(files: Files, own_net: Net, stack: ExitStack) -> str:
     files.sip["bind_address"] = "192.0.2.1"  # RFC 5737: nobody's
     return "192.0.2.1:5060"
 
 
 def _taken(kind: socket.SocketKind) -> Callable[[Files, Net, ExitStack], str]:
-    def take(files: Files, net: Net, stack: ExitStack) -> str:
-        port = free_port(net.gateway, kind)
+    def take(files: Files, own_net: Net, stack: ExitStack) -> str:
+        port = free_port(own_net.gateway, kind)
         files.sip |= {
             "udp_port": 5060,
             "udp_port" if kind is socket.SOCK_DGRAM else "tcp_port": port,
         }
         holder = stack.enter_context(socket.socket(socket.AF_INET, kind))
-        holder.bind((net.gateway, port))
+        holder.bind((own_net.gateway, port))
         if kind is socket.SOCK_STREAM:
             holder.listen()
-        return f"{net.gateway}:{port}"
+        return f"{own_net.gateway}:{port}"
 
     return take
 
 
-def _web_taken(files: Files, net: Net, stack: ExitStack) -> str:
+def _web_taken(files: Files, own_net: Net, stack: ExitStack) -> str:
     port = files.main["http"]["port"]
     holder = stack.enter_context(socket.socket())
     holder.bind(("127.0.0.1", port))
@@ -61,10 +55,10 @@ def _web_taken(files: Files, net: Net, stack: ExitStack) -> str:
     [_not_ours, _taken(socket.SOCK_DGRAM), _taken(socket.SOCK_STREAM), _web_taken],
     ids=["no address of this machine", "UDP port taken", "TCP port taken", "HTTP port taken"],
 )
-async def test_what_it_cannot_have_is_named(net: Net, obstacle: Callable[[Files, Net, ExitStack], str]) -> None:
-    files = settings(net, pbx_uri=f"sip:{net.pbx}:5070")
+async def test_what_it_cannot_have_is_named(own_net: Net, obstacle: Callable[[Files, Net, ExitStack], str]) -> None:
+    files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:5070")
     with ExitStack() as stack:
-        named = obstacle(files, net, stack)
+        named = obstacle(files, own_net, stack)
         gateway = Gateway(files)
         command = [sys.executable, "-m", "gateway.cli", "run", "--config", str(gateway.directory)]
         child = Child("gateway", command, gateway.directory / "log")

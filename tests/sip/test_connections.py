@@ -32,10 +32,10 @@ REJECTED = "transfer_gateway_requests_rejected_total"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def listening(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
+async def listening(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
     """A gateway with TCP and TLS."""
-    sip = {"tcp_port": PORT, **tls(authority, bed_net.gateway)}
-    made = Bed(bed_net, {"tcp": Pair(TCP, TCP)}, sip=sip)
+    sip = {"tcp_port": PORT, **tls(authority, own_net.gateway)}
+    made = Bed(own_net, {"tcp": Pair(TCP, TCP)}, sip=sip)
     async with made.gateway:
         yield made
 

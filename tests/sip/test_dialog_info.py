@@ -17,7 +17,7 @@ from tests.support.processes import Net, eventually
 from tests.support.sip_message import address, reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from tests.support.sip_message import Message
 
@@ -25,13 +25,6 @@ pytestmark = pytest.mark.sip
 
 MAX_AGE_S = 1.5
 SOON_S = 8.0
-
-
-@pytest.fixture(scope="module")
-def wires() -> Iterator[Net]:
-    """Addresses of this module's own."""
-    with Net() as claimed:
-        yield claimed
 
 
 class Stage:
@@ -92,19 +85,19 @@ async def running(net: Net, pbx: Notifier, **profile: Any) -> AsyncIterator[Stag
 
 
 @pytest.fixture
-async def pbx(wires: Net) -> AsyncIterator[Notifier]:
+async def pbx(own_net: Net) -> AsyncIterator[Notifier]:
     """The PBX, with two idle extensions."""
-    async with Notifier(wires.pbx) as notifier:
+    async with Notifier(own_net.pbx) as notifier:
         notifier.hints = {"6001": "idle", "6002": "idle"}
         yield notifier
 
 
 @pytest.mark.keeps("15.1")
-async def test_what_the_pbx_tells_is_what_the_gate_says(wires: Net, pbx: Notifier) -> None:
-    async with running(wires, pbx) as stage:
+async def test_what_the_pbx_tells_is_what_the_gate_says(own_net: Net, pbx: Notifier) -> None:
+    async with running(own_net, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
         first = pbx.subscribed("6001", "dialog")[0]
-        assert first.start == f"SUBSCRIBE sip:6001@{wires.pbx}:5060 SIP/2.0"
+        assert first.start == f"SUBSCRIBE sip:6001@{own_net.pbx}:5060 SIP/2.0"
         assert (first["Event"], first["Accept"]) == ("dialog", "application/dialog-info+xml")
         assert int(first["Expires"]) >= 60
         assert "application/pidf+xml" in pbx.subscribed("6001", "presence")[0]["Accept"]
@@ -122,8 +115,8 @@ async def test_what_the_pbx_tells_is_what_the_gate_says(wires: Net, pbx: Notifie
 
 
 @pytest.mark.keeps("15.3")
-async def test_the_end_of_the_gateway_is_the_end_of_its_subscriptions(wires: Net, pbx: Notifier) -> None:
-    async with running(wires, pbx) as stage:
+async def test_the_end_of_the_gateway_is_the_end_of_its_subscriptions(own_net: Net, pbx: Notifier) -> None:
+    async with running(own_net, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
         await stage.gateway.idle()
         assert await stage.gateway.stop() == 0
@@ -133,9 +126,9 @@ async def test_the_end_of_the_gateway_is_the_end_of_its_subscriptions(wires: Net
 
 
 @pytest.mark.keeps("16.2")
-async def test_what_belongs_to_no_subscription_is_refused_before_it_is_accepted(wires: Net, pbx: Notifier) -> None:
+async def test_what_belongs_to_no_subscription_is_refused_before_it_is_accepted(own_net: Net, pbx: Notifier) -> None:
     pbx.refused = dict.fromkeys(BODY_TYPES, 0)  # it takes its time
-    async with running(wires, pbx) as stage:
+    async with running(own_net, pbx) as stage:
         [subscribe] = await stage.subscribed("dialog", 1)
         local, far = f"{subscribe['To']};tag=first", subscribe["From"]
         call = Call(pbx, stage.gateway.sip, local=local, far=far, call_id=subscribe["Call-ID"])
@@ -154,8 +147,8 @@ async def test_what_belongs_to_no_subscription_is_refused_before_it_is_accepted(
 
 
 @pytest.mark.keeps("15.2")
-async def test_a_healthy_pbx_is_asked_within_max_age(wires: Net, pbx: Notifier) -> None:
-    async with running(wires, pbx) as stage:
+async def test_a_healthy_pbx_is_asked_within_max_age(own_net: Net, pbx: Notifier) -> None:
+    async with running(own_net, pbx) as stage:
         again = await stage.subscribed("presence", 3)
         assert len({one["Call-ID"] for one in again}) == 1
         assert [one.cseq[0] for one in again] == sorted({one.cseq[0] for one in again})
@@ -163,8 +156,8 @@ async def test_a_healthy_pbx_is_asked_within_max_age(wires: Net, pbx: Notifier) 
 
 
 @pytest.mark.keeps("15.4")
-async def test_a_pbx_that_falls_silent_is_unknown_until_it_speaks(wires: Net, pbx: Notifier) -> None:
-    async with running(wires, pbx) as stage:
+async def test_a_pbx_that_falls_silent_is_unknown_until_it_speaks(own_net: Net, pbx: Notifier) -> None:
+    async with running(own_net, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
         pbx.refused = {"dialog": 0, "presence": 0}
         await stage.says("queue-unknown", "extension 6001 (dialog-info): state unknown")
@@ -174,8 +167,8 @@ async def test_a_pbx_that_falls_silent_is_unknown_until_it_speaks(wires: Net, pb
 
 
 @pytest.mark.keeps("15.5")
-async def test_a_pbx_that_has_lost_its_subscriptions_gets_them_anew(wires: Net, pbx: Notifier) -> None:
-    async with running(wires, pbx) as stage:
+async def test_a_pbx_that_has_lost_its_subscriptions_gets_them_anew(own_net: Net, pbx: Notifier) -> None:
+    async with running(own_net, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
         pbx.forget()
         pbx.hints["6001"] = "unavailable"
@@ -185,8 +178,8 @@ async def test_a_pbx_that_has_lost_its_subscriptions_gets_them_anew(wires: Net, 
 
 
 @pytest.mark.keeps("15.6")
-async def test_a_subscription_that_the_pbx_ends_is_made_anew(wires: Net, pbx: Notifier) -> None:
-    async with running(wires, pbx) as stage:
+async def test_a_subscription_that_the_pbx_ends_is_made_anew(own_net: Net, pbx: Notifier) -> None:
+    async with running(own_net, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
         for count, how in enumerate(("deactivated", "timeout", "probation;retry-after=1"), start=2):
             pbx.hints["6001"] = "unavailable"
@@ -201,27 +194,27 @@ async def test_a_subscription_that_the_pbx_ends_is_made_anew(wires: Net, pbx: No
 @pytest.mark.keeps("15.7")
 @pytest.mark.parametrize("code", [403, 489])
 async def test_a_pbx_that_takes_no_subscriptions_is_unknown_and_the_trail_says_why(
-    wires: Net, pbx: Notifier, code: int
+    own_net: Net, pbx: Notifier, code: int
 ) -> None:
     pbx.refused = {"dialog": code, "presence": code}
-    async with running(wires, pbx) as stage:
+    async with running(own_net, pbx) as stage:
         await stage.says("queue-unknown", f"asterisk answers {code} to our subscription to its")
         assert len(pbx.subscribed("6001", "dialog")) == 1
 
 
 @pytest.mark.keeps("15.8")
-async def test_an_extension_without_a_hint_is_unknown_alone(wires: Net, pbx: Notifier) -> None:
+async def test_an_extension_without_a_hint_is_unknown_alone(own_net: Net, pbx: Notifier) -> None:
     del pbx.hints["6002"]
-    async with running(wires, pbx) as stage:
+    async with running(own_net, pbx) as stage:
         line = "extension 6002 (dialog-info): state unknown, asterisk answers 404 to our subscription to its dialog"
         await stage.says("queue-unknown", line, "bert")
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
 
 
 @pytest.mark.keeps("15.9")
-async def test_presence_is_enough_where_that_is_all_there_is(wires: Net, pbx: Notifier) -> None:
+async def test_presence_is_enough_where_that_is_all_there_is(own_net: Net, pbx: Notifier) -> None:
     pbx.refused = {"dialog": 489}
-    async with running(wires, pbx) as stage:
+    async with running(own_net, pbx) as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
         pbx.set("6001", "in-use")
         await stage.says("agents-busy", "extension 6001 (dialog-info): in-use")
@@ -230,9 +223,9 @@ async def test_presence_is_enough_where_that_is_all_there_is(wires: Net, pbx: No
 
 
 @pytest.mark.keeps("15.10")
-async def test_what_cannot_be_read_makes_its_extension_unknown_alone(wires: Net, pbx: Notifier) -> None:
+async def test_what_cannot_be_read_makes_its_extension_unknown_alone(own_net: Net, pbx: Notifier) -> None:
     patient = {"source": "dialog-info", "max_age_s": 60}  # or the next question might bring what can be read
-    async with running(wires, pbx, queues=patient) as stage:
+    async with running(own_net, pbx, queues=patient) as stage:
         state = [("Event", "presence"), ("Subscription-State", "active")]
         for body in (b"<!DOCTYPE a><presence/>", b"nonsense", pidf("6001", "ajar"), b"<a>" * 1000):
             await stage.says("accepted", "extension 6001 (dialog-info): idle")
@@ -245,9 +238,9 @@ async def test_what_cannot_be_read_makes_its_extension_unknown_alone(wires: Net,
 
 
 @pytest.mark.keeps("15.11")
-async def test_a_pbx_that_wants_a_password_gets_proof_of_it(wires: Net, pbx: Notifier) -> None:
+async def test_a_pbx_that_wants_a_password_gets_proof_of_it(own_net: Net, pbx: Notifier) -> None:
     pbx.challenge = 'Digest realm="pbx", nonce="4711", algorithm=MD5, qop="auth"'
-    async with running(wires, pbx, username="gateway", password="open-the-door") as stage:
+    async with running(own_net, pbx, username="gateway", password="open-the-door") as stage:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
         proof = (await stage.subscribed("dialog", 2))[1]["Authorization"]
         assert 'username="gateway"' in proof
@@ -255,18 +248,18 @@ async def test_a_pbx_that_wants_a_password_gets_proof_of_it(wires: Net, pbx: Not
 
 
 @pytest.mark.keeps("15.11")
-async def test_without_the_password_it_is_unknown(wires: Net, pbx: Notifier) -> None:
+async def test_without_the_password_it_is_unknown(own_net: Net, pbx: Notifier) -> None:
     pbx.challenge = 'Digest realm="pbx", nonce="4711", algorithm=MD5, qop="auth"'
-    async with running(wires, pbx) as stage:
+    async with running(own_net, pbx) as stage:
         await stage.says("queue-unknown", "asterisk answers 401 to our subscription")
 
 
 @pytest.mark.keeps("15.12")
-async def test_a_stranger_s_notify_changes_nothing(wires: Net, pbx: Notifier) -> None:
-    async with running(wires, pbx) as stage, Notifier(wires.host(30)) as stranger:
+async def test_a_stranger_s_notify_changes_nothing(own_net: Net, pbx: Notifier) -> None:
+    async with running(own_net, pbx) as stage, Notifier(own_net.host(30)) as stranger:
         await stage.says("accepted", "extension 6001 (dialog-info): idle")
         headers = [("Event", "presence"), ("Subscription-State", "active"), ("Content-Type", "application/pidf+xml")]
-        uri = f"sip:transfer-gateway@{wires.gateway}"
+        uri = f"sip:transfer-gateway@{own_net.gateway}"
         answer = await stranger.request("NOTIFY", uri, stage.gateway.sip, headers=headers, body=pidf("6001", "closed"))
         assert answer.code in {403, 481}
         own = await pbx.request("NOTIFY", uri, stage.gateway.sip, headers=headers, body=pidf("6001", "closed"))

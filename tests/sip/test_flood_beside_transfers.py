@@ -35,17 +35,17 @@ def dropped_by_the_kernel(where: Address) -> int:
 
 
 @pytest.mark.keeps("16.16")
-async def test_no_transfer_fails_beside_a_flood_of_strangers(bed_net: Net, tmp_path: Path) -> None:
-    source, anna = bed_net.host(199), f"sip:{ANNA}@{bed_net.gateway}"
+async def test_no_transfer_fails_beside_a_flood_of_strangers(own_net: Net, tmp_path: Path) -> None:
+    source, anna = own_net.host(199), f"sip:{ANNA}@{own_net.gateway}"
     requests = [
-        request("OPTIONS", f"sip:{bed_net.gateway}", source),
+        request("OPTIONS", f"sip:{own_net.gateway}", source),
         invite(anna, source),
-        invite(f"sip:{NUMBER}@{bed_net.gateway}", source),
-        request("REFER", f"sip:{NUMBER}@{bed_net.gateway}", source, more=f"Refer-To: <{anna}>\r\n"),
+        invite(f"sip:{NUMBER}@{own_net.gateway}", source),
+        request("REFER", f"sip:{NUMBER}@{own_net.gateway}", source, more=f"Refer-To: <{anna}>\r\n"),
     ]
     async with (
-        Gateway(configured(bed_net)) as gateway,
-        ManyTransfers(gateway, bed_net, per_second=TRANSFERS, seconds=SECONDS) as transfers,
+        Gateway(configured(own_net)) as gateway,
+        ManyTransfers(gateway, own_net, per_second=TRANSFERS, seconds=SECONDS) as transfers,
         Flood(tmp_path, source, gateway.sip, per_second=STRANGERS, seconds=FLOOD_S, request=requests) as flood,
     ):
         done = await transfers.played()

@@ -15,7 +15,7 @@ from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from tests.support.peer_call import Call
     from tests.support.sip_message import Message
@@ -25,13 +25,6 @@ pytestmark = pytest.mark.sip
 PBX_PORT = 5070
 CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 900, 1200
 ANNA = "<sip:+31612345681@gw.example>"
-
-
-@pytest.fixture(scope="module")
-def wires() -> Iterator[Net]:
-    """Addresses of this module's own."""
-    with Net() as claimed:
-        yield claimed
 
 
 class Stage:
@@ -70,11 +63,11 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(wires: Net) -> AsyncIterator[Stage]:
+async def stage(own_net: Net) -> AsyncIterator[Stage]:
     """When the test is over nothing may be left in the gateway."""
-    async with FakeAmi() as ami, Peer(wires.pbx, PBX_PORT, user="pbx") as pbx, Peer(wires.trunk) as platform:
+    async with FakeAmi() as ami, Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx, Peer(own_net.trunk) as platform:
         ami.hints = [hint("6001", 0)]
-        files = settings(wires, pbx_uri=f"sip:{wires.pbx}:{PBX_PORT}")
+        files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:{PBX_PORT}")
         files.follow("asterisk", ami.port, ami.secret)
         files.profiles["asterisk"]["transfer_mode"] = "hand-down"
         files.profiles["hms"]["pass_headers"] = ["User-to-User", "Referred-By"]

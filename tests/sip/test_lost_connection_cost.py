@@ -23,9 +23,9 @@ LOOKED_AT_S = 1.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
+async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
     pairs = {"tcp": Pair(pbx={"transport": "tcp"}), "tls": Pair(pbx={"transport": "tls"})}
-    made = Bed(bed_net, pairs, sip={"tcp_port": PORT, **tls(authority, bed_net.gateway)})
+    made = Bed(own_net, pairs, sip={"tcp_port": PORT, **tls(authority, own_net.gateway)})
     async with made.gateway:
         yield made
 

@@ -66,8 +66,8 @@ def asked(gateway: Gateway) -> list[str]:
 
 
 @pytest.mark.keeps("8.27")
-async def test_a_relay_stands_in_for_the_bridge(bed_net: Net) -> None:
-    async with talking(bed_net, "relay") as (scene, caller, assistant):
+async def test_a_relay_stands_in_for_the_bridge(own_net: Net) -> None:
+    async with talking(own_net, "relay") as (scene, caller, assistant):
         assert place(offer_to(assistant))[1] not in RTP_PORTS
         whole = ["in-1 received-offer", "in-1 sent-answer", "out-1 sent-offer", "out-1 received-answer"]
         assert asked(scene.gateway) == whole
@@ -84,16 +84,16 @@ async def test_a_relay_stands_in_for_the_bridge(bed_net: Net) -> None:
 
 
 @pytest.mark.keeps("8.27")
-async def test_what_passes_through_is_sent_as_it_was(bed_net: Net) -> None:
+async def test_what_passes_through_is_sent_as_it_was(own_net: Net) -> None:
     offers = []
     for path in ("", "shown"):
-        async with talking(bed_net, path) as (_, _, assistant):
+        async with talking(own_net, path) as (_, _, assistant):
             offers.append(re.sub(r"(?m)^o=.*|^(m=audio |a=rtcp:)\d+|^a=ssrc:.*", "", offer_to(assistant)))
     assert offers[0] == offers[1]
 
 
 @pytest.mark.keeps("8.27")
-async def test_a_path_that_returns_no_description_changes_nothing(bed_net: Net) -> None:
-    async with talking(bed_net, "garbled") as (scene, _, assistant):
+async def test_a_path_that_returns_no_description_changes_nothing(own_net: Net) -> None:
+    async with talking(own_net, "garbled") as (scene, _, assistant):
         assert place(offer_to(assistant))[1] in RTP_PORTS
         assert scene.gateway.log.count("it returned none that fits") >= 4

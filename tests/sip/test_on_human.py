@@ -15,20 +15,13 @@ from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
 pytestmark = pytest.mark.sip
 
 PBX_PORT = 5070
 MUSIC_HZ, AGENT_HZ = 1200, 1700
 SALES = "<sip:+31612345678@gw.example>"
-
-
-@pytest.fixture(scope="module")
-def wires() -> Iterator[Net]:
-    """Addresses of this module's own."""
-    with Net() as claimed:
-        yield claimed
 
 
 @pytest.fixture
@@ -39,9 +32,9 @@ async def ami() -> AsyncIterator[FakeAmi]:
 
 
 @pytest.fixture
-async def gateway(wires: Net, ami: FakeAmi) -> AsyncIterator[Gateway]:
+async def gateway(own_net: Net, ami: FakeAmi) -> AsyncIterator[Gateway]:
     """A gateway that knows the queue, for a platform that wants to be told of a person."""
-    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:{PBX_PORT}")
+    files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:{PBX_PORT}")
     files.follow("asterisk", ami.port, ami.secret)
     files.profiles["hms"]["final_notify"] = "on-human"
     async with Gateway(files) as started:
@@ -56,8 +49,8 @@ async def gateway(wires: Net, ami: FakeAmi) -> AsyncIterator[Gateway]:
 
 
 @pytest.mark.keeps("3.16")
-async def test_on_human(wires: Net, ami: FakeAmi, gateway: Gateway) -> None:
-    async with Peer(wires.pbx, PBX_PORT, user="pbx") as pbx, Peer(wires.trunk) as platform:
+async def test_on_human(own_net: Net, ami: FakeAmi, gateway: Gateway) -> None:
+    async with Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx, Peer(own_net.trunk) as platform:
         leg = pbx.invite(f"sip:{NUMBER}@{gateway.sip[0]}", gateway.sip, hz=CALLER_HZ)
         assistant = await platform.wait_call()
         await assistant.answer(hz=ASSISTANT_HZ)

@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import re
 import shutil
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from tests.support.configuration import TOKEN
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
+from tests.support.systemd import Systemd
 
 pytestmark = pytest.mark.sip
 
@@ -240,15 +239,6 @@ def md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-@pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as bound:
-        bound.setblocking(False)
-        bound.bind(str(tmp_path / "notify"))
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        yield bound
-
-
 @pytest.mark.keeps("16.109")
 async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires: Net) -> None:
     async with reloadable(wires) as gateway:
@@ -260,15 +250,11 @@ async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires:
 
 
 @pytest.mark.keeps("16.106", "16.110")
-async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(
-    wires: Net, systemd: socket.socket
-) -> None:
+async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(wires: Net, systemd: Systemd) -> None:
     told: list[str] = []
 
     async def heard(text: str) -> bool:
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                told.append(systemd.recv(4096).decode())
+        told.extend(systemd.messages())
         return any(text in each for each in told)
 
     async with reloadable(wires) as gateway:

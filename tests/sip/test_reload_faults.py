@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from tests.support.configuration import Configuration
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net
+from tests.support.systemd import Systemd
 
 pytestmark = pytest.mark.sip
 
@@ -59,21 +57,9 @@ for name in os.environ["FRAGILE"].split():
 """
 
 
-@pytest.fixture
-def systemd(tmp_path: Path) -> Iterator[socket.socket]:
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as bound:
-        bound.setblocking(False)
-        bound.bind(str(tmp_path / "notify"))
-        yield bound
-
-
-def told(systemd: socket.socket) -> list[str]:
-    """What systemd has heard since it was asked last."""
-    heard = []
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            heard.append(systemd.recv(4096).decode().split("\n")[0])
-    return [each for each in heard if not each.startswith("WATCHDOG")]
+def told(systemd: Systemd) -> list[str]:
+    """What systemd has heard since it was asked last, the first line of each message."""
+    return [each.split("\n")[0] for each in systemd.messages() if not each.startswith("WATCHDOG")]
 
 
 def with_another_trunk(files: Configuration, host: str) -> Configuration:
@@ -89,9 +75,7 @@ def with_another_trunk(files: Configuration, host: str) -> Configuration:
 
 @pytest.mark.keeps("16.106")
 @pytest.mark.timeout(150)  # two reloads for each step
-async def test_no_step_that_fails_leaves_half_a_configuration(
-    wires: Net, tmp_path: Path, systemd: socket.socket
-) -> None:
+async def test_no_step_that_fails_leaves_half_a_configuration(wires: Net, tmp_path: Path, systemd: Systemd) -> None:
     (tmp_path / "sitecustomize.py").write_text(BROKEN)
     breaks = tmp_path / "breaks"
     files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": wires.host(43)})

@@ -246,10 +246,10 @@ async def test_reports_go_where_the_description_has_them(bed: Bed) -> None:
 
 
 @pytest.mark.keeps("16.42")
-async def test_it_is_the_same_on_ipv6(bed_net: Net) -> None:
+async def test_it_is_the_same_on_ipv6(own_net: Net) -> None:
     port, peer_port = free_port("127.0.0.1", socket.SOCK_DGRAM), free_port("::1", socket.SOCK_DGRAM)
     pairs = {"six": Pair({"addresses": ["::1"], "outbound": f"sip:[::1]:{peer_port}"})}
-    made = Bed(bed_net, pairs, sip={"bind_address6": "::1", "udp_port": port})
+    made = Bed(own_net, pairs, sip={"bind_address6": "::1", "udp_port": port})
     async with made.gateway, Peer("::1", peer_port) as platform:
         at = Stage(made, "six", port=port)
         at.trunk = platform

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -23,31 +23,25 @@ DNS_PORT = 5353
 NAMES = ("srv", "refusing", "dead", "tcp", "plain", "unknown", "slow")
 
 
-def hosts(net: Net, name: str) -> tuple[str, str]:
+def hosts(own_net: Net, name: str) -> tuple[str, str]:
     """The addresses of a name's two servers."""
     first = 100 + 2 * NAMES.index(name)
-    return net.host(first), net.host(first + 1)
+    return own_net.host(first), own_net.host(first + 1)
 
 
-def records(net: Net) -> dict[tuple[str, str], list[str]]:
+def records(own_net: Net) -> dict[tuple[str, str], list[str]]:
     made: dict[tuple[str, str], list[str]] = {}
     for name in ("srv", "refusing", "dead", "tcp", "slow"):
         kind = "tcp" if name == "tcp" else "udp"
         service = f"_sip._{kind}.{name}.example"
         made[service, "SRV"] = [f"20 1 {PORT} two.{name}.example.", f"10 1 {PORT} one.{name}.example."]
-        for label, host in zip(("one", "two"), hosts(net, name), strict=True):
+        for label, host in zip(("one", "two"), hosts(own_net, name), strict=True):
             made[f"{label}.{name}.example", "A"] = [host]
-    made["plain.example", "A"] = [hosts(net, "plain")[0]]
+    made["plain.example", "A"] = [hosts(own_net, "plain")[0]]
     # Another name for the service than the one that would be guessed.
     made["srv.example", "NAPTR"] = ['10 10 "S" "SIP+D2U" "" _elsewhere.srv.example.']
     made["_elsewhere.srv.example", "SRV"] = made.pop(("_sip._udp.srv.example", "SRV"))
     return made
-
-
-@pytest.fixture(scope="module")
-def net() -> Iterator[Net]:
-    with Net() as claimed:
-        yield claimed
 
 
 class Named(Bed):
@@ -57,15 +51,15 @@ class Named(Bed):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def shared(net: Net) -> AsyncIterator[Named]:
+async def shared(own_net: Net) -> AsyncIterator[Named]:
     pairs = {
         name: Pair({
-            "outbound": f"sip:{name}.example", "addresses": list(hosts(net, name)),
+            "outbound": f"sip:{name}.example", "addresses": list(hosts(own_net, name)),
             "transport": "tcp" if name == "tcp" else "udp",
         })
         for name in NAMES
     }  # fmt: skip
-    made = Named(net, pairs, sip={"tcp_port": PORT, "name_servers": [f"{net.host(53)}:{DNS_PORT}"]})
+    made = Named(own_net, pairs, sip={"tcp_port": PORT, "name_servers": [f"{own_net.host(53)}:{DNS_PORT}"]})
     async with made.gateway:
         yield made
 

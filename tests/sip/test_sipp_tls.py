@@ -21,8 +21,8 @@ ACTIVE, OVER = "active;expires=[0-9]+", "terminated;reason=noresource"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
-    made = Bed(bed_net, {"tls": Pair({"transport": "tls"})}, sip=tls(authority, bed_net.gateway))
+async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
+    made = Bed(own_net, {"tls": Pair({"transport": "tls"})}, sip=tls(authority, own_net.gateway))
     async with made.gateway:
         yield made
 

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.sip
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(bed_net: Net) -> AsyncIterator[Bed]:
-    callers = {"addresses": [bed_net.host(90)]}
+async def bed(own_net: Net) -> AsyncIterator[Bed]:
+    callers = {"addresses": [own_net.host(90)]}
     pairs = {
         "off": Pair(),
         "trunk": Pair({"srtp": "required"}),
@@ -32,7 +32,7 @@ async def bed(bed_net: Net) -> AsyncIterator[Bed]:
         "pbx": Pair(pbx={"srtp": "required"}),
         "both": Pair({"srtp": "required"}, {"srtp": "optional", **callers}),
     }
-    made = Bed(bed_net, pairs)
+    made = Bed(own_net, pairs)
     async with made.gateway:
         yield made
 

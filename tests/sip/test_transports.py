@@ -39,8 +39,8 @@ PAIRS = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
-    made = Bed(bed_net, PAIRS, sip={"tcp_port": PORT, **tls(authority, bed_net.gateway)})
+async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
+    made = Bed(own_net, PAIRS, sip={"tcp_port": PORT, **tls(authority, own_net.gateway)})
     async with made.gateway:
         yield made
 
@@ -259,12 +259,12 @@ def test_socket_options_last_until_pjsip_has_copied_them(name: str, monkeypatch:
 
 @pytest.mark.keeps("8.8")
 @pytest.mark.parametrize("wire", [Datagrams, Streams])
-async def test_a_trunk_on_ipv6_and_a_pbx_on_ipv4(bed_net: Net, wire: type[Datagrams | Streams]) -> None:
+async def test_a_trunk_on_ipv6_and_a_pbx_on_ipv4(own_net: Net, wire: type[Datagrams | Streams]) -> None:
     port, peer_port = free_port("127.0.0.1"), free_port("127.0.0.1")
     transport = "udp" if wire is Datagrams else "tcp"
     trunk = {"addresses": ["::1"], "outbound": f"sip:[::1]:{peer_port}", "transport": transport}
     sip = {"bind_address6": "::1", "udp_port": port, "tcp_port": port}
-    made = Bed(bed_net, {"six": Pair(trunk)}, sip=sip)
+    made = Bed(own_net, {"six": Pair(trunk)}, sip=sip)
     async with made.gateway, Peer("::1", peer_port, wire=wire()) as platform:
         at = Stage(made, "six", port=port)
         at.trunk = platform

@@ -58,8 +58,8 @@ wires = pytest.mark.parametrize("wire", WIRES)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
-    made = make_bed(bed_net, authority)
+async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
+    made = make_bed(own_net, authority)
     async with made.gateway:
         yield made
 

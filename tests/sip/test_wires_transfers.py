@@ -30,8 +30,8 @@ TIMES = 3
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(bed_net: Net, authority: Authority) -> AsyncIterator[Bed]:
-    made = make_bed(bed_net, authority)
+async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
+    made = make_bed(own_net, authority)
     async with made.gateway:
         yield made
 

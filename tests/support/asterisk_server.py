@@ -7,7 +7,6 @@ The files of asterisk_etc are what every Asterisk of the test bed has; who plays
 from __future__ import annotations
 
 import random
-import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,6 @@ from tests.support.processes import Child, Server, eventually, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
 COMMON = Path(__file__).with_name("asterisk_etc")
 
@@ -64,15 +62,6 @@ class AsteriskServer(Server):
     def running(self) -> bool:
         """Whether it runs, as far as its process tells."""
         return self.child is not None and self.child.exit_code is None
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-        shutil.rmtree(self.directory)
 
     async def start(self) -> Self:
         """Start it and wait until it is fully booted."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,7 +14,6 @@ from tests.support.processes import Child, Server, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
 
 class Broker(Server):
@@ -45,15 +43,6 @@ class Broker(Server):
             self.grant(*rights)
             more.append(f"acl_file {self.directory}/rights")
         self._configure(persistent, tls, more)
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-        shutil.rmtree(self.directory)
 
     async def start(self) -> Self:
         """Start it on its port and wait until it listens."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -160,6 +161,22 @@ class Server:
     """Something of the test bed that runs as a child, and can be stopped, killed and started again."""
 
     child: Child | None = None
+    directory: Path
+    """What it has written, which goes with it."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        shutil.rmtree(self.directory)
+
+    async def start(self) -> Self:
+        """Start it and wait until it serves."""
+        raise NotImplementedError
 
     async def stop(self) -> None:
         """Stop it in an orderly way; nothing happens when it is not running."""
