@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def listener(
     name = str(tmp_path / "notify") if request.param == "file" else f"@transfer-gateway-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
         bound.settimeout(5)
+        monkeypatch.setattr(systemd, "_unheard", deque(maxlen=16), raising=False)
         bound.bind(name.replace("@", "\0"))
         monkeypatch.setenv("NOTIFY_SOCKET", name)
         yield bound
@@ -135,6 +137,28 @@ def test_a_systemd_that_does_not_listen_holds_up_nothing(listener: socket.socket
     for _ in range(2000):
         systemd.status("more than its socket holds")
     assert time.monotonic() - begun < 2
+
+
+@pytest.mark.keeps("16.160")
+async def test_what_a_busy_systemd_did_not_hear_is_said_again(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "20000")
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    listener.setblocking(False)
+    systemd.reloading()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others, contextlib.suppress(BlockingIOError):
+        others.setblocking(False)
+        while True:
+            others.sendto(b"X=1", listener.getsockname())
+    systemd.ready("serving")
+    feeding = asyncio.create_task(systemd.watchdog())
+    told: list[bytes] = []
+    async with asyncio.timeout(5):
+        while not told or told[-1] != b"WATCHDOG=1":
+            told.append(await asyncio.get_running_loop().sock_recv(listener, 4096))
+    feeding.cancel()
+    assert [word for word in told if word not in (b"X=1", b"WATCHDOG=1")][1:] == [b"READY=1\nSTATUS=serving"]
 
 
 def unit(key: str) -> list[str]:
