@@ -65,6 +65,7 @@ class SipAgent:
         self.trunks = TrunkWatch(listener.trunk_changed, clock)
         self._front = Front(listener.requests_rejected, clock)
         self._accounts = Accounts(config, self._incoming, self.trunks.registered)
+        self.trunks.register = self._accounts.register
         self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped, clock)
         self._legs = LegRegistry()
         self._capacity = Capacity(self._accounts, self._legs)
@@ -103,10 +104,10 @@ class SipAgent:
         pj.show_descriptions(self._media.reads_descriptions)
         self._accounts.open(config, self._transports)
         self._front.configure(config, self._accounts.numbers)
+        self._watch_trunks()  # before the pump: the first registrars may have answered by now
         self._pump = Pump(self._endpoint)
         self._pump.start()
         self._dropped_media.start()
-        self._watch_trunks()
 
     def _kick(self) -> None:
         if self._pump is not None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pjsua2 as pj
@@ -41,7 +42,9 @@ class Trunks:
         self.sent: list[tuple[int, str, int]] = []
         self.changes: list[tuple[str, bool]] = []
         self.can_send = True
+        self.registered: list[str] = []
         self.watch = TrunkWatch(lambda name, up: self.changes.append((name, up)), clock)
+        self.watch.register = self.registered.append
         monkeypatch.setattr(pj, "send_options", self._send)
 
     def _send(self, account: int, uri: str, token: int) -> bool:
@@ -70,6 +73,34 @@ def test_a_trunk_is_asked_at_once_and_at_each_interval(trunks: Trunks, clock: Vi
     trunks.answer(405)
     clock.advance(30)
     assert len(trunks.sent) == 3
+
+
+@pytest.mark.keeps("16.132")
+@pytest.mark.parametrize(
+    ("code", "after_s"),
+    [(403, 300), (401, 300), (407, 300), (404, 30), (423, 30), (302, 30), (503, 30), (603, 30), (200, 30)],
+)  # fmt: skip
+def test_a_registration_that_is_not_there_is_asked_for_again(
+    trunks: Trunks, clock: VirtualClock, tmp_path: Path, code: int, after_s: float
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("correct horse")
+    told = {"kind": "trunk", "addresses": ["192.0.2.1"], "outbound": "sip:192.0.2.1", "register": True}
+    registrar = {"platform": TrunkProfile.model_validate({**told, "username": "hms", "password_file": str(secret)})}
+    trunks.watch.watch(registrar, {"platform": 7})
+    trunks.watch.registered("platform", False, code)
+    clock.advance(after_s - 1)
+    assert trunks.registered == []
+    clock.advance(1)
+    assert trunks.registered == ["platform"]
+    trunks.watch.registered("platform", False, code)
+    trunks.watch.watch(registrar, {"platform": 7})  # a reload
+    clock.advance(after_s)
+    assert trunks.registered == ["platform", "platform"]
+    trunks.watch.registered("platform", True, 200)
+    clock.advance(3600)
+    assert trunks.registered == ["platform", "platform"]
+    assert trunks.changes == [("platform", False), ("platform", True)]
 
 
 def test_a_trunk_is_told_of_when_it_changes(trunks: Trunks, clock: VirtualClock) -> None:

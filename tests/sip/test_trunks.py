@@ -189,6 +189,14 @@ async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_n
             trunk.answers["REGISTER"] = 200
 
 
+@pytest.mark.keeps("16.133")
+async def test_a_registrar_that_answers_at_once_is_heard(wires: Net) -> None:
+    async with Peer(wires.trunk) as trunk:
+        trunk.answers["REGISTER"] = 200
+        async with gateway_with(wires, **REGISTRAR) as gateway:
+            await becomes(gateway, 1)
+
+
 @pytest.mark.keeps("7.5")
 async def test_a_refused_registration_is_tried_again_and_calls_go_on_meanwhile(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk, Peer(wires.pbx, 5070) as pbx:

@@ -120,6 +120,11 @@ class Accounts:
     def __getitem__(self, peer: str) -> Account:
         return self._by_peer[peer]
 
+    def register(self, name: str) -> None:
+        """Ask the registrar of a trunk again, where we are to be registered there."""
+        if name in self._registering:
+            _register(self._by_peer[name], active=True)
+
     def number(self, peer: Peer) -> int:
         """PJSUA's number of a peer's account."""
         return self._by_peer[peer.name].getId()

@@ -17,6 +17,11 @@ log = structlog.get_logger(__name__)
 
 # Made by our own transaction layer as well, when nobody answers or nothing can be sent (RFC 3261 §8.1.3.1).
 UNANSWERED = (408, 502, 503)
+AGAIN_S, REFUSED_AGAIN_S = 30.0, 300.0
+"""When a registration that is not there is asked for again. PJSUA does so by itself after answers that it holds for
+temporary, and never after others, which may pass as well: a registrar that has lost its database says 403 or 404."""
+WRONG_PASSWORD = (401, 403, 407)
+"""Asked often with a password that is refused, some registrars lock the account."""
 
 
 class TrunkWatch:
@@ -24,6 +29,8 @@ class TrunkWatch:
 
     def __init__(self, changed: Callable[[str, bool], None], clock: Clock) -> None:
         self._changed = changed
+        self.register: Callable[[str], None] = lambda _name: None
+        """Asks a trunk's registrar again."""
         self._clock = clock
         self._up: dict[str, bool] = {}
         self._asked: dict[int, str] = {}
@@ -45,6 +52,8 @@ class TrunkWatch:
         for name, trunk in trunks.items():
             if trunk.outbound and trunk.options_interval_s and not trunk.registers:
                 self._ask(name, trunk)
+            elif trunk.registers and self._up.get(name) is False:
+                self._register_later(name, AGAIN_S)
 
     def stop(self) -> None:
         """Ask no more."""
@@ -60,8 +69,16 @@ class TrunkWatch:
             self._found(name, code not in UNANSWERED, code)
 
     def registered(self, name: str, active: bool, code: int) -> None:
-        """The registration at a trunk changed."""
-        self._found(name, active and code // 100 == 2, code)
+        """The registration at a trunk was answered, or was not."""
+        up = active and code // 100 == 2
+        self._found(name, up, code)
+        if timer := self._timers.pop(name, None):
+            timer.cancel()
+        if not up and name in self._trunks and self._trunks[name].registers:
+            self._register_later(name, REFUSED_AGAIN_S if code in WRONG_PASSWORD else AGAIN_S)
+
+    def _register_later(self, name: str, after_s: float) -> None:
+        self._timers[name] = self._clock.after(after_s, partial(self.register, name))
 
     def _ask(self, name: str, trunk: TrunkProfile) -> None:
         self._timers[name] = self._clock.after(trunk.options_interval_s, partial(self._ask, name, trunk))
