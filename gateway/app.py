@@ -97,6 +97,9 @@ class App:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(DaemonPool())
         loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
+        # From now on, too: what has begun by the time that somebody changes their mind is ended in order.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
         for interrupted in await self.reporter.start():
             self.metrics.transfer_ended(interrupted)
         http = self._config.http
@@ -105,8 +108,6 @@ class App:
             self.sip.start()
             self._following.follow(self._config)
             await self.web.start(http.bind_address, http.port)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._stop.set)
             # What is there now stays as long as the process; to look through it again and again would hold the loop for
             # some 50 ms each time.
             gc.collect()

@@ -209,6 +209,24 @@ async def test_it_listens_once_its_journal_is_open_and_says_so_once_it_serves(
     assert [line["event"] for line in logs if line["event"] in ("started", "stopped")] == ["started", "stopped"]
 
 
+@pytest.mark.keeps("16.172")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_to_stop_while_it_starts_ends_it_in_order(
+    directory: Path, number: signal.Signals, systemd: Callable[[], list[str]]
+) -> None:
+    unhandled: list[int] = []
+    before = signal.signal(number, lambda *_: unhandled.append(number))
+    try:
+        gateway = Running(directory)
+        gateway.sip.when_started = lambda: os.kill(os.getpid(), number)
+        await asyncio.wait_for(gateway.app.run(), 10)
+    finally:
+        signal.signal(number, before)
+    assert gateway.sip.life == ["start", "stop"]
+    assert not unhandled
+    assert [word for word in systemd() if "=1" in word] == ["READY=1", "STOPPING=1"]
+
+
 @pytest.fixture
 def logs() -> Iterator[list[EventDict]]:
     with capture_logs() as captured:
