@@ -9,6 +9,9 @@ import asyncio
 import select
 
 import pjsua2 as pj
+import structlog
+
+log = structlog.get_logger(__name__)
 
 # PJSIP may start a timer from one of its media threads, where nobody can tell us.
 LONGEST_SLEEP_S = 0.1
@@ -59,7 +62,13 @@ class Pump:
     def _poll(self) -> None:
         if not self._running:
             return
-        if self._endpoint.libHandleEvents(0) > 0:
+        try:
+            events = self._endpoint.libHandleEvents(0)
+        except Exception:
+            # It would be the last look otherwise, and nobody would be told: the watchdog only knows the loop.
+            log.exception("sip-poll-failed")
+            events = 0
+        if events > 0:
             # There may be more, of which no edge tells; whatever else waits on the loop has its turn first.
             if self._timer is not None:
                 self._timer.cancel()
