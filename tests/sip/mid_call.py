@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
 from tests.support.end import both_hear
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 WAYS = ("from the PBX", "from the trunk")
 
 
-async def conversation(scene: Scene, way: str, line: str = "main") -> tuple[Call, Call]:
+async def conversation(scene: Scene, way: str, line: str = "main", **more: Any) -> tuple[Call, Call]:
     """Two who talk: who has called, and who was called. From the PBX to the assistant, or from the trunk to Anna."""
     if way == WAYS[0]:
-        return await scene.bridged(line)
+        return await scene.bridged(line, **more)
     platform = await scene.platform(line)
-    caller = platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ)
+    caller = platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ, **more)
     called = await scene.target()
     await called.answer(hz=ASSISTANT_HZ)
     await caller.answered()

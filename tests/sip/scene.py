@@ -145,10 +145,10 @@ class Scene:
         caller = f'"Eve Example" <sip:{CALLER}@pbx.example>'
         return self.pbx.invite(self.uri(self.number(line)), self.remote, from_=caller, hz=CALLER_HZ, **more)
 
-    async def bridged(self, line: str = "main") -> tuple[Call, Call]:
+    async def bridged(self, line: str = "main", **more: Any) -> tuple[Call, Call]:
         """A caller who talks to the assistant of a line: the PBX's leg and the platform's."""
         platform = await self.platform(line)
-        caller = self.call_from_pbx(line)
+        caller = self.call_from_pbx(line, **more)
         assistant = await platform.wait_call()
         await assistant.answer(hz=ASSISTANT_HZ)
         await caller.answered()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER, CALLER_HZ, PORT, TLS_PORT, Bed, Pair, tls
 from tests.support.processes import Net
 from tests.support.sip_message import address
-from tests.support.sipp_end import End
+from tests.support.sipp_end import OFFERED_EVENTS, End
 from tests.support.sipp_script import Called, Calling, Script
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ PAIRS = {
     "history": Pair(HISTORY, HISTORY),
 }
 WHO = ("caller", "called")
+ANY_OFFER = "m=audio [0-9]+ RTP/AVP [0-9]+ "
 WIRES = ("udp", "tcp", "tls")
 
 
@@ -129,6 +130,12 @@ class Talk:
         self.caller.does.invite(self.caller.offer(), headers).answered().ack().stop("up")
         self.called.does.invited(Via=f"SIP/2.0/{self.wire.upper()} .*").answer(180)
         self.called.does.answer(200, self.called.answer()).expect("ACK").stop("up")
+
+    def opening_without_offer(self) -> None:
+        """The same of a caller who leaves the offer to the gateway, and answers it in the ACK."""
+        self.caller.events = OFFERED_EVENTS
+        self.caller.does.invite().answered(ANY_OFFER).ack(self.caller.answer()).stop("up")
+        self.called.does.invited(ANY_OFFER).answer(200, self.called.answer()).expect("ACK").stop("up")
 
     def closing(self) -> None:
         """The caller hangs up."""

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, both_hear, conversation, offers, told
+from tests.sip.mid_call import ASSISTANT_HZ, TARGET_HZ, WAYS, both_hear, conversation, offers, told
 from tests.sip.scene import ANNA, codes
-from tests.support.sip_message import media_of
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
@@ -17,39 +16,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sip
 
 PCMU, PCMA = 0, 8
-
-
-@pytest.mark.keeps("9.5")
-@pytest.mark.parametrize("way", WAYS)
-async def test_an_invite_without_an_offer(scene: Scene, way: str) -> None:
-    platform = await scene.platform()
-    if way == WAYS[0]:
-        caller = scene.call_from_pbx(body=b"")
-        called = await platform.wait_call()
-    else:
-        caller = platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ, body=b"")
-        called = await scene.target()
-    assert called.incoming
-    assert media_of(called.incoming.body)  # our own INVITEs always make an offer
-    await called.answer(hz=ASSISTANT_HZ)
-    assert media_of((await caller.answered()).body)
-    await both_hear(caller, called)
-    assert caller.ack
-    assert media_of(caller.ack.body)
-
-
-@pytest.mark.keeps("9.5")
-async def test_a_transfer_of_a_caller_who_made_no_offer(scene: Scene) -> None:
-    caller = scene.call_from_pbx(body=b"")
-    assistant = await (await scene.platform()).wait_call()
-    await assistant.answer(hz=ASSISTANT_HZ)
-    await caller.answered()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
-    await caller.media.hears(425)
-    await target.answer(hz=TARGET_HZ)
-    assert codes(await assistant.notifies())[-1] == 200
-    await both_hear(caller, target)
 
 
 @pytest.mark.keeps("9.5")

@@ -12,7 +12,8 @@ import pytest_asyncio
 from tests.sip.bed import Bed
 from tests.sip.far_ends import End, Ends
 from tests.sip.mid_call import WAYS
-from tests.sip.players import Conversation, Player, both_hear_anew, by, change, player_of, told
+from tests.sip.players import by, player_of
+from tests.sip.scenario import Conversation, Player, both_hear_anew, change, told
 from tests.sip.wires import make_bed
 from tests.support import end
 from tests.support.certificates import Authority
@@ -105,11 +106,49 @@ async def test_a_held_caller_is_taken_off_hold_for_the_target(player: Player, di
         await change(talk, talk.called, direction)
         target = await talk.transfer.asked()
         await told(talk, talk.caller, "sendrecv")
+        await talk.transfer.rings()
         await talk.caller.hears(RINGBACK_HZ)
         await talk.transfer.connected()
         await both_hear_anew(talk.caller, target)
 
     await player(scenario, OUT)
+
+
+@pytest.mark.parametrize(
+    ("player", "way"),
+    [
+        *by(pytest.mark.keeps("9.5"), "peers-udp", EITHER),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", EITHER),
+        *by(pytest.mark.keeps("11.5"), "sipp-udp sipp-tcp sipp-tls", EITHER),
+    ],
+    indirect=["player"],
+)
+async def test_an_invite_without_an_offer(player: Player, way: str) -> None:
+    async def scenario(talk: Conversation[Offering]) -> None:
+        await talk.both_hear()
+
+    await player(scenario, way, offers=False)
+
+
+@pytest.mark.parametrize(
+    "player",
+    [
+        *by(pytest.mark.keeps("9.5"), "peers-udp", [()]),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [()]),
+        *by(pytest.mark.keeps("11.17"), "sipp-udp", [()]),
+    ],
+    indirect=True,
+)
+async def test_a_transfer_of_a_caller_who_made_no_offer(player: Player) -> None:
+    async def scenario(talk: Conversation[Offering]) -> None:
+        await talk.both_hear()
+        target = await talk.transfer.asked()
+        await talk.transfer.rings()
+        await talk.caller.hears(RINGBACK_HZ)
+        await talk.transfer.connected()
+        await both_hear_anew(talk.caller, target)
+
+    await player(scenario, OUT, offers=False)
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,12 @@ from __future__ import annotations
 import pytest
 
 from tests.sip.bed import PORT
-from tests.sip.sipp_talk import WAYS, WHO, WIRES, Place, Talk
+from tests.sip.sipp_talk import WAYS, WHO, Place, Talk
 from tests.support.rtp import Rtp
-from tests.support.sipp_end import OFFERED_EVENTS
 from tests.support.sipp_script import Script
 
 pytestmark = pytest.mark.sip
 
-ANY_OFFER = "m=audio [0-9]+ RTP/AVP [0-9]+ "
 
 both_ways = pytest.mark.parametrize("way", WAYS)
 either = pytest.mark.parametrize("who", WHO)
@@ -79,17 +77,3 @@ async def test_a_re_invite_is_refused_while_ours_is_under_way(place: Place, way:
 
 
 # --- without an offer
-
-
-@pytest.mark.keeps("11.5")
-@both_ways
-@pytest.mark.parametrize("wire", WIRES)
-async def test_an_invite_without_an_offer(place: Place, way: str, wire: str) -> None:
-    async with Talk(place, wire, way) as talk:
-        caller, called = talk.caller, talk.called
-        caller.events = OFFERED_EVENTS
-        caller.does.invite().answered(ANY_OFFER).ack(caller.answer()).stop("up")
-        called.does.invited(ANY_OFFER).answer(200, called.answer()).expect("ACK").stop("up")
-        talk.closing()
-        await talk.start()
-        await talk.both_hear()

@@ -12,7 +12,7 @@ import pytest
 
 from tests.sip.bed import ANNA, PORT, TARGET_HZ
 from tests.sip.sipp_talk import Place, Talk, hear
-from tests.support.sipp_end import CODECS, OFFERED_EVENTS
+from tests.support.sipp_end import CODECS
 from tests.support.sipp_script import Called
 
 if TYPE_CHECKING:
@@ -75,21 +75,6 @@ async def test_between_different_codecs(place: Place, caller: str, platform: str
         await talk.goes_through()
         assert spoken_to(talk.caller) == {caller}
         assert spoken_to(talk.target) == {target}
-
-
-@pytest.mark.keeps("11.17")
-async def test_of_a_caller_who_made_no_offer(place: Place) -> None:
-    async with Transfer(place) as talk:
-        caller, platform = talk.caller, talk.called
-        caller.events = OFFERED_EVENTS
-        caller.does.invite().answered("m=audio ").ack(caller.answer()).stop("up")
-        platform.does.invited().answer(200, platform.answer()).expect("ACK").stop("up")
-        talk.asked()
-        talk.ending()
-        await talk.start()
-        await talk.both_hear()
-        await talk.go()
-        await talk.goes_through()
 
 
 @pytest.mark.keeps("11.17")

@@ -36,8 +36,6 @@ def scenario(play: Scenario, **how: Any) -> Any:
 SCENARIOS = [
     scenario(hold.test_a_re_invite_that_meets_another_is_tried_again, who="caller"),
     scenario(hold.test_a_re_invite_of_the_peer_is_refused_while_ours_is_under_way),
-    scenario(offers.test_an_invite_without_an_offer, way=OUT),
-    scenario(offers.test_an_invite_without_an_offer, way=IN),
     scenario(offers.test_one_side_moves_to_another_address, way=OUT, who="caller"),
     scenario(offers.test_one_side_moves_to_another_address, way=IN, who="caller"),
     scenario(early.test_a_caller_who_requires_reliable_responses_gets_them, direction=TO_US),
@@ -49,7 +47,6 @@ SCENARIOS = [
     # In the middle of a transfer.
     scenario(hold.test_the_target_is_told_that_the_caller_has_put_it_on_hold),
     scenario(offers.test_the_target_speaks_another_codec_than_the_caller),
-    scenario(offers.test_a_transfer_of_a_caller_who_made_no_offer),
     scenario(offers.test_a_transfer_while_our_offer_waits_for_its_answer),
 ]
 BY_INFO = [scenario(dtmf.test_events_become_info_on_a_side_that_wants_it), scenario(dtmf.test_info_becomes_events)]

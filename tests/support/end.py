@@ -5,7 +5,7 @@
 |---|---|---|
 | a scripted peer, on any wire | `peer_call.Call` | yes |
 | a scripted peer behind a real Asterisk | `peer_call.Call` | yes |
-| SIPp | `tests/sip/players.py`, `SippEnd` | yes |
+| SIPp | `tests/sip/sipp_player.py`, `SippEnd` | yes |
 | a phone that is baresip | `baresip.Agent` | no |
 """
 
