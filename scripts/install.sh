@@ -159,6 +159,8 @@ rollback() {
     [[ -n $before && $before != "$(target current)" && -e $prefix/$before/complete ]] ||
         fail "there is no release before $(target current)"
     works "$prefix/$before" || fail "$prefix/$before does not work any more (see above); nothing was switched"
+    fits "$prefix/$before" || fail "$prefix/$before refuses the configuration in $configuration, which the current release" \
+        "takes: $prefix/$before/bin/transfer-gateway check tells why; change that first. Nothing was switched"
     switch_to "$before"
     say "$prefix/$before is in use again from the next start: systemctl restart transfer-gateway"
 }

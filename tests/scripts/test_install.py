@@ -46,6 +46,7 @@ case $1 in
     --version) [[ $BREAKS != version ]] && echo VERSION ;;
     check)
         [[ $BREAKS != check || $3 == */etc ]] || exit 78
+        [[ $BREAKS != VERSION-refuses || $3 != */etc ]] || exit 78
         [[ -f $3/gateway.toml && ! ( $3 == */etc && $BREAKS == configuration ) ]] || exit 78 ;;
     run) exec -a "$(dirname "$(realpath "$0")")/python" sleep 60 ;;
 esac
@@ -156,6 +157,20 @@ def test_no_rollback_to_a_release_that_works_no_more(tree: Tree) -> None:
     before = tree.contents()
     assert tree.install("2", "rollback").returncode == 1
     assert tree.contents() == before
+
+
+@pytest.mark.keeps("16.174")
+def test_no_rollback_to_a_release_that_refuses_the_configuration(tree: Tree) -> None:
+    tree.install("1")
+    tree.install("2")
+    before = tree.contents()
+    refused = tree.install("2", "rollback", BREAKS="1-refuses")
+    assert refused.returncode == 1
+    assert "refuses the configuration" in refused.stderr
+    assert tree.contents() == before
+    # Where the current one refuses it too, there is nothing to lose.
+    assert tree.install("2", "rollback", BREAKS="configuration").returncode == 0
+    assert tree.version == "1"
 
 
 @pytest.mark.keeps("16.105")
