@@ -35,9 +35,17 @@ class DaemonPool(ThreadPoolExecutor):
 
         self._jobs.put(job)
         if self._begun < self._most:
-            threading.Thread(target=self._work, name=f"blocking-{self._begun}", daemon=True).start()
-            self._begun += 1
+            self._begin()
         return future
+
+    def _begin(self) -> None:
+        try:
+            threading.Thread(target=self._work, name=f"blocking-{self._begun}", daemon=True).start()
+        except RuntimeError:  # the system has no thread left
+            if not self._begun:
+                raise
+        else:
+            self._begun += 1
 
     def _work(self) -> None:
         while True:

@@ -53,3 +53,15 @@ async def test_what_fails_in_a_thread_is_told() -> None:
     with pytest.raises(LookupError, match="no such thing"):
         await asyncio.to_thread(fail)
     assert await asyncio.to_thread(lambda: 1) == 1
+
+
+@pytest.mark.keeps("16.164")
+async def test_without_a_thread_left_those_that_are_there_do_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.get_running_loop().set_default_executor(DaemonPool(4))
+    assert await asyncio.to_thread(lambda: 1) == 1
+
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    assert await asyncio.gather(*(asyncio.to_thread(abs, -number) for number in range(5))) == list(range(5))

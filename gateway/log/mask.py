@@ -80,6 +80,13 @@ def clean(fields: Mapping[str, object], *, numbers: bool) -> dict[str, object]:
 
 
 def _clean_field(name: str, value: object, *, numbers: bool) -> object:
+    try:
+        return _cleaned(name, value, numbers=numbers)
+    except Exception as error:  # noqa: BLE001 -- whoever logs goes on, whatever the value is
+        return f"[not shown: {type(error).__name__}]"
+
+
+def _cleaned(name: str, value: object, *, numbers: bool) -> object:
     if _is_secret(name) and not isinstance(value, bool | None):
         return REDACTED
     if numbers or name in ID_FIELDS:

@@ -150,3 +150,29 @@ def test_what_nobody_could_be_told_is_a_line_in_the_log() -> None:
     [line] = lines(stream)
     assert (line["level"], line["event"], line["where"]) == ("error", "callback-failed", "a callback of the binding")
     assert "ValueError: in a callback" in line["exception"]
+
+
+class Shy:
+    """Has no words for itself."""
+
+    def __str__(self) -> str:
+        raise LookupError("no words")
+
+    __repr__ = __str__
+
+
+def without_end() -> list[object]:
+    made: list[object] = []
+    made.append(made)
+    return made
+
+
+@pytest.mark.keeps("16.161")
+@pytest.mark.parametrize("kind", ["json", "text"])
+@pytest.mark.parametrize(("value", "why"), [(Shy(), "LookupError"), (without_end(), "RecursionError")])
+def test_a_value_that_cannot_be_shown_fails_nobody(kind: Any, value: object, why: str) -> None:
+    stream = io.StringIO()
+    log.configure(format=kind, stream=stream)
+    structlog.get_logger("engine").info("transfer-ended", odd=value, transfer="01J8ZQ7T9K3M5N7P9R1S3T5V7X")
+    assert f"[not shown: {why}]" in stream.getvalue()
+    assert "01J8ZQ7T9K3M5N7P9R1S3T5V7X" in stream.getvalue()
