@@ -63,5 +63,6 @@ async def test_without_a_thread_left_those_that_are_there_do_it(monkeypatch: pyt
     def fail(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", fail)
-    assert await asyncio.gather(*(asyncio.to_thread(abs, -number) for number in range(5))) == list(range(5))
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", fail)
+        assert await asyncio.gather(*(asyncio.to_thread(abs, -number) for number in range(5))) == list(range(5))
