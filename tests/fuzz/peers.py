@@ -61,6 +61,7 @@ class Clumsy(Notifier):
             task.cancel()
         self.packets.close()
         await super().__aexit__(*about)
+        self.calls.clear()  # whoever still plays with one finds it gone
 
     def send(self, message: Message, remote: Address, *, repeated: bool = False) -> None:
         """See Peer."""

@@ -108,7 +108,7 @@ class Run:
     def _raised(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What a peer cannot read of what came back to its mistakes is nothing; all else is the fuzzer's own fault."""
         error = context.get("exception")
-        if error is not None and not isinstance(error, ValueError | LookupError | OSError):
+        if error is not None and not isinstance(error, ValueError | LookupError | OSError | asyncio.CancelledError):
             self._result.faults.append(f"in the fuzzer: {context['message']}: {error!r}")
 
     async def _play(self, seconds: float) -> Result:
