@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -287,7 +287,8 @@ class Run:
         except AssertionError:
             comes = b"\n----\n".join(one for peer in self._clumsy for one in peer.heard)
             self._result.faults.append(
-                f"left behind: {await _held(gateway)}, was {before}; it still says:\n{comes.decode(errors='replace')}"
+                f"left behind: {await _held(gateway)}, was {before}; connections {_connections(gateway.child.pid)}; "
+                f"it still says:\n{comes.decode(errors='replace')}"
             )
         self._result.outcomes = await gateway.counts("transfer_gateway_transfers_total", "outcome")
         transfers = await gateway.get("/api/transfers")
@@ -301,6 +302,16 @@ async def _held(gateway: Gateway) -> dict[str, int]:
     descriptors = len(os.listdir(f"/proc/{gateway.child.pid}/fd"))  # noqa: PTH208  # no file is waited for
     held = {"calls": status["calls"], "transfers": status["transfers"], "descriptors": descriptors}
     return {**held, **status["sip"], **status["stack"]}
+
+
+def _connections(pid: int) -> list[str]:
+    """Local and remote end and state of each TCP socket of a process, those that listen left out (proc(5))."""
+    own = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed since
+            own.add(link.readlink().name)
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return [f"{line[1]} {line[2]} {line[3]}" for line in lines if f"socket:[{line[9]}]" in own and line[3] != "0A"]
 
 
 def _counted(counts: dict[str, int]) -> str:
