@@ -12,6 +12,7 @@ from tests.support.company import settings
 from tests.support.configuration import Configuration
 from tests.support.gateway import Gateway
 from tests.support.notifier import BODY_TYPES, Notifier, dialog_info, pidf
+from tests.support.peer import Peer
 from tests.support.peer_call import Call
 from tests.support.processes import Net, eventually
 from tests.support.sip_message import address, reply
@@ -144,6 +145,24 @@ async def test_what_belongs_to_no_subscription_is_refused_before_it_is_accepted(
         notify = call.begin("NOTIFY", headers=state, body=told, content_type=BODY_TYPES["dialog"])
         assert (await notify.final()).code == 200
         call.close()
+
+
+@pytest.mark.keeps("16.134")
+async def test_another_peer_says_nothing_of_the_extensions(own_net: Net, pbx: Notifier) -> None:
+    async with Peer(own_net.trunk) as trunk, running(own_net, pbx) as stage:
+        await stage.says("accepted", "extension 6001 (dialog-info): idle")
+        known = pbx.subscriptions["6001", "dialog"]
+        forged = Call(trunk, known.remote, local=known.local, far=known.far, call_id=known.call_id)
+        forged.target, forged.cseq = known.target, known.cseq + 10
+        trunk.calls.append(forged)
+        said = dialog_info("6001", "confirmed", 99)
+        state = [("Event", "dialog"), ("Subscription-State", "active;expires=600")]
+        kind = "application/dialog-info+xml"
+        answer = await forged.begin("NOTIFY", headers=state, body=said, content_type=kind).final()
+        assert (answer.code, answer["Reason"]) == (403, 'SIP;cause=403;text="peer-not-allowed"')
+        await stage.says("accepted", "extension 6001 (dialog-info): idle")
+        pbx.set("6001", "in-use")  # whose own word counts as before
+        await stage.says("agents-busy", "extension 6001 (dialog-info): in-use")
 
 
 @pytest.mark.keeps("15.2")

@@ -237,6 +237,7 @@ void stand_in_front()
     module.on_tx_request = guarded<&on_request_sent>;
     module.on_tx_response = guarded<&on_response_sent>;
     register_module(module);
+    keep_owners();
     begin_to_measure();
     watch_connections();
 }

@@ -2,6 +2,7 @@
 #include "neighbours.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "calls.hpp"
+#include "modules.hpp"
 
 namespace gateway {
 
@@ -28,6 +30,7 @@ std::map<int, Neighbour> neighbours_;
 std::vector<std::pair<Network, int>> by_width_; /* the narrowest first */
 std::vector<std::pair<Address, int>> destinations_; /* the newest last */
 std::vector<Network> own_;
+pjsip_module owners_; /* its place in a dialog without a call holds the account's number, and one */
 
 std::vector<Network> parsed(const std::vector<std::string> &texts)
 {
@@ -69,8 +72,21 @@ int account_at(const Address &source)
 
 int account_of(const pjsip_dialog *dialog)
 {
-    const pjsua_call *call = call_in(dialog);
-    return call ? call->acc_id : NOBODY;
+    if (const pjsua_call *call = call_in(dialog))
+        return call->acc_id;
+    const void *owner = dialog && owners_.id >= 0 ? dialog->mod_data[owners_.id] : nullptr;
+    return owner ? static_cast<int>(reinterpret_cast<std::intptr_t>(owner)) - 1 : NOBODY;
+}
+
+void belongs_to(pjsip_dialog *dialog, int account)
+{
+    dialog->mod_data[owners_.id] = reinterpret_cast<void *>(static_cast<std::intptr_t>(account) + 1);
+}
+
+void keep_owners()
+{
+    owners_ = named_module("mod-gateway-owners");
+    register_module(owners_);
 }
 
 bool may_speak(const Address &source)

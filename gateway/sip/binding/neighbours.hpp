@@ -19,7 +19,7 @@ const int NOBODY = -1;
 int account_at(const Address &source);
 
 /* Whether a message of this dialog may come from there: an address of its peer, as configured now or when the call
- * began, or one that a request of the dialog's account has gone to. Where a dialog has no call, any peer will do. */
+ * began, or one that a request of the dialog's account has gone to. Where a dialog is nobody's, any peer will do. */
 bool may_speak(const pjsip_dialog *dialog, const Address &source);
 
 /* The same for what belongs to no dialog. */
@@ -30,8 +30,12 @@ bool is_ours(const Address &source, int port);
 /* A request of this account, or of none, has gone there. True: nothing had before. */
 bool gone_to(const Address &address, int account);
 
-/* The account of a dialog's call. */
+/* The account of a dialog: that of its call, or whose it was said to be. */
 int account_of(const pjsip_dialog *dialog);
+void belongs_to(pjsip_dialog *dialog, int account);
+
+/* Before the first of such dialogs. */
+void keep_owners();
 
 /* Every network and address from which anything may come. */
 std::vector<Network> all_networks();

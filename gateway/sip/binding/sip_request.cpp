@@ -6,6 +6,7 @@
 #include <pjsua-lib/pjsua.h>
 
 #include "descriptions.hpp"
+#include "neighbours.hpp"
 #include "requests.hpp"
 #include "strings.hpp"
 #include "subscriptions.hpp"
@@ -107,6 +108,7 @@ int SipRequest::accept(int code, const std::vector<pj::SipHeader> &headers, int 
             pjsip_dlg_create_uas_and_inc_lock(pjsip_ua_instance(), rdata_, &contact, &made) != PJ_SUCCESS)
             return -1;
         watch_dialog(made);
+        belongs_to(made, account);
         dialog_ = made;
     }
     int subscription = create_subscription(dialog_, cseq);

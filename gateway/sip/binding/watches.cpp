@@ -11,6 +11,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "modules.hpp"
+#include "neighbours.hpp"
 #include "requests.hpp"
 #include "strings.hpp"
 
@@ -120,6 +121,8 @@ pjsip_dialog *make_dialog(int account, const std::string &uri)
                              &dialog) != PJ_SUCCESS)
         dialog = nullptr;
     pj_pool_release(pool);
+    if (dialog)
+        belongs_to(dialog, account);
     return dialog;
 }
 
