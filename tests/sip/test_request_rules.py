@@ -102,7 +102,7 @@ class Stage:
         listener: Any = SimpleNamespace(
             request_rejected=self.rejected.append,
             refer=self._refer,
-            admit=lambda: self.overload,
+            admit=lambda _peer: self.overload,
             inquire=lambda _peer, called, _calling: None if SALES in called else Reason.UNKNOWN_DESTINATION,
             notify_failed=lambda leg: self.said.append(("notify-failed", leg)),
             leg_connected=lambda leg, said: self.said.append(("connected", leg, said.identities[0].uri)),
