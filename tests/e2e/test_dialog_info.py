@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Phones
     from tests.support.asterisk import Asterisk
+    from tests.support.baresip import Agent
 
 pytestmark = pytest.mark.pbx
 
@@ -58,8 +59,8 @@ async def counted(gateway: Gateway, up: int) -> None:
     await eventually(so, f"pbx_up {up}")
 
 
-@pytest.mark.keeps("15.13")
-async def test_every_state_of_a_phone_is_told(gateway: Gateway, phones: Phones) -> None:
+async def through_every_state(gateway: Gateway, phones: Phones) -> Agent:
+    """Anna's phone comes, rings, is in use and idle again, and the gate knows it each time: her phone."""
     await says(gateway, "queue-unstaffed", "extension 6001 (dialog-info): unavailable")
     anna = await phones("6001", hz=AGENT_HZ, manner="ring")
     bert = await phones("6002", hz=CALLER_HZ)
@@ -71,6 +72,12 @@ async def test_every_state_of_a_phone_is_told(gateway: Gateway, phones: Phones) 
     await says(gateway, "agents-busy", "extension 6001 (dialog-info): in-use")
     await anna.hang_up()
     await says(gateway, "accepted", "extension 6001 (dialog-info): idle")
+    return anna
+
+
+@pytest.mark.keeps("15.13")
+async def test_every_state_of_a_phone_is_told(gateway: Gateway, phones: Phones) -> None:
+    anna = await through_every_state(gateway, phones)
     await anna.stop()
     await says(gateway, "queue-unstaffed", "extension 6001 (dialog-info): unavailable")
 
@@ -126,17 +133,7 @@ async def test_presence_alone_tells_as_much_of_a_phone(gateway: Gateway, pbx: As
     await pbx.action("ModuleLoad", Module=DIALOG_INFO_MODULE, LoadType="unload")
     try:
         await gateway.start()
-        await says(gateway, "queue-unstaffed", "extension 6001 (dialog-info): unavailable")
-        anna = await phones("6001", hz=AGENT_HZ, manner="ring")
-        bert = await phones("6002", hz=CALLER_HZ)
-        await says(gateway, "accepted", "extension 6001 (dialog-info): idle")
-        await bert.dial("6001")
-        await anna.event("CALL_INCOMING")
-        await says(gateway, "agents-busy", "extension 6001 (dialog-info): ringing")
-        await anna.pick_up()
-        await says(gateway, "agents-busy", "extension 6001 (dialog-info): in-use")
-        await anna.hang_up()
-        await says(gateway, "accepted", "extension 6001 (dialog-info): idle")
+        await through_every_state(gateway, phones)
         assert "package=dialog" in gateway.log
     finally:
         await pbx.action("ModuleLoad", Module=DIALOG_INFO_MODULE, LoadType="load")

@@ -15,16 +15,14 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from gateway.config import load
-from gateway.core.outcome import Reason
-from gateway.core.transfer.commands import Notify
 from tests.bench import ASSIGNED, SALES, SUPPORT
 from tests.bench.two_gateways import Manner, TwoGateways
 from tests.config_directory import PBX, TRUNK, write
+from tests.engine import bugs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.core.transfer.transfer_step import TransferStep
 
 LONG_S = 1000
 
@@ -166,34 +164,15 @@ def test_the_same_seed_goes_the_same_way() -> None:
 # --- and it would be noticed if it were not so
 
 
-def _fail_without_return(step: TransferStep, reason: Reason) -> None:
-    step.notify_final(reason, step.failure_code(reason))
-    step.conclude(reason)
-    step.end()
-
-
-def _notify_again(step: TransferStep, reason: Reason, code: int | None = None) -> None:
-    if step.transfer.notifies:
-        step.do(Notify(code or reason.sip_code, reason, final=True))
-
-
-def _leave_ringing(step: TransferStep, reason: Reason) -> None:
-    pass
-
-
-def _take_no_notice(step: TransferStep) -> None:
-    pass
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("where", "wrong"),
     [
-        ("gateway.core.transfer.failing.fail", _fail_without_return),
-        ("gateway.core.transfer.transfer_step.TransferStep.notify_final", _notify_again),
-        ("gateway.core.transfer.dialling.hang_up_target", _leave_ringing),
-        ("gateway.core.transfer.machine.lose_transferor", _take_no_notice),
-        ("gateway.core.transfer.succeeding.release_transferor", _take_no_notice),
+        ("gateway.core.transfer.failing.fail", bugs.fail_without_return),
+        ("gateway.core.transfer.transfer_step.TransferStep.notify_final", bugs.notify_again),
+        ("gateway.core.transfer.dialling.hang_up_target", bugs.leave_ringing),
+        ("gateway.core.transfer.machine.lose_transferor", bugs.take_no_notice),
+        ("gateway.core.transfer.succeeding.release_transferor", bugs.take_no_notice),
     ],
     ids=[
         "the caller is left in silence",

@@ -27,18 +27,17 @@ from structlog.testing import capture_logs
 
 from gateway.config import load
 from gateway.core.model import LegId, PbxState
-from gateway.core.outcome import Outcome, Reason
+from gateway.core.outcome import Outcome
 from gateway.core.state_sources import StateSource
-from gateway.core.transfer.commands import Notify
 from gateway.ports import TooLateError
 from tests.bench import ASSIGNED, PBX, SALES, SUPPORT, TRUNK, Bench
 from tests.bench.bench import Source
 from tests.config_directory import write
+from tests.engine import bugs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.core.transfer.transfer_step import TransferStep
 
 TARGETS = (SALES, SUPPORT, "sip:+31699999999@gw", "sip:190@gw")
 ENDINGS = st.sampled_from([200, 302, 404, 408, 480, 486, 487, 500, 503, 603])
@@ -251,29 +250,14 @@ def test_nobody_is_dropped_and_each_transfer_ends_once() -> None:
 # --- and it would be noticed if it were not so
 
 
-def _fail_without_return(step: TransferStep, reason: Reason) -> None:
-    step.notify_final(reason, step.failure_code(reason))
-    step.conclude(reason)
-    step.end()
-
-
-def _notify_again(step: TransferStep, reason: Reason, code: int | None = None) -> None:
-    if step.transfer.notifies:
-        step.do(Notify(code or reason.sip_code, reason, final=True))
-
-
-def _leave_ringing(step: TransferStep, reason: Reason) -> None:
-    pass
-
-
 @pytest.mark.thorough
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("where", "wrong"),
     [
-        ("gateway.core.transfer.failing.fail", _fail_without_return),
-        ("gateway.core.transfer.transfer_step.TransferStep.notify_final", _notify_again),
-        ("gateway.core.transfer.dialling.hang_up_target", _leave_ringing),
+        ("gateway.core.transfer.failing.fail", bugs.fail_without_return),
+        ("gateway.core.transfer.transfer_step.TransferStep.notify_final", bugs.notify_again),
+        ("gateway.core.transfer.dialling.hang_up_target", bugs.leave_ringing),
     ],
     ids=["the caller is left in silence", "the transferor is told twice", "a target rings on"],
 )

@@ -158,6 +158,11 @@ class Scene:
         """The call that the gateway makes to a destination's extension; not answered yet."""
         return await self.extension(EXTENSIONS[destination])
 
+    async def referred(self, transferor: Call, refer_to: str = ANNA, destination: str = "anna") -> Call:
+        """Have a REFER accepted: the target that is called for it."""
+        assert (await transferor.refer(refer_to)).code == 202
+        return await self.target(destination)
+
     async def extension(self, extension: str) -> Call:
         """The call that the gateway makes to an extension."""
         call = await self.pbx.wait_call()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.mid_call import has_keys
-from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, LINES
+from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
@@ -226,7 +226,6 @@ async def test_a_call_that_was_answered_in_time_does_not_expire(scene: Scene) ->
     other = scene.pbx.invite(scene.uri(LINES["main"].number), scene.remote, headers=[("Expires", "1")])
     assert (await other.final()).code == 487  # a second has passed
     await caller.media.hears(ASSISTANT_HZ)
-    assert (await assistant.refer(ANNA)).code == 202
-    anna = await scene.target()
+    anna = await scene.referred(assistant)
     anna.reject(486)
     await assistant.notifies()

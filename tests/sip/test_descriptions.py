@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
+from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
 from tests.support.processes import eventually
 from tests.support.sip_message import reply, sdp
 
@@ -168,8 +168,7 @@ ANSWERS = {
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_a_phone_whose_early_description_is_no_use_rings_on(scene: Scene, name: str) -> None:
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     assert target.incoming
     target.respond(target.incoming, 183, body=description(target, ANSWERS[name]))
     await target.ring()
@@ -183,8 +182,7 @@ async def test_a_phone_whose_early_description_is_no_use_rings_on(scene: Scene, 
 @pytest.mark.parametrize("name", ANSWERS)
 async def test_an_answer_that_is_no_use_is_acknowledged_and_ended(scene: Scene, name: str) -> None:
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     assert target.incoming
     target.respond(target.incoming, 200, body=description(target, ANSWERS[name]))
     await target.wait_request("BYE")
@@ -215,8 +213,7 @@ def with_body(target: Call, code: int, content_type: str) -> None:
 @pytest.mark.parametrize("content_type", OF_ANOTHER_KIND)
 async def test_a_phone_rings_on_whatever_the_body_of_its_ringing_is(scene: Scene, content_type: str) -> None:
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     with_body(target, 183, content_type)
     await target.answer(hz=TARGET_HZ)
     await caller.media.hears(TARGET_HZ)
@@ -228,8 +225,7 @@ async def test_a_phone_rings_on_whatever_the_body_of_its_ringing_is(scene: Scene
 @pytest.mark.parametrize("content_type", OF_ANOTHER_KIND)
 async def test_an_answer_without_a_description_is_acknowledged_and_ended(scene: Scene, content_type: str) -> None:
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     with_body(target, 200, content_type)
     assert (await assistant.notifies())[-1].sipfrag == 488
     await target.wait_request("BYE")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, both_hear, told
-from tests.sip.scene import ANNA
 from tests.support.processes import eventually
 from tests.support.sip_message import media_of, sdp
 
@@ -116,8 +115,7 @@ async def test_whoever_made_no_offer_may_answer_with_several_codecs_too(scene: S
 @pytest.mark.keeps("16.46")
 async def test_a_transfer_to_one_who_answers_with_several_codecs(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     assert target.incoming
     await answers(target, "PCMA", "PCMU")
     speak(target, target.incoming.body, "PCMU", ASSISTANT_HZ + 300)

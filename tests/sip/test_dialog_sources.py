@@ -83,8 +83,7 @@ async def test_a_cancel_from_elsewhere_ends_no_call(scene: Scene, who: str) -> N
 @pytest.mark.parametrize("who", ["stranger", "other-peer"])
 async def test_a_response_from_elsewhere_is_dropped(scene: Scene, who: str, code: int) -> None:
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     assert target.incoming
     thief = await other(scene, who)
     body = target.answer_to(target.incoming.body)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.scene import ANNA, ASSISTANT_HZ, codes
+from tests.sip.scene import ASSISTANT_HZ, codes
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
@@ -21,8 +21,7 @@ RELIABLY = (("Require", "100rel"), ("RSeq", "1"))
 async def denied(scene: Scene, bye: int | None) -> tuple[Call, Call, Call]:
     """A caller, an assistant, and a target that answers our PRACK with 481, and the BYE that comes of it with `bye`."""
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     target.answers |= {"PRACK": 481, "BYE": bye}
     await target.ring(headers=RELIABLY)
     return caller, assistant, target

@@ -109,8 +109,7 @@ async def test_both_sides_at_once(scene: Scene) -> None:
 @pytest.mark.keeps("2.26")
 async def test_the_pbx_may_transfer_too(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    assert (await caller.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(caller)
     await target.answer(hz=TARGET_HZ)
     assert codes(await caller.notifies()) == [100, 200]
     await caller.wait_request("BYE")
@@ -125,8 +124,7 @@ async def test_the_pbx_may_transfer_too(scene: Scene) -> None:
 async def test_a_481_to_a_notify_stops_the_notifies_and_nothing_else(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assistant.answers["NOTIFY"] = 481
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await assistant.wait_notify()
     await target.ring()
     await caller.media.hears(425)
@@ -142,8 +140,7 @@ async def test_a_481_to_a_notify_stops_the_notifies_and_nothing_else(scene: Scen
 async def test_after_a_481_to_a_notify_a_failure_still_gives_the_caller_back(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assistant.answers["NOTIFY"] = 481
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await assistant.wait_notify()
     target.reject(486)
     await caller.media.hears(ASSISTANT_HZ)
@@ -155,8 +152,7 @@ async def test_after_a_481_to_a_notify_a_failure_still_gives_the_caller_back(sce
 async def test_a_notify_that_nobody_answers_stops_nothing(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     assistant.answers["NOTIFY"] = None
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.answer(hz=TARGET_HZ)
     await caller.media.hears(TARGET_HZ)
     # Only when the NOTIFY has timed out (timer F, 32 s) is it known that no further one is waited for.

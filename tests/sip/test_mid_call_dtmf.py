@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.mid_call import TARGET_HZ, both_hear, has_keys, told
-from tests.sip.scene import ANNA, codes, is_up
+from tests.sip.scene import codes, is_up
 from tests.support.processes import eventually
 from tests.support.sip_message import sdp
 
@@ -138,8 +138,7 @@ async def test_none_is_doubled_or_lost_at_the_switch_of_a_transfer(scene: Scene)
     await both_hear(caller, assistant)
     caller.media.press(keys)
     await has_some(assistant, 3)
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.answer(hz=TARGET_HZ)
     assert codes(await assistant.notifies())[-1] == 200
     await has_some(target, 1)
@@ -152,8 +151,7 @@ async def test_none_is_doubled_or_lost_at_the_switch_of_a_transfer(scene: Scene)
 async def test_keys_pressed_while_the_target_rings_are_for_whoever_answers(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await both_hear(caller, assistant)
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await caller.media.hears(425)
     caller.media.press("31")
     await target.ring()

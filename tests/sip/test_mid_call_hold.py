@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, both_hear, offers, told
-from tests.sip.scene import ANNA, codes
+from tests.sip.scene import codes
 from tests.support.sip_message import direction_of, sdp
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ async def test_a_call_without_a_stream_is_one_without_media(scene: Scene, from_t
         await assistant.reinvite(direction="inactive")
         await told(caller, "inactive")
     await caller.media.hears_nothing()
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.answer(hz=TARGET_HZ)
     assert codes(await assistant.notifies())[-1] == 200
     if from_the_start:
@@ -103,8 +102,7 @@ async def test_a_held_caller_whose_transfer_failed_is_held_again_until_the_trans
     caller, assistant = await scene.bridged()
     await assistant.reinvite(direction="sendonly")
     await told(caller, "sendonly")
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await told(caller, "sendrecv", 2)
     target.reject(486)
     assert codes(await assistant.notifies())[-1] == 486
@@ -120,8 +118,7 @@ async def test_a_transferor_that_resumes_while_the_target_rings_gets_a_caller_wh
     caller, assistant = await scene.bridged()
     await assistant.reinvite(direction="inactive")
     await told(caller, "inactive")
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await told(caller, "sendrecv", 2)
     await assistant.reinvite()
     target.reject(486)
@@ -133,8 +130,7 @@ async def test_a_transferor_that_resumes_while_the_target_rings_gets_a_caller_wh
 @pytest.mark.keeps("9.3")
 async def test_the_target_is_told_that_the_caller_has_put_it_on_hold(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await caller.reinvite(direction="sendonly")
     await target.answer(hz=TARGET_HZ)
     await told(target, "sendonly")

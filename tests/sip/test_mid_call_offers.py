@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.mid_call import ASSISTANT_HZ, TARGET_HZ, WAYS, both_hear, conversation, offers, told
-from tests.sip.scene import ANNA, codes
+from tests.sip.scene import codes
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
@@ -23,8 +23,7 @@ async def test_a_transfer_while_our_offer_waits_for_its_answer(scene: Scene) -> 
     caller, assistant = await scene.bridged()
     caller.keeps_ack = True
     await caller.reinvite(delayed=True)
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.answer(hz=TARGET_HZ)
     assert codes(await assistant.notifies())[-1] == 200
     assert caller.ack
@@ -51,8 +50,7 @@ async def test_a_hold_that_comes_while_the_other_side_has_an_offer_open(scene: S
 async def test_the_target_speaks_another_codec_than_the_caller(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await caller.reinvite(codecs=("PCMU",))
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.answer(hz=TARGET_HZ, codec="PCMA")
     await both_hear(caller, target)
     assert (caller.media.received[-1].payload_type, target.media.received[-1].payload_type) == (PCMU, PCMA)
@@ -74,8 +72,7 @@ async def test_one_side_moves_to_another_address(scene: Scene, way: str, who: st
 @pytest.mark.keeps("9.7")
 async def test_a_caller_who_moves_while_the_target_rings(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.ring()
     caller.move()
     await caller.reinvite()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, both_hear
-from tests.sip.scene import ANNA, SILENT, codes
+from tests.sip.scene import SILENT, codes
 from tests.support.processes import eventually
 from tests.support.sip_message import parameter, reply, sdp, token
 
@@ -76,8 +76,7 @@ async def test_a_cancel_that_meets_our_200_changes_nothing(scene: Scene, way: st
 @pytest.mark.keeps("9.10")
 async def test_a_caller_who_hangs_up_while_the_target_answers(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.ring()
     answer_when_cancelled(target)
     await caller.hang_up()
@@ -89,8 +88,7 @@ async def test_a_caller_who_hangs_up_while_the_target_answers(scene: Scene) -> N
 @pytest.mark.keeps("9.10")
 async def test_a_target_that_answers_as_its_time_is_up_is_too_late(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    await assistant.refer(SILENT)
-    target = await scene.target("silent")
+    target = await scene.referred(assistant, SILENT, "silent")
     await target.ring()
     answer_when_cancelled(target)
     await answer_crossing(target)
@@ -132,8 +130,7 @@ async def test_a_transfer_before_the_caller_has_sent_its_ack(scene: Scene) -> No
     caller.keeps_ack = True
     await assistant.answer(hz=ASSISTANT_HZ)
     await caller.answered()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.answer(hz=TARGET_HZ)
     assert codes(await assistant.notifies())[-1] == 200
     assert caller.ack
@@ -158,8 +155,7 @@ async def test_of_two_that_ring_the_one_that_answers_is_heard(scene: Scene, way:
 @pytest.mark.keeps("9.12")
 async def test_the_one_that_answers_need_not_be_the_first_that_rang(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     fork(target, 180)
     fork(target, 180)
     await target.answer(hz=TARGET_HZ)
@@ -170,8 +166,7 @@ async def test_the_one_that_answers_need_not_be_the_first_that_rang(scene: Scene
 @pytest.mark.keeps("9.12")
 async def test_a_second_answer_is_acknowledged_and_hung_up(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.answer(hz=TARGET_HZ)
     assert codes(await assistant.notifies())[-1] == 200
     late = fork(target, 200)
@@ -189,8 +184,7 @@ async def test_a_second_answer_is_acknowledged_and_hung_up(scene: Scene) -> None
 @pytest.mark.keeps("16.114")
 async def test_who_answers_without_end_gets_a_few_byes_at_a_time(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    await assistant.refer(ANNA)
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.answer(hz=TARGET_HZ)
     assert codes(await assistant.notifies())[-1] == 200
     peer = target.peer

@@ -75,8 +75,7 @@ async def test_bytes_that_are_no_text_make_no_traceback(scene: Scene, known: boo
     await odd_requests(scene, peer)
     # Served by now, all of it.
     assert (await scene.gateway.get("/api/status"))["state"] == "online"
-    await assistant.refer(ANNA)
-    target = await scene.target("anna")
+    target = await scene.referred(assistant, ANNA, "anna")
     await target.answer()
     assert "Traceback" not in scene.gateway.log[before:]
     await caller.hang_up()

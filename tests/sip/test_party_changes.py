@@ -43,8 +43,7 @@ async def test_who_has_come_in_mid_call_is_shown(
 ) -> None:
     caller, assistant = await scene.bridged()
     await refreshed(caller, method, *said, sender=sender)
-    assert (await assistant.refer(ANNA)).code == 202
-    anna = await scene.target("anna")
+    anna = await scene.referred(assistant, ANNA, "anna")
     await anna.answer(hz=TARGET_HZ)
     await caller.media.hears(TARGET_HZ)
     assert anna.incoming
@@ -68,8 +67,7 @@ async def test_who_has_come_is_told_by_the_answer_to_a_request_of_ours_too(scene
     caller.answer_now(await caller.wait_request("INVITE"), [CARRIED])
     caller.answers["INVITE"] = 200
     await caller.wait_request("ACK")
-    assert (await assistant.refer(ANNA)).code == 202
-    anna = await scene.target("anna")
+    anna = await scene.referred(assistant, ANNA, "anna")
     assert anna.incoming
     assert anna.incoming["From"].startswith('"Carol Example" <sip:6018@'), anna.incoming["From"]
     anna.reject()
@@ -85,8 +83,7 @@ async def test_who_withheld_their_number_does_so_after_a_refresh(scene: Scene) -
     await assistant.answer()
     await caller.answered()
     await refreshed(caller, "INVITE", own)
-    assert (await assistant.refer(ANNA)).code == 202
-    anna = await scene.target("anna")
+    anna = await scene.referred(assistant, ANNA, "anna")
     assert anna.incoming
     assert "anonymous@anonymous.invalid" in anna.incoming["From"]
     assert CALLER not in str(anna.incoming)
@@ -99,8 +96,7 @@ async def test_who_withheld_their_number_does_so_after_a_refresh(scene: Scene) -
 async def test_who_withholds_their_number_in_mid_call_is_anonymous(scene: Scene, said: list[tuple[str, str]]) -> None:
     caller, assistant = await scene.bridged()
     await refreshed(caller, "UPDATE", *said)
-    assert (await assistant.refer(ANNA)).code == 202
-    anna = await scene.target("anna")
+    anna = await scene.referred(assistant, ANNA, "anna")
     assert anna.incoming
     assert "anonymous@anonymous.invalid" in anna.incoming["From"]
     assert not [number for number in (CALLER, "6018") if number in str(anna.incoming)]
@@ -118,8 +114,7 @@ async def test_a_refresh_that_names_nobody_anew_leaves_who_is_shown(scene: Scene
     await caller.answered()
     for said in ([own], []):
         await refreshed(caller, "INVITE", *said)
-    assert (await assistant.refer(ANNA)).code == 202
-    anna = await scene.target("anna")
+    anna = await scene.referred(assistant, ANNA, "anna")
     assert anna.incoming
     assert anna.incoming["From"].startswith(f'"Eve Example" <sip:{CALLER}@'), anna.incoming["From"]
     anna.reject()
@@ -130,8 +125,7 @@ async def test_a_refresh_that_names_nobody_anew_leaves_who_is_shown(scene: Scene
 async def test_an_assistant_is_shown_by_its_number_whatever_its_platform_asserts(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     await refreshed(assistant, "INVITE", ("P-Asserted-Identity", '"Platform" <sip:+31201119999@platform.example>'))
-    assert (await caller.refer(ANNA)).code == 202
-    anna = await scene.target("anna")
+    anna = await scene.referred(caller, ANNA, "anna")
     assert anna.incoming
     assert anna.incoming["From"].startswith(f"<sip:{scene.number('main')}@"), anna.incoming["From"]
     anna.reject()
@@ -145,8 +139,7 @@ async def test_a_stranger_names_nobody(scene: Scene) -> None:
     forged = Call(stranger, caller.remote, local=caller.local, far=caller.far, call_id=caller.call_id)
     forged.target, forged.cseq = caller.target, caller.cseq
     assert (await forged.begin("UPDATE", headers=[CARRIED]).final()).code == 403
-    assert (await assistant.refer(ANNA)).code == 202
-    anna = await scene.target("anna")
+    anna = await scene.referred(assistant, ANNA, "anna")
     assert anna.incoming
     assert CALLER in anna.incoming["From"]
     anna.reject()

@@ -165,8 +165,7 @@ async def test_a_fresh_invite_may_be_cancelled(scene: Scene) -> None:
 @pytest.mark.keeps("3.14")
 async def test_on_ring_a_ringing_target_is_success(scene: Scene) -> None:
     caller, assistant = await scene.bridged("on-ring")
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.ring()
     assert codes(await assistant.notifies()) == [100, 200]
     await assistant.hang_up()
@@ -179,8 +178,7 @@ async def test_on_ring_a_ringing_target_is_success(scene: Scene) -> None:
 @pytest.mark.keeps("3.14")
 async def test_on_ring_the_report_tells_the_truth_when_nobody_answers_after_all(scene: Scene) -> None:
     caller, assistant = await scene.bridged("on-ring")
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.ring()
     assert codes(await assistant.notifies()) == [100, 200]
     await assistant.hang_up()
@@ -196,8 +194,7 @@ async def test_on_ring_the_report_tells_the_truth_when_nobody_answers_after_all(
 @pytest.mark.keeps("3.15")
 async def test_on_answer_a_ringing_target_is_none(scene: Scene) -> None:
     _, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     await target.ring()
     assert codes([await assistant.wait_notify(), await assistant.wait_notify()]) == [100, 180]
     await target.answer()
@@ -228,8 +225,7 @@ async def test_a_refusal_may_come_as_a_notify(scene: Scene) -> None:
 async def test_at_the_deadline_the_dialling_is_given_up_and_that_is_told(scene: Scene) -> None:
     caller, assistant = await scene.bridged("hurried")
     asked = time.monotonic()
-    assert (await assistant.refer(SALES)).code == 202
-    target = await scene.target("sales")
+    target = await scene.referred(assistant, SALES, "sales")
     await target.ring()
     assert codes(await assistant.notifies()) == [100, 180, 480]
     assert time.monotonic() - asked < 3  # before the sender stops waiting
@@ -243,8 +239,7 @@ async def test_at_the_deadline_the_dialling_is_given_up_and_that_is_told(scene: 
 @pytest.mark.keeps("3.6")
 async def test_at_the_deadline_the_dialling_may_go_on(scene: Scene) -> None:
     caller, assistant = await scene.bridged("patient")
-    assert (await assistant.refer(SALES)).code == 202
-    target = await scene.target("sales")
+    target = await scene.referred(assistant, SALES, "sales")
     await target.ring()
     assert codes(await assistant.notifies()) == [100, 180, 480]
     assert not target.requests
@@ -258,8 +253,7 @@ async def test_at_the_deadline_the_dialling_may_go_on(scene: Scene) -> None:
 @pytest.mark.keeps("3.6")
 async def test_who_answers_before_the_deadline_is_not_disturbed_by_it(scene: Scene) -> None:
     caller, assistant = await scene.bridged("hurried")
-    assert (await assistant.refer(SALES)).code == 202
-    target = await scene.target("sales")
+    target = await scene.referred(assistant, SALES, "sales")
     await target.answer(hz=TARGET_HZ)
     assert codes(await assistant.notifies()) == [100, 200]
     await asyncio.sleep(1.5)

@@ -98,8 +98,7 @@ async def test_the_same_for_one_that_we_called(scene: Scene) -> None:
 async def test_who_answers_from_where_no_ack_can_go_has_not_answered(scene: Scene, contact: str) -> None:
     beside = await scene.bridged("livekit")
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(OVERFLOWS)).code == 202
-    target = await scene.target("overflowing")
+    target = await scene.referred(assistant, OVERFLOWS, "overflowing")
     target.peer.elsewhere = contact
     assert target.incoming
     target.respond(target.incoming, 200, body=target.answer_to(target.incoming.body))
@@ -160,8 +159,7 @@ async def test_a_hold_that_cannot_be_passed_on(scene: Scene, contact: str) -> No
 async def test_a_target_that_rings_from_nowhere_can_be_cancelled(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     beside = await scene.bridged("livekit")
-    assert (await assistant.refer(SILENT)).code == 202
-    target = await scene.target("silent")
+    target = await scene.referred(assistant, SILENT, "silent")
     scene.pbx.elsewhere = NOWHERE[1:-1]
     await target.ring(headers=[("Require", "100rel"), ("RSeq", "1")])
     await target.wait_request("CANCEL")

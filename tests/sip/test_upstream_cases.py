@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
+from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
@@ -62,8 +62,7 @@ async def test_an_offer_of_that_kind_is_answered(scene: Scene, lines: str) -> No
 @pytest.mark.parametrize("lines", CASES.values(), ids=CASES)
 async def test_an_answer_of_that_kind_is_taken(scene: Scene, lines: str) -> None:
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    target = await scene.target()
+    target = await scene.referred(assistant)
     assert target.incoming
     target.hz = TARGET_HZ
     target.answer_to(target.incoming.body)  # from here on its tone is sent

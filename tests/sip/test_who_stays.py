@@ -35,8 +35,7 @@ async def bob_answers(scene: Scene, *headers: tuple[str, str]) -> tuple[Call, Ca
 
 async def carol_is_called(scene: Scene, transferor: Call) -> Message:
     """The INVITE to the one whom the party that stays is put through to; nothing in it names the platform."""
-    assert (await transferor.refer(SALES)).code == 202
-    carol = await scene.target("sales")
+    carol = await scene.referred(transferor, SALES, "sales")
     await carol.answer(hz=TARGET_HZ)
     assert codes(await transferor.notifies()) == [100, 200]
     assert carol.incoming
@@ -79,8 +78,7 @@ async def test_who_has_answered_and_withholds_their_number_is_anonymous(scene: S
 @pytest.mark.keeps("16.56")
 async def test_the_assistant_that_stays_is_shown_by_its_number(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    assert (await caller.refer(ANNA)).code == 202
-    anna = await scene.target("anna")
+    anna = await scene.referred(caller, ANNA, "anna")
     await anna.answer(hz=TARGET_HZ)
     await assistant.media.hears(TARGET_HZ)
     assert anna.incoming
@@ -91,12 +89,10 @@ async def test_the_assistant_that_stays_is_shown_by_its_number(scene: Scene) -> 
 @pytest.mark.keeps("16.56")
 async def test_a_second_transfer_shows_who_has_come_by_the_first(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
-    assert (await assistant.refer(ANNA)).code == 202
-    anna = await scene.target("anna")
+    anna = await scene.referred(assistant, ANNA, "anna")
     await anna.answer(headers=[("P-Asserted-Identity", '"Anna" <sip:6001@pbx.example>')])
     assert codes(await assistant.notifies()) == [100, 200]
-    assert (await caller.refer(SALES)).code == 202
-    sales = await scene.target("sales")
+    sales = await scene.referred(caller, SALES, "sales")
     await sales.answer(hz=TARGET_HZ)
     await anna.media.hears(TARGET_HZ)
     assert sales.incoming

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from tests.sip.bed import Bed
 from tests.sip.mid_call import TARGET_HZ, WAYS, both_hear, conversation, told
-from tests.sip.scene import ANNA, codes
+from tests.sip.scene import codes
 from tests.sip.wires import ONE_SIDED, WIRES, Wired, make_bed
 from tests.support.certificates import Authority
 from tests.support.processes import Net
@@ -50,8 +50,7 @@ async def test_one_side_is_encrypted_and_the_other_not(bed: Bed, authority: Auth
         caller, called = await conversation(scene, way)
         await both_hear(caller, called)
         assert sealed(caller) is not sealed(called)
-        assert (await called.refer(ANNA)).code == 202
-        target = await scene.target()
+        target = await scene.referred(called)
         await target.answer(hz=TARGET_HZ)
         assert codes(await called.notifies())[-1] == 200
         await both_hear(caller, target)
@@ -75,8 +74,7 @@ async def test_connections_are_lost_in_mid_call_and_in_mid_transfer(
         await told(called, "sendonly")
         await caller.reinvite()
         await told(called, "sendrecv", 2)
-        assert (await called.refer(ANNA)).code == 202
-        target = await scene.target()
+        target = await scene.referred(called)
         await target.ring()
         assert [await called.wait_notify(), await called.wait_notify()][-1].sipfrag == 180
         await scene.drop(await scene.platform())  # the transferor's, or the caller's
@@ -93,8 +91,7 @@ async def test_a_target_that_is_lost_while_it_rings_is_cancelled_and_the_caller_
 ) -> None:
     async with Wired(bed, authority, wire) as scene:
         caller, called = await conversation(scene, WAYS[0])
-        assert (await called.refer(ANNA)).code == 202
-        target = await scene.target()
+        target = await scene.referred(called)
         await target.ring()
         await scene.drop(scene.pbx)
         assert codes(await called.notifies())[-1] == 503
@@ -172,8 +169,7 @@ async def test_a_bye_is_not_sent_for_ever(bed: Bed, authority: Authority) -> Non
 async def test_a_lost_final_notify_is_sent_again_before_the_bye(bed: Bed, authority: Authority, wire: str) -> None:
     async with Wired(bed, authority, wire) as scene:
         caller, called = await conversation(scene, WAYS[0])
-        assert (await called.refer(ANNA)).code == 202
-        target = await scene.target()
+        target = await scene.referred(called)
         await called.wait_notify()
         called.answers["NOTIFY"] = None
         await target.answer(hz=TARGET_HZ)

@@ -2,14 +2,13 @@
 """The source of a PBX's state, against a manager interface that does what each test says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pytest
-from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from gateway.core.model import DeviceState
@@ -35,23 +34,6 @@ QUICK = AmiTiming(
 PATIENT = timedelta(seconds=60)
 HASTY = timedelta(seconds=0.15)
 BRISK = timedelta(seconds=0.6)  # for tests that must not lose the PBX on a busy machine
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[FakeAmi]:
-    async with FakeAmi() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def listener() -> Listener:
-    return Listener()
-
-
-@pytest.fixture
-def logs() -> Iterator[list[EventDict]]:
-    with capture_logs() as captured:
-        yield captured
 
 
 class Reachable(Protocol):

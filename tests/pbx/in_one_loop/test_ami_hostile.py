@@ -3,14 +3,13 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import uvloop
-from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from gateway.core.json_form import queue_document
@@ -28,23 +27,6 @@ event_loop = JumpingLoop
 PER_SECOND = 10_000
 LATE_S = 0.1
 HUGE = "9" * 18
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[FakeAmi]:
-    async with FakeAmi() as fake:
-        yield fake
-
-
-@pytest.fixture
-async def listener() -> Listener:
-    return Listener()
-
-
-@pytest.fixture
-def logs() -> Iterator[list[EventDict]]:
-    with capture_logs() as captured:
-        yield captured
 
 
 def warnings(logs: list[EventDict]) -> list[EventDict]:
