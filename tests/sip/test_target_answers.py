@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, OVERFLOWS, TARGET_HZ, codes, is_up
+from tests.support.sip_message import reply
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
@@ -122,3 +123,37 @@ async def test_a_targets_useless_answer_refuses_a_fresh_invite(scene: Scene) -> 
     answer_with(target, USELESS["garbage"])
     assert (await caller.final()).code == 488
     await let_go(target)
+
+
+@pytest.mark.keeps("16.135")
+@pytest.mark.parametrize(
+    ("code", "header", "reason"),
+    [
+        (503, ("Retry-After", "99999999999"), "pbx-error"), (486, ("Expires", "soon"), "busy"),
+        (300, ("Contact", "<sip:"), "pbx-error"), (480, ("Session-Expires", "-1"), "unreachable"),
+    ],
+)  # fmt: skip
+async def test_a_refusal_with_a_header_that_cannot_be_read_is_one(
+    scene: Scene, code: int, header: tuple[str, str], reason: str
+) -> None:
+    caller, transferor = await moved(scene, OVERFLOWS, "pbx")
+    target = await scene.target("overflowing")
+    assert target.incoming
+    # Without the Contact that the peer writes by itself.
+    target.peer.respond(target.incoming, target.remote, reply(target.incoming, code, tag="t", headers=[header]))
+    await (await scene.target("anna")).answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    await transferor.notifies()
+    attempts = [(one["reason"], one["sip_code"]) for one in (await scene.outcome())["attempts"]]
+    assert attempts == [(reason, code), ("answered", 200)]
+
+
+@pytest.mark.keeps("16.135")
+@pytest.mark.parametrize("header", [("Session-Expires", "soon"), ("Expires", "-1"), ("Min-SE", "x")], ids=str)
+async def test_an_answer_with_a_header_that_cannot_be_read_is_one(scene: Scene, header: tuple[str, str]) -> None:
+    caller, transferor = await moved(scene, ANNA, "pbx")
+    target = await scene.target("anna")
+    await target.answer(hz=TARGET_HZ, headers=[header])
+    assert (await transferor.notifies())[-1].sipfrag == 200
+    await caller.media.hears(TARGET_HZ)
+    await target.media.hears(CALLER_HZ)

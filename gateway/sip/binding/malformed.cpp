@@ -53,6 +53,29 @@ bool is_response(std::string_view message)
     return same(message.substr(0, 4), "SIP/");
 }
 
+/* A response without the header field that could not be read, where it says what it has to without that: whose answer it
+ * is, to what, and how long. What nobody reads would be waited for until a timer ends, and a call that was answered stays
+ * with whoever answered. Nothing where there is no such field. */
+std::optional<std::string> without(std::string_view response, std::string_view unreadable)
+{
+    for (const char *name : {"Via", "v", "From", "f", "To", "t", "Call-ID", "i", "CSeq", "Content-Length", "l",
+                             "Record-Route", "RSeq"})
+        if (same(unreadable, name))
+            return std::nullopt;
+    std::string rest;
+    size_t at = 0;
+    for (const Field &field : fields_of(response)) {
+        if (unreadable.empty() || !same(field.name, unreadable))
+            continue;
+        const size_t begin = static_cast<size_t>(field.line.data() - response.data());
+        rest += response.substr(at, begin - at);
+        at = begin + field.line.size();
+    }
+    if (at == 0)
+        return std::nullopt;
+    return rest += response.substr(at);
+}
+
 void reply(pjsip_transport *transport, const pj_sockaddr &to, const std::string &message)
 {
     pjsip_tpselector selector;
@@ -110,10 +133,13 @@ void on_dropped(pjsip_tp_dropped_data *dropped)
     const bool overflows = dropped->status == PJSIP_ERXOVERFLOW;
     const size_t there = overflows ? std::min<size_t>(dropped->len, PJSIP_MAX_PKT_LEN) : dropped->len;
     const std::string text(static_cast<const char *>(dropped->data), there);
-    const std::optional<std::string> readable =
-        dropped->status == PJSIP_EINVALIDMSG && is_response(text) ? readable_challenges(text) : std::nullopt;
-    if (readable)
-        return read_instead(transport, source, *readable); // whose text is as it ought to be: it comes here once
+    if (dropped->status == PJSIP_EINVALIDMSG && is_response(text)) { // each time a field less comes here
+        std::optional<std::string> readable = readable_challenges(text);
+        if (!readable && rdata)
+            readable = without(text, culprit(rdata));
+        if (readable)
+            return read_instead(transport, source, *readable);
+    }
     const bool whole = there < PJSIP_MAX_PKT_LEN && !overflows;
     const std::string answer = handler->onMalformed(text, host, rdata ? culprit(rdata) : "", whole);
     if (!answer.empty())
