@@ -55,7 +55,8 @@ def begun(config: Config, incoming: IncomingCall, found: Assigned, now: Moment) 
         number=number,
         began=now,
         begun_by=incoming.peer.name,
-        caller=caller.number if caller else None,
+        # What is withheld from whoever is called is withheld from the company's own events and log as well.
+        caller=caller.number if caller and not incoming.private else None,
         max_forwards=incoming.max_forwards - 1,
         legs={leg.id: leg},
         parties={leg.id: _party(incoming, caller)},
