@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
 LONGEST = (
+    "tests/sip/test_scenarios.py",
     "tests/sip/test_sessions.py",
     "tests/sip/test_asterisk_calls.py",
     "tests/sip/test_late_requests.py",
