@@ -6,6 +6,7 @@ raises: without systemd, or with one that does not listen, the gateway runs just
 """
 
 import asyncio
+import atexit
 import contextlib
 import functools
 import os
@@ -81,7 +82,9 @@ def _status(text: str) -> str:
 @functools.cache
 def _speaker() -> socket.socket:
     # Kept for good: without a descriptor left the watchdog would hear nothing more, and end every call.
-    return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    atexit.register(made.close)
+    return made
 
 
 def _send(*lines: str) -> None:
