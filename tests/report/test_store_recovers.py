@@ -131,7 +131,9 @@ async def test_a_log_file_that_is_deleted_takes_no_event_along(tmp_path: Path) -
             assert await waiting(after) == ["event-0", "event-1"]
 
 
-@pytest.mark.parametrize("odd", [{"payload": "\ud800"}, {"stored_at": None}, {"event_id": object()}], ids=str)
+@pytest.mark.parametrize(
+    "odd", [{"payload": "\ud800"}, {"stored_at": None}, {"event_id": object()}], ids=["text", "time", "id"]
+)
 async def test_an_event_that_cannot_be_stored_is_lost_alone(tmp_path: Path, odd: dict[str, Any]) -> None:
     async with opened(tmp_path) as (outbox, _):
         with capture_logs() as logs:
