@@ -147,22 +147,6 @@ async def test_what_belongs_to_no_subscription_is_refused_before_it_is_accepted(
         call.close()
 
 
-@pytest.mark.keeps("16.181")
-async def test_a_subscription_that_was_refused_is_not_brought_back_by_a_notify(own_net: Net, pbx: Notifier) -> None:
-    pbx.refused = dict.fromkeys(BODY_TYPES, 403)
-    async with running(own_net, pbx) as stage:
-        [subscribe] = await stage.subscribed("dialog", 1)
-        [refusal] = [
-            entry.message for entry in pbx.trace if entry.sent and entry.message["Call-ID"] == subscribe["Call-ID"]
-        ]
-        late = Call(pbx, stage.gateway.sip, local=refusal["To"], far=refusal["From"], call_id=refusal["Call-ID"])
-        late.target = address(subscribe["Contact"])
-        state = [("Event", "dialog"), ("Subscription-State", "active;expires=600")]
-        told, kind = dialog_info("6001", "terminated", 0), BODY_TYPES["dialog"]
-        assert (await late.begin("NOTIFY", headers=state, body=told, content_type=kind).final()).code == 481
-        late.close()
-
-
 @pytest.mark.keeps("16.134")
 async def test_another_peer_says_nothing_of_the_extensions(own_net: Net, pbx: Notifier) -> None:
     async with Peer(own_net.trunk) as trunk, running(own_net, pbx) as stage:

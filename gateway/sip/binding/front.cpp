@@ -15,7 +15,6 @@
 #include "requests.hpp"
 #include "room.hpp"
 #include "strangers.hpp"
-#include "watches.hpp"
 
 namespace gateway {
 
@@ -239,7 +238,6 @@ void stand_in_front()
     module.on_tx_response = guarded<&on_response_sent>;
     register_module(module);
     keep_owners();
-    begin_to_watch();
     begin_to_measure();
     watch_connections();
 }

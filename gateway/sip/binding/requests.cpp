@@ -160,8 +160,6 @@ bool comes_late(const pjsip_dialog *dialog, const pjsip_rx_data *rdata)
     case PJSIP_INVITE_METHOD:
         return over || !call || call->hanging_up;
     default:
-        if (is(rdata, "NOTIFY") && is_over_watch(dialog))
-            return true;
         return (is(rdata, "UPDATE") || is(rdata, "PRACK") || is(rdata, "INFO")) && (over || !call || call->hanging_up);
     }
 }

@@ -39,8 +39,6 @@ private:
 
 std::map<int, Watch> watches_;
 std::set<const pjsip_evsub *> leaving_; // the peer has yet to confirm their end
-pjsip_module dialogs_; // its place in a dialog holds &over_ once the watch for which that was made is over
-char over_;
 int next_id_ = 1;
 bool starting_ = false; // what fails at once is told by watch() itself
 
@@ -69,7 +67,6 @@ void on_state(pjsip_evsub *sub, pjsip_event *event)
     if (pjsip_evsub_get_state(sub) != PJSIP_EVSUB_STATE_TERMINATED)
         return;
     leaving_.erase(sub);
-    static_cast<pjsip_dialog *>(pjsip_evsub_get_mod_data(sub, dialogs_.id))->mod_data[dialogs_.id] = &over_;
     const int id = id_of(sub);
     if (id < 0)
         return;
@@ -160,7 +157,6 @@ int watch(int account, const std::string &uri, const std::string &event, int exp
     pjsip_evsub *sub = nullptr;
     if (pjsip_evsub_create_uac(dialog, &callbacks, &package, PJSIP_EVSUB_NO_EVENT_ID, &sub) != PJ_SUCCESS)
         return -1;
-    pjsip_evsub_set_mod_data(sub, dialogs_.id, dialog);
     const int id = next_id_++;
     watches_[id] = Watch{sub, dialog, -1};
     pjsip_tx_data *tdata = nullptr;
@@ -210,21 +206,10 @@ int watch_count()
     return static_cast<int>(watches_.size() + leaving_.size());
 }
 
-void begin_to_watch()
-{
-    dialogs_ = named_module("mod-gateway-watches");
-    register_module(dialogs_);
-}
-
 void forget_watches()
 {
     watches_.clear();
     leaving_.clear();
-}
-
-bool is_over_watch(const pjsip_dialog *dialog)
-{
-    return dialog->mod_data[dialogs_.id] == &over_;
 }
 
 bool is_watch(const pjsip_dialog *dialog)

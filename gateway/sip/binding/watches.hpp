@@ -32,13 +32,6 @@ int watch_count();
 /* Whether PJSIP itself takes the NOTIFYs that come in this dialog. */
 bool is_watch(const pjsip_dialog *dialog);
 
-/* Whether the watch of this dialog is over. As long as a transaction of it is there, PJSIP would take a NOTIFY for its
- * new beginning, and keep and refresh it without end. */
-bool is_over_watch(const pjsip_dialog *dialog);
-
-/* To be called once, before the first one. */
-void begin_to_watch();
-
 /* Forget those of an endpoint that is no more, or soon will be. */
 void forget_watches();
 #endif
