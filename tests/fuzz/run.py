@@ -300,7 +300,7 @@ class Run:
 async def _held(gateway: Gateway) -> dict[str, int]:
     status = await gateway.get("/api/status")
     descriptors = len(os.listdir(f"/proc/{gateway.child.pid}/fd"))  # noqa: PTH208  # no file is waited for
-    held = {"calls": status["calls"], "transfers": status["transfers"], "descriptors": descriptors}
+    held = {what: status[what] for what in ("calls", "transfers", "watches")} | {"descriptors": descriptors}
     return {**held, **status["sip"], **status["stack"]}
 
 

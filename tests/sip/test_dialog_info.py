@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,23 @@ async def test_what_belongs_to_no_subscription_is_refused_before_it_is_accepted(
         notify = call.begin("NOTIFY", headers=state, body=told, content_type=BODY_TYPES["dialog"])
         assert (await notify.final()).code == 200
         call.close()
+
+
+@pytest.mark.keeps("16.181")
+async def test_a_subscription_ends_whatever_the_pbx_makes_of_its_end(own_net: Net, pbx: Notifier) -> None:
+    async with running(own_net, pbx) as stage:
+        await stage.says("accepted", "extension 6001 (dialog-info): idle")
+        pbx.refused = dict.fromkeys(BODY_TYPES, 490)
+        stage.gateway.files.profiles["asterisk"]["queues"] = {"source": "none"}
+        stage.gateway.write()
+        stage.gateway.child.signal(signal.SIGHUP)
+
+        async def over() -> bool:
+            status = await stage.gateway.get("/api/status")
+            return bool(status["watches"] == status["stack"]["dialogs"] == 0)
+
+        await pbx.until(lambda: pbx.subscribed("6001", "dialog")[-1]["Expires"] == "0", "their end", SOON_S)
+        await eventually(over, "nothing of them is left", timeout_s=30)
 
 
 @pytest.mark.keeps("16.134")

@@ -18,6 +18,7 @@
 
 #include "connections.hpp"
 #include "neighbours.hpp"
+#include "watches.hpp"
 
 namespace gateway {
 
@@ -162,6 +163,7 @@ void let_in_anew()
 std::vector<std::string> counted_turned_away()
 {
     close_silent();
+    end_overdue_watches();
     if (filtered_) {
         for (int socket : open_sockets())
             count_dropped(socket);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "watches.hpp"
 
+#include <chrono>
 #include <map>
-#include <set>
+#include <vector>
 
 #include <pjsip.h>
 #include <pjsip_simple.h>
@@ -19,10 +20,20 @@ namespace gateway {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+/* So long a peer has to confirm the end of a watch. */
+const std::chrono::seconds PARTING{10};
+
 struct Watch {
     pjsip_evsub *sub;
     pjsip_dialog *dialog;
     int retry_after;
+};
+
+struct Leaving {
+    pjsip_dialog *dialog;
+    Clock::time_point since;
 };
 
 /* Keeps a dialog, and what is in it, until whoever holds this is done with it. */
@@ -38,7 +49,7 @@ private:
 };
 
 std::map<int, Watch> watches_;
-std::set<const pjsip_evsub *> leaving_; // the peer has yet to confirm their end
+std::map<pjsip_evsub *, Leaving> leaving_; // the peer has yet to confirm their end
 int next_id_ = 1;
 bool starting_ = false; // what fails at once is told by watch() itself
 
@@ -186,11 +197,12 @@ void end_watch(int watch)
     if (found == watches_.end())
         return;
     pjsip_evsub *sub = found->second.sub;
-    const Hold hold(found->second.dialog);
+    pjsip_dialog *dialog = found->second.dialog;
+    const Hold hold(dialog);
     watches_.erase(found);
     const pjsip_evsub_state state = pjsip_evsub_get_state(sub);
     pjsip_tx_data *tdata = nullptr;
-    leaving_.insert(sub);
+    leaving_[sub] = {dialog, Clock::now()};
     // One that was not answered yet has nothing that could be ended at the peer.
     if ((state == PJSIP_EVSUB_STATE_ACCEPTED || state == PJSIP_EVSUB_STATE_PENDING ||
          state == PJSIP_EVSUB_STATE_ACTIVE) &&
@@ -199,6 +211,22 @@ void end_watch(int watch)
         return;
     leaving_.erase(sub);
     pjsip_evsub_terminate(sub, PJ_FALSE);
+}
+
+/* PJSIP ends one when the peer confirms it, refuses it with most codes, or says nothing. After a 490, which it takes for its
+ * own, and while the peer goes on with NOTIFYs that it has to refuse, it would keep it. */
+void end_overdue_watches()
+{
+    const Clock::time_point now = Clock::now();
+    std::vector<std::pair<pjsip_evsub *, pjsip_dialog *>> overdue;
+    for (const auto &[sub, leaving] : leaving_)
+        if (now - leaving.since > PARTING)
+            overdue.emplace_back(sub, leaving.dialog);
+    for (const auto &[sub, dialog] : overdue) {
+        const Hold hold(dialog);
+        leaving_.erase(sub);
+        pjsip_evsub_terminate(sub, PJ_FALSE);
+    }
 }
 
 int watch_count()

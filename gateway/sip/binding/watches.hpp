@@ -32,6 +32,9 @@ int watch_count();
 /* Whether PJSIP itself takes the NOTIFYs that come in this dialog. */
 bool is_watch(const pjsip_dialog *dialog);
 
+/* End those whose end no peer has confirmed in time; to be called every second or so. */
+void end_overdue_watches();
+
 /* Forget those of an endpoint that is no more, or soon will be. */
 void forget_watches();
 #endif
