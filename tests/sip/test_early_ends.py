@@ -43,5 +43,6 @@ async def test_a_target_that_agrees_to_the_bye_has_its_invite_ended_by_its_own_a
     await target.wait_request("BYE")
     target.reject(487)
     assert codes(await assistant.notifies())[-1] >= 400
+    await target.wait_request("ACK")
     assert {one.method for one in target.requests} == {"PRACK", "BYE", "ACK"}
     await caller.media.hears(ASSISTANT_HZ)

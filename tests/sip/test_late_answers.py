@@ -23,9 +23,12 @@ FILLED = {"GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=
 
 
 @pytest.fixture
-async def scene(net: Net) -> AsyncIterator[Scene]:
+async def scene(own_net: Net) -> AsyncIterator[Scene]:
     """A gateway of its own, in which nothing outlives its being freed."""
-    async with Gateway(settings(net, {"main": LINES["main"]}), env=FILLED) as gateway, Scene(net, gateway) as made:
+    async with (
+        Gateway(settings(own_net, {"main": LINES["main"]}), env=FILLED) as gateway,
+        Scene(own_net, gateway) as made,
+    ):
         yield made
 
 
