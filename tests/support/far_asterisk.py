@@ -124,6 +124,8 @@ class FarAsterisk(AsteriskServer):
         found = []
         for one in re.finditer(heading, log):
             lines = log[one.end() : one.end() + int(one[2])].splitlines()
+            if "" not in lines:
+                break  # Asterisk is still writing it down
             found.append((one[1] == "Transmitting", Message.parse("\r\n".join([*lines, ""]).encode())))
         return found
 
