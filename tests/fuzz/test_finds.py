@@ -24,12 +24,12 @@ START_S = 120.0
 
 
 @pytest.fixture
-async def scene(net: Net) -> AsyncIterator[Scene]:
+async def scene(own_net: Net) -> AsyncIterator[Scene]:
     """A gateway of its own, of which no sanitizer may have anything to say in the end."""
-    gateway = Gateway(settings(net, {"main": LINES["main"]}), env=environment())
+    gateway = Gateway(settings(own_net, {"main": LINES["main"]}), env=environment())
     await gateway.start(START_S)
     try:
-        async with Scene(net, gateway) as made:
+        async with Scene(own_net, gateway) as made:
             yield made
         await gateway.child.stop(60)
         assert of_sanitizers(gateway.log) == []
