@@ -23,7 +23,10 @@ SWIG_FLAGS = "-c++ -python -threads"
 # Only Python's own entry point is seen from outside, and calls within stay direct.
 # pj_sock_accept: see connections.cpp; pjsip_dlg_on_rx_request: see around_dialogs.cpp.
 # on_dlg_forked: see forks.cpp; pjsip_endpt_handle_events2: see loop.cpp.
-WRAPPED = ("pj_sock_accept", "pjsip_dlg_on_rx_request", "on_dlg_forked", "pjsip_endpt_handle_events2")
+WRAPPED = (
+    "pj_sock_accept", "pjsip_dlg_on_rx_request", "on_dlg_forked", "pjsip_endpt_handle_events2",
+    "srtp_create", "srtp_dealloc", "srtp_get_stream_roc",
+)  # fmt: skip
 LINK_FLAGS = f"-shared -Wl,--exclude-libs,ALL -Wl,-z,now {' '.join(f'-Wl,--wrap={name}' for name in WRAPPED)}"
 
 
