@@ -85,10 +85,12 @@ def counts(queue: QueueState) -> tuple[int, int, int]:
 
 async def registered(pbx: Asterisk) -> bool:
     # Asterisk gives a COMMIT up, and tries no other, while a reader holds SQLite's lock: so this one takes none.
-    file = f"file:{pbx.directory}/var/astdb.sqlite3?mode=ro&immutable=1"
+    database_file = pbx.directory / "var" / "astdb.sqlite3"
+    file = f"file:{database_file}?mode=ro&immutable=1"
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(file, uri=True)) as database:
         rows = database.execute("SELECT key FROM astdb WHERE key LIKE '/registrar/contact/%'").fetchall()
-        return len(rows) >= 2
+        # While the journal stands, the COMMIT is not done: killed now, the next start rolls it back.
+        return len(rows) >= 2 and not database_file.with_name("astdb.sqlite3-journal").exists()
     return False  # half written
 
 
