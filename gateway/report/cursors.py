@@ -6,6 +6,7 @@ database, inside the caller's transaction; all of them may raise sqlite3.Error.
 """
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
@@ -64,6 +65,21 @@ class StoredEvent:
 def register(db: sqlite3.Connection, sink: str) -> None:
     """Give a sink a cursor; one that is new begins with what happens from now on."""
     db.execute("INSERT OR IGNORE INTO sinks SELECT ?, max(0, coalesce(max(seq), 0)) FROM journal", (sink,))
+
+
+def keep_only(db: sqlite3.Connection, sinks: Collection[str]) -> None:
+    """Give each of `sinks` its place, and keep nothing for any other: or what waits for it would stay for ever."""
+    known = {name for (name,) in db.execute("SELECT name FROM sinks")}
+    for sink in sinks:
+        if sink not in known:
+            register(db, sink)
+    for sink in known.difference(sinks):
+        waiting = standing(db, sink)
+        log.warning("sink-gone", sink=sink, given_up=waiting.waiting + waiting.refused)
+        # The triggers take away what nobody needs any more.
+        db.execute("UPDATE sinks SET cursor = max(cursor, ?) WHERE name = ?", (newest(db), sink))
+        db.execute("DELETE FROM apart WHERE sink = ?", (sink,))
+        db.execute("DELETE FROM sinks WHERE name = ?", (sink,))
 
 
 def newest(db: sqlite3.Connection) -> int:

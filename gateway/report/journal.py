@@ -10,15 +10,15 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import structlog
 
 from gateway.report.backlog import Backlog, BacklogState, Fetch, Flush, Job
-from gateway.report.cursors import Refuse, Resend, Taken
+from gateway.report.cursors import Refuse, Resend, Standing, Taken
 from gateway.report.store import HISTORY_OF_EACH, Put, Remembered, Store, Write
 from gateway.report.store_file import StoreError, is_broken
 
@@ -49,10 +49,22 @@ class _Close:
     done: "asyncio.Future[None]"
 
 
+@dataclass(frozen=True, slots=True)
+class _Sinks:
+    """Have a sink more, or one less."""
+
+    sink: str
+    is_there: bool
+
+
+_AnyJob: TypeAlias = Put | Job | _Sinks | _Ask | _Close
+
+
 class Journal:
     """See the module. Each sink has a name, by which its place is found again, and is told how much waits for it.
 
-    `forwarding` False: nobody takes anything; the newest events are kept for inspection only.
+    What waited for a sink that is not named any more is given up. For `idle` sinks nobody takes anything; the newest
+    events are kept for inspection only.
     """
 
     def __init__(
@@ -60,12 +72,12 @@ class Journal:
         directory: Path,
         sinks: Mapping[str, Callable[[BacklogState], None]],
         *,
-        forwarding: bool,
+        idle: Collection[str] = (),
         max_events: int = MAX_EVENTS,
     ) -> None:
-        self._store = Store(directory, tuple(sinks), max_events=max_events, forwarding=forwarding)
-        self._forwarding = forwarding
-        self._jobs: queue.SimpleQueue[Put | Job | _Ask | _Close] = queue.SimpleQueue()
+        self._store = Store(directory, tuple(sinks), max_events=max_events, idle=idle)
+        self._idle = idle
+        self._jobs: queue.SimpleQueue[_AnyJob] = queue.SimpleQueue()
         self._unwritten: list[Write] = []
         self._flushes: list[Flush] = []
         self._complaint = ""
@@ -84,6 +96,17 @@ class Journal:
     def put(self, event: Put) -> None:
         """Store an event; returns at once."""
         self._jobs.put(event)
+
+    def enlist(self, sink: str, on_state: Callable[[BacklogState], None]) -> Backlog:
+        """One sink more: what happens from now on waits for it, besides what has waited since it had its place."""
+        self.backlogs[sink] = backlog = Backlog(sink, self._jobs.put, on_state)
+        self._jobs.put(_Sinks(sink, is_there=True))
+        return backlog
+
+    def discharge(self, sink: str) -> None:
+        """One sink less: what waits for it, and its dead letters, are given up."""
+        self.backlogs.pop(sink, None)
+        self._jobs.put(_Sinks(sink, is_there=False))
 
     async def flush(self) -> None:
         """Wait until everything put so far is on disk."""
@@ -129,6 +152,7 @@ class Journal:
         closing = None
         while closing is None:
             questions: list[Fetch | _Ask] = []
+            has_changed = False
             for job in self._next_jobs():
                 match job:
                     case Put() | Taken() | Refuse() | Resend():
@@ -137,9 +161,13 @@ class Journal:
                         questions.append(job)
                     case Flush():
                         self._flushes.append(job)
+                    case _Sinks(sink, is_there):
+                        # What came before it in this turn may be kept for it, or given up: no matter.
+                        (self._store.enlist if is_there else self._store.discharge)(sink)
+                        has_changed = True
                     case _Close():
                         closing = job
-            self._write()
+            self._write(tell=has_changed)
             for question in questions:
                 self._answer(question)
         if self._unwritten:
@@ -147,7 +175,7 @@ class Journal:
         self._store.close()
         self._resolve(closing.done, None)
 
-    def _next_jobs(self) -> list[Put | Job | _Ask | _Close]:
+    def _next_jobs(self) -> list[_AnyJob]:
         jobs = []
         with contextlib.suppress(queue.Empty):
             jobs.append(self._jobs.get(timeout=RETRY_S if self._unwritten or self._complaint else LOOK_S))
@@ -155,7 +183,7 @@ class Journal:
                 jobs.append(self._jobs.get_nowait())
         return jobs
 
-    def _write(self) -> None:
+    def _write(self, *, tell: bool = False) -> None:
         count = len(self._unwritten)
         try:
             self._store.keep()
@@ -168,7 +196,7 @@ class Journal:
             return
         if self._complaint:
             log.info("outbox-writable", events=count)
-        if self._complaint or count:
+        if self._complaint or count or tell:
             self._complaint = ""
             self._tell_state()
         for flush in self._flushes:
@@ -254,11 +282,11 @@ class Journal:
 
     def _tell_state(self) -> None:
         writable, unwritten = not self._complaint, sum(isinstance(write, Put) for write in self._unwritten)
-        for sink, backlog in self.backlogs.items():
+        for sink, backlog in list(self.backlogs.items()):  # the loop may enlist another one meanwhile
             # What is kept for inspection waits for nobody.
             state = BacklogState(writable=writable, unwritten=unwritten)
-            if self._forwarding:
-                standing = self._store.standing[sink]
+            if sink not in self._idle:
+                standing = self._store.standing.get(sink, Standing())
                 state = replace(
                     state,
                     events=standing.waiting + unwritten,

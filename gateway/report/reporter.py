@@ -55,7 +55,7 @@ class EventReporter:
     ) -> None:
         self._instance = instance
         self._clock = clock
-        self._journal = Journal(state_dir, {SINK: on_outbox}, forwarding=broker is not None)
+        self._journal = Journal(state_dir, {SINK: on_outbox}, idle=() if broker else (SINK,))
         self._backlog = self._journal.backlogs[SINK]
         self._mqtt: MqttSink | None = None
         if broker is not None:

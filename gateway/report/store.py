@@ -7,9 +7,10 @@ An event stays as long as it waits for a sink, is a dead letter of one, or is th
 way or remembered: what is known of a transfer is that event's data, and nowhere else.
 """
 
+import contextlib
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -69,13 +70,14 @@ class Remembered:
 class Store:
     """See the module. `max_events` bounds what may wait for a sink: beyond it the oldest are dropped.
 
-    `forwarding` False: nobody is there who takes anything, so that only the newest are kept, and nobody complains.
+    `idle` sinks are those for which nobody is there who takes anything: only the newest are kept for them, and nobody
+    complains.
     """
 
-    def __init__(self, directory: Path, sinks: Sequence[str], *, max_events: int, forwarding: bool) -> None:
+    def __init__(self, directory: Path, sinks: Sequence[str], *, max_events: int, idle: Collection[str] = ()) -> None:
         self._file = StoreFile(directory)
-        self._limit = max_events if forwarding else min(max_events, KEPT_WITHOUT_BROKER)
-        self._forwarding = forwarding
+        self._max_events = max_events
+        self._idle = idle
         self._dropped = 0
         self._drop_notice_at = float("-inf")
         self._newest = 0  # the highest sequence number there was
@@ -94,9 +96,19 @@ class Store:
 
     def _look(self) -> None:
         cursors.number_from(self._file.db, self._newest)
+        cursors.keep_only(self._file.db, self.standing)
         for sink in self.standing:
-            cursors.register(self._file.db, sink)
             self.standing[sink] = cursors.standing(self._file.db, sink)
+
+    def enlist(self, sink: str) -> None:
+        """Keep for one more sink all that happens from the next `apply` on, and whatever waited for it before."""
+        self.standing[sink] = Standing()
+        with contextlib.suppress(sqlite3.Error):  # it has no place yet where the file cannot tell
+            self.standing[sink] = cursors.standing(self._file.db, sink)
+
+    def discharge(self, sink: str) -> None:
+        """Keep nothing more for a sink; what waits for it goes with the next `apply`."""
+        self.standing.pop(sink, None)
 
     def move_aside(self, why: str) -> None:
         """Start with an empty file. Raises OSError, sqlite3.Error."""
@@ -142,6 +154,7 @@ class Store:
         dropped = 0
         db.execute("BEGIN IMMEDIATE")
         try:
+            cursors.keep_only(db, self.standing)
             added = sum(self._put(db, write) for write in writes if isinstance(write, Put))
             if any(isinstance(write, Put) and write.change and write.change.ended for write in writes):
                 _trim_history(db)
@@ -149,7 +162,7 @@ class Store:
             for sink, before in self.standing.items():
                 moves = [write for write in writes if not isinstance(write, Put) and write.sink == sink]
                 waiting = before.waiting + added + sum(cursors.move(db, write) for write in moves)
-                surplus = max(0, waiting - self._limit)
+                surplus = max(0, waiting - self._limit(sink))
                 if surplus:
                     cursors.skip(db, sink, surplus)
                 refused = before.refused, before.because
@@ -158,7 +171,7 @@ class Store:
                     refused = cursors.refused(db, sink)
                 cursors.advance(db, sink)
                 found[sink] = Standing(waiting - surplus, *refused)
-                dropped += surplus
+                dropped += 0 if sink in self._idle else surplus
             newest = cursors.newest(db)
             db.execute("COMMIT")
         except BaseException:
@@ -166,8 +179,10 @@ class Store:
                 db.execute("ROLLBACK")
             raise
         self.standing, self._newest = found, newest
-        if self._forwarding:
-            self._tell_dropped(dropped)
+        self._tell_dropped(dropped)
+
+    def _limit(self, sink: str) -> int:
+        return min(self._max_events, KEPT_WITHOUT_BROKER) if sink in self._idle else self._max_events
 
     @staticmethod
     def _put(db: sqlite3.Connection, put: Put) -> int:
@@ -195,7 +210,7 @@ class Store:
     def _tell_dropped(self, surplus: int) -> None:
         self._dropped += surplus
         if self._dropped and time.monotonic() - self._drop_notice_at >= DROP_NOTICE_EVERY_S:
-            log.error("outbox-full", dropped=self._dropped, limit=self._limit)
+            log.error("outbox-full", dropped=self._dropped, limit=self._max_events)
             self._dropped = 0
             self._drop_notice_at = time.monotonic()
 

@@ -42,7 +42,7 @@ async def left_under_way(directory: Path) -> None:
     """Leave a transfer behind as a gateway does that was killed: the next one has to tell its end."""
     record = samples.requested()
     payload = json.dumps({"data": transfer_document(record)})
-    journal = Journal(directory / "state", {"mqtt": lambda _state: None}, forwarding=True)
+    journal = Journal(directory / "state", {"mqtt": lambda _state: None})
     await journal.open()
     change = TransferChange(samples.ID, timestamp(record.requested_at), ended=False)
     journal.put(Put("first", "transfers/main-line", payload, 0.0, change))

@@ -22,7 +22,7 @@ class Outbox(Journal):
     def __init__(
         self, directory: Path, on_state: Callable[[BacklogState], None] = lambda _state: None, **options: Any
     ) -> None:
-        super().__init__(directory, {"mqtt": on_state}, **{"forwarding": True} | options)
+        super().__init__(directory, {"mqtt": on_state}, **options)
         self.mqtt: Backlog = self.backlogs["mqtt"]
         self.fetch = self.mqtt.fetch
 

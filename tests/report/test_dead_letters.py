@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.report import cursors, store
-from gateway.report.backlog import Backlog
+from gateway.report.backlog import Backlog, BacklogState
 from gateway.report.journal import Journal
 from gateway.report.store import TransferChange
 from gateway.report.store_file import FILE_NAME
@@ -176,7 +176,7 @@ async def test_what_the_disk_has_not_taken_yet_is_in_the_history(
 
 
 def two_sinks(directory: Path) -> tuple[Journal, Backlog, Backlog]:
-    journal = Journal(directory, dict.fromkeys(("mqtt", "other"), lambda _state: None), forwarding=True, max_events=6)
+    journal = Journal(directory, dict.fromkeys(("mqtt", "other"), lambda _state: None), max_events=6)
     return journal, journal.backlogs["mqtt"], journal.backlogs["other"]
 
 
@@ -216,3 +216,49 @@ async def test_each_sink_goes_through_the_journal_at_its_own_pace(tmp_path: Path
     assert (mqtt.state.events, other.state.events) == (0, 6)
     assert stored(tmp_path) == ids(await other.fetch(0, 10)) == [f"event-{number}" for number in range(5, 11)]
     await journal.close()
+
+
+@pytest.mark.keeps("16.96")
+async def test_a_sink_comes_and_goes_while_the_journal_is_open(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (outbox, _):
+        outbox.put(event(0))
+        await outbox.flush()
+        states: list[BacklogState] = []
+        other = outbox.enlist("other", states.append)
+        outbox.put(event(1))
+        outbox.put(event(2))
+        await outbox.flush()
+        first, _second = await other.fetch(0, 10)
+        assert (first.event_id, other.state.events, states[-1].events) == ("event-1", 2, 2)
+        other.refuse(first.seq, "no")
+        for each in await outbox.fetch(0, 10):
+            outbox.mqtt.take(each.seq)
+        await outbox.flush()
+        assert stored(tmp_path) == ["event-1", "event-2"]
+        # One that comes back before anything else was written has lost nothing.
+        outbox.discharge("other")
+        other = outbox.enlist("other", states.append)
+        await outbox.flush()
+        assert (other.state.events, other.state.refused) == (1, 1)
+        with capture_logs() as logs:
+            outbox.discharge("other")
+            outbox.put(event(3))
+            await outbox.flush()
+        assert [(line["event"], line["given_up"]) for line in logs] == [("sink-gone", 2)]
+        assert stored(tmp_path) == ["event-3"]
+        assert outbox.mqtt.state.events == 1
+
+
+@pytest.mark.keeps("16.96")
+async def test_nothing_is_kept_for_a_sink_that_is_no_longer_configured(tmp_path: Path) -> None:
+    journal, mqtt, other = two_sinks(tmp_path)
+    await journal.open()
+    for number in range(4):
+        journal.put(event(number))
+    one, two, *_ = await other.fetch(0, 10)
+    other.refuse(one.seq, "no")
+    mqtt.take(one.seq)
+    mqtt.take(two.seq)
+    await journal.close()
+    async with opened(tmp_path) as (outbox, _):
+        assert ids(await outbox.fetch(0, 10)) == stored(tmp_path) == ["event-2", "event-3"]

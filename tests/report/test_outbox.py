@@ -94,7 +94,7 @@ from gateway.report.journal import Journal
 from gateway.report.store import Put, TransferChange
 
 async def main():
-    outbox = Journal(Path(sys.argv[1]), {"mqtt": lambda _state: None}, forwarding=True)
+    outbox = Journal(Path(sys.argv[1]), {"mqtt": lambda _state: None})
     await outbox.open()
     n = 0
     while True:
@@ -189,7 +189,7 @@ async def test_without_a_broker_the_newest_are_kept_and_nothing_complains(
 ) -> None:
     monkeypatch.setattr(store, "KEPT_WITHOUT_BROKER", 2)
     with capture_logs() as logs:
-        async with opened(tmp_path, forwarding=False) as (outbox, _):
+        async with opened(tmp_path, idle=("mqtt",)) as (outbox, _):
             for n in range(5):
                 outbox.put(event(n))
             assert ids(await outbox.fetch(0, 10)) == ["event-3", "event-4"]

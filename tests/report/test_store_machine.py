@@ -50,7 +50,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.newest: dict[str, tuple[int, str]] = {}  # by transfer: its newest event, and how it stands
 
     def opened(self) -> Store:
-        made = Store(self.directory, SINKS, max_events=WAITING, forwarding=True)
+        made = Store(self.directory, SINKS, max_events=WAITING)
         made.open()
         return made
 
