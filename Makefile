@@ -22,7 +22,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz measure check lint format lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz measure check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -61,6 +61,10 @@ format: setup
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 	$(BIN)/python -m scripts.conformance
+
+# make schemas  writes docs/schema anew, from the code
+schemas: setup
+	$(BIN)/python -m scripts.schemas
 
 # make lock     pins the newest releases that the *.in files allow, with their hashes
 lock: setup

@@ -10,7 +10,8 @@ import pytest
 from gateway.cli import main
 from gateway.config import load
 from gateway.core.outcome import Reason
-from gateway.report.event import EndedTransferData, TransferData, schema
+from gateway.documents import EndedTransferData, TransferData
+from gateway.report.event import schema
 from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
 

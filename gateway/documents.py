@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The form in which records are published: models made of the core's dataclasses, for events, HTTP and their schemas.
+
+A field that a record has is in the published form too, with the words that stand beside its type there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from gateway.core.model import TransferId
+from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import Attempt, CallRecord, TransferRecord
+from gateway.core.state_sources import StateSource
+
+Timestamp = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        json_schema_extra={"format": "date-time"},
+        description="RFC 3339, UTC, to the millisecond",
+    ),
+]
+Ulid = Annotated[str, Field(min_length=1, max_length=64, description="a ULID")]
+SipCode = Annotated[int, Field(ge=100, le=699)]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Published(BaseModel):
+    """What leaves the gateway: nothing that is not declared, but a reader must bear a field that is added later."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_enum_values=True, json_schema_extra={"additionalProperties": True}
+    )
+
+
+class TransferCallIds(Published):
+    """The SIP Call-ID of each leg of a transfer, null where there is or was none."""
+
+    transferor: str | None
+    transferee: str | None
+    target: str | None
+
+
+class CallCallIds(Published):
+    """The SIP Call-ID of each side of a call."""
+
+    trunk: str | None
+    pbx: str | None
+
+
+def _data(name: str, record: type, **changes: Any) -> type[BaseModel]:
+    """The published form of a record: a model with the record's fields, and the words beside their types."""
+    declared = get_type_hints(record, include_extras=True)
+    held: dict[str, Any] = {each.name: (_published(declared[each.name]), ...) for each in fields(record)}
+    return create_model(name, __base__=Published, __doc__=record.__doc__, **held | changes)
+
+
+def _published(declared: Any) -> Any:
+    """How a type of a record is published."""
+    if declared in _PUBLISHED:
+        return _PUBLISHED[declared]
+    kind, parts = get_origin(declared), get_args(declared)
+    if kind is Annotated:
+        words = Field(description=parts[1])
+        return Annotated[_published(parts[0]), words]
+    if kind is UnionType or kind is Union:
+        return reduce(or_, map(_published, parts))
+    if kind is tuple:
+        return list[_published(parts[0])]  # type: ignore[misc]  # mypy takes it for a type of ours
+    if kind is Mapping:
+        return dict[_published(parts[0]), _published(parts[1])]  # type: ignore[misc]
+    return declared
+
+
+_PUBLISHED: dict[Any, Any] = {datetime: Timestamp, TransferId: Ulid, float: Seconds, int: SipCode}
+_PUBLISHED[Attempt] = _data("AttemptData", Attempt)
+
+TransferData = _data("TransferData", TransferRecord, call_ids=(TransferCallIds, ...))
+EndedTransferData = create_model(
+    "EndedTransferData",
+    __base__=TransferData,
+    __doc__="""A transfer that is over: it has exactly one outcome.""",
+    outcome=(Outcome, ...),
+    reason=(Reason, ...),
+    sip_code=(SipCode, ...),
+    ended_at=(Timestamp, ...),
+)
+OpenCallData = _data("OpenCallData", CallRecord, call_ids=(CallCallIds, ...))
+CallData = create_model("CallData", __base__=OpenCallData, __doc__=CallRecord.__doc__, ended_at=(Timestamp, ...))
+
+
+class QueueData(Published):
+    """What is known of a queue; where `known` is false every count is null, which is neither 0 nor the last one."""
+
+    pbx: str
+    queue: str
+    source: StateSource = Field(description="what tells of the PBX's state")
+    known: bool
+    unknown_because: str | None
+    proven_at: Timestamp | None = Field(description="when the PBX last proved that it is alive")
+    logged_in: Count | None
+    available: Count | None
+    busy: Count | None
+    paused: Count | None
+    callers: Count | None = Field(description="who wait in the queue")
+    max_callers: Count | None = Field(description="the PBX's own limit; 0: none")
+    longest_wait_s: Seconds | None
+    expected_wait_s: Seconds | None
+    mean_talk_s: Seconds | None
+
+
+class StatusData(Published):
+    """Whether the gateway is there. `offline` is also the will, and has no `at` then."""
+
+    state: Literal["online", "draining", "offline"]
+    instance: str
+    version: str
+    reason: str | None = None
+    at: Timestamp | None = None
+
+
+class ErrorData(Published):
+    """Why something was not done: a slug for programs, a sentence for people."""
+
+    code: str
+    message: str

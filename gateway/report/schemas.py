@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The JSON Schemas of all that goes over the broker, and the AsyncAPI document that says where.
+
+`make schemas` writes them to docs/schema.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from pydantic import BaseModel, Field, create_model
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from gateway.commands import CancelCommand, TransferCommand
+from gateway.documents import ErrorData, Published, QueueData, StatusData, TransferData
+from gateway.report.event import (
+    CONTENT_TYPE,
+    CallEndedEvent,
+    TransferEndedEvent,
+    TransferEvent,
+    schema,
+)
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+EARLIER = ("transfer.requested.v1", "transfer.accepted.v1", "transfer.ringing.v1", "transfer.connected.v1")
+
+Schema: TypeAlias = dict[str, Any]
+
+
+class TransferAnswer(Published):
+    """What the gate says to the command `transfer`."""
+
+    id: str | None = Field(description="that of the command")
+    call: str
+    status: Literal["accepted", "refused"]
+    transfer: TransferData  # type: ignore[valid-type]  # made of the record
+
+
+class CancelAnswer(Published):
+    """What the command `cancel` comes to."""
+
+    id: str | None = Field(description="that of the command")
+    status: Literal["cancelled"]
+    transfer: TransferData  # type: ignore[valid-type]
+
+
+class Failure(Published):
+    """A command that was not carried out."""
+
+    id: str | None = Field(description="that of the command; null where it could not be read")
+    error: ErrorData
+
+
+def _milestone(kind: str) -> type[BaseModel]:
+    name = "".join(part.title() for part in kind.split(".")[:2])
+    only: Any = Literal[kind]
+    return create_model(name, __base__=TransferEvent, __doc__=TransferEvent.__doc__, type=(only, ...))
+
+
+MESSAGES: Mapping[str, tuple[type[BaseModel], JsonSchemaMode]] = {
+    **{kind: (_milestone(kind), "serialization") for kind in EARLIER},
+    "transfer.ended.v1": (TransferEndedEvent, "serialization"),
+    "call.ended.v1": (CallEndedEvent, "serialization"),
+    "status": (StatusData, "serialization"),
+    "queue": (QueueData, "serialization"),
+    "command.transfer": (TransferCommand, "validation"),
+    "command.cancel": (CancelCommand, "validation"),
+    "response.transfer": (TransferAnswer, "serialization"),
+    "response.cancel": (CancelAnswer, "serialization"),
+    "response.error": (Failure, "serialization"),
+}
+"""What is sent or received, by its name: the model, and whether it is what we write or what we read."""
+EVENTS = tuple(name for name in MESSAGES if name.endswith(".v1"))
+
+
+def json_schemas() -> dict[str, Schema]:
+    """A JSON Schema (2020-12) for each message by itself, by its name; `event` is that of all events."""
+    made = {
+        name: {"$schema": DIALECT, **model.model_json_schema(mode=mode), "title": name}
+        for name, (model, mode) in MESSAGES.items()
+    }
+    return {"event": schema(), **made}
+
+
+def key(name: str) -> str:
+    """A message's key in the AsyncAPI document; some of its readers want no dots in there."""
+    return name.replace(".", "-")
+
+
+def asyncapi() -> Schema:
+    """The AsyncAPI 3 document of the gateway at the broker. It says what the gateway does: `send` is what it sends."""
+    models, definitions = models_json_schema(
+        [*MESSAGES.values()], ref_template="#/components/schemas/{model}", by_alias=True
+    )
+    messages = {
+        key(name): {
+            "name": name,
+            "contentType": CONTENT_TYPE if name in EVENTS else "application/json",
+            "summary": " ".join((model.__doc__ or "").split("\n\n")[0].split()),
+            "payload": models[(model, mode)],
+        }
+        for name, (model, mode) in MESSAGES.items()
+    }
+    for name in ("command.transfer", "command.cancel"):
+        messages[key(name)] |= {"headers": _REPLY_TO, "correlationId": {"location": "$message.header#/correlationData"}}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Transfer gateway: events and commands",
+            "version": "1",
+            "description": "What becomes of transfers, and how to ask for one, over MQTT 5. Fields may be added.",
+            "license": {"name": "GPL-2.0-or-later"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "broker": {
+                "host": "{host}",
+                "protocol": "mqtt",
+                "protocolVersion": "5",
+                "description": "the broker of `[mqtt]`",
+                "variables": {"host": {"description": "with the port where it is not 1883"}},
+            }
+        },
+        "channels": {name: _channel(address, messages_of) for name, (address, messages_of) in _CHANNELS.items()},
+        "operations": {
+            "tellStatus": _operation("send", "status", 1, retain=True),
+            "tellTransfers": _operation("send", "transfers", 1),
+            "tellQueue": _operation("send", "queue", 0, retain=True),
+            "takeTransfer": _operation("receive", "commandTransfer", 1) | _reply("responseTransfer"),
+            "takeCancel": _operation("receive", "commandCancel", 1) | _reply("responseCancel"),
+        },
+        "components": {"messages": messages, "schemas": definitions["$defs"]},
+    }
+
+
+_REPLY_TO = {
+    "type": "object",
+    "properties": {
+        "responseTopic": {"type": "string", "description": "below `<base>/responses/`, or it is not used"},
+        "correlationData": {"type": "string"},
+    },
+}
+_PARAMETERS = {
+    "base_topic": "`base_topic` of `[mqtt]`",
+    "instance": "`instance` of `[gateway]`",
+    "number": "id of the assigned number; `unknown` for a request that belongs to none",
+    "pbx": "id of the PBX",
+    "queue": "name of the queue",
+}
+_BASE = "{base_topic}/{instance}"
+_CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "status": (f"{_BASE}/status", ("status",)),
+    "transfers": (f"{_BASE}/transfers/{{number}}", EVENTS),
+    "queue": (f"{_BASE}/queues/{{pbx}}/{{queue}}", ("queue",)),
+    "commandTransfer": (f"{_BASE}/commands/transfer", ("command.transfer",)),
+    "commandCancel": (f"{_BASE}/commands/cancel", ("command.cancel",)),
+    "responseTransfer": (f"{_BASE}/responses/transfer", ("response.transfer", "response.error")),
+    "responseCancel": (f"{_BASE}/responses/cancel", ("response.cancel", "response.error")),
+}
+
+
+def _channel(address: str, messages: tuple[str, ...]) -> Schema:
+    return {
+        "address": address,
+        "messages": {key(name): {"$ref": f"#/components/messages/{key(name)}"} for name in messages},
+        "parameters": {name: {"description": words} for name, words in _PARAMETERS.items() if f"{{{name}}}" in address},
+    }
+
+
+def _operation(action: str, channel: str, qos: int, *, retain: bool = False) -> Schema:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "bindings": {"mqtt": {"qos": qos, "retain": retain, "bindingVersion": "0.2.0"}},
+    }
+
+
+def _reply(channel: str) -> Schema:
+    return {
+        "reply": {
+            "address": {"location": "$message.header#/responseTopic"},
+            "channel": {"$ref": f"#/channels/{channel}"},
+        }
+    }
