@@ -17,8 +17,8 @@ from collections import deque
 MOST_BYTES = 2048
 """How long a status may be: of a datagram of more than 4,096 bytes systemd takes nothing, a READY=1 in it neither."""
 
-ALIVE = b"WATCHDOG=1"
-_unheard: deque[bytes] = deque(maxlen=16)
+ALIVE = "WATCHDOG=1"
+_unheard: deque[str] = deque(maxlen=16)
 """What systemd was too busy to hear, in order."""
 
 
@@ -54,7 +54,7 @@ async def watchdog() -> None:
     if interval is None:
         return
     while True:
-        _send(ALIVE.decode())
+        _send(ALIVE)
         # Half of the time allowed, as sd_watchdog_enabled(3) advises.
         await asyncio.sleep(interval / 2)
 
@@ -93,13 +93,13 @@ def _send(*lines: str) -> None:
         return
     # '@' stands for the NUL byte that begins the name of an abstract socket.
     address = f"\0{name[1:]}" if name.startswith("@") else name
-    said = "\n".join(line for line in lines if line).encode(errors="backslashreplace")
+    said = "\n".join(line for line in lines if line)
     if said != ALIVE:
         _unheard.append(said)
     # Gone, or too busy to listen: then it goes with the next word, as a lost READY=1 would never be made up for.
     with contextlib.suppress(OSError):
         while _unheard:
-            _speaker().sendto(_unheard[0], address)
+            _speaker().sendto(_unheard[0].encode(errors="backslashreplace"), address)
             _unheard.popleft()
         if said == ALIVE:
-            _speaker().sendto(said, address)
+            _speaker().sendto(said.encode(), address)
