@@ -7,7 +7,7 @@ import asyncio
 import signal
 import sqlite3
 import time
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,13 @@ from gateway.clock import LoopClock
 from gateway.core.model import DeviceState
 from gateway.pbx.asterisk.ami_source import AmiSource, AmiTiming
 from tests.pbx.fake_ami import Listener
+from tests.pbx.followed import followed
 from tests.support.asterisk import GATEWAY_AMI, SIP_PORT, Asterisk
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from gateway.core.model import QueueState
     from tests.conftest import Phones
@@ -35,15 +36,14 @@ TIMING = AmiTiming(retry_max_s=1.0)
 BOOT_S = 12.0  # a start, its settling time, and room for a busy machine
 
 
-@asynccontextmanager
-async def running(
+def running(
     pbx: Asterisk,
     listener: Listener,
     *,
     secret: str = GATEWAY_AMI[1],
     max_age: timedelta = timedelta(seconds=10),
     timing: AmiTiming = TIMING,
-) -> AsyncIterator[AmiSource]:
+) -> AbstractAsyncContextManager[AmiSource]:
     source = AmiSource(
         pbx="office",
         host="127.0.0.1",
@@ -57,13 +57,7 @@ async def running(
         timing=timing,
         clock=LoopClock(),
     )
-    task = asyncio.create_task(source.run())
-    try:
-        yield source
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    return followed(source)
 
 
 @pytest.fixture

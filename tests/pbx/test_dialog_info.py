@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from gateway.pbx.subscriptions.dialog_info_source import DialogInfoSource
 from gateway.ports import NotSent, NotSentError
 from tests.bench.clock import VirtualClock
 from tests.pbx.fake_ami import Listener
+from tests.pbx.followed import followed
 from tests.support.notifier import BODY_TYPES, dialog_info, pidf
 
 if TYPE_CHECKING:
@@ -115,14 +116,9 @@ async def running(watcher: Watcher, *extensions: str) -> AsyncIterator[Bed]:
         max_age=MAX_AGE,
         clock=clock,
     )
-    task = asyncio.create_task(source.run())
-    try:
+    async with followed(source):
         yield Bed(source, watcher, listener, clock)
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        assert not watcher.listeners
+    assert not watcher.listeners
 
 
 @pytest.mark.keeps("16.86")

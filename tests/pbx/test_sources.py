@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each source that a profile may name is made, and is what it says."""
 
-import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +14,7 @@ from gateway.pbx.sources import needs_new_source, source_of
 from gateway.ports import ExtensionWatcher
 from tests.config_directory import PBX, TRUNK, write
 from tests.pbx.fake_ami import FakeAmi, Listener, hint
+from tests.pbx.followed import followed
 
 WATCHER = cast("ExtensionWatcher", object())
 
@@ -63,10 +63,6 @@ async def test_hints_count_in_the_context_that_the_profile_names(
         listener = Listener()
         source = source_of(config, "asterisk", listener, LoopClock())
         assert source is not None
-        task = asyncio.create_task(source.run())
-        try:
+        async with followed(source):
             state = await listener.known()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
     assert state.extensions.get("6501") == (expected and DeviceState(expected))

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The source of a PBX's state, against a manager interface that does what each test says."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -17,6 +15,7 @@ from gateway.ports import Clock
 from tests.bench.clock import VirtualClock
 from tests.bench.jumping_loop import JumpingLoop, clock_of_loop
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member, ok
+from tests.pbx.followed import followed
 
 event_loop = JumpingLoop
 
@@ -43,8 +42,7 @@ class Reachable(Protocol):
     secret: str
 
 
-@asynccontextmanager
-async def running(
+def running(
     pbx: Reachable,
     listener: Listener,
     *,
@@ -54,7 +52,7 @@ async def running(
     queues: frozenset[str] = frozenset({"sales"}),
     extensions: frozenset[str] = frozenset({"6001"}),
     clock: Clock | None = None,
-) -> AsyncIterator[AmiSource]:
+) -> AbstractAsyncContextManager[AmiSource]:
     source = AmiSource(
         pbx="office",
         host="127.0.0.1",
@@ -68,13 +66,7 @@ async def running(
         timing=timing,
         clock=clock or clock_of_loop(),
     )
-    task = asyncio.create_task(source.run())
-    try:
-        yield source
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    return followed(source)
 
 
 async def test_it_learns_everything_on_connecting(pbx: FakeAmi, listener: Listener) -> None:
