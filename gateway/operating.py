@@ -76,6 +76,10 @@ class Operating:
             "restart_needed": list(self._parts.reloader.restart_needed),
         }
 
+    def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
+        """See ports.Operations."""
+        return self._parts.sip.dialogs(most)
+
     def calls(self) -> Sequence[CallRecord]:
         """See ports.Operations."""
         return self._parts.engine.call_records()

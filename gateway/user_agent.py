@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from gateway.config import Config
 from gateway.ports import Clock, ExtensionWatcher, SipListener, SipPort
@@ -44,6 +44,9 @@ class UserAgent(SipPort, Protocol):
     @property
     def stack(self) -> Mapping[str, int]:
         """What the SIP stack itself holds."""
+
+    def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
+        """Up to so many of the dialogs that it holds, the oldest first, and who holds each: JSON-able."""
 
     def start(self) -> None:
         """Listen, and serve. Raises SipError."""

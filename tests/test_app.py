@@ -66,6 +66,9 @@ class FakeUserAgent(FakeSip):
     def stack(self) -> dict[str, int]:
         return {"dialogs": len(self.live), "transactions": 0, "timers": 0}
 
+    def dialogs(self, most: int) -> list[dict[str, Any]]:
+        return [{"call_id": str(leg)} for leg in self.live][:most]
+
     def _lives(self, what: str) -> None:
         self.life.append(what)
         if self.fails == what:

@@ -45,6 +45,9 @@ class Operations(Protocol):
     def status(self) -> Mapping[str, Any]:
         """State, version, counts, trunks, PBXs, MQTT: JSON-able."""
 
+    def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
+        """Up to so many of the dialogs that the SIP stack holds, the oldest first: JSON-able."""
+
     def calls(self) -> Sequence[CallRecord]:
         """Calls under way, newest first."""
 

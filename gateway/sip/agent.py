@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pjsua2 as pj
 import structlog
@@ -30,6 +30,7 @@ from gateway.sip.stack import transports
 from gateway.sip.stack.accounts import Accounts
 from gateway.sip.stack.endpoint import Endpoint, set_log_level
 from gateway.sip.stack.front import Front
+from gateway.sip.stack.held_dialogs import held_dialogs
 from gateway.sip.stack.pump import Pump
 from gateway.sip.stack.rtp_source import DroppedMedia
 from gateway.sip.stack.servers import Servers
@@ -39,7 +40,7 @@ from gateway.sip.supervision import Supervision
 from gateway.sip.text.headers import refusal_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.sip.calls.media_path import MediaPath
 
@@ -275,3 +276,7 @@ class SipAgent:
     def stack(self) -> dict[str, int]:
         """What PJSIP itself holds; transactions and their timers linger for up to 32 s after a call."""
         return {"dialogs": pj.dialog_count(), "transactions": pj.transaction_count(), "timers": pj.timer_count()}
+
+    def dialogs(self, most: int) -> Sequence[dict[str, Any]]:
+        """See user_agent.UserAgent."""
+        return held_dialogs(most)

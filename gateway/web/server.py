@@ -23,6 +23,8 @@ from gateway.web.connections import listen, noting
 from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
 
 MAX_BODY = 64 * 1024  # bytes
+MAX_DIALOGS = 200
+"""Who looks for one that was left wants the oldest."""
 STATUS_OF = {"bad-request": 400, "unknown-call": 404, "unknown-transfer": 404, "too-late": 409}
 """The HTTP status for each code of a CommandError."""
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
@@ -92,6 +94,7 @@ class WebServer:
             web.get("/readyz", self._get_ready),
             web.get("/api/status", self._get_status),
             web.get("/api/calls", self._get_calls),
+            web.get("/api/dialogs", self._get_dialogs),
             web.get("/api/transfers", self._get_transfers),
             web.get("/api/transfers/{id}", self._get_transfer),
             web.get("/api/queues", self._get_queues),
@@ -122,6 +125,11 @@ class WebServer:
 
     async def _get_calls(self, _request: web.Request) -> web.Response:
         return json_response({"calls": [call_document(record) for record in self._operations.calls()]})
+
+    async def _get_dialogs(self, request: web.Request) -> web.Response:
+        most = _limit(request)
+        dialogs = self._operations.dialogs(MAX_DIALOGS if most is None else min(most, MAX_DIALOGS))
+        return json_response({"dialogs": list(dialogs)})
 
     async def _get_transfers(self, request: web.Request) -> web.Response:
         records = await self._read(limit=_limit(request))

@@ -38,6 +38,7 @@ def main() -> int:
         kept = Path(tempfile.gettempdir()) / f"fuzz-{chosen.seed}"
         keep(result, kept)
         print(f"what went out last is in {kept}.latest, what the gateway wrote in {kept}.log")
+        print(f"what was said in the dialogs that were left is in {kept}.left")
     return bool(result.faults)
 
 

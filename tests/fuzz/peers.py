@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.fuzz.packets import Packets
+from tests.fuzz.talks import Talks
 from tests.support.notifier import HINTS, Notifier
 from tests.support.sip_message import Message, media_of
 from tests.support.wire import Datagrams, Streams
@@ -45,6 +46,8 @@ class Clumsy(Notifier):
         """The latest of what went out, as it went out."""
         self.heard: deque[bytes] = deque(maxlen=20)
         """The latest of what came in."""
+        self.talks = Talks()
+        """… and all of both, by its Call-ID."""
         self.handed: deque[str] = deque(maxlen=KEPT)
         """What the REFERs that came refer to."""
         self.refers_to = ["+31612345678", "+31612345679", "6001"]
@@ -66,6 +69,7 @@ class Clumsy(Notifier):
     def send(self, message: Message, remote: Address, *, repeated: bool = False) -> None:
         """See Peer."""
         if self.rests:
+            self.talks.note(f"{self.side} >", bytes(message))
             self.wire.send(bytes(message), remote)
             return
         if message.is_request:
@@ -83,6 +87,7 @@ class Clumsy(Notifier):
         made = self.mutator.message(data)
         for _ in range(self.mutator.random.choice((1, 1, 1, 1, 1, 1, 1, 1, 0, 2))):
             self.sent.append(made)
+            self.talks.note(f"{self.side} >", made)
             self.tally.out(self.side, kind, broken=made != data)
             with suppress(OSError):  # a datagram of no size that is allowed
                 self.wire.send(made, remote)
@@ -117,6 +122,7 @@ class Clumsy(Notifier):
 
     def _arrived(self, data: bytes, remote: Address) -> None:
         self.heard.append(data)
+        self.talks.note(f"{self.side} <", data)
         with suppress(ValueError, KeyError, IndexError):  # what is wrong came back
             message = Message.parse(data)
             if message.is_request:

@@ -22,6 +22,7 @@ from tests.fuzz.playing import calls_in, calls_out, shouting, states, stray
 from tests.fuzz.reports import could_look_for_leaks, of_leaks, of_sanitizers, of_the_gateway
 from tests.fuzz.services import DNS_PORT, ClumsyBroker, ClumsyNames, clumsy_commands, clumsy_manager
 from tests.fuzz.streams import connections
+from tests.fuzz.talks import Talks
 from tests.fuzz.tally import PBXS, STRANGERS, TRUNKS, Tally
 from tests.pbx.fake_ami import FakeAmi, hint
 from tests.sip.bed import TLS_PORT
@@ -70,6 +71,8 @@ class Result:
     """How long it took until nothing was left; None: it did not come to that."""
     latest: list[bytes] = field(default_factory=list)
     """The messages that went out last."""
+    left: str = ""
+    """The dialogs that were left, with all that was said in them."""
     log: str = ""
     """What the gateway wrote."""
 
@@ -94,6 +97,7 @@ class Run:
         self._result = Result()
         self._tally = self._result.tally
         self._clumsy: list[Clumsy] = []
+        self._talks = Talks()
 
     async def play(self, seconds: float) -> Result:
         """Play for so long, and look at what is left."""
@@ -169,6 +173,7 @@ class Run:
 
         async def clumsy(role: str, last: int, number: int, wire: Wire | None = None) -> Clumsy:
             peer = Clumsy(net.host(last), role, Mutator(self._seed + number), self._tally, wire)
+            peer.talks = self._talks
             self._clumsy.append(peer)
             return await stack.enter_async_context(peer)
 
@@ -286,9 +291,11 @@ class Run:
             self._result.settled_s = asyncio.get_running_loop().time() - begun
         except AssertionError:
             comes = b"\n----\n".join(one for peer in self._clumsy for one in peer.heard)
+            dialogs = (await gateway.get("/api/dialogs"))["dialogs"]
+            self._result.left = self._talks.about(dialogs)
             self._result.faults.append(
                 f"left behind: {await _held(gateway)}, was {before}; connections {_connections(gateway.child.pid)}; "
-                f"it still says:\n{comes.decode(errors='replace')}"
+                f"dialogs {dialogs}; it still says:\n{comes.decode(errors='replace')}"
             )
         self._result.outcomes = await gateway.counts("transfer_gateway_transfers_total", "outcome")
         transfers = await gateway.get("/api/transfers")
@@ -322,3 +329,4 @@ def keep(result: Result, path: Path) -> None:
     """Write down what went out last and what the gateway wrote, for whoever looks for the cause."""
     path.with_suffix(".latest").write_bytes(b"\n\n----\n\n".join(result.latest))
     path.with_suffix(".log").write_text(result.log)
+    path.with_suffix(".left").write_text(result.left)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -88,3 +88,31 @@ async def test_who_never_acknowledges_a_reinvite_is_hung_up_on(scene: Scene) -> 
     await caller.media.hears(ASSISTANT_HZ)
     await caller.wait_request("BYE", timeout_s=45)
     await assistant.wait_request("BYE")
+
+
+@pytest.mark.keeps("16.185")
+async def test_a_dialog_that_is_still_there_says_who_holds_it(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    ours, theirs = [await told_of(scene.gateway, call) for call in (caller, assistant)]
+    assert (ours["role"], theirs["role"]) == ("uas", "uac")
+    assert (ours["leg"], ours["invite"], theirs["leg"]) == (True, "CONFIRMED", True)
+    assert ours["remote"].endswith(f";tag={caller.local.rpartition(';tag=')[2]}")
+    assistant.answers["BYE"] = None
+    await caller.hang_up()
+    bye = await assistant.wait_request("BYE")
+    assert (await told_of(scene.gateway, assistant))["local_cseq"] == bye.cseq[0] + 1
+    assistant.respond(bye, 200)
+
+    async def held_by_transactions_alone() -> bool:
+        told = await told_of(scene.gateway, caller)
+        return (told["leg"], told["sessions"]) == (False, 0) and told["transactions"] > 0
+
+    await eventually(held_by_transactions_alone, "no leg")  # they linger (RFC 3261 section 17.2.2)
+
+
+async def told_of(gateway: Gateway, call: Call) -> dict[str, Any]:
+    """What is said of the one dialog with this call's Call-ID."""
+    dialogs = (await gateway.get("/api/dialogs"))["dialogs"]
+    (found,) = [dialog for dialog in dialogs if dialog["call_id"] == call.call_id]
+    assert isinstance(found, dict)
+    return found

@@ -45,6 +45,9 @@ class Gateway(Operations):
     def status(self) -> Mapping[str, Any]:
         return {"state": "online"}
 
+    def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
+        return [{"call_id": "1@pbx"}, {"call_id": "2@pbx"}, {"call_id": "3@pbx"}][:most]
+
     def calls(self) -> Sequence[CallRecord]:
         return [replace(samples.call(), ended_at=None)]
 
@@ -148,6 +151,8 @@ async def test_ready_tells_what_is_missing(ask: Client, gateway: Gateway) -> Non
 async def test_the_lists_of_the_contract(ask: Client, gateway: Gateway) -> None:
     assert await ask("/api/status") == (200, {"state": "online"})
     assert await ask("/api/calls") == (200, {"calls": [call_document(call) for call in gateway.calls()]})
+    assert await ask("/api/dialogs?limit=2") == (200, {"dialogs": [{"call_id": "1@pbx"}, {"call_id": "2@pbx"}]})
+    assert await ask("/api/dialogs") == (200, {"dialogs": list(gateway.dialogs(3))})
     transfers = [transfer_document(record) for record in await gateway.transfers()]
     assert await ask("/api/transfers") == (200, {"transfers": transfers})
     assert transfers[0]["outcome"] is None
