@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +18,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.configuration import SIP_PORT
+from tests.support.prepared import Copy, prepared
 from tests.support.processes import Child
 
 if TYPE_CHECKING:
@@ -27,12 +30,16 @@ if TYPE_CHECKING:
 class Gateway:
     """A gateway that is ready once the context is entered. Its directory outlives restarts within the context."""
 
+    copied = "PYTEST_XDIST_WORKER" in os.environ
+    """Whether it is a copy of a process that has loaded all modules: where tests run side by side, CPU is short."""
+
     def __init__(self, files: Configuration, *, env: dict[str, str] | None = None) -> None:
         self.files = files
         self.env = env
         self.directory = Path(tempfile.mkdtemp(prefix="gateway-"))
         self._child: Child | None = None
         http = files.main["http"]
+        self.http_address = (http["bind_address"], http["port"])
         self.url = f"http://{http['bind_address']}:{http['port']}"
         self.sip = (files.sip["bind_address"], files.sip.get("udp_port", SIP_PORT))
         self.write()
@@ -71,8 +78,12 @@ class Gateway:
 
     async def start(self, timeout_s: float = 60.0) -> None:
         """Start it and wait until it says that it is ready."""
-        command = [sys.executable, "-m", "gateway.cli", "run", "--config", str(self.directory)]
-        self._child = Child("gateway", command, self.directory / "gateway.log", env=self.env)
+        arguments, log = ["run", "--config", str(self.directory)], self.directory / "gateway.log"
+        if self.copied and self.env is None and prepared().fits:
+            self._child = Copy("gateway", arguments, log)
+        else:
+            command = [sys.executable, "-m", "gateway.cli", *arguments]
+            self._child = Child("gateway", command, log, env=self.env)
         await self.child.ready(self._is_ready, timeout_s)
 
     async def stop(self) -> int:
@@ -99,6 +110,9 @@ class Gateway:
         self.child.signal(signal.SIGTERM)
 
     async def _is_ready(self) -> bool:
+        # Until it listens this costs next to nothing, and it is asked a hundred times a second.
+        with socket.create_connection(self.http_address, timeout=1):
+            pass
         try:
             status, _ = await self.http("GET", "/readyz")
         except aiohttp.ClientConnectionError as error:

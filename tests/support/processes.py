@@ -17,7 +17,7 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -37,12 +37,24 @@ class ChildError(RuntimeError):
     """A server did not start, or ended by itself; the message holds the end of its log."""
 
 
+class Process(Protocol):
+    """What a Child needs of subprocess.Popen."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
+    def send_signal(self, number: int) -> None: ...
+
+
 class Child:
     """A running child process whose output goes to a file.
 
     It gets no terminal and no pipe, since a server that inherits one can block or hold its parent open, and the
     kernel kills it when this process dies, however that happens.
     """
+
+    _process: Process
 
     def __init__(
         self,
