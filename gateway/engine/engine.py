@@ -31,6 +31,7 @@ from gateway.ports import (
     Observer,
     PbxSource,
     ProbeResult,
+    ReferHandle,
     ReferRequest,
     Reporter,
     SipPort,
@@ -162,10 +163,10 @@ class Engine:
         self._progressed(leg)
         self._tell(leg, partial(ev.HandDownTold, leg=leg, code=code, accepted=accepted))
 
-    def notify_failed(self, leg: LegId) -> None:
-        """The transferor on this leg takes no more NOTIFYs."""
+    def notify_failed(self, handle: ReferHandle) -> None:
+        """Who sent this REFER takes no more NOTIFYs of it; the next REFER has its own (RFC 3515 §2.4.6)."""
         for call, running in self.calls.running:
-            if leg in running.peers and self._loop.executor.running_transfers[running.id].handle is not None:
+            if self._loop.executor.running_transfers[running.id].handle is handle:
                 self._loop.feed(call.id, ev.NotifyFailed(self._clock.now(), running.id))
                 return
 

@@ -171,6 +171,7 @@ class Executor:
             for timer in list(run.timers):
                 self._stop_timer(run, timer)
             del self.running_transfers[running.id]
+            self._end(run.handle, running.id)
 
     def abort(self, call: Call, transfer: TransferId, fault: str) -> None:
         """End a transfer whose machine cannot: every leg of it is hung up, and its outcome told, if it was not."""
@@ -203,6 +204,14 @@ class Executor:
         except Exception:
             log.exception("notify-failed", transfer=transfer, code=code)
             self._feedback.feed(call, NotifyFailed(self._clock.now(), transfer))
+
+    def _end(self, handle: ReferHandle | None, transfer: TransferId) -> None:
+        """Whatever ended the transfer: a subscription that nobody ends would keep its dialog for good."""
+        if handle is not None:
+            try:
+                handle.end()
+            except Exception:
+                log.exception("notify-failed", transfer=transfer, code=Reason.GATEWAY_ERROR.sip_code)
 
     def _report(self, transfer: TransferId, milestone: Milestone) -> None:
         found = self._calls.transfer(transfer)

@@ -38,6 +38,9 @@ class ReferHandle(Protocol):
     def notify(self, code: int, reason: Reason, final: bool) -> None:
         """Queue a NOTIFY with this status; they are sent one at a time. Nothing is sent after a final one."""
 
+    def end(self) -> None:
+        """The transfer is over. A subscription that got no final NOTIFY is ended by one that says 500."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReferRequest:
@@ -145,8 +148,8 @@ class SipListener(Protocol):
     def leg_failed(self, leg: LegId, text: str) -> None:
         """A leg whose INVITE was to be answered is over because that could not be done; `text` says what happened."""
 
-    def notify_failed(self, leg: LegId) -> None:
-        """The transferor on this leg takes no more NOTIFYs."""
+    def notify_failed(self, handle: ReferHandle) -> None:
+        """Who sent this REFER takes no more NOTIFYs of it."""
 
     def hand_down_told(self, leg: LegId, code: int, accepted: bool) -> None:
         """How a hand-down goes: 180 to 199, 200 when the peer has moved the caller, 300 and above when it failed.

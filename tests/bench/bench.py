@@ -76,6 +76,7 @@ class Handle:
         self.answered: list[int] = []
         self.notified: list[int] = []
         self.final: list[int] = []
+        self.ended = 0
 
     def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> bool:
         """See ports.ReferHandle."""
@@ -92,6 +93,11 @@ class Handle:
         self.notified.append(code)
         if final:
             self.final.append(code)
+
+    def end(self) -> None:
+        """See ports.ReferHandle."""
+        self.ended += 1
+        self._chance.take("end")
 
 
 @dataclass
@@ -120,6 +126,13 @@ class Bench:
         return FakeSip(self.chance, self.clock, self.said)
 
     # --- what happens
+
+    def takes_no_more_notifys(self, leg: LegId) -> None:
+        """Whoever is on this leg has refused, or not answered, a NOTIFY of each REFER of theirs."""
+        for handle in self.handles:
+            if handle.leg == leg:
+                handle.deaf = True
+                self.engine.notify_failed(handle)
 
     def calls_in(
         self, leg: str, peer: Peer, called: str, caller: CallerId = EVE, replaces: LegId | None = None

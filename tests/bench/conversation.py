@@ -88,7 +88,7 @@ EVENTS: dict[str, Callable[..., None]] = {
     r"(\S+) fails with (\d+)": lambda bench, leg, code: bench.fails(_leg(bench, leg), int(code)),
     r"(\S+) hangs up": lambda bench, leg: bench.fails(_leg(bench, leg), 200),
     r"(\S+) refers to (\S+?)(?:, to be joined with (\S+))?": _refers,
-    r"(\S+) takes no more NOTIFYs": lambda bench, leg: bench.engine.notify_failed(_leg(bench, leg)),
+    r"(\S+) takes no more NOTIFYs": lambda bench, leg: bench.takes_no_more_notifys(_leg(bench, leg)),
     r"([\d.]+) s pass": lambda bench, seconds: bench.pass_time(float(seconds)),
     r"the transfer is cancelled": lambda bench: bench.engine.cancel_transfer(bench.engine.transfers[-1].id),
     r"the gateway drains for (\d+) s": lambda bench, seconds: bench.engine.drain(float(seconds), lambda: None),

@@ -168,9 +168,7 @@ class Gateway(Bench):
 
     def not_notified(self, end: End) -> None:
         """See UserAgent."""
-        for handle in self.handles:
-            handle.deaf = handle.deaf or handle.leg == end.name
-        self.engine.notify_failed(LegId(end.name))
+        self.takes_no_more_notifys(LegId(end.name))
 
     def _peer(self, end: End) -> Peer:
         """Whose leg it is: the outer gateway has the inner one for its PBX, and that one has it for its trunk."""

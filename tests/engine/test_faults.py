@@ -205,6 +205,23 @@ def test_a_machine_that_fails_is_ended_from_outside(config: Config, monkeypatch:
     assert record.ended_at
 
 
+@pytest.mark.keeps("16.186")
+def test_whatever_ends_a_transfer_ends_its_subscription(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(config)
+    _, assistant = bench.bridged()
+    handle = bench.refer(assistant)
+    bench.pass_time()
+    assert (handle.answered, handle.ended) == ([202], 0)
+
+    def fail(*_args: object) -> None:
+        raise InjectedError
+
+    monkeypatch.setattr(transfer, "step", fail)
+    assert bench.dialled
+    bench.rings(bench.dialled)
+    assert (handle.final, handle.ended) == ([], 1)
+
+
 @pytest.mark.thorough
 @pytest.mark.keeps("16.52")
 @settings(deadline=None)

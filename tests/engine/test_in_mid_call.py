@@ -54,7 +54,7 @@ def test_a_leg_that_is_gone_changes_nobody(bench: Bench) -> None:
     for leg in (caller, assistant):
         bench.engine.leg_connected(leg, ADAM)
         bench.engine.leg_progress(leg, 180)
-        bench.engine.notify_failed(leg)
+        bench.takes_no_more_notifys(leg)
     assert not bench.sip.live
 
 

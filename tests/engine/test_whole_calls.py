@@ -74,6 +74,7 @@ class WholeCalls(RuleBasedStateMachine):
                 accepted = handle.answered[0] < 300
                 wanted = (0, 1) if handle.deaf else (1,) if accepted else (0,)
                 assert len(handle.final) in wanted, f"final NOTIFYs: {handle.final}"
+                assert handle.ended == 1, "a subscription was left"
             self.bench.finish()
             for record in self.bench.ends():
                 assert record.outcome is not None
@@ -195,9 +196,7 @@ class WholeCalls(RuleBasedStateMachine):
     def a_transferor_takes_no_more_notifys(self, which: int) -> None:
         running = [one for one in self.bench.engine.transfers if one.machine.transferor]
         if running and (leg := running[which % len(running)].machine.transferor):
-            for handle in self.bench.handles:
-                handle.deaf = handle.deaf or handle.leg == leg
-            self.bench.engine.notify_failed(leg)
+            self.bench.takes_no_more_notifys(leg)
 
     @rule(other=st.booleans())
     def somebody_reloads(self, other: bool) -> None:

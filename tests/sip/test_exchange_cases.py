@@ -280,3 +280,23 @@ async def test_a_refer_that_meets_our_bye_is_answered(scene: Scene) -> None:
     assert not scene.pbx.received("INVITE")
     assistant.respond(assistant.peer.received("BYE")[0], 200)
     await asyncio.sleep(0)
+
+
+@pytest.mark.keeps("16.186")
+@pytest.mark.parametrize("code", [481, 503])
+async def test_a_notify_that_is_refused_silences_its_own_refer_and_not_the_next(scene: Scene, code: int) -> None:
+    _, assistant = await scene.bridged()
+    assistant.answers["NOTIFY"] = None
+    first = await scene.referred(assistant)
+    unanswered = await assistant.wait_notify()
+    first.reject(486)
+    await scene.outcome()
+    assistant.answers["NOTIFY"] = 200
+    second = await scene.referred(assistant)
+    refer = assistant.cseq
+    assistant.respond(unanswered, code)
+    assert (await assistant.begin("OPTIONS").final()).code == 200  # which the gateway reads after that
+    await second.answer(hz=TARGET_HZ)
+    told = await assistant.notifies()
+    assert codes(told)[-1] == 200
+    assert {notify["Event"] for notify in told} == {f"refer;id={refer}"}

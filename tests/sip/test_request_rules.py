@@ -104,7 +104,7 @@ class Stage:
             refer=self._refer,
             admit=lambda _peer: self.overload,
             inquire=lambda _peer, called, _calling: None if SALES in called else Reason.UNKNOWN_DESTINATION,
-            notify_failed=lambda leg: self.said.append(("notify-failed", leg)),
+            notify_failed=lambda refer: self.said.append(("notify-failed", refer)),
             leg_connected=lambda leg, said: self.said.append(("connected", leg, said.identities[0].uri)),
         )
         accounts: Any = SimpleNamespace(config=config, number=lambda _peer: 3)

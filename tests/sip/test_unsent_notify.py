@@ -68,3 +68,28 @@ def test_a_refer_that_cannot_be_accepted_says_so(clock: VirtualClock) -> None:
     assert not handle.answer(202, Reason.ACCEPTED)
     handle.notify(100, Reason.ACCEPTED, final=False)
     assert handle.closed
+
+
+@pytest.mark.keeps("16.186")
+@pytest.mark.parametrize("told", [True, False])
+def test_a_subscription_that_got_no_outcome_is_ended_with_500(
+    clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    sent: list[tuple[str, str]] = []
+    ended: list[int] = []
+    monkeypatch.setattr("gateway.sip.requests.refer.pj.send_notify", lambda _, line, state, *_more: note(line, state))
+    monkeypatch.setattr("gateway.sip.requests.refer.pj.end_subscription", ended.append)
+
+    def note(line: str, state: str) -> bool:
+        sent.append((line, state))
+        return True
+
+    handle = pending(7, [], clock)
+    assert handle.answer(202, Reason.ACCEPTED)
+    if told:
+        handle.notify(486, Reason.BUSY, final=True)
+    handle.end()
+    status = "486 Busy Here" if told else "500 Server Internal Error"
+    assert sent == [(f"SIP/2.0 {status}", "terminated;reason=noresource")]
+    handle.notify_answered(200)
+    assert (ended, len(sent)) == ([7], 1)

@@ -47,7 +47,7 @@ class ReceivedRefers:
         self._challenger = challenger
         self._listener = listener
         self._clock = clock
-        self._refers: dict[int, tuple[PendingRefer, LegId]] = {}
+        self._refers: dict[int, PendingRefer] = {}
 
     def in_dialog(self, index: int, request: pj.SipRequest) -> None:
         """A REFER in a dialog: it is answered when this returns."""
@@ -88,27 +88,25 @@ class ReceivedRefers:
         self._listener.refer(read)
 
     def _opened(self, subscription: int, refer: PendingRefer, leg: LegId) -> None:
-        self._refers[subscription] = (refer, leg)
+        self._refers[subscription] = refer
         if found := self._legs.get(leg):
             found.refer = refer  # its NOTIFYs come before the leg's BYE
 
     def notified(self, subscription: int, code: int) -> None:
         """A NOTIFY of ours was answered, or timed out."""
-        found = self._refers.get(subscription)
-        if found is None:
+        refer = self._refers.get(subscription)
+        if refer is None:
             return
-        refer, leg = found
         if not refer.notify_answered(code):
-            self._listener.notify_failed(leg)
+            self._listener.notify_failed(refer)
         if refer.closed:
             del self._refers[subscription]
 
     def unsubscribed(self, subscription: int) -> None:
         """The transferor wants no more NOTIFYs."""
-        if found := self._refers.get(subscription):
-            refer, leg = found
+        if refer := self._refers.get(subscription):
             refer.unsubscribe()
-            self._listener.notify_failed(leg)
+            self._listener.notify_failed(refer)
 
 
 def _is_false(refer_sub: str) -> bool:

@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 # Longer than any hunt: the transferor must not take the subscription for expired while a target still rings.
 SUBSCRIPTION_S = 600
+FINAL = "terminated;reason=noresource"
 # Option tags a REFER may require, as any request may; RFC 7614's are not supported.
 SUPPORTED = frozenset(pj.supported_extensions().split(", "))
 
@@ -79,7 +80,11 @@ class PendingRefer:
 
     def notify(self, code: int, reason: Reason, final: bool) -> None:
         """Queue a NOTIFY; see ports.ReferHandle."""
-        self._enqueue(code, "terminated;reason=noresource" if final else f"active;expires={SUBSCRIPTION_S}")
+        self._enqueue(code, FINAL if final else f"active;expires={SUBSCRIPTION_S}")
+
+    def end(self) -> None:
+        """The transfer is over; see ports.ReferHandle."""
+        self._enqueue(Reason.GATEWAY_ERROR.sip_code, FINAL)
 
     def unsubscribe(self) -> None:
         """The transferor wants no more: it gets the last state once again, and that ends it (RFC 6665 §4.1.2.3)."""
