@@ -30,7 +30,9 @@ from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
 from gateway.report.reporter import EventReporter
 from gateway.report.sinks.mqtt.connection import Broker
+from gateway.report.sinks.webhook.receiver import Receiver
 from gateway.report.store_file import StoreError
+from gateway.report.webhook_metrics import WebhookMetrics
 from gateway.sip.agent import SipAgent
 from gateway.threads import DaemonPool
 from gateway.user_agent import MakeUserAgent
@@ -69,8 +71,10 @@ class App:
             on_command=Commands(self.operations),
             on_connected=self.metrics.mqtt_connected,
             on_outbox=self.metrics.outbox_state,
+            webhook_observer=WebhookMetrics(self.metrics.registry),
         )
         self.reporter.configure(_queues(config))
+        self.reporter.webhooks.configure(_receivers(config))
         self.engine = Engine(config, self.reporter, self.metrics, clock)
         self.sip = user_agent(config, self.engine, clock)
         self.engine.attach(self.sip)
@@ -163,6 +167,8 @@ class App:
     def _log_in(self, config: Config) -> None:
         if (broker := _broker(config)) is not None:
             self.reporter.log_in(broker)
+        # What waits for one that is taken out is gone: no part may refuse the configuration after this.
+        self.reporter.webhooks.configure(_receivers(config))
 
     def _reload_done(self, reloader: Reloader) -> None:
         self.metrics.reload_done(
@@ -203,6 +209,10 @@ def _broker(config: Config) -> Broker | None:
         username=mqtt.username or None,
         password=mqtt.password.get_secret_value() if mqtt.password else None,
     )
+
+
+def _receivers(config: Config) -> list[Receiver]:
+    return [Receiver(each.id, each.url, each.keys, frozenset(each.events), each.ca_file) for each in config.webhooks]
 
 
 def main(directory: Path, user_agent: MakeUserAgent = SipAgent) -> int:

@@ -72,6 +72,7 @@ class Operating:
             "trunks": {name: {"up": up} for name, up in self._parts.sip.trunks.up.items()},
             "mqtt": {"configured": config.mqtt is not None, "connected": self._parts.reporter.connected},
             "outbox": backlog_document(self._parts.reporter.outbox),
+            "webhooks": self._parts.reporter.webhooks.document,
             "configuration": self._parts.reloader.document,
             "restart_needed": list(self._parts.reloader.restart_needed),
         }

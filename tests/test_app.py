@@ -24,11 +24,14 @@ from gateway import app
 from gateway.app import App
 from gateway.background import BackgroundTasks
 from gateway.config import Config, load
+from gateway.core.record import Milestone
 from gateway.ports import Clock, IncomingCall, SipError, SipListener
 from tests.bench import ASSIGNED, BEGIN, EVE, PBX, SALES, Chance
 from tests.bench.clock import VirtualClock
 from tests.bench.sip import FakeSip
 from tests.config_directory import MAIN, write
+from tests.report import samples
+from tests.report.webhook.server import SECRET, Server
 from tests.support.processes import eventually, free_port
 
 if TYPE_CHECKING:
@@ -408,3 +411,23 @@ async def test_a_broker_that_is_not_there_is_said_to_be_configured(directory: Pa
     async with running(written(directory, tmp_path / "state", port, more)) as gateway:
         status = (await gateway.get("/api/status"))[1]
         assert status["mqtt"] == {"configured": True, "connected": False}
+
+
+async def test_a_reload_brings_a_webhook_and_the_status_tells_of_it(directory: Path, tmp_path: Path) -> None:
+    port = load(directory).http.port
+    async with Server() as server, running(directory) as gateway:
+        server.stands_at = BEGIN
+        assert (await gateway.get("/api/status"))[1]["webhooks"] == {}
+        (directory / "crm.secret").write_text(SECRET)
+        more = f'\n[[webhooks]]\nid = "crm"\nurl = "{server.url}"\nsecret_file = "crm.secret"\n'
+        written(directory, tmp_path / "state", port, more)
+        assert (await gateway.post("/api/reload"))[1] == {"reloaded": True, "restart_needed": []}
+        gateway.app.reporter.transfer(Milestone.ENDED, samples.refused())
+        await until(lambda: len(server.taken) == 1, "the receiver has the event")
+        told = (await gateway.get("/api/status"))[1]["webhooks"]
+        assert (list(told), told["crm"]["up"], told["crm"]["refused"]) == (["crm"], True, 0)
+        # A configuration that another part refuses takes no receiver out.
+        gateway.sip.fails = "reconfigure"
+        written(directory, tmp_path / "state", port)
+        assert (await gateway.post("/api/reload"))[0] == 422
+        assert list((await gateway.get("/api/status"))[1]["webhooks"]) == ["crm"]

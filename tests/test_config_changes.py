@@ -25,6 +25,7 @@ from gateway.config.settings import (
     MqttSettings,
     NumberSettings,
     SipSettings,
+    WebhookSettings,
     WeeklySettings,
 )
 from tests.support.certificates import Authority
@@ -32,12 +33,14 @@ from tests.support.configuration import toml, write_files
 
 Tables = dict[str, Any]
 
+SECRETS = {name: f"whsec_{letter * 48}" for name, letter in (("one", "A"), ("two", "B"))}
 HOLIDAYS = [date(2026, 12, 25), date(2026, 4, 27)]
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "gateway": GatewaySettings,
     "sip": SipSettings,
     "mqtt": MqttSettings,
     "http": HttpSettings,
+    "webhooks": WebhookSettings,
     "hours": HoursSettings,
     "hours.weekly": WeeklySettings,
     "numbers": NumberSettings,
@@ -68,6 +71,10 @@ CHANGES: Final[Tables] = {
         "password_file": "two.secret", "base_topic": "other",
     },
     "http": {"bind_address": "127.0.0.8", "port": 9471, "token_file": "two.secret", "host_names": ["pbx.example.com"]},
+    "webhooks": {
+        "id": "other", "url": "https://other.example.com/", "secret_file": "two.secret", "events": ["call.ended.v1"],
+        "ca_file": "two.pem",
+    },
     "hours": {
         "time_zone": "Europe/Lisbon", "holidays": "NL", "closed": ["2026-12-24"],
         "open": {"2026-12-27": ["10:00-16:00"]}, "weekly": {"mon": ["10:00-11:00"]},
@@ -125,6 +132,7 @@ def before(**listening: int) -> dict[str, Tables]:
             },
             "mqtt": {"host": "127.0.0.1", **login},
             "http": {"port": 9470, "token_file": "one.secret"},
+            "webhooks": [{"id": "crm", "url": "https://crm.example.com/hooks", "secret_file": "one.secret"}],
             "hours": {"office": {"time_zone": "Europe/Amsterdam", "weekly": {}}},
             "numbers": [
                 {"id": "main-line", "number": "+31201234567", "trunk": "platform", "pbx": "asterisk",
@@ -154,7 +162,7 @@ def written(directory: Path, files: dict[str, Tables]) -> Config:
     write_files(directory, {name: toml(tables) for name, tables in files.items()})
     for folder in (directory, directory / "sip_profiles"):
         for name in ("one", "two"):
-            (folder / f"{name}.secret").write_text(f"{name}-secret")
+            (folder / f"{name}.secret").write_text(SECRETS[name])
             (folder / f"{name}.pem").write_text(certificate(name))
             with wave.open(str(folder / f"{name}.wav"), "wb") as sound:
                 sound.setparams((1, 2, 8000, 0, "NONE", ""))
@@ -167,6 +175,7 @@ def table_of(files: dict[str, Tables], table: str) -> Tables:
     found: dict[str, Tables] = {
         "hours": main["hours"]["office"],
         "hours.weekly": main["hours"]["office"]["weekly"],
+        "webhooks": main["webhooks"][0],
         "numbers": main["numbers"][0],
         "numbers.destinations": main["numbers"][0]["destinations"][0],
         "trunk": files["sip_profiles/platform.toml"],
@@ -182,6 +191,8 @@ def meaning(config: Config, table: str, key: str) -> str:
         case "hours" | "hours.weekly":
             schedule = config.schedules["office"]
             return _text((schedule, [schedule.holiday(day) for day in HOLIDAYS]))
+        case "webhooks":
+            return _text(getattr(config.webhooks[0], _field(WebhookSettings, key)))
         case "numbers" | "numbers.destinations":
             return _text(config.numbers)
         case "trunk":
@@ -300,7 +311,7 @@ def test_a_secret_that_systemd_copied_before_it_was_changed_is_named(
     original = directory / "sip_profiles" / "one.secret"
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
     copy = credentials / "one.secret"
-    copy.write_text("one-secret")
+    copy.write_text(SECRETS["one"])
     if not readable:
         read_bytes = Path.read_bytes
 
@@ -316,7 +327,7 @@ def test_a_secret_that_systemd_copied_before_it_was_changed_is_named(
     original.write_text("rotated")
     os.utime(copy, (1, 1))
     if readable:
-        (directory / "one.secret").write_text("one-secret")
+        (directory / "one.secret").write_text(SECRETS["one"])
     else:
         (directory / "one.secret").unlink()
     loaded = load(directory)

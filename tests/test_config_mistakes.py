@@ -26,6 +26,8 @@ def changed(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+WEBHOOK = '[[webhooks]]\nid = "crm"\nurl = "https://crm.example.com/hook"\nsecret_file = "crm.secret"\n'
+NO_ADDRESS = 'must be an address such as "https://crm.example.com/hooks/transfers"'
 SALES = "numbers[main-line].destinations[sales]"
 SUPPORT = "numbers[main-line].destinations[support]"
 
@@ -54,6 +56,12 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ("port = 0", 'port = 0\nhost_names = ["*"]', 'http.host_names[1]: must be a host\'s name such as "pbx.example.com", without a port; is "*"'),
         ("port = 0", 'port = 0\ntoken_file = "no.secret"', "http.token_file: there is no file {directory}/no.secret"),
         ("port = 0", "port = 0\n[mqtt]\nport = 1883", "mqtt.host: is missing, and there is no default"),
+        ("port = 0", f'port = 0\n{WEBHOOK.replace("https", "ftp")}', f"webhooks[crm].url: {NO_ADDRESS}"),
+        ("port = 0", f'port = 0\n{WEBHOOK.replace("/hook", "/a b")}', f"webhooks[crm].url: {NO_ADDRESS}"),
+        ("port = 0", f'port = 0\n{WEBHOOK.replace("//", "//us:secret@")}', "webhooks[crm].url: must not hold a user or a password: the receiver knows us by the signature"),
+        ("port = 0", f"port = 0\n{WEBHOOK}events = []\n", "webhooks[crm].events: must not be empty"),
+        ("port = 0", f'port = 0\n{WEBHOOK}events = ["transfer.over.v1"]\n', 'webhooks[crm].events[1]: must be \'transfer.requested.v1\', \'transfer.accepted.v1\', \'transfer.ringing.v1\', \'transfer.connected.v1\', \'transfer.ended.v1\' or \'call.ended.v1\', is "transfer.over.v1"'),
+        ("port = 0", f'port = 0\n{WEBHOOK.replace("crm.secret", "sip_profiles/ami.secret")}', 'webhooks[crm].secret_file: its file must hold "whsec_" and a key of 24 to 64 bytes in base64'),
         ('"Europe/Amsterdam"', '"Europe/Amsterdm"', 'hours.office.time_zone: "Europe/Amsterdm" is no known time zone; did you mean Europe/Amsterdam?'),
         ('holidays = "NL"', 'holidays = "BE-XX"', "hours.office.holidays: BE has no subdivision XX; known are Flemish, French, German"),
         ('holidays = "NL"', 'holidays = "Nowhere"', 'hours.office.holidays: "Nowhere" is no country whose holidays are known; such as "NL" or "DE-BY" is needed'),

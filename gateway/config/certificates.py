@@ -12,10 +12,12 @@ MAIN = "gateway.toml"
 
 
 def check_certificates(main: GatewayFile) -> Iterator[Mistake]:
-    """What is wrong with those that `[sip]` and `[mqtt]` name, where TLS is on."""
+    """What is wrong with those that `[sip]`, `[mqtt]` and `[[webhooks]]` name, where TLS is on."""
     sip, mqtt = main.sip, main.mqtt
     if mqtt is not None and mqtt.tls:
         yield from _authority("mqtt.ca_file", mqtt.ca_file)
+    for webhook in main.webhooks:
+        yield from _authority(f"webhooks[{webhook.id}].ca_file", webhook.ca_file)
     if sip is None or not sip.tls_port:
         return
     yield from _authority("sip.tls_ca", sip.tls_ca)

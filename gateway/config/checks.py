@@ -8,7 +8,14 @@ from gateway.config.fields import IpNetwork, uri_host, uri_port
 from gateway.config.mistakes import Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
 from gateway.config.reading import Table
-from gateway.config.settings import DestinationSettings, GatewayFile, HttpSettings, NumberSettings, SipSettings
+from gateway.config.settings import (
+    DestinationSettings,
+    GatewayFile,
+    HttpSettings,
+    NumberSettings,
+    SipSettings,
+    WebhookSettings,
+)
 from gateway.core.model import WhenUnknown
 from gateway.core.numbers import TargetError, lookup_keys
 from gateway.core.state_sources import Ability
@@ -30,6 +37,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from _sip(main.sip, written["sip"])
         yield from check_listening(main.sip, main.http, profiles)
     yield from _addresses(profiles)
+    yield from _webhooks(main.webhooks)
     yield from _assigned_numbers(main.numbers)
     for number in main.numbers:
         yield from _names(number, _ids(written["numbers"], number.id), hours)
@@ -115,6 +123,16 @@ def _addresses(profiles: Profiles) -> Iterator[Mistake]:
             if owner != name:
                 problem = f"{_written(network)} is an address of {owner} as well; it must mean one of them"
                 yield Mistake(f"sip_profiles/{name}.toml", "addresses", problem)
+
+
+def _webhooks(webhooks: Iterable[WebhookSettings]) -> Iterator[Mistake]:
+    ids: set[str] = set()
+    for webhook in webhooks:
+        if webhook.id in ids:
+            yield Mistake(MAIN, f"webhooks[{webhook.id}].id", f'"{webhook.id}" is taken by another webhook')
+        if webhook.ca_file and not webhook.url.startswith("https:"):
+            yield Mistake(MAIN, f"webhooks[{webhook.id}].ca_file", "needs a url that begins with https:")
+        ids.add(webhook.id)
 
 
 def _written(network: IpNetwork) -> str:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kinds of values that configuration files hold, each refusing what can't be meant."""
 
+import base64
+import binascii
 import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
@@ -130,6 +133,20 @@ def _sip_uri(text: str) -> str:
     return text
 
 
+def _http_url(text: str) -> str:
+    """An address that events may be sent to: it holds no user and password, which belong into no file that is shown."""
+    try:
+        url = urlsplit(text)
+        is_good = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good or not re.fullmatch(r"[!-~]{1,2000}", text) or url.fragment or "\\" in text:
+        raise ValueError('must be an address such as "https://crm.example.com/hooks/transfers"')
+    if url.username is not None or url.password is not None:
+        raise ValueError("must not hold a user or a password: the receiver knows us by the signature")
+    return text
+
+
 def uri_host(uri: str) -> str:
     """The host of a valid SIP URI, lower case, an IPv6 address without its brackets; "" for an empty one."""
     read = read_sip_uri(uri)
@@ -204,6 +221,29 @@ def _secret(name: object, info: ValidationInfo) -> SecretStr:
     return SecretStr(text)
 
 
+def signing_keys(secret: str) -> tuple[bytes, ...]:
+    """The keys in a webhook's secret, `whsec_…` or several of them with blanks between.
+
+    Raises ValueError that says what is wrong and nothing of what it holds.
+    """
+    keys = []
+    for text in secret.split():
+        try:
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True) if text.startswith("whsec_") else b""
+        except binascii.Error:
+            key = b""
+        if not 24 <= len(key) <= 64:
+            raise ValueError('its file must hold "whsec_" and a key of 24 to 64 bytes in base64')
+        keys.append(key)
+    return tuple(keys)
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    if secret is not UNREAD:
+        signing_keys(secret.get_secret_value())
+    return secret
+
+
 Slug = Annotated[str, AfterValidator(_slug)]
 E164 = Annotated[str, AfterValidator(_number)]
 Dialled = Annotated[str, AfterValidator(_dialled)]
@@ -215,12 +255,14 @@ Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[IpNetwork, BeforeValidator(_network, json_schema_input_type=str)]
 NameServer = Annotated[str, AfterValidator(_name_server)]
 AddressOrNothing = Annotated[str, _or_nothing(_address)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 SipUri = Annotated[str, AfterValidator(_sip_uri)]
 SipUriOrNothing = Annotated[str, _or_nothing(_sip_uri)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 ReadableFile = Annotated[Path, BeforeValidator(found_file, json_schema_input_type=str)]
 SecretFile = Annotated[SecretStr, BeforeValidator(_secret, json_schema_input_type=str)]
 """In the file the name of the file that holds the secret, in the model the secret itself."""
+SigningSecretFile = Annotated[SecretFile, AfterValidator(_signing_secret)]
 Text = Annotated[str, Field(max_length=2000)]
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True, ge=0)]

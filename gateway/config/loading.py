@@ -20,7 +20,14 @@ from gateway.config.fields import IpNetwork, Surroundings
 from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
 from gateway.config.reading import credentials_directory, read_model, read_table
-from gateway.config.settings import GatewayFile, GatewaySettings, HttpSettings, MqttSettings, SipSettings
+from gateway.config.settings import (
+    GatewayFile,
+    GatewaySettings,
+    HttpSettings,
+    MqttSettings,
+    SipSettings,
+    WebhookSettings,
+)
 from gateway.core.hours import Schedule
 from gateway.core.model import Announcement, AssignedNumber, Peer
 from gateway.core.routing import Routes
@@ -41,6 +48,7 @@ class Config:
     sip: SipSettings
     mqtt: MqttSettings | None
     http: HttpSettings
+    webhooks: tuple[WebhookSettings, ...]
     schedules: Mapping[str, Schedule]
     numbers: tuple[AssignedNumber, ...]
     trunks: Mapping[str, TrunkProfile]  # by name; those that a number names
@@ -148,6 +156,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         sip=main.sip,
         mqtt=main.mqtt,
         http=main.http,
+        webhooks=main.webhooks,
         schedules=schedules,
         numbers=tuple(assigned_number(number, schedules, main.gateway) for number in main.numbers),
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},

@@ -4,7 +4,7 @@
 import itertools
 import re
 from datetime import date, time
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import phonenumbers
@@ -19,6 +19,7 @@ from gateway.config.fields import (
     Dialled,
     Flag,
     HostName,
+    HttpUrl,
     NameServer,
     Port,
     QueueName,
@@ -26,9 +27,11 @@ from gateway.config.fields import (
     Seconds,
     SecretFile,
     Section,
+    SigningSecretFile,
     Slug,
     Text,
     Topic,
+    signing_keys,
 )
 from gateway.config.mistakes import did_you_mean
 from gateway.config.sounds import SoundFile
@@ -100,6 +103,15 @@ Country = Annotated[str, AfterValidator(_country)]
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone, json_schema_input_type=str)]
 Holidays = Annotated[str, AfterValidator(_holidays)]
 Locale = Annotated[str, AfterValidator(_locale)]
+EventType = Literal[
+    "transfer.requested.v1",
+    "transfer.accepted.v1",
+    "transfer.ringing.v1",
+    "transfer.connected.v1",
+    "transfer.ended.v1",
+    "call.ended.v1",
+]
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 Failure = Literal["busy", "no-answer", "declined", "unreachable"]
 
 
@@ -158,6 +170,21 @@ class MqttSettings(Section):
         if self.ca_file and not self.tls:
             raise ValueError("ca_file needs tls = true")
         return self
+
+
+class WebhookSettings(Section):
+    """`[[webhooks]]`: an HTTP server that events are sent to, signed."""
+
+    id: Slug
+    url: HttpUrl
+    secret: SigningSecretFile = Field(alias="secret_file")
+    events: Annotated[tuple[EventType, ...], Field(min_length=1)] = EVENT_TYPES
+    ca_file: ReadableFile | None = None  # absent: the system's authorities
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The keys that sign: one, or several while one is exchanged."""
+        return signing_keys(self.secret.get_secret_value())
 
 
 class HttpSettings(Section):
@@ -293,5 +320,6 @@ class GatewayFile(Section):
     sip: SipSettings | None = None
     mqtt: MqttSettings | None = None
     http: HttpSettings = HttpSettings()
+    webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
     hours: dict[Slug, HoursSettings] = Field(default_factory=dict)
     numbers: tuple[NumberSettings, ...] = ()

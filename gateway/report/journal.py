@@ -100,7 +100,10 @@ class Journal:
     def enlist(self, sink: str, on_state: Callable[[BacklogState], None]) -> Backlog:
         """One sink more: what happens from now on waits for it, besides what has waited since it had its place."""
         self.backlogs[sink] = backlog = Backlog(sink, self._jobs.put, on_state)
-        self._jobs.put(_Sinks(sink, is_there=True))
+        if self._thread is None:
+            self._store.enlist(sink)
+        else:
+            self._jobs.put(_Sinks(sink, is_there=True))
         return backlog
 
     def discharge(self, sink: str) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The reporter: every milestone becomes a log line and an event in the journal, from where MQTT takes it."""
+"""The reporter: every milestone becomes a log line and an event in the journal, from where sinks take it."""
 
 import asyncio
 import contextlib
@@ -25,6 +25,7 @@ from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.sinks.mqtt.listening import CommandHandler
 from gateway.report.sinks.mqtt.sink import MqttSink
 from gateway.report.sinks.sink import Sink
+from gateway.report.sinks.webhook.webhooks import WebhookObserver, Webhooks
 from gateway.report.store import Put, Remembered, TransferChange
 
 SINK = "mqtt"  # the name of its place in the journal
@@ -52,6 +53,7 @@ class EventReporter:
         on_command: CommandHandler | None = None,
         on_connected: Callable[[bool], None] = lambda _up: None,
         on_outbox: Callable[[BacklogState], None] = lambda _state: None,
+        webhook_observer: WebhookObserver | None = None,
     ) -> None:
         self._instance = instance
         self._clock = clock
@@ -62,7 +64,8 @@ class EventReporter:
             self._mqtt = MqttSink(
                 broker, self._backlog, version=version, clock=clock, on_command=on_command, on_connected=on_connected
             )
-        self._sinks: list[Sink] = [] if self._mqtt is None else [self._mqtt]
+        self.webhooks = Webhooks(self._journal, clock, webhook_observer)
+        self._sinks: list[Sink] = [self.webhooks] if self._mqtt is None else [self._mqtt, self.webhooks]
         self._queues: Mapping[str, Collection[str]] | None = None
         self._unfit_queues: set[str] = set()
 
