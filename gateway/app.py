@@ -62,6 +62,8 @@ class App:
         self.operations = Operating(self, PJSIP_VERSION)
         self.metrics = Metrics(version=gateway.__version__, pjsip=PJSIP_VERSION)
         self.metrics.configure(_plan(config))
+        if config.mqtt is None:
+            self.metrics.no_broker()
         self.reporter = EventReporter(
             instance=config.gateway.instance,
             state_dir=config.gateway.state_dir,
@@ -156,6 +158,8 @@ class App:
         """Take a new configuration where that is but to remember it."""
         self.engine.reconfigure(config)
         self.metrics.configure(_plan(config))
+        if config.mqtt is None:
+            self.metrics.no_broker()
         self.reporter.configure(_queues(config))
         self._configure_web(config)
         _configure_log(config)
@@ -187,6 +191,7 @@ def _plan(config: Config) -> Plan:
         numbers={number.id: tuple(number.destinations) for number in config.numbers},
         queues=_queues(config),
         trunks=tuple(config.trunks),
+        unasked=frozenset(name for name, trunk in config.trunks.items() if not trunk.is_asked),
     )
 
 

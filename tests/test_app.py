@@ -186,6 +186,25 @@ async def over(gateway: Running, life: asyncio.Task[None]) -> None:
     await life
 
 
+# --- what is measured
+
+
+@pytest.mark.keeps("16.201")
+async def test_what_nobody_asks_is_not_told_as_down(directory: Path) -> None:
+    profile = directory / "sip_profiles" / "platform.toml"
+    async with running(directory) as gateway:
+        assert await states(gateway) == ["trunk_up{trunk=platform} 0.0", "mqtt_connected NaN"]
+        profile.write_text(profile.read_text() + "options_interval_s = 0\n")
+        await gateway.post("/api/reload")
+        assert await states(gateway) == ["trunk_up{trunk=platform} NaN", "mqtt_connected NaN"]
+
+
+async def states(gateway: Running) -> list[str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{gateway.port}/metrics") as answer:
+        lines = (await answer.text()).replace('"', "").replace("transfer_gateway_", "").splitlines()
+    return [line for line in lines if line.startswith(("trunk_up", "mqtt_connected"))]
+
+
 # --- starting
 
 

@@ -111,7 +111,7 @@ def test_every_metric_to_alert_on_exists() -> None:
     metrics = Metrics(version="0", pjsip="0")
     WebhookMetrics(metrics.registry)
     metrics.configure(Plan({"main-line": ("sales",)}, {"asterisk": ("sales",)}, ("hms",)))
-    exported = {line.split()[2] for line in metrics.render().decode().splitlines() if line.startswith("# TYPE ")}
+    exported = {line.split()[2] for line in metrics.render()[0].decode().splitlines() if line.startswith("# TYPE ")}
     section = OPERATIONS.partition("## What to alert on")[2].partition("\n## ")[0]
     named = set(re.findall(r"\b([a-z]+(?:_[a-z]+)+)\b(?= *[{\[=>]| *==)", section))
     assert len(named) > 5

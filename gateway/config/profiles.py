@@ -135,6 +135,11 @@ class TrunkProfile(_Profile):
             raise ValueError("challenge = true needs the username and password_file it asks for")
         return self
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything tells that the trunk is there: our registration, or its answers to OPTIONS."""
+        return self.registers or bool(self.outbound and self.options_interval_s)
+
 
 class QueueSource(Section):
     """`[queues]`: where the state of queues and extensions comes from."""

@@ -206,8 +206,8 @@ class Engine:
         call = self.calls.of(request.leg)
         consulted = self.calls.of(request.consultation) if request.consultation else None
         judged = self._loop.desk().refer(call, request, consulted)
-        self._loop.begin(call, judged, request.handle)
-        self._observer.refer_answered(self._clock.now().steady - started)
+        begun = self._loop.begin(call, judged, request.handle)
+        self._observer.refer_answered(self._clock.now().steady - started, begun.transfer)
 
     def transfer_call(
         self, call_id: str, destination: str, message: str | None = None, command_id: str | None = None

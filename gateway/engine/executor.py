@@ -153,7 +153,7 @@ class Executor:
         """The PBX has said something of what was dialled last."""
         run = self.running_transfers.get(transfer)
         if run is not None and run.dialled_at is not None:
-            self._observer.target_setup(self._clock.now().steady - run.dialled_at)
+            self._observer.target_setup(self._clock.now().steady - run.dialled_at, transfer)
             run.dialled_at = None
 
     def note_state(self, running: Running) -> None:

@@ -3,7 +3,7 @@
 
 from typing import Protocol
 
-from gateway.core.model import PbxState
+from gateway.core.model import PbxState, TransferId
 from gateway.core.outcome import Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 
@@ -33,10 +33,10 @@ class Observer(Protocol):
     def gate_decision(self, destination: str | None, accepted: bool, reason: Reason) -> None:
         """Count one decision of the gate; destination None: unknown."""
 
-    def refer_answered(self, seconds: float) -> None:
+    def refer_answered(self, seconds: float, transfer: TransferId) -> None:
         """Observe the time from a REFER's arrival to its response."""
 
-    def target_setup(self, seconds: float) -> None:
+    def target_setup(self, seconds: float, transfer: TransferId) -> None:
         """Observe the time from our INVITE to the first 18x or 2xx."""
 
     def request_rejected(self, reason: Reason, count: int = 1) -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from gateway.core.model import Entry
 from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import TransferRecord
 
 UNKNOWN = "unknown"  # stands for a number or destination that is none of ours
+MILESTONES = ("requested", "accepted", "ringing", "answered", "human")
 AGENT_STATES = ("logged_in", "available", "busy", "paused")
 
 # Reasons that are found before a destination is known: only these occur with destination "unknown".
@@ -34,6 +36,7 @@ class Plan:
     numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # assigned number -> its destinations
     queues: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # PBX -> the queues that are looked at
     trunks: tuple[str, ...] = ()
+    unasked: frozenset[str] = frozenset()  # trunks of which nothing tells whether they are there
 
 
 def transfer_labels(plan: Plan) -> Iterator[tuple[str, str, str, str, str]]:
@@ -43,6 +46,23 @@ def transfer_labels(plan: Plan) -> Iterator[tuple[str, str, str, str, str]]:
             for destination in (*destinations, UNKNOWN):
                 for reason in (*_UNROUTED, *_ANYWHERE) if destination == UNKNOWN else _ROUTED:
                     yield number, entry.value, destination, reason.outcome.value, reason.value
+
+
+def milestone_labels(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """What `transfer_milestones_total` can count: number, destination, milestone."""
+    for number, destinations in (*plan.numbers.items(), (UNKNOWN, ())):
+        for destination in (*destinations, UNKNOWN):
+            for milestone in MILESTONES:
+                yield number, destination, milestone
+
+
+def milestones(record: TransferRecord) -> tuple[str, ...]:
+    """How far a transfer came that has ended: its last milestone and all before it, for not every PBX says 180."""
+    times = (record.ringing_at, record.answered_at, record.human_at)
+    last = max((place for place, at in enumerate(times, 3) if at is not None), default=1)
+    if last == 1 and record.outcome is not Outcome.REFUSED:
+        last = 2
+    return MILESTONES[:last]
 
 
 def decision_labels(destination: str) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,8 @@
 """What is counted and measured, for Prometheus.
 
 Every label value comes from the configuration or from a fixed list, and every combination that can occur is exported
-at 0 from the start: a rate over a counter that springs into life at 1 misses its first event.
+at 0 from the start: a rate over a counter that springs into life at 1 misses its first event. What is not known is NaN,
+which no comparison takes for a number. Which transfer was counted last is an exemplar, no label.
 """
 
 import asyncio
@@ -16,14 +17,14 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    generate_latest,
 )
 
-from gateway.core.model import PbxState
+from gateway.core.model import PbxState, TransferId
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.transfer.state import State
 from gateway.report.backlog import BacklogState
+from gateway.report.exposition import written
 from gateway.report.labels import (
     AGENT_STATES,
     UNKNOWN,
@@ -32,21 +33,25 @@ from gateway.report.labels import (
     decision_label,
     decision_labels,
     is_configured,
+    milestone_labels,
+    milestones,
     queue_labels,
     singles,
     transfer_labels,
     with_states,
 )
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STAGES = tuple(state.value for state in State if state is not State.ENDED)
 LAG_EVERY_S = 0.5
 
+# The edges of buckets are where telephony draws a line; docs/operations.md says which.
 _ANSWER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
-_SETUP_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 32)  # 32 s: timer B of RFC 3261 §17.1.1.2
-_RING_BUCKETS = (1, 2, 5, 10, 15, 20, 25, 30, 45, 60, 90, 120)
+_SETUP_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 8, 10, 20, 32)
+_RING_BUCKETS = (1, 2, 5, 10, 15, 20, 25, 30, 45, 60, 90, 120, 180)
 _HUMAN_BUCKETS = (1, 2, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200)
 _LAG_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+_NAN = float("nan")
 
 
 class Metrics:
@@ -63,12 +68,16 @@ class Metrics:
         def gauge(name: str, help_text: str, *labels: str) -> Gauge:
             return Gauge(f"transfer_gateway_{name}", help_text, labels, registry=registry)
 
-        def histogram(name: str, help_text: str, buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(f"transfer_gateway_{name}", help_text, buckets=buckets, registry=registry)
+        def histogram(name: str, help_text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"transfer_gateway_{name}", help_text, labels, buckets=buckets, registry=registry)
 
         self._transfers = counter(
             "transfers_total", "Transfers that ended.", "number", "entry", "destination", "outcome", "reason"
         )
+        self._milestones = counter(
+            "transfer_milestones_total", "Transfers that ended, by how far they had come: each counts for all before.",
+            "number", "destination", "milestone",
+        )  # fmt: skip
         self._stages = gauge("transfers_in_progress", "Transfers under way.", "stage")
         self._calls = gauge("calls_in_progress", "Calls under way.")
         self._calls_ended = counter("calls_ended_total", "Conversations that ended.", "reason")
@@ -76,6 +85,9 @@ class Metrics:
         self._setup = histogram("target_setup_seconds", "From our INVITE to the first 18x or 2xx.", _SETUP_BUCKETS)
         self._ring = histogram("target_ring_seconds", "From ringing to the PBX's answer.", _RING_BUCKETS)
         self._human = histogram("time_to_human_seconds", "From the request to a human's answer.", _HUMAN_BUCKETS)
+        self._human_by_destination = histogram(
+            "destination_time_to_human_seconds", "The same, by who was reached.", _HUMAN_BUCKETS, "destination"
+        )
         self._decisions = counter("gate_decisions_total", "The gate's answers.", "destination", "decision", "reason")
         self._agents = gauge("queue_agents", "Agents of a queue; NaN: unknown.", "pbx", "queue", "state")
         self._waiting = gauge("queue_callers_waiting", "Callers that wait in a queue; NaN: unknown.", "pbx", "queue")
@@ -87,8 +99,8 @@ class Metrics:
             "When the PBX last proved that it is alive; 0: its state is unknown.", "pbx", "queue",
         )  # fmt: skip
         self._pbx_up = gauge("pbx_up", "Whether the state of a PBX is known.", "pbx")
-        self._trunk_up = gauge("trunk_up", "Whether a trunk answers.", "trunk")
-        self._mqtt = gauge("mqtt_connected", "Whether the broker is there.")
+        self._trunk_up = gauge("trunk_up", "Whether a trunk answers; NaN: unknown.", "trunk")
+        self._mqtt = gauge("mqtt_connected", "Whether the broker is there; NaN: none is configured.")
         self._outbox = gauge("outbox_events", "Events that wait for the broker.")
         self._outbox_oldest = gauge(
             "outbox_oldest_timestamp_seconds", "When the oldest waiting event was stored; 0: none waits."
@@ -123,16 +135,24 @@ class Metrics:
         """Export all that `plan` makes possible, and nothing of what is no longer configured."""
         for labels in transfer_labels(plan):
             self._transfers.labels(*labels)
+        for reached in milestone_labels(plan):
+            self._milestones.labels(*reached)
         for destination in (*all_destinations(plan), UNKNOWN):
             for decision, reason in decision_labels(destination):
                 self._decisions.labels(destination, decision, reason)
         _exchange(self._trunk_up, singles(self._plan.trunks), singles(plan.trunks))
+        for trunk in plan.unasked:
+            self._trunk_up.labels(trunk).set(_NAN)
+        for trunk in self._plan.unasked.intersection(plan.trunks) - plan.unasked:
+            self._trunk_up.labels(trunk).set(0)
+        _exchange(self._human_by_destination, singles(all_destinations(self._plan)), singles(all_destinations(plan)))
         _exchange(self._pbx_up, singles(self._plan.queues), singles(plan.queues))
         before, now = set(queue_labels(self._plan)), set(queue_labels(plan))
         for gauge in (self._waiting, self._longest, self._proven):
             _exchange(gauge, before, now)
         _exchange(self._agents, with_states(before), with_states(now))
-        _drop(self._transfers, lambda labels: not is_configured(plan, labels["number"], labels["destination"]))
+        for counter in (self._transfers, self._milestones):
+            _drop(counter, lambda labels: not is_configured(plan, labels["number"], labels["destination"]))
         destinations = {*all_destinations(plan), UNKNOWN}
         _drop(self._decisions, lambda labels: labels["destination"] not in destinations)
         self._plan = plan
@@ -152,31 +172,38 @@ class Metrics:
         """See ports.Observer."""
         reason, outcome = record.reason, record.outcome
         destinations = self._plan.numbers.get(record.number or "")
+        number = record.number if record.number and destinations is not None else UNKNOWN
         destination = record.destination if record.destination in (destinations or ()) else None
+        exemplar = _exemplar(record.transfer)
         self._transfers.labels(
-            record.number if destinations is not None else UNKNOWN,
+            number,
             record.entry.value,
             destination or UNKNOWN,
             outcome.value if outcome else UNKNOWN,
             reason.value if reason else UNKNOWN,
-        ).inc()
+        ).inc(exemplar=exemplar)
+        for milestone in milestones(record):
+            self._milestones.labels(number, destination or UNKNOWN, milestone).inc(exemplar=exemplar)
         if record.ringing_at and record.answered_at:
-            self._ring.observe(max(0.0, (record.answered_at - record.ringing_at).total_seconds()))
+            self._ring.observe(max(0.0, (record.answered_at - record.ringing_at).total_seconds()), exemplar)
         if record.human_at:
-            self._human.observe(max(0.0, (record.human_at - record.requested_at).total_seconds()))
+            seconds = max(0.0, (record.human_at - record.requested_at).total_seconds())
+            self._human.observe(seconds, exemplar)
+            if destination:
+                self._human_by_destination.labels(destination).observe(seconds, exemplar)
 
     def gate_decision(self, destination: str | None, accepted: bool, reason: Reason) -> None:
         """See ports.Observer."""
         known = destination is not None and destination in all_destinations(self._plan)
         self._decisions.labels(destination if known else UNKNOWN, decision_label(accepted), reason.value).inc()
 
-    def refer_answered(self, seconds: float) -> None:
+    def refer_answered(self, seconds: float, transfer: TransferId) -> None:
         """See ports.Observer."""
-        self._refer.observe(seconds)
+        self._refer.observe(seconds, _exemplar(transfer))
 
-    def target_setup(self, seconds: float) -> None:
+    def target_setup(self, seconds: float, transfer: TransferId) -> None:
         """See ports.Observer."""
-        self._setup.observe(seconds)
+        self._setup.observe(seconds, _exemplar(transfer))
 
     def request_rejected(self, reason: Reason, count: int = 1) -> None:
         """See ports.Observer."""
@@ -207,6 +234,10 @@ class Metrics:
         if trunk in self._plan.trunks:
             self._trunk_up.labels(trunk).set(up)
 
+    def no_broker(self) -> None:
+        """None is configured: whether it is there has no answer."""
+        self._mqtt.set(_NAN)
+
     def mqtt_connected(self, up: bool) -> None:
         """The connection to the broker was made or lost."""
         self._mqtt.set(up)
@@ -227,26 +258,30 @@ class Metrics:
             await asyncio.sleep(LAG_EVERY_S)
             self._lag.observe(max(0.0, loop.time() - due))
 
-    def render(self) -> bytes:
-        """All of it, in Prometheus' text format. Safe to call from any thread; takes some ms."""
-        return generate_latest(self.registry)
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """All of it in the format that Accept asks for, and its Content-Type. Safe in any thread; takes some ms."""
+        return written(self.registry, accept)
 
     def _set_queue(self, pbx: str, queue: str, state: PbxState) -> None:
         found = state.queues.get(queue) if state.proven_at else None
         # Unknown is no number: neither 0 nor the last one.
-        counts = (found.logged_in, found.available, found.busy, found.paused) if found else (float("nan"),) * 4
+        counts = (found.logged_in, found.available, found.busy, found.paused) if found else (_NAN,) * 4
         for name, count in zip(AGENT_STATES, counts, strict=True):
             self._agents.labels(pbx, queue, name).set(count)
-        self._waiting.labels(pbx, queue).set(found.callers if found else float("nan"))
-        self._longest.labels(pbx, queue).set(found.longest_wait_s if found else float("nan"))
+        self._waiting.labels(pbx, queue).set(found.callers if found else _NAN)
+        self._longest.labels(pbx, queue).set(found.longest_wait_s if found else _NAN)
         self._proven.labels(pbx, queue).set(state.proven_at.timestamp() if found and state.proven_at else 0)
 
 
-def _exchange(gauge: Gauge, before: set[tuple[str, ...]], now: set[tuple[str, ...]]) -> None:
+def _exemplar(transfer: TransferId) -> dict[str, str]:
+    return {"transfer": transfer}
+
+
+def _exchange(metric: Gauge | Histogram, before: set[tuple[str, ...]], now: set[tuple[str, ...]]) -> None:
     for labels in before - now:
-        gauge.remove(*labels)
+        metric.remove(*labels)
     for labels in now - before:
-        gauge.labels(*labels)
+        metric.labels(*labels)
 
 
 def _drop(counter: Counter, gone: Callable[[Mapping[str, str]], bool]) -> None:

@@ -27,13 +27,14 @@ MAX_DIALOGS = 200
 """Who looks for one that was left wants the oldest."""
 STATUS_OF = {"bad-request": 400, "unknown-call": 404, "unknown-transfer": 404, "too-late": 409}
 """The HTTP status for each code of a CommandError."""
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 
 log = structlog.get_logger(__name__)
 
 
 class WebServer:
-    """Serves `operations`. `metrics` renders them (in a thread of its own); `token` None: the POSTs are refused.
+    """Serves `operations`. `token` None: the POSTs are refused.
+
+    `metrics`, called in a thread of its own, writes them in the format that an Accept asks for: body and Content-Type.
 
     Bound to a loopback address it answers only to addresses, to localhost and to `host_names`.
     """
@@ -42,7 +43,7 @@ class WebServer:
         self,
         operations: Operations,
         *,
-        metrics: Callable[[], bytes],
+        metrics: Callable[[str], tuple[bytes, str]],
         token: str | None,
         clock: Clock,
         host_names: Collection[str] = (),
@@ -106,10 +107,10 @@ class WebServer:
             web.post("/api/reload", guarded(self._post_reload)),
         ]
 
-    async def _get_metrics(self, _request: web.Request) -> web.Response:
+    async def _get_metrics(self, request: web.Request) -> web.Response:
         # Thousands of series take tens of ms, in which no SIP message would be answered.
-        body = await asyncio.to_thread(self._metrics)
-        return web.Response(body=body, headers={"Content-Type": METRICS_TYPE})
+        body, kind = await asyncio.to_thread(self._metrics, ",".join(request.headers.getall("Accept", [])))
+        return web.Response(body=body, headers={"Content-Type": kind, "Vary": "Accept"})
 
     async def _get_health(self, _request: web.Request) -> web.Response:
         return json_response({"status": "ok"})

@@ -5,12 +5,14 @@ import math
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.core.model import Entry, PbxState
+from gateway.core.model import Entry, PbxState, TransferId
 from gateway.core.outcome import Outcome, Reason
+from gateway.core.record import TransferRecord
 from gateway.core.transfer.state import State
 from gateway.ports import Observer
 from gateway.report.backlog import BacklogState
@@ -27,6 +29,7 @@ PLAN = Plan(
 
 CONTRACT = {
     "transfers_total": {"number", "entry", "destination", "outcome", "reason"},
+    "transfer_milestones_total": {"number", "destination", "milestone"},
     "transfers_in_progress": {"stage"},
     "calls_in_progress": set(),
     "calls_ended_total": {"reason"},
@@ -34,6 +37,7 @@ CONTRACT = {
     "target_setup_seconds": set(),
     "target_ring_seconds": set(),
     "time_to_human_seconds": set(),
+    "destination_time_to_human_seconds": {"destination"},
     "gate_decisions_total": {"destination", "decision", "reason"},
     "queue_agents": {"pbx", "queue", "state"},
     "queue_callers_waiting": {"pbx", "queue"},
@@ -69,7 +73,7 @@ def metrics() -> Metrics:
 def scrape(metrics: Metrics) -> Series:
     return {
         (sample.name.removeprefix("transfer_gateway_"), frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(metrics.render().decode())
+        for family in text_string_to_metric_families(metrics.render()[0].decode())
         for sample in family.samples
     }
 
@@ -141,11 +145,75 @@ def test_times_of_a_completed_transfer_are_measured(metrics: Metrics) -> None:
     assert value(metrics, "target_ring_seconds_count") == 1
     assert value(metrics, "target_ring_seconds_sum") == pytest.approx(4.0)
     assert value(metrics, "time_to_human_seconds_sum") == pytest.approx(6.0)
-    metrics.refer_answered(0.004)
-    metrics.target_setup(0.3)
+    assert value(metrics, "destination_time_to_human_seconds_sum", destination="sales") == pytest.approx(6.0)
+    assert value(metrics, "destination_time_to_human_seconds_count", destination="support") == 0
+    metrics.refer_answered(0.004, TransferId(samples.ID))
+    metrics.target_setup(0.3, TransferId(samples.ID))
     assert value(metrics, "refer_response_seconds_bucket", le="0.005") == 1
     assert value(metrics, "refer_response_seconds_bucket", le="0.002") == 0
     assert value(metrics, "target_setup_seconds_bucket", le="0.5") == 1
+
+
+MILESTONES = ("requested", "accepted", "ringing", "answered", "human")
+
+
+def ended(reason: Reason, **times: Any) -> TransferRecord:
+    return replace(samples.completed(), reason=reason, outcome=reason.outcome, **times)
+
+
+@pytest.mark.parametrize(
+    ("record", "reached"),
+    [
+        (samples.completed(), 5),
+        (ended(Reason.ANSWERED, human_at=None), 4),
+        # A PBX that answers without having said that it rings has rung all the same.
+        (ended(Reason.ANSWERED, ringing_at=None, answered_at=None), 5),
+        (ended(Reason.NO_ANSWER, answered_at=None, human_at=None), 3),
+        (ended(Reason.BUSY, ringing_at=None, answered_at=None, human_at=None), 2),
+        (samples.refused(), 1),
+    ],
+    ids=["person", "answered", "no 180", "rang", "dialled", "refused"],
+)
+def test_a_transfer_counts_for_each_milestone_it_came_to(
+    metrics: Metrics, record: TransferRecord, reached: int
+) -> None:
+    metrics.transfer_ended(record)
+    labels = {"number": "main-line", "destination": "sales"}
+    counted = {name: value(metrics, "transfer_milestones_total", milestone=name, **labels) for name in MILESTONES}
+    assert counted == {name: float(place < reached) for place, name in enumerate(MILESTONES)}
+
+
+def test_what_is_asked_for_is_counted_alike_by_milestones_and_outcomes(metrics: Metrics) -> None:
+    for record in (samples.completed(), samples.refused(), replace(samples.refused(), number=None, destination=None)):
+        metrics.transfer_ended(record)
+    series = scrape(metrics)
+    requested = {key: number for key, number in series.items() if ("milestone", "requested") in key[1]}
+    outcomes = [number for (name, _), number in series.items() if name == "transfers_total"]
+    assert sum(requested.values()) == sum(outcomes) == 3
+
+
+def test_what_nothing_tells_of_is_not_down() -> None:
+    metrics = Metrics(version="0", pjsip="0")
+    metrics.configure(Plan(trunks=("asked", "inbound"), unasked=frozenset({"inbound"})))
+    metrics.no_broker()
+    assert value(metrics, "trunk_up", trunk="asked") == 0
+    assert math.isnan(value(metrics, "trunk_up", trunk="inbound"))
+    assert math.isnan(value(metrics, "mqtt_connected"))
+    # A reload has the other one asked from now on, and this one no more.
+    metrics.trunk_up("asked", True)
+    metrics.configure(Plan(trunks=("asked", "inbound"), unasked=frozenset({"asked"})))
+    assert math.isnan(value(metrics, "trunk_up", trunk="asked"))
+    assert value(metrics, "trunk_up", trunk="inbound") == 0
+
+
+def test_nobody_who_is_named_on_the_wire_or_by_the_pbx_is_named_here(metrics: Metrics) -> None:
+    metrics.pbx_state(samples.pbx_state())
+    metrics.transfer_ended(samples.completed())
+    metrics.transfer_ended(replace(samples.completed(), transfer=TransferId("01J8ZQ7T9K3M5N7P9R1S3T5V7Y")))
+    labels = {label for _, pairs in scrape(metrics) for label, _ in pairs}
+    assert labels.isdisjoint({"agent", "caller", "call", "transfer", "source", "requested_target"})
+    written = metrics.render("application/openmetrics-text")[0].decode()
+    assert "+31" not in written
 
 
 @pytest.mark.keeps("16.41")
@@ -247,5 +315,5 @@ def test_ten_numbers_with_ten_destinations_each_stay_affordable() -> None:
 def test_prometheus_own_linter_has_nothing_to_say(metrics: Metrics) -> None:
     installed = programs()
     command = [*installed.command("usr/bin/promtool"), "check", "metrics"]
-    done = subprocess.run(command, check=False, input=metrics.render(), capture_output=True)
+    done = subprocess.run(command, check=False, input=metrics.render()[0], capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -25,7 +25,10 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 @asynccontextmanager
 async def listening() -> AsyncIterator[int]:
     """A server: its port."""
-    server, port = WebServer(Gateway(), metrics=lambda: b"", token=None, clock=clock_of_loop()), free_port()
+    server, port = (
+        WebServer(Gateway(), metrics=lambda _accept: (b"", "text/plain"), token=None, clock=clock_of_loop()),
+        free_port(),
+    )
     await server.start("127.0.0.1", port)
     try:
         yield port

@@ -100,6 +100,10 @@ def gateway() -> Gateway:
     return Gateway()
 
 
+def metrics(accept: str) -> tuple[bytes, str]:
+    return b"up 1\n", f"text/plain; of={accept}"
+
+
 class Client:
     """Asks a server that is really there."""
 
@@ -117,7 +121,13 @@ class Client:
 @asynccontextmanager
 async def serving(gateway: Gateway, token: str | None = TOKEN, **options: Any) -> AsyncIterator[Client]:
     port = free_port()
-    server = WebServer(gateway, metrics=lambda: b"up 1\n", token=token, clock=Standing(samples.START), **options)
+    server = WebServer(
+        gateway,
+        metrics=lambda accept: (b"up 1\n", f"text/plain; of={accept}"),
+        token=token,
+        clock=Standing(samples.START),
+        **options,
+    )
     await server.start("127.0.0.1", port)
     try:
         async with ClientSession() as session:
@@ -132,10 +142,11 @@ async def ask(gateway: Gateway) -> AsyncIterator[Client]:
         yield client
 
 
-async def test_metrics_are_prometheus_text(ask: Client) -> None:
+async def test_metrics_are_written_as_the_client_accepts_them(ask: Client) -> None:
     async with ask._session.get(f"{ask._base}/metrics") as response:
         assert (response.status, await response.read()) == (200, b"up 1\n")
-        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert response.headers["Content-Type"] == "text/plain; of=*/*"
+        assert response.headers["Vary"] == "Accept"
 
 
 async def test_ready_tells_what_is_missing(ask: Client, gateway: Gateway) -> None:
@@ -404,7 +415,7 @@ async def test_a_web_page_cannot_reach_it_by_a_name_of_its_own(gateway: Gateway,
 @pytest.mark.keeps("16.109")
 async def test_the_names_of_a_reload_are_taken_at_once(gateway: Gateway) -> None:
     port = free_port()
-    server = WebServer(gateway, metrics=bytes, token=None, clock=LoopClock(), host_names=("old.example.com",))
+    server = WebServer(gateway, metrics=metrics, token=None, clock=LoopClock(), host_names=("old.example.com",))
     await server.start("127.0.0.1", port)
     try:
         async with ClientSession() as session:
@@ -419,9 +430,9 @@ async def test_the_names_of_a_reload_are_taken_at_once(gateway: Gateway) -> None
 
 async def test_a_port_that_is_taken_is_an_oserror_and_port_0_is_off(gateway: Gateway) -> None:
     port = free_port()
-    first = WebServer(gateway, metrics=bytes, token=None, clock=LoopClock())
+    first = WebServer(gateway, metrics=metrics, token=None, clock=LoopClock())
     await first.start("127.0.0.1", port)
-    second = WebServer(gateway, metrics=bytes, token=None, clock=LoopClock())
+    second = WebServer(gateway, metrics=metrics, token=None, clock=LoopClock())
     with pytest.raises(OSError, match=str(port)):
         await second.start("127.0.0.1", port)
     await first.stop()

@@ -48,9 +48,10 @@ class TrunkWatch:
         """Watch these from now on; `accounts` are PJSUA's, by peer."""
         self.stop()
         self._trunks, self._accounts = trunks, accounts
-        self._up = {name: up for name, up in self._up.items() if name in trunks}
+        # What was known of one that is asked no more is no finding once it is asked again.
+        self._up = {name: up for name, up in self._up.items() if name in trunks and trunks[name].is_asked}
         for name, trunk in trunks.items():
-            if trunk.outbound and trunk.options_interval_s and not trunk.registers:
+            if trunk.is_asked and not trunk.registers:
                 self._ask(name, trunk)
             elif trunk.registers and self._up.get(name) is False:
                 self._register_later(name, AGAIN_S)

@@ -260,12 +260,12 @@ async def test_a_pbx_that_refuses_all_that_is_asked_is_unknown_until_it_tells_so
     async with running(pbx, listener, queues=queues, extensions=extensions) as source:
         await listener.unknown(MAY_NOT)
         metrics.pbx_state(source.state)
-        assert f"{up} 0.0" in metrics.render().decode()
+        assert f"{up} 0.0" in metrics.render()[0].decode()
         ups = [source.up]
         pbx.script = {}
         pbx.send({"Event": "Reload"})
         metrics.pbx_state(await listener.known())
-        assert f"{up} 1.0" in metrics.render().decode()
+        assert f"{up} 1.0" in metrics.render()[0].decode()
         ups.append(source.up)
         # … and back: what was told is not kept.
         pbx.script = dict.fromkeys(refused, DENIED)
