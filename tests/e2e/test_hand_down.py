@@ -34,14 +34,14 @@ def handing(pbx: Asterisk) -> AbstractAsyncContextManager[Scene]:
     return scene(pbx, files=files)
 
 
-async def idle_phone(play: Scene, target: str) -> None:
-    """Wait until the gateway knows that the phone behind a target is idle."""
+async def phone_is(play: Scene, target: str, state: str) -> None:
+    """Wait until the gateway knows what the phone behind a target is doing."""
 
     async def known() -> bool:
         told = await play.gateway.get(f"/api/explain?target={quote(target)}&number={quote(NUMBER)}")
-        return any(line.endswith(": idle") for line in told["trail"])
+        return any(line.endswith(f": {state}") for line in told["trail"])
 
-    await eventually(known, f"{target} is known to be idle")
+    await eventually(known, f"{target} is known to be {state}")
 
 
 async def only(play: Scene) -> dict[str, Any]:
@@ -81,7 +81,7 @@ async def test_the_pbx_takes_a_caller_to_a_staffed_queue(pbx: Asterisk, phones: 
 async def test_the_pbx_takes_a_caller_to_an_extension(pbx: Asterisk, phones: Phones) -> None:
     anna = await phones("6001", hz=ANNA_HZ, manner="ring")
     async with handing(pbx) as play:
-        await idle_phone(play, ANNA)
+        await phone_is(play, ANNA, "idle")
         caller, assistant = await play.talk()
         assert await play.refer(assistant, ANNA) == 202
         assert [notify.sipfrag for notify in await assistant.notifies()] == [100, 180, 200]
@@ -105,7 +105,7 @@ async def test_a_caller_who_hangs_up_while_the_phone_rings_has_abandoned_it(
 ) -> None:
     anna = await phones("6001", hz=ANNA_HZ, manner="ring")
     async with handing(pbx) as play:
-        await idle_phone(play, ANNA)
+        await phone_is(play, ANNA, "idle")
         await play.gateway.queue("sales", available=1)
         caller, assistant = await play.talk()
         assert await play.refer(assistant, target) == 202
@@ -118,6 +118,7 @@ async def test_a_caller_who_hangs_up_while_the_phone_rings_has_abandoned_it(
 
 async def test_a_phone_that_is_not_there_is_never_handed_down_to(pbx: Asterisk) -> None:
     async with handing(pbx) as play:
+        await phone_is(play, ANNA, "unavailable")
         caller, assistant = await play.talk()
         assert await play.refer(assistant, ANNA) == 480
         await both_hear(caller, assistant)
@@ -159,7 +160,7 @@ async def test_a_caller_who_would_have_to_wait_is_bridged(pbx: Asterisk, phones:
 async def test_a_caller_whom_the_pbx_drops_is_told_of_as_it_was(pbx: Asterisk, phones: Phones) -> None:
     await phones("6001", manner="busy")
     async with handing(pbx) as play:
-        await idle_phone(play, ANNA)
+        await phone_is(play, ANNA, "idle")
         caller, assistant = await play.talk()
         assert await play.refer(assistant, ANNA) == 202
         await caller.wait_request("BYE")
@@ -172,7 +173,7 @@ async def test_a_caller_whom_the_pbx_drops_is_told_of_as_it_was(pbx: Asterisk, p
 
 async def test_a_caller_to_whom_the_pbx_plays_the_busy_tone_is_not_taken_for_returned(pbx: Asterisk) -> None:
     async with handing(pbx) as play:
-        await idle_phone(play, BUSY)  # as its hint says, which is wrong
+        await phone_is(play, BUSY, "idle")  # as its hint says, which is wrong
         caller, assistant = await play.talk()
         assert await play.refer(assistant, BUSY) == 202
         assert [notify.sipfrag for notify in await assistant.notifies()] == [100, 486]
