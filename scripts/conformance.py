@@ -26,8 +26,11 @@ _CELL = re.compile(r"(?<!\\)\|")
 def marks(tree: ast.AST) -> Iterator[str]:
     """The numbers in every `pytest.mark.keeps(…)` of a piece of a test file."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.keeps":
-            yield from (each.value for each in node.args if isinstance(each, ast.Constant) and type(each.value) is str)
+        match node:
+            case ast.Call(func=ast.Attribute(attr="keeps") as marker) if ast.unparse(marker) == "pytest.mark.keeps":
+                yield from (
+                    each.value for each in node.args if isinstance(each, ast.Constant) and type(each.value) is str
+                )
 
 
 def keepers(tests: Path = TESTS) -> dict[str, Counter[str]]:
@@ -37,7 +40,9 @@ def keepers(tests: Path = TESTS) -> dict[str, Counter[str]]:
         folder = path.parent.relative_to(tests).as_posix()
         name = path.stem.removeprefix("test_")
         short = name if folder == "sip" else f"{'tests' if folder == '.' else folder}/{name}"
-        for number in marks(ast.parse(path.read_text())):
+        if "pytest.mark.keeps" not in (code := path.read_text()):
+            continue
+        for number in marks(ast.parse(code)):
             found[number][short] += 1
     return found
 

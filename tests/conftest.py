@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
+from structlog.dev import ConsoleRenderer, plain_traceback
 
 from tests.by_kind import pytest_ignore_collect
 from tests.side_by_side import pytest_xdist_make_scheduler, pytest_xdist_setupnodes
@@ -38,6 +39,9 @@ settings.register_profile(
 )
 # `make check` plays a quarter of them: it is for between two edits.
 settings.register_profile("quick", settings.get_profile("any machine"), max_examples=25)
+
+# Where a test sets up no log, structlog draws a traceback with rich, if another tool has brought that: a second of CPU.
+ConsoleRenderer.get_active().exception_formatter = plain_traceback
 
 NEEDS_PROGRAMS = ("pbx", "broker", "sip")
 

@@ -144,12 +144,11 @@ def written(directory: Path, state: Path, port: int, more: str = "", drain_s: in
 
 
 @pytest.fixture(autouse=True)
-def unchanged(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a gateway sets up for its whole process is not for ever here."""
     monkeypatch.setattr(app, "_configure_log", lambda _config: None)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    yield
-    gc.unfreeze()
 
 
 @asynccontextmanager

@@ -2,20 +2,27 @@
 """What the sources of a PBX's state can tell, and that nobody asks for one of them by its name."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.core.state_sources import Ability, StateSource, that_tell
 
 PRODUCT = Path(__file__).parents[2] / "gateway"
+NAMED = set(StateSource) - {"none"}
+NAMES = re.compile(rf"\b({'|'.join(NAMED)}|StateSource)\b")
+"""Where none of them stands, none is named."""
 HOMES = {"core/state_sources.py", "pbx"}  # where a source may be named: its line, and what makes and runs it
 
 
 def named_in(module: Path) -> Iterator[str]:
     """Names of sources in a module's code: in strings of their own, or as members of the enum."""
-    for node in ast.walk(ast.parse(module.read_text())):
+    code = module.read_text()
+    if not NAMES.search(code):
+        return
+    for node in ast.walk(ast.parse(code)):
         match node:
-            case ast.Constant(value=str(text)) if text in set(StateSource) - {"none"}:
+            case ast.Constant(value=str(text)) if text in NAMED:
                 yield f"{module}:{node.lineno}: {text}"
             case ast.Attribute(value=ast.Name(id="StateSource"), attr=name) if name != "NONE":
                 yield f"{module}:{node.lineno}: {name}"

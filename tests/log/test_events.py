@@ -13,6 +13,7 @@ from gateway.core.record import Milestone
 
 ROOT = Path(__file__).parents[2]
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
+CALL = re.compile(rf"\.({'|'.join(LEVELS)})\(")
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # report/sinks/log.py writes one for each milestone; at the end a warning, where something went wrong.
 MILESTONES = {f"transfer-{milestone}": {"info"} for milestone in Milestone} | {"transfer-ended": {"info", "warning"}}
@@ -28,7 +29,10 @@ def written() -> tuple[dict[str, set[str]], list[str]]:
     events: dict[str, set[str]] = defaultdict(set, MILESTONES)
     unclear = []
     for path in sorted((ROOT / "gateway").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        code = path.read_text()
+        if not CALL.search(code):
+            continue
+        for node in ast.walk(ast.parse(code)):
             match node:
                 case ast.Call(func=ast.Attribute(value=logger, attr=level)) if level in LEVELS and is_log(logger):
                     match node.args:
