@@ -148,6 +148,21 @@ async def test_a_refusal_with_a_header_that_cannot_be_read_is_one(
     assert attempts == [(reason, code), ("answered", 200)]
 
 
+@pytest.mark.keeps("16.187")
+@pytest.mark.parametrize("code", ["700", "799", "999", "1000", "99", "0"])
+async def test_a_final_code_of_no_class_is_the_targets_failure_at_once(scene: Scene, code: str) -> None:
+    caller, transferor = await moved(scene, OVERFLOWS, "pbx")
+    target = await scene.target("overflowing")
+    assert target.incoming
+    made = bytes(reply(target.incoming, 500, "Odd", tag="t"))
+    target.peer.wire.send(made.replace(b"SIP/2.0 500", b"SIP/2.0 " + code.encode(), 1), target.remote)
+    await (await scene.target("anna")).answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    await transferor.notifies()
+    attempts = [(one["reason"], one["sip_code"]) for one in (await scene.outcome())["attempts"]]
+    assert attempts == [("pbx-error", 500), ("answered", 200)]
+
+
 @pytest.mark.keeps("16.135")
 @pytest.mark.parametrize("header", [("Session-Expires", "soon"), ("Expires", "-1"), ("Min-SE", "x")], ids=str)
 async def test_an_answer_with_a_header_that_cannot_be_read_is_one(scene: Scene, header: tuple[str, str]) -> None:

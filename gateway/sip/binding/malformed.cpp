@@ -76,6 +76,21 @@ std::optional<std::string> without(std::string_view response, std::string_view u
     return rest += response.substr(at);
 }
 
+/* A response whose code is of none of the six classes (RFC 3261 §7.2), as one that says that this server failed. PJSIP drops
+ * it, and whoever waits for it would wait until their time is up. Nothing where the code is one, or no number. */
+std::optional<std::string> with_a_code(std::string_view response)
+{
+    const size_t begin = response.find_first_not_of(' ', std::min(response.find(' '), response.size()));
+    const size_t end = std::min(response.find_first_not_of("0123456789", begin), response.size());
+    if (begin == std::string_view::npos || begin == end)
+        return std::nullopt;
+    const bool known = end - begin == 3 && response[begin] >= '1' && response[begin] <= '6';
+    if (known)
+        return std::nullopt;
+    return std::string(response.substr(0, begin)) + std::to_string(PJSIP_SC_INTERNAL_SERVER_ERROR) +
+           std::string(response.substr(end));
+}
+
 void reply(pjsip_transport *transport, const pj_sockaddr &to, const std::string &message)
 {
     pjsip_tpselector selector;
@@ -133,8 +148,11 @@ void on_dropped(pjsip_tp_dropped_data *dropped)
     const bool overflows = dropped->status == PJSIP_ERXOVERFLOW;
     const size_t there = overflows ? std::min<size_t>(dropped->len, PJSIP_MAX_PKT_LEN) : dropped->len;
     const std::string text(static_cast<const char *>(dropped->data), there);
-    if (dropped->status == PJSIP_EINVALIDMSG && is_response(text)) { // each time a field less comes here
-        std::optional<std::string> readable = readable_challenges(text);
+    const bool unreadable = dropped->status == PJSIP_EINVALIDMSG || dropped->status == PJSIP_EINVALIDSTATUS;
+    if (unreadable && is_response(text)) { // each time a field less comes here
+        std::optional<std::string> readable = with_a_code(text);
+        if (!readable)
+            readable = readable_challenges(text);
         if (!readable && rdata)
             readable = without(text, culprit(rdata));
         if (readable)
