@@ -26,6 +26,8 @@ from gateway.operating import Operating
 from gateway.ports import Clock, SipError
 from gateway.reloading import SERVING, Reloader
 from gateway.report.command import Commands
+from gateway.report.history.metrics import HistoryMetrics
+from gateway.report.history.retention import Keep
 from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
 from gateway.report.reporter import EventReporter
@@ -74,6 +76,8 @@ class App:
             on_connected=self.metrics.mqtt_connected,
             on_outbox=self.metrics.outbox_state,
             webhook_observer=WebhookMetrics(self.metrics.registry),
+            keep=_keep(config),
+            on_history=HistoryMetrics(self.metrics.registry),
         )
         self.reporter.configure(_queues(config))
         self.reporter.webhooks.configure(_receivers(config))
@@ -161,6 +165,7 @@ class App:
         if config.mqtt is None:
             self.metrics.no_broker()
         self.reporter.configure(_queues(config))
+        self.reporter.history.configure(_keep(config))
         self._configure_web(config)
         _configure_log(config)
 
@@ -184,6 +189,11 @@ class App:
 
 def _queues(config: Config) -> dict[str, tuple[str, ...]]:
     return {name: tuple(sorted(config.watched(name)[0])) for name in config.pbxs}
+
+
+def _keep(config: Config) -> Keep:
+    history = config.history
+    return Keep(history.days, history.failures_days, history.max_mb * 1_000_000, history.callers)
 
 
 def _plan(config: Config) -> Plan:

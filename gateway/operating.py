@@ -73,6 +73,7 @@ class Operating:
             "mqtt": {"configured": config.mqtt is not None, "connected": self._parts.reporter.connected},
             "outbox": backlog_document(self._parts.reporter.outbox),
             "webhooks": self._parts.reporter.webhooks.document,
+            "history": self._parts.reporter.history.document,
             "configuration": self._parts.reloader.document,
             "restart_needed": list(self._parts.reloader.restart_needed),
         }

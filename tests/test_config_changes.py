@@ -20,6 +20,7 @@ from gateway.config.settings import (
     DestinationSettings,
     GatewayFile,
     GatewaySettings,
+    HistorySettings,
     HoursSettings,
     HttpSettings,
     MqttSettings,
@@ -41,6 +42,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "mqtt": MqttSettings,
     "http": HttpSettings,
     "webhooks": WebhookSettings,
+    "history": HistorySettings,
     "hours": HoursSettings,
     "hours.weekly": WeeklySettings,
     "numbers": NumberSettings,
@@ -75,6 +77,7 @@ CHANGES: Final[Tables] = {
         "id": "other", "url": "https://other.example.com/", "secret_file": "two.secret", "events": ["call.ended.v1"],
         "ca_file": "two.pem",
     },
+    "history": {"days": 30, "failures_days": 31, "max_mb": 32, "callers": "hashed"},
     "hours": {
         "time_zone": "Europe/Lisbon", "holidays": "NL", "closed": ["2026-12-24"],
         "open": {"2026-12-27": ["10:00-16:00"]}, "weekly": {"mon": ["10:00-11:00"]},
@@ -133,6 +136,7 @@ def before(**listening: int) -> dict[str, Tables]:
             "mqtt": {"host": "127.0.0.1", **login},
             "http": {"port": 9470, "token_file": "one.secret"},
             "webhooks": [{"id": "crm", "url": "https://crm.example.com/hooks", "secret_file": "one.secret"}],
+            "history": {},
             "hours": {"office": {"time_zone": "Europe/Amsterdam", "weekly": {}}},
             "numbers": [
                 {"id": "main-line", "number": "+31201234567", "trunk": "platform", "pbx": "asterisk",

@@ -23,6 +23,7 @@ from gateway.config.reading import credentials_directory, read_model, read_table
 from gateway.config.settings import (
     GatewayFile,
     GatewaySettings,
+    HistorySettings,
     HttpSettings,
     MqttSettings,
     SipSettings,
@@ -57,6 +58,7 @@ class Config:
     digests: Mapping[str, str] = field(default_factory=dict)
     # Files of which $CREDENTIALS_DIRECTORY holds an older copy; relative to the directory where they are in it.
     outdated: tuple[str, ...] = ()
+    history: HistorySettings = field(default_factory=HistorySettings)
     files: Mapping[str, ReadFile] = field(default_factory=dict)  # what was read of secrets, keys and sounds
 
     @cached_property
@@ -157,6 +159,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         mqtt=main.mqtt,
         http=main.http,
         webhooks=main.webhooks,
+        history=main.history,
         schedules=schedules,
         numbers=tuple(assigned_number(number, schedules, main.gateway) for number in main.numbers),
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},

@@ -196,6 +196,15 @@ class HttpSettings(Section):
     host_names: tuple[HostName, ...] = ()  # by which a browser or proxy may ask a server that is bound to loopback
 
 
+class HistorySettings(Section):
+    """`[history]`: how long transfers and calls that are over can be asked for, and how their callers are named."""
+
+    days: Annotated[int, Field(strict=True, ge=1, le=36_500)] = 90  # completed transfers, and calls that were hung up
+    failures_days: Annotated[int, Field(strict=True, ge=1, le=36_500)] = 365  # all others
+    max_mb: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = 1000  # of the file; more loses its oldest
+    callers: Literal["full", "masked", "hashed"] = "full"
+
+
 def _span(weekday: int, day: str, interval: tuple[time, time]) -> tuple[int, int, str]:
     """Beginning and end of an interval, in minutes of the week, and its name."""
     start, end = interval
@@ -321,5 +330,6 @@ class GatewayFile(Section):
     mqtt: MqttSettings | None = None
     http: HttpSettings = HttpSettings()
     webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
+    history: HistorySettings = HistorySettings()
     hours: dict[Slug, HoursSettings] = Field(default_factory=dict)
     numbers: tuple[NumberSettings, ...] = ()

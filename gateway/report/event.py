@@ -114,6 +114,11 @@ def read_transfer(payload: str) -> TransferRecord:
     return _TOLD.validate_json(payload)["data"]
 
 
+def event_id(payload: str) -> str:
+    """The id of a stored event; empty where it has none (of a journal of version 1 the data alone is left)."""
+    return str(json.loads(payload).get("id", ""))
+
+
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of every event the gateway sends."""
     return {

@@ -41,6 +41,7 @@ log = structlog.get_logger(__name__)
 class _Ask:
     limit: int | None
     transfer: str | None
+    untaken_by: str | None
     answer: "asyncio.Future[list[Remembered]]"
 
 
@@ -117,13 +118,17 @@ class Journal:
         self._jobs.put(Flush(done))
         await done
 
-    async def history(self, *, limit: int | None = None, transfer: str | None = None) -> list[Remembered]:
+    async def history(
+        self, *, limit: int | None = None, transfer: str | None = None, untaken_by: str | None = None
+    ) -> list[Remembered]:
         """Transfers under way and remembered, newest first, or one of them; also what the disk has not taken yet.
+
+        `untaken_by` a sink: those under way, and those that it has not taken.
 
         Raises StoreError when the disk can't be read, or hangs.
         """
         answer: asyncio.Future[list[Remembered]] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Ask(limit, transfer, answer))
+        self._jobs.put(_Ask(limit, transfer, untaken_by, answer))
         try:
             async with asyncio.timeout(ANSWER_S):
                 return await answer
@@ -269,7 +274,8 @@ class Journal:
             self._tell_state()
 
     def _history(self, ask: _Ask) -> list[Remembered]:
-        stored = self._store.history(limit=-1 if ask.limit is None else ask.limit, transfer=ask.transfer)
+        limit = -1 if ask.limit is None else ask.limit
+        stored = self._store.history(limit=limit, transfer=ask.transfer, untaken_by=ask.untaken_by)
         waiting = [put for put in self._unwritten if isinstance(put, Put) and put.change is not None]
         if not waiting:
             return stored

@@ -6,6 +6,7 @@ version before it.
 """
 
 import sqlite3
+from collections.abc import Sequence
 
 _FIRST = """
 CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, topic TEXT NOT NULL,
@@ -97,19 +98,19 @@ STEPS = (_FIRST, _JOURNAL)
 class NewerVersionError(Exception):
     """The file has had steps that this gateway does not know."""
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, known: int) -> None:
         super().__init__(
-            f"the file is of version {version}, made by a newer gateway; this one knows versions up to {len(STEPS)}."
+            f"the file is of version {version}, made by a newer gateway; this one knows versions up to {known}."
             " Install the newer gateway again, or move the file away: what waits in it is then not sent"
         )
 
 
-def migrate(db: sqlite3.Connection) -> None:
+def migrate(db: sqlite3.Connection, steps: Sequence[str]) -> None:
     """Bring the file to the newest version, each step whole or not at all. Raises NewerVersionError, sqlite3.Error."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version > len(STEPS):
-        raise NewerVersionError(version)
-    for number, step in enumerate(STEPS[version:], start=version + 1):
+    if version > len(steps):
+        raise NewerVersionError(version, len(steps))
+    for number, step in enumerate(steps[version:], start=version + 1):
         try:
             db.executescript(f"BEGIN IMMEDIATE;\n{step}\nPRAGMA user_version = {number};\nCOMMIT;")
         except BaseException:

@@ -18,8 +18,13 @@ from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.ports import Clock
 from gateway.report.backlog import BacklogState
-from gateway.report.event import call_event, read_transfer, transfer_event, write
+from gateway.report.cursors import StoredEvent
+from gateway.report.event import call_event, event_id, read_transfer, transfer_event, write
+from gateway.report.history.retention import Keep
+from gateway.report.history.state import HistoryState
 from gateway.report.journal import ANSWER_S, Journal
+from gateway.report.sinks.history import NAME as HISTORY
+from gateway.report.sinks.history import HistorySink
 from gateway.report.sinks.log import log_milestone
 from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.sinks.mqtt.listening import CommandHandler
@@ -38,8 +43,8 @@ log = structlog.get_logger(__name__)
 class EventReporter:
     """A `ports.Reporter` on journal, MQTT and log.
 
-    `broker` None: outcomes stay in the journal, for inspection, and in the log. `on_connected` and `on_outbox` are
-    told what the metrics want to know.
+    `broker` None: outcomes stay in history and log, and events in the journal, for inspection. `keep` says how much the
+    history holds. `on_connected`, `on_outbox` and `on_history` are told what the metrics want to know.
     """
 
     def __init__(
@@ -54,10 +59,14 @@ class EventReporter:
         on_connected: Callable[[bool], None] = lambda _up: None,
         on_outbox: Callable[[BacklogState], None] = lambda _state: None,
         webhook_observer: WebhookObserver | None = None,
+        keep: Keep = Keep(),  # noqa: B008 -- it never changes
+        on_history: Callable[[HistoryState], None] = lambda _state: None,
     ) -> None:
         self._instance = instance
         self._clock = clock
-        self._journal = Journal(state_dir, {SINK: on_outbox}, idle=() if broker else (SINK,))
+        self._journal = Journal(
+            state_dir, {SINK: on_outbox, HISTORY: lambda _state: None}, idle=() if broker else (SINK,)
+        )
         self._backlog = self._journal.backlogs[SINK]
         self._mqtt: MqttSink | None = None
         if broker is not None:
@@ -65,7 +74,15 @@ class EventReporter:
                 broker, self._backlog, version=version, clock=clock, on_command=on_command, on_connected=on_connected
             )
         self.webhooks = Webhooks(self._journal, clock, webhook_observer)
-        self._sinks: list[Sink] = [self.webhooks] if self._mqtt is None else [self._mqtt, self.webhooks]
+        self.history = HistorySink(
+            self._journal.backlogs[HISTORY],
+            state_dir,
+            keep=keep,
+            clock=clock,
+            remembered=self._remembered,
+            on_state=on_history,
+        )
+        self._sinks: list[Sink] = [*((self._mqtt,) if self._mqtt else ()), self.webhooks, self.history]
         self._queues: Mapping[str, Collection[str]] | None = None
         self._unfit_queues: set[str] = set()
 
@@ -134,6 +151,11 @@ class EventReporter:
         remembered = await self._journal.history(limit=limit, transfer=transfer)
         # A thousand of them take tens of ms, in which no SIP message would be answered.
         return await asyncio.to_thread(_records, remembered)
+
+    async def _remembered(self) -> list[StoredEvent]:
+        """The last events of the transfers that the journal remembers, for a history that is new."""
+        ended = [one for one in await self._journal.history() if one.change.ended]
+        return [StoredEvent(0, event_id(one.payload), "", one.payload) for one in reversed(ended)]
 
     def transfer(self, milestone: Milestone, record: TransferRecord) -> None:
         """See ports.Reporter."""

@@ -133,16 +133,24 @@ class Store:
     def _most_waiting(self) -> int:
         return max(standing.waiting for standing in self.standing.values())
 
-    def history(self, *, running: bool = False, limit: int = -1, transfer: str | None = None) -> list[Remembered]:
-        """The transfers that are remembered, newest first; those under way alone, or one. Raises sqlite3.Error."""
+    def history(
+        self, *, running: bool = False, untaken_by: str | None = None, limit: int = -1, transfer: str | None = None
+    ) -> list[Remembered]:
+        """The transfers that are remembered, newest first; those under way alone, or one. Raises sqlite3.Error.
+
+        `untaken_by` a sink: those under way, and those of whose newest event that sink has said nothing yet.
+        """
         chosen = "SELECT transfer, requested_at, state <> 'running', state = 'completed', payload"
         chosen += " FROM transfers JOIN journal USING (seq)"
         if transfer is not None:
             chosen += " WHERE transfer = :transfer"
         elif running:
             chosen += " WHERE state = 'running'"
+        elif untaken_by is not None:
+            chosen += " WHERE state = 'running' OR seq > (SELECT cursor FROM sinks WHERE name = :sink)"
+            chosen += " OR seq IN (SELECT seq FROM apart WHERE sink = :sink AND state <> 'taken')"
         chosen += " ORDER BY requested_at DESC, transfer DESC LIMIT :limit"
-        rows = self._file.db.execute(chosen, {"transfer": transfer, "limit": limit})
+        rows = self._file.db.execute(chosen, {"transfer": transfer, "sink": untaken_by, "limit": limit})
         return [
             Remembered(TransferChange(which, at, ended=bool(ended), completed=bool(completed)), payload)
             for which, at, ended, completed, payload in rows

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The journal's file: opened by one gateway alone, moved aside when it is damaged, written anew when it is gone.
+"""A file of the journal or the history: opened by one gateway alone, moved aside when damaged, written anew when gone.
 
 SQLite in WAL mode with synchronous=FULL: what was committed survives a killed process and a power cut.
 """
@@ -9,12 +9,13 @@ import fcntl
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
 import structlog
 
-from gateway.report.migrations import NewerVersionError, migrate
+from gateway.report.migrations import STEPS, NewerVersionError, migrate
 
 FILE_NAME = "outbox.db"
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class StoreError(Exception):
-    """The journal can't be used; the message says why and what helps."""
+    """The journal, or the history, can't be used; the message says why and what helps."""
 
 
 class BrokenFileError(StoreError):
@@ -31,10 +32,14 @@ class BrokenFileError(StoreError):
 
 
 class StoreFile:
-    """See the module; for one thread."""
+    """See the module; for one thread at a time. This one is the journal's."""
+
+    name = FILE_NAME
+    steps: Sequence[str] = STEPS
+    """What makes its tables: see migrations.py."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / FILE_NAME
+        self.path = directory / self.name
         self._lock: TextIO | None = None
         self._file: _Identities = (None, None)
         self._is_copied = False
@@ -44,7 +49,7 @@ class StoreFile:
     def db(self) -> sqlite3.Connection:
         """The open database, in autocommit mode. Raises sqlite3.ProgrammingError when it is closed."""
         if self._connection is None:
-            raise sqlite3.ProgrammingError("the outbox is closed")
+            raise sqlite3.ProgrammingError(f"{self.name} is closed")
         return self._connection
 
     def open(self) -> None:
@@ -86,23 +91,37 @@ class StoreFile:
     def _connect_to_it(self) -> None:
         # Callers' numbers are in it.
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        self._connection = db = sqlite3.connect(self.path, isolation_level=None)
-        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise BrokenFileError("the file is damaged")
+        # Each call comes from one thread at a time, though not always from the same.
+        self._connection = db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self.prepare(db)
         db.execute("PRAGMA synchronous = FULL")
+        # What is deleted is overwritten: somebody may have asked for that.
+        db.execute("PRAGMA secure_delete = ON")
         # Before anything that writes: a newer file is left as it is.
-        migrate(db)
+        migrate(db, self.steps)
         db.execute("PRAGMA journal_mode = WAL")
         self._file = _identities(self.path)
 
-    def move_aside(self, why: str) -> None:
-        """Put a broken file out of the way, under a name that tells when, and start with an empty one."""
-        self.disconnect()
-        aside = self._put_aside("broken")
+    def prepare(self, db: sqlite3.Connection) -> None:
+        """What comes first with an open file. Raises BrokenFileError, sqlite3.Error."""
+        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise BrokenFileError("the file is damaged")
+
+    def tell_moved(self, why: str, aside: Path) -> None:
+        """A broken file was put out of the way."""
         log.error(
             "outbox-moved-aside",
             why=why, moved_to=str(aside), help="sqlite3's .recover may still read it",
         )  # fmt: skip
+
+    def tell_gone(self) -> None:
+        """The file was deleted or replaced while it was in use."""
+        log.error("outbox-file-gone", file=str(self.path), help="it was deleted or replaced; it is written anew")
+
+    def move_aside(self, why: str) -> None:
+        """Put a broken file out of the way, under a name that tells when, and start with an empty one."""
+        self.disconnect()
+        self.tell_moved(why, self._put_aside("broken"))
         self._connect()
 
     def keep(self) -> bool:
@@ -114,7 +133,7 @@ class StoreFile:
         if self._connection is not None:
             if self._is_there():
                 return False
-            log.error("outbox-file-gone", file=str(self.path), help="it was deleted or replaced; it is written anew")
+            self.tell_gone()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._lock is not None:
                 # Whoever holds a lock of this name by now has the directory.

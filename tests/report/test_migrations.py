@@ -14,7 +14,7 @@ from gateway.core.json_form import transfer_document
 from gateway.core.record import TransferRecord
 from gateway.report import migrations
 from gateway.report.reporter import EventReporter
-from gateway.report.store_file import FILE_NAME, StoreError
+from gateway.report.store_file import FILE_NAME, StoreError, StoreFile
 from tests.report import samples
 from tests.report.journals import event, ids, opened
 from tests.report.reporting import Standing
@@ -138,7 +138,7 @@ async def test_a_step_that_fails_half_way_leaves_the_file_as_it_was(
 ) -> None:
     old_file(tmp_path, REFUSED, WAITING)
     first, journal = migrations.STEPS
-    monkeypatch.setattr(migrations, "STEPS", (first, "\n".join((journal, "INSERT INTO nowhere VALUES (1);"))))
+    monkeypatch.setattr(StoreFile, "steps", (first, "\n".join((journal, "INSERT INTO nowhere VALUES (1);"))))
     with pytest.raises(StoreError, match="nowhere"):
         async with opened(tmp_path):
             pytest.fail("it was opened")
