@@ -10,6 +10,8 @@ from tests.support.end import both_hear
 from tests.support.sip_message import direction_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.sip.scene import Scene
     from tests.support.peer_call import Call
     from tests.support.sip_message import Message
@@ -17,14 +19,26 @@ if TYPE_CHECKING:
 WAYS = ("from the PBX", "from the trunk")
 
 
+async def dial(scene: Scene, way: str, line: str = "main", **more: Any) -> tuple[Call, Callable[[], Awaitable[Call]]]:
+    """A call that is on its way to the assistant, or to Anna: who calls, and how to wait for whom it reaches."""
+    platform = await scene.platform(line)
+    if way == WAYS[0]:
+        return scene.call_from_pbx(line, **more), platform.wait_call
+    return platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ, **more), scene.target
+
+
+async def ringing(scene: Scene, way: str, **more: Any) -> tuple[Call, Call]:
+    """A call that has reached the other side, and is not answered yet: who calls, who is called."""
+    caller, reached = await dial(scene, way, **more)
+    called = await reached()
+    called.hz = ASSISTANT_HZ
+    return caller, called
+
+
 async def conversation(scene: Scene, way: str, line: str = "main", **more: Any) -> tuple[Call, Call]:
     """Two who talk: who has called, and who was called. From the PBX to the assistant, or from the trunk to Anna."""
-    if way == WAYS[0]:
-        return await scene.bridged(line, **more)
-    platform = await scene.platform(line)
-    caller = platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ, **more)
-    called = await scene.target()
-    await called.answer(hz=ASSISTANT_HZ)
+    caller, called = await ringing(scene, way, line=line, **more)
+    await called.answer()
     await caller.answered()
     return caller, called
 
@@ -44,4 +58,7 @@ async def has_keys(call: Call, keys: str) -> None:
     await call.has_keys(keys)
 
 
-__all__ = ["ASSISTANT_HZ", "CALLER_HZ", "TARGET_HZ", "WAYS", "both_hear", "conversation", "has_keys", "offers", "told"]
+__all__ = [
+    "ASSISTANT_HZ", "CALLER_HZ", "TARGET_HZ", "WAYS", "both_hear", "conversation", "dial", "has_keys", "offers",
+    "ringing", "told",
+]  # fmt: skip

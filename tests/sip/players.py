@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sip.bed import ASSISTANT_HZ as FAR_ASSISTANT_HZ
+from tests.sip.bed import CALLER_HZ as FAR_CALLER_HZ
 from tests.sip.far_ends import FarStage
-from tests.sip.mid_call import CALLER_HZ, TARGET_HZ, WAYS, conversation
+from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, dial
 from tests.sip.mid_call import offers as offers_to
-from tests.sip.scenario import Conversation, Player, Scenario
+from tests.sip.scenario import Conversation, Headers, Player, Scenario
 from tests.sip.scene import ANNA, codes
 from tests.sip.sipp_player import by_sipp
 from tests.sip.wires import Wired
@@ -25,6 +27,7 @@ from tests.support.company import settings
 from tests.support.end import End
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
+from tests.support.peer_call import fits
 from tests.support.sip_message import direction_of, media_of
 
 if TYPE_CHECKING:
@@ -55,10 +58,10 @@ def player_of(request: pytest.FixtureRequest) -> Player:
     kind, _, line = request.param.partition("-")
     take = request.getfixturevalue
     match kind:
-        case "peers" if line == "udp":
-            return partial(by_peers, nullcontext(take("scene")))
         case "peers":
-            return partial(by_peers, Wired(take("bed"), take("authority"), line))
+            udp = line.startswith("udp")
+            opened = nullcontext(take("scene")) if udp else Wired(take("bed"), take("authority"), line)
+            return partial(by_peers, opened, infos=line.endswith("-info"))
         case "sipp":
             return partial(by_sipp, take("place"), line)
         case "asterisks":
@@ -68,97 +71,134 @@ def player_of(request: pytest.FixtureRequest) -> Player:
 
 
 async def by_peers(
-    opened: AbstractAsyncContextManager[Scene], scenario: Scenario, way: str, *, offers: bool = True
+    opened: AbstractAsyncContextManager[Scene],
+    scenario: Scenario,
+    way: str,
+    *,
+    offers: bool = True,
+    invite: Headers | None = None,
+    infos: bool = False,
 ) -> None:
-    """Scripted peers; nobody is offered anything else, and keys pass as events."""
+    """Scripted peers; nobody is offered anything else, and keys pass as events, or as `infos` on the trunk."""
     async with opened as scene:
-        caller, called = await conversation(scene, way, body=None if offers else b"")
-        if not offers:
+        more = {"headers": tuple((invite or {}).items()), "body": None if offers else b""}
+        caller, wait_call = await dial(scene, way, "info" if infos else "main", **more)
+        caller.keeps_ack = invite is not None
+        transfer = PeersTransfer(scene, caller)
+
+        async def reached(headers: Headers) -> Call:
+            called = transfer.transferor = await wait_call()
+            called.hz = ASSISTANT_HZ
             assert called.incoming
-            assert caller.ack
             assert media_of(called.incoming.body)  # our own INVITEs always make an offer
+            fits(called.incoming, headers)
+            return called
+
+        talk = Conversation(caller, None, transfer, reached=reached)
+        if invite is None:
+            called = await talk.reached()
+            await called.answer()
             assert media_of((await caller.answered()).body)
-            assert media_of(caller.ack.body)
-        talk = Conversation(caller, called, transfer := PeersTransfer(scene, called))
+            assert caller.ack
+            assert bool(media_of(caller.ack.body)) is not offers
         await scenario(talk)
-        for call in (caller, called, *transfer.targets):
+        for call in (caller, transfer.transferor, *transfer.targets):
             assert offers_to(call) == [direction for told, direction in talk.changes if told is call]
-            assert not [one for one in call.requests if one.method == "INFO"]
+            assert not call.infos or (infos and call.peer is not scene.pbx)
 
 
 class PeersTransfer:
     """A Transfer between scripted peers."""
 
     def __init__(self, scene: Scene, transferor: Call) -> None:
-        self._scene, self._transferor = scene, transferor
+        self._scene, self.transferor = scene, transferor
         self.targets: list[Call] = []
 
     async def asked(self) -> Call:
-        """See Transfer."""
-        assert (await self._transferor.refer(ANNA)).code == 202
+        assert (await self.transferor.refer(ANNA)).code == 202
         self.targets.append(await self._scene.target())
         return self.targets[-1]
 
     async def rings(self) -> None:
-        """See Transfer."""
         await self.targets[-1].ring()
 
     async def connected(self) -> None:
-        """See Transfer."""
         await self.targets[-1].answer(hz=TARGET_HZ)
-        assert codes(await self._transferor.notifies()) == [100, 180, 200]
-        await self._transferor.wait_request("BYE")
+        assert codes(await self.transferor.notifies()) == [100, 180, 200]
+        await self.transferor.wait_request("BYE")
         assert (await self._scene.outcome())["outcome"] == "completed"
 
 
-async def by_asterisks(bed: FarBed, name: str, scenario: Scenario, way: str, *, offers: bool = True) -> None:
+async def by_asterisks(
+    bed: FarBed, name: str, scenario: Scenario, way: str, *, offers: bool = True, invite: Headers | None = None
+) -> None:
     """Persons behind two Asterisks, which tell the gateway, and are told by it, what the persons do."""
     assert offers
+    assert not invite
     async with FarStage(bed, name) as at:
-        person, assistant = await at.conversation(way)
-        transfer = AsterisksTransfer(at, assistant)
-        caller, called = (person, assistant) if way == WAYS[0] else (assistant, person)
-        await scenario(talk := Conversation(caller, called, transfer))
+        caller, transfer = at.call(way), AsterisksTransfer(at)
+
+        async def reached(_: Headers) -> Call:
+            called = await (at.assistant if way == WAYS[0] else at.people).wait_call()
+            called.hz = FAR_ASSISTANT_HZ if way == WAYS[0] else FAR_CALLER_HZ
+            return called
+
+        talk = Conversation(caller, None, transfer, reached=reached)
+        if invite is None:
+            await (await talk.reached()).accepts()
+            await caller.answered()
+            await talk.both_hear()
+        await scenario(talk)
         if transfer.target:
-            await at.hang_up(person, transfer.target)
+            await at.hang_up(caller, transfer.target)
             return
         for far in (at.platform, at.pbx):
-            requests = [one for _, one in await at.messages(far) if one.is_request and one.tag("To")]
+            messages = [one for _, one in await at.messages(far)]
+            requests = [one for one in messages if one.is_request and one.tag("To")]
             told = [direction_of(one.body) for one in requests if one.method == "INVITE"]
             assert told == [direction for _, direction in talk.changes]
-        await at.hang_up(person, assistant)
+            if name == "reliable":
+                assert {one["Require"] for one in messages if one.code == 183} == {"100rel"}
+                assert [one for one in messages if one.code == 200 and one.method == "PRACK"]
+        await at.hang_up(caller, talk.called)
 
 
 class AsterisksTransfer:
     """A Transfer that the platform's Asterisk asks for."""
 
-    def __init__(self, at: FarStage, assistant: Call) -> None:
-        self._at, self._assistant = at, assistant
+    def __init__(self, at: FarStage) -> None:
+        self._at = at
         self.target: Call | None = None
 
     async def asked(self) -> Call:
-        """See Transfer."""
-        await self._at.refer(self._assistant)
+        await self._at.refer(self._at.assistant.calls[-1])
         self.target = await self._at.people.wait_call()
         return self.target
 
     async def rings(self) -> None:
-        """See Transfer."""
         assert self.target
         await self.target.ring()
 
     async def connected(self) -> None:
-        """See Transfer."""
         assert self.target
         await self.target.answer(hz=TARGET_HZ)
         await self._at.platform.released(self._at.name)
         assert (await self._at.outcome())["outcome"] == "completed"
 
 
-async def by_phone(net: Net, phones: Phones, scenario: Scenario, way: str, *, offers: bool = True) -> None:
+async def by_phone(
+    net: Net,
+    phones: Phones,
+    scenario: Scenario,
+    way: str,
+    *,
+    offers: bool = True,
+    invite: Headers | None = None,
+) -> None:
     """A scripted peer on the trunk that calls baresip, which nobody scripted; the gateway calls that itself."""
     assert way == WAYS[1]
     assert offers
+    assert invite is None
     anna = await phones("6001", hz=TARGET_HZ)
     async with (
         Gateway(settings(net, pbx_uri=f"sip:{anna.host}:5060")) as gateway,

@@ -95,6 +95,7 @@ class Talk:
         alone: bool = True,
     ) -> None:
         self._alone = alone
+        self.place = place
         bed = self.bed = place.bed
         trunk, pbx = bed.trunk_host(pair), bed.pbx_host(pair)
         here, there = (pbx, trunk) if way == WAYS[0] else (trunk, pbx)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What two real Asterisks do in the middle of a call: hold, keys, session timers, early media with PRACK."""
+"""What two real Asterisks do in the middle of a call: hold, keys, session timers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from tests.support.sip_message import direction_of
 
 pytestmark = [pytest.mark.sip, pytest.mark.pbx]
 
-MUSIC_HZ, EARLY_HZ = 2300, 1600
+MUSIC_HZ = 2300
 SAFE = End("tls", encrypted=True)
 INFO = End(asterisk={"dtmf_mode": "info"}, profile={"dtmf": "info"})
-RELIABLE = End(asterisk={"100rel": "required"})
 PAIRS = {
     "plain": Ends(),
     "safe": Ends(SAFE, SAFE),
@@ -25,7 +24,6 @@ PAIRS = {
     "infopbx": Ends(pbx=INFO),
     "opus": Ends(End(codecs=("opus",)), End(codecs=("g722",))),
     "timed": Ends(TIMED, TIMED),
-    "reliable": Ends(RELIABLE, RELIABLE),
 }
 
 
@@ -99,24 +97,3 @@ async def test_session_timers(far_bed: FarBed, way: str) -> None:
             assert agreed["Session-Expires"] == expires
             assert agreed["Require"] == "timer"
         await at.hang_up(person, assistant)
-
-
-@pytest.mark.keeps("10.10")
-@pytest.mark.parametrize("way", WAYS)
-async def test_early_media_by_reliable_responses(far_bed: FarBed, way: str) -> None:
-    async with FarStage(far_bed, "reliable") as at:
-        calling = at.call(way)
-        called = await (at.assistant if way == WAYS[0] else at.people).wait_call()
-        called.hz = EARLY_HZ
-        await called.ring(183, early_media=True)
-        await calling.media.hears(EARLY_HZ)
-        assert calling.invite
-        assert not [one for one in calling.invite.responses if one.code >= 200]
-        await called.answer(hz=TARGET_HZ)
-        await calling.answered()
-        await both_hear(calling, called)
-        for far in (at.platform, at.pbx):
-            told_so = [one for _, one in await at.messages(far) if one.code == 183]
-            assert {one["Require"] for one in told_so} == {"100rel"}
-            assert [one for _, one in await at.messages(far) if one.code == 200 and one.method == "PRACK"]
-        await at.hang_up(calling, called)

@@ -7,40 +7,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.mid_call import CALLER_HZ, TARGET_HZ, WAYS, both_hear
-from tests.support.sip_message import address, direction_of, media_of
+from tests.sip.mid_call import TARGET_HZ, WAYS, both_hear, ringing
+from tests.support.sip_message import direction_of, media_of
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
     from tests.support.peer_call import Call
-    from tests.support.sip_message import Message
 
 pytestmark = pytest.mark.sip
 
 EARLY_HZ = 1500
+RELIABLY = [("Require", "100rel")]
 PCMU, PCMA = 0, 8
 ways = pytest.mark.parametrize("way", WAYS)
-
-
-async def ringing(scene: Scene, way: str) -> tuple[Call, Call]:
-    """A call that is not answered yet: who calls, who is called."""
-    platform = await scene.platform()
-    required = [("Require", "100rel")]
-    if way == WAYS[0]:
-        caller = scene.call_from_pbx(headers=required)
-        return caller, await platform.wait_call()
-    caller = platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ, headers=required)
-    return caller, await scene.target()
 
 
 async def early_media(caller: Call, called: Call) -> None:
     """Both sides have agreed on early media, reliably: who is called is heard."""
     called.hz = EARLY_HZ
-    await called.ring(183, early_media=True, headers=[("Require", "100rel"), ("RSeq", "1")])
-    await called.wait_request("PRACK")
-    assert caller.invite
-    progress = await caller.invite.provisional(183)
-    await acknowledged(caller, progress)
+    await called.rings(183, media=True, reliable=True)
+    await caller.progress(183, media=True, reliable=True)
     await caller.media.hears(EARLY_HZ)
 
 
@@ -61,7 +47,7 @@ async def answered(caller: Call, called: Call) -> None:
 @pytest.mark.parametrize("who", ["caller", "called"])
 @ways
 async def test_an_offer_before_the_answer(scene: Scene, way: str, who: str) -> None:
-    caller, called = await ringing(scene, way)
+    caller, called = await ringing(scene, way, headers=RELIABLY)
     await early_media(caller, called)
     one = caller if who == "caller" else called
     one.move()
@@ -81,7 +67,7 @@ async def test_an_offer_before_the_answer(scene: Scene, way: str, who: str) -> N
 @pytest.mark.parametrize("who", ["caller", "called"])
 @ways
 async def test_an_update_without_an_offer_before_the_answer(scene: Scene, way: str, who: str) -> None:
-    caller, called = await ringing(scene, way)
+    caller, called = await ringing(scene, way, headers=RELIABLY)
     await early_media(caller, called)
     answer = await (caller if who == "caller" else called).begin("UPDATE").final()
     assert answer.code == 200
@@ -93,7 +79,7 @@ async def test_an_update_without_an_offer_before_the_answer(scene: Scene, way: s
 @pytest.mark.keeps("9.18")
 @ways
 async def test_a_hold_before_the_answer_is_undone_after_it(scene: Scene, way: str) -> None:
-    caller, called = await ringing(scene, way)
+    caller, called = await ringing(scene, way, headers=RELIABLY)
     await early_media(caller, called)
     assert direction_of((await caller.reinvite(method="UPDATE", direction="sendonly")).body) == "recvonly"
     assert direction_of((await caller.reinvite(method="UPDATE")).body) == "sendrecv"
@@ -105,10 +91,8 @@ async def test_a_hold_before_the_answer_is_undone_after_it(scene: Scene, way: st
 @ways
 async def test_an_offer_while_ours_is_not_answered_is_too_early(scene: Scene, way: str) -> None:
     """RFC 3311 §5.2: who has made an offer and waits for the answer takes no other one: 491."""
-    caller, called = await ringing(scene, way)
-    assert called.incoming
-    await called.ring(180, headers=[("Require", "100rel"), ("RSeq", "1")])
-    await called.wait_request("PRACK")
+    caller, called = await ringing(scene, way, headers=RELIABLY)
+    await called.rings(reliable=True)
     assert (await called.reinvite(method="UPDATE")).code == 491
     await answered(caller, called)
 
@@ -117,18 +101,10 @@ async def test_an_offer_while_ours_is_not_answered_is_too_early(scene: Scene, wa
 @ways
 async def test_an_offer_while_theirs_is_not_answered_is_to_come_again(scene: Scene, way: str) -> None:
     """RFC 3311 §5.2: who has not answered an offer takes no other one: 500 with Retry-After."""
-    caller, called = await ringing(scene, way)
+    caller, called = await ringing(scene, way, headers=RELIABLY)
     await called.ring(180)
-    assert caller.invite
-    await acknowledged(caller, await caller.invite.provisional(180))
+    await caller.progress(180, reliable=True)
     refused = await caller.reinvite(method="UPDATE")
     assert refused.code == 500
     assert 0 <= int(refused["Retry-After"]) <= 10
     await answered(caller, called)
-
-
-async def acknowledged(caller: Call, response: Message) -> None:
-    """PRACK for a reliable response."""
-    caller.target = address(response["Contact"])
-    number = f"{response['RSeq']} {response.cseq[0]} INVITE"
-    assert (await caller.begin("PRACK", headers=[("RAck", number)]).final()).code == 200

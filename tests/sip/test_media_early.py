@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.sip.hearing import EARLY_HZ, GREETING_HZ, NUMBERS, RINGBACK_HZ, SECOND_HZ, heard, sounds
-from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES, TARGET_HZ
+from tests.sip.scene import CALLER_HZ, LINES, TARGET_HZ
 from tests.support.processes import kept_waiting_s
-from tests.support.sip_message import address
 
 if TYPE_CHECKING:
     from tests.sip.hearing import Hearing
@@ -115,17 +114,6 @@ async def test_after_a_second_of_nothing_but_100_the_caller_is_told_that_it_ring
     assert told(caller) == [180, 200]
 
 
-@pytest.mark.keeps("9.8")
-@both_ways
-async def test_a_call_that_fails_after_its_early_media_has_the_code_of_that(hearing: Hearing, direction: str) -> None:
-    caller, target = await call(hearing, direction)
-    target.hz = EARLY_HZ
-    await target.ring(183, early_media=True)
-    await caller.media.hears(EARLY_HZ)
-    target.reject(486)
-    assert (await caller.final()).code == 486
-
-
 @pytest.mark.keeps("12.5")
 @both_ways
 async def test_a_caller_without_an_offer_gets_no_media_before_the_answer(hearing: Hearing, direction: str) -> None:
@@ -177,36 +165,3 @@ async def test_an_announcement_reaches_a_caller_who_is_not_answered(hearing: Hea
 
 
 # --- PRACK (RFC 3262)
-
-
-@pytest.mark.keeps("9.9")
-@both_ways
-async def test_a_caller_who_requires_reliable_responses_gets_them(hearing: Hearing, direction: str) -> None:
-    caller, target = await call(hearing, direction, headers=[("Require", "100rel")])
-    target.hz = EARLY_HZ
-    await target.ring(183, early_media=True)
-    progress = await provisional(caller, 183)
-    assert "100rel" in progress["Require"]
-    caller.target = address(progress["Contact"])
-    number = f"{progress['RSeq']} {progress.cseq[0]} INVITE"
-    assert (await caller.begin("PRACK", headers=[("RAck", number)]).final()).code == 200
-    await caller.media.hears(EARLY_HZ)
-    await target.answer(hz=ASSISTANT_HZ)
-    await caller.answered()
-    await caller.media.hears(ASSISTANT_HZ)
-
-
-@pytest.mark.keeps("9.9")
-@both_ways
-async def test_a_target_that_requires_prack_gets_it(hearing: Hearing, direction: str) -> None:
-    caller, target = await call(hearing, direction)
-    assert target.incoming
-    assert "100rel" in target.incoming["Supported"]
-    target.hz = EARLY_HZ
-    await target.ring(183, early_media=True, headers=[("Require", "100rel"), ("RSeq", "71")])
-    prack = await target.wait_request("PRACK")
-    assert prack["RAck"].split() == ["71", str(target.incoming.cseq[0]), "INVITE"]
-    await caller.media.hears(EARLY_HZ)
-    await target.answer(hz=TARGET_HZ)
-    await caller.answered()
-    await caller.media.hears(TARGET_HZ)

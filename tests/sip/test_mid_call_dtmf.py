@@ -18,26 +18,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.sip
 
-RELAY = "application/dtmf-relay"
-
-
-def told_by_info(call: Call) -> str:
-    """The keys that came in INFOs."""
-    infos = [one for one in call.requests if one.method == "INFO"]
-    assert all(one["Content-Type"] == RELAY for one in infos)
-    return "".join(one.body.decode().partition("Signal=")[2][:1] for one in infos)
-
-
-async def has_infos(call: Call, keys: str) -> None:
-    await call.peer.until(lambda: told_by_info(call) if len(told_by_info(call)) >= len(keys) else None, f"INFO {keys}")
-    assert told_by_info(call) == keys
-
-
-async def press_by_info(call: Call, keys: str) -> None:
-    for key in keys:
-        body = f"Signal={key}\r\nDuration=160\r\n".encode()
-        assert (await call.begin("INFO", body=body, content_type=RELAY).final()).code == 200
-
 
 @pytest.mark.keeps("16.47")
 @pytest.mark.parametrize("code", [408, 481, 501])
@@ -46,10 +26,10 @@ async def test_a_key_that_a_peer_does_not_take_is_not_the_end_of_its_call(scene:
     await both_hear(caller, assistant)
     assistant.answers["INFO"] = code
     caller.media.press("5")
-    await has_infos(assistant, "5")
+    await assistant.has_infos("5")
     assistant.answers["INFO"] = 200
     caller.media.press("6")
-    await has_infos(assistant, "56")
+    await assistant.has_infos("56")
     await both_hear(caller, assistant)
     assert f"code={code}" in scene.gateway.log
     assert is_up(assistant)
@@ -66,23 +46,6 @@ async def test_one_key_held_long_is_one_key(scene: Scene) -> None:
 
 
 @pytest.mark.keeps("9.16")
-async def test_events_become_info_on_a_side_that_wants_it(scene: Scene) -> None:
-    caller, assistant = await scene.bridged("info")
-    await both_hear(caller, assistant)
-    caller.media.press("159D")
-    await has_infos(assistant, "159D")
-    assert assistant.media.keys == ""
-
-
-@pytest.mark.keeps("9.16")
-async def test_info_becomes_events(scene: Scene) -> None:
-    caller, assistant = await scene.bridged("info")
-    await both_hear(caller, assistant)
-    await press_by_info(assistant, "2580")
-    await has_keys(caller, "2580")
-
-
-@pytest.mark.keeps("9.16")
 async def test_the_next_info_waits_for_the_answer_to_the_one_before(scene: Scene) -> None:
     caller, assistant = await scene.bridged("info")
     assistant.answers["INFO"] = None
@@ -91,10 +54,10 @@ async def test_the_next_info_waits_for_the_answer_to_the_one_before(scene: Scene
     first = await assistant.wait_request("INFO")
     caller.media.press("3")
     await both_hear(caller, assistant)
-    assert told_by_info(assistant) == "1"
+    assert assistant.infos == "1"
     assistant.answers["INFO"] = 200
     assistant.respond(first, 200)
-    await has_infos(assistant, "123")
+    await assistant.has_infos("123")
 
 
 @pytest.mark.keeps("9.16")
@@ -106,7 +69,7 @@ async def test_a_side_without_events_is_told_by_info(scene: Scene) -> None:
     assistant.respond(assistant.incoming, 200, body=sdp(platform.host, assistant.media.port, ("PCMA",), events=None))
     await caller.answered()
     caller.media.press("42")
-    await has_infos(assistant, "42")
+    await assistant.has_infos("42")
 
 
 @pytest.mark.keeps("9.16")
@@ -114,7 +77,7 @@ async def test_a_key_that_is_told_in_both_ways_counts_once(scene: Scene) -> None
     caller, assistant = await scene.bridged()
     await both_hear(caller, assistant)
     assistant.media.press("664")
-    await press_by_info(assistant, "664")
+    await assistant.press_infos("664")
     assistant.media.press("#")  # the last of all, in one way only
     await has_keys(caller, "664#")
 
@@ -124,7 +87,7 @@ async def test_a_key_for_somebody_on_hold_waits_for_him(scene: Scene) -> None:
     caller, assistant = await scene.bridged("info")
     await caller.reinvite(direction="sendonly")
     await told(assistant, "sendonly")
-    await press_by_info(assistant, "9")
+    await assistant.press_infos("9")
     assert caller.media.keys == ""
     await caller.reinvite()
     await told(assistant, "sendrecv", 2)

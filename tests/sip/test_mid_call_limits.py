@@ -137,35 +137,6 @@ async def test_a_caller_who_rings_at_a_target_has_the_target_s_time(hasty: Scene
 
 
 @pytest.mark.keeps("9.13")
-@pytest.mark.parametrize("refresher", ["uac", "uas"])
-async def test_a_caller_that_asks_for_a_session_timer_is_given_one(scene: Scene, refresher: str) -> None:
-    headers = [("Supported", "timer"), ("Session-Expires", f"120;refresher={refresher}")]
-    caller = scene.call_from_pbx(headers=headers)
-    assistant = await (await scene.platform()).wait_call()
-    await assistant.answer(hz=scenes.ASSISTANT_HZ)
-    answer = await caller.answered()
-    assert answer["Session-Expires"].replace(" ", "") == f"120;refresher={refresher}"
-    await both_hear(caller, assistant)
-
-
-@pytest.mark.keeps("9.13")
-async def test_too_short_a_session_is_refused_with_the_least_there_is(scene: Scene) -> None:
-    headers = [("Supported", "timer"), ("Session-Expires", "30")]
-    caller = scene.call_from_pbx(headers=headers)
-    answer = await caller.final()
-    assert (answer.code, answer["Min-SE"]) == (422, "90")
-
-
-@pytest.mark.keeps("9.13")
-async def test_we_offer_a_session_timer_and_demand_none(scene: Scene) -> None:
-    _, assistant = await scene.bridged()
-    assert assistant.incoming
-    assert "timer" in assistant.incoming["Supported"]
-    assert int(assistant.incoming["Session-Expires"].partition(";")[0]) >= 90
-    assert "timer" not in (assistant.incoming.get("Require") or "")
-
-
-@pytest.mark.keeps("9.13")
 @pytest.mark.timeout(120)
 def test_a_session_that_is_refreshed_goes_on(aged_calls: AgedCalls) -> None:
     aged_calls.check("refreshed by us")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.mid_call import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, WAYS, both_hear
+from tests.sip.mid_call import ASSISTANT_HZ, TARGET_HZ, WAYS, both_hear, ringing
 from tests.sip.scene import SILENT, codes
 from tests.support.processes import eventually
 from tests.support.sip_message import parameter, reply, sdp, token
@@ -24,63 +24,14 @@ HUNG_UP_AT_ONCE = 8
 REJECTED = "transfer_gateway_requests_rejected_total"
 
 
-def answer_when_cancelled(call: Call) -> None:
-    """Have the called side's 200 on its way while the CANCEL is on its own."""
-    call.final_sent = True  # no 487
-
-
-async def answer_crossing(call: Call) -> None:
-    """The CANCEL was too late: 200 for the INVITE all the same."""
-    assert call.incoming
-    await call.wait_request("CANCEL")
-    call.respond(call.incoming, 200, body=sdp(call.peer.host, call.media.port, ("PCMA",)))
-    await call.wait_request("ACK")
-    await call.wait_request("BYE")
-
-
-async def calling(scene: Scene, way: str) -> tuple[Call, Call]:
-    """A call that rings at the other side: who calls, who is called."""
-    if way == WAYS[0]:
-        caller = scene.call_from_pbx()
-        called = await (await scene.platform()).wait_call()
-    else:
-        platform = await scene.platform()
-        caller = platform.invite(scene.uri("+31612345681"), scene.remote, hz=CALLER_HZ)
-        called = await scene.target()
-    assert caller.invite
-    await called.ring()
-    await caller.invite.provisional(180)
-    return caller, called
-
-
-@pytest.mark.keeps("9.10")
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_caller_who_cancels_while_it_is_answered(scene: Scene, way: str) -> None:
-    caller, called = await calling(scene, way)
-    answer_when_cancelled(called)
-    assert (await caller.cancel()).code == 200
-    assert (await caller.final()).code == 487
-    await answer_crossing(called)
-
-
-@pytest.mark.keeps("9.10")
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_cancel_that_meets_our_200_changes_nothing(scene: Scene, way: str) -> None:
-    caller, called = await calling(scene, way)
-    await called.answer(hz=ASSISTANT_HZ)
-    await caller.answered()
-    assert (await caller.cancel()).code in {200, 481}  # RFC 3261 §9.2: no effect on a request that was answered
-    await both_hear(caller, called)
-
-
 @pytest.mark.keeps("9.10")
 async def test_a_caller_who_hangs_up_while_the_target_answers(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
     target = await scene.referred(assistant)
     await target.ring()
-    answer_when_cancelled(target)
+    await target.answers_when_cancelled()
     await caller.hang_up()
-    await answer_crossing(target)
+    await target.cancelled()
     assert codes(await assistant.notifies())[-1] == 487
     assert (await scene.outcome())["outcome"] == "abandoned"
 
@@ -90,63 +41,33 @@ async def test_a_target_that_answers_as_its_time_is_up_is_too_late(scene: Scene)
     caller, assistant = await scene.bridged()
     target = await scene.referred(assistant, SILENT, "silent")
     await target.ring()
-    answer_when_cancelled(target)
-    await answer_crossing(target)
+    await target.answers_when_cancelled()
+    await target.cancelled()
     assert codes(await assistant.notifies())[-1] == 480
     await both_hear(caller, assistant)
 
 
 @pytest.mark.keeps("9.11")
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_lost_ack_is_made_up_for_by_our_next_200(scene: Scene, way: str) -> None:
-    caller, called = await calling(scene, way)
-    caller.keeps_ack = True
-    await called.answer(hz=ASSISTANT_HZ)
-    await caller.answered()
-    invite = caller.invite
-    assert invite
-    await caller.peer.until(lambda: sum(one.code == 200 for one in invite.responses) >= 2 or None, "second 200")
-    assert caller.ack
-    caller.peer.send(caller.ack, caller.remote)
-    await both_hear(caller, called)
-
-
-@pytest.mark.keeps("9.11")
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_bye_in_place_of_the_ack(scene: Scene, way: str) -> None:
-    caller, called = await calling(scene, way)
-    caller.keeps_ack = True
-    await called.answer(hz=ASSISTANT_HZ)
-    await caller.answered()
-    assert (await caller.hang_up()).code == 200
-    await called.wait_request("BYE")
-    assert caller.ack
-    caller.peer.send(caller.ack, caller.remote)  # or the 200 would be repeated into the next test
-
-
-@pytest.mark.keeps("9.11")
 async def test_a_transfer_before_the_caller_has_sent_its_ack(scene: Scene) -> None:
-    caller, assistant = await calling(scene, WAYS[0])
+    caller, assistant = await ringing(scene, WAYS[0])
     caller.keeps_ack = True
     await assistant.answer(hz=ASSISTANT_HZ)
     await caller.answered()
     target = await scene.referred(assistant)
     await target.answer(hz=TARGET_HZ)
     assert codes(await assistant.notifies())[-1] == 200
-    assert caller.ack
-    caller.peer.send(caller.ack, caller.remote)
+    await caller.acks()
     await both_hear(caller, target)
 
 
 @pytest.mark.keeps("9.12")
 @pytest.mark.parametrize("way", WAYS)
 async def test_of_two_that_ring_the_one_that_answers_is_heard(scene: Scene, way: str) -> None:
-    caller, called = await calling(scene, way)
+    caller, called = await ringing(scene, way)
     assert called.incoming
     fork(called, 180)
     fork(called, 183)
-    called.hz = ASSISTANT_HZ
-    await called.answer(hz=ASSISTANT_HZ)
+    await called.answer()
     await caller.answered()
     await both_hear(caller, called)
     assert not called.peer.received("BYE")

@@ -210,3 +210,123 @@ async def test_keys_pass_both_ways_each_once(player: Player, way: str) -> None:
         await talk.caller.has_keys("4455")
 
     await player(scenario, way)
+
+
+@pytest.mark.parametrize(
+    ("player", "way"),
+    [
+        *by(pytest.mark.keeps("9.16"), "peers-udp-info", EITHER),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp-info peers-tls-info peers-srtp-info", [(OUT,)]),
+        *by(pytest.mark.keeps("11.13"), "sipp-info", EITHER),
+    ],
+    indirect=["player"],
+)
+async def test_events_become_info_and_info_becomes_events(player: Player, way: str) -> None:
+    """The trunk wants INFO, whichever side has called."""
+
+    async def scenario(talk: Conversation[Offering]) -> None:
+        pbx, trunk = talk.parts("caller" if way == OUT else "called")
+        await talk.both_hear()
+        await trunk.awaits_infos("159D#")
+        await pbx.press("159D#")
+        await trunk.has_infos("159D#")
+        await trunk.press_infos("2580A")
+        await pbx.has_keys("2580A")
+        await trunk.has_keys("")
+        await both_hear_anew(talk.caller, talk.called)
+
+    await player(scenario, way)
+
+
+@pytest.mark.parametrize(
+    ("player", "way", "who"),
+    [
+        *by(pytest.mark.keeps("9.4"), "peers-udp", variants(())),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called")]),
+        *by(pytest.mark.keeps("11.4"), "sipp-udp", variants(())),
+    ],
+    indirect=["player"],
+)
+async def test_a_re_invite_that_meets_another_is_tried_again(player: Player, way: str, who: str) -> None:
+    """RFC 3261 §14.1: from 2.1 to 4 s for who has made the dialog, up to 2 s for the other: the caller's."""
+
+    async def scenario(talk: Conversation[Offering]) -> None:
+        holder, held = talk.parts(who)
+        await talk.both_hear()
+        await held.collides()
+        talk.changes.append((held, "sendonly"))
+        await change(talk, holder, "sendonly")
+        await held.has_waited(*((0, 2.3) if held is talk.caller else (2, 4.3)))
+        await held.hears(holder.hz or 0)
+        await holder.hears_nothing()
+
+    await player(scenario, way)
+
+
+@pytest.mark.parametrize(
+    ("player", "way", "who"),
+    [
+        *by(pytest.mark.keeps("9.4"), "peers-udp", variants(())),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called")]),
+        *by(pytest.mark.keeps("11.4"), "sipp-udp", variants(())),
+    ],
+    indirect=["player"],
+)
+async def test_a_re_invite_is_refused_while_ours_is_under_way(player: Player, way: str, who: str) -> None:
+    async def scenario(talk: Conversation[Offering]) -> None:
+        holder, held = talk.parts(who)
+        await talk.both_hear()
+        await held.keeps_waiting()
+        await holder.changes("sendonly")
+        await held.interrupts("sendonly")
+        talk.changes.append((held, "sendonly"))
+        await change(talk, held, "sendrecv", answered="sendonly")
+        await held.hears(holder.hz or 0)
+        await holder.hears_nothing()
+
+    await player(scenario, way)
+
+
+@pytest.mark.parametrize(
+    ("player", "way", "who"),
+    [
+        *by(pytest.mark.keeps("9.7"), "peers-udp", variants(())),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "caller"), (IN, "caller")]),
+        *by(pytest.mark.keeps("11.3"), "sipp-udp", variants(())),
+    ],
+    indirect=["player"],
+)
+async def test_one_side_moves_to_another_address(player: Player, way: str, who: str) -> None:
+    """Its sound, and SIPp's signalling: what is for it from then on reaches another program."""
+
+    async def scenario(talk: Conversation[Offering]) -> None:
+        moving, _ = talk.parts(who)
+        await talk.both_hear()
+        await moving.moves()
+        await both_hear_anew(talk.caller, talk.called)
+
+    await player(scenario, way)
+
+
+@pytest.mark.parametrize(
+    "player",
+    [
+        *by(pytest.mark.keeps("9.5"), "peers-udp", [()]),
+        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [()]),
+        *by(pytest.mark.keeps("11.17"), "sipp-udp", [()]),
+    ],
+    indirect=True,
+)
+async def test_a_transfer_while_our_offer_waits_for_its_answer(player: Player) -> None:
+    """The caller has asked for an offer, and answers it once the target has answered."""
+
+    async def scenario(talk: Conversation[Offering]) -> None:
+        await talk.both_hear()
+        await talk.caller.asks()
+        target = await talk.transfer.asked()
+        await talk.transfer.rings()
+        await talk.transfer.connected()
+        await talk.caller.acks()
+        await both_hear_anew(talk.caller, target)
+
+    await player(scenario, OUT)

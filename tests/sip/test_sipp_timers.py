@@ -21,41 +21,6 @@ def wanted(seconds: int, refresher: str = "") -> dict[str, str]:
 
 @pytest.mark.keeps("11.11")
 @both_ways
-@pytest.mark.parametrize("refresher", ["uac", "uas"])
-async def test_a_caller_that_asks_for_a_session_timer_is_given_one(place: Place, way: str, refresher: str) -> None:
-    async with Talk(place, "udp", way) as talk:
-        caller, called = talk.caller, talk.called
-        caller.does.invite(caller.offer(), wanted(120, refresher))
-        caller.does.answered(Session_Expires=f"120 *; *refresher={refresher}").ack().stop("up")
-        called.does.invited().answer(200, called.answer()).expect("ACK").stop("up")
-        talk.closing()
-        await talk.start()
-        await talk.both_hear()
-
-
-@pytest.mark.keeps("11.11")
-@both_ways
-async def test_too_short_a_session_is_refused_with_the_least_there_is(place: Place, way: str) -> None:
-    async with Talk(place, "udp", way) as talk:
-        talk.caller.does.invite(talk.caller.offer(), wanted(30)).refused(422, Min_SE="90")
-        await talk.start("")
-
-
-@pytest.mark.keeps("11.11")
-@both_ways
-async def test_we_offer_a_session_timer_and_demand_none(place: Place, way: str) -> None:
-    async with Talk(place, "udp", way) as talk:
-        caller, called = talk.caller, talk.called
-        caller.does.invite(caller.offer()).answered().ack().stop("up")
-        called.does.invited(Session_Expires="[1-9][0-9][0-9]+.*", Min_SE="[0-9]+", Supported=".*timer.*")
-        called.does.answer(200, called.answer()).expect("ACK").stop("up")
-        talk.closing()
-        await talk.start()
-        assert called.taken[0].get("Require") is None
-
-
-@pytest.mark.keeps("11.11")
-@both_ways
 async def test_who_finds_our_session_too_short_is_asked_again(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
         caller, called = talk.caller, talk.called

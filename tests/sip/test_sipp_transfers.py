@@ -75,24 +75,3 @@ async def test_between_different_codecs(place: Place, caller: str, platform: str
         await talk.goes_through()
         assert spoken_to(talk.caller) == {caller}
         assert spoken_to(talk.target) == {target}
-
-
-@pytest.mark.keeps("11.17")
-async def test_while_our_offer_waits_for_the_callers_answer(place: Place) -> None:
-    """The caller has asked for an offer, and answers it once the target has answered."""
-    async with Transfer(place) as talk:
-        caller = talk.caller
-        talk.opening()
-        caller.does.reinvite(answer="a=sendrecv").stop("asked")
-        talk.called.does.stop("asked")
-        talk.asked()
-        caller.does.ack(caller.answer())
-        talk.ending()
-        await talk.start()
-        await talk.until("asked")
-        await talk.called.go()
-        await talk.target.at("rings")
-        await talk.target.go()
-        await caller.go()
-        await talk.arrive("through")
-        await hear(caller, talk.target)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a scenario has somebody at one side of the gateway do, whoever plays them.
 
-| played by | end of a call | offers anew |
+| played by | end of a call | offers anew, sets up calls |
 |---|---|---|
 | a scripted peer, on any wire | `peer_call.Call` | yes |
-| a scripted peer behind a real Asterisk | `peer_call.Call` | yes |
+| a scripted peer behind a real Asterisk | `peer_call.Call` | yes, with no headers of its own |
 | SIPp | `tests/sip/sipp_player.py`, `SippEnd` | yes |
 | a phone that is baresip | `baresip.Agent` | no |
 """
@@ -18,6 +18,7 @@ from tests.support.processes import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RELAY = "application/dtmf-relay"
 NOUGHT = "0.0.0.0"
 """The address that stands for hold in RFC 2543; a direction here."""
 DELAYED = "INVITE without an offer"
@@ -45,11 +46,42 @@ class End(Protocol):
 class Offering(End, Protocol):
     """Somebody who can change a call that is up."""
 
-    async def changes(self, direction: str, method: str = "INVITE", codec: str = "") -> None:
+    async def changes(self, direction: str, method: str = "INVITE", codec: str = "", answered: str = "") -> None:
         """Offer this direction, and one codec alone if it is given, and be answered as it has to be.
 
-        `method` is INVITE, UPDATE, or DELAYED: a re-INVITE that asks for an offer, whose ACK has the answer.
+        `method` is INVITE, UPDATE, or DELAYED: a re-INVITE that asks for an offer, whose ACK has the answer; `answered`
+        is the direction of the answer where the other side is on hold.
         """
+
+    async def asks(self) -> None:
+        """Ask for an offer by a re-INVITE, and keep the ACK back, which has the answer: see `acks`."""
+
+    async def acks(self) -> None:
+        """Send the ACK that was kept back."""
+
+    async def moves(self) -> None:
+        """Have sound, and signalling if they can, at another address from now on, and say so by a re-INVITE."""
+
+    async def collides(self) -> None:
+        """The next re-INVITE is refused with 491 (RFC 3261 §14.2); it comes again as what they are `told` next."""
+
+    async def has_waited(self, least_s: float, most_s: float) -> None:
+        """So much time has passed between the two newest re-INVITEs."""
+
+    async def keeps_waiting(self) -> None:
+        """The next re-INVITE is not answered before they have interrupted it: see `interrupts`."""
+
+    async def interrupts(self, direction: str) -> None:
+        """Be offered a direction, have an offer of their own refused with 491, and answer only then."""
+
+    async def awaits_infos(self, keys: str) -> None:
+        """Keys are about to come as INFO; then `has_infos`."""
+
+    async def has_infos(self, keys: str) -> None:
+        """Wait until so many keys have come as INFO; they have to be these."""
+
+    async def press_infos(self, keys: str) -> None:
+        """Have keys told by INFO, one after the other."""
 
     async def told(self, direction: str) -> object:
         """Wait for the next re-INVITE, which has to offer this direction, and answer it."""
@@ -68,6 +100,50 @@ class Offering(End, Protocol):
 
     async def hears_nothing(self) -> None:
         """Nothing at all reaches them any more."""
+
+
+class Setup(Protocol):
+    """Either side of a call that is not up yet: who calls, then who is called. A header's value is an expression."""
+
+    async def progress(self, code: int = 180, *, media: bool = False, reliable: bool = False) -> None:
+        """Be told how the call gets on, with early media or without; acknowledge what is `reliable`."""
+
+    async def cancels(self) -> None:
+        """Send a CANCEL, which is answered."""
+
+    async def refused(self, code: int, **headers: str) -> None:
+        """Wait for this final response with these headers, `Min_SE` for Min-SE."""
+
+    async def accepted(self, *, acks: bool = True, **headers: str) -> None:
+        """Wait for a 200 with these headers; see `Offering.acks`."""
+
+    async def accepted_again(self) -> None:
+        """Wait until the 200 has come once more, its ACK being lost."""
+
+    async def rings(self, code: int = 180, *, media: bool = False, reliable: bool = False) -> None:
+        """Send a provisional response; wait until what is `reliable` is acknowledged (RFC 3262)."""
+
+    async def accepts(self) -> None:
+        """Answer, and wait for the ACK."""
+
+    async def declines(self, code: int) -> None:
+        """Refuse the call."""
+
+    async def answers_when_cancelled(self) -> None:
+        """From now on the CANCEL that comes is too late; they answer all the same."""
+
+    async def cancelled(self) -> None:
+        """Wait for the CANCEL; who has answered all the same is hung up."""
+
+    async def hangs_up(self) -> None:
+        """Send BYE."""
+
+    async def hung_up(self) -> None:
+        """Wait for the BYE."""
+
+
+class Party(Offering, Setup, Protocol):
+    """Somebody who is there from the INVITE on."""
 
 
 async def both_hear(one: End, other: End) -> None:

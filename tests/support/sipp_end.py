@@ -8,6 +8,7 @@ it has stopped, and is told when to go on. Sound goes to wherever the newest des
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -81,6 +82,8 @@ class End(Generic[S]):
         """What else SIPp is told on its command line."""
         self.taken: list[Message] = []
         """What SIPp has waited for and got, oldest first."""
+        self.taken_at: list[float] = []
+        """When that was, by time.monotonic()."""
         self.here = here
         self._remote = remote
         self._wire, self._identity = wire, identity
@@ -186,6 +189,7 @@ class End(Generic[S]):
                     self.stop = ""
                 case "Took":
                     self.taken.append(Message.parse(message))
+                    self.taken_at.append(time.monotonic())
                     self._hear(self.taken[-1].body)
                 case "internal-cmd":
                     self._aborted = True
