@@ -121,11 +121,18 @@ async def running(watcher: Watcher, *extensions: str) -> AsyncIterator[Bed]:
     assert not watcher.listeners
 
 
-@pytest.mark.keeps("16.86")
-async def test_a_state_is_as_old_as_it_is_whatever_the_machine_s_clock_is_set_to() -> None:
+@asynccontextmanager
+async def known() -> AsyncIterator[Bed]:
+    """The same, subscribed to 6001, which is idle."""
     async with running(Watcher()) as bed:
         await bed.subscribed()
         await bed.idle()
+        yield bed
+
+
+@pytest.mark.keeps("16.86")
+async def test_a_state_is_as_old_as_it_is_whatever_the_machine_s_clock_is_set_to() -> None:
+    async with known() as bed:
         for change in ({"hours": 1}, {"hours": -3}, {"days": 400}):
             bed.clock.set_by += timedelta(**change)
             assert bed.source.state.fresh(bed.clock.now().wall)
@@ -189,18 +196,14 @@ async def test_when_all_are_refused_the_pbx_is_unknown_and_says_why() -> None:
 
 
 async def test_queues_are_not_told_of() -> None:
-    async with running(Watcher()) as bed:
-        await bed.subscribed()
-        await bed.idle()
+    async with known() as bed:
         line = "queue sales (dialog-info): state unknown, dialog-info tells nothing of queues"
         assert bed.gate(queue="sales") == (Reason.QUEUE_UNKNOWN, f"{line}: refused, as when_unknown says")
         assert bed.gate(WhenUnknown.ALLOW, queue="sales")[0] is Reason.ACCEPTED
 
 
 async def test_each_is_asked_in_turn_and_that_proves_the_pbx_alive() -> None:
-    async with running(Watcher()) as bed:
-        await bed.subscribed()
-        await bed.idle()
+    async with known() as bed:
         first = bed.source.state.proven_at
         await bed.until(lambda: len(bed.watcher.confirmed) >= 4)
         assert set(bed.watcher.confirmed) == {("6001", "dialog"), ("6001", "presence")}
@@ -211,9 +214,7 @@ async def test_each_is_asked_in_turn_and_that_proves_the_pbx_alive() -> None:
 
 
 async def test_a_silent_pbx_is_unknown_and_known_again_when_it_speaks() -> None:
-    async with running(Watcher()) as bed:
-        await bed.subscribed()
-        await bed.idle()
+    async with known() as bed:
         bed.watcher.silent = True
         await bed.until(lambda: bed.source.state.unknown_because == "the PBX does not answer")
         assert not bed.source.up
@@ -225,9 +226,7 @@ async def test_a_silent_pbx_is_unknown_and_known_again_when_it_speaks() -> None:
 
 @pytest.mark.parametrize("code", [408, 481, 500, 503])
 async def test_one_lost_subscription_means_that_all_are(code: int) -> None:
-    async with running(Watcher()) as bed:
-        await bed.subscribed()
-        await bed.idle()
+    async with known() as bed:
         bed.watcher.end(bed.watcher.number("6001", "dialog"), code)
         assert bed.source.state.proven_at is None
         await bed.subscribed(4)
@@ -242,9 +241,7 @@ async def test_one_lost_subscription_means_that_all_are(code: int) -> None:
 
 @pytest.mark.parametrize("reason", ["deactivated", "timeout", "giveup", "probation", "", "noresource"])
 async def test_a_subscription_that_the_pbx_ends_is_made_anew(reason: str) -> None:
-    async with running(Watcher()) as bed:
-        await bed.subscribed()
-        await bed.idle()
+    async with known() as bed:
         bed.watcher.end(bed.watcher.number("6001", "presence"), 0, reason)
         assert bed.gate()[0] is (Reason.ACCEPTED if reason == "noresource" else Reason.QUEUE_UNKNOWN)
         await bed.subscribed(3)
@@ -274,9 +271,7 @@ async def test_a_pbx_that_wants_to_be_asked_in_a_hundred_years_is_asked_in_ten_m
 
 
 async def test_what_cannot_be_read_makes_its_extension_unknown() -> None:
-    async with running(Watcher()) as bed:
-        await bed.subscribed()
-        await bed.idle()
+    async with known() as bed:
         bed.watcher.tell("6001", "dialog", b"<!DOCTYPE x><dialog-info/>")
         assert bed.gate()[0] is Reason.QUEUE_UNKNOWN
         bed.watcher.tell("6001", "dialog", dialog_info("6001", "", 1))
@@ -284,18 +279,14 @@ async def test_what_cannot_be_read_makes_its_extension_unknown() -> None:
 
 
 async def test_a_document_that_was_lost_is_asked_for() -> None:
-    async with running(Watcher()) as bed:
-        await bed.subscribed()
-        await bed.idle()
+    async with known() as bed:
         bed.watcher.tell("6001", "dialog", dialog_info("6001", "confirmed", 7, "partial"))
         assert bed.watcher.confirmed == [("6001", "dialog")]
         assert bed.gate()[0] is Reason.QUEUE_UNKNOWN
 
 
 async def test_a_reload_watches_what_is_new_and_lets_go_of_the_rest() -> None:
-    async with running(Watcher()) as bed:
-        await bed.subscribed()
-        await bed.idle()
+    async with known() as bed:
         bed.source.reconfigure((), ("6002",))
         await bed.subscribed(4)
         assert sorted(bed.watcher.about[number] for number in bed.watcher.listeners) == [

@@ -51,6 +51,13 @@ class Stage:
         self.ami.call_ids["PJSIP/line-1"] = refer["Refer-To"].strip("<>")
         return refer
 
+    async def transferring(self) -> tuple[Call, Call]:
+        """The legs of a caller whom the PBX was asked to put through to Anna."""
+        leg, assistant = await self.talk()
+        await assistant.refer(ANNA)
+        await self.referred(leg)
+        return leg, assistant
+
     def tell(self, *events: dict[str, str]) -> None:
         """The manager interface says that the caller was moved, and then something else."""
         transferee = {"TransfereeChannel": "PJSIP/line-1", "TransfereeUniqueid": "77"}
@@ -127,9 +134,7 @@ async def test_the_mapped_refer_goes_to_the_pbx_and_its_notifies_come_back(stage
 
 @pytest.mark.keeps("13.1")
 async def test_a_person_is_known_by_the_refer_to_that_the_pbx_kept(stage: Stage) -> None:
-    leg, assistant = await stage.talk()
-    await assistant.refer(ANNA)
-    await stage.referred(leg)
+    leg, _ = await stage.transferring()
     stage.tell()
     await stage.ami.asked("Getvar")
     await notify(leg, "200 OK", last=True)
@@ -144,9 +149,7 @@ async def test_a_person_is_known_by_the_refer_to_that_the_pbx_kept(stage: Stage)
 @pytest.mark.keeps("13.3")
 @pytest.mark.parametrize(("cause", "reason"), [("16", "caller-hung-up"), ("17", "busy"), ("19", "no-answer")])
 async def test_a_caller_who_is_gone_from_the_pbx_before_anybody_answers(stage: Stage, cause: str, reason: str) -> None:
-    leg, assistant = await stage.talk()
-    await assistant.refer(ANNA)
-    await stage.referred(leg)
+    leg, _ = await stage.transferring()
     stage.tell()
     await notify(leg, "200 OK", last=True)
     await leg.wait_request("BYE")
@@ -175,9 +178,7 @@ async def test_a_refused_refer_leaves_the_caller_to_the_next_destination(stage: 
 
 @pytest.mark.keeps("13.3")
 async def test_a_caller_who_is_still_there_after_a_failure_is_taken_on(stage: Stage) -> None:
-    leg, assistant = await stage.talk()
-    await assistant.refer(ANNA)
-    await stage.referred(leg)
+    leg, assistant = await stage.transferring()
     await notify(leg, "404 Not Found", last=True)
     voicemail = await stage.pbx.wait_call()
     voicemail.reject(486)
@@ -199,9 +200,7 @@ async def test_a_caller_who_is_still_there_after_a_failure_is_taken_on(stage: St
 
 @pytest.mark.keeps("13.3")
 async def test_a_caller_whom_the_pbx_drops_is_a_failure_with_a_fault(stage: Stage) -> None:
-    leg, assistant = await stage.talk()
-    await assistant.refer(ANNA)
-    await stage.referred(leg)
+    leg, assistant = await stage.transferring()
     leg.media.pause()
     await notify(leg, "503 Service Unavailable", last=True)
     assert codes(await assistant.notifies()) == [100, 503]
@@ -215,9 +214,7 @@ async def test_a_caller_whom_the_pbx_drops_is_a_failure_with_a_fault(stage: Stag
 
 @pytest.mark.keeps("13.4")
 async def test_a_pbx_that_says_nothing_more_does_not_keep_the_caller_waiting(stage: Stage) -> None:
-    leg, assistant = await stage.talk()
-    await assistant.refer(ANNA)
-    await stage.referred(leg)
+    leg, assistant = await stage.transferring()
     await notify(leg, "100 Trying")
     (await stage.pbx.wait_call()).reject(603)
     assert codes(await assistant.notifies()) == [100, 603]
@@ -228,9 +225,7 @@ async def test_a_pbx_that_says_nothing_more_does_not_keep_the_caller_waiting(sta
 
 @pytest.mark.keeps("13.4")
 async def test_a_caller_of_whom_the_pbx_says_nothing_more_and_who_is_gone_is_not_returned(stage: Stage) -> None:
-    leg, assistant = await stage.talk()
-    await assistant.refer(ANNA)
-    await stage.referred(leg)
+    leg, assistant = await stage.transferring()
     leg.media.pause()
     assert codes(await assistant.notifies()) == [100, 480]
     ended = await stage.outcome()
@@ -241,9 +236,7 @@ async def test_a_caller_of_whom_the_pbx_says_nothing_more_and_who_is_gone_is_not
 
 @pytest.mark.keeps("13.3")
 async def test_a_leg_that_the_pbx_ends_before_the_outcome_is_told_of_as_that(stage: Stage) -> None:
-    leg, assistant = await stage.talk()
-    await assistant.refer(ANNA)
-    await stage.referred(leg)
+    leg, assistant = await stage.transferring()
     await leg.hang_up()
     assert codes(await assistant.notifies()) == [100, 502]
     ended = await stage.outcome()
@@ -253,9 +246,7 @@ async def test_a_leg_that_the_pbx_ends_before_the_outcome_is_told_of_as_that(sta
 
 @pytest.mark.keeps("13.4")
 async def test_the_end_of_the_subscription_without_an_outcome_is_none(stage: Stage) -> None:
-    leg, assistant = await stage.talk()
-    await assistant.refer(ANNA)
-    await stage.referred(leg)
+    leg, assistant = await stage.transferring()
     await notify(leg, "100 Trying", last=True)
     (await stage.pbx.wait_call()).reject(486)
     assert codes(await assistant.notifies()) == [100, 486]
@@ -264,9 +255,7 @@ async def test_the_end_of_the_subscription_without_an_outcome_is_none(stage: Sta
 
 @pytest.mark.keeps("13.2")
 async def test_a_transferor_who_is_gone_leaves_the_caller_to_the_next_destination(stage: Stage) -> None:
-    leg, assistant = await stage.talk()
-    await assistant.refer(ANNA)
-    await stage.referred(leg)
+    leg, assistant = await stage.transferring()
     await assistant.hang_up()
     await notify(leg, "404 Not Found", last=True)
     voicemail = await stage.pbx.wait_call()

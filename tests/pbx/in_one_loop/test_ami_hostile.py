@@ -20,7 +20,7 @@ from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
 from tests.bench.jumping_loop import JumpingLoop
 from tests.pbx.fake_ami import FakeAmi, Listener, caller, changed, error, hint, listing, member
-from tests.pbx.in_one_loop.test_ami import BRISK, running
+from tests.pbx.running_ami import BRISK, known, running
 from tests.support.processes import Child
 
 event_loop = JumpingLoop
@@ -97,8 +97,7 @@ async def flooded(directory: Path, kind: str) -> None:
 
 @pytest.mark.keeps("16.89")
 async def test_members_without_end_are_not_kept(pbx: FakeAmi, listener: Listener) -> None:
-    async with running(pbx, listener) as source:
-        await listener.known()
+    async with known(pbx, listener) as source:
         pbx.send(*[changed("QueueMemberAdded", f"Local/{number}@x") for number in range(MAX_MEMBERS + 500)])
         await pbx.asked("QueueStatus", 2)
         # Read anew, the queue has those that the PBX lists.
@@ -135,8 +134,7 @@ STRANGE = [
 async def test_bytes_of_any_kind_leave_the_connection_as_it_is(
     pbx: FakeAmi, listener: Listener, logs: list[EventDict], data: bytes
 ) -> None:
-    async with running(pbx, listener):
-        await listener.known()
+    async with known(pbx, listener):
         pbx.send_raw(data + b"\r\n\r\n")
         pbx.send(changed("QueueMemberPause", "PJSIP/6001", paused=1))
         await listener.until(lambda: listener.states[-1].queues["sales"].paused == 1)
@@ -314,8 +312,7 @@ async def test_hints_refused_leaves_the_devices(pbx: FakeAmi, listener: Listener
 async def test_rights_that_are_taken_and_given_are_seen(
     pbx: FakeAmi, listener: Listener, logs: list[EventDict]
 ) -> None:
-    async with running(pbx, listener) as source:
-        await listener.known()
+    async with known(pbx, listener) as source:
         pbx.script["QueueStatus"] = DENIED
         pbx.send({"Event": "Reload"})
         await listener.until(lambda: MAY_NOT in source.state.withheld.get(("queue", "sales"), ""))
@@ -343,8 +340,7 @@ async def test_a_pbx_without_queues_is_known_after_a_while(
 
 
 async def test_words_of_any_kind_do_not_fill_the_log(pbx: FakeAmi, listener: Listener, logs: list[EventDict]) -> None:
-    async with running(pbx, listener, max_age=BRISK):
-        await listener.known()
+    async with known(pbx, listener, max_age=BRISK):
         for number in range(5):
             pbx.script["QueueSummary"] = [error("Not now" + "!" * 5_000)]
             await pbx.asked("QueueSummary", number + 2)
@@ -357,8 +353,7 @@ async def test_words_of_any_kind_do_not_fill_the_log(pbx: FakeAmi, listener: Lis
 async def test_events_that_may_not_be_read_are_missed(
     pbx: FakeAmi, listener: Listener, logs: list[EventDict], event_class: str
 ) -> None:
-    async with running(pbx, listener, max_age=BRISK) as source:
-        await listener.known()
+    async with known(pbx, listener, max_age=BRISK) as source:
         for status in (2, 1, 2):
             if event_class == "agent":
                 pbx.queues["sales"] = [member("PJSIP/6001", status=status), member("PJSIP/6002")]
