@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,11 @@ from tests.sip.bed import Bed
 from tests.sip.far_ends import FarBed
 from tests.sip.hearing import Hearing
 from tests.sip.hearing import make_gateway as hearing_gateway
+from tests.sip.players import player_of
+from tests.sip.scenario import Player
 from tests.sip.scene import Scene, make_gateway
 from tests.sip.sipp_talk import PAIRS, Place
+from tests.sip.wires import OnWire, Wired, make_bed
 from tests.support.certificates import Authority
 from tests.support.processes import Net, eventually
 
@@ -175,6 +179,21 @@ async def scene(wires: Net, shared_gateway: Gateway) -> AsyncIterator[Scene]:
         await shared_gateway.start()
     async with Scene(wires, shared_gateway) as opened:
         yield opened
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def wired(authority: Authority) -> AsyncIterator[OnWire]:
+    """A gateway, at addresses of its own, whose platforms and PBXs speak over TCP, TLS, or TLS with SRTP."""
+    with Net() as net:
+        made = make_bed(net, authority)
+        async with made.gateway:
+            yield partial(Wired, made, authority)
+
+
+@pytest.fixture
+def player(request: pytest.FixtureRequest) -> Player:
+    """Plays a scenario that is written once; see players.py."""
+    return player_of(request)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -22,7 +22,6 @@ from tests.sip.mid_call import offers as offers_to
 from tests.sip.scenario import Conversation, Headers, Player, Scenario
 from tests.sip.scene import ANNA, codes
 from tests.sip.sipp_player import by_sipp
-from tests.sip.wires import Wired
 from tests.support.company import settings
 from tests.support.end import End
 from tests.support.gateway import Gateway
@@ -60,7 +59,7 @@ def player_of(request: pytest.FixtureRequest) -> Player:
     match kind:
         case "peers":
             udp = line.startswith("udp")
-            opened = nullcontext(take("scene")) if udp else Wired(take("bed"), take("authority"), line)
+            opened = nullcontext(take("scene")) if udp else take("wired")(line)
             return partial(by_peers, opened, infos=line.endswith("-info"))
         case "sipp":
             return partial(by_sipp, take("place"), line)

@@ -3,21 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import product
 
 import pytest
-import pytest_asyncio
 
-from tests.sip.bed import Bed
 from tests.sip.far_ends import End, Ends
 from tests.sip.mid_call import WAYS
-from tests.sip.players import by, player_of
+from tests.sip.players import by
 from tests.sip.scenario import Conversation, Player, both_hear_anew
-from tests.sip.wires import make_bed
-from tests.support.certificates import Authority
 from tests.support.end import Party
-from tests.support.processes import Net
 
 pytestmark = pytest.mark.sip
 
@@ -28,20 +22,6 @@ RELIABLE = End(asterisk={"100rel": "required"})
 PAIRS = {"reliable": Ends(RELIABLE, RELIABLE)}
 """What the Asterisks are."""
 WIRES, SIPP_ON_WIRES = "peers-tcp peers-tls peers-srtp", "sipp-tcp sipp-tls"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(authority: Authority) -> AsyncIterator[Bed]:
-    """At addresses that the gateway between the Asterisks does not have."""
-    with Net() as net:
-        made = make_bed(net, authority)
-        async with made.gateway:
-            yield made
-
-
-@pytest.fixture
-def player(request: pytest.FixtureRequest) -> Player:
-    return player_of(request)
 
 
 def both_ways(*kinds: str) -> list[tuple[str, ...]]:

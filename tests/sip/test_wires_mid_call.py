@@ -3,20 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.sip import test_early_update as update
 from tests.sip import test_mid_call_hold as hold
 from tests.sip import test_mid_call_offers as offers
-from tests.sip.bed import Bed
 from tests.sip.mid_call import WAYS
-from tests.sip.wires import WIRES, Wired, make_bed
-from tests.support.certificates import Authority
-from tests.support.processes import Net
+from tests.sip.wires import WIRES, OnWire
 
 pytestmark = pytest.mark.sip
 
@@ -40,16 +36,9 @@ SCENARIOS = [
 wires = pytest.mark.parametrize("wire", WIRES)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
-    made = make_bed(own_net, authority)
-    async with made.gateway:
-        yield made
-
-
 @pytest.mark.keeps("9.17")
 @wires
 @pytest.mark.parametrize(("play", "how"), SCENARIOS)
-async def test_in_mid_call(bed: Bed, authority: Authority, wire: str, play: Scenario, how: dict[str, Any]) -> None:
-    async with Wired(bed, authority, wire) as scene:
+async def test_in_mid_call(wired: OnWire, wire: str, play: Scenario, how: dict[str, Any]) -> None:
+    async with wired(wire) as scene:
         await play(scene, **how)

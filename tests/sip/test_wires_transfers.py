@@ -3,18 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 
-from tests.sip.bed import Bed
 from tests.sip.mid_call import TARGET_HZ, WAYS, both_hear, conversation, told
 from tests.sip.scene import codes
-from tests.sip.wires import ONE_SIDED, WIRES, Wired, make_bed
-from tests.support.certificates import Authority
-from tests.support.processes import Net
+from tests.sip.wires import ONE_SIDED, WIRES, OnWire
 from tests.support.wire import Streams
 
 if TYPE_CHECKING:
@@ -29,13 +24,6 @@ TIMES = 3
 """How often a BYE is sent at most."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
-    made = make_bed(own_net, authority)
-    async with made.gateway:
-        yield made
-
-
 def sealed(call: Call) -> bool:
     """Whether the newest of what a side heard was encrypted on its way."""
     packet = call.media.received[-1]
@@ -45,8 +33,8 @@ def sealed(call: Call) -> bool:
 @pytest.mark.keeps("8.13")
 @ways
 @pytest.mark.parametrize("wire", ONE_SIDED)
-async def test_one_side_is_encrypted_and_the_other_not(bed: Bed, authority: Authority, wire: str, way: str) -> None:
-    async with Wired(bed, authority, wire) as scene:
+async def test_one_side_is_encrypted_and_the_other_not(wired: OnWire, wire: str, way: str) -> None:
+    async with wired(wire) as scene:
         caller, called = await conversation(scene, way)
         await both_hear(caller, called)
         assert sealed(caller) is not sealed(called)
@@ -62,10 +50,8 @@ async def test_one_side_is_encrypted_and_the_other_not(bed: Bed, authority: Auth
 @pytest.mark.keeps("8.3")
 @ways
 @wires
-async def test_connections_are_lost_in_mid_call_and_in_mid_transfer(
-    bed: Bed, authority: Authority, wire: str, way: str
-) -> None:
-    async with Wired(bed, authority, wire) as scene:
+async def test_connections_are_lost_in_mid_call_and_in_mid_transfer(wired: OnWire, wire: str, way: str) -> None:
+    async with wired(wire) as scene:
         caller, called = await conversation(scene, way)
         for peer in scene.peers:
             await scene.drop(peer)
@@ -87,9 +73,9 @@ async def test_connections_are_lost_in_mid_call_and_in_mid_transfer(
 @pytest.mark.keeps("8.3")
 @wires
 async def test_a_target_that_is_lost_while_it_rings_is_cancelled_and_the_caller_given_back(
-    bed: Bed, authority: Authority, wire: str
+    wired: OnWire, wire: str
 ) -> None:
-    async with Wired(bed, authority, wire) as scene:
+    async with wired(wire) as scene:
         caller, called = await conversation(scene, WAYS[0])
         target = await scene.referred(called)
         await target.ring()
@@ -118,10 +104,8 @@ async def lost(call: Call, method: str, count: int, *, reset: bool) -> list[Mess
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @ways
 @wires
-async def test_a_bye_whose_connection_goes_down_is_sent_again(
-    bed: Bed, authority: Authority, wire: str, way: str, reset: bool
-) -> None:
-    async with Wired(bed, authority, wire) as scene:
+async def test_a_bye_whose_connection_goes_down_is_sent_again(wired: OnWire, wire: str, way: str, reset: bool) -> None:
+    async with wired(wire) as scene:
         caller, called = await conversation(scene, way)
         called.answers["BYE"] = None
         await caller.hang_up()
@@ -134,8 +118,8 @@ async def test_a_bye_whose_connection_goes_down_is_sent_again(
 
 
 @pytest.mark.keeps("8.4")
-async def test_a_bye_on_a_dead_line_is_sent_again(bed: Bed, authority: Authority) -> None:
-    async with Wired(bed, authority, "tls") as scene:
+async def test_a_bye_on_a_dead_line_is_sent_again(wired: OnWire) -> None:
+    async with wired("tls") as scene:
         caller, called = await conversation(scene, WAYS[0])
         assert isinstance(called.peer.wire, Streams)
         before = called.peer.wire.accepted
@@ -151,8 +135,8 @@ def bye_after(call: Call, first: Message) -> Message | None:
 
 
 @pytest.mark.keeps("8.4")
-async def test_a_bye_is_not_sent_for_ever(bed: Bed, authority: Authority) -> None:
-    async with Wired(bed, authority, "tcp") as scene:
+async def test_a_bye_is_not_sent_for_ever(wired: OnWire) -> None:
+    async with wired("tcp") as scene:
         caller, called = await conversation(scene, WAYS[0])
         called.answers["BYE"] = None
         await caller.hang_up()
@@ -166,8 +150,8 @@ async def test_a_bye_is_not_sent_for_ever(bed: Bed, authority: Authority) -> Non
 
 @pytest.mark.keeps("8.5")
 @wires
-async def test_a_lost_final_notify_is_sent_again_before_the_bye(bed: Bed, authority: Authority, wire: str) -> None:
-    async with Wired(bed, authority, wire) as scene:
+async def test_a_lost_final_notify_is_sent_again_before_the_bye(wired: OnWire, wire: str) -> None:
+    async with wired(wire) as scene:
         caller, called = await conversation(scene, WAYS[0])
         target = await scene.referred(called)
         await called.wait_notify()

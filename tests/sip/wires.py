@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.sip.bed import PORT, TLS_PORT, Bed, Pair, tls
@@ -11,8 +12,6 @@ from tests.support.peer import Peer
 from tests.support.wire import Streams
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tests.support.certificates import Authority
     from tests.support.processes import Net
 
@@ -23,6 +22,8 @@ WIRES = {"tcp": (TCP, TCP), "tls": (TLS, TLS), "srtp": (SRTP, SRTP)}
 ONE_SIDED = {"srtp-on-the-trunk": (SRTP, TLS), "srtp-at-the-pbx": (TLS, SRTP)}
 INFO = {f"{name}-info": ({**trunk, "dtmf": "info"}, pbx) for name, (trunk, pbx) in WIRES.items()}
 """With a trunk that wants its keys as SIP INFO."""
+OnWire = Callable[[str], "Wired"]
+"""Opens a scene on a wire."""
 PAIRS = {**WIRES, **ONE_SIDED, **INFO}
 
 
@@ -42,10 +43,8 @@ class Wired(Scene):
         super().__init__(bed.net, bed.gateway)
         self.remote = (bed.net.gateway, PORT if name.startswith("tcp") else TLS_PORT)
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await super().__aexit__(kind, error, trace)
+    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        await super().__aexit__(kind, *error)
         if kind is None:
             for peer in self.peers:
                 came = [one.message for one in peer.trace if not one.sent and one.message.is_request]
