@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from tests.support.ami import Ami
 from tests.support.asterisk import SIP_PORT, Asterisk
@@ -20,9 +20,6 @@ from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net
 from tests.support.subscriber import Subscriber
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 Server = TypeVar("Server", Asterisk, Broker, Gateway)
 
@@ -110,10 +107,8 @@ class Company:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
+    async def __aexit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+        await self._stack.__aexit__(kind, *error)
 
     async def _start(self, server: Server) -> Server:
         # Its end is seen to first: Ctrl-C while it starts must leave nothing behind either.

@@ -15,8 +15,6 @@ from tests.support.processes import Net
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tests.support.certificates import Authority
     from tests.support.peer_call import Call
 
@@ -96,9 +94,7 @@ class Stage:
         await self._stack.enter_async_context(self.pbx)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 await self.bed.gateway.idle()

@@ -21,7 +21,6 @@ from tests.support.relay import Relay, Route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from types import TracebackType
 
     from tests.support.configuration import Table
     from tests.support.gateway import Gateway
@@ -156,9 +155,7 @@ class FarBed:
         self._media_sockets = media_sockets(self.gateway)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 assert media_sockets(self.gateway) == self._media_sockets
@@ -192,9 +189,7 @@ class FarStage:
         self._earlier = {one["transfer"] for one in await self.gateway.transfers()}
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 await self.gateway.idle()

@@ -16,7 +16,6 @@ from tests.support.processes import Net
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from tests.support.peer_call import Call
     from tests.support.sip_message import Message
@@ -96,9 +95,7 @@ class Scene:
         await self._stack.enter_async_context(self.pbx)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             for peer in self.peers:
                 for call in peer.calls:

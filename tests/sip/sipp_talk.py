@@ -14,7 +14,6 @@ from tests.support.sipp_script import Called, Calling, Script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from tests.support.certificates import Authority
 
@@ -69,11 +68,9 @@ class Place:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         try:
-            await self.bed.gateway.__aexit__(kind, error, trace)
+            await self.bed.gateway.__aexit__(kind, *error)
         finally:
             self.net.close()
 
@@ -108,9 +105,7 @@ class Talk:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 await self.over()

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self, TypeAlias
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from typing import Self, TypeAlias
 
 ADMINISTRATOR = ("testbed", "testbed")
 """User and secret with every right, of asterisk_etc/manager.conf."""
@@ -48,9 +45,7 @@ class Ami:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._writer.close()
         # The PBX may have been killed: that is what some tests do.
         with suppress(OSError):

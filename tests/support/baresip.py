@@ -23,7 +23,6 @@ from tests.support.processes import Child, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
     from tests.support.asterisk import Asterisk
 
@@ -69,9 +68,7 @@ class Agent:
     async def __aenter__(self) -> Self:
         return await self.start()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
         shutil.rmtree(self._directory)
 

@@ -26,7 +26,6 @@ from tests.support.processes import Child
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from tests.support.sip_message import Address, Message
 
@@ -65,9 +64,7 @@ class Flood:
         await self._child.ready(self._has_begun)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._child.stop()
 
     async def told(self) -> Told:

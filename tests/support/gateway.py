@@ -22,8 +22,6 @@ from tests.support.prepared import Copy, prepared
 from tests.support.processes import Child
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tests.support.configuration import Configuration, Table
 
 
@@ -55,9 +53,7 @@ class Gateway:
         await self.start()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.child.exit_code is None:
             await self.child.stop(15)
         if kind is not None:

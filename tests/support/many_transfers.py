@@ -19,8 +19,6 @@ from tests.support.configuration import Configuration
 from tests.support.sipp import Sipp
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tests.support.gateway import Gateway
     from tests.support.processes import Net
 
@@ -86,9 +84,7 @@ class ManyTransfers:
             await listening.child.ready(listening.listening)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
     async def played(self) -> Done:

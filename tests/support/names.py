@@ -14,7 +14,6 @@ import dns.rrset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 TTL = 60
 
@@ -38,9 +37,7 @@ class NameServer(asyncio.DatagramProtocol):
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, self.port))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._transport.close()
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:

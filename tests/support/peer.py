@@ -25,7 +25,6 @@ from tests.support.wire import Datagrams, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from tests.support.srtp import Encryption
 
@@ -125,9 +124,7 @@ class Peer:
         await self.wire.open(self.host, self.port, self._arrived)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._closed = True
         for call in self.calls:
             call.close()

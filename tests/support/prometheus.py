@@ -10,13 +10,10 @@ import tempfile
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from tests.support.fetch import Programs, programs
 from tests.support.processes import Child, eventually, free_port
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class Prometheus:
@@ -55,9 +52,7 @@ class Prometheus:
         await self._child.ready(ready)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._child is not None:
             await self._child.stop()
         shutil.rmtree(self.directory)

@@ -12,7 +12,6 @@ from tests.support.wire import break_off
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-    from types import TracebackType
 
     from tests.support.sip_message import Address
 
@@ -42,9 +41,7 @@ class Relay:
             self._servers.append(await asyncio.start_server(self._taker(route), *route.listen))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for server in self._servers:
             server.close()
         for writer in self._open:

@@ -23,7 +23,6 @@ from tests.support.processes import Child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
     from tests.support.certificates import Identity
     from tests.support.sip_message import Address
@@ -116,9 +115,7 @@ class Sipp:
         self.child = Child("sipp", command, self.directory / "log", cwd=self.directory)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self.child.exit_code is None:
             await self.child.kill()
         shutil.rmtree(self.directory)
