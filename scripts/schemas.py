@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from gateway.report.schemas import asyncapi, json_schemas
+from gateway.web import openapi
 
 DIRECTORY = Path(__file__).parents[1] / "docs" / "schema"
 
 
 def documents() -> dict[str, dict[str, Any]]:
     """Each file's name and content."""
-    return {**{f"{name}.json": schema for name, schema in json_schemas().items()}, "asyncapi.json": asyncapi()}
+    schemas = {f"{name}.json": schema for name, schema in json_schemas().items()}
+    # Of no release: or each would change it.
+    return {**schemas, "asyncapi.json": asyncapi(), "openapi.json": openapi.document("1")}
 
 
 def text(document: dict[str, Any]) -> str:

@@ -13,12 +13,14 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+import gateway
 from gateway.commands import CommandError, TransferCommand, read
 from gateway.core.json_form import call_document, queue_document, timestamp, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
 from gateway.ports import Clock, Operations, UnreadableError
+from gateway.web import openapi
 from gateway.web.connections import listen, noting
 from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
 
@@ -93,6 +95,7 @@ class WebServer:
             web.get("/metrics", self._get_metrics),
             web.get("/healthz", self._get_health),
             web.get("/readyz", self._get_ready),
+            web.get("/api/openapi.json", self._get_description),
             web.get("/api/status", self._get_status),
             web.get("/api/calls", self._get_calls),
             web.get("/api/dialogs", self._get_dialogs),
@@ -120,6 +123,11 @@ class WebServer:
         missing = [name for name, holds in conditions.items() if not holds]
         body = {"ready": ready, "conditions": dict(conditions), "missing": missing}
         return json_response(body, status=200 if ready else 503)
+
+    async def _get_description(self, _request: web.Request) -> web.Response:
+        # Made once, which takes some 100 ms.
+        body = await asyncio.to_thread(openapi.body, gateway.__version__)
+        return web.Response(body=body, content_type="application/json")
 
     async def _get_status(self, _request: web.Request) -> web.Response:
         return json_response(dict(self._operations.status()))

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the HTTP API takes and answers, as models: for its OpenAPI document, and for tests that hold answers against it.
+
+The answers themselves are written by `core.json_form`, which takes a fraction of the time.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.commands import Id
+from gateway.core.outcome import Reason
+from gateway.core.state_sources import StateSource
+from gateway.documents import Count, ErrorData, OpenCallData, Published, QueueData, SipCode, Timestamp, TransferData
+
+
+class Description(BaseModel):
+    """An OpenAPI document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str
+    paths: dict[str, Any]
+
+
+class Health(Published):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Published):
+    """Whether calls are taken, and what that hangs on."""
+
+    ready: bool
+    conditions: dict[str, bool]
+    missing: list[str]
+
+
+class Status(BaseModel):
+    """How the gateway is; more fields than these are there."""
+
+    model_config = ConfigDict(extra="allow")
+
+    instance: str
+    state: Literal["online", "draining"]
+    version: str
+    pjsip: str
+    started_at: str
+    calls: Count
+    transfers: Count
+    webhooks: dict[str, Any]
+    restart_needed: list[str]
+
+
+class CallList(Published):
+    """Calls under way."""
+
+    calls: list[OpenCallData]  # type: ignore[valid-type]  # made of the record
+
+
+class DialogList(Published):
+    """SIP dialogs that PJSIP holds."""
+
+    dialogs: list[dict[str, Any]]
+
+
+class TransferList(Published):
+    """Transfers, newest first."""
+
+    transfers: list[TransferData]  # type: ignore[valid-type]  # made of the record
+
+
+class PbxData(Published):
+    """Whether the state of a PBX is known."""
+
+    pbx: str
+    source: StateSource
+    known: bool
+    unknown_because: str | None
+    proven_at: Timestamp | None
+
+
+class QueueList(Published):
+    """Every queue that is known of, and every PBX."""
+
+    queues: list[QueueData]
+    pbxs: list[PbxData]
+
+
+class Explanation(Published):
+    """What the gate would say."""
+
+    decision: Literal["accept", "refuse"]
+    destination: str | None
+    extension: str | None
+    reason: Reason
+    sip_code: SipCode
+    trail: list[str]
+    sentence: str | None
+
+
+class TransferBody(BaseModel):
+    """A running call is to be transferred."""
+
+    type: Literal["transfer"]
+    destination: str = Field(min_length=1, max_length=512, description="a phone number, SIP URI, alias or id")
+    message: str | None = Field(default=None, max_length=2000)
+    id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
+
+
+class CancelBody(BaseModel):
+    """A transfer is to be cancelled."""
+
+    type: Literal["cancel"] = "cancel"
+    id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
+
+
+class TransferAnswer(Published):
+    """The transfer as far as it is known."""
+
+    transfer: TransferData  # type: ignore[valid-type]  # made of the record
+
+
+class ProbeBody(BaseModel):
+    """Which destination is to be called for a moment."""
+
+    number: str
+    destination: str
+
+
+class ProbeAnswer(Published):
+    """What came of a test call."""
+
+    reached: bool
+    code: SipCode | None
+    text: str
+    seconds: float = Field(ge=0)
+
+
+class ReloadAnswer(Published):
+    """The configuration is in force, but for what takes a restart."""
+
+    reloaded: Literal[True]
+    restart_needed: list[str]
+
+
+class Failure(Published):
+    """An answer that is no success."""
+
+    error: ErrorData
+
+
+class Refusal(Failure):
+    """The gate, or the transfer's course, said no."""
+
+    transfer: TransferData | None = None  # type: ignore[valid-type]  # made of the record
+
+
+class ReloadRefusal(Failure):
+    """The configuration before it stays in force."""
+
+    mistakes: list[str]
+    restart_needed: list[str]

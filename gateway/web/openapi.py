@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The OpenAPI 3.1 document of the HTTP server: `/api/openapi.json`, and docs/schema/openapi.json."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from gateway.documents import TransferData
+from gateway.web import answers
+
+Part: TypeAlias = dict[str, Any]
+Answers: TypeAlias = Mapping[int, tuple[type[BaseModel] | None, str]]
+"""By status: what is answered, None for text; and when."""
+
+_ID = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"}
+_LIMIT: Part = {
+    "name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 999_999},
+    "description": "so many at most",
+}  # fmt: skip
+_UNREADABLE: Answers = {503: (answers.Failure, "the disk does not tell them")}
+_GUARDED: Answers = {
+    400: (answers.Failure, "the body cannot be read, or is not what is asked for"),
+    401: (answers.Failure, "the token is missing or wrong"),
+    403: (answers.Failure, "no token is configured: nothing can be changed over HTTP"),
+    413: (answers.Failure, "the body is too large"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    name: str
+    words: str
+    answers: Answers
+    parameters: tuple[Part, ...] = ()
+    body: type[BaseModel] | None = None
+    body_is_required: bool = True
+    guarded: bool = field(default=False)
+
+
+def _query(name: str, schema: Part, words: str, *, required: bool = True) -> Part:
+    return {"name": name, "in": "query", "required": required, "schema": schema, "description": words}
+
+
+def _path(words: str) -> tuple[Part, ...]:
+    return ({"name": "id", "in": "path", "required": True, "schema": _ID, "description": words},)
+
+
+_CANCEL = {
+    200: (answers.TransferAnswer, "it is called off"),
+    404: (answers.Failure, "no such transfer is under way"),
+    409: (answers.Failure, "it is too late"),
+    **_GUARDED,
+}
+
+OPERATIONS: Mapping[tuple[str, str], _Operation] = {
+    ("get", "/metrics"): _Operation("metrics", "For Prometheus.", {200: (None, "in Prometheus' text format")}),
+    ("get", "/healthz"): _Operation("health", "Whether it answers.", {200: (answers.Health, "it does")}),
+    ("get", "/readyz"): _Operation(
+        "readiness",
+        "Whether it takes calls and can store what becomes of them.",
+        {200: (answers.Readiness, "it does"), 503: (answers.Readiness, "it does not; `missing` says why")},
+    ),
+    ("get", "/api/openapi.json"): _Operation(
+        "description", "This document.", {200: (answers.Description, "OpenAPI 3.1")}
+    ),
+    ("get", "/api/status"): _Operation("status", "How the gateway is.", {200: (answers.Status, "as it is now")}),
+    ("get", "/api/calls"): _Operation("calls", "Calls under way.", {200: (answers.CallList, "newest first")}),
+    ("get", "/api/dialogs"): _Operation(
+        "dialogs",
+        "SIP dialogs that PJSIP holds, and who holds each.",
+        {200: (answers.DialogList, "the oldest first, 200 at most"), 400: (answers.Failure, "`limit` is no number")},
+        parameters=(_LIMIT,),
+    ),
+    ("get", "/api/transfers"): _Operation(
+        "transfers",
+        "Transfers under way and remembered.",
+        {200: (answers.TransferList, "newest first"), 400: (answers.Failure, "`limit` is no number"), **_UNREADABLE},
+        parameters=(_LIMIT,),
+    ),
+    ("get", "/api/transfers/{id}"): _Operation(
+        "transfer",
+        "One transfer, with its trail.",
+        {
+            200: (TransferData, "as far as it is known"),
+            404: (answers.Failure, "none of this id is under way or remembered"),
+            **_UNREADABLE,
+        },
+        parameters=_path("the transfer's id"),
+    ),
+    ("get", "/api/queues"): _Operation(
+        "queues", "What the gateway knows of the queues.", {200: (answers.QueueList, "as it is now")}
+    ),
+    ("get", "/api/explain"): _Operation(
+        "explain",
+        "Where a transfer would go, now or at another time, and why.",
+        {
+            200: (answers.Explanation, "what the gate would say"),
+            400: (answers.Failure, "a parameter is missing, or no time"),
+            404: (answers.Failure, "no such number is assigned"),
+        },
+        parameters=(
+            _query("target", {"type": "string", "pattern": r"\S"}, "what the assistant would ask for"),
+            _query("number", {"type": "string", "pattern": r"\S"}, "the assigned number, or its id"),
+            _query(
+                "at", {"type": "string"}, "an ISO 8601 time; without a zone on the clock of the hours", required=False
+            ),
+        ),
+    ),
+    ("post", "/api/calls/{id}/transfer"): _Operation(
+        "transferCall",
+        "Transfer a running call.",
+        {
+            202: (answers.TransferAnswer, "it is being dialled"),
+            404: (answers.Failure, "no such call is under way"),
+            409: (answers.Refusal, "the gate refuses it; `transfer` says why"),
+            **_GUARDED,
+        },
+        parameters=_path("the call's id"),
+        body=answers.TransferBody,
+        guarded=True,
+    ),
+    ("post", "/api/calls/{id}/cancel"): _Operation(
+        "cancelCallsTransfer",
+        "Call off the transfer of a call that nobody has answered yet.",
+        _CANCEL,
+        parameters=_path("the call's id"),
+        body=answers.CancelBody,
+        body_is_required=False,
+        guarded=True,
+    ),
+    ("post", "/api/transfers/{id}/cancel"): _Operation(
+        "cancelTransfer",
+        "Call off a transfer that nobody has answered yet.",
+        _CANCEL,
+        parameters=_path("the transfer's id"),
+        body=answers.CancelBody,
+        body_is_required=False,
+        guarded=True,
+    ),
+    ("post", "/api/probe"): _Operation(
+        "probe",
+        "Call a destination for a moment.",
+        {
+            200: (answers.ProbeAnswer, "what came of it"),
+            404: (answers.Failure, "there is no such number or destination"),
+            **_GUARDED,
+        },
+        body=answers.ProbeBody,
+        guarded=True,
+    ),
+    ("post", "/api/reload"): _Operation(
+        "reload",
+        "Load the configuration anew.",
+        {
+            200: (answers.ReloadAnswer, "it is in force"),
+            422: (answers.ReloadRefusal, "it has mistakes"),
+            401: _GUARDED[401],
+            403: _GUARDED[403],
+        },
+        guarded=True,
+    ),
+}
+"""Every route of the server; a test compares the two."""
+
+
+def document(version: str) -> Part:
+    """The document, of the gateway of this version."""
+    written = {model for each in OPERATIONS.values() for model, _ in each.answers.values() if model}
+    taken = {each.body for each in OPERATIONS.values() if each.body}
+    chosen: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        *((model, "serialization") for model in written),
+        *((model, "validation") for model in taken),
+    ]
+    chosen.sort(key=lambda pair: pair[0].__name__)
+    schemas, definitions = models_json_schema(chosen, ref_template="#/components/schemas/{model}")
+    paths: dict[str, Part] = {}
+    for (method, path), operation in OPERATIONS.items():
+        paths.setdefault(path, {})[method] = _written(operation, {pair[0]: part for pair, part in schemas.items()})
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Transfer gateway",
+            "version": version,
+            "description": "Metrics, health and what operators may ask. Fields may be added to every answer.",
+            "license": {"name": "GPL-2.0-or-later", "identifier": "GPL-2.0-or-later"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "that of `token_file` in `[http]`"}
+            },
+        },
+    }
+
+
+@cache
+def body(version: str) -> bytes:
+    """The document as it is served."""
+    return json.dumps(document(version), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _written(operation: _Operation, schemas: Mapping[Any, Part]) -> Part:
+    made: Part = {
+        "operationId": operation.name,
+        "summary": operation.words,
+        "responses": {
+            str(status): {"description": words, "content": _content(model, schemas)}
+            for status, (model, words) in sorted(operation.answers.items())
+        },
+    }
+    if operation.parameters:
+        made["parameters"] = list(operation.parameters)
+    if operation.body is not None:
+        made["requestBody"] = {"required": operation.body_is_required, "content": _content(operation.body, schemas)}
+    if operation.guarded:
+        made["security"] = [{"token": []}]
+    return made
+
+
+def _content(model: type[BaseModel] | None, schemas: Mapping[Any, Part]) -> Part:
+    if model is None:
+        return {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")}
+    return {"application/json": {"schema": schemas[model]}}

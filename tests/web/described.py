@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Asks a server whatever its OpenAPI document allows, and what it does not, and holds each answer against it."""
+
+import contextlib
+import warnings
+from typing import Any
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS
+
+WITHOUT = {
+    # A parameter that nobody knows is ignored, and a body of the right type with one field more is taken.
+    "negative_data_rejection",
+    # What is asked may name a call or transfer that is not there.
+    "positive_data_acceptance",
+}
+FEWER = {"POST /api/reload": 5}
+"""Fewer examples, for what takes a while."""
+
+
+def exercise(url: str, token: str, *, examples: int = 15) -> dict[str, set[int]]:
+    """Ask; the statuses that each operation has answered with. Raises AssertionError with the first answer at fault."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _exercise(url, token, examples)
+
+
+def _exercise(url: str, token: str, examples: int) -> dict[str, set[int]]:
+    schema = schemathesis.openapi.from_dict(requests.get(f"{url}/api/openapi.json", timeout=10).json())
+    schema.config.update(base_url=url)
+    seen: dict[str, set[int]] = {}
+    for result in schema.get_all_operations():
+        operation: Any = result.ok()  # type: ignore[union-attr]  # one that is no operation raises
+        name = f"{operation.method.upper()} {operation.path}"
+        seen[name] = _asked(operation, token, FEWER.get(name, examples))
+    return seen
+
+
+def _asked(operation: Any, token: str, examples: int) -> set[int]:
+    statuses: set[int] = set()
+    checks = [check for check in CHECKS.get_all() if check.__name__ not in WITHOUT]
+    headers = {"Authorization": f"Bearer {token}"}
+
+    for mode in GenerationMode:
+
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def ask(case: Any) -> None:
+            answer = case.call(headers=headers)
+            statuses.add(answer.status_code)
+            case.validate_response(answer, checks=checks, headers=headers)
+
+        # What takes neither parameters nor a body can't be asked wrongly.
+        with contextlib.suppress(Unsatisfiable):
+            ask()
+    return statuses
