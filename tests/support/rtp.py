@@ -70,6 +70,8 @@ class Rtp:
         """Their clock, which is that of the codec beside them where all is right (RFC 4733 §2.1)."""
         self.cipher: Cipher | None = None
         """Seals what is sent and opens what arrives."""
+        self.copies = 1
+        """How often each packet is sent: some networks deliver one twice."""
         self.unopened: list[bytes] = []
         """Packets that arrived and were not sealed as agreed."""
         self._remote: tuple[str, int] | None = None
@@ -232,7 +234,9 @@ class Rtp:
         if self._remote:
             with suppress(OSError):
                 packet = header + payload
-                self._socket.sendto(packet if self.cipher is None else self.cipher.seal(packet), self._remote)
+                sealed = packet if self.cipher is None else self.cipher.seal(packet)
+                for _ in range(self.copies):
+                    self._socket.sendto(sealed, self._remote)
 
     def _frame(self, position: int) -> tones.Pcm:
         if self.hz is None:
