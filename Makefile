@@ -40,12 +40,12 @@ lint: setup
 	$(BIN)/lint-imports
 
 # The quick ones first, with what they reach of each package; then those with SIP, a broker and a PBX side by side, most of
-# which wait; then what measures, loads or floods, each by itself.
+# which wait; then what measures, loads or floods, two at a time: each of them leaves a core free, or runs little at all.
 test: lint
 	$(BIN)/pytest -n 2 -m "$(QUICK)" --cov --cov-report=json:build/coverage.json
 	$(BIN)/python -m scripts.coverage_floors build/coverage.json
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not ($(QUICK))"
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -n 2 --dist loadfile -m alone
 
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))

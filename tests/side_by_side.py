@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How `make test` runs files of tests side by side: `pytest -n 8 --dist loadfile`.
+"""How `make test` runs files of tests side by side: `pytest -n 8 --dist loadfile`, and two of those that are `alone`.
 
 Each worker has a network of its own, so that no test meets the addresses, ports and servers of another worker. A file
 stays with one worker, for what its tests share; what takes longest is begun first.
@@ -39,6 +39,12 @@ LONGEST = (
     "tests/e2e/test_timelines.py",
     "tests/e2e/test_hand_down.py",
     "tests/e2e/test_broker_outage.py",
+    # alone
+    "tests/fuzz/test_fuzz.py",
+    "tests/fuzz/test_descriptions.py",
+    "tests/sip/test_floods.py",
+    "tests/sip/test_connections.py",
+    "tests/e2e/test_load.py",
 )
 """What takes the longest: at the end, the other workers would wait for it."""
 
