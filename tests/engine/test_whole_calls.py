@@ -32,6 +32,8 @@ from gateway.core.state_sources import StateSource
 from gateway.ports import TooLateError
 from tests.bench import ASSIGNED, PBX, SALES, SUPPORT, TRUNK, Bench
 from tests.bench.bench import Source
+from tests.config_directory import PBX as PROFILE
+from tests.config_directory import TRUNK as PLATFORM
 from tests.config_directory import write
 from tests.engine import bugs
 
@@ -45,9 +47,12 @@ LONG_S = 1000
 ENOUGH = 4
 """Calls before the gateway drains: after that nothing new happens."""
 
+EARLY = {"platform": PLATFORM + 'final_notify = "on-ring"\nat_deadline = "continue"\n', "asterisk": PROFILE}
+"""The transferor is told of the end before there is one: what comes later is not told again."""
+
 with tempfile.TemporaryDirectory() as _directory:
     CONFIG = load(write(Path(_directory)))
-    OTHER = load(write(Path(_directory)))
+    OTHER = load(write(Path(_directory), profiles=EARLY))
 
 
 class WholeCalls(RuleBasedStateMachine):
@@ -95,8 +100,10 @@ class WholeCalls(RuleBasedStateMachine):
         self.numbers += 1
         return f"in-{self.numbers}"
 
-    @initialize(names=st.booleans())
-    def a_pbx(self, names: bool) -> None:
+    @initialize(names=st.booleans(), early=st.booleans())
+    def a_pbx(self, names: bool, early: bool) -> None:
+        if early:
+            self.bench.engine.reconfigure(OTHER)
         if names:
             state = PbxState("asterisk", StateSource.AMI, self.bench.clock.now().wall)
             self.bench.engine.sources = {"asterisk": Source(state)}
@@ -268,7 +275,7 @@ def test_the_run_over_whole_calls_finds(
         run_state_machine_as_test(
             WholeCalls,
             settings=settings(
-                max_examples=3 * settings().max_examples,
+                max_examples=3000,  # whatever the profile: it ends with the first that shows the bug
                 stateful_step_count=40,
                 phases=[Phase.generate],  # the smallest example is of no use here
             ),
