@@ -18,7 +18,7 @@ from tests.sip.bed import Bed
 from tests.sip.far_ends import FarBed
 from tests.sip.hearing import Hearing
 from tests.sip.hearing import make_gateway as hearing_gateway
-from tests.sip.players import player_of
+from tests.sip.players import on_wire, player_of
 from tests.sip.scenario import Player
 from tests.sip.scene import Scene, make_gateway
 from tests.sip.sipp_talk import PAIRS, Place
@@ -28,6 +28,7 @@ from tests.support.processes import Net, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from tests.support.gateway import Gateway
 
@@ -194,6 +195,12 @@ async def wired(authority: Authority) -> AsyncIterator[OnWire]:
 def player(request: pytest.FixtureRequest) -> Player:
     """Plays a scenario that is written once; see players.py."""
     return player_of(request)
+
+
+@pytest.fixture
+def opened(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Scene]:
+    """The scene on the wire that a test is parametrized with: "udp" or one of WIRES."""
+    return on_wire(request, request.param)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

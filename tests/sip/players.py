@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Who plays a scenario that is written once: scripted peers on each wire, SIPp on each wire, real Asterisks, a phone.
 
-A test takes the fixture `player`, parametrized with `by(mark, "peers-udp sipp-tls", variants)`, and calls it with the
-scenario and one of WAYS; what has gone over the wire is looked at by each player afterwards.
+A test takes the fixture `player`, and in what its variants differ: `@played("way", by(mark, "peers-udp", [(OUT,)]))`.
+It calls the player with the scenario and one of WAYS; each player looks afterwards at what has gone over the wire.
 """
 
 from __future__ import annotations
@@ -52,21 +52,33 @@ def by(mark: pytest.MarkDecorator, names: str, variants: Iterable[tuple[str, ...
     ]
 
 
+def played(names: str, *rows: list[ParameterSet]) -> pytest.MarkDecorator:
+    """Parametrizes a test with `player` and with what else its variants differ in, by name."""
+    variants = [variant for row in rows for variant in row]
+    return pytest.mark.parametrize(("player", *names.split()), variants, indirect=["player"])
+
+
 def player_of(request: pytest.FixtureRequest) -> Player:
     """The player that a test is parametrized with, "peers-udp" for instance, on the fixtures that it needs."""
     kind, _, line = request.param.partition("-")
     take = request.getfixturevalue
     match kind:
         case "peers":
-            udp = line.startswith("udp")
-            opened = nullcontext(take("scene")) if udp else take("wired")(line)
-            return partial(by_peers, opened, infos=line.endswith("-info"))
+            return partial(by_peers, on_wire(request, line), infos=line.endswith("-info"))
         case "sipp":
             return partial(by_sipp, take("place"), line)
         case "asterisks":
             return partial(by_asterisks, take("far_bed"), line)
         case _:
             return partial(by_phone, take("net"), take("phones"))
+
+
+def on_wire(request: pytest.FixtureRequest, line: str) -> AbstractAsyncContextManager[Scene]:
+    """A scene whose peers speak over "udp", or over another wire, each with "-info" where the trunk wants that."""
+    take = request.getfixturevalue
+    opened: AbstractAsyncContextManager[Scene]
+    opened = nullcontext(take("scene")) if line.startswith("udp") else take("wired")(line)
+    return opened
 
 
 async def by_peers(
@@ -121,8 +133,8 @@ class PeersTransfer:
     async def rings(self) -> None:
         await self.targets[-1].ring()
 
-    async def connected(self) -> None:
-        await self.targets[-1].answer(hz=TARGET_HZ)
+    async def connected(self, codec: str = "") -> None:
+        await self.targets[-1].answer(hz=TARGET_HZ, codec=codec or None)
         assert codes(await self.transferor.notifies()) == [100, 180, 200]
         await self.transferor.wait_request("BYE")
         assert (await self._scene.outcome())["outcome"] == "completed"
@@ -178,8 +190,9 @@ class AsterisksTransfer:
         assert self.target
         await self.target.ring()
 
-    async def connected(self) -> None:
+    async def connected(self, codec: str = "") -> None:
         assert self.target
+        assert not codec
         await self.target.answer(hz=TARGET_HZ)
         await self._at.platform.released(self._at.name)
         assert (await self._at.outcome())["outcome"] == "completed"

@@ -28,8 +28,8 @@ class Transfer(Protocol):
     async def rings(self) -> None:
         """Her phone rings; who is told anything before that has been told."""
 
-    async def connected(self) -> None:
-        """She answers; who asked is told so, and is out of the call."""
+    async def connected(self, codec: str = "") -> None:
+        """She answers, in this codec if one is given; who asked is told so, and is out of the call."""
 
 
 class Conversation(Generic[E]):

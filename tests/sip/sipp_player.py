@@ -119,10 +119,10 @@ class Script:
     async def rings(self) -> None:
         await self.stop()
 
-    async def connected(self) -> None:
+    async def connected(self, codec: str = "") -> None:
         if not self.played:
             self._busy = None
-            self._target.does.answer(200, self._target.answer()).expect("ACK")
+            self._target.does.answer(200, self._target.answer(codec=codec)).expect("ACK")
         await self.stop()
 
 

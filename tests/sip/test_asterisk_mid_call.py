@@ -8,9 +8,7 @@ import pytest
 from tests.sip.aged_asterisks import AGREED, TIMED
 from tests.sip.bed import TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
-from tests.sip.mid_call import WAYS, both_hear, has_keys, told
-from tests.support.peer_call import Call
-from tests.support.sip_message import direction_of
+from tests.sip.mid_call import WAYS, both_hear, has_keys
 
 pytestmark = [pytest.mark.sip, pytest.mark.pbx]
 
@@ -25,36 +23,6 @@ PAIRS = {
     "opus": Ends(End(codecs=("opus",)), End(codecs=("g722",))),
     "timed": Ends(TIMED, TIMED),
 }
-
-
-async def hold(call: Call) -> None:
-    """Put who one talks to on hold, with music."""
-    assert direction_of((await call.reinvite(direction="sendonly", codecs=("PCMA",))).body) == "recvonly"
-    call.media.hz = MUSIC_HZ
-
-
-async def resume(call: Call) -> None:
-    assert direction_of((await call.reinvite(codecs=("PCMA",))).body) == "sendrecv"
-    call.media.hz = call.hz
-
-
-@pytest.mark.keeps("10.7")
-@pytest.mark.parametrize("name", ["plain", "safe"])
-async def test_a_caller_who_holds_is_transferred_and_resumes(far_bed: FarBed, name: str) -> None:
-    async with FarStage(far_bed, name) as at:
-        person, assistant = await at.conversation()
-        await hold(person)
-        await told(assistant, "sendonly")
-        await at.refer(assistant)
-        target = await at.people.wait_call()
-        await target.answer(hz=TARGET_HZ)
-        await told(target, "sendonly")
-        await target.media.hears(MUSIC_HZ)
-        await resume(person)
-        await told(target, "sendrecv", 2)
-        await both_hear(person, target)
-        assert (await at.outcome())["outcome"] == "completed"
-        await at.hang_up(person, target)
 
 
 @pytest.mark.keeps("10.8")

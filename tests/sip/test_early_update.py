@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.sip.mid_call import TARGET_HZ, WAYS, both_hear, ringing
+from tests.sip.players import by
+from tests.sip.wires import WIRES
 from tests.support.sip_message import direction_of, media_of
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from tests.sip.scene import Scene
     from tests.support.peer_call import Call
 
@@ -43,24 +48,30 @@ async def answered(caller: Call, called: Call) -> None:
     assert [one.method for one in (*caller.requests, *called.requests)].count("INVITE") == 0
 
 
-@pytest.mark.keeps("9.18")
-@pytest.mark.parametrize("who", ["caller", "called"])
-@ways
-async def test_an_offer_before_the_answer(scene: Scene, way: str, who: str) -> None:
-    caller, called = await ringing(scene, way, headers=RELIABLY)
-    await early_media(caller, called)
-    one = caller if who == "caller" else called
-    one.move()
-    answer = await one.reinvite(method="UPDATE", codecs=("PCMU",))
-    assert answer.code == 200
-    described = media_of(answer.body)
-    assert described
-    assert PCMU in described[2]
-    assert PCMA not in described[2]
-    if who == "caller":
-        await caller.media.hears(EARLY_HZ)
-        assert caller.media.received[-1].payload_type == PCMU
-    await answered(caller, called)
+@pytest.mark.parametrize(
+    ("opened", "way", "who"),
+    [
+        *by(pytest.mark.keeps("9.18"), "udp", product(WAYS, ["caller", "called"])),
+        *by(pytest.mark.keeps("9.17"), " ".join(WIRES), [(WAYS[0], "called"), (WAYS[1], "caller")]),
+    ],
+    indirect=["opened"],
+)
+async def test_an_offer_before_the_answer(opened: AbstractAsyncContextManager[Scene], way: str, who: str) -> None:
+    async with opened as scene:
+        caller, called = await ringing(scene, way, headers=RELIABLY)
+        await early_media(caller, called)
+        one = caller if who == "caller" else called
+        one.move()
+        answer = await one.reinvite(method="UPDATE", codecs=("PCMU",))
+        assert answer.code == 200
+        described = media_of(answer.body)
+        assert described
+        assert PCMU in described[2]
+        assert PCMA not in described[2]
+        if who == "caller":
+            await caller.media.hears(EARLY_HZ)
+            assert caller.media.received[-1].payload_type == PCMU
+        await answered(caller, called)
 
 
 @pytest.mark.keeps("9.18")

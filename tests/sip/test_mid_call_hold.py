@@ -92,17 +92,3 @@ async def test_a_transferor_that_resumes_while_the_target_rings_gets_a_caller_wh
     await assistant.notifies()
     await both_hear(caller, assistant)
     assert offers(caller) == ["inactive", "sendrecv"]
-
-
-@pytest.mark.keeps("9.3")
-async def test_the_target_is_told_that_the_caller_has_put_it_on_hold(scene: Scene) -> None:
-    caller, assistant = await scene.bridged()
-    target = await scene.referred(assistant)
-    await caller.reinvite(direction="sendonly")
-    await target.answer(hz=TARGET_HZ)
-    await told(target, "sendonly")
-    await target.media.hears(CALLER_HZ)
-    await caller.reinvite()
-    await told(target, "sendrecv", 2)
-    await both_hear(caller, target)
-    assert offers(assistant) == []

@@ -28,16 +28,6 @@ async def test_a_hold_that_comes_while_the_other_side_has_an_offer_open(scene: S
     await caller.media.hears(ASSISTANT_HZ)
 
 
-@pytest.mark.keeps("9.6")
-async def test_the_target_speaks_another_codec_than_the_caller(scene: Scene) -> None:
-    caller, assistant = await scene.bridged()
-    await caller.reinvite(codecs=("PCMU",))
-    target = await scene.referred(assistant)
-    await target.answer(hz=TARGET_HZ, codec="PCMA")
-    await both_hear(caller, target)
-    assert (caller.media.received[-1].payload_type, target.media.received[-1].payload_type) == (PCMU, PCMA)
-
-
 @pytest.mark.keeps("9.7")
 async def test_a_caller_who_moves_while_the_target_rings(scene: Scene) -> None:
     caller, assistant = await scene.bridged()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.sip.far_ends import End, Ends
 from tests.sip.mid_call import WAYS
-from tests.sip.players import by
+from tests.sip.players import by, played
 from tests.sip.scenario import Conversation, Player, both_hear_anew, change, told
 from tests.support import end
 from tests.support.end import DELAYED, NOUGHT, Offering
@@ -37,18 +37,15 @@ ON_WIRES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "who", "direction", "method"),
-    [
-        *by(pytest.mark.keeps("9.1"), "peers-udp", variants(RE_INVITE, UPDATE)),
-        *by(pytest.mark.keeps("9.2"), "peers-udp", [(OUT, "called", *kind) for kind in OTHERS]),
-        *by(pytest.mark.keeps("9.5"), "peers-udp", [(OUT, "called", *BY_ANSWER)]),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", ON_WIRES),
-        *by(pytest.mark.keeps("11.2"), "sipp-udp", variants(RE_INVITE, UPDATE, BY_ANSWER, *OTHERS)),
-        *by(pytest.mark.keeps("11.2"), "sipp-tcp sipp-tls", variants(RE_INVITE)),
-        *by(pytest.mark.keeps("10.6"), "asterisks-plain asterisks-safe", variants(RE_INVITE)),
-    ],
-    indirect=["player"],
+@played(
+    "way who direction method",
+    by(pytest.mark.keeps("9.1"), "peers-udp", variants(RE_INVITE, UPDATE)),
+    by(pytest.mark.keeps("9.2"), "peers-udp", [(OUT, "called", *kind) for kind in OTHERS]),
+    by(pytest.mark.keeps("9.5"), "peers-udp", [(OUT, "called", *BY_ANSWER)]),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", ON_WIRES),
+    by(pytest.mark.keeps("11.2"), "sipp-udp", variants(RE_INVITE, UPDATE, BY_ANSWER, *OTHERS)),
+    by(pytest.mark.keeps("11.2"), "sipp-tcp sipp-tls", variants(RE_INVITE)),
+    by(pytest.mark.keeps("10.6"), "asterisks-plain asterisks-safe", variants(RE_INVITE)),
 )
 async def test_hold_and_resume(player: Player, way: str, who: str, direction: str, method: str) -> None:
     """One holds the other and resumes: that one is told, hears music or nothing, and then the first again."""
@@ -70,15 +67,12 @@ async def test_hold_and_resume(player: Player, way: str, who: str, direction: st
     await player(scenario, way)
 
 
-@pytest.mark.parametrize(
-    ("player", "direction"),
-    [
-        *by(pytest.mark.keeps("9.3"), "peers-udp", [("sendonly",), ("inactive",)]),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [("sendonly",)]),
-        *by(pytest.mark.keeps("11.17"), "sipp-udp sipp-tcp sipp-tls", [("sendonly",), ("inactive",)]),
-        *by(pytest.mark.keeps("10.7"), "asterisks-plain asterisks-safe", [("sendonly",)]),
-    ],
-    indirect=["player"],
+@played(
+    "direction",
+    by(pytest.mark.keeps("9.3"), "peers-udp", [("sendonly",), ("inactive",)]),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [("sendonly",)]),
+    by(pytest.mark.keeps("11.17"), "sipp-udp sipp-tcp sipp-tls", [("sendonly",), ("inactive",)]),
+    by(pytest.mark.keeps("10.7"), "asterisks-plain asterisks-safe", [("sendonly",)]),
 )
 async def test_a_held_caller_is_taken_off_hold_for_the_target(player: Player, direction: str) -> None:
     async def scenario(talk: Conversation[Offering]) -> None:
@@ -94,14 +88,40 @@ async def test_a_held_caller_is_taken_off_hold_for_the_target(player: Player, di
     await player(scenario, OUT)
 
 
-@pytest.mark.parametrize(
-    ("player", "way"),
-    [
-        *by(pytest.mark.keeps("9.5"), "peers-udp", EITHER),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", EITHER),
-        *by(pytest.mark.keeps("11.5"), "sipp-udp sipp-tcp sipp-tls", EITHER),
-    ],
-    indirect=["player"],
+@played(
+    "when",
+    by(pytest.mark.keeps("9.3"), "peers-udp", [("before",), ("while it rings",)]),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [("while it rings",)]),
+    by(pytest.mark.keeps("10.7"), "asterisks-plain asterisks-safe", [("before",)]),
+)
+async def test_the_target_is_told_that_the_caller_holds(player: Player, when: str) -> None:
+    """The caller puts whomever they talk to on hold before they are transferred, or nobody while the target rings."""
+
+    async def scenario(talk: Conversation[Offering]) -> None:
+        await talk.both_hear()
+        if when == "before":
+            await change(talk, talk.caller, "sendonly")
+        target = await talk.transfer.asked()
+        await talk.transfer.rings()
+        if when == "while it rings":
+            await talk.caller.changes("sendonly")
+        talk.caller.speaks(MUSIC_HZ)
+        await talk.transfer.connected()
+        await told(talk, target, "sendonly")
+        await target.hears(MUSIC_HZ)
+        talk.caller.speaks(None)
+        await talk.caller.changes("sendrecv")
+        await told(talk, target, "sendrecv")
+        await both_hear_anew(talk.caller, target)
+
+    await player(scenario, OUT)
+
+
+@played(
+    "way",
+    by(pytest.mark.keeps("9.5"), "peers-udp", EITHER),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", EITHER),
+    by(pytest.mark.keeps("11.5"), "sipp-udp sipp-tcp sipp-tls", EITHER),
 )
 async def test_an_invite_without_an_offer(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Offering]) -> None:
@@ -110,14 +130,11 @@ async def test_an_invite_without_an_offer(player: Player, way: str) -> None:
     await player(scenario, way, offers=False)
 
 
-@pytest.mark.parametrize(
-    "player",
-    [
-        *by(pytest.mark.keeps("9.5"), "peers-udp", [()]),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [()]),
-        *by(pytest.mark.keeps("11.17"), "sipp-udp", [()]),
-    ],
-    indirect=True,
+@played(
+    "",
+    by(pytest.mark.keeps("9.5"), "peers-udp", [()]),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [()]),
+    by(pytest.mark.keeps("11.17"), "sipp-udp", [()]),
 )
 async def test_a_transfer_of_a_caller_who_made_no_offer(player: Player) -> None:
     async def scenario(talk: Conversation[Offering]) -> None:
@@ -131,14 +148,11 @@ async def test_a_transfer_of_a_caller_who_made_no_offer(player: Player) -> None:
     await player(scenario, OUT, offers=False)
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "who"),
-    [
-        *by(pytest.mark.keeps("9.5"), "peers-udp", variants(())),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called"), (IN, "caller")]),
-        *by(pytest.mark.keeps("11.5"), "sipp-udp", variants(())),
-    ],
-    indirect=["player"],
+@played(
+    "way who",
+    by(pytest.mark.keeps("9.5"), "peers-udp", variants(())),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called"), (IN, "caller")]),
+    by(pytest.mark.keeps("11.5"), "sipp-udp", variants(())),
 )
 async def test_a_re_invite_without_an_offer(player: Player, way: str, who: str) -> None:
     async def scenario(talk: Conversation[Offering]) -> None:
@@ -149,14 +163,11 @@ async def test_a_re_invite_without_an_offer(player: Player, way: str, who: str) 
     await player(scenario, way)
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "who"),
-    [
-        *by(pytest.mark.keeps("9.6"), "peers-udp", variants(())),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called"), (IN, "called")]),
-        *by(pytest.mark.keeps("11.3"), "sipp-udp", variants(())),
-    ],
-    indirect=["player"],
+@played(
+    "way who",
+    by(pytest.mark.keeps("9.6"), "peers-udp", variants(())),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called"), (IN, "called")]),
+    by(pytest.mark.keeps("11.3"), "sipp-udp", variants(())),
 )
 async def test_one_side_changes_its_codec(player: Player, way: str, who: str) -> None:
     async def scenario(talk: Conversation[Offering]) -> None:
@@ -170,16 +181,33 @@ async def test_one_side_changes_its_codec(player: Player, way: str, who: str) ->
     await player(scenario, way)
 
 
-@pytest.mark.parametrize(
-    ("player", "way"),
-    [
-        *by(pytest.mark.keeps("9.16"), "peers-udp", EITHER),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", EITHER),
-        *by(pytest.mark.keeps("11.13"), "sipp-udp", EITHER),
-        *by(pytest.mark.keeps("10.8"), "asterisks-plain", EITHER),
-        *by(pytest.mark.keeps("9.16"), "phone", [(IN,)]),
-    ],
-    indirect=["player"],
+@played(
+    "",
+    by(pytest.mark.keeps("9.6"), "peers-udp", [()]),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [()]),
+    by(pytest.mark.keeps("11.17"), "sipp-udp", [()]),
+)
+async def test_the_target_speaks_another_codec_than_the_caller(player: Player) -> None:
+    async def scenario(talk: Conversation[Offering]) -> None:
+        await talk.both_hear()
+        await change(talk, talk.caller, "sendrecv", codec="PCMU")
+        target = await talk.transfer.asked()
+        await talk.transfer.rings()
+        await talk.transfer.connected("PCMA")
+        await both_hear_anew(talk.caller, target)
+        await talk.caller.hears_in("PCMU")
+        await target.hears_in("PCMA")
+
+    await player(scenario, OUT)
+
+
+@played(
+    "way",
+    by(pytest.mark.keeps("9.16"), "peers-udp", EITHER),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", EITHER),
+    by(pytest.mark.keeps("11.13"), "sipp-udp", EITHER),
+    by(pytest.mark.keeps("10.8"), "asterisks-plain", EITHER),
+    by(pytest.mark.keeps("9.16"), "phone", [(IN,)]),
 )
 async def test_keys_pass_both_ways_each_once(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[end.End]) -> None:
@@ -192,14 +220,11 @@ async def test_keys_pass_both_ways_each_once(player: Player, way: str) -> None:
     await player(scenario, way)
 
 
-@pytest.mark.parametrize(
-    ("player", "way"),
-    [
-        *by(pytest.mark.keeps("9.16"), "peers-udp-info", EITHER),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp-info peers-tls-info peers-srtp-info", [(OUT,)]),
-        *by(pytest.mark.keeps("11.13"), "sipp-info", EITHER),
-    ],
-    indirect=["player"],
+@played(
+    "way",
+    by(pytest.mark.keeps("9.16"), "peers-udp-info", EITHER),
+    by(pytest.mark.keeps("9.17"), "peers-tcp-info peers-tls-info peers-srtp-info", [(OUT,)]),
+    by(pytest.mark.keeps("11.13"), "sipp-info", EITHER),
 )
 async def test_events_become_info_and_info_becomes_events(player: Player, way: str) -> None:
     """The trunk wants INFO, whichever side has called."""
@@ -218,14 +243,11 @@ async def test_events_become_info_and_info_becomes_events(player: Player, way: s
     await player(scenario, way)
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "who"),
-    [
-        *by(pytest.mark.keeps("9.4"), "peers-udp", variants(())),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called")]),
-        *by(pytest.mark.keeps("11.4"), "sipp-udp", variants(())),
-    ],
-    indirect=["player"],
+@played(
+    "way who",
+    by(pytest.mark.keeps("9.4"), "peers-udp", variants(())),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called")]),
+    by(pytest.mark.keeps("11.4"), "sipp-udp", variants(())),
 )
 async def test_a_re_invite_that_meets_another_is_tried_again(player: Player, way: str, who: str) -> None:
     """RFC 3261 §14.1: from 2.1 to 4 s for who has made the dialog, up to 2 s for the other: the caller's."""
@@ -243,14 +265,11 @@ async def test_a_re_invite_that_meets_another_is_tried_again(player: Player, way
     await player(scenario, way)
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "who"),
-    [
-        *by(pytest.mark.keeps("9.4"), "peers-udp", variants(())),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called")]),
-        *by(pytest.mark.keeps("11.4"), "sipp-udp", variants(())),
-    ],
-    indirect=["player"],
+@played(
+    "way who",
+    by(pytest.mark.keeps("9.4"), "peers-udp", variants(())),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called")]),
+    by(pytest.mark.keeps("11.4"), "sipp-udp", variants(())),
 )
 async def test_a_re_invite_is_refused_while_ours_is_under_way(player: Player, way: str, who: str) -> None:
     async def scenario(talk: Conversation[Offering]) -> None:
@@ -267,14 +286,11 @@ async def test_a_re_invite_is_refused_while_ours_is_under_way(player: Player, wa
     await player(scenario, way)
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "who"),
-    [
-        *by(pytest.mark.keeps("9.7"), "peers-udp", variants(())),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "caller"), (IN, "caller")]),
-        *by(pytest.mark.keeps("11.3"), "sipp-udp", variants(())),
-    ],
-    indirect=["player"],
+@played(
+    "way who",
+    by(pytest.mark.keeps("9.7"), "peers-udp", variants(())),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "caller"), (IN, "caller")]),
+    by(pytest.mark.keeps("11.3"), "sipp-udp", variants(())),
 )
 async def test_one_side_moves_to_another_address(player: Player, way: str, who: str) -> None:
     """Its sound, and SIPp's signalling: what is for it from then on reaches another program."""
@@ -288,14 +304,11 @@ async def test_one_side_moves_to_another_address(player: Player, way: str, who: 
     await player(scenario, way)
 
 
-@pytest.mark.parametrize(
-    "player",
-    [
-        *by(pytest.mark.keeps("9.5"), "peers-udp", [()]),
-        *by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [()]),
-        *by(pytest.mark.keeps("11.17"), "sipp-udp", [()]),
-    ],
-    indirect=True,
+@played(
+    "",
+    by(pytest.mark.keeps("9.5"), "peers-udp", [()]),
+    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [()]),
+    by(pytest.mark.keeps("11.17"), "sipp-udp", [()]),
 )
 async def test_a_transfer_while_our_offer_waits_for_its_answer(player: Player) -> None:
     """The caller has asked for an offer, and answers it once the target has answered."""

@@ -9,7 +9,7 @@ import pytest
 
 from tests.sip.far_ends import End, Ends
 from tests.sip.mid_call import WAYS
-from tests.sip.players import by
+from tests.sip.players import by, played
 from tests.sip.scenario import Conversation, Player, both_hear_anew
 from tests.support.end import Party
 
@@ -32,17 +32,14 @@ def both_ways(*kinds: str) -> list[tuple[str, ...]]:
 NOBODY, CALLER, CALLED, BOTH = "nobody", "the caller", "the called", "both"
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "demands"),
-    [
-        *by(pytest.mark.keeps("9.9"), "peers-udp", both_ways(CALLER, CALLED)),
-        *by(pytest.mark.keeps("9.17"), WIRES, both_ways(CALLER, CALLED)),
-        *by(pytest.mark.keeps("10.10"), "asterisks-reliable", both_ways(NOBODY)),
-        *by(pytest.mark.keeps("11.6"), f"sipp-udp {SIPP_ON_WIRES}", both_ways(NOBODY)),
-        *by(pytest.mark.keeps("11.7"), f"sipp-udp {SIPP_ON_WIRES}", both_ways(CALLER, CALLED)),
-        *by(pytest.mark.keeps("11.7"), "sipp-udp", both_ways(BOTH)),
-    ],
-    indirect=["player"],
+@played(
+    "way demands",
+    by(pytest.mark.keeps("9.9"), "peers-udp", both_ways(CALLER, CALLED)),
+    by(pytest.mark.keeps("9.17"), WIRES, both_ways(CALLER, CALLED)),
+    by(pytest.mark.keeps("10.10"), "asterisks-reliable", both_ways(NOBODY)),
+    by(pytest.mark.keeps("11.6"), f"sipp-udp {SIPP_ON_WIRES}", both_ways(NOBODY)),
+    by(pytest.mark.keeps("11.7"), f"sipp-udp {SIPP_ON_WIRES}", both_ways(CALLER, CALLED)),
+    by(pytest.mark.keeps("11.7"), "sipp-udp", both_ways(BOTH)),
 )
 async def test_early_media_and_who_demands_reliable_responses(player: Player, way: str, demands: str) -> None:
     """The caller hears the other side before it answers, and is heard; Asterisks may demand it of their own accord."""
@@ -64,13 +61,10 @@ async def test_early_media_and_who_demands_reliable_responses(player: Player, wa
     await player(scenario, way, invite={"Require": "100rel"} if demands in {CALLER, BOTH} else {})
 
 
-@pytest.mark.parametrize(
-    ("player", "way"),
-    [
-        *by(pytest.mark.keeps("9.8"), "peers-udp", EITHER),
-        *by(pytest.mark.keeps("11.6"), "sipp-udp", EITHER),
-    ],
-    indirect=["player"],
+@played(
+    "way",
+    by(pytest.mark.keeps("9.8"), "peers-udp", EITHER),
+    by(pytest.mark.keeps("11.6"), "sipp-udp", EITHER),
 )
 async def test_a_call_that_fails_after_its_early_media(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
@@ -96,13 +90,10 @@ def wanted(seconds: int, refresher: str = "") -> dict[str, str]:
     return {"Supported": "timer", "Session-Expires": f"{seconds}{role}"}
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "refresher"),
-    [
-        *by(pytest.mark.keeps("9.13"), "peers-udp", both_ways("uac", "uas")),
-        *by(pytest.mark.keeps("11.11"), "sipp-udp", both_ways("uac", "uas")),
-    ],
-    indirect=["player"],
+@played(
+    "way refresher",
+    by(pytest.mark.keeps("9.13"), "peers-udp", both_ways("uac", "uas")),
+    by(pytest.mark.keeps("11.11"), "sipp-udp", both_ways("uac", "uas")),
 )
 async def test_a_caller_that_asks_for_a_session_timer_is_given_one(player: Player, way: str, refresher: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
@@ -114,13 +105,10 @@ async def test_a_caller_that_asks_for_a_session_timer_is_given_one(player: Playe
     await player(scenario, way, invite=wanted(120, refresher))
 
 
-@pytest.mark.parametrize(
-    ("player", "way"),
-    [
-        *by(pytest.mark.keeps("9.13"), "peers-udp", EITHER),
-        *by(pytest.mark.keeps("11.11"), "sipp-udp", EITHER),
-    ],
-    indirect=["player"],
+@played(
+    "way",
+    by(pytest.mark.keeps("9.13"), "peers-udp", EITHER),
+    by(pytest.mark.keeps("11.11"), "sipp-udp", EITHER),
 )
 async def test_too_short_a_session_is_refused_with_the_least_there_is(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
@@ -129,13 +117,10 @@ async def test_too_short_a_session_is_refused_with_the_least_there_is(player: Pl
     await player(scenario, way, invite=wanted(30))
 
 
-@pytest.mark.parametrize(
-    ("player", "way"),
-    [
-        *by(pytest.mark.keeps("9.13"), "peers-udp", EITHER),
-        *by(pytest.mark.keeps("11.11"), "sipp-udp", EITHER),
-    ],
-    indirect=["player"],
+@played(
+    "way",
+    by(pytest.mark.keeps("9.13"), "peers-udp", EITHER),
+    by(pytest.mark.keeps("11.11"), "sipp-udp", EITHER),
 )
 async def test_we_offer_a_session_timer_and_demand_none(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
@@ -150,14 +135,11 @@ async def test_we_offer_a_session_timer_and_demand_none(player: Player, way: str
 # --- messages that cross or are lost
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "late"),
-    [
-        *by(pytest.mark.keeps("9.10"), "peers-udp", both_ways("in time", "too late")),
-        *by(pytest.mark.keeps("11.8"), "sipp-udp", both_ways("in time", "too late")),
-        *by(pytest.mark.keeps("11.8"), SIPP_ON_WIRES, both_ways("too late")),
-    ],
-    indirect=["player"],
+@played(
+    "way late",
+    by(pytest.mark.keeps("9.10"), "peers-udp", both_ways("in time", "too late")),
+    by(pytest.mark.keeps("11.8"), "sipp-udp", both_ways("in time", "too late")),
+    by(pytest.mark.keeps("11.8"), SIPP_ON_WIRES, both_ways("too late")),
 )
 async def test_a_caller_who_cancels(player: Player, way: str, late: str) -> None:
     """The CANCEL comes before the other side answers, or crosses its 200: then that one is hung up."""
@@ -176,13 +158,10 @@ async def test_a_caller_who_cancels(player: Player, way: str, late: str) -> None
     await player(scenario, way, invite={})
 
 
-@pytest.mark.parametrize(
-    ("player", "way", "acks"),
-    [
-        *by(pytest.mark.keeps("9.10"), "peers-udp", both_ways("before the ACK", "after the ACK")),
-        *by(pytest.mark.keeps("11.8"), "sipp-udp", both_ways("before the ACK")),
-    ],
-    indirect=["player"],
+@played(
+    "way acks",
+    by(pytest.mark.keeps("9.10"), "peers-udp", both_ways("before the ACK", "after the ACK")),
+    by(pytest.mark.keeps("11.8"), "sipp-udp", both_ways("before the ACK")),
 )
 async def test_a_cancel_that_meets_our_200_changes_nothing(player: Player, way: str, acks: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
@@ -199,13 +178,10 @@ async def test_a_cancel_that_meets_our_200_changes_nothing(player: Player, way: 
     await player(scenario, way, invite={})
 
 
-@pytest.mark.parametrize(
-    ("player", "way"),
-    [
-        *by(pytest.mark.keeps("9.11"), "peers-udp", EITHER),
-        *by(pytest.mark.keeps("11.9"), "sipp-udp", EITHER),
-    ],
-    indirect=["player"],
+@played(
+    "way",
+    by(pytest.mark.keeps("9.11"), "peers-udp", EITHER),
+    by(pytest.mark.keeps("11.9"), "sipp-udp", EITHER),
 )
 async def test_a_lost_ack_is_made_up_for_by_our_next_200(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
@@ -218,13 +194,10 @@ async def test_a_lost_ack_is_made_up_for_by_our_next_200(player: Player, way: st
     await player(scenario, way, invite={})
 
 
-@pytest.mark.parametrize(
-    ("player", "way"),
-    [
-        *by(pytest.mark.keeps("9.11"), "peers-udp", EITHER),
-        *by(pytest.mark.keeps("11.9"), f"sipp-udp {SIPP_ON_WIRES}", EITHER),
-    ],
-    indirect=["player"],
+@played(
+    "way",
+    by(pytest.mark.keeps("9.11"), "peers-udp", EITHER),
+    by(pytest.mark.keeps("11.9"), f"sipp-udp {SIPP_ON_WIRES}", EITHER),
 )
 async def test_a_bye_before_the_ack(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
