@@ -5,6 +5,7 @@
 # make fuzz    ten minutes of broken input from every side, under AddressSanitizer and UBSan (SECONDS=600, SEED=…);
 #              a minute of it is in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
+# make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards
 # make check   the checks and the quick tests
 # Every target sets up first, which costs nothing once all is there.
 
@@ -22,7 +23,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz measure check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz measure dashboards check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -52,6 +53,9 @@ fuzz: setup
 
 measure: setup
 	@$(BIN)/python -m tests.measure
+
+dashboards: setup
+	@$(BIN)/python -m scripts.dashboards
 
 check: lint
 	$(BIN)/pytest -n 2 --hypothesis-profile=quick -m "$(QUICK)"

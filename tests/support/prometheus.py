@@ -42,6 +42,7 @@ class Prometheus:
             f"--config.file={self.directory}/prometheus.yml",
             f"--storage.tsdb.path={self.directory}/data",
             f"--web.listen-address=127.0.0.1:{self.port}",
+            "--enable-feature=exemplar-storage",
         ]
         self._child = Child("prometheus", command, self.directory / "log")
 
@@ -61,6 +62,20 @@ class Prometheus:
         """The series that a PromQL expression yields now, each with `metric` (labels) and `value` ([time, text])."""
         answer = json.loads(await self._get("api/v1/query?" + urllib.parse.urlencode({"query": expression})))
         series: list[dict[str, Any]] = answer["data"]["result"]
+        return series
+
+    async def query_range(self, expression: str, start: float, end: float, step_s: float) -> list[dict[str, Any]]:
+        """The series that it yields over a time, each with `metric` and `values`, pairs of time and text."""
+        asked = {"query": expression, "start": start, "end": end, "step": step_s}
+        answer = json.loads(await self._get("api/v1/query_range?" + urllib.parse.urlencode(asked)))
+        series: list[dict[str, Any]] = answer["data"]["result"]
+        return series
+
+    async def exemplars(self, selector: str, start: float, end: float) -> list[dict[str, Any]]:
+        """The series with exemplars, each with `seriesLabels` and `exemplars` (labels, value, timestamp)."""
+        asked = {"query": selector, "start": start, "end": end}
+        answer = json.loads(await self._get("api/v1/query_exemplars?" + urllib.parse.urlencode(asked)))
+        series: list[dict[str, Any]] = answer["data"]
         return series
 
     async def wait_for(self, expression: str, timeout_s: float = 15.0) -> list[dict[str, Any]]:

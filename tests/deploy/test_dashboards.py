@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The dashboards that are shipped are those of the code, and each panel says what it shows and in which unit."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+import yaml
+
+from gateway.report.labels import Plan
+from gateway.report.metrics import Metrics
+from gateway.report.webhook_metrics import WebhookMetrics
+from scripts.dashboards.documents import documents
+from tests.deploy.asking import DASHBOARDS, Document, dashboards, filled, panels
+
+GRAFANA = DASHBOARDS.parent
+BOARDS = dashboards()
+PANELS = [(name, panel) for name, board in BOARDS.items() for panel in panels(board)]
+UNITS = {"s", "short", "percentunit", "reqps", "bytes"}
+
+each_panel = pytest.mark.parametrize(
+    ("board", "panel"), PANELS, ids=[f"{name}: {panel['title']}" for name, panel in PANELS]
+)
+
+
+def test_what_is_shipped_is_what_the_code_writes() -> None:
+    assert {path.name: path.read_text() for path in DASHBOARDS.iterdir()} == documents()
+
+
+@each_panel
+def test_a_panel_says_what_it_shows_in_which_unit_and_asks_the_chosen_gateways(board: str, panel: Document) -> None:
+    assert panel["description"].endswith(".")
+    assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
+    assert panel["datasource"]["uid"] == "${datasource}"
+    assert panel["targets"]
+    for target in panel["targets"]:
+        asked = re.findall(r"[a-z_]+(?=\{)", target["expr"])
+        assert target["expr"].count('instance=~"$instance"') == len(asked) > 0
+        assert filled(target["expr"], 60)
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_data_source_and_gateway_are_variables(board: Document) -> None:
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    assert variables["datasource"]["type"] == "datasource"
+    assert variables["instance"]["multi"]
+    assert variables["instance"]["includeAll"]
+    assert board["uid"].startswith("transfer-gateway-")
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_no_panel_covers_another(board: Document) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        at = panel["gridPos"]
+        rows, columns = range(at["y"], at["y"] + at["h"]), range(at["x"], at["x"] + at["w"])
+        cells = set(itertools.product(rows, columns))
+        assert at["x"] + at["w"] <= 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_every_metric_is_shown_or_known_not_to_be() -> None:
+    metrics = Metrics(version="0", pjsip="0")
+    metrics.configure(Plan({"main-line": ("sales",)}, {"asterisk": ("sales",)}, ("hms",)))
+    WebhookMetrics(metrics.registry).configured(["crm"])
+    lines = metrics.render()[0].decode().splitlines()
+    exported = {line.split("{")[0].split()[0] for line in lines if line[0] != "#"}
+    named = {
+        name
+        for _, panel in PANELS
+        for target in panel["targets"]
+        for name in re.findall(r"\b(?:transfer_gateway|process)_\w+", target["expr"])
+    }
+    assert named - exported == set()
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported if name.startswith("transfer_gateway")}
+    shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in named}
+    # A moment that says nothing on a graph, and what stands beside it in a panel already.
+    assert families - shown == {
+        "transfer_gateway_config_last_reload_success_timestamp_seconds",
+        "transfer_gateway_outbox_writable",
+        "transfer_gateway_webhook_up",
+        "transfer_gateway_webhook_oldest_timestamp_seconds",
+        "transfer_gateway_webhook_refused_events",
+    }
+
+
+def test_what_leads_to_transfers_asks_by_what_the_api_knows() -> None:
+    links = [link["url"] for _, panel in PANELS for link in panel["fieldConfig"]["defaults"].get("links", [])]
+    assert len(links) > 5
+    for link in links:
+        path, _, query = link.partition("?")
+        assert path == "http://${gateway}/api/transfers"
+        assert {pair.partition("=")[0] for pair in query.split("&")} <= {"number", "destination", "outcome", "reason"}
+
+
+def test_grafana_is_provisioned_with_them_and_with_exemplars_that_lead_to_trails() -> None:
+    [provider] = yaml.safe_load((GRAFANA / "provisioning/dashboards/transfer-gateway.yaml").read_text())["providers"]
+    assert provider["options"]["path"] == "/var/lib/grafana/dashboards/transfer-gateway"
+    [source] = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
+    assert source["type"] == "prometheus"
+    [leads] = source["jsonData"]["exemplarTraceIdDestinations"]
+    assert leads["name"] == "transfer"
+    assert leads["url"].endswith("/api/transfers/$${__value.raw}")
