@@ -88,19 +88,28 @@ def test_a_registration_that_is_not_there_is_asked_for_again(
     told = {"kind": "trunk", "addresses": ["192.0.2.1"], "outbound": "sip:192.0.2.1", "register": True}
     registrar = {"platform": TrunkProfile.model_validate({**told, "username": "hms", "password_file": str(secret)})}
     trunks.watch.watch(registrar, {"platform": 7})
-    trunks.watch.registered("platform", False, code)
+    trunks.watch.registered("platform", False, code, 0)
     clock.advance(after_s - 1)
     assert trunks.registered == []
     clock.advance(1)
     assert trunks.registered == ["platform"]
-    trunks.watch.registered("platform", False, code)
+    trunks.watch.registered("platform", False, code, 0)
     trunks.watch.watch(registrar, {"platform": 7})  # a reload
     clock.advance(after_s)
     assert trunks.registered == ["platform", "platform"]
-    trunks.watch.registered("platform", True, 200)
+    trunks.watch.registered("platform", True, 200, 300)
     clock.advance(3600)
     assert trunks.registered == ["platform", "platform"]
     assert trunks.changes == [("platform", False), ("platform", True)]
+
+
+@pytest.mark.keeps("16.188")
+def test_a_registration_for_a_moment_is_told_of_once(trunks: Trunks) -> None:
+    with capture_logs() as logs:
+        for granted_s in (300, 10, 10, 11, 10):
+            trunks.watch.registered("platform", True, 200, granted_s)
+        trunks.watch.registered("platform", False, 503, 0)
+    assert [line["event"] for line in logs if line["event"] == "registration-short"] == ["registration-short"] * 2
 
 
 def test_a_trunk_is_told_of_when_it_changes(trunks: Trunks, clock: VirtualClock) -> None:

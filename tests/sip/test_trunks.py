@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -195,6 +196,27 @@ async def test_a_registrar_that_answers_at_once_is_heard(wires: Net) -> None:
         trunk.answers["REGISTER"] = 200
         async with gateway_with(wires, **REGISTRAR) as gateway:
             await becomes(gateway, 1)
+
+
+@pytest.mark.keeps("16.188")
+@pytest.mark.parametrize("granted", ["1", "2", "4", ";expires=1"])
+async def test_a_registration_for_a_moment_is_renewed_every_five_seconds(wires: Net, granted: str) -> None:
+    async with Peer(wires.trunk) as trunk:
+        trunk.answers["REGISTER"] = None
+        async with gateway_with(wires, **REGISTRAR) as gateway:
+            times = []
+            for count in (1, 2, 3):
+                entry = await nth(trunk, "REGISTER", count)
+                times.append(entry.at)
+                contact = entry.message["Contact"]
+                if granted.startswith(";"):
+                    answer(trunk, entry, 200, ("Contact", f"{contact.partition('>')[0]}>{granted}"))
+                else:
+                    answer(trunk, entry, 200, ("Contact", contact), ("Expires", granted))
+            assert [4 < later - earlier < 9 for earlier, later in pairwise(times)] == [True, True], times
+            assert gateway.log.count("registration-short") == 1
+            await becomes(gateway, 1)
+            trunk.answers["REGISTER"] = 200
 
 
 @pytest.mark.keeps("7.5")

@@ -184,6 +184,7 @@ class AccountInfo:
 
 class OnRegStateParam:
     code: int
+    expiration: int
 
 class OnIncomingCallParam:
     callId: int

@@ -22,6 +22,7 @@
 #include "modules.hpp"
 #include "outgoing.hpp"
 #include "referrals.hpp"
+#include "registrations.hpp"
 #include "resolver.hpp"
 #include "sending.hpp"
 #include "strictness.hpp"
@@ -313,6 +314,7 @@ void set_request_handler(RequestHandler *handler)
     answer_malformed();
     answer_topmost_challenge();
     judge_requests();
+    space_renewals();
     watch_contacts();
     watch_identities();
     watch_outgoing();

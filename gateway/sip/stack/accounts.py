@@ -29,7 +29,7 @@ class Account(pj.Account):
     """Hands on what happens to a peer's account."""
 
     def __init__(
-        self, peer: str, incoming: Callable[[Account, int], None], registered: Callable[[str, bool, int], None]
+        self, peer: str, incoming: Callable[[Account, int], None], registered: Callable[[str, bool, int, int], None]
     ) -> None:
         super().__init__()
         self._peer = peer
@@ -39,7 +39,7 @@ class Account(pj.Account):
     @guarded(None)
     def onRegState(self, prm: pj.OnRegStateParam) -> None:  # pjsua2's name
         """PJSUA: the registration at the peer was answered, or was not."""
-        self._registered(self._peer, self.getInfo().regIsActive, prm.code)
+        self._registered(self._peer, self.getInfo().regIsActive, prm.code, prm.expiration)
 
     @guarded(None)
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:
@@ -54,7 +54,7 @@ class Accounts:
         self,
         config: Config,
         incoming: Callable[[Account, int], None],
-        registered: Callable[[str, bool, int], None],
+        registered: Callable[[str, bool, int, int], None],
     ) -> None:
         self.config = config
         """In force: the one that was opened last."""

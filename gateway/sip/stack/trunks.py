@@ -20,6 +20,8 @@ UNANSWERED = (408, 502, 503)
 AGAIN_S, REFUSED_AGAIN_S = 30.0, 300.0
 """When a registration that is not there is asked for again. PJSUA does so by itself after answers that it holds for
 temporary, and never after others, which may pass as well: a registrar that has lost its database says 403 or 404."""
+SHORT_S = 10
+"""What the binding makes of a shorter registration (registrations.cpp): that is renewed every five seconds."""
 WRONG_PASSWORD = (401, 403, 407)
 """Asked often with a password that is refused, some registrars lock the account."""
 
@@ -38,6 +40,7 @@ class TrunkWatch:
         self._accounts: Mapping[str, int] = {}
         self._trunks: Mapping[str, TrunkProfile] = {}
         self._timers: dict[str, Timer] = {}
+        self._short: set[str] = set()
 
     @property
     def up(self) -> Mapping[str, bool]:
@@ -69,14 +72,24 @@ class TrunkWatch:
         if name is not None:
             self._found(name, code not in UNANSWERED, code)
 
-    def registered(self, name: str, active: bool, code: int) -> None:
+    def registered(self, name: str, active: bool, code: int, granted_s: int) -> None:
         """The registration at a trunk was answered, or was not."""
         up = active and code // 100 == 2
+        if up:
+            self._note_length(name, granted_s)
         self._found(name, up, code)
         if timer := self._timers.pop(name, None):
             timer.cancel()
         if not up and name in self._trunks and self._trunks[name].registers:
             self._register_later(name, REFUSED_AGAIN_S if code in WRONG_PASSWORD else AGAIN_S)
+
+    def _note_length(self, name: str, granted_s: int) -> None:
+        """Say so once, while a registrar grants so little that the trunk may not find us half of the time."""
+        if granted_s > SHORT_S:
+            self._short.discard(name)
+        elif name not in self._short:
+            self._short.add(name)
+            log.warning("registration-short", trunk=name)
 
     def _register_later(self, name: str, after_s: float) -> None:
         self._timers[name] = self._clock.after(after_s, partial(self.register, name))
