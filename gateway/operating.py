@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gateway
-from gateway.ports import ProbeResult, Reloaded, UnreadableError
+from gateway.core.json_form import call_document
+from gateway.core.numbers import e164
+from gateway.ports import HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
 from gateway.report.backlog import backlog_document
 from gateway.report.store_file import StoreError
 
@@ -90,6 +93,26 @@ class Operating:
         """See ports.Operations."""
         try:
             return await self._parts.reporter.transfers(limit=limit, transfer=transfer)
+        except StoreError as error:
+            raise UnreadableError(str(error)) from error
+
+    async def history(self, what: str, query: HistoryQuery) -> HistoryPage:
+        """See ports.Operations."""
+        config = self._parts.reloader.config
+        if query.number is not None and (number := config.routes.number(query.number)) is not None:
+            query = replace(query, number=number.id)
+        if query.caller is not None:
+            caller = e164(query.caller, config.gateway.default_country) or query.caller
+            query = replace(query, caller=caller)
+        try:
+            return await self._parts.reporter.page(what, query, [call_document(call) for call in self.calls()])
+        except StoreError as error:
+            raise UnreadableError(str(error)) from error
+
+    async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
+        """See ports.Operations."""
+        try:
+            return await self._parts.reporter.past_transfer(transfer)
         except StoreError as error:
             raise UnreadableError(str(error)) from error
 

@@ -408,6 +408,10 @@ async def test_what_can_be_asked_of_it(directory: Path) -> None:
         assert (code, refused["transfer"]["reason"]) == (409, "not-bridged")
         transfer = refused["transfer"]["transfer"]
         assert (await gateway.get(f"/api/transfers/{transfer}"))[1]["reason"] == "not-bridged"
+        found = (await gateway.get("/api/transfers?reason=not-bridged&number=%2B31201234567"))[1]
+        assert [each["transfer"] for each in found["transfers"]] == [transfer]
+        assert (await gateway.get("/api/transfers?caller=0612345678"))[1] == {"transfers": [], "next": None}
+        assert (await gateway.get("/api/calls?cursor="))[1] == {"calls": calls, "next": None}
         code, refused = await gateway.post(f"/api/calls/{number}/cancel", type="cancel")
         assert code == 404
         gateway.sip.end(caller)

@@ -3,6 +3,7 @@
 
 from gateway.core.call.commands import DialOrder, HandDownOrder
 from gateway.ports.clock import Clock, Timer, sleep, time_limit
+from gateway.ports.history import HistoryPage, HistoryQuery
 from gateway.ports.operations import Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
 from gateway.ports.pbx import ExtensionWatcher, FollowedPbx, PbxListener, PbxSource, WatchListener
 from gateway.ports.report import Observer, Reporter
@@ -23,6 +24,8 @@ __all__ = [
     "ExtensionWatcher",
     "FollowedPbx",
     "HandDownOrder",
+    "HistoryPage",
+    "HistoryQuery",
     "IncomingCall",
     "NotSent",
     "NotSentError",

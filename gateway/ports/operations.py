@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from gateway.core.model import PbxState
 from gateway.core.record import CallRecord, TransferRecord
+from gateway.ports.history import HistoryPage, HistoryQuery
 
 
 class TooLateError(Exception):
@@ -53,6 +54,12 @@ class Operations(Protocol):
 
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         """Running and remembered transfers, newest first, or the one of this id. Raises UnreadableError."""
+
+    async def history(self, what: str, query: HistoryQuery) -> HistoryPage:
+        """A page of "transfer" or "call", under way or over, newest first. Raises UnreadableError."""
+
+    async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
+        """The transfer of this id, once it is over and in the history, with its `events`. Raises UnreadableError."""
 
     def pbx_states(self) -> Sequence[PbxState]:
         """The snapshot of every PBX."""

@@ -4,23 +4,26 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
-from gateway.core.json_form import queue_document, timestamp
+from gateway.core.json_form import queue_document, timestamp, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
-from gateway.ports import Clock
+from gateway.ports import Clock, HistoryPage, HistoryQuery
 from gateway.report.backlog import BacklogState
 from gateway.report.cursors import StoredEvent
 from gateway.report.event import call_event, event_id, read_transfer, transfer_event, write
+from gateway.report.history.asking import HistoryAsking
 from gateway.report.history.retention import Keep
+from gateway.report.history.rows import TRANSFER
 from gateway.report.history.state import HistoryState
 from gateway.report.journal import ANSWER_S, Journal
 from gateway.report.sinks.history import NAME as HISTORY
@@ -82,6 +85,7 @@ class EventReporter:
             remembered=self._remembered,
             on_state=on_history,
         )
+        self._asking = HistoryAsking(state_dir)
         self._sinks: list[Sink] = [*((self._mqtt,) if self._mqtt else ()), self.webhooks, self.history]
         self._queues: Mapping[str, Collection[str]] | None = None
         self._unfit_queues: set[str] = set()
@@ -114,7 +118,7 @@ class EventReporter:
 
     async def stop(self, flush_s: float = 5.0) -> None:
         """Send what each sink takes within `flush_s`; the rest stays in the journal for the next start."""
-        await asyncio.gather(*(sink.stop(flush_s) for sink in self._sinks))
+        await asyncio.gather(self._asking.stop(), *(sink.stop(flush_s) for sink in self._sinks))
         await self._journal.close()
 
     def configure(self, queues: Mapping[str, Collection[str]]) -> None:
@@ -151,6 +155,22 @@ class EventReporter:
         remembered = await self._journal.history(limit=limit, transfer=transfer)
         # A thousand of them take tens of ms, in which no SIP message would be answered.
         return await asyncio.to_thread(_records, remembered)
+
+    async def page(self, what: str, query: HistoryQuery, calls: Sequence[dict[str, Any]]) -> HistoryPage:
+        """Transfers or calls, under way (`calls` are those) and over, newest first. Raises StoreError."""
+        live = calls
+        if what == TRANSFER:
+            remembered = await self._journal.history(untaken_by=HISTORY)
+            live = [transfer_document(record) for record in await asyncio.to_thread(_records, remembered)]
+        return await self._asking.page(what, query, live)
+
+    async def past_transfer(self, transfer: str) -> dict[str, Any] | None:
+        """A transfer that is in the history, with the events that told of it. Raises StoreError."""
+        found = await self._asking.get(TRANSFER, transfer)
+        if found is None:
+            return None
+        events = [{"id": event, "type": kind, "time": time} for event, kind, time in found.events]
+        return {**found.document, "events": events}
 
     async def _remembered(self) -> list[StoredEvent]:
         """The last events of the transfers that the journal remembers, for a history that is new."""

@@ -2,6 +2,7 @@
 """The HTTP server: metrics, health, and the JSON API for operators and programs."""
 
 import asyncio
+import contextlib
 import ipaddress
 import json
 import logging
@@ -23,6 +24,7 @@ from gateway.ports import Clock, Operations, UnreadableError
 from gateway.web import openapi
 from gateway.web.connections import listen, noting
 from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
+from gateway.web.history import CALL, TRANSFER, asks_history, page_response
 
 MAX_BODY = 64 * 1024  # bytes
 MAX_DIALOGS = 200
@@ -132,7 +134,9 @@ class WebServer:
     async def _get_status(self, _request: web.Request) -> web.Response:
         return json_response(dict(self._operations.status()))
 
-    async def _get_calls(self, _request: web.Request) -> web.Response:
+    async def _get_calls(self, request: web.Request) -> web.Response:
+        if asks_history(request):
+            return await page_response(request, self._operations, CALL, _limit(request))
         return json_response({"calls": [call_document(record) for record in self._operations.calls()]})
 
     async def _get_dialogs(self, request: web.Request) -> web.Response:
@@ -141,11 +145,16 @@ class WebServer:
         return json_response({"dialogs": list(dialogs)})
 
     async def _get_transfers(self, request: web.Request) -> web.Response:
+        if asks_history(request):
+            return await page_response(request, self._operations, TRANSFER, _limit(request))
         records = await self._read(limit=_limit(request))
         return await asyncio.to_thread(_transfers_response, records)
 
     async def _get_transfer(self, request: web.Request) -> web.Response:
         wanted = request.match_info["id"]
+        with contextlib.suppress(UnreadableError):
+            if (past := await self._operations.past_transfer(wanted)) is not None:
+                return json_response(dict(past))
         for record in await self._read(transfer=wanted):
             return json_response(transfer_document(record))
         raise Problem(404, "unknown-transfer", f"no transfer {wanted} is under way or remembered")

@@ -17,7 +17,7 @@ from gateway.core.json_form import call_document, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.ports import Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
+from gateway.ports import HistoryPage, HistoryQuery, Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
 from gateway.web.guard import _Sometimes
 from gateway.web.server import WebServer
 from tests.report import samples
@@ -37,6 +37,7 @@ class Gateway(Operations):
         self.mistakes: list[str] = []
         self.asked: list[tuple[object, ...]] = []
         self.disk_fails = False
+        self.next: int | None = None
         self.answer = replace(samples.requested(), destination="sales")
 
     def ready(self) -> tuple[bool, Mapping[str, bool]]:
@@ -56,6 +57,18 @@ class Gateway(Operations):
             raise UnreadableError("disk I/O error")
         known = [samples.requested("01B"), samples.completed("01A")]
         return [record for record in known if transfer in {None, record.transfer}][:limit]
+
+    async def history(self, what: str, query: HistoryQuery) -> HistoryPage:
+        self.asked.append((what, query))
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        document = transfer_document(samples.completed("01A")) if what == "transfer" else call_document(samples.call())
+        return HistoryPage([document], self.next)
+
+    async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        return {**transfer_document(samples.completed("01Z")), "events": []} if transfer == "01Z" else None
 
     def pbx_states(self) -> Sequence[PbxState]:
         return [samples.pbx_state(), PbxState("other")]

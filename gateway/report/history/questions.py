@@ -62,6 +62,10 @@ class Overview(NamedTuple):
     returned: int
 
 
+class NoHistoryError(StoreError):
+    """There is no file yet."""
+
+
 class HistoryReader:
     """See the module; for one thread at a time. `callers` turns a number into the forms in which it may be kept."""
 
@@ -122,7 +126,7 @@ class HistoryReader:
         try:
             found = self._path.stat()
         except FileNotFoundError as error:
-            raise StoreError(f"there is no {self._path} yet") from error
+            raise NoHistoryError(f"there is no {self._path} yet") from error
         file = found.st_dev, found.st_ino
         if self._db is not None and self._file != file:
             self.close()  # it was moved aside, or deleted

@@ -25,7 +25,7 @@ Told: TypeAlias = tuple[str, str, str]
 Document: TypeAlias = dict[str, Any]
 
 TRANSFER, CALL = "transfer", "call"
-_ID_FIELD = {TRANSFER: "transfer", CALL: "call"}
+ID_FIELD = {TRANSFER: "transfer", CALL: "call"}
 _FIELDS = {
     TRANSFER: tuple(each.name for each in fields(TransferRecord)),
     CALL: tuple(each.name for each in fields(CallRecord)),
@@ -79,7 +79,7 @@ def read_row(data: Mapping[str, Any], events: Sequence[Told]) -> Row:
     begun = _moment(data["requested_at" if what is TRANSFER else "started_at"])
     columns = ("decided", "ringing", "answered", "human", "ended") if what is TRANSFER else ("connected", "ended")
     failed = data["outcome"] != Outcome.COMPLETED if what is TRANSFER else data["reason"] not in {CallEnd.HUNG_UP, None}
-    which = data[_ID_FIELD[what]]
+    which = data[ID_FIELD[what]]
     if not isinstance(which, str) or not which:
         raise TypeError("the record has no id")
     first_key(begun)
@@ -114,7 +114,7 @@ def in_order(events: Iterable[Told]) -> tuple[Told, ...]:
 
 def pack(row: Row) -> bytes:
     """The stored form of what stands in no column."""
-    kept = {name: value for name, value in row.data.items() if name not in {_ID_FIELD[row.what], "caller"}}
+    kept = {name: value for name, value in row.data.items() if name not in {ID_FIELD[row.what], "caller"}}
     return pack_record(kept, row.events)
 
 
@@ -138,7 +138,7 @@ def unpack(record: bytes) -> tuple[Document, list[Told]]:
 
 def document(what: str, which: str, caller: str | None, data: Mapping[str, Any]) -> Document:
     """A record as the outside sees it: all fields, null where the release that stored it knew none of that name."""
-    whole = {**data, _ID_FIELD[what]: which, "caller": caller}
+    whole = {**data, ID_FIELD[what]: which, "caller": caller}
     return {name: whole.get(name) for name in _FIELDS[what]}
 
 
