@@ -76,7 +76,7 @@ class Gateway:
         """Start it and wait until it says that it is ready."""
         arguments, log = ["run", "--config", str(self.directory)], self.directory / "gateway.log"
         if self.copied and self.env is None and prepared().fits:
-            self._child = Copy("gateway", arguments, log)
+            self._child = await asyncio.to_thread(Copy, "gateway", arguments, log)
         else:
             command = [sys.executable, "-m", "gateway.cli", *arguments]
             self._child = Child("gateway", command, log, env=self.env)

@@ -17,6 +17,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,19 +62,21 @@ class Copied:
 
 
 class Prepared:
-    """The process that is copied, as long as this one lives."""
+    """The process that is copied, by any thread; it ends when this one does, or the connection is closed."""
 
     def __init__(self) -> None:
         self._surroundings = _surroundings()
+        self._lock = threading.Lock()
         # A copy's parent, which has nothing more to do, ends at once; the copy is ours then.
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         ours, its = socket.socketpair()
         with its:
-            command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-m", __name__, str(its.fileno())]
+            # Not as a Child, which ends with the thread that started it.
+            command = [sys.executable, "-m", __name__, str(its.fileno())]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[its.fileno()]
             )
-        self._stream = ours.makefile("rwb")
+        self._socket, self._stream = ours, ours.makefile("rwb")
 
     @property
     def pid(self) -> int:
@@ -87,16 +91,34 @@ class Prepared:
     def copy(self, arguments: Sequence[str], log: Path) -> Copied:
         """A process that runs the command `transfer-gateway` with these arguments; it writes to the file `log`."""
         asked = {"arguments": arguments, "log": str(log), "environment": dict(os.environ), "parent": os.getpid()}
-        self._stream.write(json.dumps(asked).encode() + b"\n")
-        self._stream.flush()
-        if not (answer := self._stream.readline()):
+        with self._lock:
+            answer = b""
+            with suppress(BrokenPipeError):
+                self._stream.write(json.dumps(asked).encode() + b"\n")
+                self._stream.flush()
+                answer = self._stream.readline()
+        if not answer:
             raise ChildError(f"what gateways are copied from ended with {self._process.wait()}")
         return Copied(int(answer))
 
+    def close(self) -> None:
+        """Have it end; its copies go on."""
+        self._stream.close()
+        self._socket.close()
+        self._process.wait()
 
-@functools.cache
+
+_preparing = threading.Lock()
+
+
 def prepared() -> Prepared:
     """The one of this process."""
+    with _preparing:
+        return _prepared()
+
+
+@functools.cache
+def _prepared() -> Prepared:
     return Prepared()
 
 

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import os
 import select
 import shutil
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +19,7 @@ import pytest
 
 from tests.sip.scene import LINES, settings
 from tests.support.gateway import Gateway
-from tests.support.prepared import Copy, prepared
+from tests.support.prepared import Copy, Prepared, prepared
 
 if TYPE_CHECKING:
     from tests.support.processes import Net
@@ -73,6 +76,29 @@ def test_it_ends_with_the_test(own_net: Net) -> None:
         ended, _, _ = select.select([process], [], [], 10)
         assert ended
     shutil.rmtree(gateway.directory)
+
+
+def test_a_thread_that_ends_takes_nothing_with_it(own_net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some tests begin in a thread of their own, which may be the first that needs a gateway."""
+    fresh = functools.cache(Prepared)
+    monkeypatch.setattr("tests.support.prepared._prepared", fresh)
+
+    def begin() -> None:
+        async def life() -> None:
+            gateway = Gateway(settings(own_net, {"main": LINES["main"]}))
+            gateway.copied = True
+            async with gateway:
+                pids.append(gateway.child.pid)
+
+        asyncio.run(life())
+
+    pids: list[int] = []
+    for _ in range(2):
+        thread = threading.Thread(target=begin)
+        thread.start()
+        thread.join()
+    assert len(pids) == 2
+    fresh().close()
 
 
 def test_what_would_find_other_surroundings_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
