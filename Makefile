@@ -5,7 +5,8 @@
 # make fuzz    ten minutes of broken input from every side, under AddressSanitizer and UBSan (SECONDS=600, SEED=…);
 #              a minute of it is in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
-# make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards
+# make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
+#              Grafana's own schema (needs Node.js and npm)
 # make check   the checks and the quick tests
 # Every target sets up first, which costs nothing once all is there.
 
@@ -56,6 +57,7 @@ measure: setup
 
 dashboards: setup
 	@$(BIN)/python -m scripts.dashboards
+	@scripts/dashboards/schema/hold.sh
 
 check: lint
 	$(BIN)/pytest -n 2 --hypothesis-profile=quick -m "$(QUICK)"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,12 @@ def _document(board: ModuleType) -> str:
         built = built.with_row(dashboard.Row(title))
         for panel in panels:
             built = built.with_panel(panel.built())
-    return JSONEncoder(sort_keys=True, indent=2).encode(built.build()) + "\n"
+    document = json.loads(JSONEncoder().encode(built.build()))
+    for variable in document["templating"]["list"]:
+        # The SDK writes these for every kind of variable; Grafana's schema knows them of intervals alone.
+        for key in ("auto", "auto_min", "auto_count"):
+            variable.pop(key, None)
+    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
 
 
 def _variable(name: str, label: str, query: str) -> dashboard.QueryVariable:
