@@ -62,6 +62,7 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
     schema.add_argument("of", choices=("event", "config"), help="of the events, or of the configuration")
     status = command("status", "tell how the running gateway is")
     status.add_argument("--json", action="store_true", help="as JSON")
+    _add_report(command("report", "tell what became of those who asked for a person, from the history"))
     transfer = command("transfer", "transfer a running call")
     transfer.add_argument("call", metavar="CALL", help="the call's id, as /api/calls tells it")
     transfer.add_argument("destination", metavar="DESTINATION", help="a number, an alias, a SIP or TEL URI")
@@ -69,6 +70,17 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
     cancel = command("cancel", "cancel a transfer that nobody has answered yet")
     cancel.add_argument("transfer", metavar="TRANSFER", help="the id of the transfer, or of its call")
     return made
+
+
+def _add_report(report: argparse.ArgumentParser) -> None:
+    by_clock = "such as 2026-11-01 or 2026-11-01T08:00; without a zone, by the clock of the destinations' hours"
+    report.add_argument(
+        "--since", metavar="TIME", type=_time, help=f"asked for at or after, {by_clock}; default: 30 days"
+    )
+    report.add_argument("--until", metavar="TIME", type=_time, help="asked for before (default: now)")
+    report.add_argument("--number", metavar="N", help="of one assigned number, or its id (default: all)")
+    report.add_argument("--by", choices=("destination", "hour", "reason"), help="a line for each; hour: of the day")
+    report.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: %(default)s")
 
 
 def _add_number(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.core.model import AssignedNumber
 
 DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78  # 78: EX_CONFIG of sysexits.h
+REPORT_SPAN = timedelta(days=30)
 
 
 class _UsageError(Exception):
@@ -223,6 +224,29 @@ def _cell(value: object) -> str:
     return str(value)
 
 
+def _report(options: argparse.Namespace) -> int:
+    from gateway.report.figures.document import as_csv, as_table  # noqa: PLC0415
+    from gateway.report.figures.made import StoreError, Wanted, report  # noqa: PLC0415
+    from gateway.report.figures.zones import Zones  # noqa: PLC0415
+
+    config = _load(options, secrets=False)
+    zones = Zones(config.numbers)
+    now = datetime.now(UTC)
+    until = zones.read(options.until) if options.until else now
+    since = zones.read(options.since) if options.since else until - REPORT_SPAN
+    number = _number(config, options.number).id if options.number else None
+    try:
+        made = report(Path(config.gateway.state_dir), Wanted(since, until, number, options.by), zones.of)
+    except StoreError as error:
+        _complain(str(error))
+        return FAILED
+    if options.format == "json":
+        print(json.dumps(made, ensure_ascii=False))
+    else:
+        print((as_csv if options.format == "csv" else as_table)(made), end="")
+    return DONE
+
+
 def _transfer(options: argparse.Namespace) -> int:
     config = _load(options)
     body = {"type": "transfer", "destination": options.destination}
@@ -278,6 +302,7 @@ _COMMANDS = {
     "tool": _tool,
     "schema": _schema,
     "status": _status,
+    "report": _report,
     "transfer": _transfer,
     "cancel": _cancel,
 }
