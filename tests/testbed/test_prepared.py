@@ -38,7 +38,10 @@ print(copy.pid)
 
 def connections(pid: int) -> set[str]:
     """The sockets and pipes that a process holds."""
-    found = {str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()}
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            found.add(str(descriptor.readlink()))
     return {one for one in found if one.startswith(("socket:", "pipe:"))}
 
 
