@@ -4,81 +4,22 @@
 import json
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import SOCK_DGRAM
 from types import ModuleType
-from typing import Any
 
 import pytest
 
 from gateway import __version__, cli
 from gateway.config import load
 from tests.config_directory import MAIN, PBX, TRUNK, write
+from tests.support.command_line import run, running_gateway
 from tests.support.processes import free_port
-
-WEDNESDAY_NOON = "2026-03-04T12:00+01:00"
-MONDAY_NOON = "2026-03-02T12:00+01:00"
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return write(tmp_path)
-
-
-def run(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: str) -> tuple[int, str, str]:
-    code = cli.main([*arguments, "--config", str(directory)])
-    printed = capsys.readouterr()
-    return code, printed.out, printed.err
-
-
-class Gateway:
-    """A stand-in for a running gateway: answers as it is told, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.answer: Any = {}
-        self.status = 200
-        self.asked: list[tuple[str, str, dict[str, str], Any]] = []
-        self.port = 0
-
-
-@contextmanager
-def running_gateway(directory: Path, main: str = MAIN, token: str | None = None) -> Iterator[Gateway]:
-    """A stand-in on a port of its own, and the configuration that leads to it."""
-    gateway = Gateway()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            gateway.asked.append((self.command, self.path, dict(self.headers), body))
-            content = json.dumps(gateway.answer).encode()
-            self.send_response(gateway.status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_POST = do_GET  # noqa: N815 - BaseHTTPRequestHandler's name
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - BaseHTTPRequestHandler's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        gateway.port = server.server_address[1]
-        secrets = {"sip_profiles/ami.secret": "x"} | ({"http.secret": token} if token else {})
-        http = f"port = {gateway.port}\n" + ('token_file = "http.secret"\n' if token else "")
-        write(directory, main.replace("port = 0\n", http), {"platform": TRUNK, "asterisk": PBX}, secrets)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield gateway
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_check_says_what_it_found(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
@@ -136,108 +77,6 @@ def test_who_may_not_read_the_secrets_can_still_ask(
     assert found == code
     missing = "queues.password_file: there is no file"
     assert (missing in out + err) is (code == 78)
-
-
-def test_explain_without_a_gateway_answers_from_the_configuration_and_says_so(
-    capsys: pytest.CaptureFixture[str], directory: Path
-) -> None:
-    code, out, err = run(capsys, directory, "explain", "0612345678", "--number", "+31201234567", "--at", MONDAY_NOON)
-    assert code == 0
-    assert out.splitlines() == [
-        "decision     accept",
-        "destination  sales",
-        "extension    6500",
-        "reason       accepted (200)",
-        "trail",
-        "  peer: an operator",
-        "  number: main-line on trunk platform",
-        "  destination: sales, extension 6500",
-        "  hours: office is open until 17:30",
-        "  queue sales: state unknown, no running gateway was asked: allowed, as when_unknown says",
-        "  capacity: 0 of 10 calls",
-    ]
-    assert "this answer is made from the configuration alone" in err
-
-
-@pytest.mark.keeps("16.81")
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
-def test_explain_reads_a_time_by_the_clock_of_the_hours_and_not_of_the_machine(
-    capsys: pytest.CaptureFixture[str], directory: Path, monkeypatch: pytest.MonkeyPatch, zone: str
-) -> None:
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setenv("TZ", zone)
-        time.tzset()
-        _, before, _ = run(capsys, directory, "explain", "sales", "--at", "2026-03-02T17:29")
-        _, after, _ = run(capsys, directory, "explain", "sales", "--at", "2026-03-02T17:31")
-    time.tzset()
-    assert "  hours: office is open until 17:30" in before.splitlines()
-    assert "  hours: office is open until 17:30" not in after.splitlines()
-
-
-def test_explain_as_json_is_what_the_contract_says(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
-    code, out, _ = run(capsys, directory, "explain", "sip:2001@gw", "--at", WEDNESDAY_NOON, "--json")
-    answer = json.loads(out)
-    assert code == 0
-    assert list(answer) == ["decision", "destination", "extension", "reason", "sip_code", "trail", "sentence"]
-    assert (answer["decision"], answer["destination"], answer["extension"]) == ("accept", "support", "6501")
-    assert "hours: office is closed: opens Fri 09:00" in answer["trail"]
-
-
-@pytest.mark.parametrize(
-    ("target", "reason", "sip_code"),
-    [("+31699999999", "unknown-destination", 404), ("http://example.com", "bad-request", 400)],
-)
-def test_explain_ends_with_1_when_it_would_be_refused(
-    capsys: pytest.CaptureFixture[str], directory: Path, target: str, reason: str, sip_code: int
-) -> None:
-    code, out, _ = run(capsys, directory, "explain", target, "--json")
-    answer = json.loads(out)
-    assert code == 1
-    assert (answer["decision"], answer["reason"], answer["sip_code"]) == ("refuse", reason, sip_code)
-    assert answer["destination"] is None
-
-
-def test_explain_asks_the_running_gateway(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    with running_gateway(tmp_path) as gateway:
-        gateway.answer = {
-            "decision": "refuse",
-            "destination": "sales",
-            "extension": "6500",
-            "reason": "queue-unstaffed",
-            "sip_code": 480,
-            "trail": ["queue sales: no agent is logged in"],
-        }
-        code, out, err = run(capsys, tmp_path, "explain", "+31612345678", "--at", "2026-03-04T11:00Z")
-    assert code == 1
-    assert "reason       queue-unstaffed (480)\n" in out
-    assert not err
-    ((method, path, _, _),) = gateway.asked
-    assert method == "GET"
-    assert path == "/api/explain?target=%2B31612345678&number=main-line&at=2026-03-04T11%3A00%3A00%2B00%3A00"
-
-
-def test_a_gateway_in_trouble_does_not_keep_explain_from_answering(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    with running_gateway(tmp_path) as gateway:
-        error = {"code": "internal-error", "message": "out of order"}
-        gateway.status, gateway.answer = 500, {"error": error}
-        code, out, err = run(capsys, tmp_path, "explain", "support")
-    assert code == 0
-    assert "destination  support" in out
-    assert "answers 500: out of order; this answer is made from the configuration alone" in err
-
-
-def test_which_number_is_meant_must_be_said_where_there_are_two(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    second = MAIN[MAIN.index("[[numbers]]") :].replace("main-line", "second").replace("+31201234567", "+31201234568")
-    directory = write(tmp_path, MAIN + second)
-    assert run(capsys, directory, "tool")[0] == 2
-    code, _, err = run(capsys, directory, "tool", "--number", "third")
-    assert code == 2
-    assert err == "transfer-gateway: --number third is not assigned; known are: main-line, second\n"
-    assert run(capsys, directory, "tool", "--number", "+31201234568")[0] == 0
 
 
 def test_tool_is_what_the_platform_expects(capsys: pytest.CaptureFixture[str], directory: Path) -> None:

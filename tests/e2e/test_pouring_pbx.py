@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pbx.in_one_loop.test_ami_hostile import pouring
+from tests.pbx.in_one_loop.test_ami_floods import pouring
 from tests.support.company import settings
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer

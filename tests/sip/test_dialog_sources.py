@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, codes
+from tests.sip.scenario import both_hear_anew
+from tests.sip.scene import ANNA, ASSISTANT_HZ, TARGET_HZ, codes
 from tests.support.peer_call import Call
 from tests.support.sip_message import reply
 
@@ -52,10 +53,7 @@ async def test_a_request_from_elsewhere_is_refused_and_changes_nothing(scene: Sc
     assert (answer.code, answer["Reason"]) == (403, 'SIP;cause=403;text="peer-not-allowed"')
     after = await scene.gateway.metric("transfer_gateway_requests_rejected_total", reason="peer-not-allowed")
     assert after == before + 1
-    caller.media.received.clear()
-    assistant.media.received.clear()
-    await caller.media.hears(ASSISTANT_HZ)
-    await assistant.media.hears(CALLER_HZ)
+    await both_hear_anew(caller, assistant)
     assert not caller.requests
     # The peer itself goes on as if nothing had been.
     assert (await assistant.reinvite()).code == 200

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, Bed, Pair, Stage
+from tests.sip.bed import ANNA, Bed, Pair, Stage
+from tests.sip.scenario import both_hear_anew
 from tests.support.peer_call import Call
 from tests.support.processes import eventually
 
@@ -37,14 +38,6 @@ async def refused(at: Stage) -> None:
     assert len(at.trunk.received("INVITE")) == dialled
 
 
-async def undisturbed(caller: Call, assistant: Call) -> None:
-    """Both still hear each other."""
-    caller.media.received.clear()
-    assistant.media.received.clear()
-    await caller.media.hears(ASSISTANT_HZ)
-    await assistant.media.hears(CALLER_HZ)
-
-
 def descriptors(bed: Bed) -> int:
     return len(list(Path(f"/proc/{bed.gateway.child.pid}/fd").iterdir()))
 
@@ -69,8 +62,8 @@ async def test_max_calls(bed: Bed) -> None:
         first = await at.conversation()
         second = await at.conversation()
         await refused(at)
-        await undisturbed(*first)
-        await undisturbed(*second)
+        await both_hear_anew(*first)
+        await both_hear_anew(*second)
         await hang_up(first[0])
         third = await at.conversation()
         await hang_up(second[0], third[0])
@@ -85,7 +78,7 @@ async def test_no_ports_left(bed: Bed) -> None:
             answer = await assistant.refer(ANNA)
             assert answer.code == 503
             assert int(answer["Retry-After"]) > 0
-            await undisturbed(caller, assistant)
+            await both_hear_anew(caller, assistant)
         anna = await at.transfer(caller, assistant)
         await assistant.wait_request("BYE")
         await hang_up(caller)
@@ -105,7 +98,7 @@ async def test_no_descriptors_left(bed: Bed) -> None:
         try:
             await refused(at)
             assert (await assistant.refer(ANNA)).code == 503
-            await undisturbed(caller, assistant)
+            await both_hear_anew(caller, assistant)
         finally:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         other, _ = await at.conversation()

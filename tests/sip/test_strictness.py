@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, LINES, TARGET_HZ
+from tests.sip.scenario import both_hear_anew
+from tests.sip.scene import ANNA, ASSISTANT_HZ, LINES, TARGET_HZ
 from tests.support.peer_call import Call
-from tests.support.sip_message import Message, sdp, token
+from tests.support.sip_message import Message, token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from tests.support.peer import Peer
     from tests.support.sip_message import Address
 
-pytestmark = pytest.mark.sip
 
+pytestmark = pytest.mark.sip
 TWICE = [
     ("From", "<sip:mallory@elsewhere.example>;tag=other"), ("f", "<sip:mallory@elsewhere.example>;tag=other"),
     ("To", "<sip:other@gateway.example>"), ("t", "<sip:other@gateway.example>"), ("Call-ID", "another"),
@@ -73,13 +74,6 @@ def filled(pairs: Sequence[tuple[str, str]], method: str) -> list[tuple[str, str
     return [(name, value.format(method=method)) for name, value in pairs]
 
 
-async def still_talks(caller: Call, assistant: Call) -> None:
-    caller.media.received.clear()
-    assistant.media.received.clear()
-    await caller.media.hears(ASSISTANT_HZ)
-    await assistant.media.hears(CALLER_HZ)
-
-
 async def rejected(scene: Scene, reason: str = "bad-request") -> float:
     return await scene.gateway.metric("transfer_gateway_requests_rejected_total", reason=reason)
 
@@ -112,7 +106,7 @@ async def test_contradictory_headers_in_a_call_are_400_and_the_call_goes_on(scen
             continue
         told = await answer_to(assistant.peer, inside(assistant, method, pair, *refer), scene.remote)
         assert told.code == 400, (pair, told.start)
-    await still_talks(caller, assistant)
+    await both_hear_anew(caller, assistant)
     assert not assistant.peer.received("NOTIFY")
 
 
@@ -134,7 +128,7 @@ async def test_a_cseq_of_another_method_is_400(scene: Scene, method: str, named:
         told = await answer_to(platform, request, scene.remote)
         assert told.code == 400
         assert told["CSeq"] == f"{number} {named}"
-    await still_talks(caller, assistant)
+    await both_hear_anew(caller, assistant)
 
 
 @pytest.mark.keeps("16.31")
@@ -176,7 +170,7 @@ async def test_nobody_moves_to_where_sip_does_not_reach(scene: Scene, method: st
         method, headers=[("Contact", contact)], body=assistant.offer(), content_type="application/sdp"
     ).final()
     assert answer.code == 400
-    await still_talks(caller, assistant)
+    await both_hear_anew(caller, assistant)
 
 
 @pytest.mark.keeps("16.34")
@@ -191,7 +185,7 @@ async def test_what_a_request_requires_and_nobody_has_is_420(scene: Scene, metho
         assert told.code == 420, told.start
         assert told["Unsupported"] == "nothingSupportsThis, norThis"
     assert await rejected(scene, "unsupported-extension") == before + 2
-    await still_talks(caller, assistant)
+    await both_hear_anew(caller, assistant)
 
 
 @pytest.mark.keeps("16.34")
@@ -230,7 +224,7 @@ async def test_credentials_that_nobody_asked_for_are_ignored(scene: Scene, name:
     assistant = await platform.wait_call()
     await assistant.answer(hz=ASSISTANT_HZ)
     await caller.answered()
-    await still_talks(caller, assistant)
+    await both_hear_anew(caller, assistant)
     assert (await assistant.begin("OPTIONS", headers=[(name, scheme)]).final()).code == 200
     assert (await assistant.hang_up((name, scheme))).code == 200
 
@@ -256,106 +250,6 @@ async def test_a_challenge_of_another_scheme_does_not_hide_the_one_that_we_can_a
     await anna.answer(hz=TARGET_HZ)
     await caller.media.hears(TARGET_HZ)
     assert (await assistant.notifies())[-1].sipfrag == 200
-
-
-def parts(*bodies: tuple[str, bytes], boundary: str = "unique-boundary-1") -> bytes:
-    """A multipart body of (headers, body)."""
-    made = b"".join(b"--%s\r\n%s\r\n\r\n%s\r\n" % (boundary.encode(), head.encode(), body) for head, body in bodies)
-    return made + b"--%s--\r\n" % boundary.encode()
-
-
-SDP, ISUP = "Content-Type: application/sdp", "Content-Type: application/ISUP;version=nxv3"
-MIXED = "multipart/mixed;boundary=unique-boundary-1"
-REQUIRED, OPTIONAL = "Content-Disposition: signal;handling=required", "Content-Disposition: signal;handling=optional"
-
-
-async def with_body(scene: Scene, body: bytes, content_type: str, *more: tuple[str, str]) -> Call:
-    """A caller who sends this body."""
-    await scene.platform()
-    headers = [("Content-Type", content_type), *more]
-    call = Call(
-        scene.pbx, scene.remote, local=f"<sip:+31201112222@pbx.example>;tag={token()}",
-        far=f"<{scene.uri(LINES['main'].number)}>", call_id=token(),
-    )  # fmt: skip
-    call.target, call.hz = scene.uri(LINES["main"].number), CALLER_HZ
-    scene.pbx.calls.append(call)
-    call.invite = call.begin("INVITE", headers=headers, body=body)
-    return call
-
-
-@pytest.mark.keeps("16.37")
-async def test_a_part_that_has_to_be_understood_and_is_not_is_415(scene: Scene) -> None:
-    """RFC 3204 §4, RFC 5621 §4.1."""
-    body = parts((SDP, sdp(scene.pbx.host, 40000)), (f"{ISUP}\r\n{REQUIRED}", b"\x01\x02"))
-    told = await (await with_body(scene, body, MIXED)).final()
-    assert told.code == 415
-    assert told["Accept"] == "application/sdp"
-    assert told.get("Retry-After") is None
-
-
-@pytest.mark.keeps("16.37")
-@pytest.mark.parametrize("how", [f"{ISUP}\r\n{OPTIONAL}", ISUP])
-async def test_a_part_that_need_not_be_understood_is_ignored(scene: Scene, how: str) -> None:
-    body = parts((SDP, sdp(scene.pbx.host, 40000)), (how, b"\x01\x02"))
-    call = await with_body(scene, body, MIXED)
-    assistant = await (await scene.platform()).wait_call()
-    await assistant.answer(hz=ASSISTANT_HZ)
-    await call.answered()
-
-
-@pytest.mark.keeps("16.37")
-async def test_a_body_that_need_not_be_understood_is_ignored(scene: Scene) -> None:
-    """RFC 3261 §20.11: the INVITE is then one without an offer."""
-    disposition = ("Content-Disposition", "signal; handling=optional")
-    call = await with_body(scene, b"\x01\x02", "application/ISUP;version=nxv3", disposition)
-    assistant = await (await scene.platform()).wait_call()
-    await assistant.answer(hz=ASSISTANT_HZ)
-    assert b"m=audio" in (await call.answered()).body
-
-
-@pytest.mark.keeps("16.37")
-async def test_a_body_that_nobody_knows_is_415(scene: Scene) -> None:
-    told = await (await with_body(scene, b"\x01\x02", "application/ISUP;version=nxv3")).final()
-    assert (told.code, told["Accept"]) == (415, "application/sdp")
-    caller, assistant = await scene.bridged()
-    for method in ("INVITE", "UPDATE"):
-        told = await assistant.begin(method, body=b"\x01", content_type="application/ISUP").final()
-        assert (told.code, told["Accept"]) == (415, "application/sdp")
-    await still_talks(caller, assistant)
-
-
-@pytest.mark.keeps("16.37")
-@pytest.mark.parametrize("name", ["Content-Encoding", "e"])
-async def test_a_body_in_an_encoding_that_nobody_knows_is_415(scene: Scene, name: str) -> None:
-    """RFC 3261 §8.2.3, §21.4.13."""
-    told = await (await with_body(scene, b"\x1f\x8b\x08", "application/sdp", (name, "gzip"))).final()
-    assert (told.code, told["Accept-Encoding"]) == (415, "identity")
-    caller, assistant = await scene.bridged()
-    relay = "application/dtmf-relay"
-    told = await assistant.begin("INFO", headers=[(name, "gzip")], body=b"\x1f\x8b", content_type=relay).final()
-    assert (told.code, told["Accept-Encoding"]) == (415, "identity")
-    told = await assistant.begin(
-        "INVITE", headers=[(name, "gzip")], body=b"\x1f", content_type="application/sdp"
-    ).final()
-    assert (told.code, told["Accept-Encoding"]) == (415, "identity")
-    await still_talks(caller, assistant)
-
-
-@pytest.mark.keeps("16.37")
-@pytest.mark.parametrize("accept", ["text/x", "text/x, application/sdp;q=0.0", ""])
-async def test_a_caller_who_accepts_no_description_is_406(scene: Scene, accept: str) -> None:
-    told = await scene.call_from_pbx(headers=[("Accept", accept)]).final()
-    assert told.code == 406
-
-
-@pytest.mark.keeps("16.37")
-@pytest.mark.parametrize("accept", ["application/sdp", "text/x, application/*", "*/*;q=0.1", "Application/SDP;level=1"])
-async def test_a_caller_who_accepts_a_description_gets_one(scene: Scene, accept: str) -> None:
-    platform = await scene.platform()
-    caller = scene.call_from_pbx(headers=[("Accept", accept)])
-    assistant = await platform.wait_call()
-    await assistant.answer(hz=ASSISTANT_HZ)
-    await caller.answered()
 
 
 @pytest.mark.keeps("16.32")

@@ -14,7 +14,7 @@ from gateway.web import connections
 from gateway.web.server import WebServer
 from tests.bench.jumping_loop import JumpingLoop, clock_of_loop
 from tests.support.processes import free_port
-from tests.web.test_server import Gateway
+from tests.web.serving import Gateway
 
 event_loop = JumpingLoop
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.core.json_form import call_document, transfer_document
 from gateway.ports import HistoryQuery
 from tests.report import samples
-from tests.web.test_server import Gateway, serving
+from tests.web.serving import Gateway, serving
 
 
 def asked(gateway: Gateway) -> tuple[object, ...]:

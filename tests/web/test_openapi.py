@@ -18,7 +18,7 @@ from gateway.web.server import WebServer
 from tests.report import samples
 from tests.support.processes import free_port
 from tests.web.described import exercise
-from tests.web.test_server import TOKEN, Gateway
+from tests.web.serving import TOKEN, Gateway
 
 
 def server(operations: Operations) -> WebServer:

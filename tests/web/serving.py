@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The HTTP server before a gateway that is none, and who asks it."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from aiohttp import ClientSession
+
+from gateway.core.json_form import call_document, transfer_document
+from gateway.core.model import PbxState
+from gateway.core.record import CallRecord, TransferRecord
+from gateway.ports import HistoryPage, HistoryQuery, Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
+from gateway.web.server import WebServer
+from tests.report import samples
+from tests.report.reporting import Standing
+from tests.support.processes import free_port
+
+TOKEN = "correct horse"
+RIGHT = {"Authorization": f"Bearer {TOKEN}"}
+BODY = {"type": "transfer", "destination": "sales", "message": "one moment"}
+
+
+class Gateway(Operations):
+    """A gateway with one call, one transfer under way, one that ended, and one PBX."""
+
+    def __init__(self) -> None:
+        self.conditions = {"transports": True, "configuration": True, "not-draining": True}
+        self.mistakes: list[str] = []
+        self.asked: list[tuple[object, ...]] = []
+        self.disk_fails = False
+        self.next: int | None = None
+        self.answer = replace(samples.requested(), destination="sales")
+
+    def ready(self) -> tuple[bool, Mapping[str, bool]]:
+        return all(self.conditions.values()), self.conditions
+
+    def status(self) -> Mapping[str, Any]:
+        return {"state": "online"}
+
+    def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
+        return [{"call_id": "1@pbx"}, {"call_id": "2@pbx"}, {"call_id": "3@pbx"}][:most]
+
+    def calls(self) -> Sequence[CallRecord]:
+        return [replace(samples.call(), ended_at=None)]
+
+    async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        known = [samples.requested("01B"), samples.completed("01A")]
+        return [record for record in known if transfer in {None, record.transfer}][:limit]
+
+    async def history(self, what: str, query: HistoryQuery) -> HistoryPage:
+        self.asked.append((what, query))
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        document = transfer_document(samples.completed("01A")) if what == "transfer" else call_document(samples.call())
+        return HistoryPage([document], self.next)
+
+    async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        return {**transfer_document(samples.completed("01Z")), "events": []} if transfer == "01Z" else None
+
+    def pbx_states(self) -> Sequence[PbxState]:
+        return [samples.pbx_state(), PbxState("other")]
+
+    def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
+        self.asked.append((target, number, at))
+        if number == "nobody":
+            raise KeyError(number)
+        return {"decision": "accept", "destination": target}
+
+    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+        self.asked.append((which, command_id))
+        if which == "late":
+            raise TooLateError("transfer late is switching and can't be cancelled any more")
+        if which not in ("01B", "c1"):
+            raise LookupError(which)
+        return samples.refused()
+
+    def transfer_call(
+        self, call: str, destination: str, message: str | None, command_id: str | None = None
+    ) -> TransferRecord:
+        self.asked.append((call, destination, message, *((command_id,) if command_id else ())))
+        if call == "broken":
+            raise RuntimeError("secret inner workings")
+        if call != "c1":
+            raise LookupError(call)
+        return self.answer
+
+    async def probe_call(self, number: str, destination: str) -> ProbeResult:
+        self.asked.append((number, destination))
+        if destination != "sales":
+            raise LookupError(f"{number} has no destination {destination}")
+        return ProbeResult(reached=True, code=200, text="answered", seconds=0.25)
+
+    async def reload(self) -> Reloaded:
+        self.asked.append(("reload",))
+        return Reloaded(self.mistakes, ["sip.udp_port"])
+
+
+def metrics(accept: str) -> tuple[bytes, str]:
+    return b"up 1\n", f"text/plain; of={accept}"
+
+
+class Client:
+    """Asks a server that is really there."""
+
+    def __init__(self, session: ClientSession, port: int) -> None:
+        self._session = session
+        self.port = port
+        self._base = f"http://127.0.0.1:{port}"
+
+    async def __call__(self, path: str, method: str = "GET", **options: Any) -> tuple[int, Any]:
+        async with self._session.request(method, f"{self._base}{path}", **options) as response:
+            self.headers = response.headers
+            return response.status, await response.json()
+
+
+@asynccontextmanager
+async def serving(gateway: Gateway, token: str | None = TOKEN, **options: Any) -> AsyncIterator[Client]:
+    port = free_port()
+    server = WebServer(
+        gateway,
+        metrics=metrics,
+        token=token,
+        clock=Standing(samples.START),
+        **options,
+    )
+    await server.start("127.0.0.1", port)
+    try:
+        async with ClientSession() as session:
+            yield Client(session, port)
+    finally:
+        await server.stop()
