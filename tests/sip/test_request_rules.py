@@ -14,6 +14,7 @@ from gateway.core.caller import Asserted
 from gateway.core.model import LegId
 from gateway.core.outcome import Reason
 from gateway.sip.calls.leg_control import KeyPress, KeyWay
+from gateway.sip.requests.dialogs import parse_replaces, parse_target_dialog
 from tests.bench import PBX, TRUNK
 from tests.bench.leg import FakeLeg
 from tests.config_directory import write
@@ -141,6 +142,18 @@ def test_options_asks_whether_an_invite_would_be_let_in(stage: Stage) -> None:
 @pytest.mark.parametrize(("method", "code"), [("BYE", 481), ("NOTIFY", 481), ("MESSAGE", 405), ("SUBSCRIBE", 405)])
 def test_what_belongs_to_no_dialog_and_what_we_do_not_do(stage: Stage, method: str, code: int) -> None:
     assert stage.ask(Request(method, LINE, PLATFORM))[0] == code
+
+
+@pytest.mark.keeps("16.189")
+@pytest.mark.parametrize(
+    "more", ['x="a;local-tag=9;to-tag=9";', r'x="\";local-tag=9;to-tag=9";', "x=<;local-tag=9;to-tag=9>;", ""]
+)
+def test_a_semicolon_in_quotes_begins_no_parameter(more: str) -> None:
+    """RFC 3261 section 25.1: a generic-param may hold a quoted-string; a quote in a Call-ID begins none."""
+    named, _ = parse_target_dialog(f'a"b@x;{more}local-tag=1;remote-tag=2')
+    assert (named.call_id, named.local_tag, named.remote_tag) == ('a"b@x', "1", "2")
+    replaced = parse_replaces(f'a"b@x ; {more}to-tag=1 ;from-tag= 2;early-only')
+    assert (replaced.call_id, replaced.local_tag, replaced.remote_tag, replaced.early_only) == ('a"b@x', "1", "2", True)
 
 
 def test_a_refer_outside_of_a_dialog_has_to_name_one(stage: Stage) -> None:

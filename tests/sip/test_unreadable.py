@@ -30,6 +30,19 @@ def test_the_lines_that_say_whom_to_answer_are_sent_back() -> None:
     assert malformed.answer(REQUEST, 400, "Contact", MORE).split("\r\n") == told  # a repetition is answered alike
 
 
+@pytest.mark.keeps("16.189")
+@pytest.mark.parametrize(
+    ("to", "tagged"),
+    [('"x;tag=1" <sip:c@d>', False), ("<sip:c@d;tag=1>", False), ('"x" <sip:c@d>;y="a;tag=1"', False),
+     ('"x;y" <sip:c@d>;tag=1', True), ("sip:c@d ; TAG=1", True)],
+)  # fmt: skip
+def test_a_tag_is_a_parameter_of_the_header_and_no_other_text(to: str, tagged: bool) -> None:
+    told = malformed.answer(REQUEST.replace("<sip:c@d>", to), 400, "Contact", []).split("\r\n")
+    line = next(line for line in told if line.startswith("To: "))
+    assert line.startswith(f"To: {to}")
+    assert (line == f"To: {to}") is tagged
+
+
 def without(*begins: str) -> str:
     return "\r\n".join(line for line in REQUEST.split("\r\n") if not line.startswith(begins))
 

@@ -13,7 +13,7 @@ from gateway.core.model import Peer
 from gateway.core.outcome import Reason
 from gateway.ports import Clock
 from gateway.sip.calls.leg import Leg
-from gateway.sip.text.headers import HeaderError
+from gateway.sip.text.headers import HeaderError, parameters
 
 REMEMBERED_S = 64.0
 """How long an ended dialog is known to have been there: two transactions' lifetimes."""
@@ -33,8 +33,8 @@ class DialogId:
 
 def parse_replaces(value: str) -> DialogId:
     """Read a Replaces header: its to-tag is ours, its from-tag the peer's (RFC 3891 §3). Raises HeaderError."""
-    call_id, parameters = _parameters(value, "Replaces")
-    return DialogId(call_id, parameters["to-tag"], parameters["from-tag"], "early-only" in parameters)
+    call_id, read = _parameters(value, "Replaces")
+    return DialogId(call_id, read["to-tag"], read["from-tag"], "early-only" in read)
 
 
 def parse_target_dialog(value: str) -> tuple[DialogId, DialogId]:
@@ -43,25 +43,25 @@ def parse_target_dialog(value: str) -> tuple[DialogId, DialogId]:
     The local tag is that of who receives the header, so ours (RFC 4538 §4); not every sender reads it so.
     Raises HeaderError.
     """
-    call_id, parameters = _parameters(value, "Target-Dialog")
-    local, remote = parameters["local-tag"], parameters["remote-tag"]
+    call_id, read = _parameters(value, "Target-Dialog")
+    local, remote = read["local-tag"], read["remote-tag"]
     return DialogId(call_id, local, remote), DialogId(call_id, remote, local)
 
 
 def _parameters(value: str, name: str) -> tuple[str, dict[str, str]]:
     if len(value) > MAX_LENGTH:
         raise HeaderError(f"{name} is too long")
-    call_id, *rest = (part.strip() for part in value.split(";"))
-    parameters = {}
-    for part in rest:
+    call_id, _, rest = value.partition(";")  # a quote in a Call-ID is a character like others (RFC 3261 §25.1)
+    read: dict[str, str] = {}
+    for part in parameters(rest):
         key, _, text = part.partition("=")
-        if key.strip().lower() in parameters:
+        if key.strip().lower() in read:
             raise HeaderError(f"{name} says {key.strip()} twice")
-        parameters[key.strip().lower()] = text.strip()
+        read[key.strip().lower()] = text.strip()
     tags = ("to-tag", "from-tag") if name == "Replaces" else ("local-tag", "remote-tag")
-    if not call_id or not all(parameters.get(tag) for tag in tags):
+    if not call_id.strip() or not all(read.get(tag) for tag in tags):
         raise HeaderError(f"{name} names no dialog")
-    return call_id, parameters
+    return call_id.strip(), read
 
 
 class Dialogs:

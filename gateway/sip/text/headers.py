@@ -168,10 +168,15 @@ def single_values(values: Iterable[str]) -> list[str]:
 
     A comma in quotes or in angle brackets parts nothing; what they do not close belongs to the value they begin in.
     """
-    return [value for each in values for part in _parts(each) if (value := part.strip())]
+    return [value for each in values for part in _parts(each, ",") if (value := part.strip())]
 
 
-def _parts(text: str) -> Iterable[str]:
+def parameters(text: str) -> list[str]:
+    """What stands between a header value's semicolons; one in quotes or in angle brackets parts nothing."""
+    return list(_parts(text, ";"))
+
+
+def _parts(text: str, separator: str) -> Iterable[str]:
     begun, closing, escaped = 0, "", False
     for at, char in enumerate(text):
         if closing:
@@ -180,7 +185,7 @@ def _parts(text: str) -> Iterable[str]:
             escaped = char == "\\" and closing == '"' and not escaped
         elif char in '<"':
             closing = ">" if char == "<" else '"'
-        elif char == ",":
+        elif char == separator:
             yield text[begun:at]
             begun = at + 1
     yield text[begun:]

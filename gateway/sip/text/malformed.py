@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from gateway.sip.text.headers import COMPACT, header_fields
+from gateway.sip.text.headers import COMPACT, header_fields, parameters
 from gateway.sip.text.reason_phrases import REASON_PHRASES
 
 _METHOD = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,32}")
@@ -86,7 +86,7 @@ def _one_line(value: str) -> str:
 
 
 def _tagged(line: str, text: str) -> str:
-    if any(each.partition("=")[0].strip().lower() == "tag" for each in line.split(";")[1:]):
+    if any(each.partition("=")[0].strip().lower() == "tag" for each in parameters(line)[1:]):
         return line
     # The same for every repetition of the request, since nothing is remembered of it.
     return f"{line};tag={hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:16]}"
