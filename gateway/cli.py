@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78  # 78: EX_CONFIG of sysexits.h
 REPORT_SPAN = timedelta(days=30)
 
+FORGET_S = 70.0  # longer than the gateway itself waits for its disk
+
 
 class _UsageError(Exception):
     """An argument that the parser could not know to be wrong."""
@@ -272,6 +274,46 @@ def _cancel(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _forget(options: argparse.Namespace) -> int:
+    config = _load(options)
+    answer: Mapping[str, Any]
+    try:
+        answer = ask(config.http, "/api/forget", {"caller": options.caller}, within_s=FORGET_S)
+    except RefusedError:
+        raise
+    except RemoteError as error:
+        answer = _forget_offline(config, options.caller, error)
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        _print_table(answer["erased"])
+        for kind, count in answer["under_way"].items():
+            if count:
+                _complain(f"{count} {kind} of theirs under way: ask again when they are over")
+        for what in answer["not_reached"]:
+            _complain(f"not reached: {what}")
+    return DONE
+
+
+def _forget_offline(config: "Config", text: str, why: RemoteError) -> Mapping[str, Any]:
+    """On the files themselves, which a gateway that runs holds locked."""
+    import sqlite3  # noqa: PLC0415
+
+    from gateway.core.numbers import caller_named  # noqa: PLC0415
+    from gateway.report.erasing import forget_offline, forgotten_document, left_aside  # noqa: PLC0415
+    from gateway.report.store_file import StoreError  # noqa: PLC0415
+
+    directory = config.gateway.state_dir
+    try:
+        caller = caller_named(text, config.gateway.default_country)
+        erased = forget_offline(directory, caller)
+    except ValueError as error:
+        raise _UsageError(f"{text}: {error}") from None
+    except (StoreError, sqlite3.Error, OSError) as error:
+        raise RemoteError(f"{why}, and its files cannot be used: {error}") from None
+    return forgotten_document(erased, left_aside(directory), {})
+
+
 def _load(options: argparse.Namespace, *, secrets: bool = True) -> "Config":
     from gateway.config import load  # noqa: PLC0415
 
@@ -305,6 +347,7 @@ _COMMANDS = {
     "report": _report,
     "transfer": _transfer,
     "cancel": _cancel,
+    "forget": _forget,
 }
 
 

@@ -9,11 +9,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+import structlog
+
 import gateway
 from gateway.core.json_form import call_document
-from gateway.core.numbers import e164
+from gateway.core.numbers import caller_named
 from gateway.ports import HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
 from gateway.report.backlog import backlog_document
+from gateway.report.erasing import forgotten_document
 from gateway.report.store_file import StoreError
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from gateway.reloading import Reloader
     from gateway.report.reporter import EventReporter
     from gateway.user_agent import UserAgent
+
+log = structlog.get_logger("app")
 
 
 class Parts(Protocol):
@@ -102,8 +107,7 @@ class Operating:
         if query.number is not None and (number := config.routes.number(query.number)) is not None:
             query = replace(query, number=number.id)
         if query.caller is not None:
-            caller = e164(query.caller, config.gateway.default_country) or query.caller
-            query = replace(query, caller=caller)
+            query = replace(query, caller=caller_named(query.caller, config.gateway.default_country))
         try:
             return await self._parts.reporter.page(what, query, [call_document(call) for call in self.calls()])
         except StoreError as error:
@@ -115,6 +119,19 @@ class Operating:
             return await self._parts.reporter.past_transfer(transfer)
         except StoreError as error:
             raise UnreadableError(str(error)) from error
+
+    async def forget(self, caller: str) -> Mapping[str, Any]:
+        """See ports.Operations."""
+        caller = caller_named(caller, self._parts.reloader.config.gateway.default_country)
+        try:
+            erased, aside = await self._parts.reporter.forget(caller)
+        except StoreError as error:
+            raise UnreadableError(str(error)) from error
+        engine = self._parts.engine
+        transfers = sum(running.record.caller == caller for _, running in engine.calls.running)
+        calls = sum(call.caller == caller for call in self.calls())
+        log.info("caller-forgotten", **erased.document, left_aside=len(aside))
+        return forgotten_document(erased, aside, {"transfers": transfers, "calls": calls})
 
     def pbx_states(self) -> Sequence[PbxState]:
         """See ports.Operations."""

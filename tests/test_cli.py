@@ -12,6 +12,7 @@ import pytest
 
 from gateway import __version__, cli
 from gateway.config import load
+from gateway.report.store_file import StoreFile
 from tests.config_directory import MAIN, PBX, TRUNK, write
 from tests.support.command_line import run, running_gateway
 from tests.support.processes import free_port
@@ -163,6 +164,45 @@ def test_cancel_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], t
     method, path, headers, body = gateway.asked[0]
     assert (method, path, body) == ("POST", "/api/transfers/01J/cancel", {"type": "cancel"})
     assert headers["Authorization"] == "Bearer s3cret"
+
+
+def test_forget_asks_for_it_with_the_token_and_says_what_was_erased_and_what_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with running_gateway(tmp_path, token="s3cret\n") as gateway:
+        gateway.answer = {
+            "erased": {"history_transfers": 3, "outbox_events": 1},
+            "under_way": {"transfers": 0, "calls": 1},
+            "not_reached": ["outbox.db.broken-20260101T000000Z"],
+        }
+        code, out, err = run(capsys, tmp_path, "forget", "0612345678")
+        assert (code, out) == (0, "history_transfers  3\noutbox_events      1\n")
+        assert "1 calls of theirs under way: ask again when they are over" in err
+        assert "not reached: outbox.db.broken-" in err
+        code, out, _ = run(capsys, tmp_path, "forget", "0612345678", "--json")
+        assert (code, json.loads(out)) == (0, gateway.answer)
+        gateway.status, gateway.answer = 401, {"error": {"code": "wrong-token", "message": "this needs the header"}}
+        code, out, err = run(capsys, tmp_path, "forget", "0612345678")
+        assert (code, out) == (1, "")
+        assert "answers 401" in err
+    method, path, headers, body = gateway.asked[0]
+    assert (method, path, body) == ("POST", "/api/forget", {"caller": "0612345678"})
+    assert headers["Authorization"] == "Bearer s3cret"
+
+
+def test_forget_without_a_gateway_is_done_on_its_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    directory = write(tmp_path / "etc", MAIN.replace("/tmp/transfer-gateway-test", str(state)))
+    code, out, err = run(capsys, directory, "forget", "+31612345678", "--json")
+    assert (code, set(json.loads(out)["erased"].values())) == (0, {0})
+    store = StoreFile(state)
+    store.open()
+    code, out, err = run(capsys, directory, "forget", "+31612345678")
+    assert (code, out) == (1, "")
+    assert "is held by another process" in err
+    store.close()
+    assert run(capsys, directory, "forget", ";")[0] == 2
 
 
 def test_probe_is_a_table_for_people_and_json_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -64,6 +64,18 @@ def e164(text: str, country: str | None = None) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def caller_named(text: str, country: str | None = None) -> str:
+    """A caller as events name them, whichever way they are written: in E.164, or as any other user part.
+
+    Raises ValueError where the text names nobody.
+    """
+    try:
+        target = parse_target(text, country)
+    except TargetError as error:
+        raise ValueError(str(error)) from None
+    return target.e164 or target.user
+
+
 def parse_target(text: str, country: str | None = None) -> Target:
     """Read a target that was already taken out of its header: a SIP, SIPS or TEL URI, a bare number or an alias.
 

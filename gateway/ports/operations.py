@@ -61,6 +61,9 @@ class Operations(Protocol):
     async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
         """The transfer of this id, once it is over and in the history, with its `events`. Raises UnreadableError."""
 
+    async def forget(self, caller: str) -> Mapping[str, Any]:
+        """Take a caller out of all that is stored; what that was, JSON-able. Raises ValueError, UnreadableError."""
+
     def pbx_states(self) -> Sequence[PbxState]:
         """The snapshot of every PBX."""
 

@@ -19,6 +19,7 @@ import structlog
 
 from gateway.report.backlog import Backlog, BacklogState, Fetch, Flush, Job
 from gateway.report.cursors import Refuse, Resend, Standing, Taken
+from gateway.report.erasing import Erased, rewrite_all
 from gateway.report.store import HISTORY_OF_EACH, Put, Remembered, Store, Write
 from gateway.report.store_file import StoreError, is_broken
 
@@ -46,6 +47,12 @@ class _Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class _Forget:
+    forms: Collection[str]
+    answer: "asyncio.Future[Erased]"
+
+
+@dataclass(frozen=True, slots=True)
 class _Close:
     done: "asyncio.Future[None]"
 
@@ -58,7 +65,7 @@ class _Sinks:
     is_there: bool
 
 
-_AnyJob: TypeAlias = Put | Job | _Sinks | _Ask | _Close
+_AnyJob: TypeAlias = Put | Job | _Sinks | _Ask | _Forget | _Close
 
 
 class Journal:
@@ -135,6 +142,12 @@ class Journal:
         except TimeoutError:
             raise StoreError("the disk hangs") from None
 
+    async def forget(self, forms: Collection[str]) -> Erased:
+        """Take a caller, in all these forms, out of all that is stored. Raises StoreError when the disk refuses it."""
+        answer: asyncio.Future[Erased] = asyncio.get_running_loop().create_future()
+        self._jobs.put(_Forget(forms, answer))
+        return await answer
+
     async def close(self, timeout_s: float = 5.0) -> None:
         """Write what is left and close the file. Nothing may be put afterwards."""
         if self._thread is None or not self._thread.is_alive():
@@ -159,13 +172,13 @@ class Journal:
         self._resolve(opened, remembered)
         closing = None
         while closing is None:
-            questions: list[Fetch | _Ask] = []
+            questions: list[Fetch | _Ask | _Forget] = []
             has_changed = False
             for job in self._next_jobs():
                 match job:
                     case Put() | Taken() | Refuse() | Resend():
                         self._unwritten.append(job)
-                    case Fetch() | _Ask():
+                    case Fetch() | _Ask() | _Forget():
                         questions.append(job)
                     case Flush():
                         self._flushes.append(job)
@@ -251,12 +264,15 @@ class Journal:
             del self._unwritten[:surplus]
         self._tell_state()
 
-    def _answer(self, question: Fetch | _Ask) -> None:
+    def _answer(self, question: Fetch | _Ask | _Forget) -> None:
         try:
-            if isinstance(question, Fetch):
-                self._resolve(question.answer, self._store.fetch(question.sink, question.after, question.limit))
-            else:
-                self._resolve(question.answer, self._history(question))
+            match question:
+                case Fetch(sink, after, limit):
+                    self._resolve(question.answer, self._store.fetch(sink, after, limit))
+                case _Ask():
+                    self._resolve(question.answer, self._history(question))
+                case _Forget(forms):
+                    self._resolve(question.answer, rewrite_all(self._store.db, self._unwritten, forms))
         except Exception as error:  # noqa: BLE001 -- whoever asks must get an answer
             log.error("outbox-unreadable", why=str(error))
             if is_broken(error):
@@ -265,7 +281,7 @@ class Journal:
                 # Nothing to send for now.
                 self._resolve(question.answer, [])
             else:
-                self._resolve(question.answer, StoreError(str(error)))
+                self._call(_resolve, question.answer, StoreError(str(error)))
 
     def _begin_anew(self, why: str) -> None:
         """What cannot be read would keep all that comes behind it."""

@@ -20,8 +20,10 @@ from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.ports import Clock, HistoryPage, HistoryQuery
 from gateway.report.backlog import BacklogState
 from gateway.report.cursors import StoredEvent
+from gateway.report.erasing import Erased, left_aside
 from gateway.report.event import call_event, event_id, read_transfer, transfer_event, write
 from gateway.report.history.asking import HistoryAsking
+from gateway.report.history.callers import Callers
 from gateway.report.history.retention import Keep
 from gateway.report.history.rows import TRANSFER
 from gateway.report.history.state import HistoryState
@@ -35,8 +37,10 @@ from gateway.report.sinks.mqtt.sink import MqttSink
 from gateway.report.sinks.sink import Sink
 from gateway.report.sinks.webhook.webhooks import WebhookObserver, Webhooks
 from gateway.report.store import Put, Remembered, TransferChange
+from gateway.report.store_file import StoreError
 
 SINK = "mqtt"  # the name of its place in the journal
+FORGET_S = 60.0  # a disk that takes longer hangs
 UNKNOWN = "unknown"  # stands in topics for a number that is none of ours
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -86,6 +90,8 @@ class EventReporter:
             on_state=on_history,
         )
         self._asking = HistoryAsking(state_dir)
+        self._callers = Callers(state_dir)
+        self._state_dir = state_dir
         self._sinks: list[Sink] = [*((self._mqtt,) if self._mqtt else ()), self.webhooks, self.history]
         self._queues: Mapping[str, Collection[str]] | None = None
         self._unfit_queues: set[str] = set()
@@ -171,6 +177,21 @@ class EventReporter:
             return None
         events = [{"id": event, "type": kind, "time": time} for event, kind, time in found.events]
         return {**found.document, "events": events}
+
+    async def forget(self, caller: str) -> tuple[Erased, Sequence[str]]:
+        """Take a caller out of all that is stored; what that was, and the files that only a person may delete.
+
+        Raises StoreError; what is done by then is done, and the rest is when it is asked again.
+        """
+        try:
+            async with asyncio.timeout(FORGET_S):
+                forms = await asyncio.to_thread(self._callers.forms, caller, alone=True)
+                found = await self.history.forget(lambda: self._journal.forget(forms), forms)
+                return found, await asyncio.to_thread(left_aside, self._state_dir)
+        except TimeoutError:
+            raise StoreError("the disk hangs") from None
+        except OSError as error:
+            raise StoreError(str(error)) from error
 
     async def _remembered(self) -> list[StoredEvent]:
         """The last events of the transfers that the journal remembers, for a history that is new."""

@@ -222,6 +222,11 @@ class Store:
             self._dropped = 0
             self._drop_notice_at = time.monotonic()
 
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The open database. Raises sqlite3.Error."""
+        return self._file.db
+
     def fetch(self, sink: str, after: int, limit: int) -> list[StoredEvent]:
         """The oldest `limit` events that wait for a sink, with sequence numbers above `after`. Raises sqlite3.Error."""
         return cursors.fetch(self._file.db, sink, after, limit)

@@ -4,7 +4,7 @@
 The answers themselves are written by `core.json_form`, which takes a fraction of the time.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,10 +53,16 @@ class Status(BaseModel):
     restart_needed: list[str]
 
 
+Next = Annotated[
+    str | None, Field(description="the `cursor` of the page that follows; null at the end, absent where none was asked")
+]
+
+
 class CallList(Published):
-    """Calls under way."""
+    """Calls, newest first: those under way alone, unless a page of the history was asked for."""
 
     calls: list[OpenCallData]  # type: ignore[valid-type]  # made of the record
+    next: Next = None
 
 
 class DialogList(Published):
@@ -69,6 +75,35 @@ class TransferList(Published):
     """Transfers, newest first."""
 
     transfers: list[TransferData]  # type: ignore[valid-type]  # made of the record
+    next: Next = None
+
+
+class ToldEvent(Published):
+    """An event that told of a transfer."""
+
+    id: str
+    type: str
+    time: Timestamp
+
+
+class OneTransfer(TransferData):  # type: ignore[valid-type, misc]
+    """One transfer; with the events that told of it, once it is over and in the history."""
+
+    events: list[ToldEvent] = Field(default_factory=list)
+
+
+class ForgetBody(BaseModel):
+    """A caller is to be forgotten."""
+
+    caller: str = Field(min_length=1, max_length=200, description="their number, as it is dialled")
+
+
+class ForgetAnswer(Published):
+    """What was erased, by where it was; what will still be stored; and what was not reached."""
+
+    erased: dict[str, Count]
+    under_way: dict[str, Count]
+    not_reached: list[str]
 
 
 class PbxData(Published):

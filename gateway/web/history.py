@@ -42,6 +42,8 @@ async def page_response(request: web.Request, operations: Operations, what: str,
     query = _query(request, what, limit)
     try:
         page = await operations.history(what, query)
+    except ValueError as error:
+        raise Problem(400, "bad-request", f"caller: {error}") from None
     except UnreadableError as error:
         raise Problem(503, "unreadable", f"the history cannot be read: {error}") from None
     return json_response(_document(what, page))

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from gateway.documents import TransferData
+from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.web import answers
 
 Part: TypeAlias = dict[str, Any]
@@ -50,6 +50,29 @@ def _path(words: str) -> tuple[Part, ...]:
     return ({"name": "id", "in": "path", "required": True, "schema": _ID, "description": words},)
 
 
+def _filter(name: str, words: str, schema: Part | None = None) -> Part:
+    return _query(name, schema or {"type": "string", "maxLength": 200}, words, required=False)
+
+
+_TIME: Part = {"type": "string", "description": "RFC 3339; without a zone in UTC"}
+_OF_BOTH = (
+    _LIMIT,
+    _filter("cursor", "`next` of the page before; empty for the first", {"type": "string"}),
+    _filter("since", "asked for, or begun, at or after", _TIME),
+    _filter("until", "asked for, or begun, before", _TIME),
+    _filter("number", "the assigned number, or its id"),
+    _filter("destination", "the id of a destination"),
+    _filter("caller", "the number of a caller, as it is dialled"),
+)
+_OF_CALLS = (*_OF_BOTH, _filter("reason", "why it ended", {"enum": list(CallEnd)}))
+_OF_TRANSFERS = (
+    *_OF_BOTH,
+    _filter("outcome", "what became of it", {"enum": list(Outcome)}),
+    _filter("reason", "why", {"enum": list(Reason)}),
+    _filter("text", "words of the trail; in quotation marks those that follow one another", {"type": "string"}),
+)
+_NO_QUESTION: Answers = {400: (answers.Failure, "a parameter says nothing that can be asked")}
+
 _CANCEL = {
     200: (answers.TransferAnswer, "it is called off"),
     404: (answers.Failure, "no such transfer is under way"),
@@ -69,7 +92,12 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         "description", "This document.", {200: (answers.Description, "OpenAPI 3.1")}
     ),
     ("get", "/api/status"): _Operation("status", "How the gateway is.", {200: (answers.Status, "as it is now")}),
-    ("get", "/api/calls"): _Operation("calls", "Calls under way.", {200: (answers.CallList, "newest first")}),
+    ("get", "/api/calls"): _Operation(
+        "calls",
+        "Calls under way; with any parameter but `limit`, those that are over too.",
+        {200: (answers.CallList, "newest first"), **_NO_QUESTION, **_UNREADABLE},
+        parameters=_OF_CALLS,
+    ),
     ("get", "/api/dialogs"): _Operation(
         "dialogs",
         "SIP dialogs that PJSIP holds, and who holds each.",
@@ -78,15 +106,15 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
     ),
     ("get", "/api/transfers"): _Operation(
         "transfers",
-        "Transfers under way and remembered.",
-        {200: (answers.TransferList, "newest first"), 400: (answers.Failure, "`limit` is no number"), **_UNREADABLE},
-        parameters=(_LIMIT,),
+        "Transfers under way and remembered; with any parameter but `limit`, all that are in the history.",
+        {200: (answers.TransferList, "newest first"), **_NO_QUESTION, **_UNREADABLE},
+        parameters=_OF_TRANSFERS,
     ),
     ("get", "/api/transfers/{id}"): _Operation(
         "transfer",
         "One transfer, with its trail.",
         {
-            200: (TransferData, "as far as it is known"),
+            200: (answers.OneTransfer, "as far as it is known"),
             404: (answers.Failure, "none of this id is under way or remembered"),
             **_UNREADABLE,
         },
@@ -151,6 +179,17 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
             **_GUARDED,
         },
         body=answers.ProbeBody,
+        guarded=True,
+    ),
+    ("post", "/api/forget"): _Operation(
+        "forget",
+        "Erase a caller from all that is stored.",
+        {
+            200: (answers.ForgetAnswer, "what that was; nothing, where it is asked again"),
+            503: (answers.Failure, "not all of it could be erased: ask again"),
+            **_GUARDED,
+        },
+        body=answers.ForgetBody,
         guarded=True,
     ),
     ("post", "/api/reload"): _Operation(

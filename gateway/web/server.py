@@ -29,6 +29,7 @@ from gateway.web.history import CALL, TRANSFER, asks_history, page_response
 MAX_BODY = 64 * 1024  # bytes
 MAX_DIALOGS = 200
 """Who looks for one that was left wants the oldest."""
+MAX_CALLER = 200  # characters
 STATUS_OF = {"bad-request": 400, "unknown-call": 404, "unknown-transfer": 404, "too-late": 409}
 """The HTTP status for each code of a CommandError."""
 
@@ -109,6 +110,7 @@ class WebServer:
             web.post("/api/calls/{id}/cancel", guarded(self._post_cancel)),
             web.post("/api/transfers/{id}/cancel", guarded(self._post_cancel)),
             web.post("/api/probe", guarded(self._post_probe)),
+            web.post("/api/forget", guarded(self._post_forget)),
             web.post("/api/reload", guarded(self._post_reload)),
         ]
 
@@ -210,6 +212,17 @@ class WebServer:
         except LookupError as error:
             raise Problem(404, "unknown-destination", str(error)) from None
         return json_response(asdict(result))
+
+    async def _post_forget(self, request: web.Request) -> web.Response:
+        caller = (await _json_object(request)).get("caller")
+        if not isinstance(caller, str) or not 0 < len(caller) <= MAX_CALLER:
+            raise Problem(400, "bad-request", "caller: must be the number that is to be forgotten")
+        try:
+            return json_response(dict(await self._operations.forget(caller)))
+        except ValueError as error:
+            raise Problem(400, "bad-request", f"caller: {error}") from None
+        except UnreadableError as error:
+            raise Problem(503, "unreadable", f"not all of it could be erased; ask again: {error}") from None
 
     async def _post_reload(self, _request: web.Request) -> web.Response:
         done = await self._operations.reload()

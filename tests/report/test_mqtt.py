@@ -195,6 +195,23 @@ async def test_stopping_sends_first_what_waits(tmp_path: Path) -> None:
         assert subjects(listener.received) == sent
 
 
+async def test_the_broker_retains_nothing_of_a_caller(tmp_path: Path) -> None:
+    async with Broker() as broker:
+        async with Listener(broker) as listener, reporting(tmp_path, address(broker)) as (reporter, _):
+            reporter.queue_snapshot(samples.pbx_state())
+            reporter.transfer(Milestone.REQUESTED, samples.requested())
+            reporter.transfer(Milestone.ENDED, samples.completed())
+            reporter.call_ended(samples.call())
+            await listener.until(have(3))
+        # Whoever comes when all is over is sent what was retained, and then what is published.
+        async with Listener(broker) as late:
+            await late.publish("the-end", b"{}")
+            received = await late.until(lambda messages: any(message.topic == "the-end" for message in messages))
+    kept = [message for message in received if message.retained]
+    assert {message.topic for message in kept} == {f"{BASE}/status", f"{BASE}/queues/asterisk/sales"}
+    assert str(samples.completed().caller).removeprefix("+") not in str([message.body for message in kept])
+
+
 async def test_queue_snapshots_are_retained_and_only_the_newest_counts(tmp_path: Path) -> None:
     async with Broker() as broker, Listener(broker) as listener:
         async with reporting(tmp_path, address(broker), clock=Standing(samples.START)) as (reporter, up):

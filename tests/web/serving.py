@@ -59,6 +59,14 @@ class Gateway(Operations):
         document = transfer_document(samples.completed("01A")) if what == "transfer" else call_document(samples.call())
         return HistoryPage([document], self.next)
 
+    async def forget(self, caller: str) -> Mapping[str, Any]:
+        self.asked.append(("forget", caller))
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        if caller == ";":
+            raise ValueError("the target names nobody")
+        return {"erased": {"history_transfers": 2}, "under_way": {"calls": 0}, "not_reached": []}
+
     async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
         if self.disk_fails:
             raise UnreadableError("disk I/O error")

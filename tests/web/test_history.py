@@ -8,7 +8,7 @@ import pytest
 from gateway.core.json_form import call_document, transfer_document
 from gateway.ports import HistoryQuery
 from tests.report import samples
-from tests.web.serving import Gateway, serving
+from tests.web.serving import RIGHT, Gateway, serving
 
 
 def asked(gateway: Gateway) -> tuple[object, ...]:
@@ -111,3 +111,21 @@ async def test_a_history_that_cannot_be_read_is_said_to_be_one() -> None:
         for path in ("/api/transfers?cursor=", "/api/calls?cursor=", "/api/transfers/01A"):
             status, body = await ask(path)
             assert (status, body["error"]["code"]) == (503, "unreadable")
+
+
+async def test_a_caller_is_forgotten_for_who_has_the_token() -> None:
+    gateway = Gateway()
+    async with serving(gateway) as ask:
+        body = {"caller": "+31612345678"}
+        assert (await ask("/api/forget", "POST", json=body))[0] == 401
+        assert gateway.asked == []
+        answer = await ask("/api/forget", "POST", json=body, headers=RIGHT)
+        assert (answer[0], answer[1]["erased"]) == (200, {"history_transfers": 2})
+        assert asked(gateway) == ("forget", "+31612345678")
+        for wrong in ({}, {"caller": ""}, {"caller": 31612345678}, {"caller": "1" * 201}, {"caller": ";"}):
+            status, error = await ask("/api/forget", "POST", json=wrong, headers=RIGHT)
+            assert (status, error["error"]["code"]) == (400, "bad-request")
+        gateway.disk_fails = True
+        status, error = await ask("/api/forget", "POST", json=body, headers=RIGHT)
+        assert (status, error["error"]["code"]) == (503, "unreadable")
+        assert "ask again" in error["error"]["message"]

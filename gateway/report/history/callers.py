@@ -8,17 +8,18 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 CallerForm: TypeAlias = Literal["full", "masked", "hashed"]
 
+ERASED = "[erased]"
 KEY_FILE = "history.key"
 _KEY_BYTES = 32
 _HASH_HEX = 24  # 96 bits: no two callers of a lifetime have the same
 _HEAD, _TAIL = 3, 2
-_TEXTS = ("requested_target", "fault", "trail", "sentence", "call_ids")
+_TEXTS = ("requested_target", "fault", "trail", "sentence", "call_ids", "context")
 """Fields that may name a caller in passing."""
 
 
@@ -87,9 +88,30 @@ def without_caller(data: Mapping[str, Any], caller: str | None, shown: str = "â€
     left = dict(data)
     if "context" in left:
         left["context"] = {}
-    if caller:
-        left |= {name: _cleaned(left[name], _pattern(caller), shown) for name in _TEXTS if name in left}
-    return left
+    return _unnamed(left, caller, shown) if caller else left
+
+
+def erased(data: Mapping[str, Any], forms: Collection[str], caller: str | None = None) -> dict[str, Any] | None:
+    """The data of a record with nothing in it of who is named by `forms`; None: there was nothing.
+
+    What became of the transfer or call stays: its times, its outcome, where it went. `caller`: of a row, whose data
+    does not have it.
+    """
+    was = data.get("caller") or caller
+    left = dict(data)
+    for form in forms:
+        left = _unnamed(left, form, ERASED)
+    if was in forms:
+        left |= {name: None for name in ("caller",) if name in left} | {
+            name: {} for name in ("context",) if name in left
+        }
+        left["call_ids"] = dict.fromkeys(left.get("call_ids") or ())
+    return None if left == data and was not in forms else left
+
+
+def _unnamed(data: dict[str, Any], caller: str, shown: str) -> dict[str, Any]:
+    number = _pattern(caller)
+    return data | {name: _cleaned(data[name], number, shown) for name in _TEXTS if name in data}
 
 
 def _pattern(caller: str) -> re.Pattern[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -20,8 +20,10 @@ from typing import Any
 from gateway.report.cursors import StoredEvent
 from gateway.report.history import retention
 from gateway.report.history.callers import Callers, without_caller
+from gateway.report.history.forgetting import forget
 from gateway.report.history.retention import Keep
 from gateway.report.history.rows import (
+    CALL,
     TRANSFER,
     Row,
     Told,
@@ -51,6 +53,11 @@ class HistoryStore:
         self._file = HistoryFile(directory)
         self._callers = Callers(directory)
         self._surplus = retention.Surplus()
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
 
     def open(self) -> None:
         """Open or make the file; a broken one is moved aside. Raises StoreError."""
@@ -171,6 +178,12 @@ class HistoryStore:
             more = expired or self._surplus.work(db, keep, deleted=expired)
             retention.give_back(db)
             return more
+
+    def forget(self, forms: Collection[str]) -> tuple[int, int]:
+        """Take a caller, in all these forms, out of all rows; how many transfers and calls. Raises as `apply` does."""
+        with self._recovering():
+            self._file.keep()
+            return forget(self._file.db, TRANSFER, forms), forget(self._file.db, CALL, forms)
 
     def size(self) -> HistorySize:
         """How much there is. Raises as `apply` does."""

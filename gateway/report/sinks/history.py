@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,11 +20,12 @@ import structlog
 from gateway.ports import Clock, sleep
 from gateway.report.backlog import Backlog
 from gateway.report.cursors import StoredEvent
+from gateway.report.erasing import Erased
 from gateway.report.history.retention import Keep
 from gateway.report.history.state import HistorySize, HistoryState, history_document
 from gateway.report.history.store import HistoryStore
 from gateway.report.store_file import StoreError
-from gateway.report.worker import Worker
+from gateway.report.worker import BusyError, Worker
 
 NAME = "history"  # of its place in the journal
 AT_ONCE = 100  # events
@@ -94,6 +96,19 @@ class HistorySink:
             await self._backlog.resend(everything=True)
             self._taken = 0
             self._backlog.stored.set()
+
+    async def forget(self, forget_in_journal: Callable[[], Awaitable[Erased]], forms: Collection[str]) -> Erased:
+        """Take a caller out of the journal and the history, while nothing is on its way from the one to the other.
+
+        Raises StoreError.
+        """
+        try:
+            async with self._lock:
+                found = await forget_in_journal()
+                transfers, calls = await self._worker.run(self._store.forget, forms)
+        except (sqlite3.Error, OSError, BusyError) as error:
+            raise StoreError(str(error)) from error
+        return replace(found, transfers=transfers, calls=calls)
 
     def configure(self, keep: Keep) -> None:
         """Keep so much from now on."""

@@ -50,8 +50,8 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def reporting(directory: Path, **options: Any) -> AsyncIterator[EventReporter]:
-    options = {"clock": Standing(samples.after(100)), **options}
-    reporter = EventReporter(instance="pbx-1", state_dir=directory, version="1", broker=None, **options)
+    options = {"clock": Standing(samples.after(100)), "broker": None, **options}
+    reporter = EventReporter(instance="pbx-1", state_dir=directory, version="1", **options)
     await reporter.start()
     try:
         yield reporter

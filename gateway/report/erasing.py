@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Takes a caller out of the journal: out of what waits, what was refused and what is remembered.
+
+The events stay, with their ids, and are told of once as before: only who called is no longer in them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from gateway.report.history.callers import Callers, erased
+from gateway.report.history.store import HistoryStore
+from gateway.report.store import Put, Write
+from gateway.report.store_file import StoreFile
+
+Change: TypeAlias = Callable[[str], str | None]
+"""Makes another payload of an event's; None: it stays as it is."""
+
+_ASIDE = ("outbox.db.*-*Z", "history.db.*-*Z")
+"""Files that were damaged or replaced: nobody reads them, and nobody but a person may delete them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was changed so that a caller is no longer in it."""
+
+    transfers: int = 0  # of the history
+    calls: int = 0
+    events: int = 0  # of the journal, that wait or are remembered
+    refused: int = 0  # … that are dead letters of a sink
+
+    @property
+    def document(self) -> dict[str, int]:
+        """By where it was."""
+        return {
+            "history_transfers": self.transfers,
+            "history_calls": self.calls,
+            "outbox_events": self.events,
+            "outbox_refused": self.refused,
+        }
+
+
+def forgotten_document(erased: Erased, aside: Sequence[str], under_way: Mapping[str, int]) -> dict[str, Any]:
+    """What `POST /api/forget` and `transfer-gateway forget` say."""
+    return {
+        "erased": erased.document,
+        "under_way": dict(under_way),
+        "not_reached": [
+            *(f"{name} in the state directory, which was put aside: delete it" for name in aside),
+            "what the broker, webhooks and the log's readers were told before; the broker retains no caller",
+        ],
+    }
+
+
+def without(forms: Collection[str]) -> Change:
+    """The change that takes a caller out, in whichever of `forms` they are named."""
+
+    def change(payload: str) -> str | None:
+        event: dict[str, Any] = json.loads(payload)
+        data = erased(event["data"], forms)
+        return None if data is None else json.dumps({**event, "data": data})
+
+    return change
+
+
+def rewrite_all(db: sqlite3.Connection, unwritten: list[Write], forms: Collection[str]) -> Erased:
+    """Take a caller out of all that the journal holds, and of what the disk has not taken yet. Raises sqlite3.Error."""
+    change = without(forms)
+    in_memory = _rewrite_unwritten(unwritten, change)
+    rows: dict[int, str] = {}
+    for form in forms:
+        # Whatever holds the number has its digits.
+        chosen = "SELECT seq, payload FROM journal WHERE instr(payload, ?)"
+        rows.update(db.execute(chosen, (form.removeprefix("+"),)))
+    refused = {seq for (seq,) in db.execute("SELECT seq FROM apart WHERE state = 'refused'")}
+    changed = _rewrite(db, rows, change)
+    # What was there before stands in the log (WAL) until that is written anew.
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return Erased(events=len(changed - refused) + in_memory, refused=len(changed & refused))
+
+
+def _rewrite(db: sqlite3.Connection, rows: Mapping[int, str], change: Change) -> set[int]:
+    changed = set()
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for seq, payload in rows.items():
+            try:
+                new = change(payload)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue  # it is no event
+            if new is not None:
+                db.execute("UPDATE journal SET payload = ? WHERE seq = ?", (new, seq))
+                changed.add(seq)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return changed
+
+
+def _rewrite_unwritten(unwritten: list[Write], change: Change) -> int:
+    count = 0
+    for place, write in enumerate(unwritten):
+        if isinstance(write, Put) and (new := change(write.payload)) is not None:
+            unwritten[place] = replace(write, payload=new)
+            count += 1
+    return count
+
+
+def left_aside(directory: Path) -> Sequence[str]:
+    """The files that may hold callers, and that nobody reads any more."""
+    found = {path.name for pattern in _ASIDE for path in directory.glob(pattern)}
+    return sorted(found)
+
+
+def forget_offline(directory: Path, caller: str) -> Erased:
+    """Take a caller out of the files of a gateway that does not run. Raises StoreError, sqlite3.Error or OSError.
+
+    StoreError also where it does run: then it has to be asked.
+    """
+    forms = Callers(directory).forms(caller, alone=True)
+    found, transfers, calls = Erased(), 0, 0
+    journal, history = StoreFile(directory), HistoryStore(directory)
+    # What is not there is not made: it would belong to whoever runs this, and not to the gateway.
+    if journal.path.exists():
+        journal.open()
+        try:
+            found = rewrite_all(journal.db, [], forms)
+        finally:
+            journal.close()
+    if history.path.exists():
+        history.open()
+        try:
+            transfers, calls = history.forget(forms)
+        finally:
+            history.close()
+    return replace(found, transfers=transfers, calls=calls)
