@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,8 +42,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 @pytest.fixture
-def bench(config: Config) -> Bench:
-    return Bench(config)
+def bench(config: Config) -> Iterator[Bench]:
+    """When the test is over nothing may be left in it."""
+    bench = Bench(config)
+    yield bench
+    bench.finish()
 
 
 def test_a_call_to_the_assistant_and_its_end(bench: Bench) -> None:
@@ -60,7 +64,6 @@ def test_a_call_to_the_assistant_and_its_end(bench: Bench) -> None:
         >> in-1 hangs up
         << hang up out-1 200 answered
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_an_assistant_that_is_busy(bench: Bench) -> None:
@@ -71,7 +74,6 @@ def test_an_assistant_that_is_busy(bench: Bench) -> None:
         >> out-1 fails with 486
         << hang up in-1 486 busy
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_transfer_from_the_refer_to_the_bye(bench: Bench) -> None:
@@ -90,7 +92,6 @@ def test_a_transfer_from_the_refer_to_the_bye(bench: Bench) -> None:
         >> in-1 hangs up
         << hang up T/1 200 answered
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_hunt_that_ends_with_the_caller_back_at_the_assistant(bench: Bench) -> None:
@@ -108,7 +109,6 @@ def test_a_hunt_that_ends_with_the_caller_back_at_the_assistant(bench: Bench) ->
         << join in-1 out-1
         << report ended failed no-answer
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_caller_whom_nobody_can_take_back_goes_to_the_fallback(bench: Bench) -> None:
@@ -126,7 +126,6 @@ def test_a_caller_whom_nobody_can_take_back_goes_to_the_fallback(bench: Bench) -
         << report connected
         << report ended completed answered
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_caller_who_hangs_up_while_the_target_rings(bench: Bench) -> None:
@@ -138,7 +137,6 @@ def test_a_caller_who_hangs_up_while_the_target_rings(bench: Bench) -> None:
         >> 1 s pass
         << hang up out-1 487 caller-hung-up
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_second_refer_is_refused_and_the_first_goes_on(bench: Bench) -> None:
@@ -153,7 +151,6 @@ def test_a_second_refer_is_refused_and_the_first_goes_on(bench: Bench) -> None:
         << report connected
         << report ended completed answered
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_transfer_that_is_cancelled_gives_the_caller_back(bench: Bench) -> None:
@@ -164,7 +161,6 @@ def test_a_transfer_that_is_cancelled_gives_the_caller_back(bench: Bench) -> Non
         << join in-1 out-1
         << report ended failed cancelled
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_fresh_invite_is_told_by_its_own_responses(bench: Bench) -> None:
@@ -187,7 +183,6 @@ def test_a_fresh_invite_is_told_by_its_own_responses(bench: Bench) -> None:
         >> T/1 hangs up
         << hang up in-1 200 answered
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_an_attended_transfer_joins_the_far_ends_of_two_calls(bench: Bench) -> None:
@@ -213,7 +208,6 @@ def test_an_attended_transfer_joins_the_far_ends_of_two_calls(bench: Bench) -> N
         >> in-2 hangs up
         << hang up in-1 200 answered
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_target_that_transfers_the_caller_on_at_once_and_hangs_up(bench: Bench) -> None:
@@ -244,7 +238,6 @@ def test_a_target_that_transfers_the_caller_on_at_once_and_hangs_up(bench: Bench
         """)  # fmt: skip
     bench.pass_time(1)
     bench.check()
-    bench.finish()
 
 
 @pytest.mark.keeps("16.67")
@@ -257,7 +250,6 @@ def test_a_call_is_no_consultation_of_its_own(bench: Bench, joins: str) -> None:
         << report ended refused bad-request
         """)  # fmt: skip
     bench.check()
-    bench.finish()
 
 
 def test_a_leg_in_the_place_of_another(bench: Bench) -> None:
@@ -269,7 +261,6 @@ def test_a_leg_in_the_place_of_another(bench: Bench) -> None:
         >> in-2 hangs up
         << hang up in-1 200 answered
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_gateway_that_stops_gives_every_transfer_its_outcome(bench: Bench) -> None:
@@ -282,7 +273,6 @@ def test_a_gateway_that_stops_gives_every_transfer_its_outcome(bench: Bench) -> 
         << join in-1 out-1
         << report ended interrupted gateway-stopped
         """)  # fmt: skip
-    bench.finish()
 
 
 def test_a_conversation_that_goes_otherwise_is_shown_as_a_diff(bench: Bench) -> None:

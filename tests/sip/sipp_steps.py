@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.support.sipp import Sipp
 from tests.support.sipp_script import checks, used
 
 if TYPE_CHECKING:
-    from tests.support.sipp import Sipp
+    from collections.abc import Sequence
+
+    from tests.support.certificates import Identity
+    from tests.support.sip_message import Address
 
 OK = """
 <send><![CDATA[
@@ -25,20 +29,42 @@ OK = """
 FOUND = used("found")
 
 
-async def played(platform: Sipp, extension: Sipp, caller: Sipp, calls: int, *, transferred: bool) -> None:
-    """Have so many callers reach the platform and, if they are `transferred`, the extension: all goes as written."""
-    for listening in (platform, extension):
-        await listening.child.ready(listening.listening)
-    async with caller:
-        called = (await caller.finished()).check()
-    assert called.counters == {"called": calls, "answered": calls, "refused": 0}
-    answered = (await platform.finished()).check()
-    assert answered.counters == {"called": calls, "released": calls}
-    if transferred:
-        reached = (await extension.finished()).check()
-        assert reached.counters == {"called": calls, "answered": calls}
-    else:
-        assert "INVITE" not in extension.messages()
+CALLS = 3
+ACTIVE, OVER = "active;expires=[0-9]+", "terminated;reason=noresource"
+
+
+async def played(
+    steps: Sequence[str],
+    trunk: str,
+    pbx: Address,
+    gateway: Address,
+    number: str,
+    *,
+    identity: Identity | None = None,
+    transferred: bool = True,
+) -> str:
+    """Callers of a PBX, CALLS at a time, reach a platform, which does the steps; all the platform's messages.
+
+    If they are `transferred` they reach an extension as well; with an `identity` the platform speaks TLS.
+    """
+    values = {"STEPS": "".join(steps)}
+    platform = Sipp("transferor", trunk, calls=CALLS, timeout_s=25, values=values, identity=identity)
+    extension = Sipp("extension", pbx[0], port=pbx[1], calls=CALLS, timeout_s=25, values={"RINGS_MS": "600"})
+    caller = Sipp("call", pbx[0], port=pbx[1] + 1, remote=gateway, service=number, calls=CALLS, hold_ms=3500)
+    async with platform, extension:
+        for listening in (platform, extension):
+            await listening.child.ready(listening.listening)
+        async with caller:
+            called = (await caller.finished()).check()
+        assert called.counters == {"called": CALLS, "answered": CALLS, "refused": 0}
+        answered = (await platform.finished()).check()
+        assert answered.counters == {"called": CALLS, "released": CALLS}
+        if transferred:
+            reached = (await extension.finished()).check()
+            assert reached.counters == {"called": CALLS, "answered": CALLS}
+        else:
+            assert "INVITE" not in extension.messages()
+        return platform.messages()
 
 
 def refer(refer_to: str, *headers: str, number: int = 1, again: bool = False) -> str:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.sip.scene import ANNA, LINES, PBX_PORT, SALES, UNKNOWN
-from tests.sip.sipp_steps import bye, notify, played, refer, response
-from tests.support.sipp import Sipp
+from tests.sip.sipp_steps import ACTIVE, OVER, bye, notify, played, refer, response
 
 if TYPE_CHECKING:
     from tests.support.gateway import Gateway
@@ -17,25 +16,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.sip
 
-CALLS = 3
-ACTIVE, OVER = "active;expires=[0-9]+", "terminated;reason=noresource"
-
 
 async def play(wires: Net, gateway: Gateway, *steps: str, transferred: bool = True) -> None:
     """Callers reach the platform, which does the steps; afterwards nothing is left in the gateway."""
-    platform = Sipp("transferor", wires.trunk, calls=CALLS, timeout_s=25, values={"STEPS": "".join(steps)})
-    extension = Sipp("extension", wires.pbx, port=PBX_PORT, calls=CALLS, timeout_s=25, values={"RINGS_MS": "600"})
-    caller = Sipp(
-        "call",
-        wires.pbx,
-        port=PBX_PORT + 1,
-        remote=gateway.sip,
-        service=LINES["main"].number,
-        calls=CALLS,
-        hold_ms=3500,
-    )
-    async with platform, extension:
-        await played(platform, extension, caller, CALLS, transferred=transferred)
+    number = LINES["main"].number
+    await played(steps, wires.trunk, (wires.pbx, PBX_PORT), gateway.sip, number, transferred=transferred)
     await gateway.idle()
 
 
