@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from gateway.core.model import TransferId
 from gateway.core.outcome import Outcome, Reason
-from gateway.core.record import Attempt, CallRecord, TransferRecord
+from gateway.core.record import Attempt, CallRecord, LegMedia, TransferRecord
 from gateway.core.state_sources import StateSource
 
 Timestamp = Annotated[
@@ -56,6 +56,24 @@ class CallCallIds(Published):
     pbx: str | None
 
 
+class LegMediaData(Published):
+    """The audio of one leg of a call, as RTP and RTCP tell of it (RFC 3550 §6.4)."""
+
+    side: Literal["trunk", "pbx"] = Field(description="where the leg leads")
+    call_id: str | None = Field(description="the leg's SIP Call-ID")
+    packets_received: Count
+    packets_lost: int = Field(description="sent to us, and not come")
+    packets_discarded: Count = Field(description="come, and of no use: too late, or twice")
+    jitter_ms: Seconds = Field(description="the mean of the interarrival jitter, in milliseconds")
+    jitter_max_ms: Seconds
+    packets_sent: Count
+    packets_sent_lost: int | None = Field(description="sent, and not come; null: that side reports nothing")
+    round_trip_ms: Seconds | None = Field(description="null: nothing to measure it by")
+    mos: Annotated[float, Field(ge=1, le=5)] | None = Field(
+        description="mean opinion score, estimated by the E-model of ITU-T G.107 as for G.711; null: nothing came"
+    )
+
+
 def _data(name: str, record: type, **changes: Any) -> type[BaseModel]:
     """The published form of a record: a model with the record's fields, and the words beside their types."""
     declared = get_type_hints(record, include_extras=True)
@@ -81,7 +99,7 @@ def _published(declared: Any) -> Any:
 
 
 _PUBLISHED: dict[Any, Any] = {datetime: Timestamp, TransferId: Ulid, float: Seconds, int: SipCode}
-_PUBLISHED[Attempt] = _data("AttemptData", Attempt)
+_PUBLISHED |= {Attempt: _data("AttemptData", Attempt), LegMedia: LegMediaData}
 
 TransferData = _data("TransferData", TransferRecord, call_ids=(TransferCallIds, ...))
 EndedTransferData = create_model(

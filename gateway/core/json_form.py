@@ -9,11 +9,11 @@ from typing import Any
 
 from gateway.core.model import Entry, FinalNotify, PbxState
 from gateway.core.outcome import CallEnd, Outcome, Reason
-from gateway.core.record import Attempt, CallRecord, TransferRecord
+from gateway.core.record import Attempt, CallRecord, LegMedia, TransferRecord
 
 TRANSFER_ROLES = ("transferor", "transferee", "target")
 CALL_SIDES = ("trunk", "pbx")
-_FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in (Attempt, TransferRecord, CallRecord)}
+_FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in (Attempt, LegMedia, TransferRecord, CallRecord)}
 
 
 def timestamp(at: datetime) -> str:
@@ -69,8 +69,8 @@ def _object(mapping: Mapping[str, object]) -> dict[str, Any]:
     return {_text(name): _json_form(value) for name, value in mapping.items()}
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    return {name: _json_form(getattr(attempt, name)) for name in _FIELDS[Attempt]}
+def _fields(part: Attempt | LegMedia) -> dict[str, Any]:
+    return {name: _json_form(getattr(part, name)) for name in _FIELDS[type(part)]}
 
 
 _FORMS: dict[Any, Callable[[Any], Any]] = {
@@ -83,7 +83,8 @@ _FORMS: dict[Any, Callable[[Any], Any]] = {
     list: _list,
     dict: _object,
     Mapping: _object,
-    Attempt: _attempt,
+    Attempt: _fields,
+    LegMedia: _fields,
 }
 
 

@@ -70,6 +70,23 @@ class TransferRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LegMedia:
+    """The audio of one leg of a call, as RTP and RTCP tell of it (RFC 3550 §6.4)."""
+
+    side: str = ""  # "trunk" | "pbx": where the leg leads
+    call_id: str | None = None  # SIP Call-ID
+    packets_received: int
+    packets_lost: int  # sent to us, and not come
+    packets_discarded: int  # come, and of no use
+    jitter_ms: float
+    jitter_max_ms: float
+    packets_sent: int
+    packets_sent_lost: int | None  # None: that side reports nothing
+    round_trip_ms: float | None
+    mos: float | None  # see core/quality.py; None: nothing came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRecord:
     """A call that is over."""
 
@@ -88,3 +105,4 @@ class CallRecord:
     hung_up_by: str | None = None  # "trunk" | "pbx" | "gateway"
     reason: Annotated[CallEnd | None, "why it ended; null while it lasts"] = None
     call_ids: Mapping[str, str | None] = field(default_factory=dict)  # SIP Call-IDs by side: trunk, pbx
+    media: tuple[LegMedia, ...] = ()  # of each leg that had audio; empty while the call lasts

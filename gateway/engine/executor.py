@@ -231,7 +231,9 @@ class Executor:
         )  # fmt: skip
         self._observer.call_ended(ended)
         if command.event:
-            self._reporter.call_ended(ended)
+            counted = ((leg, self._sip.media(leg.id)) for leg in command.legs)
+            media = (replace(one, side=leg.peer.kind.value, call_id=leg.call_id) for leg, one in counted if one)
+            self._reporter.call_ended(replace(ended, media=tuple(media)))
 
     def _stop_timer(self, run: RunningTransfer, timer: cmd.Timer) -> None:
         if running := run.timers.pop(timer, None):

@@ -16,6 +16,7 @@ import structlog
 from gateway.core.caller import Asserted
 from gateway.core.model import Announcement, LegId
 from gateway.core.outcome import Reason
+from gateway.core.record import LegMedia
 from gateway.ports import Clock, DialOrder, HandDownOrder, NotSent, NotSentError, SipPort
 
 log = structlog.get_logger(__name__)
@@ -120,6 +121,10 @@ class GuardedSip(SipPort):
     def heard(self, leg: LegId) -> int:
         """See ports.SipPort."""
         return self._tried("heard", leg, partial(self._sip.heard, leg), otherwise=0)
+
+    def media(self, leg: LegId) -> LegMedia | None:
+        """See ports.SipPort."""
+        return self._tried("media", leg, partial(self._sip.media, leg), otherwise=None)
 
     def asserted(self, leg: LegId) -> Asserted:
         """See ports.SipPort."""

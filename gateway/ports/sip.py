@@ -10,6 +10,7 @@ from gateway.core.call.commands import DialOrder, HandDownOrder
 from gateway.core.caller import Asserted, CallerId
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
+from gateway.core.record import LegMedia
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,12 @@ class SipPort(Protocol):
 
     def heard(self, leg: LegId) -> int:
         """How many packets of audio a leg has brought so far; 0 for one that is gone."""
+
+    def media(self, leg: LegId) -> LegMedia | None:
+        """What was counted of a leg's audio, also for a while after its end; None: it had none, or is long gone.
+
+        Whose leg it is, is not told.
+        """
 
     def respond(self, leg: LegId, code: int) -> None:
         """Send a provisional response, or 200, to an incoming INVITE; 183 opens its media. None is sent twice."""

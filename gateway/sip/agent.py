@@ -14,6 +14,7 @@ from gateway.config import Config
 from gateway.core.caller import Asserted
 from gateway.core.model import Announcement, LegId
 from gateway.core.outcome import CallEnd, Reason
+from gateway.core.record import LegMedia
 from gateway.ports import Clock, DialOrder, HandDownOrder, NotSent, NotSentError, SipListener
 from gateway.sip.calls.bridge import Bridge
 from gateway.sip.calls.capacity import Capacity
@@ -207,6 +208,10 @@ class SipAgent:
     def heard(self, leg: LegId) -> int:
         """See ports.SipPort."""
         return self._media.packets(leg)
+
+    def media(self, leg: LegId) -> LegMedia | None:
+        """See ports.SipPort."""
+        return self._supervision.counted(leg)
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""

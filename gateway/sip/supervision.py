@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Config
     from gateway.core.model import LegId
+    from gateway.core.record import LegMedia
     from gateway.ports import Clock, SipListener
     from gateway.sip.calls.failover import Failover
     from gateway.sip.calls.leg import Leg
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from gateway.sip.calls.pairs import Pairs
     from gateway.sip.requests.dialogs import Dialogs
     from gateway.sip.requests.referrals import Referrals
+
+COUNTED_OF = 1000
+"""So many ended legs can still be asked for: whoever reports a call does so within the same turn, as a rule."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +65,7 @@ class Supervision:
         self.midcall = MidCall(legs.get, pairs, media, clock, self._lost, kick)
         self.expiries = Expiries(clock, kick)
         self._timer_c = TimerC(legs, clock, self._unanswered)
+        self._counted: dict[LegId, LegMedia | None] = {}  # of the legs that ended last
 
     def configure(self, config: Config) -> None:
         """Take the limits, at the start and whenever they change."""
@@ -120,10 +125,18 @@ class Supervision:
         if leg.dialog:
             self._dialogs.ended(leg.dialog)
         self._legs.remove(leg)
+        self._counted[leg.id] = self._media.counted(leg)
+        if len(self._counted) > COUNTED_OF:
+            del self._counted[next(iter(self._counted))]
         self.tell_over(leg, code, by_peer=by_peer)
         # Only now: whoever heard it hears something else already, and has not been left in silence meanwhile.
         self._media.changed(self._pairs.unpair(leg.id))
         self._media.forget(leg.id)
+
+    def counted(self, leg: LegId) -> LegMedia | None:
+        """What was counted of the audio of a leg, or of one that ended a while ago."""
+        found = self._legs.get(leg)
+        return self._media.counted(found) if found is not None else self._counted.get(leg)
 
     # --- their end
 

@@ -11,6 +11,7 @@ from gateway.core.transfer import State
 
 if TYPE_CHECKING:
     from gateway.core.model import Announcement, LegId
+    from gateway.core.record import LegMedia
     from gateway.engine import Engine
     from gateway.ports import DialOrder, HandDownOrder, NotSentError
     from tests.bench.chance import Chance
@@ -35,6 +36,7 @@ class FakeSip:
         self.dropped: list[LegId] = []  # callers who were hung up although a transfer was still to decide about them
         self.no_way: NotSentError | None = None  # why nothing can be dialled, nor handed down
         self.packets: dict[LegId, int] = {}  # of audio that a leg has brought
+        self.counted: dict[LegId, LegMedia] = {}
         self.engine: Engine
 
     def dial(self, order: DialOrder) -> None:
@@ -62,6 +64,11 @@ class FakeSip:
         """See ports.SipPort."""
         self._chance.take("heard")
         return self.packets.get(leg, 0)
+
+    def media(self, leg: LegId) -> LegMedia | None:
+        """See ports.SipPort."""
+        self._chance.take("media")
+        return self.counted.get(leg)
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.core.model import Announcement, LegId
+    from gateway.core.record import LegMedia
     from gateway.ports import Clock
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.media_path import MediaPath
@@ -109,6 +110,10 @@ class RelayPath:
     def activity(self, leg: LegId) -> int:
         """See media_path.MediaPath."""
         return self._packets.get(leg, -1)
+
+    def counted(self, leg: Leg) -> LegMedia | None:
+        """See media_path.MediaPath: it counts no losses."""
+        return None
 
     def changed(self, legs: Changed) -> None:
         """See media_path.MediaPath: the pair table is asked at each packet."""

@@ -6,10 +6,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.model import PeerKind
 from gateway.core.outcome import CallEnd, Reason
+from gateway.sip import supervision
 from gateway.sip.calls.pairs import Pairs
 from gateway.sip.supervision import Supervision
 from tests.bench import BEGIN
@@ -62,6 +64,7 @@ class Stage:
         media: Any = self._saying("negotiated", "stopped", "changed", "forget")
         media.activity = lambda leg: self.legs[leg].activity
         media.has_media = lambda _leg: True
+        media.counted = lambda leg: f"counts of {leg.id}"
         others: Any = SimpleNamespace(forget=lambda _leg: None, ended=lambda _dialog: None)
         self.supervision = Supervision(
             self.legs,  # type: ignore[arg-type]
@@ -101,6 +104,18 @@ def test_whoever_is_left_is_not_in_silence_before_the_engine_knows() -> None:
         ("forget", "out-1"),
     ]
     assert stage.assistant.id not in stage.legs
+
+
+def test_what_was_counted_of_a_leg_can_be_asked_for_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage()
+    monkeypatch.setattr(supervision, "COUNTED_OF", 1)
+    assert stage.supervision.counted(stage.assistant.id) == "counts of out-1"  # type: ignore[comparison-overlap]
+    stage.supervision.ended(stage.assistant, 200, True)  # type: ignore[arg-type]
+    assert stage.supervision.counted(stage.assistant.id) == "counts of out-1"  # type: ignore[comparison-overlap]
+    # Not for ever: of as many as may end within one turn of the loop.
+    stage.supervision.ended(stage.caller, 200, True)  # type: ignore[arg-type]
+    assert stage.supervision.counted(stage.caller.id) == "counts of in-1"  # type: ignore[comparison-overlap]
+    assert stage.supervision.counted(stage.assistant.id) is None
 
 
 def test_nobody_hears_of_a_server_after_which_another_is_tried() -> None:

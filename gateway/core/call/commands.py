@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 
+from gateway.core.call.state import Leg
 from gateway.core.model import Announcement, LegId, Peer, TransferId
 from gateway.core.outcome import Reason
 from gateway.core.record import CallRecord
@@ -107,10 +108,11 @@ class OfTransfer:
 
 @dataclass(frozen=True, slots=True)
 class ReportCall:
-    """A conversation is over; `event`: it is one that `call.ended` events tell of."""
+    """A conversation is over; `event`: it is one that `call.ended` events tell of. `legs`: who took part in it."""
 
     record: CallRecord
     event: bool
+    legs: tuple[Leg, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

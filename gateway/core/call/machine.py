@@ -276,7 +276,7 @@ def _leg_ended(turn: Turn, event: LegEnded) -> None:
             turn.do(HangUp(other, passed_on(code, reason.sip_code), reason))
     turn.call = replace(turn.call, up=False)
     if call.up:
-        turn.do(ReportCall(ended, event=call.destination is not None))
+        turn.do(ReportCall(ended, event=call.destination is not None, legs=tuple(call.legs.values())))
 
 
 # --- what a transfer learns

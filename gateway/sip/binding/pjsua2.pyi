@@ -249,12 +249,26 @@ class CallInfo:
     @property
     def media(self) -> CallMediaInfoVector: ...
 
+class MathStat:
+    n: int
+    max: int
+    mean: int
+
 class RtcpStreamStat:
+    updateCount: int
     pkt: int
+    discard: int
+    loss: int
+    @property
+    def jitterUsec(self) -> MathStat: ...
 
 class RtcpStat:
     @property
     def rxStat(self) -> RtcpStreamStat: ...
+    @property
+    def txStat(self) -> RtcpStreamStat: ...
+    @property
+    def rttUsec(self) -> MathStat: ...
 
 class StreamStat:
     @property
@@ -287,6 +301,9 @@ class OnCallStateParam:
 
 class OnCallMediaStateParam: ...
 
+class OnStreamDestroyedParam:
+    streamIdx: int
+
 class OnDtmfEventParam:
     method: int
     timestamp: int
@@ -314,6 +331,7 @@ class Call:
     def sendDtmf(self, param: CallSendDtmfParam) -> None: ...
     def onCallState(self, prm: OnCallStateParam, /) -> None: ...
     def onCallMediaState(self, prm: OnCallMediaStateParam, /) -> None: ...
+    def onStreamDestroyed(self, prm: OnStreamDestroyedParam, /) -> None: ...
     def onDtmfEvent(self, prm: OnDtmfEventParam, /) -> None: ...
     def onCallRedirected(self, prm: OnCallRedirectedParam, /) -> int: ...
     def onCallTransferRequest(self, prm: OnCallTransferRequestParam, /) -> None: ...

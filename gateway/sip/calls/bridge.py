@@ -15,9 +15,11 @@ import structlog
 
 from gateway.sip.calls.ringback import OFTEN_S, Ringback
 from gateway.sip.calls.sounds import BridgeSounds
+from gateway.sip.calls.stream_counts import total
 
 if TYPE_CHECKING:
     from gateway.core.model import Announcement, LegId
+    from gateway.core.record import LegMedia
     from gateway.ports import Clock, Timer
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.pairs import Changed, Pairs
@@ -106,6 +108,10 @@ class Bridge:
         """See media_path.MediaPath."""
         found = self._leg_of(leg)
         return pj.packets_received(found.getId()) if found is not None else -1
+
+    def counted(self, leg: Leg) -> LegMedia | None:
+        """See media_path.MediaPath."""
+        return total(leg.counted)
 
     # --- who hears whom
 

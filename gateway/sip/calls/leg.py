@@ -11,6 +11,7 @@ import structlog
 from gateway.core.model import LegId, Peer
 from gateway.core.outcome import CallEnd
 from gateway.sip.calls.leg_control import Direction, Exchange, KeyPress, KeyWay
+from gateway.sip.calls.stream_counts import StreamCounts
 from gateway.sip.stack.callbacks import guarded
 from gateway.sip.stack.header_vector import sip_headers
 from gateway.sip.text.connected import Connected
@@ -100,6 +101,7 @@ class Leg(pj.Call):
         self.unanswerable = False  # it ended because it could not be answered
         self._last_response = 100  # the last response to the INVITE
         self._audio: int | None = None  # which of its streams
+        self._counted: list[StreamCounts] = []  # of streams that are gone
 
     @guarded(None)
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # pjsua2's name
@@ -110,6 +112,12 @@ class Leg(pj.Call):
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
         """PJSUA: media was started, changed or stopped."""
         self._media_changed()
+
+    @guarded(None)
+    def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:
+        """PJSUA: a stream is about to go, and what it has counted with it."""
+        if not self.over:
+            self._counted += self._counts(prm.streamIdx)
 
     @guarded(None)
     def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
@@ -238,6 +246,34 @@ class Leg(pj.Call):
         return None
 
     @property
+    def counted(self) -> list[StreamCounts]:
+        """What its streams have counted, those included that a new description has put an end to."""
+        stream = self.stream
+        return [*self._counted, *(self._counts(stream) if stream is not None else ())]
+
+    def _counts(self, stream: int) -> list[StreamCounts]:
+        """Of one stream; of one that is no audio, or gone, there are none."""
+        try:
+            statistics = self.getStreamStat(stream)  # named: a part does not keep alive what it is a part of
+        except pj.Error:
+            return []
+        control = statistics.rtcp
+        came, went, trip = control.rxStat, control.txStat, control.rttUsec
+        jitter = came.jitterUsec
+        return [
+            StreamCounts(
+                received=came.pkt,
+                lost=came.loss,
+                discarded=came.discard,
+                jitter_us=jitter.mean,
+                jitter_max_us=jitter.max,
+                sent=went.pkt,
+                sent_lost=went.loss if went.updateCount else None,
+                round_trip_us=trip.mean if trip.n else None,
+            )
+        ]
+
+    @property
     def has_audio(self) -> bool:
         """Whether it has any."""
         return self._audio is not None
@@ -269,7 +305,7 @@ class Leg(pj.Call):
             pj.watch_call(self.getId())
             self._events.answered(self)
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
-            self.over = True
+            self._counted, self.over = self.counted, True
             self.unanswerable = self._answering
             code = self.lost_code if self._given_up or self._useless else info.lastStatusCode
             try:

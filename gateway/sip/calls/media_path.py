@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from gateway.core.model import Announcement, LegId
+    from gateway.core.record import LegMedia
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.pairs import Changed
 
@@ -57,6 +58,9 @@ class MediaPath(Protocol):
 
     def activity(self, leg: LegId) -> int:
         """A number that changes with every RTP or RTCP packet that the leg's peer sends; -1 without any media."""
+
+    def counted(self, leg: Leg) -> LegMedia | None:
+        """What was counted of a leg's audio, over all that was negotiated so far; None where it never had any."""
 
     def changed(self, legs: Changed) -> None:
         """The pair table has changed for these legs: let each hear its partner, or silence."""
