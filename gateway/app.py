@@ -223,6 +223,7 @@ def _broker(config: Config) -> Broker | None:
         ca_file=mqtt.ca_file,
         username=mqtt.username or None,
         password=mqtt.password.get_secret_value() if mqtt.password else None,
+        home_assistant=mqtt.home_assistant,
     )
 
 

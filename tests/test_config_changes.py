@@ -70,7 +70,7 @@ CHANGES: Final[Tables] = {
     },
     "mqtt": {
         "host": "192.0.2.7", "port": 1884, "tls": True, "ca_file": "two.pem", "username": "other",
-        "password_file": "two.secret", "base_topic": "other",
+        "password_file": "two.secret", "base_topic": "other", "home_assistant": True,
     },
     "http": {"bind_address": "127.0.0.8", "port": 9471, "token_file": "two.secret", "host_names": ["pbx.example.com"]},
     "webhooks": {

@@ -32,7 +32,7 @@ AT_START: Mapping[str, tuple[str, ...]] = {
         "rtp_port_max",
         "max_calls",
     ),
-    "mqtt": ("host", "port", "tls", "ca_file", "base_topic"),
+    "mqtt": ("host", "port", "tls", "ca_file", "base_topic", "home_assistant"),
     "http": ("bind_address", "port"),
 }
 """The keys that are read when the gateway starts, by their table. A reload applies every other key."""

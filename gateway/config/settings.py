@@ -162,6 +162,7 @@ class MqttSettings(Section):
     username: str = ""
     password: SecretFile | None = Field(default=None, alias="password_file")
     base_topic: Topic = "transfer-gateway"
+    home_assistant: Flag = False  # whether it is told of the gateway and its queues
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

@@ -130,6 +130,9 @@ class EventReporter:
     def configure(self, queues: Mapping[str, Collection[str]]) -> None:
         """Tell which queues of each PBX are published, by the PBX's id."""
         self._queues = queues
+        if self._mqtt is not None:
+            fit = {pbx: [queue for queue in names if _SLUG.fullmatch(queue)] for pbx, names in queues.items()}
+            self._mqtt.discoverable(fit)
 
     def log_in(self, broker: Broker) -> None:
         """Log in at the broker anew where its user or password is not the one we logged in with."""

@@ -393,3 +393,25 @@ async def test_a_changed_password_is_tried_at_once(tmp_path: Path, monkeypatch: 
                 return states[-1:] == ["offline"]
 
             await listener.until(told_offline)
+
+
+async def test_home_assistant_is_told_where_the_configuration_says_so_and_nobody_else(tmp_path: Path) -> None:
+    topic = "homeassistant/device/transfer_gateway_pbx-1/config"
+    async with Broker() as broker, Listener(broker) as listener:
+        async with reporting(tmp_path, address(broker)) as (reporter, _):
+            reporter.configure({"asterisk": ["sales"]})
+            await listener.says("/status", state="online")
+        assert listener.on(topic) == []
+        async with reporting(tmp_path, address(broker, home_assistant=True)) as (reporter, _):
+            reporter.configure({"asterisk": ["sales", "support", "not fit for a topic"]})
+            await listener.until(lambda _: len(listener.on(topic)) == 1)
+            found = listener.on(topic)[0]["components"]
+            assert {"state", "last_outcome", "asterisk__sales_available", "asterisk__support_callers"} <= set(found)
+            assert not [name for name in found if "fit" in name]
+            reporter.configure({"asterisk": ["sales"]})
+            await listener.until(lambda _: len(listener.on(topic)) == 2)
+            assert listener.on(topic)[1]["components"]["asterisk__support_callers"] == {"platform": "sensor"}
+        # Retained, for a Home Assistant that comes later.
+        async with Listener(broker) as late:
+            await late.until(lambda _: bool(late.on(topic)))
+            assert all(message.retained for message in late.received if message.topic == topic)

@@ -51,6 +51,7 @@ class Broker:
     username: str | None = None
     password: str | None = None
     keepalive_s: int = 15
+    home_assistant: bool = False  # it is told of the gateway
 
     @property
     def base(self) -> str:

@@ -45,9 +45,10 @@ class Notices:
         qos: int,
         retain: bool = False,
         about: Properties | None = None,
+        is_whole: bool = False,
     ) -> None:
-        """Publish, or leave it. Raises aiomqtt.MqttError when the connection is lost."""
-        kind, full = topic.partition("/")[0], f"{self._base}/{topic}"
+        """Publish, or leave it; `is_whole`: the topic is not relative. Raises aiomqtt.MqttError once it is lost."""
+        kind, full = topic.partition("/")[0], topic if is_whole else f"{self._base}/{topic}"
         if not self._hang_ups.may_send(kind, awaits_answer=qos > 0):
             return
         try:

@@ -9,7 +9,7 @@ whatever kind, keeps the others.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Literal
 
 import aiomqtt
@@ -18,6 +18,7 @@ import structlog
 from gateway.core.json_form import timestamp
 from gateway.ports import Clock, sleep, time_limit
 from gateway.report.backlog import Backlog
+from gateway.report.sinks.mqtt import discovery
 from gateway.report.sinks.mqtt.connection import (
     SESSION_TAKEN_OVER,
     Broker,
@@ -70,6 +71,8 @@ class MqttSink:
         self._snapshots: dict[str, bytes] = {}  # by topic
         self._unsent_snapshots: dict[str, None] = {}  # topics, in the order they changed
         self._snapshot_changed = asyncio.Event()
+        self._whole_topics: set[str] = set()  # of snapshots outside of the base
+        self._discovered: set[str] = set()  # components that Home Assistant was told of
         self._stopping = asyncio.Event()
         self._interrupted = asyncio.Event()  # to stop, or to log in anew
         self._flush_s = 0.0
@@ -110,6 +113,16 @@ class MqttSink:
         self._snapshots[topic] = as_json(document)
         self._unsent_snapshots[topic] = None
         self._snapshot_changed.set()
+
+    def discoverable(self, queues: Mapping[str, Collection[str]]) -> None:
+        """Tell Home Assistant of the gateway and of these queues, where the broker's configuration says so."""
+        if not self._broker.home_assistant:
+            return
+        topic = discovery.topic(self._broker)
+        found = discovery.message(self._broker, self._version, queues, self._discovered)
+        self._discovered = set(found["components"])
+        self._whole_topics.add(topic)
+        self.snapshot(topic, found)
 
     async def resend(self) -> None:
         """Let every event go again that the broker has refused so far."""
@@ -202,7 +215,10 @@ class MqttSink:
             self._snapshot_changed.clear()
             for topic in list(self._unsent_snapshots):
                 del self._unsent_snapshots[topic]
-                await self._notices.send(client, topic, self._snapshots[topic], qos=0, retain=True)
+                is_whole = topic in self._whole_topics
+                body = self._snapshots[topic]
+                # What a user may not write to is told at QoS 1 alone; outside of the base that is likely.
+                await self._notices.send(client, topic, body, qos=int(is_whole), retain=True, is_whole=is_whole)
             await self._snapshot_changed.wait()
             # What changes meanwhile goes out as one.
             await sleep(self._clock, SNAPSHOT_EVERY_S)
