@@ -70,16 +70,20 @@ def metrics() -> Metrics:
     return made
 
 
-def scrape(metrics: Metrics) -> Series:
+def scrape(metrics: Metrics, name: str = "") -> Series:
+    """All series, or those whose names begin with this: to parse all of them takes a while."""
+    lines = metrics.render()[0].decode().splitlines(keepends=True)
+    if name:
+        lines = [line for line in lines if line.startswith(f"transfer_gateway_{name}")]
     return {
         (sample.name.removeprefix("transfer_gateway_"), frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(metrics.render()[0].decode())
+        for family in text_string_to_metric_families("".join(lines))
         for sample in family.samples
     }
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float:
-    return scrape(metrics)[name, frozenset(labels.items())]
+    return scrape(metrics, name)[name, frozenset(labels.items())]
 
 
 def changed(before: Series, after: Series) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
