@@ -99,10 +99,7 @@ class Running:
         return name  # type: ignore[no-any-return]
 
     async def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"http://127.0.0.1:{self.port}{path}") as answer,
-        ):
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as answer:
             return answer.status, await answer.json()
 
     async def post(self, path: str, **body: str) -> tuple[int, dict[str, Any]]:

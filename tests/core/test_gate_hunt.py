@@ -10,15 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.gate import Request, Situation, decide, next_after
-from gateway.core.model import (
-    Decision,
-    Destination,
-    DeviceState,
-    Load,
-    PbxState,
-    QueueState,
-    WhenUnknown,
-)
+from gateway.core.model import Decision, Destination, DeviceState, Load, PbxState, QueueState, WhenUnknown
 from gateway.core.numbers import parse_target
 from gateway.core.outcome import Reason
 from gateway.core.routing import Routes

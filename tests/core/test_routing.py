@@ -99,13 +99,7 @@ def test_a_number_is_found_by_id_or_number() -> None:
 
 
 def test_the_hunt_goes_depth_first_and_to_each_once() -> None:
-    tree = {
-        "a": ("b", "c"),
-        "b": ("d", "c"),
-        "c": ("e",),
-        "d": ("a",),
-        "e": (),
-    }
+    tree = {"a": ("b", "c"), "b": ("d", "c"), "c": ("e",), "d": ("a",), "e": ()}
     destinations = [Destination(id=name, extension=name, overflow=overflow) for name, overflow in tree.items()]
     line = number("line", "+31201234567", "hms", *destinations)
     assert [each.id for each in hunt(line, line.destinations["a"])] == ["a", "b", "d", "c", "e"]

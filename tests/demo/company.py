@@ -59,18 +59,8 @@ DESTINATIONS: tuple[Table, ...] = (
         "queue": "support",
         "overflow": ["anna"],
     },
-    {
-        "id": "anna",
-        "number": "+31612345682",
-        "description": "Whoever asks for Anna by name",
-        "extension": "6001",
-    },
-    {
-        "id": "director",
-        "number": "+31612345681",
-        "description": "Whoever insists on the director",
-        "extension": "6010",
-    },
+    {"id": "anna", "number": "+31612345682", "description": "Whoever asks for Anna by name", "extension": "6001"},
+    {"id": "director", "number": "+31612345681", "description": "Whoever insists on the director", "extension": "6010"},
 )
 NUMBERS = {destination["id"]: destination["number"] for destination in DESTINATIONS}
 

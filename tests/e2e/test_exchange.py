@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.scene import (
-    ANNA_HZ,
-    CALLER_HZ,
-    RINGBACK_HZ,
-    hang_up,
-    hears_nobody,
-    scene,
-)
+from tests.e2e.scene import ANNA_HZ, CALLER_HZ, RINGBACK_HZ, hang_up, hears_nobody, scene
 from tests.support.asterisk import VOICEMAIL_HZ
 from tests.support.company import settings
 from tests.support.end import both_hear

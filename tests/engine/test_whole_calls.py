@@ -245,11 +245,7 @@ class WholeCalls(RuleBasedStateMachine):
 @pytest.mark.timeout(600)
 def test_nobody_is_dropped_and_each_transfer_ends_once() -> None:
     run_state_machine_as_test(
-        WholeCalls,
-        settings=settings(
-            max_examples=3 * settings().max_examples,
-            stateful_step_count=40,
-        ),
+        WholeCalls, settings=settings(max_examples=3 * settings().max_examples, stateful_step_count=40)
     )
 
 

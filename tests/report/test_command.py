@@ -61,12 +61,7 @@ async def send(commands: Commands, body: Any) -> Any:
 async def test_a_call_is_transferred_and_its_sender_told(commands: Commands, gateway: Gateway) -> None:
     reply = await send(commands, BODY)
     assert gateway.asked == [("c1", "sales", "one moment", "crm-7")]
-    assert reply == {
-        "id": "crm-7",
-        "call": "c1",
-        "status": "accepted",
-        "transfer": transfer_document(gateway.answer),
-    }
+    assert reply == {"id": "crm-7", "call": "c1", "status": "accepted", "transfer": transfer_document(gateway.answer)}
 
 
 async def test_a_refusal_comes_with_its_reason(commands: Commands, gateway: Gateway) -> None:

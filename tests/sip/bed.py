@@ -45,13 +45,7 @@ class Pair:
 class Bed:
     """A running gateway, and the addresses of its pairs. The peers are played by whoever takes a `Stage`."""
 
-    def __init__(
-        self,
-        net: Net,
-        pairs: dict[str, Pair],
-        *,
-        sip: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, net: Net, pairs: dict[str, Pair], *, sip: dict[str, Any] | None = None) -> None:
         self.net = net
         self.pairs = pairs
         files = Configuration(net.gateway, **(sip or {}))

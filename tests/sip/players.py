@@ -199,23 +199,14 @@ class AsterisksTransfer:
 
 
 async def by_phone(
-    net: Net,
-    phones: Phones,
-    scenario: Scenario,
-    way: str,
-    *,
-    offers: bool = True,
-    invite: Headers | None = None,
+    net: Net, phones: Phones, scenario: Scenario, way: str, *, offers: bool = True, invite: Headers | None = None
 ) -> None:
     """A scripted peer on the trunk that calls baresip, which nobody scripted; the gateway calls that itself."""
     assert way == WAYS[1]
     assert offers
     assert invite is None
     anna = await phones("6001", hz=TARGET_HZ)
-    async with (
-        Gateway(settings(net, pbx_uri=f"sip:{anna.host}:5060")) as gateway,
-        Peer(net.trunk) as trunk,
-    ):
+    async with Gateway(settings(net, pbx_uri=f"sip:{anna.host}:5060")) as gateway, Peer(net.trunk) as trunk:
         caller = trunk.invite("sip:+31612345681@gateway", gateway.sip, hz=CALLER_HZ)
         await caller.answered()
         await scenario(Conversation[End](caller, anna))

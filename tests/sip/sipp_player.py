@@ -27,13 +27,7 @@ ALONE = {"PCMU": "m=audio [0-9]+ RTP/AVP 0 [0-9]+[[:cntrl:]]"}
 
 
 async def by_sipp(
-    place: Place,
-    pair: str,
-    scenario: Scenario,
-    way: str,
-    *,
-    offers: bool = True,
-    invite: Headers | None = None,
+    place: Place, pair: str, scenario: Scenario, way: str, *, offers: bool = True, invite: Headers | None = None
 ) -> None:
     """SIPp at both ends, and as the target of a transfer."""
     async with Talk(place, pair, way, caller_port=PORT + 10) as talk:

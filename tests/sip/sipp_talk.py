@@ -40,13 +40,7 @@ WIRES = ("udp", "tcp", "tls")
 class Place:
     """A gateway whose pairs of peers are played by SIPp, and what they need for TLS."""
 
-    def __init__(
-        self,
-        authority: Authority,
-        pairs: Mapping[str, Pair],
-        net: Net | None = None,
-        **sip: Any,
-    ) -> None:
+    def __init__(self, authority: Authority, pairs: Mapping[str, Pair], net: Net | None = None, **sip: Any) -> None:
         self.net = net or Net()
         self._authority = authority
         self._port = sip.get("udp_port", PORT)

@@ -28,10 +28,7 @@ def _not_ours(files: Files, own_net: Net, stack: ExitStack) -> str:
 def _taken(kind: socket.SocketKind) -> Callable[[Files, Net, ExitStack], str]:
     def take(files: Files, own_net: Net, stack: ExitStack) -> str:
         port = free_port(own_net.gateway, kind)
-        files.sip |= {
-            "udp_port": 5060,
-            "udp_port" if kind is socket.SOCK_DGRAM else "tcp_port": port,
-        }
+        files.sip |= {"udp_port": 5060, "udp_port" if kind is socket.SOCK_DGRAM else "tcp_port": port}
         holder = stack.enter_context(socket.socket(socket.AF_INET, kind))
         holder.bind((own_net.gateway, port))
         if kind is socket.SOCK_STREAM:

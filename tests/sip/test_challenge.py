@@ -93,11 +93,7 @@ async def test_a_call_with_the_password_goes_through(scene: Scene, algorithm: st
 
 
 @pytest.mark.keeps("5.5")
-@pytest.mark.parametrize(
-    "wrong",
-    [{"password": "wrong horse"}, {"username": "other"}],
-    ids=["password", "username"],
-)
+@pytest.mark.parametrize("wrong", [{"password": "wrong horse"}, {"username": "other"}], ids=["password", "username"])
 async def test_a_wrong_password_is_challenged_again_and_counted(scene: Scene, wrong: dict[str, str]) -> None:
     answer = await challenged(scene)
     before = await scene.gateway.metric("transfer_gateway_requests_rejected_total", reason="peer-not-allowed")

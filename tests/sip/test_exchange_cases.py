@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.scene import (
-    ANNA,
-    ASSISTANT_HZ,
-    CALLER_HZ,
-    SALES,
-    TARGET_HZ,
-    UNKNOWN,
-    codes,
-    is_up,
-)
+from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, SALES, TARGET_HZ, UNKNOWN, codes, is_up
 from tests.support.peer_call import Call
 
 if TYPE_CHECKING:

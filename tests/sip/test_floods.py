@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.sip, pytest.mark.alone, pytest.mark.timeout(120)]
 
-PAIRS = {
-    "quiet": Pair(),
-    "greedy": Pair(),
-    "paced": Pair({"calls_per_second": 2}),
-    "small": Pair({"max_calls": 1}),
-}
+PAIRS = {"quiet": Pair(), "greedy": Pair(), "paced": Pair({"calls_per_second": 2}), "small": Pair({"max_calls": 1})}
 TICKS = os.sysconf("SC_CLK_TCK")
 ROOM = 16_384
 """Transactions that may be open before shares count; see binding/room.cpp."""

@@ -9,15 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.hearing import (
-    EARLY_HZ,
-    GREETING_HZ,
-    GREETING_S,
-    RINGBACK_HZ,
-    SECOND_HZ,
-    heard,
-    sounds,
-)
+from tests.sip.hearing import EARLY_HZ, GREETING_HZ, GREETING_S, RINGBACK_HZ, SECOND_HZ, heard, sounds
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, codes
 from tests.support.timeline import order
 

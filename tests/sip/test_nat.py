@@ -12,11 +12,7 @@ pytestmark = pytest.mark.sip
 
 INSIDE = "10.99.0.5"
 REWRITTEN = {"rewrite_contact": True}
-PAIRS = {
-    "plain": Pair(),
-    "rewritten": Pair(REWRITTEN, REWRITTEN),
-    "tcp": Pair({**REWRITTEN, "transport": "tcp"}),
-}
+PAIRS = {"plain": Pair(), "rewritten": Pair(REWRITTEN, REWRITTEN), "tcp": Pair({**REWRITTEN, "transport": "tcp"})}
 SIP = {"tcp_port": PORT}
 
 

@@ -88,11 +88,7 @@ async def test_no_step_that_fails_leaves_half_a_configuration(wires: Net, tmp_pa
     }
     without = copy.deepcopy(files)
     added = with_another_trunk(files, wires.host(45))
-    async with (
-        Gateway(files, env=environment) as gateway,
-        Peer(wires.trunk) as trunk,
-        Peer(wires.host(45)) as spare,
-    ):
+    async with Gateway(files, env=environment) as gateway, Peer(wires.trunk) as trunk, Peer(wires.host(45)) as spare:
 
         async def holds(step: str, *, more: bool) -> None:
             """The configuration with the other trunk is in force, or the one without."""

@@ -103,8 +103,7 @@ def test_replaces_names_a_leg_and_is_ours_to_carry_out(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "code"),
-    [(["abc;to-tag=1;from-tag=2"], 481), (["abc"], 400), (["abc;to-tag=1;from-tag=2"] * 2, 400)],
+    ("values", "code"), [(["abc;to-tag=1;from-tag=2"], 481), (["abc"], 400), (["abc;to-tag=1;from-tag=2"] * 2, 400)]
 )
 def test_a_replaces_that_names_nothing_makes_no_call(stage: Stage, values: list[str], code: int) -> None:
     assert stage.ask(invite(PLATFORM, *(("Replaces", value) for value in values)))[0] == code

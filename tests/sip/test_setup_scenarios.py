@@ -61,11 +61,7 @@ async def test_early_media_and_who_demands_reliable_responses(player: Player, wa
     await player(scenario, way, invite={"Require": "100rel"} if demands in {CALLER, BOTH} else {})
 
 
-@played(
-    "way",
-    by(pytest.mark.keeps("9.8"), "peers-udp", EITHER),
-    by(pytest.mark.keeps("11.6"), "sipp-udp", EITHER),
-)
+@played("way", by(pytest.mark.keeps("9.8"), "peers-udp", EITHER), by(pytest.mark.keeps("11.6"), "sipp-udp", EITHER))
 async def test_a_call_that_fails_after_its_early_media(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
         called = await talk.reached()
@@ -105,11 +101,7 @@ async def test_a_caller_that_asks_for_a_session_timer_is_given_one(player: Playe
     await player(scenario, way, invite=wanted(120, refresher))
 
 
-@played(
-    "way",
-    by(pytest.mark.keeps("9.13"), "peers-udp", EITHER),
-    by(pytest.mark.keeps("11.11"), "sipp-udp", EITHER),
-)
+@played("way", by(pytest.mark.keeps("9.13"), "peers-udp", EITHER), by(pytest.mark.keeps("11.11"), "sipp-udp", EITHER))
 async def test_too_short_a_session_is_refused_with_the_least_there_is(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
         await talk.caller.refused(422, Min_SE="90")
@@ -117,11 +109,7 @@ async def test_too_short_a_session_is_refused_with_the_least_there_is(player: Pl
     await player(scenario, way, invite=wanted(30))
 
 
-@played(
-    "way",
-    by(pytest.mark.keeps("9.13"), "peers-udp", EITHER),
-    by(pytest.mark.keeps("11.11"), "sipp-udp", EITHER),
-)
+@played("way", by(pytest.mark.keeps("9.13"), "peers-udp", EITHER), by(pytest.mark.keeps("11.11"), "sipp-udp", EITHER))
 async def test_we_offer_a_session_timer_and_demand_none(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
         asked = {"Session_Expires": "[1-9][0-9][0-9]+.*", "Min_SE": "[0-9]+", "Supported": ".*timer.*", "Require": ""}
@@ -178,11 +166,7 @@ async def test_a_cancel_that_meets_our_200_changes_nothing(player: Player, way: 
     await player(scenario, way, invite={})
 
 
-@played(
-    "way",
-    by(pytest.mark.keeps("9.11"), "peers-udp", EITHER),
-    by(pytest.mark.keeps("11.9"), "sipp-udp", EITHER),
-)
+@played("way", by(pytest.mark.keeps("9.11"), "peers-udp", EITHER), by(pytest.mark.keeps("11.9"), "sipp-udp", EITHER))
 async def test_a_lost_ack_is_made_up_for_by_our_next_200(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:
         await (await talk.reached()).accepts()

@@ -131,13 +131,7 @@ class Client:
 @asynccontextmanager
 async def serving(gateway: Gateway, token: str | None = TOKEN, **options: Any) -> AsyncIterator[Client]:
     port = free_port()
-    server = WebServer(
-        gateway,
-        metrics=metrics,
-        token=token,
-        clock=Standing(samples.START),
-        **options,
-    )
+    server = WebServer(gateway, metrics=metrics, token=token, clock=Standing(samples.START), **options)
     await server.start("127.0.0.1", port)
     try:
         async with ClientSession() as session:

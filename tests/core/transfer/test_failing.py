@@ -10,20 +10,8 @@ from gateway.core.model import Entry
 from gateway.core.outcome import Outcome, Reason, reason_for_failure
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner, State
-from gateway.core.transfer.commands import (
-    Dial,
-    HangUp,
-    Report,
-    Return,
-    StartTimer,
-    StopTimer,
-    Switch,
-    Timer,
-    Wait,
-)
-from gateway.core.transfer.events import (
-    Event,
-)
+from gateway.core.transfer.commands import Dial, HangUp, Report, Return, StartTimer, StopTimer, Switch, Timer, Wait
+from gateway.core.transfer.events import Event
 from tests.support.playbook import (
     ASSISTANT,
     BEGIN,

@@ -23,9 +23,7 @@ from gateway.core.transfer.commands import (
     Timer,
     Wait,
 )
-from gateway.core.transfer.events import (
-    Event,
-)
+from gateway.core.transfer.events import Event
 from tests.support.playbook import (
     ASSISTANT,
     BEGIN,

@@ -8,17 +8,8 @@ import pytest
 from gateway.core.model import Entry, FinalNotify
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.transfer import Manner, State
-from gateway.core.transfer.commands import (
-    SWITCH_S,
-    HangUp,
-    Return,
-    StartTimer,
-    StopTimer,
-    Timer,
-)
-from gateway.core.transfer.events import (
-    Event,
-)
+from gateway.core.transfer.commands import SWITCH_S, HangUp, Return, StartTimer, StopTimer, Timer
+from gateway.core.transfer.events import Event
 from tests.support.playbook import (
     ASSISTANT,
     CALLER,
