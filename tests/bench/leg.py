@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.sip.calls.leg_control import Direction, Exchange, KeyWay
+from gateway.sip.calls.pairs import Pairs
+from tests.bench.bench import BEGIN
+from tests.bench.clock import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,3 +76,14 @@ class FakeLeg:
     def given(self) -> str:
         """The keys that its peer was given."""
         return "".join(key for key, _ in self.keys)
+
+
+class TwoLegs:
+    """A caller and an agent, who are joined unless a test does something else, on a clock that it moves."""
+
+    def __init__(self, *, joined: bool = True) -> None:
+        self.clock, self.pairs = VirtualClock(BEGIN), Pairs()
+        self.caller, self.agent = FakeLeg("caller"), FakeLeg("agent")
+        self.legs = {leg.id: leg for leg in (self.caller, self.agent)}
+        if joined:
+            self.pairs.join(self.caller.id, self.agent.id)

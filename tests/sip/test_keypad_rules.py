@@ -3,28 +3,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from gateway.core.model import LegId
 from gateway.sip.calls.dtmf import ECHO_S, PAUSE_MS, TONE_MS, Keypads
 from gateway.sip.calls.leg_control import KeyPress, KeyWay
-from gateway.sip.calls.pairs import Pairs
-from tests.bench.clock import VirtualClock
-from tests.bench.leg import FakeLeg
+from tests.bench.leg import FakeLeg, TwoLegs
 
 EVENT, INFO = KeyWay.EVENT, KeyWay.INFO
 ONE_KEY_S = (TONE_MS + PAUSE_MS) / 1000
 
 
-class Stage:
-    """A caller and an agent, who are joined unless a test does something else."""
+class Stage(TwoLegs):
+    """Two who press keys."""
 
     def __init__(self, *, joined: bool = True) -> None:
-        self.clock, self.pairs = VirtualClock(datetime(2026, 11, 29, tzinfo=UTC)), Pairs()
-        self.caller, self.agent = FakeLeg("caller"), FakeLeg("agent")
-        self.legs = {leg.id: leg for leg in (self.caller, self.agent)}
+        super().__init__(joined=joined)
         self.by_info: set[LegId] = set()
         self.deaf: set[LegId] = set()
         self.keys = Keypads(
@@ -36,8 +30,6 @@ class Stage:
             lambda: None,
         )
         self._stamp = 0
-        if joined:
-            self.pairs.join(self.caller.id, self.agent.id)
 
     def press(self, leg: FakeLeg, keys: str, way: KeyWay = EVENT) -> None:
         for key in keys:

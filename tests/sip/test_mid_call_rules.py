@@ -13,19 +13,14 @@ from gateway.core.model import LegId
 from gateway.core.outcome import CallEnd
 from gateway.sip.calls.leg_control import Direction, Exchange, KeyPress, KeyWay
 from gateway.sip.calls.midcall import MidCall
-from gateway.sip.calls.pairs import Pairs
-from tests.bench import BEGIN
-from tests.bench.clock import VirtualClock
-from tests.bench.leg import FakeLeg
+from tests.bench.leg import FakeLeg, TwoLegs
 
 
-class Stage:
-    """A caller who talks with an agent."""
+class Stage(TwoLegs):
+    """What is between the two, from when their legs are established."""
 
     def __init__(self, **profile: str) -> None:
-        self.clock, self.pairs = VirtualClock(BEGIN), Pairs()
-        self.caller, self.agent = FakeLeg("caller"), FakeLeg("agent")
-        self.legs = {leg.id: leg for leg in (self.caller, self.agent)}
+        super().__init__(joined=False)
         self.silent: set[LegId] = set()  # legs without audio
         self.lost: list[tuple[LegId, CallEnd]] = []
         media: Any = SimpleNamespace(

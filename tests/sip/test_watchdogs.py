@@ -9,20 +9,17 @@ import pytest
 
 from gateway.core.model import LegId, PeerKind
 from gateway.core.outcome import CallEnd
-from gateway.sip.calls.pairs import Pairs
 from gateway.sip.calls.timer_c import TimerC
 from gateway.sip.calls.watchdog import LOOK_S, Watchdog
 from tests.bench.clock import VirtualClock
-from tests.bench.leg import FakeLeg
+from tests.bench.leg import FakeLeg, TwoLegs
 
 
-class Stage:
-    """A caller who talks with an agent, and a dog that watches them."""
+class Stage(TwoLegs):
+    """A dog that watches the two who talk."""
 
     def __init__(self, *, rtp_timeout_s: float = 0.0, max_call_s: float = 0.0) -> None:
-        self.clock, self.pairs = VirtualClock(datetime(2026, 11, 29, tzinfo=UTC)), Pairs()
-        self.caller, self.agent = FakeLeg("caller"), FakeLeg("agent")
-        self.legs = {leg.id: leg for leg in (self.caller, self.agent)}
+        super().__init__()
         self.held: set[LegId] = set()
         self.ended: list[tuple[LegId, CallEnd]] = []
         self.dog = Watchdog(
@@ -34,7 +31,6 @@ class Stage:
             self._end,
         )
         self.dog.configure(rtp_timeout_s, max_call_s)
-        self.pairs.join(self.caller.id, self.agent.id)
 
     def _end(self, leg: LegId, why: CallEnd) -> None:
         self.ended.append((leg, why))
