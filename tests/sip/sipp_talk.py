@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.support.certificates import Authority
+    from tests.support.sip_message import Message
 
 S = TypeVar("S", bound=Script)
 
@@ -131,6 +132,14 @@ class Talk:
         """The caller hangs up."""
         self.caller.does.bye()
         self.called.does.gone()
+
+    async def begin(self, headers: Mapping[str, str] | None = None) -> Message:
+        """Have a call made and answered that the caller will end: the INVITE that has reached the other side."""
+        self.opening(headers)
+        self.closing()
+        await self.start()
+        taken: list[Message] = self.called.taken
+        return taken[0]
 
     async def start(self, stop: str = "up") -> None:
         """Have all begin who have something to do, and wait until they have come to this stop, if there is one."""

@@ -136,27 +136,18 @@ async def test_a_caller_who_rings_at_a_target_has_the_target_s_time(hasty: Scene
 # --- session timers (RFC 4028)
 
 
-@pytest.mark.keeps("9.13")
+REFRESHED = ["refreshed by us", "refreshed by UPDATE", "refreshed by the peer"]
+GIVEN_UP = ["not refreshed by the peer", "refresh not answered"]
+
+
 @pytest.mark.timeout(120)
-def test_a_session_that_is_refreshed_goes_on(aged_calls: AgedCalls) -> None:
-    aged_calls.check("refreshed by us")
-    aged_calls.check("refreshed by UPDATE")
-    aged_calls.check("refreshed by the peer")
-
-
-@pytest.mark.keeps("9.13")
-@pytest.mark.timeout(120)
-def test_a_peer_that_no_longer_refreshes_is_given_up(aged_calls: AgedCalls) -> None:
-    aged_calls.check("not refreshed by the peer")
-
-
-@pytest.mark.keeps("9.13")
-@pytest.mark.timeout(120)
-def test_a_peer_that_no_longer_answers_refreshes_is_given_up(aged_calls: AgedCalls) -> None:
-    aged_calls.check("refresh not answered")
-
-
-@pytest.mark.keeps("9.11")
-@pytest.mark.timeout(120)
-def test_an_answer_that_is_never_acknowledged_ends_the_call(aged_calls: AgedCalls) -> None:
-    aged_calls.check("no ACK")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(pytest.param(kind, marks=pytest.mark.keeps("9.13")) for kind in REFRESHED + GIVEN_UP),
+        pytest.param("no ACK", marks=pytest.mark.keeps("9.11")),
+    ],
+)
+def test_calls_that_grow_old(aged_calls: AgedCalls, kind: str) -> None:
+    """A session that is refreshed goes on; who does not refresh, or answer, or never sends an ACK, is given up."""
+    aged_calls.check(kind)

@@ -25,10 +25,7 @@ both_ways = pytest.mark.parametrize("way", WAYS)
 @both_ways
 async def test_from_alone_names_the_caller(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
-        talk.opening({"P-Asserted-Identity": EVE, "Diversion": DIVERTED})
-        talk.closing()
-        await talk.start()
-        invite = talk.called.taken[0]
+        invite = await talk.begin({"P-Asserted-Identity": EVE, "Diversion": DIVERTED})
         assert invite["From"].startswith(f'"Eve Example" <sip:+31201112222@{place.net.gateway}>')
         assert not invite.all("P-Asserted-Identity") + invite.all("Diversion") + invite.all("History-Info")
 
@@ -37,10 +34,7 @@ async def test_from_alone_names_the_caller(place: Place, way: str) -> None:
 @both_ways
 async def test_who_is_trusted_gets_the_asserted_identity_and_the_diversion(place: Place, way: str) -> None:
     async with Talk(place, "told", way) as talk:
-        talk.opening({"Diversion": DIVERTED})
-        talk.closing()
-        await talk.start()
-        invite = talk.called.taken[0]
+        invite = await talk.begin({"Diversion": DIVERTED})
         assert invite["P-Asserted-Identity"] == f'"Eve Example" <sip:+31201112222@{place.net.gateway}>'
         assert f"<sip:+31208889999@{place.net.gateway}>;reason=unconditional" in invite.all("Diversion")
         assert not invite.all("Privacy")
@@ -50,11 +44,8 @@ async def test_who_is_trusted_gets_the_asserted_identity_and_the_diversion(place
 @both_ways
 async def test_history_info_is_made_of_what_came(place: Place, way: str) -> None:
     async with Talk(place, "history", way) as talk:
-        talk.opening({"History-Info": HISTORY})
-        talk.closing()
-        await talk.start()
+        entries = (await talk.begin({"History-Info": HISTORY})).all("History-Info")
         here = place.net.gateway
-        entries = talk.called.taken[0].all("History-Info")
         dialled = [place.bed.number("history"), *([] if way == WAYS[0] else ["6001"])]
         users = ["+31208889999", "+31207776666", *dialled]
         assert entries == [f"<sip:{user}@{here}>;index=1{'.1' * depth}" for depth, user in enumerate(users)]
@@ -64,19 +55,14 @@ async def test_history_info_is_made_of_what_came(place: Place, way: str) -> None
 @both_ways
 async def test_a_number_that_is_withheld_reaches_nobody_but_who_keeps_it(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
-        talk.opening(WITHHELD)
-        talk.closing()
-        await talk.start()
+        await talk.begin(WITHHELD)
         assert ANONYMOUS in talk.called.taken[0]["From"]
         await talk.over()
         log = talk.called.sipp.messages()
         assert "+31201112222" not in log
         assert "Eve" not in log
     async with Talk(place, "told", way, caller=ANONYMOUS) as talk:
-        talk.opening(WITHHELD)
-        talk.closing()
-        await talk.start()
-        invite = talk.called.taken[0]
+        invite = await talk.begin(WITHHELD)
         assert ANONYMOUS in invite["From"]
         assert "+31201112222" in invite["P-Asserted-Identity"]
         assert invite["Privacy"] == "id"
@@ -91,9 +77,7 @@ async def test_nothing_of_one_side_is_seen_on_the_other(place: Place, way: str, 
         caller, called = talk.caller, talk.called
         headers = {"P-Asserted-Identity": EVE, "Diversion": DIVERTED, "History-Info": HISTORY}
         if answered:
-            talk.opening(headers)
-            talk.closing()
-            await talk.start()
+            await talk.begin(headers)
             await talk.both_hear()
         else:
             telling = {"Warning": f'399 pbx.{INSIDE} "busy"', "Reason": f'SIP;text="{called.here[0]}"'}
@@ -114,10 +98,8 @@ async def test_nothing_of_one_side_is_seen_on_the_other(place: Place, way: str, 
 @both_ways
 async def test_max_forwards_counts_down(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
-        talk.opening({"Max-Forwards": "17"})
-        talk.closing()
-        await talk.start()
-        assert talk.called.taken[0].all("Max-Forwards") == ["16"]
+        invite = await talk.begin({"Max-Forwards": "17"})
+        assert invite.all("Max-Forwards") == ["16"]
 
 
 @pytest.mark.keeps("11.16")
@@ -132,10 +114,7 @@ async def test_no_hops_left(place: Place, way: str) -> None:
 @both_ways
 async def test_our_own_request_that_comes_back_is_a_loop(place: Place, way: str) -> None:
     async with Talk(place, "udp", way) as talk:
-        talk.opening()
-        talk.closing()
-        await talk.start()
-        ours = talk.called.taken[0]
+        ours = await talk.begin()
         # It comes back as from a proxy: one hop less, and a Via on top.
         proxy = Calling(talk.number, ours["From"], cseq=ours.cseq[0])
         proxy.invite(talk.called.offer(), {"Max-Forwards": "69", "v": ours["Via"]}).refused(482)

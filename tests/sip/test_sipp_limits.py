@@ -26,9 +26,7 @@ async def small(authority: Authority) -> AsyncIterator[Place]:
 @pytest.mark.parametrize("way", WAYS)
 async def test_max_calls(small: Place, way: str) -> None:
     async with Talk(small, "udp", way) as talk:
-        talk.opening()
-        talk.closing()
-        await talk.start()
+        await talk.begin()
         refused = Calling(talk.number).invite(talk.caller.offer())
         refused.refused(503, Retry_After="[1-9][0-9]*", Reason='.*text="at-capacity".*')
         one_more = talk.joined_by(small.end(refused, talk.caller.here[0], 0, port=PORT + 10))
@@ -36,7 +34,5 @@ async def test_max_calls(small: Place, way: str) -> None:
         await one_more.over()
         await talk.both_hear(anew=True)
     async with Talk(small, "udp", way) as talk:  # and there is room again
-        talk.opening()
-        talk.closing()
-        await talk.start()
+        await talk.begin()
         await talk.both_hear()

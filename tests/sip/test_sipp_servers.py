@@ -61,9 +61,7 @@ async def test_the_next_server_when_one_cannot(named: Place) -> None:
         assert first.taken[0]["Call-ID"] == talk.called.taken[0]["Call-ID"]  # the same call, elsewhere
         await talk.both_hear()
     async with Talk(named, "udp") as talk:  # the first is let alone for a while: nobody is there now
-        talk.opening()
-        talk.closing()
-        await talk.start()
+        await talk.begin()
         await talk.both_hear()
 
 
@@ -82,9 +80,7 @@ async def test_a_trunk_on_ipv6_and_a_pbx_on_ipv4(authority: Authority, way: str)
             talk.caller = place.end(Calling(talk.number), "::1", CALLER_HZ, port=there)
         talk.ends = (talk.called, talk.caller)
         async with talk:
-            talk.opening()
-            talk.closing()
-            await talk.start()
+            await talk.begin()
             await talk.both_hear()
             trunk = talk.called if way == WAYS[0] else talk.caller
             assert all(b"IN IP6 ::1" in one.body for one in trunk.taken if one.body)
