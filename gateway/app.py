@@ -21,6 +21,7 @@ from gateway.background import BackgroundTasks
 from gateway.clock import LoopClock
 from gateway.config import Config, load
 from gateway.engine import Engine
+from gateway.expiring import CertificateWatch
 from gateway.following import Following
 from gateway.operating import Operating
 from gateway.ports import Clock, SipError
@@ -88,6 +89,7 @@ class App:
         self.sources = self.engine.sources = self._following.sources
         self.web = WebServer(self.operations, metrics=self.metrics.render, token=None, clock=clock)
         self._configure_web(config)
+        self._certificates = CertificateWatch(self.metrics.certificates_end, clock)
         # Those first that may not take a configuration; those last that begin with a new login.
         parts = (self.sip.reconfigure, self._take_over, self._following.follow, self._log_in)
         self.reloader = Reloader(config, parts, self._reload_done)
@@ -122,6 +124,7 @@ class App:
             # some 50 ms each time.
             gc.collect()
             gc.freeze()
+            self._certificates.watch(self._config.certificates)
             self.serving = True
             self._tasks.begin("watchdog", systemd.watchdog())
             systemd.ready(SERVING)
@@ -150,6 +153,7 @@ class App:
 
     async def _end(self) -> None:
         self.reloader.close()
+        self._certificates.stop()
         for part in (self.sip, self.web, self._following, self._tasks, self.reporter):
             try:
                 await part.stop()
@@ -184,6 +188,7 @@ class App:
             taken=reloader.refusal is None, at=reloader.loaded_at, restart_needed=len(reloader.restart_needed)
         )
         if reloader.refusal is None:
+            self._certificates.watch(reloader.config.certificates)
             self._tasks.begin("resend-refused", self.reporter.resend_refused())
 
 

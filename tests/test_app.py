@@ -27,6 +27,7 @@ from tests.bench.clock import VirtualClock
 from tests.report import samples
 from tests.report.webhook.server import SECRET, Server
 from tests.running_app import FakeUserAgent, Running, over, running, serving, until, written
+from tests.support.certificates import Authority
 from tests.support.processes import free_port
 
 if TYPE_CHECKING:
@@ -62,9 +63,32 @@ async def test_what_nobody_asks_is_not_told_as_down(directory: Path) -> None:
         assert await states(gateway) == ["trunk_up{trunk=platform} NaN", "mqtt_connected NaN"]
 
 
-async def states(gateway: Running) -> list[str]:
+@pytest.mark.keeps("16.168")
+async def test_when_certificates_end_is_exported_as_long_as_they_are_configured(
+    directory: Path, tmp_path: Path
+) -> None:
+    main, secret = directory / "gateway.toml", directory / "crm.secret"
+    before = main.read_text()
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
+    named = f'ca_file = "{Authority(tmp_path / "pki").certificate}"'
+    webhook = 'id = "crm"\nurl = "https://crm.example"\nsecret_file = "crm.secret"'
+    main.write_text(f"{before}\n[[webhooks]]\n{webhook}\n{named}\n")
+    name = 'transfer_gateway_certificate_expires_timestamp_seconds{key="webhooks[crm].ca_file"}'
+    async with running(directory) as gateway:
+        assert name in await metrics(gateway)
+        main.write_text(before)
+        await gateway.post("/api/reload")
+        assert name not in await metrics(gateway)
+
+
+async def metrics(gateway: Running) -> str:
     async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{gateway.port}/metrics") as answer:
-        lines = (await answer.text()).replace('"', "").replace("transfer_gateway_", "").splitlines()
+        return await answer.text()
+
+
+async def states(gateway: Running) -> list[str]:
+    lines = (await metrics(gateway)).replace('"', "").replace("transfer_gateway_", "").splitlines()
     return [line for line in lines if line.startswith(("trunk_up", "mqtt_connected"))]
 
 

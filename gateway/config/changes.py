@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 
 from gateway.config.checks import check_listening
@@ -51,6 +52,7 @@ def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
         mqtt=_kept("mqtt", started.mqtt, loaded.mqtt) if started.mqtt and loaded.mqtt else started.mqtt,
         http=_kept("http", started.http, loaded.http),
         digests=started.digests,
+        certificates={**_certificates(loaded, sip=False), **_certificates(started, sip=True)},
         files={**loaded.files, **_read_once(started)},
     )
     mistakes = [
@@ -64,6 +66,11 @@ def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
 
 def _kept(table: str, started: S, loaded: S) -> S:
     return loaded.model_copy(update={key: getattr(started, key) for key in AT_START[table]})
+
+
+def _certificates(config: Config, *, sip: bool) -> Mapping[str, datetime]:
+    """Until when they are good: those of SIP, which PJSIP has read once, or the others."""
+    return {key: end for key, end in config.certificates.items() if key.startswith("sip.") is sip}
 
 
 def _read_once(started: Config) -> dict[str, ReadFile]:

@@ -29,6 +29,7 @@ from gateway.config.settings import (
     SipSettings,
     WebhookSettings,
 )
+from gateway.config.validity import ends_of_certificates
 from gateway.core.hours import Schedule
 from gateway.core.model import Announcement, AssignedNumber, Peer
 from gateway.core.routing import Routes
@@ -60,6 +61,7 @@ class Config:
     outdated: tuple[str, ...] = ()
     history: HistorySettings = field(default_factory=HistorySettings)
     files: Mapping[str, ReadFile] = field(default_factory=dict)  # what was read of secrets, keys and sounds
+    certificates: Mapping[str, datetime] = field(default_factory=dict)  # until when each is good, by key
 
     @cached_property
     def routes(self) -> Routes:
@@ -167,6 +169,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         digests={f"sip.{key}": digest(getattr(main.sip, key)) for key in READ_ONCE if secrets},
         outdated=outdated(around.found, directory) if secrets else (),
         files=files_read(around.found, directory, begun),
+        certificates=ends_of_certificates(main) if secrets else {},
     )
 
 

@@ -117,6 +117,9 @@ class Metrics:
         self._reload_ok = gauge("config_last_reload_successful", "Whether the last (re)load was taken.")
         self._reload_at = gauge("config_last_reload_success_timestamp_seconds", "When the running one was loaded.")
         self._restart = gauge("config_restart_needed", "How many keys and secret files a restart would change.")
+        self._certificates = gauge(
+            "certificate_expires_timestamp_seconds", "When a certificate that the configuration names ends.", "key"
+        )
         gauge("build_info", "Constant 1.", "version", "pjsip").labels(version, pjsip).set(1)
         self._lag = histogram("event_loop_lag_seconds", "How late the event loop runs what is due.", _LAG_BUCKETS)
         self._outbox_writable.set(1)
@@ -156,6 +159,12 @@ class Metrics:
         destinations = {*all_destinations(plan), UNKNOWN}
         _drop(self._decisions, lambda labels: labels["destination"] not in destinations)
         self._plan = plan
+
+    def certificates_end(self, ends: Mapping[str, datetime]) -> None:
+        """When each certificate ends, by its key in the configuration."""
+        self._certificates.clear()
+        for key, end in ends.items():
+            self._certificates.labels(key).set(end.timestamp())
 
     def reload_done(self, *, taken: bool, at: datetime, restart_needed: int = 0) -> None:
         """A configuration was loaded (at the start, too) or refused; `at`: when the one in force was loaded."""
