@@ -6,7 +6,7 @@
 #              a minute of it is in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
-#              Grafana's own schema (needs Node.js and npm)
+#              Grafana's own schema, and draws docs/pictures (needs Node.js, npm and Chromium)
 # make check   the checks and the quick tests
 # Every target sets up first, which costs nothing once all is there.
 
@@ -58,6 +58,7 @@ measure: setup
 dashboards: setup
 	@$(BIN)/python -m scripts.dashboards
 	@scripts/dashboards/schema/hold.sh
+	@scripts/dashboards/pictures/draw.sh
 
 check: lint
 	$(BIN)/pytest -n 2 --hypothesis-profile=quick -m "$(QUICK)"

@@ -31,16 +31,6 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     (
         "From the question to a person",
         (
-            Bars(
-                "Funnel",
-                "How many transfers were asked for, and how far they came: accepted by the gate, rung at a "
-                "destination, answered "
-                "by the PBX, taken by a person. Each step counts for all before it; what is under way counts "
-                "when it ends.",
-                COUNT,
-                tuple(Query(_came_to(milestone), name) for milestone, name in _STEPS),
-                width=12,
-            ),
             Figure(
                 "Reached a person",
                 "Of those who asked, the share whom a person took.",
@@ -89,6 +79,15 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     (
         "What became of them",
         (
+            Bars(
+                "Funnel",
+                "How many transfers were asked for, and how far they came: accepted by the gate, rung at a "
+                "destination, answered "
+                "by the PBX, taken by a person. Each step counts for all before it; what is under way counts "
+                "when it ends.",
+                COUNT,
+                tuple(Query(_came_to(milestone), name) for milestone, name in _STEPS),
+            ),
             Graph(
                 "Outcomes",
                 "Transfers that ended, by outcome.",
@@ -100,25 +99,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                         exemplars=True,
                     ),
                 ),
-                width=12,
                 stacked=True,
                 transfers="outcome=${__field.labels.outcome}",
-            ),
-            Graph(
-                "Why not, over time",
-                "Transfers that ended otherwise than with a person, by reason.",
-                COUNT,
-                (
-                    Query(
-                        f"sum by (reason) "
-                        f'(increase(@transfers_total{{{_OF},outcome!="completed"}}[$__rate_interval])) > 0',
-                        "{{reason}}",
-                        exemplars=True,
-                    ),
-                ),
-                width=12,
-                stacked=True,
-                transfers="reason=${__field.labels.reason}",
             ),
             Bars(
                 "Why not",
@@ -132,6 +114,21 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                         "{{reason}}",
                     ),
                 ),
+                transfers="reason=${__field.labels.reason}",
+            ),
+            Graph(
+                "Why not, over time",
+                "The same, as it happened.",
+                COUNT,
+                (
+                    Query(
+                        f"sum by (reason) "
+                        f'(increase(@transfers_total{{{_OF},outcome!="completed"}}[$__rate_interval])) > 0',
+                        "{{reason}}",
+                        exemplars=True,
+                    ),
+                ),
+                stacked=True,
                 transfers="reason=${__field.labels.reason}",
             ),
             Heat(
