@@ -187,7 +187,12 @@ def _keys(
 ) -> Iterator[int]:
     """The keys through the narrowest of the indexes, newest first."""
     if match is not None:
-        chosen = "SELECT rowid FROM trails WHERE trails MATCH ? AND rowid >= ? AND rowid < ? ORDER BY rowid DESC"
+        chosen = "SELECT trails.rowid FROM trails"
+        if kinds is not None:
+            # Where many have the words, and few are of the kind, SQLite passes over the many in a tenth of the time.
+            among = ", ".join(str(kind) for kind in kinds)
+            chosen += f" CROSS JOIN transfers ON transfers.at = trails.rowid AND transfers.kind IN ({among})"
+        chosen += " WHERE trails MATCH ? AND trails.rowid >= ? AND trails.rowid < ? ORDER BY trails.rowid DESC"
         return _first(db.execute(chosen, (match, *between)))
     chosen = f"SELECT at FROM {TABLES[what]} WHERE %s at >= ? AND at < ? ORDER BY at DESC"  # noqa: S608 -- one of two
     if callers is None and kinds is None:
