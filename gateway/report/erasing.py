@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Takes a caller out of the journal: out of what waits, what was refused and what is remembered.
+"""Who called, in the journal: forgotten where somebody asks for that, and named no longer than the history does.
 
-The events stay, with their ids, and are told of once as before: only who called is no longer in them.
+A caller who is forgotten is taken out of what waits, what was refused and what is remembered. The events stay, with
+their ids, and are told of once as before. What nobody waits for any more is as old at most as `[history]` says, and
+names callers as it says.
 """
 
 from __future__ import annotations
@@ -10,12 +12,15 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gateway.report.history.callers import Callers, erased
+from gateway.core.json_form import timestamp
+from gateway.report.history.callers import Callers, erased, without_caller
+from gateway.report.history.retention import Keep
 from gateway.report.history.store import HistoryStore
-from gateway.report.store import Put, Write
+from gateway.report.store import Put, Store, Write
 from gateway.report.store_file import StoreFile
 
 Change: TypeAlias = Callable[[str], str | None]
@@ -64,6 +69,49 @@ def without(forms: Collection[str]) -> Change:
         event: dict[str, Any] = json.loads(payload)
         data = erased(event["data"], forms)
         return None if data is None else json.dumps({**event, "data": data})
+
+    return change
+
+
+def forget(forms: Collection[str]) -> Callable[[Store, list[Write]], Erased]:
+    """To be done in the journal's thread: take a caller out of all of it. Raises sqlite3.Error."""
+    return lambda store, unwritten: rewrite_all(store.db, unwritten, forms)
+
+
+def tidy(keep: Keep, callers: Callers, now: datetime) -> Callable[[Store, list[Write]], None]:
+    """To be done in the journal's thread, to what no sink waits for. Raises sqlite3.Error, OSError."""
+
+    def work(store: Store, _unwritten: list[Write]) -> None:
+        for state, days in (("completed", keep.days), ("other", keep.failures_days)):
+            before = timestamp(now - timedelta(days=days))
+            # The triggers take its event away where nobody else needs it.
+            store.db.execute("DELETE FROM transfers WHERE state = ? AND requested_at < ?", (state, before))
+        # Without a broker the newest events are kept for inspection, of whatever outcome.
+        store.let_go((now - timedelta(days=min(keep.days, keep.failures_days))).timestamp())
+        if keep.callers == "full":
+            return
+        places = ", ".join("?" * len(store.attended))
+        chosen = store.db.execute(
+            "SELECT seq, payload FROM journal"  # noqa: S608 -- question marks alone
+            f" WHERE seq <= (SELECT min(cursor) FROM sinks WHERE name IN ({places}))"
+            " AND seq NOT IN (SELECT seq FROM apart WHERE state <> 'taken')"
+            " AND seq NOT IN (SELECT seq FROM transfers WHERE state = 'running')"
+            " AND json_valid(payload) AND coalesce(json_extract(payload, '$.data.caller'), 'hmac:') NOT LIKE 'hmac:%'"
+            " AND json_extract(payload, '$.data.caller') NOT LIKE '%…%'",
+            store.attended,
+        )
+        _rewrite(store.db, dict(chosen), _named(keep, callers))
+        store.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    return work
+
+
+def _named(keep: Keep, callers: Callers) -> Change:
+    def change(payload: str) -> str | None:
+        event: dict[str, Any] = json.loads(payload)
+        was = event["data"]["caller"]
+        shown = callers.kept(was, keep.callers)
+        return json.dumps({**event, "data": {**without_caller(event["data"], was, shown or "…"), "caller": shown}})
 
     return change
 

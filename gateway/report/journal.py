@@ -13,13 +13,12 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import structlog
 
 from gateway.report.backlog import Backlog, BacklogState, Fetch, Flush, Job
 from gateway.report.cursors import Refuse, Resend, Standing, Taken
-from gateway.report.erasing import Erased, rewrite_all
 from gateway.report.store import HISTORY_OF_EACH, Put, Remembered, Store, Write
 from gateway.report.store_file import StoreError, is_broken
 
@@ -47,9 +46,9 @@ class _Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class _Forget:
-    forms: Collection[str]
-    answer: "asyncio.Future[Erased]"
+class _Change:
+    work: Callable[[Store, list[Write]], object]
+    answer: "asyncio.Future[Any]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class _Sinks:
     is_there: bool
 
 
-_AnyJob: TypeAlias = Put | Job | _Sinks | _Ask | _Forget | _Close
+_AnyJob: TypeAlias = Put | Job | _Sinks | _Ask | _Change | _Close
 
 
 class Journal:
@@ -142,10 +141,13 @@ class Journal:
         except TimeoutError:
             raise StoreError("the disk hangs") from None
 
-    async def forget(self, forms: Collection[str]) -> Erased:
-        """Take a caller, in all these forms, out of all that is stored. Raises StoreError when the disk refuses it."""
-        answer: asyncio.Future[Erased] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Forget(forms, answer))
+    async def change(self, work: Callable[[Store, list[Write]], T]) -> T:
+        """Have this done to the store and to what the disk has not taken yet, in the journal's own thread.
+
+        Raises StoreError when the disk refuses it.
+        """
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._jobs.put(_Change(work, answer))
         return await answer
 
     async def close(self, timeout_s: float = 5.0) -> None:
@@ -172,13 +174,13 @@ class Journal:
         self._resolve(opened, remembered)
         closing = None
         while closing is None:
-            questions: list[Fetch | _Ask | _Forget] = []
+            questions: list[Fetch | _Ask | _Change] = []
             has_changed = False
             for job in self._next_jobs():
                 match job:
                     case Put() | Taken() | Refuse() | Resend():
                         self._unwritten.append(job)
-                    case Fetch() | _Ask() | _Forget():
+                    case Fetch() | _Ask() | _Change():
                         questions.append(job)
                     case Flush():
                         self._flushes.append(job)
@@ -264,15 +266,15 @@ class Journal:
             del self._unwritten[:surplus]
         self._tell_state()
 
-    def _answer(self, question: Fetch | _Ask | _Forget) -> None:
+    def _answer(self, question: Fetch | _Ask | _Change) -> None:
         try:
             match question:
                 case Fetch(sink, after, limit):
                     self._resolve(question.answer, self._store.fetch(sink, after, limit))
                 case _Ask():
                     self._resolve(question.answer, self._history(question))
-                case _Forget(forms):
-                    self._resolve(question.answer, rewrite_all(self._store.db, self._unwritten, forms))
+                case _Change(work):
+                    self._resolve(question.answer, work(self._store, self._unwritten))
         except Exception as error:  # noqa: BLE001 -- whoever asks must get an answer
             log.error("outbox-unreadable", why=str(error))
             if is_broken(error):

@@ -20,7 +20,7 @@ from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.ports import Clock, HistoryPage, HistoryQuery
 from gateway.report.backlog import BacklogState
 from gateway.report.cursors import StoredEvent
-from gateway.report.erasing import Erased, left_aside
+from gateway.report.erasing import Erased, forget, left_aside, tidy
 from gateway.report.event import call_event, event_id, read_transfer, transfer_event, write
 from gateway.report.history.asking import HistoryAsking
 from gateway.report.history.callers import Callers
@@ -87,6 +87,7 @@ class EventReporter:
             keep=keep,
             clock=clock,
             remembered=self._remembered,
+            tidy=self._tidy,
             on_state=on_history,
         )
         self._asking = HistoryAsking(state_dir)
@@ -189,12 +190,17 @@ class EventReporter:
         try:
             async with asyncio.timeout(FORGET_S):
                 forms = await asyncio.to_thread(self._callers.forms, caller, alone=True)
-                found = await self.history.forget(lambda: self._journal.forget(forms), forms)
+                found = await self.history.forget(lambda: self._journal.change(forget(forms)), forms)
                 return found, await asyncio.to_thread(left_aside, self._state_dir)
         except TimeoutError:
             raise StoreError("the disk hangs") from None
         except OSError as error:
             raise StoreError(str(error)) from error
+
+    async def _tidy(self, keep: Keep) -> None:
+        """Have the journal keep what nobody waits for no longer than the history, and name callers as it does."""
+        with contextlib.suppress(StoreError):  # which the journal tells by itself
+            await self._journal.change(tidy(keep, self._callers, self._clock.now().wall))
 
     async def _remembered(self) -> list[StoredEvent]:
         """The last events of the transfers that the journal remembers, for a history that is new."""

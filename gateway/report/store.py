@@ -223,6 +223,21 @@ class Store:
             self._drop_notice_at = time.monotonic()
 
     @property
+    def attended(self) -> list[str]:
+        """The sinks for which somebody is there."""
+        return [sink for sink in self.standing if sink not in self._idle]
+
+    def let_go(self, stored_before: float) -> None:
+        """Keep for idle sinks nothing that was stored before then (seconds since 1970). Raises sqlite3.Error."""
+        for sink in self.standing.keys() & set(self._idle):
+            self.db.execute(
+                "UPDATE sinks SET cursor = max(cursor, coalesce((SELECT max(seq) FROM journal WHERE stored_at < ?), 0))"
+                " WHERE name = ?",
+                (stored_before, sink),
+            )
+            self.standing[sink] = cursors.standing(self.db, sink)
+
+    @property
     def db(self) -> sqlite3.Connection:
         """The open database. Raises sqlite3.Error."""
         return self._file.db

@@ -41,7 +41,10 @@ log = structlog.get_logger(__name__)
 
 
 class HistorySink:
-    """A `sinks.sink.Sink`; see the module. `remembered` has the journal tell what it knows of when the file is new."""
+    """A `sinks.sink.Sink`; see the module.
+
+    `remembered` has the journal tell what it knows of when the file is new, and `tidy` has it keep no more than this.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class HistorySink:
         keep: Keep,
         clock: Clock,
         remembered: Callable[[], Awaitable[list[StoredEvent]]],
+        tidy: Callable[[Keep], Awaitable[None]],
         on_state: Callable[[HistoryState], None] = lambda _state: None,
     ) -> None:
         self.name = backlog.sink
@@ -58,6 +62,7 @@ class HistorySink:
         self._keep = keep
         self._clock = clock
         self._remembered = remembered
+        self._tidy = tidy
         self._on_state = on_state
         self._store = HistoryStore(directory)
         self._worker = Worker("history", most=8)
@@ -164,6 +169,7 @@ class HistorySink:
             self._expire_now.clear()
             while await self._persistently(self._expire_some):
                 pass
+            await self._tidy(self._keep)
             pause = asyncio.create_task(sleep(self._clock, EXPIRE_EVERY_S))
             asked = asyncio.create_task(self._expire_now.wait())
             try:

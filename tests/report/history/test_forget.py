@@ -244,14 +244,13 @@ async def test_an_event_that_is_none_keeps_nothing_from_being_erased(tmp_path: P
     assert forget_offline(tmp_path, EVE).events >= 4
 
 
-async def test_the_journal_tells_where_it_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_journal_tells_where_it_cannot(tmp_path: Path) -> None:
     journal = Journal(tmp_path, {"mqtt": lambda _state: None})
     await journal.open()
 
     def broken(*_: object) -> Any:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr("gateway.report.journal.rewrite_all", broken)
     with pytest.raises(StoreError, match="disk I/O error"):
-        await journal.forget([EVE])
+        await journal.change(broken)
     await journal.close()
