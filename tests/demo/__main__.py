@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from tests.demo import funnel
 from tests.demo.company import CALLER_HZ, INSTANCE, NUMBERS, Company
 from tests.demo.ladder import Ladder
 from tests.demo.scenes import SCENES, Scene, Stage
@@ -52,7 +53,7 @@ def main() -> int:
 
 
 async def _demo(*, once: bool) -> int:
-    _say("Starting a PBX with three people at phones and two queues, a broker and the gateway ...")
+    _say("Starting a PBX with three people at phones and two queues, a broker, the gateway and Prometheus ...")
     # Ctrl-C goes to every process of the terminal. The servers inherit that they don't heed it: we stop them, in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     async with Company() as company:
@@ -81,6 +82,7 @@ async def _play_all(stage: Stage, *, once: bool) -> None:
     _introduce(stage.company)
     for number, scene in enumerate(SCENES, 1):
         await _play(stage, scene, number)
+    await _show_funnel(stage)
     _conclude(stage)
     if once:
         return
@@ -120,6 +122,12 @@ The ladders leave out 100, ACK, OPTIONS, and the 200 of NOTIFY, BYE and CANCEL."
     )
 
 
+async def _show_funnel(stage: Stage) -> None:
+    counts = await funnel.counted(stage.company.prometheus, len(stage.ended))
+    _say("\nWhat became of those who asked, as Prometheus has it\n")
+    _say("\n".join(funnel.drawn(counts)))
+
+
 def _conclude(stage: Stage) -> None:
     company = stage.company
     _say("\nWhat was reported\n")
@@ -135,6 +143,10 @@ def _conclude(stage: Stage) -> None:
         f"""
 metrics        curl -s {company.gateway.url}/metrics | grep transfers_total
 transfers      curl -s {company.gateway.url}/api/transfers
+the funnel     curl -s '{funnel.address(company.prometheus.port)}'
+alerts         curl -s http://127.0.0.1:{company.prometheus.port}/api/v1/alerts
+dashboards     docs/dashboards.md shows them; deploy/grafana/dashboards has them for a Grafana with this data source:
+               http://127.0.0.1:{company.prometheus.port}
 broker         {company.broker.host}:{company.broker.port}, topics transfer-gateway/{INSTANCE}/#
 configuration  {company.gateway.directory}
 its log        {company.gateway.child.log}

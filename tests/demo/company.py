@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from tests.support.ami import Ami
@@ -19,11 +20,13 @@ from tests.support.configuration import Configuration, Table
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net
+from tests.support.prometheus import Prometheus
 from tests.support.subscriber import Subscriber
 
 Server = TypeVar("Server", Asterisk, Broker, Gateway)
 
 INSTANCE = "demo"
+RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules.yaml"
 CALLER = "+31201112222"
 
 # What each one's voice is, in Hz, and the gateway's ringback, which no voice may be taken for.
@@ -91,6 +94,9 @@ class Company:
             self.news = await stack.enter_async_context(Subscriber(self.broker, "transfer-gateway/#"))
             self.assistant = await stack.enter_async_context(Peer(self.net.trunk))
             self.gateway = await self._start(Gateway(self._configuration()))
+            self.prometheus = Prometheus(self.gateway.url.removeprefix("http://"), rules=RULES)
+            stack.push_async_exit(self.prometheus)
+            await self.prometheus.__aenter__()
             self.caller = await stack.enter_async_context(Peer(self.net.provider, user=CALLER))
         except BaseException:
             await stack.aclose()
