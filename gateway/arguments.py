@@ -2,6 +2,7 @@
 """What may stand on the command line."""
 
 import argparse
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ DEFAULT_DIRECTORY = Path("/etc/transfer-gateway")
 TIME_HELP = (
     "at another time than now, such as 2026-12-24T18:00; without a zone, by the clock of the destination's hours"
 )
+_HASH = re.compile("[0-9a-f]{64}")  # SHA-256
 YEARS = range(1970, 9999)
 """Those in which every zone can tell the time."""
 
@@ -84,6 +86,23 @@ def _add_report(report: argparse.ArgumentParser) -> None:
     report.add_argument("--number", metavar="N", help="of one assigned number, or its id (default: all)")
     report.add_argument("--by", choices=("destination", "hour", "reason"), help="a line for each; hour: of the day")
     report.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: %(default)s")
+    report.add_argument("--proof", metavar="MONTH", help="print that month's lines of the chain, with its figures")
+    report.add_argument("--verify", metavar="FILE", type=Path, help="recompute what --proof printed, from FILE alone")
+    report.add_argument(
+        "--head",
+        metavar="N:HASH",
+        type=_head,
+        action="append",
+        default=[],
+        help="with --verify: a line of the chain as it was noted elsewhere; may be given several times",
+    )
+
+
+def _head(text: str) -> tuple[int, str]:
+    n, _, noted = text.partition(":")
+    if not n.isascii() or not n.isdigit() or not _HASH.fullmatch(noted):
+        raise argparse.ArgumentTypeError(f"{text} is no number and hash, as chain-head in the log has them: N:HASH")
+    return int(n), noted
 
 
 def _add_number(parser: argparse.ArgumentParser) -> None:

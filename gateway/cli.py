@@ -10,7 +10,7 @@ import signal
 import sys
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -231,9 +231,13 @@ def _report(options: argparse.Namespace) -> int:
     from gateway.report.figures.made import StoreError, Wanted, report  # noqa: PLC0415
     from gateway.report.figures.zones import Zones  # noqa: PLC0415
 
+    if options.verify:
+        return _verify(options.verify, options.head)
     config = _load(options, secrets=False)
     zones = Zones(config.numbers)
     now = datetime.now(UTC)
+    if options.proof:
+        return _prove(config, options.proof, zones.first, now)
     until = zones.read(options.until) if options.until else now
     since = zones.read(options.since) if options.since else until - REPORT_SPAN
     number = _number(config, options.number).id if options.number else None
@@ -246,6 +250,38 @@ def _report(options: argparse.Namespace) -> int:
         print(json.dumps(made, ensure_ascii=False))
     else:
         print((as_csv if options.format == "csv" else as_table)(made), end="")
+    return DONE
+
+
+def _prove(config: "Config", month: str, zone: tzinfo, now: datetime) -> int:
+    from gateway.report.figures.proof import StoreError, proof  # noqa: PLC0415
+
+    try:
+        for line in proof(Path(config.gateway.state_dir), month, zone, instance=config.gateway.instance, now=now):
+            print(line)
+    except ValueError as error:
+        raise _UsageError(f"--proof: {error}") from None
+    except StoreError as error:
+        _complain(str(error))
+        return FAILED
+    return DONE
+
+
+def _verify(file: Path, heads: Sequence[tuple[int, str]]) -> int:
+    from gateway.report.figures.verifying import ProofError, verify  # noqa: PLC0415
+
+    try:
+        with file.open(encoding="ascii", errors="replace") as lines:
+            found = verify(lines, dict(heads))
+    except OSError as error:
+        raise _UsageError(f"{file} can't be read: {error.strerror}") from None
+    except ProofError as error:
+        print(f"{file}: {error}")
+        return FAILED
+    print(f"{file}: lines {found.first} to {found.last} of the chain: nothing changed, added or missing")
+    for note in found.notes:
+        print(f"note: {note}")
+    _print_table(found.figures)
     return DONE
 
 

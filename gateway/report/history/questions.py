@@ -116,6 +116,16 @@ class HistoryReader:
             self.close()
             raise StoreError(str(error)) from error
 
+    def snapshot(self) -> sqlite3.Connection:
+        """The open file, for one who asks several things of the same moment. Raises StoreError, sqlite3.Error."""
+        self._deadline = float("inf")
+        try:
+            db = self._connected()
+            db.execute("BEGIN")
+        except OSError as error:
+            raise StoreError(str(error)) from error
+        return db
+
     def close(self) -> None:
         """Let go of the file; the next question opens it again."""
         if self._db is not None:
@@ -135,6 +145,12 @@ class HistoryReader:
             self._file = file
             db.set_progress_handler(lambda: time.monotonic() > self._deadline, _CHECK_EVERY)
             (version,) = db.execute("PRAGMA user_version").fetchone()
+            if version < len(STEPS):
+                # It is being made; or it is of an older release, and nothing has been stored by this one yet.
+                self.close()
+                raise NoHistoryError(
+                    f"{self._path} is of version {version}: the gateway has yet to bring it to {len(STEPS)}"
+                )
             if version != len(STEPS):
                 raise StoreError(f"{self._path} is of version {version}; this release reads {len(STEPS)}")
         return self._db

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from gateway.report.history import chain
 from gateway.report.history.callers import CallerForm
 from gateway.report.history.rows import CALL, TRANSFER, trail_text, unpack
 from gateway.report.history.tables import first_key
@@ -44,6 +45,8 @@ def delete_expired(db: sqlite3.Connection, keep: Keep, now: datetime) -> int:
             keys = [at for (at,) in db.execute(chosen, (kind, limits[bool(failed)], AT_ONCE))]
             if keys:
                 return _delete(db, what, keys, AGE)
+    if lines := chain.expire(db, keep.max_bytes, now):
+        return lines
     oldest = (now - timedelta(days=max(keep.days, keep.failures_days))).isoformat()
     return db.execute("DELETE FROM milestones WHERE time < ?", (oldest,)).rowcount
 

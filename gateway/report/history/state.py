@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.core.json_form import timestamp
+from gateway.report.history.chain import NO_HEAD, Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class HistorySize:
     bytes: int
     oldest_at: float | None  # seconds since 1970
     deleted: Mapping[str, int]  # by why: age, size
+    head: Head = NO_HEAD  # of the chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +45,5 @@ def history_document(state: HistoryState, *, waiting: int, refused: int) -> dict
         "bytes": size and size.bytes,
         "oldest_at": size and size.oldest_at and timestamp(datetime.fromtimestamp(size.oldest_at, UTC)),
         "deleted": size and dict(size.deleted),
+        "chain": size and size.head._asdict(),
     }

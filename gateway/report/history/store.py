@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.report.cursors import StoredEvent
-from gateway.report.history import retention
+from gateway.report.history import chain, retention
 from gateway.report.history.callers import Callers, without_caller
 from gateway.report.history.forgetting import forget
 from gateway.report.history.retention import Keep
@@ -129,11 +129,13 @@ class HistoryStore:
         at = key_of(row.begun, row.which)
         while db.execute(f"SELECT 1 FROM {table} WHERE at = ?", (at,)).fetchone():  # noqa: S608
             at += 1
+        kind = self._kind(db, row)
         columns = {
-            "at": at, "id": which, "kind": self._kind(db, row), "caller": caller, **row.moments, "record": pack(row)
+            "at": at, "id": which, "kind": kind, "caller": caller, **row.moments, "record": pack(row)
         }  # fmt: skip
         if row.what == TRANSFER:
             columns["returned"] = bool(row.data.get("returned_to_transferor"))
+            chain.append(db, row, kind)
             db.execute("INSERT INTO trails (rowid, trail) VALUES (?, ?)", (at, trail_text(row.data)))
         names = ", ".join(columns)
         places = ", ".join("?" * len(columns))
@@ -200,6 +202,7 @@ class HistoryStore:
             bytes=retention.used_bytes(db),
             oldest_at=None if begun is None else moment_of(begun).timestamp(),
             deleted=retention.deleted(db),
+            head=chain.head(db),
         )
 
     @contextmanager

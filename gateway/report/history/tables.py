@@ -47,7 +47,18 @@ CREATE TABLE deleted (why TEXT NOT NULL, what TEXT NOT NULL, count INTEGER NOT N
 CREATE VIRTUAL TABLE trails USING fts5 (trail, content = '', columnsize = 0, tokenize = 'unicode61');
 """
 
-STEPS = (_FIRST,)
+# A line for each transfer that has ended, in the order in which they were stored: see chain.py. `chain_begun` says how
+# many transfers there were before the chain.
+_CHAIN = """
+CREATE TABLE chain (n INTEGER PRIMARY KEY, id NOT NULL, at_ms INTEGER NOT NULL, kind INTEGER NOT NULL REFERENCES kinds,
+                    decided_ms INTEGER, ringing_ms INTEGER, answered_ms INTEGER, human_ms INTEGER, ended_ms INTEGER,
+                    returned INTEGER NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE chain_begun (transfers INTEGER NOT NULL);
+INSERT INTO chain_begun SELECT (SELECT count(*) FROM transfers)
+    + (SELECT coalesce(sum(count), 0) FROM deleted WHERE what = 'transfer' AND why IN ('age', 'size'));
+"""
+
+STEPS = (_FIRST, _CHAIN)
 
 log = structlog.get_logger(__name__)
 

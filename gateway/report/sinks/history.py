@@ -21,6 +21,7 @@ from gateway.ports import Clock, sleep
 from gateway.report.backlog import Backlog
 from gateway.report.cursors import StoredEvent
 from gateway.report.erasing import Erased
+from gateway.report.history.chain import NO_HEAD
 from gateway.report.history.retention import Keep
 from gateway.report.history.state import HistorySize, HistoryState, history_document
 from gateway.report.history.store import HistoryStore
@@ -32,6 +33,7 @@ AT_ONCE = 100  # events
 RETRY_S = 5.0
 HANGS_S = 5.0  # a disk that takes longer hangs
 EXPIRE_EVERY_S = 600.0
+HEAD_EVERY_S = 3600.0
 LOOK_EVERY_S = 10.0  # counting a million rows takes some ms of the disk's time
 
 _TROUBLE = (sqlite3.Error, OSError, StoreError)
@@ -68,6 +70,8 @@ class HistorySink:
         self._worker = Worker("history", most=8)
         self._lock = asyncio.Lock()  # held while events are on their way from the journal into the history
         self._looked_at = float("-inf")
+        self._head = NO_HEAD  # of the chain, as the log was last told
+        self._head_at = float("-inf")
         self._taken = 0  # up to this sequence number nothing is asked of the journal again
         self._stopping = asyncio.Event()
         self._expire_now = asyncio.Event()
@@ -90,6 +94,11 @@ class HistorySink:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._head_at = float("-inf")  # what was told last is the last there is
+        if self.state.writable:
+            with contextlib.suppress(TimeoutError, BusyError, *_TROUBLE):
+                async with asyncio.timeout(flush_s):
+                    await self._look()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(flush_s):
                 await self._worker.run(self._store.close)
@@ -162,7 +171,11 @@ class HistorySink:
 
     async def _look(self) -> None:
         self._looked_at = self._clock.now().steady
-        self._tell(size=await self._worker.run(self._store.size))
+        size = await self._worker.run(self._store.size)
+        self._tell(size=size)
+        if size.head != self._head and self._looked_at - self._head_at >= HEAD_EVERY_S:
+            self._head, self._head_at = size.head, self._looked_at
+            log.info("chain-head", n=size.head.n, hash=size.head.hash)
 
     async def _expire_all(self) -> None:
         while True:

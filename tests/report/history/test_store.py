@@ -21,11 +21,12 @@ from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import Milestone, TransferRecord
 from gateway.ports.history import HistoryQuery
 from gateway.report.cursors import StoredEvent
-from gateway.report.history.questions import Found, HistoryReader, Overview
+from gateway.report.history.questions import Found, HistoryReader, NoHistoryError, Overview
 from gateway.report.history.retention import Keep
 from gateway.report.history.rows import CALL, TRANSFER, document, pack_record, read_id, stored_id, unpack
 from gateway.report.history.store import HistoryStore
-from gateway.report.history.tables import FILE_NAME, first_key, moment_of
+from gateway.report.history.tables import FILE_NAME, STEPS, first_key, moment_of
+from gateway.report.migrations import migrate
 from gateway.report.store_file import StoreError
 from tests.report import samples
 from tests.report.history.made_up import call_over, ended, mixed, over, told, whole
@@ -293,3 +294,16 @@ def test_a_field_that_is_no_text_is_stored_as_it_is(store: HistoryStore, reader:
     payload["data"]["sip_code"] = 7
     store.apply([replace(event, payload=json.dumps(payload))], KEEP)
     assert found(reader)[0].document["sip_code"] == 7
+
+
+@pytest.mark.parametrize("version", range(len(STEPS)))
+def test_a_file_that_is_still_being_made_is_no_history_yet(tmp_path: Path, version: int) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as db:
+        migrate(db, STEPS[:version])
+    reader = HistoryReader(tmp_path)
+    with pytest.raises(NoHistoryError, match=f"is of version {version}"):
+        found(reader)
+    made = HistoryStore(tmp_path)
+    made.open()
+    made.close()
+    assert found(reader) == []
