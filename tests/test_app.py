@@ -305,6 +305,23 @@ async def test_what_can_be_asked_of_it(directory: Path) -> None:
         gateway.sip.end(caller)
 
 
+async def test_a_caller_is_forgotten_but_for_what_is_under_way(directory: Path) -> None:
+    async with running(directory) as gateway:
+        caller = gateway.called()
+        [call] = (await gateway.get("/api/calls"))[1]["calls"]
+        code, refused = await gateway.post(f"/api/calls/{call['call']}/transfer", type="transfer", destination="sales")
+        assert (code, refused["transfer"]["caller"]) == (409, call["caller"])
+        transfer = refused["transfer"]["transfer"]
+        code, told = await gateway.post("/api/forget", caller=call["caller"])
+        assert (code, told["under_way"]) == (200, {"transfers": 0, "calls": 1})
+        assert sum(told["erased"].values()) >= 1
+        kept = (await gateway.get(f"/api/transfers/{transfer}"))[1]
+        assert (kept["reason"], kept["caller"]) == ("not-bridged", None)
+        assert (await gateway.post("/api/forget", caller="mailto:eve@example.com"))[0] == 400
+        assert (await gateway.get("/api/transfers?caller=mailto:eve@example.com"))[0] == 400
+        gateway.sip.end(caller)
+
+
 async def test_a_probe_that_is_asked_for_calls_the_destination(directory: Path) -> None:
     async with running(directory) as gateway:
         probing = asyncio.create_task(gateway.post("/api/probe", number="main-line", destination="support"))
