@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.arguments import parser
-from gateway.remote import RefusedError, RemoteError, ask, not_in_force
+from gateway.remote import RefusedError, RemoteError, ask, not_in_force, read_metrics
 
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.core.model import AssignedNumber
+    from gateway.report.figures.reconciling import Counters
 
 DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78  # 78: EX_CONFIG of sysexits.h
 REPORT_SPAN = timedelta(days=30)
@@ -229,6 +230,7 @@ def _cell(value: object) -> str:
 def _report(options: argparse.Namespace) -> int:
     from gateway.report.figures.document import as_csv, as_table  # noqa: PLC0415
     from gateway.report.figures.made import StoreError, Wanted, report  # noqa: PLC0415
+    from gateway.report.figures.reconciling import reconcile  # noqa: PLC0415
     from gateway.report.figures.zones import Zones  # noqa: PLC0415
 
     if options.verify:
@@ -242,7 +244,9 @@ def _report(options: argparse.Namespace) -> int:
     since = zones.read(options.since) if options.since else until - REPORT_SPAN
     number = _number(config, options.number).id if options.number else None
     try:
-        made = report(Path(config.gateway.state_dir), Wanted(since, until, number, options.by), zones.of)
+        state = Path(config.gateway.state_dir)
+        made = report(state, Wanted(since, until, number, options.by), zones.of)
+        made["reconciled"] = reconciled = reconcile(state, lambda: _counters(config))
     except StoreError as error:
         _complain(str(error))
         return FAILED
@@ -250,7 +254,21 @@ def _report(options: argparse.Namespace) -> int:
         print(json.dumps(made, ensure_ascii=False))
     else:
         print((as_csv if options.format == "csv" else as_table)(made), end="")
-    return DONE
+    for difference in reconciled["differences"]:
+        _complain(f"the counts differ: {difference}")
+    return FAILED if reconciled["differences"] else DONE
+
+
+def _counters(config: "Config") -> "Counters | None":
+    from gateway.report.figures.reconciling import read_counters  # noqa: PLC0415
+
+    try:
+        metrics, status = read_metrics(config.http), ask(config.http, "/api/status")
+        return read_counters(metrics, status) if status["instance"] == config.gateway.instance else None
+    except RemoteError:
+        return None
+    except (KeyError, TypeError, ValueError) as error:
+        raise RemoteError(f"what answers is no gateway of this release ({error})") from None
 
 
 def _prove(config: "Config", month: str, zone: tzinfo, now: datetime) -> int:

@@ -4,7 +4,7 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -36,10 +36,33 @@ def ask(
 
     Raises RefusedError when it says no, and RemoteError when it does not answer as it should.
     """
+    answer = _answer(http, path, body, within_s, json.load)
+    if not isinstance(answer, dict):
+        raise RemoteError(f"what answers at {_url(http)} is no gateway")
+    return answer
+
+
+def read_metrics(http: "HttpSettings") -> str:
+    """What Prometheus would be told, in its text format. Raises RemoteError."""
+    text: str = _answer(http, "/metrics", None, TIMEOUT_S, lambda response: response.read().decode())
+    return text
+
+
+def _url(http: "HttpSettings") -> str:
     if not http.port:
         raise RemoteError("the gateway has no HTTP port ([http] port = 0)")
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(http.bind_address, http.bind_address)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{http.port}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{http.port}"
+
+
+def _answer(
+    http: "HttpSettings",
+    path: str,
+    body: Mapping[str, str] | None,
+    within_s: float,
+    read: Callable[[Any], Any],
+) -> Any:
+    url = _url(http)
     request = urllib.request.Request(f"{url}{path}", headers={"Accept": "application/json"})  # noqa: S310 - http alone
     if body is not None:
         request.data = json.dumps(body).encode()
@@ -49,16 +72,13 @@ def ask(
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy knows nothing of our loopback
     try:
         with opener.open(request, timeout=within_s) as response:
-            answer = json.load(response)
+            return read(response)
     except urllib.error.HTTPError as error:
         with error:
             raise _refused(url, error) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise RemoteError(f"no gateway answers at {url} ({reason})") from None
-    if not isinstance(answer, dict):
-        raise RemoteError(f"what answers at {url} is no gateway")
-    return answer
 
 
 def not_in_force(http: "HttpSettings", instance: str, directory: Path) -> Iterator[str]:
