@@ -40,10 +40,22 @@ void guard(int call, pjmedia_transport *transport)
         transport->op = &guarded_;
 }
 
+/* Unless told, PJMEDIA begins where it likes, and PJSUA learns of it from the first packet that has been sent. */
+void number(pjsua_call_media &media)
+{
+    if (media.rtp_tx_seq_ts_set)
+        return;
+    media.rtp_tx_seq_ts_set = 1 | 1 << 1; // both
+    media.rtp_tx_seq = static_cast<pj_uint16_t>(pj_rand() & 0x7FFF); // far from beginning anew (RFC 3711 §3.3.1)
+    media.rtp_tx_ts = static_cast<pj_uint32_t>(pj_rand());
+}
+
 pjmedia_transport *on_create_media_transport(pjsua_call_id call, unsigned index, pjmedia_transport *transport, unsigned)
 {
+    pjsua_call_media &media = pjsua_var.calls[call].media_prov[index];
+    number(media);
     // What is shown here is PJSUA's SRTP, encrypted or not, though it says that its type is UDP; the sockets are below.
-    pjmedia_transport *udp = pjsua_var.calls[call].media_prov[index].tp_orig;
+    pjmedia_transport *udp = media.tp_orig;
     if (udp && udp->type == PJMEDIA_TRANSPORT_TYPE_UDP)
         guard(call, udp);
     return transport;

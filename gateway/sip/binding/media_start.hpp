@@ -7,7 +7,9 @@
  * stopped, and never read again: about two calls in a hundred on a fast network. Its sockets are read under the
  * transport's group lock, so holding that lock over the whole start keeps the media thread out.
  *
- * Here the transports get rtp_source.hpp's guard as well.
+ * Here the transports get rtp_source.hpp's guard as well, and the numbers with which their packets begin: a stream that is
+ * made anew by a re-INVITE goes on with those of the one before (RFC 3550 §5.1), or a peer takes encrypted packets for old
+ * ones and drops them, for minutes. PJSUA asks the stream for them, which does not know before its first packet was sent.
  */
 #pragma once
 
