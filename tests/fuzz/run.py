@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
+
 from tests.fuzz import good, settings
 from tests.fuzz.mutator import Mutator
 from tests.fuzz.peers import Clumsy
@@ -151,7 +153,10 @@ class Run:
                 playing.append(clumsy_manager(calm, Mutator(self._seed + 15), self._tally, seconds, 0.2, handed))
                 await self._all(playing, gateway, seconds)
                 before_it.rests = True
-                await self._look(gateway, before)
+                try:
+                    await self._look(gateway, before)
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    self._result.faults.append(f"no answer after the run: {error!r}{await _ended(gateway)}")
                 if seconds >= REACHED_S and gateway.child.exit_code is None:
                     transferred = ["a good transfer"] if not self._result.transfers else []
                     self._result.faults += [f"not reached: {what}" for what in [*transferred, *self._tally.unreached()]]
@@ -302,6 +307,13 @@ class Run:
         open_ones = [one for one in transfers["transfers"] if one["outcome"] is None]
         if open_ones:
             self._result.faults.append(f"transfers without an outcome: {open_ones[:3]}")
+
+
+async def _ended(gateway: Gateway) -> str:
+    """With what code it has ended, or ends while a sanitizer writes its report."""
+    with suppress(TimeoutError):
+        return f"; the process ended with {await gateway.child.wait(END_S)}"
+    return ""
 
 
 async def _held(gateway: Gateway) -> dict[str, int]:
