@@ -119,15 +119,15 @@ async def test_a_refused_command_says_why_in_words(scene: Scene) -> None:
 
 @pytest.mark.keeps("14.1")
 @pytest.mark.broker
-async def test_transfer_and_cancel_over_mqtt(net: Net, broker: Broker) -> None:
+async def test_transfer_and_cancel_over_mqtt(own_net: Net, broker: Broker) -> None:
     base = "transfer-gateway/test"
     replies = f"{base}/responses/crm"
-    files = settings(net, pbx_uri=f"sip:{net.pbx}:{SIP_PORT}", broker=broker)
+    files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:{SIP_PORT}", broker=broker)
     async with (
         Listener(broker) as listener,
         Gateway(files) as gateway,
-        Peer(net.pbx, SIP_PORT, user="pbx") as pbx,
-        Peer(net.trunk, user="assistant") as trunk,
+        Peer(own_net.pbx, SIP_PORT, user="pbx") as pbx,
+        Peer(own_net.trunk, user="assistant") as trunk,
     ):
 
         async def command(name: str, number: int, **body: object) -> Any:
@@ -143,7 +143,7 @@ async def test_transfer_and_cancel_over_mqtt(net: Net, broker: Broker) -> None:
             return reply.body
 
         await listener.says("/status", state="online")
-        caller = pbx.invite(f"sip:{NUMBER}@{net.gateway}", gateway.sip, hz=CALLER_HZ)
+        caller = pbx.invite(f"sip:{NUMBER}@{own_net.gateway}", gateway.sip, hz=CALLER_HZ)
         assistant = await trunk.wait_call()
         await assistant.answer(hz=ASSISTANT_HZ)
         await caller.answered()

@@ -22,13 +22,13 @@ LOST = 30
 
 @pytest.mark.keeps("16.191")
 @pytest.mark.parametrize("first", ["caller", "target"])
-async def test_the_end_of_a_call_tells_how_each_leg_was_heard(net: Net, first: str) -> None:
-    files = settings(net)
+async def test_the_end_of_a_call_tells_how_each_leg_was_heard(own_net: Net, first: str) -> None:
+    files = settings(own_net)
     files.secrets["crm.secret"] = SECRET
     async with Server() as server:
         hook = {"id": "crm", "url": server.url, "secret_file": "crm.secret", "events": ["call.ended.v1"]}
         files.main["webhooks"] = [hook]
-        async with Gateway(files) as gateway, Scene(net, gateway) as scene:
+        async with Gateway(files) as gateway, Scene(own_net, gateway) as scene:
             caller, assistant = await scene.bridged()
             target = await scene.referred(assistant)
             await target.answer(hz=TARGET_HZ)

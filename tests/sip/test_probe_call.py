@@ -52,12 +52,12 @@ def called(gateway: Gateway, name: str = "sales") -> asyncio.Task[tuple[int, Any
 
 
 @pytest.mark.keeps("14.2")
-async def test_who_answers_knows_a_test_when_he_gets_one(net: Net) -> None:
-    async with standing(net, announcement=True) as (gateway, pbx):
+async def test_who_answers_knows_a_test_when_he_gets_one(own_net: Net) -> None:
+    async with standing(own_net, announcement=True) as (gateway, pbx):
         answer = called(gateway)
         call = await pbx.wait_call()
         assert call.incoming is not None
-        assert call.incoming.uri == f"sip:6500@{net.pbx}:{SIP_PORT}"
+        assert call.incoming.uri == f"sip:6500@{own_net.pbx}:{SIP_PORT}"
         assert call.incoming["X-Transfer-Probe"] == "sales"
         assert "Transfer test" in (call.incoming["From"] or "")
         assert NUMBER in (call.incoming["From"] or "")
@@ -71,8 +71,8 @@ async def test_who_answers_knows_a_test_when_he_gets_one(net: Net) -> None:
 
 
 @pytest.mark.keeps("14.2")
-async def test_a_call_that_is_refused(net: Net) -> None:
-    async with standing(net) as (gateway, pbx):
+async def test_a_call_that_is_refused(own_net: Net) -> None:
+    async with standing(own_net) as (gateway, pbx):
         answer = called(gateway)
         (await pbx.wait_call()).reject(486)
         status, result = await answer
@@ -80,8 +80,8 @@ async def test_a_call_that_is_refused(net: Net) -> None:
 
 
 @pytest.mark.keeps("14.2")
-async def test_a_call_that_nobody_answers_is_given_up_after_the_ring_time(net: Net) -> None:
-    async with standing(net) as (gateway, pbx):
+async def test_a_call_that_nobody_answers_is_given_up_after_the_ring_time(own_net: Net) -> None:
+    async with standing(own_net) as (gateway, pbx):
         answer = called(gateway, "anna")
         call = await pbx.wait_call()
         await call.ring()
@@ -92,8 +92,8 @@ async def test_a_call_that_nobody_answers_is_given_up_after_the_ring_time(net: N
 
 
 @pytest.mark.keeps("14.2")
-async def test_what_there_is_not_is_not_called(net: Net) -> None:
-    async with standing(net) as (gateway, pbx):
+async def test_what_there_is_not_is_not_called(own_net: Net) -> None:
+    async with standing(own_net) as (gateway, pbx):
         status, result = await called(gateway, "nobody")
         assert (status, result["error"]["code"]) == (404, "unknown-destination")
         status, _ = await gateway.http("POST", "/api/probe", body={"number": "main-line", "destination": "sales"})

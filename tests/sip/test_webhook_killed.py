@@ -41,24 +41,24 @@ def first_told(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.keeps("16.192")
-async def test_every_event_reaches_a_receiver_that_was_away_while_the_gateway_was_killed(net: Net) -> None:
-    files = settings(net)
+async def test_every_event_reaches_a_receiver_that_was_away_while_the_gateway_was_killed(own_net: Net) -> None:
+    files = settings(own_net)
     files.secrets["crm.secret"] = SECRET
     async with Server() as server:
         port = server.port
     files.main["webhooks"] = [{"id": "crm", "url": server.url, "secret_file": "crm.secret"}]
     async with Gateway(files) as gateway:
-        told = await refusals(net, gateway, EACH_TIME)
+        told = await refusals(own_net, gateway, EACH_TIME)
         await gateway.kill()
         await gateway.start()
-        told += await refusals(net, gateway, EACH_TIME)
+        told += await refusals(own_net, gateway, EACH_TIME)
         assert (await gateway.get("/api/status"))["webhooks"]["crm"]["events"] == 2 * len(told)
         async with Server(port=port) as first:
             # It is killed while it sends what had waited.
             await first.until(lambda it: len(it.taken) >= EACH_TIME)
             await gateway.kill()
         await gateway.start()
-        told += await refusals(net, gateway, EACH_TIME)
+        told += await refusals(own_net, gateway, EACH_TIME)
         async with Server(port=port) as second:
             await second.until(lambda it: (told[-1], "transfer.ended.v1") in first_told(it.taken))
             came = first_told(first.taken + second.taken)
