@@ -23,7 +23,22 @@ _UNROUTED = (
     Reason.NOT_BRIDGED,
 )
 # … and these with either.
-_ANYWHERE = (Reason.TRANSFER_PENDING, Reason.AT_CAPACITY, Reason.CALLER_HUNG_UP, Reason.GATEWAY_STOPPED)
+_ANYWHERE = (
+    Reason.TRANSFER_PENDING,
+    Reason.AT_CAPACITY,
+    Reason.CALLER_HUNG_UP,
+    Reason.GATEWAY_STOPPED,
+    Reason.GATEWAY_ERROR,
+)
+# … and these with an attended transfer, whose destination is that of the call consulted on, if it has one.
+_ATTENDED_UNROUTED = (
+    Reason.ANSWERED,
+    Reason.NO_SUCH_DIALOG,
+    Reason.DIALOG_ENDED,
+    Reason.DIALOG_NOT_EARLY,
+    Reason.PBX_ERROR,
+)
+_ATTENDED_ROUTED = (Reason.NOT_BRIDGED, Reason.BAD_REQUEST)
 # … these with a transfer that was asked for, but for those that never become one.
 _NO_TRANSFER = (Reason.ACCEPTED, Reason.TRUNK_AT_CAPACITY)
 _ROUTED = tuple(reason for reason in Reason if reason not in (*_UNROUTED, *_NO_TRANSFER))
@@ -44,8 +59,15 @@ def transfer_labels(plan: Plan) -> Iterator[tuple[str, str, str, str, str]]:
     for number, destinations in (*plan.numbers.items(), (UNKNOWN, ())):
         for entry in Entry:
             for destination in (*destinations, UNKNOWN):
-                for reason in (*_UNROUTED, *_ANYWHERE) if destination == UNKNOWN else _ROUTED:
+                for reason in _reasons(entry, destination):
                     yield number, entry.value, destination, reason.outcome.value, reason.value
+
+
+def _reasons(entry: Entry, destination: str) -> tuple[Reason, ...]:
+    attended = entry is Entry.REFER
+    if destination == UNKNOWN:
+        return (*_UNROUTED, *_ANYWHERE, *(_ATTENDED_UNROUTED if attended else ()))
+    return (*_ROUTED, *(_ATTENDED_ROUTED if attended else ()))
 
 
 def milestone_labels(plan: Plan) -> Iterator[tuple[str, str, str]]:

@@ -109,8 +109,15 @@ def test_whatever_a_transfer_comes_to_its_series_was_there_before(metrics: Metri
         for reason in (Reason.ANSWERED, Reason.BUSY, Reason.QUEUE_UNSTAFFED, Reason.CALLER_HUNG_UP)
     ]
     ends += [(None, Reason.UNKNOWN_DESTINATION), (None, Reason.BAD_REQUEST), (None, Reason.GATEWAY_STOPPED)]
+    ends += [(None, Reason.GATEWAY_ERROR)]
+    # Attended transfers: of dialogs that cannot be joined, or that have no destination, and of those that have one.
+    attended: list[tuple[str | None, Reason]] = [
+        *((None, reason) for reason in (Reason.NO_SUCH_DIALOG, Reason.DIALOG_ENDED, Reason.DIALOG_NOT_EARLY)),
+        *((None, reason) for reason in (Reason.ANSWERED, Reason.PBX_ERROR)),
+        *(("sales", reason) for reason in (Reason.NOT_BRIDGED, Reason.BAD_REQUEST)),
+    ]
     for entry in Entry:
-        for destination, reason in ends:
+        for destination, reason in [*ends, *(attended if entry is Entry.REFER else [])]:
             ended = replace(
                 samples.completed(), entry=entry, destination=destination, reason=reason, outcome=reason.outcome
             )
@@ -126,7 +133,7 @@ def test_whatever_a_transfer_comes_to_its_series_was_there_before(metrics: Metri
     after = scrape(metrics)
     assert after.keys() == before.keys()
     counted = {key: by for key, by in changed(before, after).items() if key[0] == "transfers_total"}
-    assert len(counted) == 3 * len(ends) + 1
+    assert len(counted) == 3 * len(ends) + len(attended) + 1
     assert set(counted.values()) == {1}
 
 
