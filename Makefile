@@ -4,6 +4,8 @@
 # make test    all checks and all tests
 # make fuzz    ten minutes of broken input from every side, under AddressSanitizer and UBSan (SECONDS=600, SEED=…);
 #              a minute of it is in make test
+# make reconciled   ten minutes of transfers of every outcome while broker, PBX, webhook and gateway fail, and the table of
+#              what everybody has counted (TRANSFERS=2000, SECONDS=600); half a minute of it is in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
 #              Grafana's own schema, and draws docs/pictures (needs Node.js, npm and Chromium)
@@ -16,6 +18,7 @@ BIN := .venv/bin
 ONCE ?=
 SECONDS ?= 600
 SEED ?=
+TRANSFERS ?= 2000
 WORKERS ?= 8
 QUICK := not sip and not broker and not pbx and not thorough and not alone
 
@@ -24,7 +27,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz measure dashboards check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled measure dashboards check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -51,6 +54,9 @@ test: lint
 
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+reconciled: setup
+	@$(BIN)/python -m tests.reconciled --transfers $(TRANSFERS) --seconds $(SECONDS)
 
 measure: setup
 	@$(BIN)/python -m tests.measure

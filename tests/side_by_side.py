@@ -45,6 +45,7 @@ LONGEST = (
     "tests/sip/test_floods.py",
     "tests/sip/test_connections.py",
     "tests/e2e/test_load.py",
+    "tests/reconciled/test_reconciled.py",
 )
 """What takes the longest: at the end, the other workers would wait for it."""
 
