@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, OVERFLOWS, SILENT, TARGET_HZ
+from tests.sip.mid_call import both_hear
+from tests.sip.scene import ANNA, ASSISTANT_HZ, CALLER_HZ, OVERFLOWS, SILENT, TARGET_HZ, codes
 from tests.support.company import settings
 from tests.support.gateway import Gateway
 from tests.support.processes import eventually
@@ -111,6 +112,30 @@ async def test_who_answers_from_where_no_ack_can_go_has_not_answered(scene: Scen
     assert [(one["reason"], one["sip_code"]) for one in attempts] == [("pbx-error", 488), ("answered", 200)]
     await told(scene, "BYE", target)
     await still_talk(*beside)
+
+
+@pytest.mark.keeps("16.184")
+@pytest.mark.parametrize(("contact", "rings"), zip(OUT_OF_REACH, (False, True), strict=True))
+async def test_nothing_is_left_of_who_answers_from_there_too_late(scene: Scene, contact: str, rings: bool) -> None:
+    caller, assistant = await scene.bridged()
+    target = await scene.referred(assistant, SILENT, "silent")
+    assert target.incoming
+    target.peer.elsewhere = contact
+    if rings:
+        await target.ring()
+        await target.answers_when_cancelled()
+        await target.wait_request("CANCEL")
+    assert codes(await assistant.notifies())[-1] == 480
+    target.respond(target.incoming, 200, body=target.answer_to(target.incoming.body))
+    target.peer.elsewhere = None
+
+    async def forgotten() -> bool:
+        dialogs = (await scene.gateway.get("/api/dialogs"))["dialogs"]
+        return target.call_id not in {dialog["call_id"] for dialog in dialogs}
+
+    await eventually(forgotten, "the target's dialog is gone", timeout_s=15)
+    await told(scene, "BYE", target)
+    await both_hear(caller, assistant)
 
 
 @pytest.mark.keeps("16.11")

@@ -135,10 +135,46 @@ void end_early(pjsip_transaction *tsx, pjsip_event *event)
         pjsip_inv_send_msg(session, tdata);
 }
 
+bool is_answered(const pjsip_transaction *tsx)
+{
+    return tsx->role == PJSIP_ROLE_UAC && tsx->method.id == PJSIP_INVITE_METHOD &&
+           tsx->state == PJSIP_TSX_STATE_TERMINATED && tsx->status_code / 100 == 2;
+}
+
+/* Before the INVITE session sees it: is this the answer of one that we have hung up on? */
+void mark_late(pjsip_transaction *tsx)
+{
+    const pjsip_inv_session *session = session_in(pjsip_tsx_get_dlg(tsx));
+    if (is_answered(tsx) && session && session->cancelling && session->state < PJSIP_INV_STATE_CONNECTING)
+        tsx->mod_data[farewell_.id] = tsx;
+}
+
+/* Such an answer is acknowledged and hung up (RFC 3261 §9.1, §13.2.2.4). PJSIP hangs up once its ACK is on the way, and so
+ * never where that cannot even be sent. */
+void end_late(pjsip_transaction *tsx)
+{
+    pjsip_inv_session *session = session_in(pjsip_tsx_get_dlg(tsx));
+    if (!is_answered(tsx) || !tsx->mod_data[farewell_.id] || !session || session->state != PJSIP_INV_STATE_CONNECTING)
+        return;
+    pjsip_inv_add_ref(session);
+    pjsip_tx_data *bye = nullptr;
+    if (pjsip_inv_end_session(session, PJSIP_SC_REQUEST_TERMINATED, nullptr, &bye) != PJ_SUCCESS || !bye ||
+        pjsip_inv_send_msg(session, bye) != PJ_SUCCESS)
+        pjsip_inv_terminate(session, PJSIP_SC_REQUEST_TERMINATED, PJ_TRUE);
+    pjsip_inv_dec_ref(session);
+}
+
+void before_session(pjsip_transaction *tsx, pjsip_event *event)
+{
+    mark_late(tsx);
+    end_early(tsx, event);
+}
+
 void on_tsx_state(pjsip_transaction *tsx, pjsip_event *event)
 {
     if (tsx->role == PJSIP_ROLE_UAS)
         end_unacknowledged(tsx, event);
+    end_late(tsx);
     const bool bye = tsx->method.id == PJSIP_BYE_METHOD;
     if (tsx->role != PJSIP_ROLE_UAC || (tsx->status_code < 200 && !bye))
         return;
@@ -206,7 +242,7 @@ void watch_sessions()
     watcher_.on_tsx_state = guarded<&on_tsx_state>;
     // Before the INVITE session.
     farewell_ = named_module("mod-gateway-farewell", PJSIP_MOD_PRIORITY_DIALOG_USAGE - 1);
-    farewell_.on_tsx_state = guarded<&end_early>;
+    farewell_.on_tsx_state = guarded<&before_session>;
     // Before the transactions, which keep responses to themselves.
     reader_ = named_module("mod-gateway-descriptions", PJSIP_MOD_PRIORITY_TSX_LAYER - 1);
     reader_.on_rx_request = guarded<&on_message>;
