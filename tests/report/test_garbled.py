@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import aiomqtt
 import pytest
@@ -91,6 +91,35 @@ async def test_a_socket_that_takes_the_number_of_a_lost_one_is_left_alone() -> N
             os.close(number)
     for each in others:
         each.close()
+    assert not faults
+
+
+class GaveUp:
+    """The loop, which no longer watches any socket: uvloop after an error of the system's."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def add_writer(self, *_: object) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+
+@pytest.mark.keeps("16.115")
+async def test_a_socket_that_the_loop_watches_no_more_is_a_lost_connection() -> None:
+    faults: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: faults.append(context))
+    async with connection() as (client, far):
+        client._loop = cast("asyncio.AbstractEventLoop", GaveUp(loop))
+        client._client.publish("events", b"x", 1)
+        with pytest.raises(aiomqtt.MqttError):
+            await client.watch()
+        await client.watch()
+    async with asyncio.timeout(5):
+        await far.ended.wait()
     assert not faults
 
 

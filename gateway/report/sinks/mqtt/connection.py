@@ -118,15 +118,18 @@ class Client(aiomqtt.Client):
 
     def _begin(self, client: PahoClient, sock: socket.socket) -> None:
         if sock.fileno() >= 0:
-            self._loop.add_reader(sock.fileno(), self._attempt, lambda: _read(client))
+            self._attempt(lambda: self._loop.add_reader(sock.fileno(), self._attempt, lambda: _read(client)))
             self._misc_task = self._loop.create_task(self._misc_loop())
 
     def _write_when_possible(self, client: PahoClient, sock: socket.socket) -> None:
         if sock.fileno() >= 0:
-            self._loop.add_writer(sock.fileno(), self._attempt, client.loop_write)
+            self._attempt(lambda: self._loop.add_writer(sock.fileno(), self._attempt, client.loop_write))
 
     def _attempt(self, work: Callable[[], object]) -> None:
-        """Read or write; what paho raises over it ends the connection."""
+        """Read or write, or have the loop watch for it; what is raised over that ends the connection.
+
+        uvloop watches a socket no longer once the system has told it of an error there, and raises when it is asked to.
+        """
         try:
             work()
         except Exception as error:  # noqa: BLE001 -- whatever the broker has sent
@@ -149,6 +152,7 @@ class Client(aiomqtt.Client):
             # Also where paho could not read what came and left the connection open. A plain DISCONNECT would have the
             # broker throw our will away (MQTT 5 §3.14.4).
             self._client.disconnect(ReasonCode(PacketTypes.DISCONNECT, identifier=DISCONNECT_WITH_WILL))
+            self._attempt(self._client.loop_write)  # the loop may watch the socket no more
         await super().__aexit__(exc_type, exc, tb)
         if self._disconnected.done() and not self._disconnected.cancelled():
             # Else asyncio logs it, traceback and all, where nobody was waiting for it.
