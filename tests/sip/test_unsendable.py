@@ -115,7 +115,7 @@ async def test_who_answers_from_where_no_ack_can_go_has_not_answered(scene: Scen
 
 
 @pytest.mark.keeps("16.184")
-@pytest.mark.parametrize(("contact", "rings"), zip(OUT_OF_REACH, (False, True), strict=True))
+@pytest.mark.parametrize(("contact", "rings"), list(zip(OUT_OF_REACH, (False, True), strict=True)))
 async def test_nothing_is_left_of_who_answers_from_there_too_late(scene: Scene, contact: str, rings: bool) -> None:
     caller, assistant = await scene.bridged()
     target = await scene.referred(assistant, SILENT, "silent")
