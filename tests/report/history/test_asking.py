@@ -41,6 +41,7 @@ async def pages(reporter: EventReporter, what: str = "transfer", **query: Any) -
     return seen
 
 
+@pytest.mark.thorough
 async def test_pages_hold_each_once_whatever_is_stored_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with reporting(tmp_path) as reporter:
         for n in range(0, 20, 2):

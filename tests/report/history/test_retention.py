@@ -91,6 +91,7 @@ def test_milestones_of_what_never_ended_go_too(store: HistoryStore, tmp_path: Pa
         assert db.execute("SELECT count(*) FROM milestones").fetchone() == (0,)
 
 
+@pytest.mark.thorough
 def test_what_does_not_fit_goes_oldest_first_and_the_file_becomes_smaller(
     store: HistoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

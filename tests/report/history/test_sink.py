@@ -136,6 +136,7 @@ def write_until_killed(directory: Path, wanted: int) -> int:
         return told
 
 
+@pytest.mark.thorough
 async def test_kill_9_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     # The second and the third begin anew, with transfers that are there already, and are killed further on.
     told = max(write_until_killed(tmp_path, wanted) for wanted in (140, 280, 420))

@@ -159,6 +159,7 @@ FILTERS: dict[str, tuple[tuple[str, ...], Callable[[TransferRecord, str], bool]]
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("few", "passed_over"), [(16, 2000), (0, 0), (0, 7), (2, 30)])
 def test_every_combination_of_filters_finds_what_looking_through_a_list_finds(
     store: HistoryStore, reader: HistoryReader, monkeypatch: pytest.MonkeyPatch, few: int, passed_over: int
@@ -231,6 +232,7 @@ def test_the_figures_are_read_without_the_records(store: HistoryStore, reader: H
     assert list(reader.overview(samples.after(50), samples.after(100))) == []
 
 
+@pytest.mark.thorough
 def test_a_question_that_takes_too_long_is_given_up(store: HistoryStore, reader: HistoryReader) -> None:
     store.apply([told(Milestone.ENDED, ended(n)) for n in range(2000)], KEEP)
     with pytest.raises(StoreError, match="ask for less"):
