@@ -135,6 +135,7 @@ class Run:
             gateway = Gateway(files, env=self._env)
             await gateway.start(START_S)
             try:
+                await eventually(lambda: _is_connected(gateway), "the broker and both managers are connected")
                 before = await _held(gateway)
                 playing = [
                     *await self._peers(stack, net, gateway, authority, seconds),
@@ -321,6 +322,14 @@ async def _held(gateway: Gateway) -> dict[str, int]:
     descriptors = len(os.listdir(f"/proc/{gateway.child.pid}/fd"))  # noqa: PTH208  # no file is waited for
     held = {what: status[what] for what in ("calls", "transfers", "watches")} | {"descriptors": descriptors}
     return {**held, **status["sip"], **status["stack"]}
+
+
+async def _is_connected(gateway: Gateway) -> bool:
+    """Else what it holds from then on would be taken for left behind."""
+    managers = await gateway.counts("transfer_gateway_pbx_up", "pbx")
+    return await gateway.metric("transfer_gateway_mqtt_connected") == 1 and all(
+        managers[pbx] == 1 for pbx in ("clumsy-pbx", "handing-pbx")
+    )
 
 
 def _connections(pid: int) -> list[str]:
