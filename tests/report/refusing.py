@@ -7,14 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.core.record import Milestone
 from gateway.report.reporter import EventReporter
+from gateway.report.sinks.mqtt import delivery, sink
 from gateway.report.store_file import FILE_NAME
 from tests.report import samples
 from tests.support.mqtt_broker import Published, ScriptedBroker
 
 LARGE = 40_000
 OK = 0
+
+
+def retry_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what the broker did not take tried again within a tenth of a second."""
+    monkeypatch.setattr(sink, "FIRST_RETRY_S", 0.1)
+    monkeypatch.setattr(sink, "LAST_RETRY_S", 0.1)
+    monkeypatch.setattr(delivery, "AGAIN_S", (0.01, 0.02, 0.04, 0.08))
 
 
 def report_large(reporter: EventReporter, transfer: str = "large") -> None:

@@ -7,9 +7,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.report.sinks.mqtt import connection as mqtt_connection
-from gateway.report.sinks.mqtt import delivery, sink
+from gateway.report.sinks.mqtt import sink
 from tests.report import samples
-from tests.report.refusing import OK, distinct, is_marked, no_reply, report_large, set_aside, told
+from tests.report.refusing import OK, distinct, is_marked, no_reply, report_large, retry_quickly, set_aside, told
 from tests.report.reporting import BASE, address, refuse, reporting, until
 from tests.support.mqtt_broker import SILENCE, HangUp, Published, ScriptedBroker, Verdict
 
@@ -18,9 +18,7 @@ pytestmark = pytest.mark.broker
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "FIRST_RETRY_S", 0.1)
-    monkeypatch.setattr(sink, "LAST_RETRY_S", 0.1)
-    monkeypatch.setattr(delivery, "AGAIN_S", (0.01, 0.02, 0.04, 0.08))
+    retry_quickly(monkeypatch)
 
 
 @pytest.mark.keeps("16.91")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.report.sinks.mqtt import delivery, listening, sink
+from gateway.report.sinks.mqtt import delivery, listening
 from tests.report import samples
 from tests.report.listener import Listener
-from tests.report.refusing import OK, errors, is_marked, no_reply, report_large, set_aside, told
+from tests.report.refusing import OK, errors, is_marked, no_reply, report_large, retry_quickly, set_aside, told
 from tests.report.reporting import BASE, Standing, address, have, refuse, reporting, subjects, until
 from tests.support.broker import Broker
 from tests.support.mqtt_broker import Published, ScriptedBroker, Verdict
@@ -21,9 +21,7 @@ pytestmark = pytest.mark.broker
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "FIRST_RETRY_S", 0.1)
-    monkeypatch.setattr(sink, "LAST_RETRY_S", 0.1)
-    monkeypatch.setattr(delivery, "AGAIN_S", (0.01, 0.02, 0.04, 0.08))
+    retry_quickly(monkeypatch)
 
 
 # The first is told at the connection's start; on what is above the second, mosquitto 2.0 hangs up.
