@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """*Gateway*: is it well, and are those well whom it talks to."""
 
-from scripts.dashboards.panels import BYTES, COUNT, RATE, SECONDS, UP, Figure, Graph, Panel, Query
+from scripts.dashboards.panels import BYTES, COUNT, RATE, SECONDS, UP, Bars, Figure, Graph, Panel, Query, increase
 
 TITLE = "Gateway"
 DESCRIPTION = "Is the gateway well, and are the trunks, PBXs, broker and webhooks that it talks to?"
 _OF = 'instance=~"$instance"'
+_DAY_S = 86_400.0
+
+
+def _since(moment: str, legend: str) -> Query:
+    """How long ago a moment was; 0 where it is 0, which says that nothing waits."""
+    return Query(f"(time() - {moment}{{{_OF}}}) * ({moment}{{{_OF}}} > bool 0)", legend)
 
 
 def _quantile(share: str, metric: str) -> str:
@@ -23,7 +29,12 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         "Is it there",
         (
             Figure(
-                "Gateway", "Whether Prometheus reaches it.", COUNT, (Query(f"up{{{_OF}}}", "{{instance}}"),), words=UP
+                "Gateway",
+                "Whether Prometheus reaches it.",
+                COUNT,
+                (Query(f"up{{{_OF}}}", "{{instance}}"),),
+                words=UP,
+                width=6,
             ),
             Figure(
                 "Trunks",
@@ -31,6 +42,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (Query(f"@trunk_up{{{_OF}}}", "{{trunk}}"),),
                 words=UP,
+                width=6,
             ),
             Figure(
                 "PBX",
@@ -38,6 +50,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (Query(f"@pbx_up{{{_OF}}}", "{{pbx}}"),),
                 words=UP,
+                width=6,
             ),
             Figure(
                 "Broker",
@@ -45,6 +58,23 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (Query(f"@mqtt_connected{{{_OF}}}", "{{instance}}"),),
                 words=UP,
+                width=6,
+            ),
+            Figure(
+                "Webhooks",
+                "Whether each webhook took the last event that it was sent; up before the first.",
+                COUNT,
+                (Query(f"@webhook_up{{{_OF}}}", "{{webhook}}"),),
+                words=UP,
+                width=6,
+            ),
+            Figure(
+                "Disk",
+                "Whether the outbox and the history can be written.",
+                COUNT,
+                (Query(f"@outbox_writable{{{_OF}}}", "outbox"), Query(f"@history_writable{{{_OF}}}", "history")),
+                words={"0": ("refuses", "red"), "1": ("takes", "green")},
+                width=6,
             ),
             Figure(
                 "Configuration",
@@ -52,6 +82,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (Query(f"@config_last_reload_successful{{{_OF}}}", "{{instance}}"),),
                 words={"0": ("refused", "red"), "1": ("in force", "green")},
+                width=6,
             ),
             Figure(
                 "Version",
@@ -59,6 +90,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (Query(f"@build_info{{{_OF}}}", "{{version}}, PJSIP {{pjsip}}"),),
                 words={"1": ("runs", "blue")},
+                width=6,
             ),
         ),
     ),
@@ -72,7 +104,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Conversations that ended",
                 "By reason. `rtp-timeout` and `peer-gone`: nobody hung up; a network loses media or signalling.",
                 COUNT,
-                (Query(f"sum by (reason) (increase(@calls_ended_total{{{_OF}}}[$__rate_interval]))", "{{reason}}"),),
+                (Query(increase(f"@calls_ended_total{{{_OF}}}", "$__rate_interval", "reason"), "{{reason}}"),),
                 width=12,
                 stacked=True,
             ),
@@ -97,21 +129,30 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                     Query(f"@outbox_refused_events{{{_OF}}}", "refused by the broker"),
                     Query(f"@outbox_unwritten{{{_OF}}}", "in memory alone"),
                 ),
+                width=6,
             ),
             Graph(
                 "Oldest event",
-                "How long the oldest event has waited for the broker; 0: none waits.",
+                "How long the oldest event has waited for the broker, and for each webhook; 0: none waits.",
                 SECONDS,
                 (
-                    Query(
-                        f"(time() - @outbox_oldest_timestamp_seconds{{{_OF}}}) * "
-                        f"(@outbox_oldest_timestamp_seconds{{{_OF}}} > bool 0)",
-                        "{{instance}}",
-                    ),
+                    _since("@outbox_oldest_timestamp_seconds", "{{instance}}: broker"),
+                    _since("@webhook_oldest_timestamp_seconds", "{{instance}}: {{webhook}}"),
                 ),
+                width=6,
             ),
             Graph(
-                "Webhooks",
+                "Deliveries to webhooks that wait",
+                "Events that each webhook has yet to be sent, and such as it refused, which are set aside.",
+                COUNT,
+                (
+                    Query(f"@webhook_events{{{_OF}}}", "{{webhook}}: waiting"),
+                    Query(f"@webhook_refused_events{{{_OF}}}", "{{webhook}}: refused"),
+                ),
+                width=6,
+            ),
+            Graph(
+                "Requests to webhooks",
                 "What receivers answered, by webhook and result.",
                 RATE,
                 (
@@ -119,8 +160,45 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                         f"sum by (webhook, result) (rate(@webhook_requests_total{{{_OF}}}[$__rate_interval]))",
                         "{{webhook}}: {{result}}",
                     ),
-                    Query(f"@webhook_events{{{_OF}}}", "{{webhook}}: waiting"),
                 ),
+                width=6,
+            ),
+        ),
+    ),
+    (
+        "The history, and certificates",
+        (
+            Graph(
+                "History",
+                "Transfers and calls that are over and can be asked for.",
+                COUNT,
+                (Query(f"sum by (kind) (@history_rows{{{_OF}}})", "{{kind}}s"),),
+                width=6,
+            ),
+            Graph(
+                "Size of the history",
+                "What it takes up on disk; `max_mb` of [history] is its bound.",
+                BYTES,
+                (Query(f"@history_bytes{{{_OF}}}", "{{instance}}"),),
+                width=6,
+            ),
+            Graph(
+                "Deleted from the history",
+                "What its limits deleted. age: its days were over. size: there was no room, and reports reach back "
+                "less far than `days` says.",
+                COUNT,
+                (Query(increase(f"@history_deleted_total{{{_OF}}}", "$__rate_interval", "why"), "{{why}}"),),
+                width=6,
+                stacked=True,
+            ),
+            Bars(
+                "Certificates end in",
+                "How long each certificate and authority that the configuration names is good for, by its key. Yellow: "
+                "less than two weeks. No data: none is named.",
+                SECONDS,
+                (Query(f"sort(@certificate_expires_timestamp_seconds{{{_OF}}} - time())", "{{key}}"),),
+                width=6,
+                steps=((None, "red"), (2 * _DAY_S, "yellow"), (14 * _DAY_S, "green")),
             ),
         ),
     ),
@@ -179,7 +257,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (
                     Query(
-                        f"sum by (reason) (increase(@requests_rejected_total{{{_OF}}}[$__rate_interval]))",
+                        increase(f"@requests_rejected_total{{{_OF}}}", "$__rate_interval", "reason"),
                         "{{reason}}",
                     ),
                 ),
@@ -192,7 +270,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (
                     Query(
-                        f"sum by (kind) (increase(@media_packets_dropped_total{{{_OF}}}[$__rate_interval]))",
+                        increase(f"@media_packets_dropped_total{{{_OF}}}", "$__rate_interval", "kind"),
                         "{{kind}}",
                     ),
                 ),

@@ -22,6 +22,20 @@ WIDE = 24
 SECONDS, COUNT, SHARE, RATE, BYTES = "s", "short", "percentunit", "reqps", "bytes"
 UP = {"0": ("down", "red"), "1": ("up", "green")}
 """What a gauge of 0 or 1 says, and its colour."""
+WHOLE = (
+    " Whole numbers: Prometheus extends what it saw between its first and its last look to the edges of the time, and "
+    "each series is rounded."
+)
+"""What the description of a panel of counts ends with."""
+
+
+def increase(counter: str, window: str, by: str = "") -> str:
+    """How often a counter went up within the window, in whole numbers, added up by the labels `by`.
+
+    `increase` alone is extrapolated: 3 transfers may be 3.04. Each series is rounded, and not their sum: the fewer a
+    series has counted the surer its whole number is the right one, and sums of panels beside one another agree.
+    """
+    return f"sum{f' by ({by}) ' if by else ''}(round(increase({counter}[{window}])))"
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,9 @@ class Panel:
         raise NotImplementedError
 
     def _finished(self, panel: Any, *, instant: bool = False, format_: PromQueryFormat | None = None) -> Any:
-        panel = panel.title(self.title).description(self.description).unit(self.unit).datasource(SOURCE)
+        whole = self.unit == COUNT and any("round(increase(" in query.expression for query in self.queries)
+        described = self.description + (WHOLE if whole else "")
+        panel = panel.title(self.title).description(described).unit(self.unit).datasource(SOURCE)
         panel = panel.span(self.width).height(self.height)
         for place, query in enumerate(self.queries):
             target = prometheus.Dataquery().expr(query.promql).ref_id("ABCDEFGH"[place]).legend_format(query.legend)
@@ -112,12 +128,17 @@ class Figure(Panel):
 
 @dataclass(frozen=True)
 class Bars(Panel):
-    """A bar for each series, over the whole of the time."""
+    """A bar for each series, over the whole of the time. `steps`: the colour from each value on, the least first."""
+
+    steps: tuple[tuple[float | None, str], ...] = ()
 
     def built(self) -> Builder[model.Panel]:
         """See Panel."""
         reduced = common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False)
         panel = bargauge.Panel().reduce_options(reduced).min(0).orientation(words.VizOrientation.HORIZONTAL)
+        if self.steps:
+            steps = [model.Threshold(value=value, color=color) for value, color in self.steps]
+            panel = panel.thresholds(dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps))
         return self._finished(panel.display_mode(words.BarGaugeDisplayMode.GRADIENT), instant=True)  # type: ignore[no-any-return]
 
 

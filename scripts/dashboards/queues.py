@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """*Queues*: what the gate saw of them, against what became of the callers whom it let pass."""
 
-from scripts.dashboards.panels import COUNT, SECONDS, SHARE, Bars, Figure, Graph, Panel, Query
+from scripts.dashboards.panels import COUNT, SECONDS, SHARE, Bars, Figure, Graph, Panel, Query, increase
 
 TITLE = "Queues"
 DESCRIPTION = "What the gate saw of the queues, against what became of the callers whom it let pass."
@@ -10,13 +10,15 @@ _OF = 'instance=~"$instance"'
 
 
 def _by_destination(metric: str, label: str, value: str) -> str:
-    return f'sum by (destination) (increase(@{metric}{{{_OF},{label}="{value}"}}[$__range]))'
+    return increase(f'@{metric}{{{_OF},{label}="{value}"}}', "$__range", "destination")
 
 
 _PASSED = _by_destination("gate_decisions_total", "decision", "accept")
 _TURNED_AWAY = _by_destination("gate_decisions_total", "decision", "refuse")
 _HUMAN = _by_destination("transfer_milestones_total", "milestone", "human")
 _ACCEPTED = _by_destination("transfer_milestones_total", "milestone", "accepted")
+_REFUSED = f'@gate_decisions_total{{{_OF},decision="refuse"}}'
+_LOST = f'@transfers_total{{{_OF},outcome=~"failed|abandoned|interrupted"}}'
 
 
 ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
@@ -67,7 +69,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (
                     Query(
-                        f"sum by (decision) (increase(@gate_decisions_total{{{_OF}}}[$__rate_interval]))",
+                        increase(f"@gate_decisions_total{{{_OF}}}", "$__rate_interval", "decision"),
                         "{{decision}}",
                     ),
                 ),
@@ -77,13 +79,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Refused, by reason",
                 "Why the gate refused, the most frequent reason first.",
                 COUNT,
-                (
-                    Query(
-                        f"sort_desc(sum by (reason) "
-                        f'(increase(@gate_decisions_total{{{_OF},decision="refuse"}}[$__range])) > 0)',
-                        "{{reason}}",
-                    ),
-                ),
+                (Query(f"sort_desc({increase(_REFUSED, '$__range', 'reason')} > 0)", "{{reason}}"),),
                 transfers="reason=${__field.labels.reason}",
             ),
             Bars(
@@ -104,13 +100,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "The share of callers whom the gate let pass and no person took: how often what it saw was not "
                 "what they met.",
                 SHARE,
-                (
-                    Query(
-                        f'1 - sum(increase(@transfer_milestones_total{{{_OF},milestone="human"}}[$__range]))'
-                        f' / sum(increase(@transfer_milestones_total{{{_OF},milestone="accepted"}}[$__range]))',
-                        "reached nobody",
-                    ),
-                ),
+                (Query(f"1 - sum({_HUMAN}) / sum({_ACCEPTED})", "reached nobody"),),
                 width=6,
                 height=8,
             ),
@@ -141,8 +131,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (
                     Query(
-                        "sort_desc(sum by (outcome, reason) "
-                        f'(increase(@transfers_total{{{_OF},outcome=~"failed|abandoned|interrupted"}}[$__range])) > 0)',
+                        f"sort_desc({increase(_LOST, '$__range', 'outcome, reason')} > 0)",
                         "{{outcome}}: {{reason}}",
                     ),
                 ),

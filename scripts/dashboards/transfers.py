@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """*Transfers*: did those who asked for a person reach one, how soon, and if not, why."""
 
-from scripts.dashboards.panels import COUNT, SECONDS, SHARE, WIDE, Bars, Figure, Graph, Grid, Heat, Panel, Query
+from scripts.dashboards.panels import (
+    COUNT,
+    SECONDS,
+    SHARE,
+    WIDE,
+    Bars,
+    Figure,
+    Graph,
+    Grid,
+    Heat,
+    Panel,
+    Query,
+    increase,
+)
 
 TITLE = "Transfers"
 DESCRIPTION = "Did those who asked for a person reach one, how soon, and if not, why?"
@@ -9,7 +22,7 @@ _OF = 'instance=~"$instance",number=~"$number"'
 
 
 def _came_to(milestone: str, window: str = "$__range", by: str = "") -> str:
-    return f'sum{by}(increase(@transfer_milestones_total{{{_OF},milestone="{milestone}"}}[{window}]))'
+    return increase(f'@transfer_milestones_total{{{_OF},milestone="{milestone}"}}', window, by)
 
 
 def _human(share: str, window: str = "$__range") -> str:
@@ -17,7 +30,6 @@ def _human(share: str, window: str = "$__range") -> str:
     return f"histogram_quantile({share}, {bucket})"
 
 
-_BY_DESTINATION, _BY_NUMBER = " by (destination) ", " by (number) "
 _STEPS = (
     ("requested", "asked"),
     ("accepted", "accepted"),
@@ -26,6 +38,8 @@ _STEPS = (
     ("human", "person"),
 )
 _WITHIN = '@time_to_human_seconds_bucket{instance=~"$instance",le="180.0"}'
+_TAKEN = '@time_to_human_seconds_count{instance=~"$instance"}'
+_NOT_COMPLETED = f'@transfers_total{{{_OF},outcome!="completed"}}'
 
 ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     (
@@ -48,13 +62,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "Within three minutes",
                 "Of those who reached a person, the share who did so within 180 s of asking.",
                 SHARE,
-                (
-                    Query(
-                        f"sum(increase({_WITHIN}[$__range])) / "
-                        'sum(increase(@time_to_human_seconds_count{instance=~"$instance"}[$__range]))',
-                        "within 180 s",
-                    ),
-                ),
+                (Query(f"{increase(_WITHIN, '$__range')} / {increase(_TAKEN, '$__range')}", "within 180 s"),),
             ),
             Figure(
                 "Time to a person, median",
@@ -94,7 +102,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (
                     Query(
-                        f"sum by (outcome) (increase(@transfers_total{{{_OF}}}[$__rate_interval]))",
+                        increase(f"@transfers_total{{{_OF}}}", "$__rate_interval", "outcome"),
                         "{{outcome}}",
                         exemplars=True,
                     ),
@@ -104,16 +112,10 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             ),
             Bars(
                 "Why not",
-                "The same over the whole of the time, the most frequent reason first. docs/operations.md says "
-                "what each means.",
+                "Transfers that were not completed, by reason, over the whole of the time, the most frequent first. "
+                "docs/operations.md says what each means.",
                 COUNT,
-                (
-                    Query(
-                        f"sort_desc(sum by (reason) "
-                        f'(increase(@transfers_total{{{_OF},outcome!="completed"}}[$__range])) > 0)',
-                        "{{reason}}",
-                    ),
-                ),
+                (Query(f"sort_desc({increase(_NOT_COMPLETED, '$__range', 'reason')} > 0)", "{{reason}}"),),
                 transfers="reason=${__field.labels.reason}",
             ),
             Graph(
@@ -122,8 +124,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 COUNT,
                 (
                     Query(
-                        f"sum by (reason) "
-                        f'(increase(@transfers_total{{{_OF},outcome!="completed"}}[$__rate_interval])) > 0',
+                        f"{increase(_NOT_COMPLETED, '$__rate_interval', 'reason')} > 0",
                         "{{reason}}",
                         exemplars=True,
                     ),
@@ -138,8 +139,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 SECONDS,
                 (
                     Query(
-                        "sum by (le) "
-                        '(increase(@time_to_human_seconds_bucket{instance=~"$instance"}[$__rate_interval]))',
+                        increase('@time_to_human_seconds_bucket{instance=~"$instance"}', "$__rate_interval", "le"),
                         "{{le}}",
                         exemplars=True,
                     ),
@@ -164,7 +164,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "For each destination how many were asked for, accepted, rung, answered and taken by a person. "
                 "`unknown` is what is no destination of ours.",
                 COUNT,
-                tuple(Query(_came_to(milestone, by=_BY_DESTINATION), name) for milestone, name in _STEPS),
+                tuple(Query(_came_to(milestone, by="destination"), name) for milestone, name in _STEPS),
                 width=12,
                 by="destination",
                 transfers="destination=${__data.fields.destination}",
@@ -173,7 +173,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 "By number",
                 "The same for each assigned number.",
                 COUNT,
-                tuple(Query(_came_to(milestone, by=_BY_NUMBER), name) for milestone, name in _STEPS),
+                tuple(Query(_came_to(milestone, by="number"), name) for milestone, name in _STEPS),
                 width=12,
                 by="number",
                 transfers="number=${__data.fields.number}",

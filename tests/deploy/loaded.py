@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from tests.e2e.mix import CROWD, callers, configured, crowd, platform
 from tests.report.webhook.server import SECRET, Server
+from tests.support.certificates import Authority
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.prometheus import Prometheus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.support.asterisk import Asterisk
     from tests.support.broker import Broker
@@ -36,14 +38,16 @@ class Loaded:
 
 
 @asynccontextmanager
-async def loaded(pbx: Asterisk, broker: Broker, transfers: int) -> AsyncIterator[Loaded]:
-    """Play so many of them, and a stranger's request."""
+async def loaded(pbx: Asterisk, broker: Broker, transfers: int, directory: Path) -> AsyncIterator[Loaded]:
+    """Play so many of them, and a stranger's request; the webhook's certificate is made in `directory`."""
     files = configured(pbx, broker)
     files.trunk("spare", pbx.net.host(41))  # asked by OPTIONS, unlike the other
     files.number("second-line", "+31201234568", "spare", "asterisk", [{"id": "machine", "extension": "6599"}])
     files.destination("machine")["extension"] = RINGING_FIRST
-    async with Server() as hook:
-        files.main["webhooks"] = [{"id": "crm", "url": hook.url, "secret_file": "crm.secret"}]
+    identity = Authority(directory).identity("127.0.0.1")
+    async with Server(tls=identity.server()) as hook:
+        crm = {"id": "crm", "url": hook.url, "secret_file": "crm.secret", "ca_file": str(identity.authority)}
+        files.main["webhooks"] = [crm]
         files.secrets["crm.secret"] = SECRET
         async with (
             crowd(pbx),

@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.deploy.asking import answers, dashboards, panels
 from tests.deploy.loaded import loaded
@@ -20,8 +21,8 @@ TRANSFERS = 400
 
 
 async def _recorded() -> dict[str, object]:
-    with Net() as net:
-        async with Asterisk(net) as pbx, Broker() as broker, loaded(pbx, broker, TRANSFERS) as load:
+    with Net() as net, TemporaryDirectory() as directory:
+        async with Asterisk(net) as pbx, Broker() as broker, loaded(pbx, broker, TRANSFERS, Path(directory)) as load:
             boards = dashboards()
             shown = {
                 name: [

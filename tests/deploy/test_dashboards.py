@@ -6,10 +6,12 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+from datetime import UTC, datetime
 
 import pytest
 import yaml
 
+from gateway.report.history.metrics import HistoryMetrics
 from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
 from gateway.report.webhook_metrics import WebhookMetrics
@@ -76,7 +78,9 @@ def test_no_panel_covers_another(board: Document) -> None:
 def test_every_metric_is_shown_or_known_not_to_be() -> None:
     metrics = Metrics(version="0", pjsip="0")
     metrics.configure(Plan({"main-line": ("sales",)}, {"asterisk": ("sales",)}, ("hms",)))
+    metrics.certificates_end({"sip.tls_certificate": datetime.now(UTC)})
     WebhookMetrics(metrics.registry).configured(["crm"])
+    HistoryMetrics(metrics.registry)
     lines = metrics.render()[0].decode().splitlines()
     exported = {line.split("{")[0].split()[0] for line in lines if line[0] != "#"}
     named = {
@@ -88,14 +92,18 @@ def test_every_metric_is_shown_or_known_not_to_be() -> None:
     assert named - exported == set()
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exported if name.startswith("transfer_gateway")}
     shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in named}
-    # A moment that says nothing on a graph, and what stands beside it in a panel already.
-    assert families - shown == {
-        "transfer_gateway_config_last_reload_success_timestamp_seconds",
-        "transfer_gateway_outbox_writable",
-        "transfer_gateway_webhook_up",
-        "transfer_gateway_webhook_oldest_timestamp_seconds",
-        "transfer_gateway_webhook_refused_events",
-    }
+    # A moment that says nothing on a graph.
+    assert families - shown == {"transfer_gateway_config_last_reload_success_timestamp_seconds"}
+
+
+def test_a_panel_of_counts_shows_whole_numbers_and_says_how() -> None:
+    counted = [panel for _, panel in PANELS if any("increase(" in target["expr"] for target in panel["targets"])]
+    assert len(counted) > 15
+    for panel in counted:
+        for target in panel["targets"]:
+            assert target["expr"].count("round(increase(") == target["expr"].count("increase("), panel["title"]
+        if panel["fieldConfig"]["defaults"]["unit"] == "short":
+            assert "each series is rounded." in panel["description"], panel["title"]
 
 
 def test_what_leads_to_transfers_asks_by_what_the_api_knows() -> None:

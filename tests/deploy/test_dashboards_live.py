@@ -11,15 +11,19 @@ from tests.deploy.asking import answers, dashboards, has_data, panels
 from tests.deploy.loaded import loaded
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.asterisk import Asterisk
     from tests.support.broker import Broker
 
 pytestmark = [pytest.mark.pbx, pytest.mark.broker]
 
 
-@pytest.mark.keeps("16.203")
-async def test_every_query_of_every_panel_has_data_after_a_mixed_load(pbx: Asterisk, broker: Broker) -> None:
-    async with loaded(pbx, broker, 60) as load:
+@pytest.mark.keeps("16.203", "16.205")
+async def test_every_query_of_every_panel_has_data_after_a_mixed_load(
+    pbx: Asterisk, broker: Broker, tmp_path: Path
+) -> None:
+    async with loaded(pbx, broker, 60, tmp_path) as load:
         empty = [
             f"{name}: {panel['title']}: {target['expr']}"
             for name, board in dashboards().items()
@@ -28,6 +32,14 @@ async def test_every_query_of_every_panel_has_data_after_a_mixed_load(pbx: Aster
             if not has_data(await answers(load.prometheus, target, load.start, load.end))
         ]
         assert empty == []
+        # A bar of *Why not* is as long as what the gateway has counted, to the unit.
+        [why_not] = [panel for panel in panels(dashboards()["transfers"]) if panel["title"] == "Why not"]
+        bars = await answers(load.prometheus, why_not["targets"][0], load.start, load.end)
+        counted = await load.gateway.counts("transfer_gateway_transfers_total", "reason")
+        del counted["answered"]
+        assert {bar["metric"]["reason"]: bar["values"][0][1] for bar in bars} == {
+            reason: str(count) for reason, count in counted.items() if count
+        }
         # Neither strangers nor callers have made a series.
         before, after = load.series
         assert after == before
