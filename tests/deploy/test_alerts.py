@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ def test_an_alert_says_how_bad_it_is_what_it_is_and_where_to_read_on(alert: dict
 def test_every_metric_in_a_rule_is_exported_or_recorded() -> None:
     metrics = Metrics(version="0", pjsip="0")
     metrics.configure(Plan({"main-line": ("sales",)}, {"asterisk": ("sales",)}, ("hms",)))
+    metrics.certificates_end({"sip.tls_certificate": datetime.now(UTC)})
     WebhookMetrics(metrics.registry).configured(["crm"])
     HistoryMetrics(metrics.registry)
     exported = {line.split("{")[0].split()[0] for line in metrics.render()[0].decode().splitlines() if line[0] != "#"}
