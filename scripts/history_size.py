@@ -29,11 +29,13 @@ from gateway.core.outcome import Reason
 from gateway.core.record import Attempt, Milestone, TransferRecord
 from gateway.ports.history import HistoryQuery
 from gateway.report.cursors import StoredEvent
+from gateway.report.history.index import kind_words, text_of
+from gateway.report.history.keys import first_key
 from gateway.report.history.questions import HistoryReader
 from gateway.report.history.retention import Keep
-from gateway.report.history.rows import TRANSFER, trail_text, unpack
+from gateway.report.history.rows import TRANSFER
 from gateway.report.history.store import HistoryStore
-from gateway.report.history.tables import FILE_NAME, first_key
+from gateway.report.history.tables import FILE_NAME
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 90
@@ -47,6 +49,7 @@ REASONS = (
     *(Reason.BUSY,) * 2,
 )
 CALLERS = 200_000
+BUSIEST = "+31201234567"  # one in a hundred transfers is theirs; a mask has as many
 
 
 def record(n: int, count: int, chance: random.Random) -> TransferRecord:
@@ -83,6 +86,7 @@ def record(n: int, count: int, chance: random.Random) -> TransferRecord:
             f"queue {destination}: {chance.randrange(9)} of 12 agents free, {chance.randrange(9)} waiting",
             f"capacity: {chance.randrange(400)} of 500 calls",
             *(("surprise: zebra",) if n == 2 else ()),
+            *(("caller: goes back",) if answered is None else ()),
         ),
         call_ids={role: f"{chance.getrandbits(96):024x}@10.0.0.{chance.randrange(9)}" for role in ROLES},
     )
@@ -134,9 +138,14 @@ def _stored(store: HistoryStore, batch: list[StoredEvent]) -> float:
 def copy(directory: Path) -> None:
     """Put the copies behind what is there, each further on in time."""
     with closing(sqlite3.connect(directory / FILE_NAME, isolation_level=None)) as db:
-        texts = [(at, trail_text(unpack(kept)[0])) for at, kept in db.execute("SELECT at, record FROM transfers")]
+        entries = [
+            (at, text_of(kept), kind_words(*kind)) for at, kept, *kind in db.execute(
+                "SELECT at, record, kinds.id, number, destination, outcome, reason"
+                " FROM transfers JOIN kinds ON kinds.id = kind ORDER BY at"
+            )
+        ]  # fmt: skip
         columns = "kind, decided_ms, ringing_ms, answered_ms, human_ms, ended_ms, returned, record"
-        last = texts[-1][0]
+        last = entries[-1][0]
         for number in range(1, COPIES):
             shift = first_key(BEGIN + timedelta(days=DAYS / COPIES * number)) - first_key(BEGIN)
             db.execute("BEGIN")
@@ -144,11 +153,13 @@ def copy(directory: Path) -> None:
             db.execute(
                 f"INSERT INTO transfers (at, id, caller, {columns}) SELECT at + :shift,"  # noqa: S608 -- ours
                 " CAST(printf('%06d', (at + :shift) >> 40) || substr(hex(randomblob(5)), 1, 10) AS BLOB),"
-                f" printf('+316%08d', abs(random()) % :callers), {columns} FROM transfers WHERE at <= :last",
-                {"shift": shift, "callers": CALLERS, "last": last},
+                " iif(random() % 100, printf('+316%08d', abs(random()) % :callers), :busiest),"
+                f" {columns} FROM transfers WHERE at <= :last",
+                {"shift": shift, "callers": CALLERS, "last": last, "busiest": BUSIEST},
             )
             db.executemany(
-                "INSERT INTO trails (rowid, trail) VALUES (?, ?)", ((at + shift, text) for at, text in texts)
+                "INSERT INTO trails (rowid, trail, kind) VALUES (?, ?, ?)",
+                ((at + shift, *words) for at, *words in entries),
             )
             db.execute("COMMIT")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -172,6 +183,16 @@ def questions(chance: random.Random) -> Iterator[tuple[str, dict[str, object]]]:
     yield "a word that 40 have", {"text": "zebra"}
     yield "a phrase and a reason", {"text": '"0 waiting"', "reason": "busy"}
     yield "a word that all have, a reason that 40 have", {"text": "capacity", "reason": "gateway-error"}
+    yield "a phrase, a destination and a reason", {
+        "text": '"3 of 12 agents free"', "destination": f"department-{chance.randrange(12)}", "reason": "no-answer",
+    }  # fmt: skip
+    yield "words and an outcome that nothing has both of", {"text": '"goes back"', "outcome": "completed"}
+    yield "two words of which few have both", {"text": f"department-{chance.randrange(6)} department-11"}
+    yield "a caller and a word that all have", {"text": "capacity", "caller": caller}
+    yield "a caller of one in a hundred", {"caller": BUSIEST}
+    yield "... and a reason that 40 have", {"caller": BUSIEST, "reason": "gateway-error"}
+    yield "... and a word that 40 have", {"caller": BUSIEST, "text": "zebra"}
+    yield "... a reason and a phrase", {"caller": BUSIEST, "reason": "busy", "text": '"0 waiting"'}
 
 
 def main(count: int, directory: Path) -> None:

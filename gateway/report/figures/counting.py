@@ -15,8 +15,8 @@ from datetime import datetime, tzinfo
 from typing import Literal, NamedTuple, TypeAlias
 
 from gateway.core.outcome import Outcome, Reason
+from gateway.report.history.keys import moment_of
 from gateway.report.history.questions import Overview
-from gateway.report.history.tables import moment_of
 
 By: TypeAlias = Literal["destination", "hour", "reason"]
 ZoneOf: TypeAlias = Callable[[str, str], tzinfo]

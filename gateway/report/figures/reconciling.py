@@ -20,9 +20,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.json_form import timestamp
 from gateway.report import cursors
+from gateway.report.history.keys import KEY_BITS, first_key
 from gateway.report.history.questions import HistoryReader
 from gateway.report.history.rows import stored_id
-from gateway.report.history.tables import KEY_BITS, first_key
 from gateway.report.migrations import STEPS
 from gateway.report.store_file import FILE_NAME as OUTBOX
 from gateway.report.store_file import StoreError

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from gateway.ports.history import HistoryPage, HistoryQuery
+from gateway.report.history.keys import first_key, key_of
 from gateway.report.history.questions import Found, HistoryReader, NoHistoryError
 from gateway.report.history.rows import ID_FIELD, TRANSFER, Document, trail_text
-from gateway.report.history.tables import first_key, key_of
 from gateway.report.history.words import has, phrases
 from gateway.report.store_file import StoreError
 from gateway.report.worker import BusyError, Worker

@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from gateway.core.json_form import timestamp
+from gateway.report.history.keys import KEY_BITS, first_key
 from gateway.report.history.rows import Row, read_id, stored_id
-from gateway.report.history.tables import KEY_BITS, first_key
 
 GENESIS = "0" * 64
 """What stands for the hash before the first line."""

@@ -6,10 +6,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection
 
+from gateway.report.history import index
 from gateway.report.history.callers import erased
 from gateway.report.history.retention import AT_ONCE, TABLES
 from gateway.report.history.rows import TRANSFER, pack_record, trail_text, unpack
-from gateway.report.history.words import match_of
+from gateway.report.history.words import match_of, phrases
 
 
 def forget(db: sqlite3.Connection, what: str, forms: Collection[str]) -> int:
@@ -45,7 +46,7 @@ def _keys(db: sqlite3.Connection, what: str, forms: Collection[str]) -> list[int
     for form in forms:
         by_caller = f"SELECT at FROM {TABLES[what]} WHERE caller = ?"  # noqa: S608 -- one of two
         found |= dict.fromkeys(at for (at,) in db.execute(by_caller, (form,)))
-        if what == TRANSFER and (match := match_of(f'"{form}"')):
+        if what == TRANSFER and (match := match_of(phrases(f'"{form}"'))):
             by_word = "SELECT rowid FROM trails WHERE trails MATCH ?"
             found |= dict.fromkeys(at for (at,) in db.execute(by_word, (match,)))
     return list(found)
@@ -54,10 +55,10 @@ def _keys(db: sqlite3.Connection, what: str, forms: Collection[str]) -> list[int
 def _forget_row(db: sqlite3.Connection, what: str, at: int, forms: Collection[str]) -> tuple[bool, bool]:
     """Whether anything was to be taken out of this row, and whether out of its trail."""
     table = TABLES[what]
-    row = db.execute(f"SELECT caller, record FROM {table} WHERE at = ?", (at,)).fetchone()  # noqa: S608 -- one of two
+    row = db.execute(f"SELECT kind, caller, record FROM {table} WHERE at = ?", (at,)).fetchone()  # noqa: S608 -- one of two
     if row is None:
         return False, False
-    caller, record = row
+    kind, caller, record = row
     try:
         before, events = unpack(record)
     except ValueError:
@@ -72,6 +73,6 @@ def _forget_row(db: sqlite3.Connection, what: str, at: int, forms: Collection[st
     old, new = trail_text(before), trail_text(data)
     if what != TRANSFER or old == new:
         return True, False
-    db.execute("INSERT INTO trails (trails, rowid, trail) VALUES ('delete', ?, ?)", (at, old))
-    db.execute("INSERT INTO trails (rowid, trail) VALUES (?, ?)", (at, new))
+    index.remove(db, at, kind, old)
+    index.add(db, at, kind, new)
     return True, True

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the history answers: rows in the order of time, through an index whatever is asked for.
 
-Filters on number, destination, outcome and reason become a set of kinds, and a page is merged from one row of each of
-them after the other; a caller has an index of their own, and so has the text of the trail. Nothing is sorted, and
-nothing before the page is read. The file is read over a connection of its own, beside whoever writes.
+Filters on number, destination, outcome and reason become a set of kinds. `looking.py` has the index for each question;
+nothing is sorted, and nothing before the page is read. The file is read over a connection of its own, beside whoever
+writes.
 
     history = HistoryReader(state_dir, callers)
     for found in history.find(TRANSFER, HistoryQuery(limit=50, reason="queue-unstaffed")): ...
@@ -11,28 +11,37 @@ nothing before the page is read. The file is read over a connection of its own, 
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.ports.history import HistoryQuery
+from gateway.report.history import index
 from gateway.report.history.callers import Callers
+from gateway.report.history.keys import first_key
+from gateway.report.history.looking import Looking
 from gateway.report.history.retention import TABLES
-from gateway.report.history.rows import Document, Told, document, read_id, stored_id, unpack
-from gateway.report.history.tables import FILE_NAME, STEPS, first_key
-from gateway.report.history.words import match_of
+from gateway.report.history.rows import (
+    TRANSFER,
+    Document,
+    Told,
+    document,
+    may_have,
+    read_id,
+    stored_id,
+    trail_text,
+    unpack,
+)
+from gateway.report.history.tables import FILE_NAME, STEPS
+from gateway.report.history.words import has, match_of, phrases
 from gateway.report.store_file import StoreError
 
-_KINDS = ("number", "destination", "outcome", "reason")
 _LAST = (1 << 63) - 1
-_FEW = 16  # kinds
-_PASSED_OVER = 2000  # rows
 _CHECK_EVERY = 10_000  # steps of SQLite's machine
 
 
@@ -160,18 +169,30 @@ class HistoryReader:
     def _rows(self, db: sqlite3.Connection, what: str, query: HistoryQuery) -> Iterator[Found]:
         low = first_key(query.since) if query.since else 0
         high = min(_LAST if query.before is None else query.before, first_key(query.until) if query.until else _LAST)
-        kinds = _kinds(db, what, query)
-        callers = frozenset(self._callers.forms(query.caller)) if query.caller is not None else None
-        match = match_of(query.text) if query.text is not None else None
-        if match == "":
+        wanted = {name: value for name in index.FILTERS if (value := getattr(query, name)) is not None}
+        kinds = _kinds(db, what, wanted) if wanted else None
+        callers = tuple(self._callers.forms(query.caller)) if query.caller is not None else None
+        words = phrases(query.text) if query.text is not None else None
+        if (words is not None and (not words or what != TRANSFER)) or kinds == frozenset():
             return
-        for key in _keys(db, what, (low, high), kinds, callers, match):
+        looking = Looking(db, TABLES[what], (low, high), kinds)
+        match = index.among(match_of(words), kinds, wanted) if words is not None else None
+        if callers is not None and (match is None or looking.callers_are_fewer(callers, match)):
+            keys = looking.by_caller(callers)
+        elif match is not None:
+            keys, words = looking.by_words(match, callers), None
+        else:
+            keys = looking.by_kind()
+        plain = [word for phrase in words or () for word in phrase]
+        for key in keys:
             row = self._row(db, what, "at", key)
             if row is None:
                 continue  # deleted meanwhile, or words whose row is gone
-            _, _, kind, caller, _ = row
-            if (kinds is None or kind in kinds) and (callers is None or caller in callers):
-                yield _found(what, row)
+            if plain and not may_have(row[-1], plain):
+                continue
+            found = _found(what, row)
+            if words is None or has(trail_text(found.document), words):
+                yield found
 
     @staticmethod
     def _row(db: sqlite3.Connection, what: str, column: str, value: object) -> tuple[Any, ...] | None:
@@ -186,64 +207,7 @@ def _found(what: str, row: tuple[Any, ...]) -> Found:
     return Found(key, document(what, read_id(which), caller, data), events)
 
 
-def _kinds(db: sqlite3.Connection, what: str, query: HistoryQuery) -> frozenset[int] | None:
-    wanted = {name: value for name in _KINDS if (value := getattr(query, name)) is not None}
-    if not wanted:
-        return None
+def _kinds(db: sqlite3.Connection, what: str, wanted: Mapping[str, str]) -> frozenset[int]:
     chosen = " AND ".join(["what = ?", *(f"{name} = ?" for name in wanted)])
     found = db.execute(f"SELECT id FROM kinds WHERE {chosen}", (what, *wanted.values()))  # noqa: S608 -- names of ours
     return frozenset(kind for (kind,) in found)
-
-
-def _keys(
-    db: sqlite3.Connection,
-    what: str,
-    between: tuple[int, int],
-    kinds: Collection[int] | None,
-    callers: Iterable[str] | None,
-    match: str | None,
-) -> Iterator[int]:
-    """The keys through the narrowest of the indexes, newest first."""
-    if match is not None:
-        chosen = "SELECT trails.rowid FROM trails"
-        if kinds is not None:
-            # Where many have the words, and few are of the kind, SQLite passes over the many in a tenth of the time.
-            among = ", ".join(str(kind) for kind in kinds)
-            chosen += f" CROSS JOIN transfers ON transfers.at = trails.rowid AND transfers.kind IN ({among})"
-        chosen += " WHERE trails MATCH ? AND trails.rowid >= ? AND trails.rowid < ? ORDER BY trails.rowid DESC"
-        return _first(db.execute(chosen, (match, *between)))
-    if callers is None and kinds is None:
-        chosen = f"SELECT at FROM {TABLES[what]} WHERE at >= ? AND at < ? ORDER BY at DESC"  # noqa: S608 -- one of two
-        return _first(db.execute(chosen, between))
-    if callers is None and kinds is not None:
-        return _of_kinds(db, what, between, kinds)
-    return _merged(db, what, between, "caller", callers or ())
-
-
-def _of_kinds(db: sqlite3.Connection, what: str, between: tuple[int, int], kinds: Collection[int]) -> Iterator[int]:
-    """Of the newest rows, those of these kinds; and then from each kind's own row of the index.
-
-    Many kinds hold most of what there is, so that the newest rows are likely to be enough; and to begin with each of
-    hundreds takes as long as to pass over some thousand rows.
-    """
-    low, high = between
-    table = TABLES[what]
-    if len(kinds) > _FEW:
-        edge = f"SELECT at FROM {table} WHERE at >= ? AND at < ? ORDER BY at DESC LIMIT 1 OFFSET ?"  # noqa: S608
-        (found,) = db.execute(edge, (low, high, _PASSED_OVER)).fetchone() or (low,)
-        among = ", ".join(str(kind) for kind in kinds)
-        newest = f"SELECT at FROM {table} WHERE at >= ? AND at < ? AND +kind IN ({among}) ORDER BY at DESC"  # noqa: S608
-        yield from _first(db.execute(newest, (found, high)))
-        high = found
-    yield from _merged(db, what, (low, high), "kind", kinds)
-
-
-def _merged(
-    db: sqlite3.Connection, what: str, between: tuple[int, int], column: str, values: Iterable[object]
-) -> Iterator[int]:
-    chosen = f"SELECT at FROM {TABLES[what]} WHERE {column} = ? AND at >= ? AND at < ? ORDER BY at DESC"  # noqa: S608
-    return heapq.merge(*(_first(db.execute(chosen, (value, *between))) for value in values), reverse=True)
-
-
-def _first(rows: Iterable[tuple[int]]) -> Iterator[int]:
-    return (key for (key,) in rows)

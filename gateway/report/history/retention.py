@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gateway.report.history import chain
+from gateway.report.history import chain, index
 from gateway.report.history.callers import CallerForm
-from gateway.report.history.rows import CALL, TRANSFER, trail_text, unpack
-from gateway.report.history.tables import first_key
+from gateway.report.history.keys import first_key
+from gateway.report.history.rows import CALL, TRANSFER
 
 AT_ONCE = 500  # rows of one transaction
 PART = 20  # of all rows: so many go when there are too many
@@ -137,8 +137,8 @@ def _delete(db: sqlite3.Connection, what: str, keys: list[int], why: str) -> int
     try:
         for at in keys:
             if what == TRANSFER:
-                (record,) = db.execute("SELECT record FROM transfers WHERE at = ?", (at,)).fetchone()
-                unindex(db, at, record)
+                kind, record = db.execute("SELECT kind, record FROM transfers WHERE at = ?", (at,)).fetchone()
+                index.remove(db, at, kind, index.text_of(record))
             db.execute(f"DELETE FROM {TABLES[what]} WHERE at = ?", (at,))  # noqa: S608 -- one of two
         db.execute(
             "INSERT INTO deleted VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
@@ -150,12 +150,3 @@ def _delete(db: sqlite3.Connection, what: str, keys: list[int], why: str) -> int
             db.execute("ROLLBACK")
         raise
     return len(keys)
-
-
-def unindex(db: sqlite3.Connection, at: int, record: bytes) -> None:
-    """Take a transfer out of the index of words, which wants the text again for that."""
-    try:
-        text = trail_text(unpack(record)[0])
-    except (ValueError, KeyError, TypeError):
-        return  # its words stay in the index, and lead to no row
-    db.execute("INSERT INTO trails (trails, rowid, trail) VALUES ('delete', ?, ?)", (at, text))

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.report.cursors import StoredEvent
-from gateway.report.history import chain, retention
+from gateway.report.history import chain, index, retention
 from gateway.report.history.callers import Callers, without_caller
 from gateway.report.history.forgetting import forget
+from gateway.report.history.keys import key_of, moment_of
 from gateway.report.history.retention import Keep
 from gateway.report.history.rows import (
     CALL,
@@ -36,7 +37,7 @@ from gateway.report.history.rows import (
 )
 from gateway.report.history.rows import unpack as unpacked
 from gateway.report.history.state import HistorySize
-from gateway.report.history.tables import HistoryFile, key_of, moment_of
+from gateway.report.history.tables import HistoryFile
 from gateway.report.migrations import NewerVersionError
 from gateway.report.store_file import StoreError, is_broken
 
@@ -136,7 +137,7 @@ class HistoryStore:
         if row.what == TRANSFER:
             columns["returned"] = bool(row.data.get("returned_to_transferor"))
             chain.append(db, row, kind)
-            db.execute("INSERT INTO trails (rowid, trail) VALUES (?, ?)", (at, trail_text(row.data)))
+            index.add(db, at, kind, trail_text(row.data))
         names = ", ".join(columns)
         places = ", ".join("?" * len(columns))
         db.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(columns.values()))  # noqa: S608

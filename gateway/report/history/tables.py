@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The history's tables, as a list of steps like the journal's (`report.migrations`), and its file.
 
-A row's key, `at`, is its time: milliseconds since 1970, shifted by 20 bits that tell apart what begins in the same
-millisecond. So the rows lie in the order of time, every index ends with the time, and a page goes on where the one
-before it ended, whatever is added meanwhile.
+The key of a row, `at`, is its time (`keys.py`). So the rows lie in the order of time, every index ends with the time,
+and a page goes on where the one before it ended, whatever is added meanwhile.
 
 `kinds` has a row for each combination of number, destination, outcome, reason and so on that has occurred: a few
 hundred, whatever the number of transfers. A transfer names its kind, and the one index on that answers every
@@ -11,16 +10,14 @@ combination of such filters.
 """
 
 import sqlite3
-import zlib
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
+from gateway.report.history.index import kind_words, text_of
 from gateway.report.store_file import StoreFile
 
 FILE_NAME = "history.db"
-KEY_BITS = 20
 PAGE_BYTES = 4096
 
 # `milestones` holds what was reported of transfers that are still under way; it goes into `record` at their end.
@@ -58,7 +55,22 @@ INSERT INTO chain_begun SELECT (SELECT count(*) FROM transfers)
     + (SELECT coalesce(sum(count), 0) FROM deleted WHERE what = 'transfer' AND why IN ('age', 'size'));
 """
 
-STEPS = (_FIRST, _CHAIN)
+# The kind of a transfer stands in the index of words too, as words of its own: see index.py. `trail_text` and
+# `kind_words` are that module's. By caller, the index has all that a question looks at before it reads a row: a mask is
+# that of ten thousands of transfers.
+_KIND_IN_WORDS = """
+DROP TABLE trails;
+CREATE VIRTUAL TABLE trails USING fts5 (trail, kind, content = '', columnsize = 0, tokenize = 'unicode61');
+INSERT INTO trails (rowid, trail, kind)
+    SELECT at, trail_text(record), kind_words(kinds.id, number, destination, outcome, reason)
+    FROM transfers JOIN kinds ON kinds.id = kind ORDER BY at;
+DROP INDEX transfers_by_caller;
+CREATE INDEX transfers_by_caller ON transfers (caller, at, kind) WHERE caller IS NOT NULL;
+DROP INDEX calls_by_caller;
+CREATE INDEX calls_by_caller ON calls (caller, at, kind) WHERE caller IS NOT NULL;
+"""
+
+STEPS = (_FIRST, _CHAIN, _KIND_IN_WORDS)
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +82,13 @@ class HistoryFile(StoreFile):
     steps = STEPS
 
     def prepare(self, db: sqlite3.Connection) -> None:
-        """Before there is a table, have what is deleted make the file smaller."""
+        """Before there is a table, have what is deleted make the file smaller; have what the steps call."""
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.create_function("trail_text", 1, text_of, deterministic=True)
+        db.create_function("kind_words", 5, kind_words, deterministic=True)
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if 0 < version < len(STEPS):
+            log.info("history-upgrade", file=str(self.path), version=version, to=len(STEPS))
 
     def tell_moved(self, why: str, aside: Path) -> None:
         """A broken file was put out of the way."""
@@ -80,21 +97,3 @@ class HistoryFile(StoreFile):
     def tell_gone(self) -> None:
         """The file was deleted or replaced while it was in use."""
         log.error("history-file-gone", file=str(self.path), help="it was deleted or replaced; it is written anew")
-
-
-def key_of(moment: datetime, which: str) -> int:
-    """The key of what began at that moment; `which` is its id."""
-    return first_key(moment) | zlib.crc32(which.encode(errors="replace")) & ((1 << KEY_BITS) - 1)
-
-
-def first_key(moment: datetime) -> int:
-    """The lowest key of that millisecond."""
-    return max(0, round((moment - _EPOCH).total_seconds() * 1000)) << KEY_BITS
-
-
-def moment_of(key: int) -> datetime:
-    """When what has this key began."""
-    return datetime.fromtimestamp((key >> KEY_BITS) / 1000, UTC)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

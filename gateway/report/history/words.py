@@ -7,11 +7,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+_ASCII_WORD = re.compile("[a-z0-9]+")
 _QUOTED = re.compile(r'"([^"]*)"|([^"]+)')
 
 
 def words(text: str) -> list[str]:
     """The words of a text, in lower case."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
     plain = unicodedata.normalize("NFD", text.lower())
     kept = (char for char in plain if not unicodedata.combining(char))
     return "".join(char if unicodedata.category(char)[0] in "LN" else " " for char in kept).split()
@@ -25,9 +28,9 @@ def phrases(text: str) -> list[list[str]]:
     return [phrase for phrase in found if phrase]
 
 
-def match_of(text: str) -> str:
-    """The same as an FTS5 query, in which nothing is an operator; empty where there is no word in it."""
-    return " AND ".join(f'"{" ".join(phrase)}"' for phrase in phrases(text))
+def match_of(wanted: Sequence[Sequence[str]]) -> str:
+    """The same as an FTS5 query, in which nothing is an operator; empty where nothing is wanted."""
+    return " AND ".join(f'"{" ".join(phrase)}"' for phrase in wanted)
 
 
 def has(text: str, wanted: Sequence[Sequence[str]]) -> bool:

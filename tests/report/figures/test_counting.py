@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.core.outcome import Outcome, Reason
 from gateway.report.figures.counting import Closed, Counting, Figures, Unreached, percentile
+from gateway.report.history.keys import first_key
 from gateway.report.history.questions import Overview
-from gateway.report.history.tables import first_key
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NOON = datetime(2026, 7, 1, 12, 0, tzinfo=AMSTERDAM)

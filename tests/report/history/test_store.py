@@ -21,12 +21,13 @@ from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import Milestone, TransferRecord
 from gateway.ports.history import HistoryQuery
 from gateway.report.cursors import StoredEvent
-from gateway.report.history import questions
+from gateway.report.history import index, looking
+from gateway.report.history.keys import first_key, moment_of
 from gateway.report.history.questions import Found, HistoryReader, NoHistoryError, Overview
 from gateway.report.history.retention import Keep
 from gateway.report.history.rows import CALL, TRANSFER, document, pack_record, read_id, stored_id, unpack
 from gateway.report.history.store import HistoryStore
-from gateway.report.history.tables import FILE_NAME, STEPS, first_key, moment_of
+from gateway.report.history.tables import FILE_NAME, STEPS
 from gateway.report.migrations import migrate
 from gateway.report.store_file import StoreError
 from tests.report import samples
@@ -160,12 +161,15 @@ FILTERS: dict[str, tuple[tuple[str, ...], Callable[[TransferRecord, str], bool]]
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("few", "passed_over"), [(16, 2000), (0, 0), (0, 7), (2, 30)])
+@pytest.mark.parametrize(("few", "passed_over", "read_whole"), [(16, 2000, 1000), (0, 0, 0), (0, 7, 0), (2, 30, 70)])
 def test_every_combination_of_filters_finds_what_looking_through_a_list_finds(
-    store: HistoryStore, reader: HistoryReader, monkeypatch: pytest.MonkeyPatch, few: int, passed_over: int
-) -> None:
-    monkeypatch.setattr(questions, "_FEW", few)
-    monkeypatch.setattr(questions, "_PASSED_OVER", passed_over)
+    store: HistoryStore, reader: HistoryReader, monkeypatch: pytest.MonkeyPatch, few: int, passed_over: int,
+    read_whole: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(looking, "_FEW", few)
+    monkeypatch.setattr(index, "_FEW", few)
+    monkeypatch.setattr(looking, "_PASSED_OVER", passed_over)
+    monkeypatch.setattr(looking, "_READ_WHOLE", read_whole)
     records = mixed(400)
     store.apply([told(Milestone.ENDED, record) for record in records], KEEP)
     whole_list = found(reader)
