@@ -15,6 +15,8 @@ from tests.support.processes import Net
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from tests.support.certificates import Authority
     from tests.support.peer_call import Call
 
@@ -86,14 +88,18 @@ class Stage:
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.trunk)
         await self._stack.enter_async_context(self.pbx)
+        await self._stack.enter_async_context(self.bed.gateway.scenario())
+        self._stack.push_async_exit(self._left_idle)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                await self.bed.gateway.idle()
-        finally:
-            await self._stack.aclose()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def _left_idle(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self.bed.gateway.idle()
 
     def persistent(self) -> Self:
         """Have both send again what is not answered, as any agent does over UDP."""

@@ -21,6 +21,7 @@ from tests.support.relay import Relay, Route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from types import TracebackType
 
     from tests.support.configuration import Table
     from tests.support.gateway import Gateway
@@ -185,18 +186,22 @@ class FarStage:
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.assistant)
         await self._stack.enter_async_context(self.people)
+        await self._stack.enter_async_context(self.gateway.scenario())
+        self._stack.push_async_exit(self._left_idle)
         self._begun = {far: len(far.log()) for far in (self.platform, self.pbx)}
         self._earlier = {one["transfer"] for one in await self.gateway.transfers()}
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                await self.gateway.idle()
-                await self.platform.quiet()
-                await self.pbx.quiet()
-        finally:
-            await self._stack.aclose()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def _left_idle(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self.gateway.idle()
+            await self.platform.quiet()
+            await self.pbx.quiet()
 
     def call(self, way: str = WAYS[0], **more: Any) -> Call:
         """Somebody behind the PBX calls the assigned number, or the assistant calls the destination."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER, CALLER_HZ, PORT, TLS_PORT, Bed, Pair, tls
@@ -14,6 +15,7 @@ from tests.support.sipp_script import Called, Calling, Script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import TracebackType
 
     from tests.support.certificates import Authority
     from tests.support.sip_message import Message
@@ -98,23 +100,26 @@ class Talk:
         self.ends: tuple[End[Any], ...] = (self.called, self.caller)
 
     async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        if self._alone:
+            await self._stack.enter_async_context(self.bed.gateway.scenario())
+        self._stack.push_async_exit(self._left_idle)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def _left_idle(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 await self.over()
                 if self._alone:
                     await self.bed.gateway.idle()
-        except BaseException:
-            kind = BaseException
-            raise
         finally:
             for end in self.ends:
                 await end.close()
-            if kind is not None and self._alone:  # what is left of a call that went wrong is not for the next scenario
-                await self.bed.gateway.kill()
-                await self.bed.gateway.start()
 
     def opening(self, headers: Mapping[str, str] | None = None) -> None:
         """Both do what makes a call, the INVITE with these headers too."""

@@ -59,7 +59,9 @@ async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> No
         assert (outcome["outcome"], outcome["entry"]) == ("completed", "refer")
         await at.hang_up(person, target)
     exchange = [one.label for _, one in await at.messages(at.platform) if one.method in {"NOTIFY", "BYE"}]
-    assert exchange == ["NOTIFY 100", "200 NOTIFY", "NOTIFY 200", "200 NOTIFY", "BYE", "200 BYE"]
+    # Asterisk may answer the first NOTIFY when the second, and even the BYE, is there already.
+    assert [label for label in exchange if not label.startswith("200")] == ["NOTIFY 100", "NOTIFY 200", "BYE"]
+    assert sorted(label for label in exchange if label.startswith("200")) == ["200 BYE", "200 NOTIFY", "200 NOTIFY"]
     for far, end in ((far_bed.platform, ends.trunk), (far_bed.pbx, ends.pbx)):
         assert await at.betrayed(far) == set()
         types = at.payload_types(far)

@@ -101,14 +101,14 @@ async def test_a_third_address_is_neither_heard_nor_answered(bed: Bed, side: str
         await counted(bed, "rtp", before + 50 * times)
         for call in (caller, assistant):
             call.media.send_to(*gateway_media(call))
-        assert warnings(bed, victim) == 1
-        assert warnings(bed, other) == 0
+        assert len(warnings(bed, victim)) == 1
+        assert warnings(bed, other) == []
 
 
-def warnings(bed: Bed, call: Call) -> int:
-    """How often the log warns that this call is sent media from elsewhere."""
+def warnings(bed: Bed, call: Call) -> list[str]:
+    """The warnings in the log that this call is sent media from elsewhere."""
     lines = bed.gateway.log.splitlines()
-    return sum("media-from-elsewhere" in line and call.call_id in line for line in lines)
+    return [line for line in lines if "media-from-elsewhere" in line and call.call_id in line]
 
 
 async def counted(bed: Bed, kind: str, at_least: float) -> None:

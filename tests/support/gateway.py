@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +23,8 @@ from tests.support.prepared import Copy, prepared
 from tests.support.processes import Child
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from prometheus_client.samples import Sample
 
     from tests.support.configuration import Configuration, Table
@@ -91,6 +94,18 @@ class Gateway:
     async def kill(self) -> None:
         """Crash it: no BYE, no goodbye."""
         await self.child.kill()
+
+    @asynccontextmanager
+    async def scenario(self) -> AsyncIterator[None]:
+        """What is left of a scenario that goes wrong is not for the next one, and its log is shown."""
+        begun = len(self.log)
+        try:
+            yield
+        except BaseException:
+            sys.stderr.write(f"--- the gateway's log of this scenario\n{self.log[begun:]}\n")
+            await self.child.stop(10)
+            await self.start()
+            raise
 
     async def queue(self, name: str, timeout_s: float = 10.0, **counts: Any) -> Table:
         """Wait until it knows a queue of the PBX, and these of its counts are so; the queue as /api/queues has it."""

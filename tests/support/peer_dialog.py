@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from tests.support.described import Described
@@ -57,7 +58,10 @@ class Dialog(Described):
     ) -> None:
         """Send a provisional response, with a description (and media) if asked for."""
         assert self.incoming
-        body = self.answer_to(self.incoming.body) if early_media else b""
+        body = b""
+        if early_media:
+            body = self.answer_to(self.incoming.body)
+            await asyncio.sleep(0)  # the first packet goes before the response: however slow this end is then, it spoke
         self.respond(self.incoming, code, headers=headers, body=body)
 
     async def answer(
