@@ -115,15 +115,18 @@ class Figure(Panel):
         """See Panel."""
         reduced = common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False)
         panel = stat.Panel().reduce_options(reduced).graph_mode(words.BigValueGraphMode.NONE)
+        # Or a share of none, or how long it took nobody.
+        no_number = model.DashboardSpecialValueMapOptions(
+            match=model.SpecialValueMatch.NULL_AND_NAN,
+            result=model.ValueMappingResult(text="unknown" if self.words else "–"),
+        )
+        mappings: list[model.ValueMapping] = [model.SpecialValueMap(options=no_number)]
         if self.words:
             options = {
                 value: model.ValueMappingResult(text=text, color=color) for value, (text, color) in self.words.items()
             }
-            unknown = model.DashboardSpecialValueMapOptions(
-                match=model.SpecialValueMatch.NULL_AND_NAN, result=model.ValueMappingResult(text="unknown")
-            )
-            panel = panel.mappings([model.ValueMap(options=options), model.SpecialValueMap(options=unknown)])
-        return self._finished(panel, instant=True)  # type: ignore[no-any-return]
+            mappings.insert(0, model.ValueMap(options=options))
+        return self._finished(panel.mappings(mappings), instant=True)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

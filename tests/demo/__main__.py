@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`make demo`: a company, a caller, an assistant and four transfers, on the terminal as they happen.
 
-Afterwards everything stays up, with another call now and then, until Ctrl-C; with --once (or ONCE=1) it ends after the
-four, with exit code 0 only if all of them did what they should.
+Afterwards everything stays up, with another call now and then, until Ctrl-C, and all the while a browser is shown the
+dashboards; with --once (or ONCE=1) it ends after the four, with exit code 0 only if all of them did what they should.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import os
 import signal
 import sys
 import textwrap
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import aiohttp
 
-from tests.demo import funnel
+from tests.demo import dashboards, funnel
 from tests.demo.company import CALLER_HZ, INSTANCE, NUMBERS, Company
 from tests.demo.ladder import Ladder
 from tests.demo.scenes import SCENES, Scene, Stage
@@ -56,7 +57,7 @@ async def _demo(*, once: bool) -> int:
     _say("Starting a PBX with three people at phones and two queues, a broker, the gateway and Prometheus ...")
     # Ctrl-C goes to every process of the terminal. The servers inherit that they don't heed it: we stop them, in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    async with Company() as company:
+    async with Company() as company, AsyncExitStack() as stack:
         stopped = asyncio.Event()
         for number in STOPS:
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -64,7 +65,10 @@ async def _demo(*, once: bool) -> int:
         ladder = Ladder(_say)
         stage = Stage(company, ladder)
         watch = asyncio.create_task(Watch(company, ladder).run())
-        play = asyncio.create_task(_play_all(stage, once=once))
+        shown = None
+        if not once and not dashboards.missing():
+            shown = await stack.enter_async_context(dashboards.Dashboards(company.prometheus))
+        play = asyncio.create_task(_play_all(stage, shown, once=once))
         stop = asyncio.create_task(stopped.wait())
         await asyncio.wait({watch, play, stop}, return_when=asyncio.FIRST_COMPLETED)
         if stopped.is_set():
@@ -78,12 +82,14 @@ async def _demo(*, once: bool) -> int:
     return 1 if stage.faults else 0
 
 
-async def _play_all(stage: Stage, *, once: bool) -> None:
+async def _play_all(stage: Stage, shown: dashboards.Dashboards | None, *, once: bool) -> None:
     _introduce(stage.company)
+    if not once:
+        _say(f"\nprometheus  http://127.0.0.1:{stage.company.prometheus.port}\n{_dashboards(shown)}")
     for number, scene in enumerate(SCENES, 1):
         await _play(stage, scene, number)
     await _show_funnel(stage)
-    _conclude(stage)
+    _conclude(stage, shown)
     if once:
         return
     _say(f"\nAll of it stays up, with another call every {PAUSE_S:.0f} s. Ctrl-C ends it.")
@@ -128,7 +134,15 @@ async def _show_funnel(stage: Stage) -> None:
     _say("\n".join(funnel.drawn(counts)))
 
 
-def _conclude(stage: Stage) -> None:
+def _dashboards(shown: dashboards.Dashboards | None) -> str:
+    if shown is None:
+        return f"dashboards  not shown here: {dashboards.missing()}"
+    if shown.fault:
+        return f"dashboards  not shown here, for they could not be put together: {shown.fault}"
+    return f"dashboards  {shown.url} shows the funnel and all the others in a browser, as it goes on"
+
+
+def _conclude(stage: Stage, shown: dashboards.Dashboards | None) -> None:
     company = stage.company
     _say("\nWhat was reported\n")
     for event in stage.ended:
@@ -145,8 +159,7 @@ metrics        curl -s {company.gateway.url}/metrics | grep transfers_total
 transfers      curl -s {company.gateway.url}/api/transfers
 the funnel     curl -s '{funnel.address(company.prometheus.port)}'
 alerts         curl -s http://127.0.0.1:{company.prometheus.port}/api/v1/alerts
-dashboards     docs/dashboards.md shows them; deploy/grafana/dashboards has them for a Grafana with this data source:
-               http://127.0.0.1:{company.prometheus.port}
+prometheus     http://127.0.0.1:{company.prometheus.port}: the data source for a Grafana with deploy/grafana/dashboards
 broker         {company.broker.host}:{company.broker.port}, topics transfer-gateway/{INSTANCE}/#
 configuration  {company.gateway.directory}
 its log        {company.gateway.child.log}
@@ -154,6 +167,8 @@ ask it         .venv/bin/transfer-gateway explain {target} --config {company.gat
                .venv/bin/transfer-gateway status --config {company.gateway.directory}
 """
     )
+    if shown is not None:
+        _say(_dashboards(shown))
     if stage.faults:
         _say("Not all went as it should:")
         for fault in stage.faults:

@@ -97,6 +97,8 @@ class Company:
             self.prometheus = Prometheus(self.gateway.url.removeprefix("http://"), rules=RULES)
             stack.push_async_exit(self.prometheus)
             await self.prometheus.__aenter__()
+            # What is counted before its first look it takes for what was there already.
+            await self.prometheus.wait_for("transfer_gateway_build_info")
             self.caller = await stack.enter_async_context(Peer(self.net.provider, user=CALLER))
         except BaseException:
             await stack.aclose()

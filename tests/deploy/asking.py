@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.support.prometheus import Prometheus
 
 DASHBOARDS = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards"
-RATE_INTERVAL = "10s"  # Grafana takes four scrapes or more
+RATE_INTERVAL_S = 10  # Grafana takes four scrapes or more
 
 Document = dict[str, Any]
 Series = dict[str, Any]
@@ -30,9 +30,9 @@ def panels(dashboard: Document) -> Iterator[Document]:
     return (panel for panel in dashboard["panels"] if panel["type"] != "row")
 
 
-def filled(expression: str, range_s: int) -> str:
-    """The expression with its variables as Grafana fills them when all is chosen."""
-    values = {"$__rate_interval": RATE_INTERVAL, "$__range": f"{range_s}s"}
+def filled(expression: str, range_s: int, step_s: int = 1) -> str:
+    """The expression with its variables as Grafana fills them when all is chosen, for a point every `step_s`."""
+    values = {"$__rate_interval": f"{max(RATE_INTERVAL_S, step_s + 1)}s", "$__range": f"{range_s}s"}
     values |= {"$instance": ".*", "$number": ".*", "$pbx": ".*"}
     for name, value in values.items():
         expression = expression.replace(name, value)
@@ -40,13 +40,13 @@ def filled(expression: str, range_s: int) -> str:
     return expression
 
 
-async def answers(prometheus: Prometheus, target: Document, start: float, end: float) -> list[Series]:
+async def answers(prometheus: Prometheus, target: Document, start: float, end: float, step_s: int = 1) -> list[Series]:
     """The series that a panel's target yields, each with `metric` and `values`."""
-    expression = filled(target["expr"], math.ceil(end - start))
+    expression = filled(target["expr"], math.ceil(end - start), step_s)
     if target.get("instant"):
         found = await prometheus.query(expression)
         return [{"metric": one["metric"], "values": [one["value"]]} for one in found]
-    return await prometheus.query_range(expression, start, end, 1)
+    return await prometheus.query_range(expression, start, end, step_s)
 
 
 def has_data(series: list[Series]) -> bool:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Draws a dashboard with Grafana's own components from what a Prometheus answered to its queries; no Grafana runs.
+// The answers are in RECORDED, or are had from LIVE, an address, again and again.
 import {
   createTheme, getDisplayValueAlignmentFactors, type DataFrame, FieldColorModeId, FieldType, getDisplayProcessor,
   type GrafanaTheme2, ThemeContext, toDataFrame, dateTime,
@@ -9,12 +10,15 @@ import { BarGaugeDisplayMode, LegendDisplayMode, VizOrientation } from "@grafana
 import React from "react";
 import { createRoot } from "react-dom/client";
 
-declare const RECORDED: any;
+declare global { interface Window { RECORDED?: any; LIVE?: string } }
 
 const WIDTH = 1440, CELL = WIDTH / 24, ROW = 38;
 const theme: GrafanaTheme2 = createTheme({ colors: { mode: "light" } });
 const THRESHOLDS = { mode: "absolute" as any, steps: [{ value: -Infinity, color: "green" }] };
-const range = { from: dateTime(RECORDED.start * 1000), to: dateTime(RECORDED.end * 1000), raw: { from: "now-1m", to: "now" } };
+const AGAIN_MS = 3000;
+let recorded = window.RECORDED, told = "";
+
+const range = () => ({ from: dateTime(recorded.start * 1000), to: dateTime(recorded.end * 1000), raw: { from: "now-1m", to: "now" } });
 
 function legend(format: string, labels: Record<string, string>): string {
   return format ? format.replace(/\{\{\s*(\w+)\s*\}\}/g, (_, name) => labels[name] ?? "") : JSON.stringify(labels);
@@ -54,7 +58,7 @@ function Lines({ panel, shown, width, height }: any) {
     const custom = panel.fieldConfig.defaults.custom ?? {};
     frame.fields[1].config.custom = { lineWidth: 1, fillOpacity: 8, showPoints: "never", ...custom };
   }
-  return <TimeSeries frames={data} timeRange={range as any} timeZone="utc" width={width} height={height}
+  return <TimeSeries frames={data} timeRange={range() as any} timeZone="utc" width={width} height={height}
     legend={{ displayMode: LegendDisplayMode.List, placement: "bottom", calcs: [], showLegend: true } as any} />;
 }
 
@@ -68,14 +72,14 @@ function values(panel: any, shown: any[]): any[] {
 function Numbers({ panel, shown, width, height }: any) {
   return <VizRepeater source={values(panel, shown)} width={width} height={height} orientation={VizOrientation.Auto} getValues={() => values(panel, shown)}
     renderValue={({ value, width, height }: any) => <BigValue value={value.display} width={width} height={height} theme={theme}
-      colorMode={BigValueColorMode.Value} graphMode={BigValueGraphMode.None} textMode={panel.fieldConfig.defaults.mappings ? BigValueTextMode.ValueAndName : BigValueTextMode.Value} />} renderCounter={0} autoGrid />;
+      colorMode={BigValueColorMode.Value} graphMode={BigValueGraphMode.None} textMode={panel.fieldConfig.defaults.mappings.length > 1 ? BigValueTextMode.ValueAndName : BigValueTextMode.Value} />} renderCounter={0} autoGrid />;
 }
 
 function Bars({ panel, shown, width, height }: any) {
   // Eight fit, as in Grafana without scrolling; those with nothing to show come last.
   const all = values(panel, shown).slice(0, 8);
   const max = Math.max(...all.map((one) => one.display.numeric), 0.0001);
-  return <VizRepeater source={all} width={width} height={height} orientation={VizOrientation.Horizontal} getValues={() => all} itemSpacing={4} renderCounter={0}
+  return <VizRepeater source={all} width={width} height={height} orientation={VizOrientation.Horizontal} getValues={() => all} itemSpacing={4} renderCounter={0} maxVizHeight={48}
     getAlignmentFactors={getDisplayValueAlignmentFactors}
     renderValue={({ value, width, height, alignmentFactors }: any) => <BarGauge value={value.display} width={width} height={height} theme={theme}
       field={{ ...value.field, min: 0, max }}  orientation={VizOrientation.Horizontal}
@@ -116,10 +120,11 @@ function Heat({ shown, width, height }: any) {
     </div>)}</div>;
 }
 
+const Nothing = () => <div style={{ color: theme.colors.text.secondary, padding: 8 }}>No data</div>;
 const KINDS: Record<string, any> = { timeseries: Lines, heatmap: Heat, stat: Numbers, bargauge: Bars, table: Cells };
 
 function Board({ name }: { name: string }) {
-  const board = RECORDED.dashboards[name];
+  const board = recorded.dashboards[name];
   let place = -1;
   return <div style={{ position: "relative", width: WIDTH, background: theme.colors.background.canvas }}>
     {board.panels.map((panel: any) => {
@@ -129,7 +134,7 @@ function Board({ name }: { name: string }) {
         return <div key={panel.title} style={{ ...style, fontSize: 18, fontWeight: 500, paddingTop: 8 }}>{panel.title}</div>;
       }
       place += 1;
-      const shown = RECORDED.shown[name][place], Kind = KINDS[panel.type];
+      const shown = recorded.shown[name][place], Kind = shown.flat().length ? KINDS[panel.type] : Nothing;
       return <div key={panel.title} style={style}>
         <PanelChrome title={panel.title} width={at.w * CELL - 8} height={at.h * ROW - 8}>
           {(width: number, height: number) => <Kind panel={panel} shown={shown} width={width} height={height} />}
@@ -137,6 +142,8 @@ function Board({ name }: { name: string }) {
       </div>;
     })}
     <div style={{ position: "absolute", left: 8, top: 10, fontSize: 24 }}>{board.title}</div>
+    {window.LIVE && <div style={{ position: "absolute", right: 8, top: 18 }}>{told} {Object.keys(recorded.dashboards).map((other) =>
+      <a key={other} href={`?board=${other}`} style={{ marginLeft: 16 }}>{recorded.dashboards[other].title}</a>)}</div>}
   </div>;
 }
 
@@ -147,4 +154,22 @@ class Told extends React.Component<any, any> {
 }
 
 const name = new URLSearchParams(location.search).get("board") ?? "transfers";
-createRoot(document.getElementById("root")!).render(<Told><ThemeContext.Provider value={theme}><Board name={name} /></ThemeContext.Provider></Told>);
+const root = createRoot(document.getElementById("root")!);
+const draw = () => root.render(<Told><ThemeContext.Provider value={theme}><Board name={name} /></ThemeContext.Provider></Told>);
+
+async function follow(address: string) {
+  for (;;) {
+    try {
+      const answer = await fetch(`${address}?board=${name}`);
+      if (!answer.ok) throw new Error(await answer.text());
+      recorded = await answer.json();
+      told = `as of ${new Date(recorded.end * 1000).toISOString().slice(11, 19)} UTC`;
+    } catch (error) {
+      told = `No newer figures: ${error}`;
+    }
+    if (recorded) draw(); else document.getElementById("root")!.textContent = told;
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+  }
+}
+
+if (window.LIVE) follow(window.LIVE); else draw();
