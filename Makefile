@@ -7,6 +7,8 @@
 # make reconciled   ten minutes of transfers of every outcome while broker, PBX, webhook and gateway fail, and the table of
 #              what everybody has counted (TRANSFERS=2000, SECONDS=600); half a minute of it is in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
+# make bench-quick   what a transfer takes of the gateway, in calls across SWIG, SQL statements, system calls, allocations …, in
+#              half a minute; fails where any of it is far too much; it is in make test
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
 #              Grafana's own schema, and draws docs/pictures (needs Node.js, npm and Chromium)
 # make check   the checks and the quick tests
@@ -27,7 +29,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled measure dashboards check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled measure bench-quick dashboards check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -51,6 +53,7 @@ test: lint
 	$(BIN)/python -m scripts.coverage_floors build/coverage.json
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not ($(QUICK))"
 	$(BIN)/pytest -n 2 --dist loadfile -m alone
+	$(BIN)/python -m tests.compare.quick
 
 fuzz: setup
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
@@ -60,6 +63,9 @@ reconciled: setup
 
 measure: setup
 	@$(BIN)/python -m tests.measure
+
+bench-quick: setup
+	@$(BIN)/python -m tests.compare.quick
 
 dashboards: setup
 	@$(BIN)/python -m scripts.dashboards

@@ -35,6 +35,8 @@ class Gateway:
 
     copied = "PYTEST_XDIST_WORKER" in os.environ
     """Whether it is a copy of a process that has loaded all modules: where tests run side by side, CPU is short."""
+    module = "gateway.cli"
+    """What is run, if it is no copy."""
 
     def __init__(self, files: Configuration, *, env: dict[str, str] | None = None) -> None:
         self.files = files
@@ -83,7 +85,7 @@ class Gateway:
         if self.copied and self.env is None and prepared().fits:
             self._child = await asyncio.to_thread(Copy, "gateway", arguments, log)
         else:
-            command = [sys.executable, "-m", "gateway.cli", *arguments]
+            command = [sys.executable, "-m", self.module, *arguments]
             self._child = Child("gateway", command, log, env=self.env)
         await self.child.ready(self._is_ready, timeout_s)
 

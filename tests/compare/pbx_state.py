@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A PBX's manager interface as the gateway follows it: what agents' phones and a queue do, as many events as calls.
+
+It is scripted, since a real PBX would take the processor from those who are compared. The extension that callers are
+put through to stays idle in it; what changes belongs to others whom the gateway follows as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from tests.pbx.fake_ami import FakeAmi, caller, changed, hint, member
+
+if TYPE_CHECKING:
+    from tests.support.configuration import Configuration
+
+SHARE_S = 0.1
+EVENTS_A_CALL = 10
+
+
+class BusyPbx:
+    """`async with BusyPbx() as pbx`, and `pbx.calls_per_second = 20`."""
+
+    def __init__(self) -> None:
+        self.calls_per_second = 0.0
+        self._ami = FakeAmi()
+        self._ami.queues = {"sales": [member("PJSIP/6001"), member("PJSIP/6002")]}
+        self._ami.hints = [hint("6001", 0), hint("6002", 0)]
+
+    async def __aenter__(self) -> Self:
+        await self._ami.__aenter__()
+        self._task = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+        await self._ami.stop()
+
+    def followed_by(self, files: Configuration) -> None:
+        """Have a gateway follow it, with the login and the file of a real one."""
+        files.follow("asterisk", self._ami.port, self._ami.secret)
+
+    async def _work(self) -> None:
+        owed, number = 0.0, 0
+        while True:
+            await asyncio.sleep(SHARE_S)
+            owed += self.calls_per_second * SHARE_S
+            while owed >= 1:
+                owed -= 1
+                number += 1
+                self._call(str(number))
+
+    def _call(self, unique: str) -> None:
+        """What a queue's call is about, as Asterisk 22 tells whom its filter lets see queues and states of devices."""
+        device = {"Event": "DeviceStateChange", "Device": "PJSIP/6002"}
+        self._ami.send(
+            caller("QueueCallerJoin", unique, Position="1", Count="1"),
+            {**device, "State": "RINGING"},
+            changed("QueueMemberStatus", "PJSIP/6002", status=6),
+            hint("6002", 8),
+            {**device, "State": "INUSE"},
+            changed("QueueMemberStatus", "PJSIP/6002", status=2),
+            caller("QueueCallerLeave", unique, Position="1", Count="0"),
+            {**device, "State": "NOT_INUSE"},
+            changed("QueueMemberStatus", "PJSIP/6002", status=1),
+            hint("6002", 0),
+        )
