@@ -91,6 +91,7 @@ WITH_PEERS: dict[Reason, str] = {
     Reason.PEER_NOT_ALLOWED: "a Replaces of the PBX's own dialog, from the platform",
     Reason.ANSWERED: "a fresh INVITE, a command over HTTP, an attended transfer",
     Reason.GATEWAY_STOPPED: "kill -9 while it rings",
+    Reason.GATEWAY_ERROR: "a fresh INVITE for whom faulty.py can't have answered",
 }
 """Scripted SIP peers, where somebody has to know the tags of two dialogs or what the API calls a transfer."""
 
@@ -105,7 +106,6 @@ REJECTED: dict[Reason, str] = {
 
 LEFT_OUT: dict[Reason, str] = {
     Reason.ACCEPTED: "no end of a transfer: what a 202 and the NOTIFYs on the way say",
-    Reason.GATEWAY_ERROR: "takes a fault of the gateway's own; tests/engine/test_faults.py makes them",
 }
 
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from tests.reconciled.kinds import Asked
     from tests.support.processes import Net
 
-SCRIPTED = 18
+SCRIPTED = 19
 """Transfers in one round of the scripted cases."""
 FULL = 1
 """… and in what is rejected: the call that fills a trunk."""

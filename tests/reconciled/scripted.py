@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from gateway.core.outcome import Reason
 from tests.reconciled.kinds import UNHEARD_OF, Key, key
-from tests.reconciled.world import SIDE, SINGLE, STRANGER_HOST
+from tests.reconciled.world import FAULTY, SIDE, SINGLE, STRANGER_HOST
 from tests.support.configuration import TOKEN
 from tests.support.peer import Peer
 from tests.support.sip_message import Message, parameter, token
@@ -37,7 +37,7 @@ class Scripted:
         """Every case once; what the platform was told, counted."""
         cases: tuple[Callable[[], Awaitable[list[Reason]]], ...] = (
             self.pending, self.cancelled, self.at_capacity, self.not_bridged, self.replaces, self.attended,
-            self.command,
+            self.command, self.faulty,
         )  # fmt: skip
         counted: Counter[Key] = Counter()
         for case in cases:
@@ -162,6 +162,12 @@ class Scripted:
         refused = await self.invited(SALES).final()
         assert (refused.code, reason_of(refused.get("Reason"))) == (480, "queue-unstaffed")
         return [Reason.UNKNOWN_DESTINATION, Reason.ANSWERED, Reason.QUEUE_UNSTAFFED]
+
+    async def faulty(self) -> list[Reason]:
+        """A fresh INVITE whose target has answered, and which the gateway fails to answer then."""
+        failed = await self.invited(FAULTY).final()
+        assert (failed.code, reason_of(failed.get("Reason"))) == (500, "gateway-error")
+        return [Reason.GATEWAY_ERROR]
 
     async def join(self, assistant: Call, named: str) -> tuple[int, str]:
         """Ask for an attended transfer to whom this Replaces names."""

@@ -7,12 +7,12 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.reconciled.faulty import EXTENSION, FaultyGateway
 from tests.reconciled.kinds import WITH_SIPP, WITHOUT_PBX, Asked
 from tests.report.webhook.server import SECRET, Server
 from tests.support.asterisk import Asterisk
 from tests.support.broker import Broker
 from tests.support.company import settings
-from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import eventually
 from tests.support.subscriber import Subscriber
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SIDE, NARROW = "+31201234568", "+31201234569"
 """The numbers of the scripted peers: the platform that has everything, and one that may have a single call."""
 SIDE_HOST, NARROW_HOST, LINE_HOST, STRANGER_HOST = 4, 5, 21, 99
-SINGLE = "+31612345720"
+SINGLE, FAULTY = "+31612345720", "+31612345721"
 CROWD = 24
 WEBHOOK = "auditor"
 TRANSFERS = "transfer_gateway_transfers_total"
@@ -118,6 +118,7 @@ def configured(pbx: Asterisk, broker: Broker, receiver: Server) -> Configuration
     own = [{"id": one.id, "number": one.number, **(one.destination or {})} for one in kinds]
     files.line["destinations"] += [
         *{one["id"]: one for one in own}.values(),
+        {"id": "faulty", "number": FAULTY, "extension": EXTENSION},
         {"id": "single", "number": SINGLE, "extension": "6599", "max_concurrent": 1},
     ]  # fmt: skip
     for name, number, host, more in (("side", SIDE, SIDE_HOST, {}), ("narrow", NARROW, NARROW_HOST, {"max_calls": 1})):
@@ -143,7 +144,7 @@ class World:
             self.broker = await enter(Broker(persistent=True, options=["max_queued_messages 0"]))
             self.receiver = await enter(Receiver())
             self.heard = await enter(Subscriber(self.broker, "transfer-gateway/test/transfers/#", client_id="auditor"))
-            self.gateway = await enter(Gateway(configured(self.pbx, self.broker, self.receiver)))
+            self.gateway = await enter(FaultyGateway(configured(self.pbx, self.broker, self.receiver)))
             self.side = await enter(Peer(self.net.host(SIDE_HOST)))
             self.narrow = await enter(Peer(self.net.host(NARROW_HOST)))
             self.line = await enter(Peer(self.net.host(LINE_HOST), user="caller"))
