@@ -12,8 +12,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -52,7 +52,7 @@ class Dashboards:
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._building = asyncio.create_task(self._built())
+        self._building = asyncio.create_task(self._built(self._begun()))
         app = web.Application()
         app.router.add_get("/", self._page)
         app.router.add_get("/recorded.js", self._live)
@@ -80,23 +80,24 @@ class Dashboards:
             return ""
         return str(error)
 
-    async def _built(self) -> Path:
-        # With a session of its own, so that whatever npm has started ends with it, and Ctrl-C is for us.
-        child = await asyncio.create_subprocess_exec(
-            *self._build,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
+    async def _built(self, child: subprocess.Popen[str]) -> Path:
         try:
-            said, complaints = await child.communicate()
+            said, complaints = await asyncio.to_thread(child.communicate)
         finally:
             if child.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                await child.wait()
+                os.killpg(child.pid, signal.SIGKILL)
+                await asyncio.to_thread(child.wait)
         if child.returncode != 0:
-            raise RuntimeError(complaints.decode(errors="replace").strip().rpartition("\n")[2])
-        return Path(said.decode().strip())
+            raise RuntimeError(complaints.strip().rpartition("\n")[2])
+        return Path(said.strip())
+
+    def _begun(self) -> subprocess.Popen[str]:
+        # In a session of its own, so that whatever npm has started ends with it, and Ctrl-C is for us. asyncio's own
+        # would end the first process alone when it is called off before it has all the pipes.
+        return subprocess.Popen(
+            self._build,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
 
     async def _page(self, _: web.Request) -> web.StreamResponse:
         assert self._building is not None
