@@ -101,6 +101,7 @@ CHANGES: Final[Tables] = {
         "diversion": "diversion", "outbound": "sip:203.0.113.99", "register": True, "challenge": True,
         "final_notify": "on-human", "event_id": "always", "refusal": "notify", "deadline_s": 9,
         "at_deadline": "continue", "options_interval_s": 11, "failure_code": "reason",
+        "reason_phrase": "sentence", "reason_phrase_ascii": True,
         "calls_per_second": 5, "max_calls": 6, "rewrite_contact": True,
     },
     "pbx": {

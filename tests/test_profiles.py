@@ -49,6 +49,8 @@ def test_what_senders_need_is_in_their_profiles(tmp_path: Path) -> None:
     assert jambonz.deadline_s == 15
     assert livekit.deadline_s == 30
     assert livekit.event_id == "when-needed"
+    # Its agent is told the reason phrase and nothing else; who is not known to read it gets that of the RFC.
+    assert (livekit.reason_phrase, jambonz.reason_phrase) == ("sentence", "standard")
 
 
 def test_the_example_configuration_has_no_mistakes(tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ class TrunkProfile(_Profile):
     refusal: Literal["response", "notify"] = "response"
     deadline_s: Seconds = 30
     failure_code: Literal["target", "reason"] = "target"  # of a failed transfer: the PBX's own, or that of its reason
+    reason_phrase: Literal["sentence", "standard"] = "standard"  # of a status line that says why not
+    reason_phrase_ascii: Flag = False  # its letters without their marks
     at_deadline: Literal["cancel", "continue"] = "cancel"  # what becomes of the dialling when the sender stops waiting
     max_calls: Count = 0  # its calls with us at a time, of either direction; 0: as many as [sip] max_calls
     calls_per_second: Annotated[float, Field(ge=0, le=10000)] = 0  # that it may begin; 0: as many as it likes

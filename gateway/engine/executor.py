@@ -118,11 +118,11 @@ class Executor:
                 self._sip.wait(leg, target, announcement)
             case do.Silence(leg):
                 self._sip.silence(leg)
-            case do.HangUp(leg, code, reason, retry_after_s, in_s):
+            case do.HangUp(leg, code, reason, retry_after_s, in_s, words):
                 if in_s:
-                    self._clock.after(in_s, partial(self._sip.hang_up, leg, code, reason, retry_after_s))
+                    self._clock.after(in_s, partial(self._sip.hang_up, leg, code, reason, retry_after_s, words))
                 else:
-                    self._sip.hang_up(leg, code, reason, retry_after_s)
+                    self._sip.hang_up(leg, code, reason, retry_after_s, words)
             case do.OfTransfer(transfer, inner):
                 self._carry_out_own(call, transfer, inner)
             case do.ReportCall():
@@ -134,11 +134,11 @@ class Executor:
         """Do what the machine of one transfer wants done; raises NotAcceptedError."""
         run = self.running_transfers[transfer]
         match command:
-            case cmd.AnswerRequest(code, reason, retry_after_s):
-                if run.handle is not None and not run.handle.answer(code, reason, retry_after_s) and code < 300:
+            case cmd.AnswerRequest(code, reason, retry_after_s, words):
+                if run.handle is not None and not run.handle.answer(code, reason, retry_after_s, words) and code < 300:
                     raise NotAcceptedError
-            case cmd.Notify(code, reason, final):
-                self._notify(call, transfer, code, reason, final=final)
+            case cmd.Notify():
+                self._notify(call, transfer, command)
             case cmd.StartTimer(timer, seconds):
                 self._stop_timer(run, timer)
                 run.timers[timer] = self._clock.after(seconds, partial(self._fire, call, transfer, timer))
@@ -195,14 +195,14 @@ class Executor:
 
     # --- transfers
 
-    def _notify(self, call: str, transfer: TransferId, code: int, reason: Reason, *, final: bool) -> None:
+    def _notify(self, call: str, transfer: TransferId, state: cmd.Notify) -> None:
         handle = self.running_transfers[transfer].handle
         if handle is None:
             return
         try:
-            handle.notify(code, reason, final)
+            handle.notify(state.code, state.reason, state.final, state.sentence)
         except Exception:
-            log.exception("notify-failed", transfer=transfer, code=code)
+            log.exception("notify-failed", transfer=transfer, code=state.code)
             self._feedback.feed(call, NotifyFailed(self._clock.now(), transfer))
 
     def _end(self, handle: ReferHandle | None, transfer: TransferId) -> None:

@@ -88,19 +88,19 @@ class GuardedSip(SipPort):
             if code >= 200:
                 self._troubled.leg_failed(leg, text)
 
-    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
-        """See ports.SipPort."""
-        self._hang_up(leg, code, reason, retry_after_s, HANG_UP_AGAIN_S)
-
-    def _hang_up(
-        self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None, again_s: tuple[float, ...]
+    def hang_up(
+        self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None
     ) -> None:
+        """See ports.SipPort."""
+        self._hang_up(partial(self._sip.hang_up, leg, code, reason, retry_after_s, sentence), leg, HANG_UP_AGAIN_S)
+
+    def _hang_up(self, act: Callable[[], None], leg: LegId, again_s: tuple[float, ...]) -> None:
         try:
-            self._sip.hang_up(leg, code, reason, retry_after_s)
+            act()
         except Exception as error:  # noqa: BLE001  # whatever it is, the leg is still there
             self._noted("hang_up", leg, error)
             if again_s:
-                self._clock.after(again_s[0], partial(self._hang_up, leg, code, reason, retry_after_s, again_s[1:]))
+                self._clock.after(again_s[0], partial(self._hang_up, act, leg, again_s[1:]))
 
     def join(self, one: LegId, other: LegId) -> bool:
         """See ports.SipPort."""

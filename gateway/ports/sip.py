@@ -33,10 +33,13 @@ class IncomingCall:
 class ReferHandle(Protocol):
     """The way back to who sent a REFER."""
 
-    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> bool:
-        """Send the REFER's own response; within the call that delivered it, and once. False: it could not be sent."""
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None) -> bool:
+        """Send the REFER's own response; within the call that delivered it, and once. False: it could not be sent.
 
-    def notify(self, code: int, reason: Reason, final: bool) -> None:
+        `sentence` is the refusal in words for the caller, for a peer that reads it in the status line.
+        """
+
+    def notify(self, code: int, reason: Reason, final: bool, sentence: str | None = None) -> None:
         """Queue a NOTIFY with this status; they are sent one at a time. Nothing is sent after a final one."""
 
     def end(self) -> None:
@@ -105,8 +108,13 @@ class SipPort(Protocol):
     def respond(self, leg: LegId, code: int) -> None:
         """Send a provisional response, or 200, to an incoming INVITE; 183 opens its media. None is sent twice."""
 
-    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
-        """End a leg by CANCEL, a final response or BYE, after its last NOTIFY is out. An unknown leg is no error."""
+    def hang_up(
+        self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None
+    ) -> None:
+        """End a leg by CANCEL, a final response or BYE, after its last NOTIFY is out. An unknown leg is no error.
+
+        `sentence` is as in `ReferHandle.answer`, for the final response.
+        """
 
     def join(self, one: LegId, other: LegId) -> bool:
         """Let two legs hear each other and nobody else; False when either is gone."""

@@ -181,9 +181,11 @@ class SipAgent:
 
     # --- ports.SipPort
 
-    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+    def hang_up(
+        self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None
+    ) -> None:
         """See ports.SipPort."""
-        self._supervision.hang_up(leg, code, reason, retry_after_s)
+        self._supervision.hang_up(leg, code, reason, retry_after_s, sentence)
 
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""

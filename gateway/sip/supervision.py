@@ -14,11 +14,13 @@ from gateway.sip.calls.midcall import MidCall
 from gateway.sip.calls.timer_c import TimerC
 from gateway.sip.requests.expiry import Expiries
 from gateway.sip.text.headers import refusal_headers
+from gateway.sip.text.reason_phrases import phrase_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gateway.config import Config
+    from gateway.config.profiles import TrunkProfile
     from gateway.core.model import LegId
     from gateway.core.record import LegMedia
     from gateway.ports import Clock, SipListener
@@ -65,10 +67,12 @@ class Supervision:
         self.midcall = MidCall(legs.get, pairs, media, clock, self._lost, kick)
         self.expiries = Expiries(clock, kick)
         self._timer_c = TimerC(legs, clock, self._unanswered)
+        self._trunks: Mapping[str, TrunkProfile] = {}
         self._counted: dict[LegId, LegMedia | None] = {}  # of the legs that ended last
 
     def configure(self, config: Config) -> None:
         """Take the limits, at the start and whenever they change."""
+        self._trunks = config.trunks
         self.midcall.configure(config)
         self._timer_c.configure(config.sip.answer_timeout_s)
 
@@ -140,14 +144,17 @@ class Supervision:
 
     # --- their end
 
-    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+    def hang_up(
+        self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None
+    ) -> None:
         """End a leg, after its last NOTIFY is out. An unknown one is no error."""
         found = self._legs.get(leg)
         if found is None:
             return
 
         def end() -> None:
-            found.end(code, refusal_headers(code, reason, retry_after_s) if code >= 300 else ())
+            phrase = phrase_for(self._trunks.get(found.peer.name), sentence)
+            found.end(code, refusal_headers(code, reason, retry_after_s) if code >= 300 else (), phrase)
             self._kick()
 
         if found.refer is None:

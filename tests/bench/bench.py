@@ -78,7 +78,7 @@ class Handle:
         self.final: list[int] = []
         self.ended = 0
 
-    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> bool:
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None) -> bool:
         """See ports.ReferHandle."""
         self._chance.take(f"answer {code}")
         self._said.append(f"answer {code} {reason}")
@@ -86,7 +86,7 @@ class Handle:
             self.answered.append(code)
         return self._accepts
 
-    def notify(self, code: int, reason: Reason, final: bool) -> None:
+    def notify(self, code: int, reason: Reason, final: bool, sentence: str | None = None) -> None:
         """See ports.ReferHandle."""
         self._chance.take(f"notify {code}")
         self._said.append(f"notify {code} {reason}" + (", final" if final else ""))

@@ -63,7 +63,7 @@ class FakeLeg:
         self.keys.append((key, way))
         return True
 
-    def end(self, code: int, headers: Sequence[tuple[str, str]] = ()) -> None:
+    def end(self, code: int, headers: Sequence[tuple[str, str]] = (), phrase: str = "") -> None:
         """See leg_control.LegControl."""
         self.ended = code
         self.ending = True

@@ -77,7 +77,9 @@ class FakeSip:
         if self.live.get(leg) == "offered" and code == 200:
             self.live[leg] = "up"
 
-    def hang_up(self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None) -> None:
+    def hang_up(
+        self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None
+    ) -> None:
         """See ports.SipPort."""
         self._chance.take(f"hang_up {leg}")
         if leg in self.live:

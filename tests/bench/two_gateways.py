@@ -46,15 +46,15 @@ class RemoteHandle(Handle):
         self._end = end
         self._request = request
 
-    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> bool:
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None) -> bool:
         """See ports.ReferHandle."""
-        super().answer(code, reason, retry_after_s)
+        super().answer(code, reason, retry_after_s, sentence)
         self._request.respond(code)
         return True
 
-    def notify(self, code: int, reason: Reason, final: bool) -> None:
+    def notify(self, code: int, reason: Reason, final: bool, sentence: str | None = None) -> None:
         """See ports.ReferHandle."""
-        super().notify(code, reason, final)
+        super().notify(code, reason, final, sentence)
         self._end.notify(code, final)
 
 

@@ -95,10 +95,10 @@ def response(code: int, **headers: str) -> str:
     return f'<recv response="{code}"><action>{checks(headers)}</action></recv>{FOUND}'
 
 
-def notify(code: int, state: str, *, event: str = "refer", answer: int = 200) -> str:
-    """Wait for a NOTIFY of this code with this Subscription-State and Event, and answer it."""
+def notify(code: int, state: str, *, event: str = "refer", answer: int = 200, phrase: str = "[A-Za-z ]+") -> str:
+    """Wait for a NOTIFY of this code and phrase with this Subscription-State and Event, and answer it."""
     wanted = {"event": event, "subscription_state": state, "content_type": "message/sipfrag;version=2.0"}
-    checked = checks(wanted, f"^SIP/2.0 {code} [A-Za-z ]+[[:cntrl:]]*$")
+    checked = checks(wanted, f"^SIP/2.0 {code} {phrase}[[:cntrl:]]*$")
     answered = OK.format(code=answer, phrase="OK" if answer == 200 else "No")
     return f'<recv request="NOTIFY"><action>{checked}</action></recv>{answered}{FOUND}'
 

@@ -80,7 +80,7 @@ class Stage:
         self.supervision.failover = failover
         profile = SimpleNamespace(dtmf="rfc4733", srtp="off")
         sip = SimpleNamespace(rtp_timeout_s=10, max_call_s=0, answer_timeout_s=60)
-        config: Any = SimpleNamespace(sip=sip, profile=lambda _name: profile)
+        config: Any = SimpleNamespace(sip=sip, trunks={}, profile=lambda _name: profile)
         self.supervision.configure(config)
         self.pairs.join(self.caller.id, self.assistant.id)
 

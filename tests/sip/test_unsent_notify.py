@@ -35,6 +35,7 @@ def pending(subscription: int, unsent: list[int], clock: VirtualClock) -> refer.
         subscribe=True,
         with_id=False,
         account=0,
+        phrase=lambda sentence: sentence or "",
     )
 
 

@@ -245,7 +245,8 @@ def in_state(state: State, manner: Manner = ON_HUMAN) -> Playbook:
 
 def _line(said: Event | Command) -> str:
     mark = ">>" if isinstance(said, Event) else "<<"
-    told = {field.name: getattr(said, field.name) for field in fields(said) if field.name != "at"}
+    # What is said in words has tests of its own (test_words.py).
+    told = {each.name: getattr(said, each.name) for each in fields(said) if each.name not in ("at", "sentence")}
     return f"{mark} {type(said).__name__}({', '.join(f'{name}={_brief(value)}' for name, value in told.items())})"
 
 

@@ -92,6 +92,7 @@ class HangUp:
     reason: Reason
     retry_after_s: int | None = None
     in_s: float = 0.0  # how long to wait before
+    sentence: str | None = None  # why, as the caller may be told it, where an INVITE is refused
 
 
 OwnCommand = AnswerRequest | Notify | StartTimer | StopTimer | Report | Listen

@@ -117,8 +117,8 @@ class Turn:
                 self.do(Join(transferee, target, reached.extension if reached else None))
             case cmd.Return(transferee, transferor):
                 self._return(transfer_id, transferee, transferor)
-            case cmd.HangUp(leg, reason, code, retry_after_s):
-                self._hang_up(transfer_id, HangUp(leg, code, reason, retry_after_s))
+            case cmd.HangUp(leg, reason, code, retry_after_s, words):
+                self._hang_up(transfer_id, HangUp(leg, code, reason, retry_after_s, sentence=words))
             case _:
                 self.do(OfTransfer(transfer_id, command))
 

@@ -15,15 +15,16 @@ from gateway.core.transfer.transfer_step import TransferStep
 def refuse(step: TransferStep, decision: Decision) -> None:
     """Tell the transferor that the gate refuses; nobody is moved."""
     code, reason = decision.sip_code, decision.reason
+    step.record = replace(step.record, sentence=decision.sentence)
+    words = step.words(reason)
     if step.is_invite:
-        step.do(HangUp(step.transfer.transferee, reason, code, decision.retry_after_s))
+        step.do(HangUp(step.transfer.transferee, reason, code, decision.retry_after_s, words))
     elif step.transfer.notifies and step.transfer.manner.refuse_in_notify:
         step.do(AnswerRequest(202, Reason.ACCEPTED))
         step.notify_final(reason)
     else:
-        step.do(AnswerRequest(code, reason, decision.retry_after_s))
+        step.do(AnswerRequest(code, reason, decision.retry_after_s, words))
     step.report(Milestone.REQUESTED)
-    step.record = replace(step.record, sentence=decision.sentence)
     step.conclude(reason)
     step.end()
 

@@ -37,6 +37,7 @@ class AnswerRequest:
     code: int
     reason: Reason
     retry_after_s: int | None = None
+    sentence: str | None = None  # a refusal as the caller may be told it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Notify:
     code: int
     reason: Reason
     final: bool = False
+    sentence: str | None = None  # a failure as the caller may be told it
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class HangUp:
     reason: Reason
     code: int
     retry_after_s: int | None = None
+    sentence: str | None = None  # why, as the caller may be told it, where an INVITE is refused
 
 
 @dataclass(frozen=True, slots=True)

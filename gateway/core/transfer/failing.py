@@ -60,7 +60,7 @@ def fail(step: TransferStep, reason: Reason) -> None:
     code = step.failure_code(reason)
     step.notify_final(reason, code)
     if returns_to is None:
-        step.do(HangUp(transferee, reason, passed_on(code, reason.sip_code)))
+        step.do(HangUp(transferee, reason, passed_on(code, reason.sip_code), sentence=step.words(reason)))
     else:
         step.do(Return(transferee, returns_to))
         step.record = replace(step.record, returned_to_transferor=True)

@@ -66,7 +66,7 @@ class TransferStep:
         """Send the final NOTIFY, if the transferor waits for it; `code` None: with that of the reason."""
         if self.transfer.notifies:
             code = code or reason.sip_code
-            self.do(Notify(code, reason, final=True))
+            self.do(Notify(code, reason, final=True, sentence=self.words(reason)))
             self.stop(Timer.DEADLINE)
             self.transfer = replace(self.transfer, final_code=code)
 
@@ -116,17 +116,20 @@ class TransferStep:
 
     def conclude(self, reason: Reason) -> None:
         """Write down the outcome, in words too if the gate had none."""
-        destination = self.transfer.destination
-        name = destination.spoken_name if destination else None
-        words = self.record.sentence or sentence(reason, self.record.locale, name=name, now=self.at)
         self.record = replace(
             self.record,
             outcome=reason.outcome,
             reason=reason,
             sip_code=reason.sip_code,
             ended_at=self.at,
-            sentence=words,
+            sentence=self.words(reason),
         )
+
+    def words(self, reason: Reason) -> str | None:
+        """Why the caller is not put through, as they may be told it: as the gate has said, or else by the reason."""
+        destination = self.transfer.destination
+        name = destination.spoken_name if destination else None
+        return self.record.sentence or sentence(reason, self.record.locale, name=name, now=self.at)
 
     def failure_code(self, reason: Reason) -> int:
         """The code of a failure: that of the last attempt if it failed for this reason (RFC 3515 §2.4.5)."""

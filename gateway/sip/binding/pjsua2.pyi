@@ -224,6 +224,7 @@ class SipTxOption:
 
 class CallOpParam:
     statusCode: int
+    reason: str
     def __init__(self, useDefaultCallSetting: bool = False) -> None: ...
     @property
     def opt(self) -> CallSetting: ...

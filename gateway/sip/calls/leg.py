@@ -179,13 +179,14 @@ class Leg(pj.Call):
             return False
         return True
 
-    def end(self, code: int, headers: Sequence[tuple[str, str]] = ()) -> None:
+    def end(self, code: int, headers: Sequence[tuple[str, str]] = (), phrase: str = "") -> None:
         """See leg_control.LegControl."""
         if self._hung_up or self.over:
             return
         self._hung_up = True
         prm = pj.CallOpParam()
         prm.statusCode = code if self.incoming and not self.established else 0
+        prm.reason = phrase
         prm.txOption.headers = sip_headers(headers)
         try:
             self.hangup(prm)

@@ -88,8 +88,8 @@ class LegControl(Protocol):
     def press(self, key: str, way: KeyWay, duration_ms: int) -> bool:
         """Give the peer a key; False: it cannot be given in this way."""
 
-    def end(self, code: int, headers: Sequence[tuple[str, str]] = ()) -> None:
-        """CANCEL, refuse with `code` or BYE, as the state asks for; once."""
+    def end(self, code: int, headers: Sequence[tuple[str, str]] = (), phrase: str = "") -> None:
+        """CANCEL, refuse with `code` or BYE, as the state asks for; once. `phrase`: not the code's own, if any."""
 
     def given_up(self) -> None:
         """PJSIP ends it by itself, and sends the BYE: no other one is wanted."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,6 +12,7 @@ from gateway.core.outcome import Reason
 from gateway.sip.requests.refer import PendingRefer, read_refer
 from gateway.sip.stack.header_vector import sip_headers
 from gateway.sip.text.headers import refusal_headers
+from gateway.sip.text.reason_phrases import phrase_for
 
 if TYPE_CHECKING:
     import pjsua2 as pj
@@ -83,6 +85,7 @@ class ReceivedRefers:
             subscribe=not any(_is_false(value) for value in request.values("Refer-Sub")),
             with_id=not first_of_dialog or (trunk is not None and trunk.event_id == "always"),
             account=self._accounts.number(leg.peer),
+            phrase=partial(phrase_for, trunk),
         )
         read = read_refer(request, handle, leg, transfer_headers, self._dialogs)
         self._listener.refer(read)

@@ -42,24 +42,27 @@ class PendingRefer:
         subscribe: bool,
         with_id: bool,
         account: int,
+        phrase: Callable[[str | None], str],
     ) -> None:
+        """`phrase` makes of a sentence what this transferor reads in a status line; empty: the code's own phrase."""
         self._request: pj.SipRequest | None = request
         self._clock = clock
         self._account = account
         self.subscribe = subscribe
         self._with_id = with_id
+        self._phrase = phrase
         self._opened = opened
         self._unsent = unsent
         self._subscription = -1
-        self._queue: deque[tuple[int, str]] = deque()
+        self._queue: deque[tuple[int, str, str]] = deque()  # code, reason phrase, state of the subscription
         self._waits_for_answer = False
         self._closed = False
         self._final_sent = False
-        self._last_code = 100
+        self._last = (100, "")  # code and reason phrase
         self._when_quiet: list[Callable[[], None]] = []
         self.unsupported: tuple[str, ...] = ()  # option tags of Require that a 420 has to name
 
-    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None) -> bool:
+    def answer(self, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None) -> bool:
         """Send the response; see ports.ReferHandle."""
         if self._request is None:
             return False
@@ -68,7 +71,7 @@ class PendingRefer:
             extra = refusal_headers(code, reason, retry_after_s)
             if code == 420:
                 extra.append(("Unsupported", ", ".join(self.unsupported)))
-            return request.respond(code, "", sip_headers(extra))
+            return request.respond(code, self._phrase(sentence), sip_headers(extra))
         if not self.subscribe:
             return request.respond(code, "", sip_headers([("Refer-Sub", "false")]))
         self._subscription = request.accept(code, sip_headers([]), self._account)
@@ -78,25 +81,25 @@ class PendingRefer:
         self._opened(self._subscription, self)
         return True
 
-    def notify(self, code: int, reason: Reason, final: bool) -> None:
+    def notify(self, code: int, reason: Reason, final: bool, sentence: str | None = None) -> None:
         """Queue a NOTIFY; see ports.ReferHandle."""
-        self._enqueue(code, FINAL if final else f"active;expires={SUBSCRIPTION_S}")
+        self._enqueue(code, self._phrase(sentence), FINAL if final else f"active;expires={SUBSCRIPTION_S}")
 
     def end(self) -> None:
         """The transfer is over; see ports.ReferHandle."""
-        self._enqueue(Reason.GATEWAY_ERROR.sip_code, FINAL)
+        self._enqueue(Reason.GATEWAY_ERROR.sip_code, "", FINAL)
 
     def unsubscribe(self) -> None:
         """The transferor wants no more: it gets the last state once again, and that ends it (RFC 6665 §4.1.2.3)."""
-        self._enqueue(self._last_code, "terminated;reason=timeout")
+        self._enqueue(*self._last, "terminated;reason=timeout")
 
-    def _enqueue(self, code: int, state: str) -> None:
-        ending = self._final_sent or (bool(self._queue) and _is_last(self._queue[-1][1]))
+    def _enqueue(self, code: int, phrase: str, state: str) -> None:
+        ending = self._final_sent or (bool(self._queue) and _is_last(self._queue[-1][2]))
         if self._closed or ending or self._subscription < 0:
             return
         if self._queue and not _is_last(state):
             self._queue.pop()  # a newer provisional state makes the one that still waits worthless
-        self._queue.append((code, state))
+        self._queue.append((code, phrase, state))
         self._send_next()
 
     def notify_answered(self, code: int) -> bool:
@@ -133,10 +136,10 @@ class PendingRefer:
         if not self._queue:
             self._quiet()
             return
-        code, state = self._queue.popleft()
-        self._last_code, self._final_sent = code, _is_last(state)
+        code, phrase, state = self._queue.popleft()
+        self._last, self._final_sent = (code, phrase), _is_last(state)
         self._waits_for_answer = True
-        status_line = f"SIP/2.0 {code} {REASON_PHRASES.get(code, 'Unknown')}"
+        status_line = f"SIP/2.0 {code} {phrase or REASON_PHRASES.get(code, 'Unknown')}"
         if not pj.send_notify(self._subscription, status_line, state, self._with_id):
             # Later: whoever wants it sent is in the middle of something.
             self._clock.after(0, partial(self._unsent, self._subscription))

@@ -1,5 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The reason phrase for each status code (RFC 3261 §21, and the RFCs that add codes)."""
+"""What stands behind the code in a status line: the reason phrase that the RFCs give it, or a sentence for the caller.
+
+Some platforms tell their assistant the reason phrase of a failed transfer and nothing else of it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.config.profiles import TrunkProfile
 
 REASON_PHRASES = {
     100: "Trying", 180: "Ringing", 183: "Session Progress", 200: "OK", 300: "Multiple Choices",
@@ -16,3 +28,54 @@ REASON_PHRASES = {
     513: "Message Too Large", 580: "Precondition Failure", 600: "Busy Everywhere", 603: "Decline",
     604: "Does Not Exist Anywhere", 606: "Not Acceptable", 607: "Unwanted", 608: "Rejected",
 }  # fmt: skip
+"""By status code (RFC 3261 §21, and the RFCs that add codes)."""
+
+MAX_PHRASE = 120
+"""The longest phrase that is made of a sentence, in characters."""
+
+# What a Reason-Phrase may not hold though it is ASCII (RFC 3261 §25.1: reserved, unreserved, SP), and what does for it.
+_INSTEAD = str.maketrans({'"': "'", "`": "'", "<": "(", "[": "(", "{": "(", ">": ")", "]": ")", "}": ")", "\\": "/",
+                          "|": "/", "^": " ", "#": " ", "%": " "})  # fmt: skip
+# Letters that do not come apart into an ASCII letter and a mark, and the punctuation of word processors.
+_FOLDED = str.maketrans({"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l",
+                         "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "€": "EUR",
+                         "‘": "'", "’": "'", "‚": "'", "“": "'", "”": "'", "„": "'", "«": "'", "»": "'", "–": "-",
+                         "—": "-", "‐": "-", "‑": "-", "•": "-"})  # fmt: skip
+_BLANKS = re.compile(r"\s+")
+
+
+def phrase_for(trunk: TrunkProfile | None, sentence: str | None) -> str:
+    """The reason phrase in which a trunk reads a sentence; empty: it reads none there, or there is nothing to say."""
+    if trunk is None or trunk.reason_phrase != "sentence" or not sentence:
+        return ""
+    return spoken_phrase(sentence, to_ascii=trunk.reason_phrase_ascii)
+
+
+def spoken_phrase(sentence: str, *, to_ascii: bool = False) -> str:
+    """A sentence as a Reason-Phrase (RFC 3261 §25.1), without its full stop: at most MAX_PHRASE characters, in UTF-8.
+
+    Line ends and other control characters become blanks. `to_ascii` has letters without their marks, and drops what
+    ASCII has nothing like; a sentence of which hardly anything is left then gives an empty phrase.
+    """
+    text = unicodedata.normalize("NFC", sentence)
+    wanted = sum(char.isalnum() for char in text)
+    if to_ascii:
+        apart = unicodedata.normalize("NFKD", text.translate(_FOLDED))
+        text = apart.encode("ascii", "ignore").decode()
+        if 2 * sum(char.isalnum() for char in text) < wanted:
+            return ""  # another alphabet
+    plain = "".join(map(_printed, text.translate(_INSTEAD)))
+    return _cut(_BLANKS.sub(" ", plain).strip().removesuffix(".").strip())
+
+
+def _printed(char: str) -> str:
+    """The character; a blank for a control or half a pair, nothing for what turns the direction of writing."""
+    category = unicodedata.category(char)
+    return "" if category == "Cf" else " " if category[0] == "C" else char
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_PHRASE:
+        return text
+    whole_words = text[: MAX_PHRASE - 2].rpartition(" ")[0] or text[: MAX_PHRASE - 3]
+    return whole_words + "..."
