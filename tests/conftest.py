@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from structlog.dev import ConsoleRenderer, plain_traceback
 
 from tests.by_kind import pytest_ignore_collect
-from tests.side_by_side import pytest_xdist_make_scheduler, pytest_xdist_setupnodes
+from tests.side_by_side import pytest_sessionstart, pytest_xdist_make_scheduler, pytest_xdist_setupnodes
 from tests.support.asterisk import Asterisk
 from tests.support.baresip import Agent, Manner
 from tests.support.broker import Broker
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # pytest looks for its hooks here.
-__all__ = ["pytest_ignore_collect", "pytest_xdist_make_scheduler", "pytest_xdist_setupnodes"]
+__all__ = [
+    "pytest_ignore_collect",
+    "pytest_sessionstart",
+    "pytest_xdist_make_scheduler",
+    "pytest_xdist_setupnodes",
+]
 
 # Hypothesis would fail an example that takes 0.2 s, or examples that take long to make, by the clock on the wall: on a
 # machine that does other things as well, any of them may. What hangs is ended by pytest's own time limit.
@@ -37,8 +42,8 @@ settings.load_profile("any machine")
 settings.register_profile(
     "explore", settings.get_profile("any machine"), derandomize=False, max_examples=1500, print_blob=True
 )
-# `make check` plays a quarter of them: it is for between two edits.
-settings.register_profile("quick", settings.get_profile("any machine"), max_examples=25)
+# `make check` plays a tenth of them: it is for between two edits.
+settings.register_profile("quick", settings.get_profile("any machine"), max_examples=10)
 
 # Where a test sets up no log, structlog draws a traceback with rich, if another tool has brought that: a second of CPU.
 ConsoleRenderer.get_active().exception_formatter = plain_traceback

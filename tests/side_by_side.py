@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -18,7 +19,7 @@ from tests.support import own_network
 from tests.support.fetch import programs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from execnet import XSpec
     from xdist.remote import Producer
@@ -66,6 +67,25 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]
                 self.workqueue.move_to_end(first, last=False)
                 break
         super()._assign_work_unit(node)
+
+
+@pytest.hookimpl
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Have a worker tell of a test only what somebody sees: to tell all costs more than most of the quick tests do."""
+    if not hasattr(session.config, "workerinput") or session.config.option.durations:
+        return
+    for plugin in session.config.pluginmanager.get_plugins():
+        if tell := getattr(plugin, "sendevent", None):
+            plugin.sendevent = partial(_tell_what_is_seen, tell)
+
+
+def _tell_what_is_seen(tell: Callable[..., None], name: str, **event: Any) -> None:
+    """Pass an event of xdist's on, but for the start of a test and a setup and teardown that passed without a word."""
+    match name, event.get("data"):
+        case ("logstart", _) | ("testreport", {"when": "setup" | "teardown", "outcome": "passed", "sections": []}):
+            pass
+        case _:
+            tell(name, **event)
 
 
 @pytest.hookimpl
