@@ -10,6 +10,8 @@ import asyncio
 from contextlib import suppress
 from typing import Self, TypeAlias
 
+GATEWAY_AMI = ("transfer-gateway", "5e3r3t-of-the-test-bed")
+"""User and secret with which the gateway logs in to the manager interface."""
 ADMINISTRATOR = ("testbed", "testbed")
 """User and secret with every right, of asterisk_etc/manager.conf."""
 

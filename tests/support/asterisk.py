@@ -15,6 +15,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.ami import GATEWAY_AMI
 from tests.support.asterisk_server import MUSIC_HZ, AsteriskServer, install
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ SHIPPED = Path(__file__).parents[2] / "deploy" / "asterisk"
 
 SIP_PORT = 5070
 GATEWAY_PORT = 5060
-GATEWAY_AMI = ("transfer-gateway", "5e3r3t-of-the-test-bed")
-"""User and secret with which the gateway logs in to the manager interface."""
 
 VOICEMAIL_HZ = 850
 EARLY_HZ = 1650

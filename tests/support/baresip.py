@@ -15,10 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
-
 from tests.support import tones
 from tests.support.bound import bound_to
+from tests.support.late_numpy import np
 from tests.support.processes import Child, free_port
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.support.asterisk import GATEWAY_AMI
+from tests.support.ami import GATEWAY_AMI
 from tests.support.configuration import Configuration, Table
 
 if TYPE_CHECKING:

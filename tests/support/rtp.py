@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tests.support import tones
+from tests.support.late_numpy import np
 from tests.support.processes import PORTS
 
 if TYPE_CHECKING:

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from tests.support import tones
 from tests.support.fetch import Programs, programs
+from tests.support.late_numpy import np
 from tests.support.processes import Child
 
 if TYPE_CHECKING:

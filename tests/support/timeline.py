@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tests.support import tones
+from tests.support.late_numpy import np
 from tests.support.rtp import CODECS, PACKET_S
 
 if TYPE_CHECKING:

@@ -7,18 +7,20 @@ Audio is 16-bit mono at 8000 samples a second throughout, in numpy arrays of int
 from __future__ import annotations
 
 import asyncio
+import functools
 import struct
 import time
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from tests.support.late_numpy import np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-Pcm: TypeAlias = NDArray[np.int16]
+    from numpy.typing import NDArray
+
+Pcm: TypeAlias = "NDArray[np.int16]"
 
 RATE = 8000
 FRAME = 160
@@ -59,12 +61,12 @@ def detect(pcm: Pcm, candidates: Iterable[float]) -> set[float]:
 
 def encode(pcm: Pcm, codec: str) -> bytes:
     """G.711 (ITU-T G.711), one byte a sample; `codec` is "PCMU" or "PCMA"."""
-    return bytes(_ENCODE[codec][pcm.view(np.uint16)])
+    return bytes(_codes(codec)[pcm.view(np.uint16)])
 
 
 def decode(data: bytes, codec: str) -> Pcm:
     """The reverse of `encode`, within the codec's precision."""
-    return _DECODE[codec][np.frombuffer(data, np.uint8)]
+    return _levels(codec)[np.frombuffer(data, np.uint8)]
 
 
 async def until_gone(listen: Callable[[], Pcm], hz: float, *, timeout_s: float, who: str) -> None:
@@ -119,15 +121,19 @@ def _a_law() -> Pcm:
     return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
 
 
-def _nearest(levels: Pcm) -> NDArray[np.uint8]:
+@functools.cache
+def _levels(codec: str) -> Pcm:
+    # The sample value of each code.
+    return {"PCMU": _mu_law, "PCMA": _a_law}[codec]()
+
+
+@functools.cache
+def _codes(codec: str) -> NDArray[np.uint8]:
     # For each of the 65536 sample values the code whose level is nearest, indexed by the value as unsigned.
+    levels = _levels(codec)
     order = np.argsort(levels, kind="stable")
     ascending = levels[order].astype(np.int32)
     values = np.arange(-32768, 32768)
     middle = (ascending[1:] + ascending[:-1]) / 2
     codes = order[np.searchsorted(middle, values)].astype(np.uint8)
     return np.roll(codes, -32768)
-
-
-_DECODE = {"PCMU": _mu_law(), "PCMA": _a_law()}
-_ENCODE = {codec: _nearest(levels) for codec, levels in _DECODE.items()}
