@@ -22,7 +22,10 @@ SECONDS ?= 600
 SEED ?=
 TRANSFERS ?= 2000
 WORKERS ?= 8
-QUICK := not sip and not broker and not pbx and not thorough and not alone
+IN_PROCESS := not sip and not broker and not pbx and not thorough and not alone
+QUICK := $(IN_PROCESS) and not slow
+# Where there is room for it, these keep their files in memory: they would wait for the disk with each transaction.
+IN_MEMORY = $(shell df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 500000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
 
 export PYTHON PREFIX
 # Or pytest would look through each test file anew for what it asserts, which takes longer than the quick tests.
@@ -46,12 +49,12 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The quick ones first, with what they reach of each package; then those with SIP, a broker and a PBX side by side, most of
-# which wait; then what measures, loads or floods, two at a time: each of them leaves a core free, or runs little at all.
+# Those without SIP, broker and PBX first, with what they reach of each package; then those with them side by side, most
+# of which wait; then what measures, loads or floods, two at a time: each of them leaves a core free, or runs little at all.
 test: lint
-	$(BIN)/pytest -n 2 -m "$(QUICK)" --cov --cov-report=json:build/coverage.json
+	$(IN_MEMORY) $(BIN)/pytest -n 2 -m "$(IN_PROCESS)" --cov --cov-report=json:build/coverage.json
 	$(BIN)/python -m scripts.coverage_floors build/coverage.json
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not ($(QUICK))"
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not ($(IN_PROCESS))"
 	$(BIN)/pytest -n 2 --dist loadfile -m alone
 	$(BIN)/python -m tests.compare.quick
 
@@ -73,7 +76,7 @@ dashboards: setup
 	@scripts/dashboards/pictures/draw.sh
 
 check: lint
-	$(BIN)/pytest -n 2 --hypothesis-profile=quick -m "$(QUICK)"
+	$(IN_MEMORY) $(BIN)/pytest -n 2 --hypothesis-profile=quick -m "$(QUICK)"
 
 # make format   lays out the code as `make lint` wants it, and writes which tests keep which promise
 format: setup

@@ -23,9 +23,20 @@ _ROW = re.compile(r"\| (\d+\.\d+) \|")
 _CELL = re.compile(r"(?<!\\)\|")
 
 
+def _outside_of_bodies(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a piece of a test file, but for what a test does: of a function, what stands above it."""
+    left = [tree]
+    while left:
+        yield (node := left.pop())
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            left += node.decorator_list
+        else:
+            left += ast.iter_child_nodes(node)
+
+
 def marks(tree: ast.AST) -> Iterator[str]:
     """The numbers in every `pytest.mark.keeps(…)` of a piece of a test file."""
-    for node in ast.walk(tree):
+    for node in _outside_of_bodies(tree):
         match node:
             case ast.Call(func=ast.Attribute(attr="keeps") as marker) if ast.unparse(marker) == "pytest.mark.keeps":
                 yield from (

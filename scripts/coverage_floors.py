@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`python -m scripts.coverage_floors REPORT`: whether the quick tests reach as much of each package as they did.
+"""`python -m scripts.coverage_floors REPORT`: whether tests without SIP reach as much of each package as they did.
 
-REPORT is what `coverage json` writes. It counts statements that ran in the quick tests, without SIP, broker and PBX:
-what is decided is tested there, in seconds. A floor is raised with what is reached, and lowered with a reason.
+REPORT is what `coverage json` writes. It counts statements that ran in the tests without SIP, broker and PBX, the quick
+ones and those that are `slow`: what is decided is tested there. A floor is raised with what is reached, and lowered
+with a reason.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def main(report: Path) -> int:
     for part, floor in FLOORS.items():
         print(f"  {part:14} {found.get(part, 0.0):5.1f} %  at least {floor} %{'  <- below' if part in below else ''}")
     if below:
-        print(f"coverage: the quick tests reach too little of {', '.join(below)}", file=sys.stderr)
+        print(f"coverage: the tests without SIP reach too little of {', '.join(below)}", file=sys.stderr)
     return 1 if below else 0
 
 

@@ -263,6 +263,7 @@ def test_wrong_usage_ends_with_2(capsys: pytest.CaptureFixture[str], arguments: 
     assert "usage: transfer-gateway" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_check_needs_no_sip_stack_and_no_calendar(directory: Path) -> None:
     """In a process of its own: what is not needed is not imported."""
     program = (

@@ -274,6 +274,7 @@ def test_a_reload_applies_a_key_or_says_that_it_takes_a_restart(tmp_path: Path, 
     assert meaning(again, table, key) == meaning(started, table, key)
 
 
+@pytest.mark.slow
 def test_a_renewed_certificate_takes_a_restart_though_its_file_has_the_same_name(tmp_path: Path) -> None:
     started = written(tmp_path, before())
     (tmp_path / "one.pem").write_text("renewed")

@@ -233,6 +233,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
     assert mistakes(tmp_path) == ["gateway.toml: file: is no regular file"]
 
 
+@pytest.mark.slow
 @pytest.mark.keeps("16.168")
 def test_certificates_and_keys_that_do_not_go_together(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "pki")

@@ -166,6 +166,7 @@ def unit(key: str) -> list[str]:
     return [value for name, _, value in (line.partition("=") for line in lines) if name == key]
 
 
+@pytest.mark.slow
 @pytest.mark.keeps("16.110")
 @pytest.mark.parametrize(("main", "exit_code"), [(MAIN, 0), ("[gateway", 78), (MAIN.replace("udp", "upd"), 78)])
 def test_a_reload_by_systemd_fails_where_the_configuration_has_mistakes(

@@ -25,6 +25,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.keeps("16.164")
 def test_a_thread_that_hangs_keeps_no_process_from_ending() -> None:
     subprocess.run([sys.executable, "-c", HANGS], check=True, timeout=30)

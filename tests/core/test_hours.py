@@ -134,6 +134,7 @@ def test_open_is_what_the_clock_and_the_notice_say(schedule: Schedule, now: date
     assert opening(schedule, now).open is clock_is_within(schedule, now)
 
 
+@pytest.mark.thorough
 @settings(max_examples=60)
 @given(SCHEDULES, MOMENTS)
 def test_nothing_changes_before_the_next_change(schedule: Schedule, now: datetime) -> None:

@@ -136,6 +136,7 @@ def play(config: Config, story: Callable[[Bench], None], fails: int) -> Bench:
     return bench
 
 
+@pytest.mark.slow
 @pytest.mark.keeps("16.61")
 @pytest.mark.parametrize("story", STORIES)
 def test_a_single_failure_ends_neither_the_rest_of_a_step_nor_leaves_anybody_alone(

@@ -47,6 +47,7 @@ NETWORKS = st.fixed_dictionaries(
 CODES = st.sampled_from([200, 404, 486, 503])
 
 
+@pytest.mark.slow
 @pytest.mark.keeps("16.62")
 @given(seed=st.integers(0, 2**32), network=NETWORKS, code=CODES)
 def test_a_transfer_over_a_lossy_network_leaves_nobody_alone(seed: int, network: dict[str, float], code: int) -> None:
@@ -133,6 +134,7 @@ PLAYS = st.builds(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.keeps("16.62")
 @given(play=PLAYS)
 def test_whatever_the_network_does_nobody_is_dropped_and_each_transfer_ends_once(play: Play) -> None:

@@ -149,6 +149,7 @@ async def test_a_connection_that_ends_before_an_answer() -> None:
     assert answer.text.startswith("can't be asked: ")
 
 
+@pytest.mark.slow
 async def test_over_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
     pbx, own = authority.identity("127.0.0.1"), authority.identity("localhost")

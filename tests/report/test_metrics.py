@@ -83,7 +83,9 @@ def scrape(metrics: Metrics, name: str = "") -> Series:
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float:
-    return scrape(metrics, name)[name, frozenset(labels.items())]
+    found = metrics.registry.get_sample_value(f"transfer_gateway_{name}", labels)
+    assert found is not None, f"{name} has no series with {labels}"
+    return found
 
 
 def changed(before: Series, after: Series) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

@@ -122,6 +122,7 @@ def write_until_killed(directory: Path) -> int:
         return int([str(told), *writer.stdout.read().split()][-1])
 
 
+@pytest.mark.slow
 async def test_kill_9_loses_nothing_that_was_stored(tmp_path: Path) -> None:
     told = write_until_killed(tmp_path)
     async with opened(tmp_path) as (outbox, remembered):

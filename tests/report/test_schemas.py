@@ -2,12 +2,10 @@
 """The schemas that are handed out: the files in docs/schema are those of the code, and what is sent is as they say."""
 
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
-from asyncapi3.models.asyncapi import AsyncAPI3
 from jsonschema import Draft202012Validator
 
 from gateway.core.json_form import queue_document
@@ -17,8 +15,7 @@ from gateway.core.record import Milestone
 from gateway.ports import Operations
 from gateway.report.command import Commands
 from gateway.report.event import call_event, transfer_event, write
-from gateway.report.schemas import EVENTS, MESSAGES, asyncapi, json_schemas, key
-from gateway.report.sinks.mqtt.listening import COMMANDS
+from gateway.report.schemas import EVENTS, json_schemas
 from scripts.schemas import DIRECTORY, documents, text
 from tests.report import samples
 from tests.report.test_command import Gateway
@@ -88,37 +85,3 @@ def test_the_schema_of_a_refusal_is_that_of_an_answer() -> None:
     payload, odd = write(transfer_event("pbx-1", Milestone.ENDED, refused, samples.START))
     assert odd is None
     assert valid("transfer.ended.v1", json.loads(payload))
-
-
-def test_asyncapi_names_every_message_and_every_topic() -> None:
-    document = asyncapi()
-    for pointer in references(document):
-        target: Any = document
-        for part in pointer.removeprefix("#/").split("/"):
-            target = target[part]
-    for channel in document["channels"].values():
-        assert set(re.findall(r"{(\w+)}", channel["address"])) == set(channel["parameters"])
-    reached = {name for channel in document["channels"].values() for name in channel["messages"]}
-    assert reached == {key(name) for name in MESSAGES}
-    operations = document["operations"].values()
-    used = {part["channel"]["$ref"] for one in operations for part in (one, one.get("reply", one))}
-    assert used == {f"#/channels/{name}" for name in document["channels"]}
-    listened = [channel["address"] for name, channel in document["channels"].items() if name.startswith("command")]
-    assert [address.rpartition("/")[2] for address in listened] == list(COMMANDS)
-    for schema in document["components"]["schemas"].values():
-        Draft202012Validator.check_schema(schema)
-
-
-def test_asyncapi_is_what_another_reader_takes_for_it() -> None:
-    AsyncAPI3.model_validate(asyncapi())
-
-
-def references(part: object) -> Iterator[str]:
-    if isinstance(part, dict):
-        if isinstance(part.get("$ref"), str):
-            yield part["$ref"]
-        for each in part.values():
-            yield from references(each)
-    elif isinstance(part, list):
-        for each in part:
-            yield from references(each)

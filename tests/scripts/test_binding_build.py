@@ -131,6 +131,7 @@ def test_the_binding_in_use_calls_itself(tmp_path: Path, capfd: pytest.CaptureFi
     assert "pjproject-3.0.tar.xz is not among the sources that were tested (2.17): trying it" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "why"),
     [("raise ImportError('undefined symbol')", "undefined symbol"), ("class Endpoint: pass", "set_log_level")],

@@ -34,7 +34,7 @@ def test_what_reaches_its_floor_is_fine(tmp_path: Path) -> None:
 def test_what_does_not_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(report(tmp_path, core=FLOORS["core"] - 1)) == 1
     told = capsys.readouterr()
-    assert told.err == "coverage: the quick tests reach too little of core\n"
+    assert told.err == "coverage: the tests without SIP reach too little of core\n"
     assert [line.split()[0] for line in told.out.splitlines() if "below" in line] == ["core"]
 
 

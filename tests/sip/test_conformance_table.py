@@ -25,6 +25,7 @@ SMALL = """\
 """
 
 
+@pytest.mark.slow
 def test_the_table_is_written_and_each_row_is_kept() -> None:
     found = conformance.keepers()
     assert not conformance.faults(TABLE, found)
@@ -32,6 +33,7 @@ def test_the_table_is_written_and_each_row_is_kept() -> None:
     assert len(conformance.rows(TABLE)) > 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
 def test_every_scenario_is_in_the_table(file: Path) -> None:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)

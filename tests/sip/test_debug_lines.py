@@ -23,6 +23,7 @@ endpoint.utilLogWrite(1, "test", "the last one")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.keeps("16.161")
 async def test_lines_that_nobody_reads_hold_up_nobody_and_are_counted() -> None:
     pipe = asyncio.subprocess.PIPE

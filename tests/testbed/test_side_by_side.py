@@ -28,6 +28,7 @@ with socket.socket() as address, socket.socket(socket.AF_UNIX) as name:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(own_network.allowed()), reason="this machine gives nobody a network of their own")
 def test_two_that_run_side_by_side_have_the_same_addresses_each_for_itself() -> None:
     command = [*own_network.command(), sys.executable, "-c", HOLDER]
@@ -52,6 +53,7 @@ async def test_a_server_that_is_not_ready_in_time_does_not_stay(tmp_path: Path) 
     assert sleeper.exit_code == -9
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this kernel does not tell who waits for a CPU")
 async def test_what_waits_for_a_cpu_is_not_late(tmp_path: Path) -> None:
     """On one CPU with many who want it, a server gets its turns late: that time is not counted."""
@@ -68,6 +70,7 @@ async def test_what_waits_for_a_cpu_is_not_late(tmp_path: Path) -> None:
             await one.kill()
 
 
+@pytest.mark.slow
 def test_a_property_is_not_held_to_the_clock() -> None:
     """Two properties failed on a busy machine: hypothesis gave each of their examples 0.2 s."""
 

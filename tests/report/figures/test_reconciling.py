@@ -34,6 +34,8 @@ from tests.report import samples
 from tests.report.history.made_up import ended
 from tests.report.reporting import Standing
 
+pytestmark = pytest.mark.slow
+
 STARTED = samples.START
 
 

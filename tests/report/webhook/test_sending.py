@@ -18,6 +18,7 @@ from tests.bench.jumping_loop import JumpingLoop
 from tests.report.webhook.sending import QuickJournal, receiver, sending, settled
 from tests.report.webhook.server import OTHER_SECRET, SECRET, Reaction, Server, subjects
 
+pytestmark = pytest.mark.slow
 event_loop = JumpingLoop
 
 BUSY_S = 5.0

@@ -21,6 +21,8 @@ from tests.report.webhook.sending import receiver
 from tests.report.webhook.server import Server, subjects
 from tests.support.certificates import Authority
 
+pytestmark = pytest.mark.slow
+
 
 @asynccontextmanager
 async def reporting(

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The OpenAPI document is one, and every answer is as it says."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+import pytest
+from openapi_spec_validator import validate
+
+import gateway
+from gateway.clock import LoopClock
+from gateway.core.record import TransferRecord
+from gateway.web.openapi import OPERATIONS, document
+from gateway.web.server import WebServer
+from tests.report import samples
+from tests.support.processes import free_port
+from tests.web.described import exercise
+from tests.web.serving import TOKEN, Gateway
+
+pytestmark = pytest.mark.thorough
+
+
+def test_it_is_an_openapi_document() -> None:
+    validate(cast(Any, document(gateway.__version__)))
+
+
+class Busy(Gateway):
+    """Has calls, transfers and numbers of many names."""
+
+    def status(self) -> Mapping[str, Any]:
+        known = {
+            "instance": "pbx-1",
+            "state": "online",
+            "version": "1",
+            "pjsip": "2",
+            "started_at": "2026-03-02T09:30:00",
+        }
+        return {**known, "calls": 1, "transfers": 1, "webhooks": {}, "restart_needed": []}
+
+    def explain(self, target: str, number: str, at: object) -> Mapping[str, Any]:
+        if len(number) % 2:
+            raise LookupError(number)
+        decision = {"decision": "accept", "destination": "sales", "extension": "6500", "reason": "accepted"}
+        return {**decision, "sip_code": 202, "trail": [target], "sentence": None}
+
+    def transfer_call(
+        self, call: str, destination: str, message: str | None, command_id: str | None = None
+    ) -> TransferRecord:
+        record = super().transfer_call("c1" if len(call) % 2 else "gone", destination, message, command_id)
+        return samples.refused() if len(destination) % 2 else record
+
+    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+        return super().cancel_transfer(("c1", "late", "gone")[len(which) % 3], command_id)
+
+    async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Any:
+        return await super().transfers(limit=limit, transfer="01A" if transfer and len(transfer) % 2 else transfer)
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Where a server is asked that runs on a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    port = free_port()
+    running = WebServer(Busy(), metrics=lambda _accept: (b"# none\n", "text/plain"), token=TOKEN, clock=LoopClock())
+
+    def done(what: Any) -> None:
+        asyncio.run_coroutine_threadsafe(what, loop).result(10)
+
+    done(running.start("127.0.0.1", port))
+    yield f"http://127.0.0.1:{port}"
+    done(running.stop())
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_every_answer_is_as_it_says(url: str) -> None:
+    seen = exercise(url, TOKEN)
+    assert len(seen) == len(OPERATIONS)
+    assert seen["POST /api/calls/{id}/transfer"] >= {202, 400, 401, 404, 409}
+    assert seen["POST /api/transfers/{id}/cancel"] >= {200, 401, 404, 409}
+    assert seen["GET /api/transfers/{id}"] >= {200, 404}
+    assert seen["GET /api/explain"] >= {200, 404}
+    assert seen["POST /api/reload"] == {200, 401}
