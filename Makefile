@@ -7,6 +7,8 @@
 # make reconciled   ten minutes of transfers of every outcome while broker, PBX, webhook and gateway fail, and the table of
 #              what everybody has counted (TRANSFERS=2000, SECONDS=600); half a minute of it is in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
+# make bench   the same work for the gateway and for Asterisk, in turn: docs/benchmarks.md. It takes two hours, its parts less:
+#              BENCH="--parts transfers,media --rounds 3"; BENCH=--help says which there are, BENCH=--estimate how long they take
 # make bench-quick   what a transfer takes of the gateway, in calls across SWIG, SQL statements, system calls, allocations …, in
 #              half a minute; fails where any of it is far too much; it is in make test
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
@@ -21,6 +23,7 @@ ONCE ?=
 SECONDS ?= 600
 SEED ?=
 TRANSFERS ?= 2000
+BENCH ?=
 WORKERS ?= 8
 IN_PROCESS := not sip and not broker and not pbx and not thorough and not alone
 QUICK := $(IN_PROCESS) and not slow
@@ -32,7 +35,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled measure bench-quick dashboards check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled measure bench bench-quick dashboards check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -66,6 +69,9 @@ reconciled: setup
 
 measure: setup
 	@$(BIN)/python -m tests.measure
+
+bench: setup
+	@$(BIN)/python -m tests.compare $(BENCH)
 
 bench-quick: setup
 	@$(BIN)/python -m tests.compare.quick

@@ -62,8 +62,10 @@ class Played:
 class TransferEnds:
     """The platform and the second party, ready to be called once the context is entered."""
 
-    def __init__(self, net: Net, host: str, *, refer_after_ms: int) -> None:
-        refer_to = f"<sip:{TARGET}@{host}>"
+    def __init__(self, net: Net, host: str, target: str | None) -> None:
+        """`host` is asked to transfer callers to `target`; None: it is not asked at all."""
+        refer_to = f"<sip:{target}@{host}>"
+        refer_after_ms = REFER_AFTER_MS if target else NO_REFER
         program = str(compiled("transfer_ends.cpp"))
         self._command = [program, net.trunk, net.pbx, refer_to, str(refer_after_ms)]
 
@@ -89,20 +91,20 @@ class TransferEnds:
         return counts
 
 
-async def transfers(system: System, net: Net, *, per_second: float, count: int) -> Played:
+async def transfers(system: System, net: Net, *, per_second: float, count: int, target: str = TARGET) -> Played:
     """Callers reach the platform, which has them put through to the second party, and hang up after a second."""
-    return await _played(system, net, per_second, count, refer_after_ms=REFER_AFTER_MS)
+    return await _played(system, net, per_second, count, target)
 
 
 async def calls(system: System, net: Net, *, per_second: float, count: int) -> Played:
     """Callers reach the platform and hang up after a second."""
-    return await _played(system, net, per_second, count, refer_after_ms=NO_REFER)
+    return await _played(system, net, per_second, count, None)
 
 
-async def _played(system: System, net: Net, per_second: float, count: int, *, refer_after_ms: int) -> Played:
+async def _played(system: System, net: Net, per_second: float, count: int, target: str | None) -> Played:
     patience = count / per_second + STAY_MS / 1000 + PATIENCE_S
     system.expects(per_second)
-    async with TransferEnds(net, system.sip[0], refer_after_ms=refer_after_ms) as ends:
+    async with TransferEnds(net, system.sip[0], target) as ends:
         used, begun = process.cpu_s(system.pid), time.monotonic()
         async with callers(system, net, per_second, count, patience) as calling:
             called = await calling.finished()
@@ -111,7 +113,7 @@ async def _played(system: System, net: Net, per_second: float, count: int, *, re
         was_idle = await system.idle(PATIENCE_S)
         used = process.cpu_s(system.pid) - used
         told = await ends.told()
-    done = told["completed"] if refer_after_ms != NO_REFER else called.counters["answered"]
+    done = told["completed"] if target else called.counters["answered"]
     to_202, to_invite, to_final = (
         sorted(value / 1000 for value in told[key]) for key in ("to_202_us", "to_invite_us", "to_final_us")
     )
