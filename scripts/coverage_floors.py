@@ -17,7 +17,7 @@ from pathlib import Path
 FLOORS = {
     "app.py": 95,
     "background.py": 100,
-    "cli.py": 92,
+    "cli": 92,
     "config": 97,
     "core": 98,
     "engine": 97,

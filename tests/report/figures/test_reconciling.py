@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway import cli
+from gateway.cli import reports
 from gateway.core.json_form import timestamp
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone, TransferRecord
@@ -206,8 +207,8 @@ async def test_the_command_fails_where_counts_differ(
     metrics = await run_gateway(tmp_path / "state", *day())
     capsys.readouterr()
     answers: dict[str, Answer] = {"status": status, "metrics": lambda: read(metrics)}
-    monkeypatch.setattr(cli, "ask", lambda _http, _path: answers["status"]())
-    monkeypatch.setattr(cli, "read_metrics", lambda _http: answers["metrics"]())
+    monkeypatch.setattr(reports, "ask", lambda _http, _path: answers["status"]())
+    monkeypatch.setattr(reports, "read_metrics", lambda _http: answers["metrics"]())
 
     def run() -> tuple[int, dict[str, Any] | None, str]:
         code = cli.main(["report", "--since", "2026-03-01", "--format", "json", "--config", str(directory)])

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Commands about what is configured: whether it holds, what a target comes to, and what an assistant is told."""
+
+import argparse
+import json
+import urllib.parse
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli.terminal import CONFIGURATION, DONE, FAILED, UsageError, complain, load_config, number_of, print_rows
+from gateway.remote import RemoteError, ask, not_in_force
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+    from gateway.core.model import AssignedNumber
+
+
+def check(options: argparse.Namespace) -> int:
+    """Whether the configuration holds, and an assistant's tool with it."""
+    from gateway.config import ConfigError, load  # noqa: PLC0415
+
+    try:
+        config = load(options.config)
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            print(mistake)
+        return CONFIGURATION
+    if options.tool:
+        return _check_tool(config, number_of(config, options.number), options.tool)
+    for line in not_in_force(config.http, config.gateway.instance, config.directory):
+        print(f"warning: {line}")
+    destinations = sum(len(number.destinations) for number in config.numbers)
+    print(
+        f"{options.config}: no mistakes. Numbers: {len(config.numbers)}, destinations: {destinations}, "
+        f"trunks: {', '.join(config.trunks)}, PBXs: {', '.join(config.pbxs)}"
+    )
+    return DONE
+
+
+def _check_tool(config: "Config", number: "AssignedNumber", file: Path) -> int:
+    from gateway.tool import KIND, differences, find  # noqa: PLC0415
+
+    try:
+        tools = list(find(json.loads(file.read_text(encoding="utf-8"))))
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise UsageError(f"{file} is not JSON") from None
+    if not tools:
+        print(f"{file}: there is no tool of type {KIND} in it")
+        return FAILED
+    found = [each for tool in tools for each in differences(tool, number, config.routes)]
+    for where, what in found:
+        print(f"{file}: {where}: {what}")
+    if not found:
+        print(f"{file}: offers what {number.id} has, in the same words")
+    return FAILED if found else DONE
+
+
+def explain_target(options: argparse.Namespace) -> int:
+    """What the gate decides about a target now, or at some other time."""
+    config = load_config(options, secrets=False)
+    number = number_of(config, options.number)
+    answer: Mapping[str, Any]
+    query = {"target": options.target, "number": number.id}
+    if options.at:
+        query["at"] = options.at.isoformat()
+    try:
+        answer = ask(config.http, f"/api/explain?{urllib.parse.urlencode(query)}")
+    except RemoteError as error:
+        complain(f"{error}; this answer is made from the configuration alone")
+        answer = _explain_offline(config, number, options.target, options.at)
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        print(f"decision     {answer['decision']}")
+        print(f"destination  {answer['destination'] or '-'}")
+        print(f"extension    {answer['extension'] or '-'}")
+        print(f"reason       {answer['reason']} ({answer['sip_code']})")
+        print("trail")
+        for line in answer["trail"]:
+            print(f"  {line}")
+        if answer.get("sentence"):
+            print(f"sentence     {answer['sentence']}")
+    return DONE if answer["decision"] == "accept" else FAILED
+
+
+def _explain_offline(config: "Config", number: "AssignedNumber", text: str, at: datetime | None) -> Mapping[str, Any]:
+    from gateway.core.gate import Situation, explain, on_the_clock  # noqa: PLC0415
+    from gateway.core.model import Load, PbxState  # noqa: PLC0415
+
+    state = PbxState(pbx=number.pbx, unknown_because="no running gateway was asked")
+    now = on_the_clock(at, text, number, config.routes) if at else datetime.now(UTC)
+    situation = Situation(now, Load(max_calls=config.sip.max_calls), {number.pbx: state})
+    return explain(text, number, config.routes, situation)
+
+
+def print_tool(options: argparse.Namespace) -> int:
+    """The tool that an assistant is given for a number."""
+    from gateway.tool import made_from  # noqa: PLC0415
+
+    number = number_of(load_config(options, secrets=False), options.number)
+    for each in number.destinations.values():
+        if each.number is None:
+            complain(f"{each.id} has no number that an assistant could be told; left out")
+    made = made_from(number)
+    if not made["destinations"]:
+        return FAILED
+    print(json.dumps(made, ensure_ascii=False, indent=2))
+    return DONE
+
+
+def probe_destinations(options: argparse.Namespace) -> int:
+    """Whether the PBX knows the destinations, and what a call to them comes to."""
+    from gateway.probe import ProbeTarget, probe  # noqa: PLC0415
+
+    config = load_config(options)
+    if options.target:
+        number = number_of(config, options.number)
+        wanted = [ProbeTarget(number, target) for target in options.target]
+    else:
+        numbers = config.numbers if options.number is None else [number_of(config, options.number)]
+        wanted = [ProbeTarget(number, each) for number in numbers for each in number.destinations]
+    result = probe(config, wanted, call=options.call)
+    if result.note:
+        complain(f"{result.note}; asked instead: the {result.source}")
+    fails = any(each.problem for each in result.findings)
+    if options.json:
+        probes = [each.document() for each in result.findings]
+        print(json.dumps({"ok": not fails, "source": result.source, "probes": probes}, ensure_ascii=False))
+    else:
+        head = ("destination", "extension", "result", *(("call",) if options.call else ()), "PBX", "gate")
+        print_rows(head, [each.row(called=options.call) for each in result.findings])
+    return FAILED if fails else DONE
+
+
+def print_schema(options: argparse.Namespace) -> int:
+    """The JSON schema of the configuration, or of events."""
+    if options.of == "event":
+        from gateway.report.event import schema as made  # noqa: PLC0415
+    else:
+        from gateway.config import json_schema as made  # noqa: PLC0415
+    print(json.dumps(made(), indent=2))
+    return DONE

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Commands to a running gateway: what it does, and what it is to do with a call, a transfer or a caller's traces."""
+
+import argparse
+import json
+import urllib.parse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli.terminal import DONE, UsageError, complain, load_config, print_table
+from gateway.remote import RefusedError, RemoteError, ask
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+FORGET_S = 70.0  # longer than the gateway itself waits for its disk
+
+
+def status(options: argparse.Namespace) -> int:
+    """How the gateway stands."""
+    answer = ask(load_config(options, secrets=False).http, "/api/status")
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        print_table(answer)
+    return DONE
+
+
+def transfer(options: argparse.Namespace) -> int:
+    """Have a call put through to a destination."""
+    config = load_config(options)
+    body = {"type": "transfer", "destination": options.destination}
+    if options.message is not None:
+        body["message"] = options.message
+    try:
+        answer = ask(config.http, f"/api/calls/{urllib.parse.quote(options.call, safe='')}/transfer", body)
+    except RefusedError as error:
+        if error.code != "refused":
+            raise
+        print(json.dumps(error.answer.get("transfer"), ensure_ascii=False))
+        raise
+    print(json.dumps(answer.get("transfer"), ensure_ascii=False))
+    if options.message:
+        complain("nobody hears the message: give the destination an announcement, or have the platform say it before")
+    return DONE
+
+
+def cancel(options: argparse.Namespace) -> int:
+    """Have a transfer called off."""
+    which = urllib.parse.quote(options.transfer, safe="")
+    answer = ask(load_config(options).http, f"/api/transfers/{which}/cancel", {"type": "cancel"})
+    print(json.dumps(answer.get("transfer"), ensure_ascii=False))
+    return DONE
+
+
+def forget(options: argparse.Namespace) -> int:
+    """Have what is stored of a caller erased, by the gateway, or on its files where none runs."""
+    config = load_config(options)
+    answer: Mapping[str, Any]
+    try:
+        answer = ask(config.http, "/api/forget", {"caller": options.caller}, within_s=FORGET_S)
+    except RefusedError:
+        raise
+    except RemoteError as error:
+        answer = _forget_offline(config, options.caller, error)
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        print_table(answer["erased"])
+        for kind, count in answer["under_way"].items():
+            if count:
+                complain(f"{count} {kind} of theirs under way: ask again when they are over")
+        for what in answer["not_reached"]:
+            complain(f"not reached: {what}")
+    return DONE
+
+
+def _forget_offline(config: "Config", text: str, why: RemoteError) -> Mapping[str, Any]:
+    """On the files themselves, which a gateway that runs holds locked."""
+    import sqlite3  # noqa: PLC0415
+
+    from gateway.core.numbers import caller_named  # noqa: PLC0415
+    from gateway.report.erasing import forget_offline, forgotten_document, left_aside  # noqa: PLC0415
+    from gateway.report.store_file import StoreError  # noqa: PLC0415
+
+    directory = config.gateway.state_dir
+    try:
+        caller = caller_named(text, config.gateway.default_country)
+        erased = forget_offline(directory, caller)
+    except ValueError as error:
+        raise UsageError(f"{text}: {error}") from None
+    except (StoreError, sqlite3.Error, OSError) as error:
+        raise RemoteError(f"{why}, and its files cannot be used: {error}") from None
+    return forgotten_document(erased, left_aside(directory), {})
