@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, TypeAlias
 
 from gateway.core.json_form import timestamp
 from gateway.report.history.callers import Callers, erased, without_caller
+from gateway.report.history.forgetting import Forgetting
 from gateway.report.history.retention import Keep
 from gateway.report.history.store import HistoryStore
 from gateway.report.store import Put, Store, Write
@@ -38,6 +40,11 @@ class Erased:
     calls: int = 0
     events: int = 0  # of the journal, that wait or are remembered
     refused: int = 0  # … that are dead letters of a sink
+    others: int = 0  # transfers and calls among those of the history that are others', and named them somewhere
+
+    def with_history(self, done: Forgetting) -> Erased:
+        """The same, with what was found in the history."""
+        return replace(self, transfers=done.transfers, calls=done.calls, others=done.others)
 
     @property
     def document(self) -> dict[str, int]:
@@ -45,6 +52,7 @@ class Erased:
         return {
             "history_transfers": self.transfers,
             "history_calls": self.calls,
+            "history_others": self.others,
             "outbox_events": self.events,
             "outbox_refused": self.refused,
         }
@@ -173,19 +181,17 @@ def forget_offline(directory: Path, caller: str) -> Erased:
     StoreError also where it does run: then it has to be asked.
     """
     forms = Callers(directory).forms(caller, alone=True)
-    found, transfers, calls = Erased(), 0, 0
+    found, done = Erased(), Forgetting()
     journal, history = StoreFile(directory), HistoryStore(directory)
     # What is not there is not made: it would belong to whoever runs this, and not to the gateway.
-    if journal.path.exists():
-        journal.open()
-        try:
+    there: list[StoreFile | HistoryStore] = [store for store in (journal, history) if store.path.exists()]
+    with ExitStack() as held:
+        # Both, before anything is changed: a lock that another process holds must not leave half of it done.
+        for store in there:
+            held.callback(store.close)
+            store.open()
+        if journal in there:
             found = rewrite_all(journal.db, [], forms)
-        finally:
-            journal.close()
-    if history.path.exists():
-        history.open()
-        try:
-            transfers, calls = history.forget(forms)
-        finally:
-            history.close()
-    return replace(found, transfers=transfers, calls=calls)
+        while history in there and not done.over:
+            done = history.forget(forms, done)
+    return found.with_history(done)

@@ -19,13 +19,19 @@ KEY_FILE = "history.key"
 _KEY_BYTES = 32
 _HASH_HEX = 24  # 96 bits: no two callers of a lifetime have the same
 _HEAD, _TAIL = 3, 2
+_HASH, _DOTS = "hmac:", "…"
 _TEXTS = ("requested_target", "fault", "trail", "sentence", "call_ids", "context")
 """Fields that may name a caller in passing."""
 
 
 def masked(caller: str) -> str:
     """`+31612345678` becomes `+31…78`; what is shorter loses more."""
-    return f"{caller[:_HEAD]}…{caller[-_TAIL:]}" if len(caller) > 2 * (_HEAD + _TAIL) else f"…{caller[-1:]}"
+    return f"{caller[:_HEAD]}{_DOTS}{caller[-_TAIL:]}" if len(caller) > 2 * (_HEAD + _TAIL) else f"{_DOTS}{caller[-1:]}"
+
+
+def is_full(caller: str | None) -> bool:
+    """Whether a caller, as it is kept, is a number (or a name) in full."""
+    return caller is not None and not caller.startswith(_HASH) and _DOTS not in caller
 
 
 class Callers:
@@ -49,7 +55,7 @@ class Callers:
 
     @staticmethod
     def _hashed(caller: str, key: bytes) -> str:
-        return f"hmac:{hmac.new(key, caller.encode(errors='replace'), hashlib.sha256).hexdigest()[:_HASH_HEX]}"
+        return f"{_HASH}{hmac.new(key, caller.encode(errors='replace'), hashlib.sha256).hexdigest()[:_HASH_HEX]}"
 
     def _known_key(self) -> bytes | None:
         if self._key is None:

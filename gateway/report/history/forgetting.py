@@ -1,78 +1,98 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Takes a caller out of the history. The rows stay, so that what became of transfers counts as before."""
+"""Takes a caller out of the history. The rows stay, so that what became of transfers counts as before.
+
+Every row is read, some thousand at a time: a number may stand where no index leads to, in the target that somebody else
+asked for or in the headers of their request.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
-from gateway.report.history import index
+from gateway.report.history import cleaning, index
 from gateway.report.history.callers import erased
-from gateway.report.history.retention import AT_ONCE, TABLES
-from gateway.report.history.rows import TRANSFER, pack_record, trail_text, unpack
-from gateway.report.history.words import match_of, phrases
+from gateway.report.history.retention import TABLES
+from gateway.report.history.rows import CALL, TRANSFER, holds, pack_record, trail_text, unpack
+
+AT_ONCE = 2000  # rows of one part: some 20 ms
+_LAST = (1 << 63) - 1
 
 
-def forget(db: sqlite3.Connection, what: str, forms: Collection[str]) -> int:
-    """Take a caller out of every row of which they are the caller, or whose trail names them; how many there were.
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """How far it has come, and what was found by then: rows of which they were in some place taken out."""
 
-    Raises sqlite3.Error; what is done by then is done.
-    """
-    changed = 0
-    reworded = False
-    keys = _keys(db, what, forms)
-    for begin in range(0, len(keys), AT_ONCE):
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            for at in keys[begin : begin + AT_ONCE]:
-                found, words = _forget_row(db, what, at, forms)
-                changed += found
-                reworded |= words
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-    if reworded:
-        # A word that was taken out is in the index, marked as such, until that is merged.
-        db.execute("INSERT INTO trails (trails) VALUES ('optimize')")
-    # … and what a page held before is in the log (WAL) until that is written anew.
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return changed
+    transfers: int = 0
+    calls: int = 0
+    others: int = 0  # among both, those of other callers, or of nobody known
+    what: str = TRANSFER  # that is read next, below this key
+    below: int = _LAST
+    over: bool = False
 
 
-def _keys(db: sqlite3.Connection, what: str, forms: Collection[str]) -> list[int]:
-    found: dict[int, None] = {}
-    for form in forms:
-        by_caller = f"SELECT at FROM {TABLES[what]} WHERE caller = ?"  # noqa: S608 -- one of two
-        found |= dict.fromkeys(at for (at,) in db.execute(by_caller, (form,)))
-        if what == TRANSFER and (match := match_of(phrases(f'"{form}"'))):
-            by_word = "SELECT rowid FROM trails WHERE trails MATCH ?"
-            found |= dict.fromkeys(at for (at,) in db.execute(by_word, (match,)))
-    return list(found)
+def forget_some(db: sqlite3.Connection, forms: Collection[str], done: Forgetting) -> Forgetting:
+    """Take a caller, in all these forms, out of some more rows, until it is over. Raises sqlite3.Error."""
+    if done.below:
+        return _forget_rows(db, forms, done)
+    if done.what == TRANSFER:
+        return replace(done, what=CALL, below=_LAST)
+    return replace(done, over=not cleaning.clean(db))
 
 
-def _forget_row(db: sqlite3.Connection, what: str, at: int, forms: Collection[str]) -> tuple[bool, bool]:
-    """Whether anything was to be taken out of this row, and whether out of its trail."""
-    table = TABLES[what]
-    row = db.execute(f"SELECT kind, caller, record FROM {table} WHERE at = ?", (at,)).fetchone()  # noqa: S608 -- one of two
-    if row is None:
-        return False, False
-    kind, caller, record = row
+def _forget_rows(db: sqlite3.Connection, forms: Collection[str], done: Forgetting) -> Forgetting:
+    # As JSON has them; with or without the plus.
+    marks = [json.dumps(form.removeprefix("+"))[1:-1].encode() for form in forms]
+    table = TABLES[done.what]
+    chosen = f"SELECT at, kind, caller, record FROM {table} WHERE at < ? ORDER BY at DESC LIMIT ?"  # noqa: S608
+    counts = {TRANSFER: done.transfers, CALL: done.calls}
+    others, below = done.others, 0
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        rows = db.execute(chosen, (done.below, AT_ONCE)).fetchall()
+        for at, kind, caller, record in rows:
+            if caller not in forms and not _may_name(record, marks):
+                continue
+            if _forget_row(db, done.what, (at, kind, caller, record), forms):
+                counts[done.what] += 1
+                others += caller not in forms
+        cleaning.note(db, sum(counts.values()) - done.transfers - done.calls)
+        below = rows[-1][0] if len(rows) == AT_ONCE else 0
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+    return replace(done, transfers=counts[TRANSFER], calls=counts[CALL], others=others, below=below)
+
+
+def _may_name(record: bytes, marks: Sequence[bytes]) -> bool:
+    try:
+        return holds(record, marks)
+    except ValueError:
+        return False  # it cannot be read any more, by anybody
+
+
+def _forget_row(
+    db: sqlite3.Connection, what: str, row: tuple[int, int, str | None, bytes], forms: Collection[str]
+) -> bool:
+    """Whether anything was to be taken out of this row."""
+    at, kind, caller, record = row
     try:
         before, events = unpack(record)
     except ValueError:
-        before, events = {}, []  # it cannot be read any more, by anybody
+        before, events = {}, []
     data = erased(before, forms, caller)
     if data is None:
-        return False, False
+        return False
     db.execute(
-        f"UPDATE {table} SET caller = ?, record = ? WHERE at = ?",  # noqa: S608 -- one of two
+        f"UPDATE {TABLES[what]} SET caller = ?, record = ? WHERE at = ?",  # noqa: S608 -- one of two
         (None if caller in forms else caller, pack_record(data, events), at),
     )
     old, new = trail_text(before), trail_text(data)
-    if what != TRANSFER or old == new:
-        return True, False
-    index.remove(db, at, kind, old)
-    index.add(db, at, kind, new)
-    return True, True
+    if what == TRANSFER and old != new:
+        index.remove(db, at, kind, old)
+        index.add(db, at, kind, new)
+    return True

@@ -18,6 +18,8 @@ from gateway.report.history.rows import trail_text, unpack
 
 FILTERS = {"number": "n", "destination": "d", "outcome": "o", "reason": "r"}
 """What a question may choose by, and what the word for it begins with."""
+_MERGED_PAGES = 500
+_SOMETHING_MERGED = 2  # changes at least; see FTS5
 _FEW = 16  # kinds, each of them a list that has to be begun
 
 
@@ -46,6 +48,13 @@ def remove(db: sqlite3.Connection, at: int, kind: int, text: str) -> None:
         "INSERT INTO trails (trails, rowid, trail, kind) VALUES ('delete', ?, ?, ?)",
         (at, text, _stored_kind_words(db, kind)),
     )
+
+
+def merge(db: sqlite3.Connection, *, begin: bool) -> bool:
+    """Merge a part of the index (FTS5, "The 'merge' Command"), so that what was removed goes; whether there is more."""
+    before = db.total_changes
+    db.execute("INSERT INTO trails (trails, rank) VALUES ('merge', ?)", (-_MERGED_PAGES if begin else _MERGED_PAGES,))
+    return db.total_changes - before >= _SOMETHING_MERGED
 
 
 def among(match: str, kinds: Collection[int] | None, wanted: Mapping[str, str]) -> str:

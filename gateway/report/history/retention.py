@@ -20,8 +20,6 @@ from gateway.report.history.rows import CALL, TRANSFER
 
 AT_ONCE = 500  # rows of one transaction
 PART = 20  # of all rows: so many go when there are too many
-MERGED_PAGES = 500
-_SOMETHING_MERGED = 2  # changes at least; see FTS5
 TABLES = {TRANSFER: "transfers", CALL: "calls"}
 AGE, SIZE, FORGOTTEN = "age", "size", "forgotten"
 
@@ -77,11 +75,8 @@ class Surplus:
         return gone > 0
 
     def _merge(self, db: sqlite3.Connection) -> bool:
-        """Merge a part of the index of words (FTS5, "The 'merge' Command"); True: there is always more to be done."""
-        before = db.total_changes
-        pages = MERGED_PAGES if self._merging else -MERGED_PAGES
-        db.execute("INSERT INTO trails (trails, rank) VALUES ('merge', ?)", (pages,))
-        self._merging = db.total_changes - before >= _SOMETHING_MERGED
+        """Merge a part of the index of words; True: there is always more to be done."""
+        self._merging = index.merge(db, begin=not self._merging)
         self._merged = not self._merging
         return True
 

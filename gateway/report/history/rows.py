@@ -141,6 +141,12 @@ def may_have(record: bytes, words: Iterable[str]) -> bool:
     return b"\\u" in text or all(word.encode() in text for word in words)
 
 
+def holds(record: bytes, marks: Iterable[bytes]) -> bool:
+    """Whether any of these stands in the JSON of a stored record. Raises ValueError as `unpack` does."""
+    text = _text(record)
+    return any(mark in text for mark in marks)
+
+
 def _text(record: bytes) -> bytes:
     if record[:1] != _FORM:
         raise ValueError(f"a record of form {record[:1]!r} is unknown")

@@ -21,6 +21,7 @@ class HistorySize:
     oldest_at: float | None  # seconds since 1970
     deleted: Mapping[str, int]  # by why: age, size
     head: Head = NO_HEAD  # of the chain
+    in_full: int = 0  # rows that may still name their caller in full, while `callers` says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +46,6 @@ def history_document(state: HistoryState, *, waiting: int, refused: int) -> dict
         "bytes": size and size.bytes,
         "oldest_at": size and size.oldest_at and timestamp(datetime.fromtimestamp(size.oldest_at, UTC)),
         "deleted": size and dict(size.deleted),
+        "in_full": size and size.in_full,
         "chain": size and size.head._asdict(),
     }

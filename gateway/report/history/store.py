@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from gateway.report.cursors import StoredEvent
-from gateway.report.history import chain, index, retention
-from gateway.report.history.callers import Callers, without_caller
-from gateway.report.history.forgetting import forget
+from gateway.report.history import chain, index, naming, retention
+from gateway.report.history.callers import CallerForm, Callers, without_caller
+from gateway.report.history.forgetting import Forgetting, forget_some
 from gateway.report.history.keys import key_of, moment_of
+from gateway.report.history.naming import Renamed
 from gateway.report.history.retention import Keep
 from gateway.report.history.rows import (
-    CALL,
     TRANSFER,
     Row,
     Told,
@@ -91,6 +91,7 @@ class HistoryStore:
     def _apply(self, events: Sequence[StoredEvent], keep: Keep) -> list[tuple[int, str]]:
         refused = []
         with self._transaction() as db:
+            naming.note(db, keep.callers)
             for event in events:
                 try:
                     self._take(db, event.event_id, json.loads(event.payload), keep)
@@ -182,11 +183,17 @@ class HistoryStore:
             retention.give_back(db)
             return more
 
-    def forget(self, forms: Collection[str]) -> tuple[int, int]:
-        """Take a caller, in all these forms, out of all rows; how many transfers and calls. Raises as `apply` does."""
+    def rename(self, form: CallerForm) -> Renamed:
+        """Have some older rows name their callers in this form. Raises as `apply` does."""
         with self._recovering():
             self._file.keep()
-            return forget(self._file.db, TRANSFER, forms), forget(self._file.db, CALL, forms)
+            return naming.rename(self._file.db, self._callers, form)
+
+    def forget(self, forms: Collection[str], done: Forgetting) -> Forgetting:
+        """Take a caller, in all these forms, out of some more rows, until it is over. Raises as `apply` does."""
+        with self._recovering():
+            self._file.keep()
+            return forget_some(self._file.db, forms, done)
 
     def size(self) -> HistorySize:
         """How much there is. Raises as `apply` does."""
@@ -204,6 +211,7 @@ class HistoryStore:
             oldest_at=None if begun is None else moment_of(begun).timestamp(),
             deleted=retention.deleted(db),
             head=chain.head(db),
+            in_full=naming.left(db),
         )
 
     @contextmanager

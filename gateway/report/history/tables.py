@@ -70,7 +70,16 @@ DROP INDEX calls_by_caller;
 CREATE INDEX calls_by_caller ON calls (caller, at, kind) WHERE caller IS NOT NULL;
 """
 
-STEPS = (_FIRST, _CHAIN, _KIND_IN_WORDS)
+# In which form callers are written, and below which keys rows may name them in full: see naming.py. Out of `changed`
+# rows something was taken of which there may still be bytes: see cleaning.py. What older releases have written may be
+# in full, whatever they were told.
+_NAMING = """
+CREATE TABLE naming (form TEXT NOT NULL, transfers INTEGER NOT NULL, calls INTEGER NOT NULL,
+                     changed INTEGER NOT NULL, merging INTEGER NOT NULL);
+INSERT INTO naming VALUES ('full', 0, 0, 0, 0);
+"""
+
+STEPS = (_FIRST, _CHAIN, _KIND_IN_WORDS, _NAMING)
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +21,8 @@ from gateway.report.backlog import Backlog
 from gateway.report.cursors import StoredEvent
 from gateway.report.erasing import Erased
 from gateway.report.history.chain import NO_HEAD
+from gateway.report.history.forgetting import Forgetting
+from gateway.report.history.naming import Renamed
 from gateway.report.history.retention import Keep
 from gateway.report.history.state import HistorySize, HistoryState, history_document
 from gateway.report.history.store import HistoryStore
@@ -33,6 +34,8 @@ AT_ONCE = 100  # events
 RETRY_S = 5.0
 HANGS_S = 5.0  # a disk that takes longer hangs
 EXPIRE_EVERY_S = 600.0
+REWRITE_S = 300.0  # … but where it writes the whole file anew
+RENAME_EVERY_S = 0.1  # between two parts, so that it takes a tenth of a core
 HEAD_EVERY_S = 3600.0
 LOOK_EVERY_S = 10.0  # counting a million rows takes some ms of the disk's time
 
@@ -68,6 +71,7 @@ class HistorySink:
         self._on_state = on_state
         self._store = HistoryStore(directory)
         self._worker = Worker("history", most=8)
+        self._forgetting = asyncio.Lock()  # held for as long as a caller is being forgotten
         self._lock = asyncio.Lock()  # held while events are on their way from the journal into the history
         self._looked_at = float("-inf")
         self._head = NO_HEAD  # of the chain, as the log was last told
@@ -75,6 +79,7 @@ class HistorySink:
         self._taken = 0  # up to this sequence number nothing is asked of the journal again
         self._stopping = asyncio.Event()
         self._expire_now = asyncio.Event()
+        self._rename_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.state = HistoryState()
 
@@ -116,19 +121,22 @@ class HistorySink:
 
         Raises StoreError.
         """
+        done = Forgetting()
         try:
-            async with self._lock:
+            async with self._forgetting, self._lock:
                 found = await forget_in_journal()
-                transfers, calls = await self._worker.run(self._store.forget, forms)
+                while not done.over:
+                    done = await self._worker.run(self._store.forget, forms, done)
         except (sqlite3.Error, OSError, BusyError) as error:
             raise StoreError(str(error)) from error
-        return replace(found, transfers=transfers, calls=calls)
+        return found.with_history(done)
 
     def configure(self, keep: Keep) -> None:
         """Keep so much from now on."""
         if keep != self._keep:
             self._keep = keep
             self._expire_now.set()
+            self._rename_now.set()
 
     @property
     def document(self) -> dict[str, object]:
@@ -139,7 +147,7 @@ class HistorySink:
     async def _work(self) -> None:
         await self._persistently(lambda: self._worker.run(self._store.open))
         await self._persistently(self._begin)
-        await asyncio.gather(self._take_all(), self._expire_all())
+        await asyncio.gather(self._take_all(), self._expire_all(), self._rename_all())
 
     async def _begin(self) -> None:
         if await self._worker.run(self._store.is_new):
@@ -149,6 +157,8 @@ class HistorySink:
     async def _take_all(self) -> None:
         while True:
             self._backlog.stored.clear()
+            async with self._forgetting:
+                pass  # a million rows take some seconds, and no disk hangs
             if not await self._persistently(self._take_some):
                 await self._backlog.stored.wait()
 
@@ -180,6 +190,8 @@ class HistorySink:
     async def _expire_all(self) -> None:
         while True:
             self._expire_now.clear()
+            async with self._forgetting:
+                pass
             while await self._persistently(self._expire_some):
                 pass
             await self._tidy(self._keep)
@@ -197,12 +209,37 @@ class HistorySink:
             await self._look()
         return more
 
-    async def _persistently(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _rename_all(self) -> None:
+        """Have older rows name callers as `callers` says: at the start, and whenever that may have changed."""
+        while True:
+            self._rename_now.clear()
+            rows, told = 0, False
+            while (done := await self._rename_some()).more:
+                rows += done.rows
+                if not told or self._clock.now().steady - self._looked_at >= LOOK_EVERY_S:
+                    await self._persistently(self._look)
+                if not told and self.state.size is not None:
+                    told = True
+                    log.info("history-renaming", callers=self._keep.callers, rows=self.state.size.in_full)
+                await sleep(self._clock, RENAME_EVERY_S)
+            if told:
+                await self._persistently(self._look)
+                log.info("history-renamed", callers=self._keep.callers, rows=rows)
+            await self._rename_now.wait()
+
+    async def _rename_some(self) -> Renamed:
+        # Who is being forgotten is looked for in the forms that there were at the beginning.
+        async with self._forgetting:
+            return await self._persistently(
+                lambda: self._worker.run(self._store.rename, self._keep.callers), hangs_s=REWRITE_S
+            )
+
+    async def _persistently(self, work: Callable[[], Awaitable[T]], *, hangs_s: float | None = None) -> T:
         """Do it until it succeeds, and say so when it does not."""
         while True:
             doing = asyncio.ensure_future(work())
             try:
-                await asyncio.wait({doing}, timeout=HANGS_S)
+                await asyncio.wait({doing}, timeout=hangs_s or HANGS_S)
                 if not doing.done():
                     self._complain("the disk hangs")
                 result = await doing

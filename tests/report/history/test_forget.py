@@ -6,17 +6,21 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from gateway.core.record import Milestone
 from gateway.ports import HistoryQuery
 from gateway.report.erasing import Erased, forget_offline
+from gateway.report.history import forgetting
 from gateway.report.history.callers import Callers
 from gateway.report.history.questions import HistoryReader
 from gateway.report.history.retention import Keep
@@ -24,11 +28,12 @@ from gateway.report.history.rows import TRANSFER, unpack
 from gateway.report.history.store import HistoryStore
 from gateway.report.journal import Journal
 from gateway.report.reporter import EventReporter
+from gateway.report.sinks.history import HistorySink
 from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.store import Store
 from gateway.report.store_file import StoreError
 from tests.report import samples
-from tests.report.history.made_up import ended
+from tests.report.history.made_up import ended, over
 from tests.report.history.test_sink import reporting, settled
 from tests.report.reporting import until
 from tests.support.processes import free_port
@@ -75,7 +80,8 @@ def texts(directory: Path) -> Iterator[str]:
 def naming(stored: Iterator[str], caller: str) -> int:
     """How often a caller's number is in it, not counted where it is part of a longer one."""
     digits = caller.removeprefix("+")
-    return sum(text.replace(LONGER, "").count(digits) for text in stored)
+    # Without its 0, which the index of words leaves out where the word before it begins with one, too.
+    return sum(text.replace(LONGER[1:], "").count(digits) for text in stored)
 
 
 @pytest.fixture
@@ -222,6 +228,72 @@ async def test_a_disk_that_refuses_is_told_and_asking_again_helps(
     assert naming(texts(tmp_path), EVE) == 0
 
 
+async def test_a_number_that_stands_with_another_caller_is_found_and_counted(tmp_path: Path) -> None:
+    elsewhere: list[dict[str, Any]] = [
+        {"requested_target": EVE},
+        {"context": {"X-Callback": EVE.removeprefix("+"), "X-Order": LONGER}},
+        {"trail": (f"target: {EVE} is nobody's",)},
+        {"call_ids": {"transferor": f"{EVE}@trunk", "transferee": None, "target": None}},
+        {"caller": None, "context": {"X-Callback": EVE}},
+        {"context": {"X-Order": LONGER}},
+    ]
+    async with reporting(tmp_path) as reporter:
+        report(reporter)
+        for n, changes in enumerate(elsewhere, start=20):
+            reporter.transfer(Milestone.ENDED, replace(ended(n), **{"caller": BOB, **changes}))
+        reporter.call_ended(replace(over(7), caller=BOB, call_ids={"trunk": f"{EVE}@trunk", "pbx": None}))
+        await settled(reporter)
+        found, _ = await reporter.forget(EVE)
+        assert (found.transfers, found.calls, found.others) == (2 + 5, 2, 6)
+        assert found.document["history_others"] == 6
+        assert naming(texts(tmp_path), EVE) == 0
+        reader = HistoryReader(tmp_path)
+        rows = reader.find(TRANSFER, HistoryQuery(since=samples.after(20)))
+        reader.close()
+        assert [row.document["caller"] for row in rows] == [BOB, None, BOB, BOB, BOB, BOB]
+        assert rows[4].document["context"] == {"X-Callback": "[erased]", "X-Order": LONGER}
+        assert (await reporter.forget(EVE))[0] == Erased()
+
+
+async def test_rows_are_read_some_at_a_time_and_events_come_in_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "AT_ONCE", 2)
+    loop, real = asyncio.get_running_loop(), HistoryStore.forget
+    released: asyncio.Future[None] = loop.create_future()
+    parts = 0
+
+    async def wait() -> None:
+        await released
+
+    def slow(self: HistoryStore, forms: Any, done: Any) -> Any:
+        nonlocal parts
+        parts += 1
+        asyncio.run_coroutine_threadsafe(wait(), loop).result()
+        return real(self, forms, done)
+
+    async with reporting(tmp_path) as reporter:
+        report(reporter)
+        await settled(reporter)
+        monkeypatch.setattr(HistoryStore, "forget", slow)
+        forgetting_her = asyncio.create_task(reporter.forget(EVE))
+        await until(lambda: parts > 0)
+        takes = AsyncMock()  # or the disk would be said to hang when that has waited for some seconds
+        with monkeypatch.context() as taking:
+            taking.setattr(HistorySink, "_take_some", takes)
+            reporter.transfer(Milestone.ENDED, replace(ended(50), caller=BOB))
+            await reporter._journal.flush()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            takes.assert_not_called()
+        released.set_result(None)
+        found, _ = await forgetting_her
+        assert (found.transfers, found.calls) == (2, 1)
+        assert parts > 5
+        await settled(reporter)
+        assert HistoryReader(tmp_path).get(TRANSFER, "t000050")
+
+
 async def test_without_a_gateway_it_is_done_on_the_files(tmp_path: Path) -> None:
     async with reporting(tmp_path) as reporter:
         report(reporter)
@@ -233,6 +305,51 @@ async def test_without_a_gateway_it_is_done_on_the_files(tmp_path: Path) -> None
     async with reporting(tmp_path) as reporter:
         await settled(reporter)
         assert len(await reporter.transfers()) == 6
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from gateway.report.history.store import HistoryStore
+from gateway.report.store_file import StoreFile
+held = [{"history": HistoryStore, "outbox": StoreFile}[name](Path(sys.argv[1])) for name in sys.argv[2:]]
+for one in held:
+    one.open()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def holding(directory: Path, *files: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds these files as a gateway that runs does; it is killed."""
+    command = [sys.executable, "-c", HOLDER, str(directory), *files]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        try:
+            assert holder.stdout.readline() == "held\n"
+            yield holder
+        finally:
+            holder.kill()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("files", [("history",), ("outbox",), ("history", "outbox")])
+async def test_files_that_another_process_holds_are_left_as_they_are_until_it_has_ended(
+    tmp_path: Path, files: tuple[str, ...]
+) -> None:
+    async with reporting(tmp_path) as reporter:
+        report(reporter)
+        await settled(reporter)
+    before = list(texts(tmp_path))
+    with holding(tmp_path, *files) as holder:
+        with pytest.raises(StoreError, match=r"\.lock is held by another process"):
+            forget_offline(tmp_path, EVE)
+        assert naming(iter(before), EVE) == naming(texts(tmp_path), EVE)
+        holder.kill()  # it has crashed: the lock goes with it, and its log (WAL) is left
+        holder.wait()
+        assert forget_offline(tmp_path, EVE) == Erased(transfers=2, calls=1, events=4)
+    assert naming(texts(tmp_path), EVE) == 0
 
 
 def test_where_there_are_no_files_none_are_made(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from gateway.report.history.questions import Found, HistoryReader, NoHistoryErro
 from gateway.report.history.retention import Keep
 from gateway.report.history.rows import CALL, TRANSFER, document, pack_record, read_id, stored_id, unpack
 from gateway.report.history.store import HistoryStore
-from gateway.report.history.tables import FILE_NAME, STEPS
+from gateway.report.history.tables import FILE_NAME, STEPS, HistoryFile
 from gateway.report.migrations import migrate
 from gateway.report.store_file import StoreError
 from tests.report import samples
@@ -309,6 +309,7 @@ def test_a_field_that_is_no_text_is_stored_as_it_is(store: HistoryStore, reader:
 @pytest.mark.parametrize("version", range(len(STEPS)))
 def test_a_file_that_is_still_being_made_is_no_history_yet(tmp_path: Path, version: int) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as db:
+        HistoryFile(tmp_path).prepare(db)
         migrate(db, STEPS[:version])
     reader = HistoryReader(tmp_path)
     with pytest.raises(NoHistoryError, match=f"is of version {version}"):
