@@ -21,6 +21,9 @@ std::string text_of(const pj_sockaddr &address, bool port)
 void drop(const std::shared_ptr<Dropped> &dropped, std::atomic<unsigned> &count, const pj_sockaddr &from,
           const pj_sockaddr *taken, bool port)
 {
+    // PJMEDIA forgets where a packet came from that it has read, but not given yet when a stream attaches: no news.
+    if (!pj_sockaddr_has_addr(&from))
+        return;
     ++count;
     if (dropped->listed.exchange(true))
         return;
