@@ -58,7 +58,10 @@ class Backlog:
         self.state = BacklogState()
 
     async def fetch(self, after: int, limit: int) -> list[StoredEvent]:
-        """The oldest events that are stored with a sequence number above `after`, at most `limit`."""
+        """The oldest events that are stored with a sequence number above `after`, at most `limit`.
+
+        None that is not on disk yet: `stored` tells of it. Where fewer come than `limit`, no more are there.
+        """
         answer: asyncio.Future[list[StoredEvent]] = asyncio.get_running_loop().create_future()
         self._ask(Fetch(self.sink, after, limit, answer))
         return await answer
@@ -82,10 +85,11 @@ class Backlog:
         self._ask(Flush(done))
         await done
 
-    def changed(self, state: BacklogState) -> None:
-        """Take a new state; on the loop."""
+    def changed(self, state: BacklogState, *, is_news: bool = True) -> None:
+        """Take a new state, and whether there may be events to fetch that were not there before; on the loop."""
         self.state = state
-        self.stored.set()
+        if is_news:
+            self.stored.set()
         if state.events:
             self.empty.clear()
         else:

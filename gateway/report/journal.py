@@ -1,29 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The durable journal: an event is stored before a sink takes it, and each sink goes through it at its own pace.
 
-The database is used by one worker thread alone, so a slow disk never holds up the event loop. Writes that pile up
-while it works go into one transaction. When the disk refuses them they stay in memory, in order, and are retried.
+The database is used by one worker thread alone, so a slow disk never holds up the event loop. What comes within
+`GATHER_S` of the last transaction goes into the next one (docs/decisions/0049-one-commit-for-many-events.md). When the
+disk refuses writes they stay in memory, in order, and are retried.
 """
 
 import asyncio
 import contextlib
-import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 import structlog
 
-from gateway.report.backlog import Backlog, BacklogState, Fetch, Flush, Job
+from gateway.report.backlog import Backlog, BacklogState, Fetch, Flush
 from gateway.report.cursors import Refuse, Resend, Standing, Taken
+from gateway.report.jobs import AnyJob, Change, Close, HaveSink, JobQueue, Remember, must_be_written_first
 from gateway.report.store import HISTORY_OF_EACH, Put, Remembered, Store, Write
 from gateway.report.store_file import StoreError, is_broken
 
 MAX_EVENTS = 1_000_000  # about 2 GB
 MAX_UNWRITTEN = 100_000  # writes held in memory while the disk refuses them
+GATHER_S = 0.02  # between the end of one transaction and the next, unless somebody waits for it
 RETRY_S = 1.0
 ANSWER_S = 5.0  # a disk that takes longer hangs
 LOOK_S = 5.0  # between two looks whether the file is still there, while nothing is to be written
@@ -35,36 +39,6 @@ _ABOUT_THE_WRITE = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.Programmi
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    limit: int | None
-    transfer: str | None
-    untaken_by: str | None
-    answer: "asyncio.Future[list[Remembered]]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    work: Callable[[Store, list[Write]], object]
-    answer: "asyncio.Future[Any]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Close:
-    done: "asyncio.Future[None]"
-
-
-@dataclass(frozen=True, slots=True)
-class _Sinks:
-    """Have a sink more, or one less."""
-
-    sink: str
-    is_there: bool
-
-
-_AnyJob: TypeAlias = Put | Job | _Sinks | _Ask | _Change | _Close
 
 
 class Journal:
@@ -84,7 +58,8 @@ class Journal:
     ) -> None:
         self._store = Store(directory, tuple(sinks), max_events=max_events, idle=idle)
         self._idle = idle
-        self._jobs: queue.SimpleQueue[_AnyJob] = queue.SimpleQueue()
+        self._jobs = JobQueue()
+        self._gather_until = 0.0  # by time.monotonic()
         self._unwritten: list[Write] = []
         self._flushes: list[Flush] = []
         self._complaint = ""
@@ -110,13 +85,13 @@ class Journal:
         if self._thread is None:
             self._store.enlist(sink)
         else:
-            self._jobs.put(_Sinks(sink, is_there=True))
+            self._jobs.put(HaveSink(sink, is_there=True))
         return backlog
 
     def discharge(self, sink: str) -> None:
         """One sink less: what waits for it, and its dead letters, are given up."""
         self.backlogs.pop(sink, None)
-        self._jobs.put(_Sinks(sink, is_there=False))
+        self._jobs.put(HaveSink(sink, is_there=False))
 
     async def flush(self) -> None:
         """Wait until everything put so far is on disk."""
@@ -134,7 +109,7 @@ class Journal:
         Raises StoreError when the disk can't be read, or hangs.
         """
         answer: asyncio.Future[list[Remembered]] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Ask(limit, transfer, untaken_by, answer))
+        self._jobs.put(Remember(limit, transfer, untaken_by, answer))
         try:
             async with asyncio.timeout(ANSWER_S):
                 return await answer
@@ -147,7 +122,7 @@ class Journal:
         Raises StoreError when the disk refuses it.
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Change(work, answer))
+        self._jobs.put(Change(work, answer))
         return await answer
 
     async def close(self, timeout_s: float = 5.0) -> None:
@@ -155,7 +130,7 @@ class Journal:
         if self._thread is None or not self._thread.is_alive():
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Close(done))
+        self._jobs.put(Close(done))
         try:
             async with asyncio.timeout(timeout_s):
                 await done
@@ -174,23 +149,25 @@ class Journal:
         self._resolve(opened, remembered)
         closing = None
         while closing is None:
-            questions: list[Fetch | _Ask | _Change] = []
+            questions: list[Fetch | Remember | Change] = []
             has_changed = False
             for job in self._next_jobs():
                 match job:
                     case Put() | Taken() | Refuse() | Resend():
                         self._unwritten.append(job)
-                    case Fetch() | _Ask() | _Change():
+                    case Fetch() | Remember() | Change():
                         questions.append(job)
                     case Flush():
                         self._flushes.append(job)
-                    case _Sinks(sink, is_there):
+                    case HaveSink(sink, is_there):
                         # What came before it in this turn may be kept for it, or given up: no matter.
                         (self._store.enlist if is_there else self._store.discharge)(sink)
                         has_changed = True
-                    case _Close():
+                    case Close():
                         closing = job
-            self._write(tell=has_changed)
+            if has_changed or closing or not self._may_gather(questions):
+                self._write(tell=has_changed)
+                self._gather_until = time.monotonic() + GATHER_S
             for question in questions:
                 self._answer(question)
         if self._unwritten:
@@ -198,16 +175,24 @@ class Journal:
         self._store.close()
         self._resolve(closing.done, None)
 
-    def _next_jobs(self) -> list[_AnyJob]:
-        jobs = []
-        with contextlib.suppress(queue.Empty):
-            jobs.append(self._jobs.get(timeout=RETRY_S if self._unwritten or self._complaint else LOOK_S))
-            while True:
-                jobs.append(self._jobs.get_nowait())
-        return jobs
+    def _next_jobs(self) -> list[AnyJob]:
+        """What is asked for; nothing, where that takes too long."""
+        if self._complaint:
+            return self._jobs.wait(RETRY_S)
+        if self._unwritten:
+            return self._jobs.gather(max(0, self._gather_until - time.monotonic()))
+        return self._jobs.wait(LOOK_S)
+
+    def _may_gather(self, questions: Collection[Fetch | Remember | Change]) -> bool:
+        """Whether what is unwritten may wait for more to come."""
+        if self._flushes or time.monotonic() >= self._gather_until:
+            return False
+        # Only a sink that fetches can do without what is not written yet.
+        return all(isinstance(each, Fetch) and not must_be_written_first(each, self._unwritten) for each in questions)
 
     def _write(self, *, tell: bool = False) -> None:
         count = len(self._unwritten)
+        is_news = tell or not all(isinstance(write, Taken | Refuse) for write in self._unwritten)
         try:
             self._store.keep()
             self._apply()
@@ -221,7 +206,7 @@ class Journal:
             log.info("outbox-writable", events=count)
         if self._complaint or count or tell:
             self._complaint = ""
-            self._tell_state()
+            self._tell_state(is_news=is_news)
         for flush in self._flushes:
             self._resolve(flush.done, None)
         self._flushes = []
@@ -266,14 +251,14 @@ class Journal:
             del self._unwritten[:surplus]
         self._tell_state()
 
-    def _answer(self, question: Fetch | _Ask | _Change) -> None:
+    def _answer(self, question: Fetch | Remember | Change) -> None:
         try:
             match question:
                 case Fetch(sink, after, limit):
                     self._resolve(question.answer, self._store.fetch(sink, after, limit))
-                case _Ask():
+                case Remember():
                     self._resolve(question.answer, self._history(question))
-                case _Change(work):
+                case Change(work):
                     self._resolve(question.answer, work(self._store, self._unwritten))
         except Exception as error:  # noqa: BLE001 -- whoever asks must get an answer
             log.error("outbox-unreadable", why=str(error))
@@ -291,7 +276,7 @@ class Journal:
             self._store.move_aside(why)
             self._tell_state()
 
-    def _history(self, ask: _Ask) -> list[Remembered]:
+    def _history(self, ask: Remember) -> list[Remembered]:
         limit = -1 if ask.limit is None else ask.limit
         stored = self._store.history(limit=limit, transfer=ask.transfer, untaken_by=ask.untaken_by)
         waiting = [put for put in self._unwritten if isinstance(put, Put) and put.change is not None]
@@ -307,7 +292,7 @@ class Journal:
         newest = sorted(known.values(), key=lambda one: (one.change.requested_at, one.change.transfer), reverse=True)
         return newest[: ask.limit]
 
-    def _tell_state(self) -> None:
+    def _tell_state(self, *, is_news: bool = True) -> None:
         writable, unwritten = not self._complaint, sum(isinstance(write, Put) for write in self._unwritten)
         for sink, backlog in list(self.backlogs.items()):  # the loop may enlist another one meanwhile
             # What is kept for inspection waits for nobody.
@@ -317,11 +302,11 @@ class Journal:
                 state = replace(
                     state,
                     events=standing.waiting + unwritten,
-                    oldest_at=self._oldest_at(sink),
+                    oldest_at=self._oldest_at(sink) if standing.waiting else None,
                     refused=standing.refused,
                     refused_because=standing.because,
                 )
-            self._call(backlog.changed, state)
+            self._call(partial(backlog.changed, is_news=is_news), state)
 
     def _oldest_at(self, sink: str) -> float | None:
         try:

@@ -169,7 +169,7 @@ class Store:
             found = {}
             for sink, before in self.standing.items():
                 moves = [write for write in writes if not isinstance(write, Put) and write.sink == sink]
-                waiting = before.waiting + added + sum(cursors.move(db, write) for write in moves)
+                waiting = before.waiting + added + cursors.move_all(db, sink, moves)
                 surplus = max(0, waiting - self._limit(sink))
                 if surplus:
                     cursors.skip(db, sink, surplus)
@@ -177,7 +177,8 @@ class Store:
                 if any(not isinstance(write, Taken) for write in moves):
                     cursors.drop_oldest_refused(db, sink)
                     refused = cursors.refused(db, sink)
-                cursors.advance(db, sink)
+                if moves or surplus:
+                    cursors.advance(db, sink)
                 found[sink] = Standing(waiting - surplus, *refused)
                 dropped += 0 if sink in self._idle else surplus
             newest = cursors.newest(db)

@@ -24,7 +24,11 @@ class Outbox(Journal):
     ) -> None:
         super().__init__(directory, {"mqtt": on_state}, **options)
         self.mqtt: Backlog = self.backlogs["mqtt"]
-        self.fetch = self.mqtt.fetch
+
+    async def fetch(self, after: int, limit: int) -> list[StoredEvent]:
+        """What waits, once all that was put is on disk."""
+        await self.flush()
+        return await self.mqtt.fetch(after, limit)
 
 
 @asynccontextmanager

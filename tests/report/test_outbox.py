@@ -166,7 +166,7 @@ async def test_when_the_disk_is_full_events_wait_in_memory(tmp_path: Path, monke
             outbox.put(event(1))
             while (await states.get()) != BacklogState(events=2, oldest_at=None, writable=False, unwritten=2):
                 pass
-            assert await outbox.fetch(0, 10) == []
+            assert await outbox.mqtt.fetch(0, 10) == []
             monkeypatch.setattr(outbox._store, "apply", real_apply)
             await outbox.flush()
         assert ids(await outbox.fetch(0, 10)) == ["event-0", "event-1"]

@@ -35,6 +35,7 @@ async def reporting(directory: Path, **options: Any) -> AsyncIterator[tuple[Even
 
 
 async def stored(reporter: EventReporter) -> list[tuple[str, dict[str, Any]]]:
+    await reporter._journal.flush()
     return [(event.topic, json.loads(event.payload)) for event in await reporter._backlog.fetch(0, 1000)]
 
 

@@ -31,6 +31,7 @@ from gateway.report.worker import BusyError, Worker
 
 NAME = "history"  # of its place in the journal
 AT_ONCE = 100  # events
+GATHER_S = 0.1  # what is stored within this time goes into one transaction
 RETRY_S = 5.0
 HANGS_S = 5.0  # a disk that takes longer hangs
 EXPIRE_EVERY_S = 600.0
@@ -91,6 +92,7 @@ class HistorySink:
         """Take what waits if that takes no longer than `flush_s`, and end."""
         if not self._tasks:
             return
+        self._stopping.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(flush_s):
                 await self._backlog.flush()
@@ -161,6 +163,9 @@ class HistorySink:
                 pass  # a million rows take some seconds, and no disk hangs
             if not await self._persistently(self._take_some):
                 await self._backlog.stored.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(GATHER_S):
+                        await self._stopping.wait()
 
     async def _take_some(self) -> bool:
         async with self._lock:
@@ -175,9 +180,10 @@ class HistorySink:
                 else:
                     self._backlog.take(event.seq)
             self._taken = events[-1].seq
+            is_all = len(events) < AT_ONCE
         if self._clock.now().steady - self._looked_at >= LOOK_EVERY_S:
             await self._look()
-        return True
+        return not is_all
 
     async def _look(self) -> None:
         self._looked_at = self._clock.now().steady
