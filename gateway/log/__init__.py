@@ -17,6 +17,8 @@ from gateway.log.mask import clean
 from gateway.log.patient import PatientHandler
 
 Fields = MutableMapping[str, Any]
+_QUOTED = frozenset(' "=\t\r\n')
+"""What has a value of a text line stand in quotes."""
 
 # Syslog's priorities, as systemd reads them from the start of a line (sd-daemon(3)).
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
@@ -113,15 +115,14 @@ def _render_text(_logger: object, _method: str, fields: Fields) -> str:
 
 
 def _text_value(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, str) and (not text or any(character in text for character in ' "=\t\r\n')):
-        return json.dumps(text, ensure_ascii=False)
-    return text
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return value if value and _QUOTED.isdisjoint(value) else json.dumps(value, ensure_ascii=False)
 
 
 def _one_line(text: str) -> str:
     # What came over the wire must not be able to forge a line of its own.
-    return json.dumps(text, ensure_ascii=False)[1:-1] if any(ord(character) < 32 for character in text) else text
+    return json.dumps(text, ensure_ascii=False)[1:-1] if any(character < " " for character in text) else text
 
 
 def _with_priority(render: structlog.typing.Processor) -> structlog.typing.Processor:

@@ -12,6 +12,7 @@ longer rows of digits, up to five digits after a colon (a port), and fields that
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 
 SHOWN = 3
 REDACTED = "[redacted]"
@@ -49,6 +50,9 @@ def _pattern(shortest: int) -> re.Pattern[str]:
     return re.compile(f"(?P<kept>{_KEPT})|{phone}", re.VERBOSE | re.IGNORECASE)
 
 
+# Five digits with so little between them are in every phone number. Most texts have none: they need no further look.
+_MAY_HOLD_A_NUMBER = re.compile(r"\d(?:\D{0,3}\d){4}")
+_MAY_HOLD_A_SECRET = re.compile(r"authorization|bearer|passw|secret|token", re.IGNORECASE)
 _IN_TEXT = _pattern(7)
 _IN_NUMBER_FIELD = _pattern(5)
 
@@ -62,11 +66,15 @@ def _hide(found: re.Match[str]) -> str:
 
 def mask_text(text: str, *, number_field: bool = False) -> str:
     """The text with every phone number in it masked: `+31612345678` becomes `+***678`."""
+    if _MAY_HOLD_A_NUMBER.search(text) is None:
+        return text
     return (_IN_NUMBER_FIELD if number_field else _IN_TEXT).sub(_hide, text)
 
 
 def redact_text(text: str) -> str:
     """The text without passwords, tokens and credentials that stand in it as `name=value` or in a header."""
+    if _MAY_HOLD_A_SECRET.search(text) is None:
+        return text
     return _SECRET_TEXT.sub(lambda found: f"{found['name']} {REDACTED}", text)
 
 
@@ -97,12 +105,15 @@ def _cleaned(name: str, value: object, *, numbers: bool) -> object:
     return _walk(value, lambda text: mask_text(redact_text(text), number_field=is_number), numbers=numbers)
 
 
+@lru_cache(maxsize=1024)
 def _is_secret(field: str) -> bool:
     # The name of a secret's file is none.
     return not field.lower().endswith("_file") and _SECRET_FIELD.search(field) is not None
 
 
 def _walk(value: object, change: Callable[[str], str], *, numbers: bool) -> object:
+    if type(value) is str:  # as most are
+        return change(value)
     match value:
         case None | bool() | int() | float():
             return value

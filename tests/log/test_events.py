@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[2]
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
 CALL = re.compile(rf"\.({'|'.join(LEVELS)})\(")
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-# report/sinks/log.py writes one for each milestone; at the end a warning, where something went wrong.
-MILESTONES = {f"transfer-{milestone}": {"info"} for milestone in Milestone} | {"transfer-ended": {"info", "warning"}}
+# report/sinks/log.py writes one for each milestone, which is a warning where something went wrong.
+MILESTONES = {f"transfer-{milestone}": {"debug", "warning"} for milestone in Milestone}
+MILESTONES["transfer-ended"] = {"info", "warning"}
 
 
 def is_log(node: ast.expr) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.log import mask
 from gateway.log.mask import clean, mask_text, redact_text
 
 
@@ -105,3 +106,13 @@ def test_secrets_never_show(numbers: bool) -> None:
     # A file's name is no secret, and an operator needs it.
     assert clean({"password_file": "ami.secret"}, numbers=numbers) == {"password_file": "ami.secret"}
     assert redact_text("ami.secret: cannot be read") == "ami.secret: cannot be read"
+
+
+NEARLY = st.text(alphabet="0123456789+-.() :%2BsiptelxPassword=Bearer,secrtokn_", max_size=60)
+
+
+@given(NEARLY, st.booleans())
+def test_a_text_that_is_not_searched_has_nothing_to_hide(text: str, number_field: bool) -> None:
+    pattern = mask._IN_NUMBER_FIELD if number_field else mask._IN_TEXT
+    assert mask_text(text, number_field=number_field) == pattern.sub(mask._hide, text)
+    assert redact_text(text) == mask._SECRET_TEXT.sub(lambda found: f"{found['name']} [redacted]", text)

@@ -2,6 +2,7 @@
 """The reporter without a broker: outcomes are in the log, in the store and in what the API shows."""
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -39,22 +40,29 @@ async def stored(reporter: EventReporter) -> list[tuple[str, dict[str, Any]]]:
     return [(event.topic, json.loads(event.payload)) for event in await reporter._backlog.fetch(0, 1000)]
 
 
-async def test_each_milestone_is_a_line_in_the_log_with_the_transfers_id(tmp_path: Path) -> None:
+async def test_a_transfer_is_one_line_in_the_log_and_each_milestone_another_at_debug(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with reporting(tmp_path) as (real, _):
         reporter: Reporter = real
         with capture_logs() as logs:
+            caplog.set_level(logging.INFO, "gateway.report.sinks.log")
             reporter.transfer(Milestone.REQUESTED, samples.requested())
             reporter.transfer(Milestone.ENDED, samples.completed())
+            reporter.transfer(Milestone.RINGING, replace(samples.requested("01X"), fault="the PBX vanished"))
             reporter.transfer(Milestone.ENDED, replace(samples.refused("01X"), fault="the PBX vanished"))
+            caplog.set_level(logging.DEBUG, "gateway.report.sinks.log")
+            reporter.transfer(Milestone.REQUESTED, samples.requested())
             reporter.call_ended(samples.call())
             reporter.queue_snapshot(samples.pbx_state())
     assert [(line["log_level"], line["event"], line["transfer"]) for line in logs] == [
-        ("info", "transfer-requested", samples.ID),
         ("info", "transfer-ended", samples.ID),
+        ("warning", "transfer-ringing", "01X"),
         ("warning", "transfer-ended", "01X"),
+        ("debug", "transfer-requested", samples.ID),
     ]
-    assert logs[1]["outcome"] == "completed"
-    assert logs[1]["trail"] == list(samples.completed().trail)
+    assert logs[0]["outcome"] == "completed"
+    assert logs[0]["trail"] == list(samples.completed().trail)
 
 
 async def test_the_api_sees_what_runs_and_what_ended_newest_first_also_after_a_restart(tmp_path: Path) -> None:

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The log: a line for each milestone of a transfer, as it happens."""
+"""The log: one line for a transfer, when it has ended; at level debug also one for each milestone before."""
+
+import logging
 
 import structlog
 
 from gateway.core.record import Milestone, TransferRecord
 
 log = structlog.get_logger(__name__)
+_level = logging.getLogger(__name__)
 
 
 def log_milestone(milestone: Milestone, record: TransferRecord) -> None:
-    """Write what is known; a transfer in which something went wrong is a warning."""
+    """Write what is known; a transfer in which something went wrong is a warning, at whichever milestone."""
+    quiet = milestone is not Milestone.ENDED and not record.fault
+    if quiet and not _level.isEnabledFor(logging.DEBUG):
+        return
     facts: dict[str, object] = {
         "transfer": record.transfer,
         "number": record.number,
@@ -27,5 +33,5 @@ def log_milestone(milestone: Milestone, record: TransferRecord) -> None:
             "returned_to_transferor": record.returned_to_transferor,
             "trail": list(record.trail),
         }
-    write = log.warning if record.fault else log.info
+    write = log.warning if record.fault else log.debug if quiet else log.info
     write(f"transfer-{milestone}", **{name: fact for name, fact in facts.items() if fact is not None})
