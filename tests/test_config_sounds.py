@@ -86,6 +86,7 @@ def test_how_far_a_hunt_goes(tmp_path: Path) -> None:
     assert number.total_ring == timedelta(seconds=45)
     sales, *others = number.destinations.values()
     assert sales.overflow_on == {Reason.BUSY}
-    assert all(other.goes_on_after(reason) for other in others for reason in (Reason.NO_ANSWER, Reason.PBX_ERROR))
+    failures = (Reason.NO_ANSWER, Reason.PBX_ERROR, Reason.ADDRESS_INCOMPLETE, Reason.NOT_ACCEPTABLE)
+    assert all(other.goes_on_after(reason) for other in others for reason in failures)
     assert sales.goes_on_after(Reason.BUSY)
-    assert not any(sales.goes_on_after(reason) for reason in (Reason.NO_ANSWER, Reason.PBX_ERROR))
+    assert not any(sales.goes_on_after(reason) for reason in failures)

@@ -57,6 +57,7 @@ class FinalNotify(StrEnum):
 
 GOES_ON_AFTER = frozenset({Reason.BUSY, Reason.NO_ANSWER, Reason.DECLINED, Reason.UNREACHABLE})
 """The failures after which the hunt can go on."""
+_NOT_REACHED_EITHER = frozenset({Reason.PBX_ERROR, Reason.ADDRESS_INCOMPLETE, Reason.NOT_ACCEPTABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,8 @@ class Destination:
 
     def goes_on_after(self, reason: Reason) -> bool:
         """Whether another target is tried when this one fails for this reason."""
-        # A PBX that answers with an error of its own cannot reach the target either.
-        return (Reason.UNREACHABLE if reason is Reason.PBX_ERROR else reason) in self.overflow_on
+        # A PBX that answers with an error of its own, or says what the target lacks, cannot reach it either.
+        return (Reason.UNREACHABLE if reason in _NOT_REACHED_EITHER else reason) in self.overflow_on
 
     @property
     def spoken_name(self) -> str:

@@ -46,6 +46,8 @@ class Reason(StrEnum):
     NO_ANSWER = "no-answer"
     DECLINED = "declined"
     UNREACHABLE = "unreachable"
+    ADDRESS_INCOMPLETE = "address-incomplete"
+    NOT_ACCEPTABLE = "not-acceptable"
     PBX_ERROR = "pbx-error"
     CALLER_HUNG_UP = "caller-hung-up"
     GATEWAY_STOPPED = "gateway-stopped"
@@ -112,6 +114,8 @@ _TABLE: dict[Reason, _Row] = {
     Reason.NO_ANSWER: _Row(480, Outcome.FAILED),
     Reason.DECLINED: _Row(603, Outcome.FAILED),
     Reason.UNREACHABLE: _Row(480, Outcome.FAILED),
+    Reason.ADDRESS_INCOMPLETE: _Row(484, Outcome.FAILED),
+    Reason.NOT_ACCEPTABLE: _Row(488, Outcome.FAILED),
     Reason.PBX_ERROR: _Row(502, Outcome.FAILED),
     Reason.CALLER_HUNG_UP: _Row(487, Outcome.ABANDONED),
     Reason.GATEWAY_STOPPED: _Row(503, Outcome.INTERRUPTED),
@@ -126,8 +130,8 @@ _ABOUT_ONE_LEG = frozenset({401, 407, 420, 421, 422, 494})
 def reason_for_failure(sip_code: int) -> Reason:
     """Name what a final response of a dialled target means (RFC 3261 §21.4 to §21.6).
 
-    486 and 600 are busy, 603 (and 607, 608) declined, 408 and 487 no answer, 404, 410, 480 and 484 unreachable;
-    whatever else a PBX says is its error.
+    486 and 600 are busy, 603 (and 607, 608) declined, 408 and 487 no answer, 404, 410, 480 and 604 unreachable, 484 an
+    address that lacks something, 488 and 606 media that the target cannot take; whatever else a PBX says is its error.
     """
     match sip_code:
         case 486 | 600:
@@ -136,8 +140,12 @@ def reason_for_failure(sip_code: int) -> Reason:
             return Reason.DECLINED
         case 408 | 487:
             return Reason.NO_ANSWER
-        case 404 | 410 | 480 | 484 | 604:
+        case 404 | 410 | 480 | 604:
             return Reason.UNREACHABLE
+        case 484:
+            return Reason.ADDRESS_INCOMPLETE
+        case 488 | 606:
+            return Reason.NOT_ACCEPTABLE
         case _:
             return Reason.PBX_ERROR
 
@@ -152,7 +160,10 @@ def passed_on(sip_code: int, otherwise: int) -> int:
 
 
 def reason_for_cause(cause: int) -> Reason:
-    """Name why a PBX ended a caller whom nobody had answered yet (ITU-T Q.850 §2.2.7); 16 is their own hanging up."""
+    """Name why a PBX ended a caller whom nobody had answered yet (ITU-T Q.850 §2.2.7, RFC 3398 §7.2.4.1).
+
+    16 is their own hanging up.
+    """
     match cause:
         case 16:
             return Reason.CALLER_HUNG_UP
@@ -164,5 +175,9 @@ def reason_for_cause(cause: int) -> Reason:
             return Reason.DECLINED
         case 1 | 3 | 20 | 27:
             return Reason.UNREACHABLE
+        case 28:
+            return Reason.ADDRESS_INCOMPLETE
+        case 65 | 70:
+            return Reason.NOT_ACCEPTABLE
         case _:
             return Reason.PBX_ERROR

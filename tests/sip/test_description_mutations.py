@@ -100,7 +100,7 @@ async def test_answers_with_faults_of_targets(scene: Scene) -> None:
             target.respond(target.incoming, 183, body=mutated(target.answer_to(target.incoming.body), seed))
             target.respond(target.incoming, 200, body=mutated(target.answer_to(target.incoming.body), seed + 1000))
             outcome = await scene.outcome()
-            assert outcome["reason"] in ("answered", "pbx-error"), f"seed {seed}: {outcome}"
+            assert outcome["reason"] in ("answered", "not-acceptable", "pbx-error"), f"seed {seed}: {outcome}"
             assert not [one for one in target.requests if one.method == "CANCEL"], f"seed {seed}"
             assert is_up(caller), f"seed {seed}"
             await caller.hang_up()

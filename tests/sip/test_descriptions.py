@@ -188,7 +188,7 @@ async def test_an_answer_that_is_no_use_is_acknowledged_and_ended(scene: Scene, 
     await target.wait_request("BYE")
     assert [one.method for one in target.requests] == ["ACK", "BYE"]
     outcome = await scene.outcome()
-    assert (outcome["outcome"], outcome["reason"]) == ("failed", "pbx-error")
+    assert (outcome["outcome"], outcome["reason"]) == ("failed", "not-acceptable")
     await talk(caller, assistant)
 
 

@@ -216,14 +216,14 @@ async def test_after_a_refusal_another_refer_works(scene: Scene) -> None:
 # --- nobody answers
 
 
-@pytest.mark.keeps("2.13", "16.54")
+@pytest.mark.keeps("2.13", "16.54", "19.6")
 @pytest.mark.parametrize(
     ("answer", "code", "reason"),
     [
         (486, 486, "busy"), (600, 486, "busy"), (603, 603, "declined"), (480, 480, "unreachable"),
-        (404, 480, "unreachable"), (410, 480, "unreachable"), (484, 480, "unreachable"), (604, 480, "unreachable"),
-        (408, 480, "no-answer"), (487, 480, "no-answer"),
-        (488, 502, "pbx-error"), (503, 502, "pbx-error"), (500, 502, "pbx-error"), (606, 502, "pbx-error"),
+        (404, 480, "unreachable"), (410, 480, "unreachable"), (604, 480, "unreachable"),
+        (484, 484, "address-incomplete"), (408, 480, "no-answer"), (487, 480, "no-answer"),
+        (488, 488, "not-acceptable"), (503, 502, "pbx-error"), (500, 502, "pbx-error"), (606, 488, "not-acceptable"),
     ],
 )  # fmt: skip
 async def test_a_failure_is_told_and_the_caller_is_back_with_the_assistant(

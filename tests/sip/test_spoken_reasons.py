@@ -77,6 +77,10 @@ TOLD = (
          {"extension": "6012"}, 603),
     Told("unreachable", 480, "{} can't be reached right now", "{} is op dit moment niet bereikbaar",
          {"extension": "6013"}, 480),
+    Told("address-incomplete", 484, "{} can't be reached right now", "{} is op dit moment niet bereikbaar",
+         {"extension": "60"}, 484),
+    Told("not-acceptable", 606, "{} can't be reached right now", "{} is op dit moment niet bereikbaar",
+         {"extension": "6015"}, 606),
     Told("pbx-error", 500, "{} can't be reached right now", "{} is op dit moment niet bereikbaar",
          {"extension": "6014"}, 500),
 )  # fmt: skip

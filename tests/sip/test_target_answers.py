@@ -70,7 +70,7 @@ async def test_a_useless_answer_is_the_targets_failure_and_the_next_one_is_rung(
     await let_go(target)
     outcome = await scene.outcome()
     assert [(one["destination"], one["reason"], one["sip_code"]) for one in outcome["attempts"]] == [
-        ("overflowing", "pbx-error", 488),
+        ("overflowing", "not-acceptable", 488),
         ("anna", "answered", 200),
     ]
 
@@ -88,7 +88,8 @@ async def test_after_a_useless_answer_the_caller_is_back(scene: Scene, answer: s
     assert is_up(caller)
     assert is_up(transferor)
     outcome = await scene.outcome()
-    assert (outcome["outcome"], outcome["reason"], outcome["returned_to_transferor"]) == ("failed", "pbx-error", True)
+    told = (outcome["outcome"], outcome["reason"], outcome["returned_to_transferor"])
+    assert told == ("failed", "not-acceptable", True)
     # A second try is welcome.
     assert (await transferor.refer(ANNA)).code == 202
     await (await scene.target("anna")).answer(hz=TARGET_HZ)

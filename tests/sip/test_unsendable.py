@@ -109,7 +109,7 @@ async def test_who_answers_from_where_no_ack_can_go_has_not_answered(scene: Scen
     assert (await assistant.notifies())[-1].sipfrag == 200
     await caller.media.hears(TARGET_HZ)
     attempts = (await scene.outcome())["attempts"]
-    assert [(one["reason"], one["sip_code"]) for one in attempts] == [("pbx-error", 488), ("answered", 200)]
+    assert [(one["reason"], one["sip_code"]) for one in attempts] == [("not-acceptable", 488), ("answered", 200)]
     await told(scene, "BYE", target)
     await still_talk(*beside)
 

@@ -201,7 +201,16 @@ def test_what_is_unknown_or_old_is_not() -> None:
 
 @pytest.mark.parametrize(
     ("cause", "reason"),
-    [(16, "caller-hung-up"), (17, "busy"), (19, "no-answer"), (20, "unreachable"), (21, "declined"), (38, "pbx-error")],
+    [
+        (16, "caller-hung-up"),
+        (17, "busy"),
+        (19, "no-answer"),
+        (20, "unreachable"),
+        (21, "declined"),
+        (28, "address-incomplete"),
+        (65, "not-acceptable"),
+        (38, "pbx-error"),
+    ],
 )
 def test_a_q850_cause_has_a_reason(cause: int, reason: str) -> None:
     assert reason_for_cause(cause) == reason
