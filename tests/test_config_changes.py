@@ -89,8 +89,8 @@ CHANGES: Final[Tables] = {
     },
     "numbers.destinations": {
         "id": "other", "number": "+31612345670", "aliases": ["2009"], "description": "Other", "message": "Wait.",
-        "extension": "6509", "queue": "other", "hours": "office", "min_available": 2, "max_waiting": 3,
-        "max_wait_s": 4, "max_concurrent": 5, "when_unknown": "refuse", "ring_timeout_s": 6,
+        "extension": "6509", "emergency": "6500", "queue": "other", "hours": "office", "min_available": 2,
+        "max_waiting": 3, "max_wait_s": 4, "max_concurrent": 5, "when_unknown": "refuse", "ring_timeout_s": 6,
         "overflow": ["voicemail"], "overflow_on": ["busy"], "announcement": "two.wav", "announce": "before-dialling",
         "name": "Other", "group": ["6001"], "max_penalty": 7, "wrap_up_s": 8,
     },
@@ -223,6 +223,8 @@ def keys(table: str) -> list[str]:
     return [field.alias or name for name, field in MODELS[table].model_fields.items()]
 
 
+ONLY_CHECKED = {("numbers.destinations", "emergency")}
+"""A key that lets another one pass, and changes nothing by itself."""
 EVERY_KEY = [(table, key) for table in MODELS for key in keys(table) if f"{table}.{key}" not in THE_PEER]
 
 
@@ -258,7 +260,8 @@ def test_a_reload_applies_a_key_or_says_that_it_takes_a_restart(tmp_path: Path, 
     if (table, key) == ("numbers.destinations", "group"):
         del changed["queue"]
     loaded = written(tmp_path, files)
-    assert meaning(loaded, table, key) != meaning(started, table, key)
+    has_changed = meaning(loaded, table, key) != meaning(started, table, key)
+    assert has_changed is not ((table, key) in ONLY_CHECKED)
 
     config, restart_needed = in_force(started, loaded)
     name = f"{table}.{key}"

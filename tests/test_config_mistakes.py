@@ -92,6 +92,8 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ('queue = "sales"\n', "wrap_up_s = 20\n", SALES + ": max_wait_s and wrap_up_s need a queue"),
         ('queue = "sales"', 'queue = "sales"\ngroup = ["100"]', SALES + ": group and queue are two ways to find out who is there; give one of them"),
         ('extension = "6501"', 'extension = "65 01"', SUPPORT + '.extension: must be what the PBX dials, such as "6500": letters, digits and *#+_.!-; is "65 01"'),
+        ('extension = "6501"', 'extension = "112"', SUPPORT + '.extension: "112" is an emergency number; if it is to be called, say so once more: emergency = "112"'),
+        ('extension = "6501"', 'extension = "6501"\nemergency = "112"', SUPPORT + '.emergency: must be the extension once more, "6501"; is "112"'),
         ('extension = "6501"', "extension = 6501", SUPPORT + ".extension: must be text in quotes, is 6501"),
         ('extension = "6501"', 'extension = "6501"\nwhen_unknown = "maybe"', SUPPORT + ".when_unknown: must be 'allow' or 'refuse', is \"maybe\""),
         ('extension = "6501"', 'extension = "6501"\nring_timeout_s = 0', SUPPORT + ".ring_timeout_s: must be more than 0, is 0"),

@@ -4,6 +4,7 @@
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from gateway.config.emergency import emergencies
 from gateway.config.fields import IpNetwork, uri_host, uri_port
 from gateway.config.mistakes import Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
@@ -44,6 +45,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from _loops(number)
         yield from _targets(number, main.numbers, country)
         yield from _states(number, profiles)
+        yield from emergencies(number, country)
 
 
 def check_listening(sip: SipSettings, http: HttpSettings, profiles: Profiles) -> Iterator[Mistake]:

@@ -277,6 +277,7 @@ class DestinationSettings(Section):
     description: Text = ""
     message: Text = ""
     extension: Dialled
+    emergency: Dialled | None = None  # the extension once more, where it is an emergency number
     queue: QueueName | None = None
     hours: Slug | None = None
     min_available: Count = 1

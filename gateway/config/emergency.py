@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Emergency numbers as extensions: an assistant that is talked into it must not reach the fire brigade by mistake."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import phonenumbers
+
+from gateway.config.mistakes import Mistake
+from gateway.config.settings import DestinationSettings, NumberSettings
+
+MAIN = "gateway.toml"
+EVERYWHERE = frozenset({"112", "911"})
+"""What mobile phones and most networks take for an emergency, whatever the country (3GPP TS 22.101 §10.1.1)."""
+_SEPARATORS = re.compile(r"[-+_.!]")
+
+
+def emergencies(number: NumberSettings, default_country: str | None) -> Iterator[Mistake]:
+    """Destinations by which an emergency service would be called, and that do not say so a second time."""
+    countries = tuple(sorted(filter(None, {default_country, _country_of(number.number)})))
+    for destination in number.destinations:
+        where = f"numbers[{number.id}].destinations[{destination.id}]"
+        if (given := destination.emergency) is not None and given != destination.extension:
+            problem = f'must be the extension once more, "{destination.extension}"; is "{given}"'
+            yield Mistake(MAIN, f"{where}.emergency", problem)
+        elif given is None and (whose := _whose_emergency(destination, countries)) is not None:
+            problem = (
+                f'"{destination.extension}" is an emergency number{whose}; if it is to be called, say so once more: '
+                f'emergency = "{destination.extension}"'
+            )
+            yield Mistake(MAIN, f"{where}.extension", problem)
+
+
+def _whose_emergency(destination: DestinationSettings, countries: tuple[str, ...]) -> str | None:
+    """Whose emergency number is dialled, in words that follow it; None: nobody's."""
+    digits = _SEPARATORS.sub("", destination.extension)
+    if not digits.isdecimal():  # a code of the PBX's own, such as *112
+        return None
+    if digits in EVERYWHERE:
+        return ""
+    return next((f" of {country}" for country in countries if _is_emergency_in(digits, country)), None)
+
+
+@cache
+def _is_emergency_in(digits: str, country: str) -> bool:
+    from phonenumbers import shortnumberinfo  # noqa: PLC0415 - its tables are of use here alone
+
+    return shortnumberinfo.is_emergency_number(digits, country)
+
+
+def _country_of(number: str) -> str | None:
+    """The country of a number in E.164; None for one that belongs to none, such as +800."""
+    try:
+        region = phonenumbers.region_code_for_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return None
+    return None if region in (None, "001") else region
