@@ -8,9 +8,8 @@ the good call is heard all along, every good transfer completes, and nothing is 
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from tests.fuzz import good, settings
+from tests.fuzz.held import connections_of, ended, held, is_connected
 from tests.fuzz.mutator import Mutator
 from tests.fuzz.peers import Clumsy
 from tests.fuzz.playing import calls_in, calls_out, shouting, states, stray
@@ -135,8 +135,8 @@ class Run:
             gateway = Gateway(files, env=self._env)
             await gateway.start(START_S)
             try:
-                await eventually(lambda: _is_connected(gateway), "the broker and both managers are connected")
-                before = await _held(gateway)
+                await eventually(lambda: is_connected(gateway), "the broker and both managers are connected")
+                before = await held(gateway)
                 playing = [
                     *await self._peers(stack, net, gateway, authority, seconds),
                     clumsy_manager(ami, Mutator(self._seed + 10), self._tally, seconds, 0.005),
@@ -157,7 +157,7 @@ class Run:
                 try:
                     await self._look(gateway, before)
                 except (aiohttp.ClientError, TimeoutError) as error:
-                    self._result.faults.append(f"no answer after the run: {error!r}{await _ended(gateway)}")
+                    self._result.faults.append(f"no answer after the run: {error!r}{await ended(gateway, END_S)}")
                 if seconds >= REACHED_S and gateway.child.exit_code is None:
                     transferred = ["a good transfer"] if not self._result.transfers else []
                     self._result.faults += [f"not reached: {what}" for what in [*transferred, *self._tally.unreached()]]
@@ -284,7 +284,7 @@ class Run:
                 peer.heard.clear()
                 if isinstance(peer.wire, Streams):
                     peer.wire.drop()  # PJSIP keeps a connection for ten minutes
-            now = await _held(gateway)
+            now = await held(gateway)
             return all(now[what] <= before[what] for what in before)
 
         settings.quiet(gateway.files)
@@ -300,7 +300,7 @@ class Run:
             dialogs = (await gateway.get("/api/dialogs"))["dialogs"]
             self._result.left = self._talks.about(dialogs)
             self._result.faults.append(
-                f"left behind: {await _held(gateway)}, was {before}; connections {_connections(gateway.child.pid)}; "
+                f"left behind: {await held(gateway)}, was {before}; connections {connections_of(gateway.child.pid)}; "
                 f"dialogs {dialogs}; it still says:\n{comes.decode(errors='replace')}"
             )
         self._result.outcomes = await gateway.counts("transfer_gateway_transfers_total", "outcome")
@@ -308,38 +308,6 @@ class Run:
         open_ones = [one for one in transfers["transfers"] if one["outcome"] is None]
         if open_ones:
             self._result.faults.append(f"transfers without an outcome: {open_ones[:3]}")
-
-
-async def _ended(gateway: Gateway) -> str:
-    """With what code it has ended, or ends while a sanitizer writes its report."""
-    with suppress(TimeoutError):
-        return f"; the process ended with {await gateway.child.wait(END_S)}"
-    return ""
-
-
-async def _held(gateway: Gateway) -> dict[str, int]:
-    status = await gateway.get("/api/status")
-    descriptors = len(os.listdir(f"/proc/{gateway.child.pid}/fd"))  # noqa: PTH208  # no file is waited for
-    held = {what: status[what] for what in ("calls", "transfers", "watches")} | {"descriptors": descriptors}
-    return {**held, **status["sip"], **status["stack"]}
-
-
-async def _is_connected(gateway: Gateway) -> bool:
-    """Else what it holds from then on would be taken for left behind."""
-    managers = await gateway.counts("transfer_gateway_pbx_up", "pbx")
-    return await gateway.metric("transfer_gateway_mqtt_connected") == 1 and all(
-        managers[pbx] == 1 for pbx in ("clumsy-pbx", "handing-pbx")
-    )
-
-
-def _connections(pid: int) -> list[str]:
-    """Local and remote end and state of each TCP socket of a process, those that listen left out (proc(5))."""
-    own = set()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):  # closed since
-            own.add(link.readlink().name)
-    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
-    return [f"{line[1]} {line[2]} {line[3]}" for line in lines if f"socket:[{line[9]}]" in own and line[3] != "0A"]
 
 
 def _counted(counts: dict[str, int]) -> str:

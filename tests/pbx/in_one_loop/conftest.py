@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from tests.bench.jumping_loop import pytest_asyncio_loop_factories
-from tests.pbx.fake_ami import FakeAmi, Listener
+from tests.pbx.fake_ami import FakeAmi
 
 __all__ = ["pytest_asyncio_loop_factories"]  # pytest looks for its hooks here
 
@@ -17,11 +17,6 @@ __all__ = ["pytest_asyncio_loop_factories"]  # pytest looks for its hooks here
 async def pbx() -> AsyncIterator[FakeAmi]:
     async with FakeAmi() as fake:
         yield fake
-
-
-@pytest.fixture
-async def listener() -> Listener:
-    return Listener()
 
 
 @pytest.fixture

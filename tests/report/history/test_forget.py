@@ -34,7 +34,7 @@ from gateway.report.store import Store
 from gateway.report.store_file import StoreError
 from tests.report import samples
 from tests.report.history.made_up import ended, over
-from tests.report.history.test_sink import reporting, settled
+from tests.report.history.recording import reporting, settled
 from tests.report.reporting import until
 from tests.support.processes import free_port
 

@@ -26,9 +26,9 @@ from gateway.report.history.tables import FILE_NAME
 from gateway.report.sinks import history as sink
 from tests.report import samples
 from tests.report.history.made_up import call_over, ended, over, told
+from tests.report.history.recording import reporting, settled
 from tests.report.history.test_forget import EVE, NAMED, texts
 from tests.report.history.test_forget import naming as occurrences
-from tests.report.history.test_sink import reporting, settled
 from tests.report.reporting import until
 
 COUNT = 25

@@ -21,8 +21,8 @@ from gateway.report.history.retention import Keep
 from gateway.report.sinks.mqtt.connection import Broker
 from tests.report import samples
 from tests.report.history.made_up import ended
+from tests.report.history.recording import reporting, settled
 from tests.report.history.test_forget import BOB, EVE, broker, report
-from tests.report.history.test_sink import reporting, settled
 from tests.report.reporting import until
 
 __all__ = ["broker"]  # a fixture

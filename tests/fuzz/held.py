@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a gateway holds while the fuzzer plays, and how it ended."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from tests.support.gateway import Gateway
+
+
+async def ended(gateway: Gateway, within_s: float) -> str:
+    """With what code it has ended, or ends while a sanitizer writes its report."""
+    with suppress(TimeoutError):
+        return f"; the process ended with {await gateway.child.wait(within_s)}"
+    return ""
+
+
+async def held(gateway: Gateway) -> dict[str, int]:
+    status = await gateway.get("/api/status")
+    descriptors = len(os.listdir(f"/proc/{gateway.child.pid}/fd"))  # noqa: PTH208  # no file is waited for
+    counted = {what: status[what] for what in ("calls", "transfers", "watches")} | {"descriptors": descriptors}
+    return {**counted, **status["sip"], **status["stack"]}
+
+
+async def is_connected(gateway: Gateway) -> bool:
+    """Else what it holds from then on would be taken for left behind."""
+    managers = await gateway.counts("transfer_gateway_pbx_up", "pbx")
+    return await gateway.metric("transfer_gateway_mqtt_connected") == 1 and all(
+        managers[pbx] == 1 for pbx in ("clumsy-pbx", "handing-pbx")
+    )
+
+
+def connections_of(pid: int) -> list[str]:
+    """Local and remote end and state of each TCP socket of a process, those that listen left out (proc(5))."""
+    own = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed since
+            own.add(link.readlink().name)
+    lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return [f"{line[1]} {line[2]} {line[3]}" for line in lines if f"socket:[{line[9]}]" in own and line[3] != "0A"]

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the tests with a broker share."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.report.sinks.mqtt import sink
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sink that connects again soon, though late enough for the listener to be back first and miss nothing."""
+    monkeypatch.setattr(sink, "FIRST_RETRY_S", 0.6)
+    monkeypatch.setattr(sink, "LAST_RETRY_S", 0.6)
