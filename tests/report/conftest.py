@@ -10,6 +10,6 @@ from gateway.report.sinks.mqtt import sink
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sink that connects again soon, though late enough for the listener to be back first and miss nothing."""
+    """A sink that connects again soon."""
     monkeypatch.setattr(sink, "FIRST_RETRY_S", 0.6)
     monkeypatch.setattr(sink, "LAST_RETRY_S", 0.6)

@@ -4,13 +4,16 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import aiomqtt
 
 from tests.support.broker import Broker
+
+Connected: TypeAlias = AbstractAsyncContextManager[aiomqtt.Client]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,17 @@ class Listener:
             except aiomqtt.MqttError:
                 self._subscribed.clear()
                 await asyncio.sleep(0.02)
+
+    def first(self, connected: Callable[..., Connected]) -> Callable[..., Connected]:
+        """What connects the gateway, but only while we are subscribed: we would miss what it sends before that."""
+
+        @contextlib.asynccontextmanager
+        async def later(*arguments: Any) -> AsyncIterator[aiomqtt.Client]:
+            await self._subscribed.wait()
+            async with connected(*arguments) as client:
+                yield client
+
+        return later
 
     async def publish(self, topic: str, payload: bytes, **options: Any) -> None:
         """Send a message of one's own."""

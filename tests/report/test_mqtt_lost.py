@@ -27,13 +27,16 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 @on_both_loops
-def test_a_broker_that_is_killed_under_load_loses_nothing(tmp_path: Path, run: Run) -> None:
-    run(kill_under_load(tmp_path))
+def test_a_broker_that_is_killed_under_load_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    run(kill_under_load(tmp_path, monkeypatch))
 
 
-async def kill_under_load(tmp_path: Path) -> None:
+async def kill_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with Broker() as broker, Listener(broker) as listener, reporting(tmp_path, address(broker)) as (reporter, up):
         await up.up.wait()
+        monkeypatch.setattr(sink, "connected", listener.first(mqtt_connection.connected))
         sent: list[str] = []
 
         async def send(count: int) -> None:
