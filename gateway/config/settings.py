@@ -4,7 +4,7 @@
 import itertools
 import re
 from datetime import date, time
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import phonenumbers
@@ -35,6 +35,7 @@ from gateway.config.fields import (
 )
 from gateway.config.mistakes import did_you_mean
 from gateway.config.sounds import SoundFile
+from gateway.core.event_types import EVENT_TYPES, EventType
 from gateway.core.model import WhenUnknown
 from gateway.core.sentence import LOCALES
 
@@ -103,15 +104,6 @@ Country = Annotated[str, AfterValidator(_country)]
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone, json_schema_input_type=str)]
 Holidays = Annotated[str, AfterValidator(_holidays)]
 Locale = Annotated[str, AfterValidator(_locale)]
-EventType = Literal[
-    "transfer.requested.v1",
-    "transfer.accepted.v1",
-    "transfer.ringing.v1",
-    "transfer.connected.v1",
-    "transfer.ended.v1",
-    "call.ended.v1",
-]
-EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 Failure = Literal["busy", "no-answer", "declined", "unreachable"]
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 from ulid import ULID
 
+from gateway.core.event_types import CALL_ENDED, CallEndedType, EarlierType, TransferEndedType
 from gateway.core.json_form import call_document, timestamp, transfer_document
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.documents import CallData, EndedTransferData, Published, Timestamp, TransferData, Ulid
@@ -26,7 +27,7 @@ class _Event(Published):
 class TransferEvent(_Event):
     """A milestone of a transfer before its end."""
 
-    type: Literal["transfer.requested.v1", "transfer.accepted.v1", "transfer.ringing.v1", "transfer.connected.v1"]
+    type: EarlierType
     time: Timestamp
     subject: Ulid = Field(description="the transfer's id")
     datacontenttype: Literal["application/json"] = "application/json"
@@ -36,7 +37,7 @@ class TransferEvent(_Event):
 class TransferEndedEvent(_Event):
     """The end of a transfer, exactly one for each."""
 
-    type: Literal["transfer.ended.v1"]
+    type: TransferEndedType
     time: Timestamp
     subject: Ulid = Field(description="the transfer's id")
     datacontenttype: Literal["application/json"] = "application/json"
@@ -46,7 +47,7 @@ class TransferEndedEvent(_Event):
 class CallEndedEvent(_Event):
     """The end of a conversation."""
 
-    type: Literal["call.ended.v1"]
+    type: CallEndedType
     time: Timestamp
     subject: str = Field(description="the id of the transfer that made the call; without one, the call's id")
     datacontenttype: Literal["application/json"] = "application/json"
@@ -93,7 +94,7 @@ def call_event(instance: str, record: CallRecord, now: datetime) -> dict[str, ob
         "specversion": "1.0",
         "id": str(ULID()),
         "source": f"/transfer-gateway/{instance}",
-        "type": "call.ended.v1",
+        "type": CALL_ENDED,
         "time": document["ended_at"],
         "subject": record.transfer or record.call,
         "datacontenttype": "application/json",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway.commands import CancelCommand, TransferCommand
+from gateway.core.event_types import CALL_ENDED, EARLIER, EVENT_TYPES, TRANSFER_ENDED
 from gateway.documents import ErrorData, Published, QueueData, StatusData, TransferData
 from gateway.report.event import (
     CONTENT_TYPE,
@@ -21,7 +22,6 @@ from gateway.report.event import (
 )
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-EARLIER = ("transfer.requested.v1", "transfer.accepted.v1", "transfer.ringing.v1", "transfer.connected.v1")
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -58,8 +58,8 @@ def _milestone(kind: str) -> type[BaseModel]:
 
 MESSAGES: Mapping[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     **{kind: (_milestone(kind), "serialization") for kind in EARLIER},
-    "transfer.ended.v1": (TransferEndedEvent, "serialization"),
-    "call.ended.v1": (CallEndedEvent, "serialization"),
+    TRANSFER_ENDED: (TransferEndedEvent, "serialization"),
+    CALL_ENDED: (CallEndedEvent, "serialization"),
     "status": (StatusData, "serialization"),
     "queue": (QueueData, "serialization"),
     "command.transfer": (TransferCommand, "validation"),
@@ -69,7 +69,6 @@ MESSAGES: Mapping[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     "response.error": (Failure, "serialization"),
 }
 """What is sent or received, by its name: the model, and whether it is what we write or what we read."""
-EVENTS = tuple(name for name in MESSAGES if name.endswith(".v1"))
 
 
 def json_schemas() -> dict[str, Schema]:
@@ -94,7 +93,7 @@ def asyncapi() -> Schema:
     messages = {
         key(name): {
             "name": name,
-            "contentType": CONTENT_TYPE if name in EVENTS else "application/json",
+            "contentType": CONTENT_TYPE if name in EVENT_TYPES else "application/json",
             "summary": " ".join((model.__doc__ or "").split("\n\n")[0].split()),
             "payload": models[(model, mode)],
         }
@@ -149,7 +148,7 @@ _PARAMETERS = {
 _BASE = "{base_topic}/{instance}"
 _CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "status": (f"{_BASE}/status", ("status",)),
-    "transfers": (f"{_BASE}/transfers/{{number}}", EVENTS),
+    "transfers": (f"{_BASE}/transfers/{{number}}", EVENT_TYPES),
     "queue": (f"{_BASE}/queues/{{pbx}}/{{queue}}", ("queue",)),
     "commandTransfer": (f"{_BASE}/commands/transfer", ("command.transfer",)),
     "commandCancel": (f"{_BASE}/commands/cancel", ("command.cancel",)),

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from jsonschema import Draft202012Validator
 
+from gateway.core.event_types import EVENT_TYPES
 from gateway.core.json_form import queue_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
@@ -15,7 +16,7 @@ from gateway.core.record import Milestone
 from gateway.ports import Operations
 from gateway.report.command import Commands
 from gateway.report.event import call_event, transfer_event, write
-from gateway.report.schemas import EVENTS, json_schemas
+from gateway.report.schemas import json_schemas
 from scripts.schemas import DIRECTORY, documents, text
 from tests.report import samples
 from tests.report.test_command import Gateway
@@ -45,13 +46,13 @@ def test_an_event_of_a_transfer_is_as_its_own_schema_says_and_as_no_other(milest
     record = samples.completed() if milestone is Milestone.ENDED else samples.requested()
     payload, odd = write(transfer_event("pbx-1", milestone, record, samples.START))
     assert odd is None
-    assert [name for name in EVENTS if valid(name, json.loads(payload))] == [f"transfer.{milestone}.v1"]
+    assert [name for name in EVENT_TYPES if valid(name, json.loads(payload))] == [f"transfer.{milestone}.v1"]
 
 
 def test_the_end_of_a_call_is_as_its_schema_says() -> None:
     payload, odd = write(call_event("pbx-1", samples.call(), samples.START))
     assert odd is None
-    assert [name for name in EVENTS if valid(name, json.loads(payload))] == ["call.ended.v1"]
+    assert [name for name in EVENT_TYPES if valid(name, json.loads(payload))] == ["call.ended.v1"]
 
 
 def test_a_queue_is_as_its_schema_says_whether_it_is_known_or_not() -> None:

@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.core.event_types import CALL_ENDED, TRANSFER_ENDED
 from gateway.report.cursors import StoredEvent
 from gateway.report.history import chain, index, naming, retention
 from gateway.report.history.callers import CallerForm, Callers, without_caller
@@ -41,8 +42,6 @@ from gateway.report.history.tables import HistoryFile
 from gateway.report.migrations import NewerVersionError
 from gateway.report.store_file import StoreError, is_broken
 
-ENDED = "transfer.ended.v1"
-CALL_ENDED = "call.ended.v1"
 _ABOUT_THE_EVENT = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
@@ -100,11 +99,11 @@ class HistoryStore:
         return refused
 
     def _take(self, db: sqlite3.Connection, event_id: str, event: Mapping[str, Any], keep: Keep) -> None:
-        kind, data = event.get("type", ENDED), event["data"]
+        kind, data = event.get("type", TRANSFER_ENDED), event["data"]
         is_call = kind == CALL_ENDED
         which = data["call" if is_call else "transfer"]
         told: list[Told] = [(event_id, kind, event["time"])] if event_id else []
-        if is_call or kind == ENDED:
+        if is_call or kind == TRANSFER_ENDED:
             row = read_row(data, told)  # before anything is changed: it may be unreadable
             before = () if is_call else self._milestones(db, stored_id(which))
             self._insert(db, replace(row, events=in_order((*before, *told))), keep)

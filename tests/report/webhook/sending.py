@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config.fields import signing_keys
-from gateway.config.settings import EVENT_TYPES
+from gateway.core.event_types import EVENT_TYPES
 from gateway.core.record import Milestone
 from gateway.report.backlog import Backlog, BacklogState, Fetch, Flush, Job
 from gateway.report.event import call_event, transfer_event, write
