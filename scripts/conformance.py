@@ -11,7 +11,7 @@ import ast
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -19,29 +19,43 @@ TABLE = ROOT / "docs" / "conformance.md"
 TESTS = ROOT / "tests"
 COLUMN = "kept by"
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _ROW = re.compile(r"\| (\d+\.\d+) \|")
 _CELL = re.compile(r"(?<!\\)\|")
 
 
-def _outside_of_bodies(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a piece of a test file, but for what a test does: of a function, what stands above it."""
+def shared(tree: ast.Module) -> dict[str, ast.AST]:
+    """The decorators to which a test file gives a name."""
+    above = [each for node in tree.body if isinstance(node, _FUNCTIONS) for each in node.decorator_list]
+    used = {each.id for each in above if isinstance(each, ast.Name)}
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id in used
+    }
+
+
+def marks(tree: ast.AST, decorators: Mapping[str, ast.AST]) -> Iterator[str]:
+    """The numbers in every `pytest.mark.keeps(…)` of a piece of a test file, but for what its tests do.
+
+    `decorators` are the file's shared ones, which count for each test that they stand above.
+    """
     left = [tree]
     while left:
-        yield (node := left.pop())
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            left += node.decorator_list
-        else:
-            left += ast.iter_child_nodes(node)
-
-
-def marks(tree: ast.AST) -> Iterator[str]:
-    """The numbers in every `pytest.mark.keeps(…)` of a piece of a test file."""
-    for node in _outside_of_bodies(tree):
-        match node:
+        match node := left.pop():
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                above = node.decorator_list
+                left += [decorators.get(each.id, each) if isinstance(each, ast.Name) else each for each in above]
+            case ast.Assign() if node.value in decorators.values():
+                pass
             case ast.Call(func=ast.Attribute(attr="keeps") as marker) if ast.unparse(marker) == "pytest.mark.keeps":
                 yield from (
                     each.value for each in node.args if isinstance(each, ast.Constant) and type(each.value) is str
                 )
+            case _:
+                left += ast.iter_child_nodes(node)
 
 
 def keepers(tests: Path = TESTS) -> dict[str, Counter[str]]:
@@ -53,7 +67,8 @@ def keepers(tests: Path = TESTS) -> dict[str, Counter[str]]:
         short = name if folder == "sip" else f"{'tests' if folder == '.' else folder}/{name}"
         if "pytest.mark.keeps" not in (code := path.read_text()):
             continue
-        for number in marks(ast.parse(code)):
+        tree = ast.parse(code)
+        for number in marks(tree, shared(tree)):
             found[number][short] += 1
     return found
 

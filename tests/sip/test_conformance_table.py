@@ -37,9 +37,10 @@ def test_the_table_is_written_and_each_row_is_kept() -> None:
 @pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
 def test_every_scenario_is_in_the_table(file: Path) -> None:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    nodes = [node for node in ast.parse(file.read_text()).body if isinstance(node, functions)]
-    tests = [node for node in nodes if node.name.startswith("test_")]
-    assert not [node.name for node in tests if not list(conformance.marks(node))]
+    tree = ast.parse(file.read_text())
+    decorators = conformance.shared(tree)
+    tests = [node for node in tree.body if isinstance(node, functions) and node.name.startswith("test_")]
+    assert not [node.name for node in tests if not list(conformance.marks(node, decorators))]
 
 
 def test_files_are_named_shortly_and_counted() -> None:
@@ -59,12 +60,15 @@ def test_what_does_not_fit_is_told() -> None:
     ]
 
 
-def test_markers_of_parameters_and_of_wrapped_tests_count(tmp_path: Path) -> None:
+def test_markers_of_parameters_of_wrapped_tests_and_of_shared_decorators_count(tmp_path: Path) -> None:
     (tmp_path / "sip").mkdir()
     (tmp_path / "sip" / "test_x.py").write_text(
         '@pytest.mark.keeps("1.1", "1.2")\n'
         '@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.keeps("1.3"))])\n'
         "def test_one(x): ...\n"
         'test_two = pytest.mark.keeps("1.1")(Machine)\n'
+        'both = pytest.mark.keeps("1.4")\n'
+        "@both\ndef test_three(): ...\n"
+        "@both\nasync def test_four():\n    pytest.mark.keeps('1.5')\n"
     )
-    assert conformance.keepers(tmp_path) == {"1.1": {"x": 2}, "1.2": {"x": 1}, "1.3": {"x": 1}}
+    assert conformance.keepers(tmp_path) == {"1.1": {"x": 2}, "1.2": {"x": 1}, "1.3": {"x": 1}, "1.4": {"x": 2}}

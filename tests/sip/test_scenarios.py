@@ -243,12 +243,15 @@ async def test_events_become_info_and_info_becomes_events(player: Player, way: s
     await player(scenario, way)
 
 
-@played(
+by_who_re_invites = played(
     "way who",
     by(pytest.mark.keeps("9.4"), "peers-udp", variants(())),
     by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called")]),
     by(pytest.mark.keeps("11.4"), "sipp-udp", variants(())),
 )
+
+
+@by_who_re_invites
 async def test_a_re_invite_that_meets_another_is_tried_again(player: Player, way: str, who: str) -> None:
     """RFC 3261 §14.1: from 2.1 to 4 s for who has made the dialog, up to 2 s for the other: the caller's."""
 
@@ -265,12 +268,7 @@ async def test_a_re_invite_that_meets_another_is_tried_again(player: Player, way
     await player(scenario, way)
 
 
-@played(
-    "way who",
-    by(pytest.mark.keeps("9.4"), "peers-udp", variants(())),
-    by(pytest.mark.keeps("9.17"), "peers-tcp peers-tls peers-srtp", [(OUT, "called")]),
-    by(pytest.mark.keeps("11.4"), "sipp-udp", variants(())),
-)
+@by_who_re_invites
 async def test_a_re_invite_is_refused_while_ours_is_under_way(player: Player, way: str, who: str) -> None:
     async def scenario(talk: Conversation[Offering]) -> None:
         holder, held = talk.parts(who)
