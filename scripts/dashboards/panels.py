@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Panel(ABC):
     """What a panel shows; `transfers` is the query string of `/api/transfers` that its links lead to."""
 
     title: str
@@ -64,9 +65,9 @@ class Panel:
     height: int = 8
     transfers: str | None = None
 
+    @abstractmethod
     def built(self) -> Builder[model.Panel]:
         """As Grafana takes it."""
-        raise NotImplementedError
 
     def _finished(self, panel: Any, *, instant: bool = False, format_: PromQueryFormat | None = None) -> Any:
         whole = self.unit == COUNT and any("round(increase(" in query.expression for query in self.queries)

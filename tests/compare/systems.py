@@ -61,11 +61,11 @@ class System(ABC):
     ready_s: float
     """From the start of its process until it takes calls."""
 
-    async def __aenter__(self) -> Self:
-        raise NotImplementedError
+    @abstractmethod
+    async def __aenter__(self) -> Self: ...
 
-    async def __aexit__(self, *_: object) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def __aexit__(self, *_: object) -> None: ...
 
     @property
     @abstractmethod

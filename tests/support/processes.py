@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
@@ -169,7 +170,7 @@ class Child:
                 await asyncio.sleep(poll_s)
 
 
-class Server:
+class Server(ABC):
     """Something of the test bed that runs as a child, and can be stopped, killed and started again."""
 
     child: Child | None = None
@@ -184,9 +185,9 @@ class Server:
         await self.stop()
         shutil.rmtree(self.directory)
 
+    @abstractmethod
     async def start(self) -> Self:
         """Start it and wait until it serves."""
-        raise NotImplementedError
 
     async def stop(self) -> None:
         """Stop it in an orderly way; nothing happens when it is not running."""
