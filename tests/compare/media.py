@@ -20,15 +20,17 @@ if TYPE_CHECKING:
     from tests.compare.systems import System
     from tests.support.processes import Net
 
-RAMP = 80
+RAMP = 50
 """Calls that begin in a second."""
 SETTLED_S = 2.0
 """From when the last call is up until it is measured."""
 PATIENCE_S = 60.0
+TOO_LATE_MS = 100.0
+"""Five packets: ends that send so late measure themselves."""
 
 
-class CallsDidNotComeUpError(RuntimeError):
-    """Some call was refused, or not answered in time; the message is the program's."""
+class NotMeasuredError(RuntimeError):
+    """Calls did not come up, or the ends had no time to do their part: the message says which."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,15 @@ class Lasting:
     lost: float
     """The share of packets that did not arrive, of those that both ends sent."""
     late_ms: float
-    """How late an end was at most to send a packet: where that is much, the machine was too busy to say anything."""
+    """How late an end was at most to send a packet."""
+    refused: int
+    """How often a caller had to call again: the machine was too busy, or who is measured was."""
 
 
-async def lasting(system: System, net: Net, *, calls: int, seconds: float, sound: bool) -> Lasting:
-    """Have so many calls come up, and measure for so long. Raises CallsDidNotComeUpError."""
+async def lasting(
+    system: System, net: Net, *, calls: int, seconds: float, sound: bool, too_late_ms: float = TOO_LATE_MS
+) -> Lasting:
+    """Have so many calls come up, and measure for so long. Raises NotMeasuredError."""
     program = str(compiled("media_calls.cpp"))
     before = process.memory_mb(system.pid)
     ends = await asyncio.create_subprocess_exec(
@@ -63,7 +69,9 @@ async def lasting(system: System, net: Net, *, calls: int, seconds: float, sound
     try:
         async with asyncio.timeout(calls / RAMP + seconds + PATIENCE_S):
             if await ends.stdout.readline() != b"up\n":
-                raise CallsDidNotComeUpError((await ends.stderr.read()).decode().strip())
+                complaint = (await ends.stderr.read()).decode().strip()
+                await ends.wait()
+                raise NotMeasuredError(complaint)
             await asyncio.sleep(SETTLED_S)
             used, begun = process.cpu_s(system.pid), time.monotonic()
             ends.stdin.write(b"\n")
@@ -76,6 +84,8 @@ async def lasting(system: System, net: Net, *, calls: int, seconds: float, sound
             ends.kill()
             await ends.wait()
     told = json.loads(line)
+    if told["late_ms"] > too_late_ms:
+        raise NotMeasuredError(f"the ends had no time: they sent {told['late_ms']:.0f} ms late")
     return Lasting(
         calls=calls,
         core=used / took,
@@ -83,4 +93,5 @@ async def lasting(system: System, net: Net, *, calls: int, seconds: float, sound
         delays_ms=sorted(told["delays_ms"]),
         lost=max(0.0, 1 - told["received"] / told["sent"]) if told["sent"] else 0.0,
         late_ms=told["late_ms"],
+        refused=told["refused"],
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tests.compare import jobs, process
 from tests.compare.figures import Figure, number, percentile
-from tests.compare.media import RAMP, CallsDidNotComeUpError, lasting
+from tests.compare.media import RAMP, TOO_LATE_MS, NotMeasuredError, lasting
 from tests.compare.search import highest
 from tests.compare.systems import NAMES, Name, System, system
 from tests.support.processes import ChildError
@@ -42,6 +42,8 @@ class Bench:
     """At a time."""
     many: list[int] = field(default_factory=lambda: [2000, 20_000])
     """Transfers after which memory is looked at."""
+    too_late_ms: float = TOO_LATE_MS
+    """By how much the ends of lasting calls may be late."""
 
     async def in_turn(self, measure: Callable[[System], Awaitable[Values]]) -> list[Figure]:
         """The figures of both, each started afresh for each run."""
@@ -61,7 +63,7 @@ class Bench:
         try:
             async with system(name, self.net) as measured:
                 return await measure(measured)
-        except (AssertionError, TimeoutError, ChildError, CallsDidNotComeUpError) as error:
+        except (AssertionError, TimeoutError, ChildError, NotMeasuredError) as error:
             print(f"  {name}: {type(error).__name__}: {error}", flush=True)
             return {}
 
@@ -175,7 +177,11 @@ async def _lasting(bench: Bench, counts: list[int], *, sound: bool) -> list[Figu
 
         async def measure(measured: System, count: int = count) -> Values:
             at = f"{count} calls with sound: " if sound else f"{count} silent calls: "
-            seen = await lasting(measured, bench.net, calls=count, seconds=bench.seconds, sound=sound)
+            seen = await lasting(
+                measured, bench.net, calls=count, seconds=bench.seconds, sound=sound, too_late_ms=bench.too_late_ms
+            )
+            if seen.refused:
+                print(f"  {measured.name}: {seen.refused} times a caller had to call again", flush=True)
             values: Values = {(at + "CPU of all", "% of a core"): seen.core * 100}
             if sound:
                 values = {

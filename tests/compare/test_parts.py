@@ -40,10 +40,9 @@ EXPECTED: dict[str, set[tuple[str, float | None]]] = {
 
 @pytest.mark.parametrize("part", EXPECTED)
 async def test_a_part_measures_both(part: str, own_net: Net) -> None:
-    figures = {
-        figure.what: figure
-        for figure in await PARTS[part].play(Bench(own_net, rounds=1, seconds=2, rates=[5], calls=[4], many=[5, 10]))
-    }
+    # It is no measurement: the machine may be as busy as it likes.
+    bench = Bench(own_net, rounds=1, seconds=2, rates=[5], calls=[4], many=[5, 10], too_late_ms=5000)
+    figures = {figure.what: figure for figure in await PARTS[part].play(bench)}
     for what, value in EXPECTED[part]:
         [ours], [theirs] = figures[what].gateway, figures[what].asterisk
         for measured in (ours, theirs):

@@ -4,8 +4,8 @@
 //
 //   media_calls HOST CALLERS PLATFORM NUMBER CALLS SECONDS RAMP sound|silence
 //
-// CALLS calls go from CALLERS:5071 to NUMBER at HOST:5060, RAMP a second, and come to PLATFORM:5060. When all of them are up and
-// it has read a line it measures for SECONDS, tells what it saw as JSON, and hangs up. Each end sends a packet every 20 ms, the
+// CALLS calls go from CALLERS:5071 to NUMBER at HOST:5060, RAMP a second, and come to PLATFORM:5060; who is refused with 503 calls
+// again a second later. When all of them are up and it has read a line it measures for SECONDS, tells what it saw as JSON, and hangs up. Each end sends a packet every 20 ms, the
 // calls evenly spread over these; twice a second one holds a tone where the others hold silence. The delay of the sound is from
 // when that packet was sent until the kernel took the packet in which the tone begins, plus where in it that is: so it is found
 // behind one who passes packets on and behind one who mixes, and how long this program waits for a processor is not in it.
@@ -30,7 +30,7 @@ constexpr int FIRST_RTP = 20000, SAMPLES = 160, HEADER = 12, EVERY = 25;
 constexpr Nanoseconds FRAME = 20 * MILLISECOND, SAMPLE = 125000;
 constexpr int SHARES = 20; // of the calls, one each millisecond
 constexpr int LOUD = 4000; // of 32,124; a resampler rings below this before the tone begins
-constexpr Nanoseconds GIVE_UP = 30000 * MILLISECOND;
+constexpr Nanoseconds GIVE_UP = 30000 * MILLISECOND, AGAIN = 1000 * MILLISECOND;
 
 int linear(unsigned char alaw) { // G.711 §3, without the sign
   alaw ^= 0x55;
@@ -52,8 +52,9 @@ struct Side {
 struct Call {
   Side caller, platform;
   string to, target; // the caller's dialog
-  bool invited = false, up = false, over = false;
-  Nanoseconds invited_at = 0;
+  int attempt = 0;
+  bool accepted = false, up = false, over = false;
+  Nanoseconds again_at = 0; // after a 503; 0: nothing is to be sent
 };
 
 class MediaCalls {
@@ -78,6 +79,8 @@ public:
     while (up_ < calls_.size()) {
       size_t due = std::min(calls_.size(), (size_t)(1 + (now() - begun) * ramp_ / 1e9));
       while (asked_ < due) invite(asked_++);
+      for (size_t i = 0; i < asked_; i++)
+        if (calls_[i].again_at && calls_[i].again_at <= now()) invite(i);
       turn();
       if (failed_ || now() - begun > GIVE_UP + (Nanoseconds)(calls_.size() / ramp_ * 1e9)) {
         fprintf(stderr, "%zu of %zu calls are up; the last answer was %d\n", up_, calls_.size(), failed_);
@@ -156,7 +159,7 @@ private:
     Nanoseconds at;
     while (here.socket->receive(packet, from, at)) {
       here.received++;
-      if (!there.toned_at) continue;
+      if (!there.toned_at || at < there.toned_at) continue;
       for (size_t i = HEADER; i < packet.size(); i++)
         if (linear(packet[i]) > LOUD) {
           delays_[at_platform].push_back((at - there.toned_at + (Nanoseconds)(i - HEADER) * SAMPLE) / 1e6);
@@ -170,14 +173,19 @@ private:
     Call &call = calls_[index];
     call.to = "<sip:" + number_ + "@" + host_ + ">";
     call.target = "sip:" + number_ + "@" + host_ + ":5060";
+    call.attempt++;
+    call.again_at = 0;
     callers_.send(gateway_, request(index, "INVITE", 1, description(callers_host_, FIRST_RTP + 2 * index)));
   }
 
   string request(size_t index, const string &method, int sequence, const string &sdp = "") {
     const Call &call = calls_[index];
-    string number = std::to_string(index), from = "sip:" + user(index) + "@" + callers_host_ + ":5071";
+    string number = std::to_string(call.attempt) + "-" + std::to_string(index);
+    string from = "sip:" + user(index) + "@" + callers_host_ + ":5071";
+    // What acknowledges a refusal belongs to the INVITE's transaction (RFC 3261 §17.1.1.3).
+    string branch = number + (method == "ACK" && !call.accepted ? "INVITE" : method);
     return method + " " + call.target + " SIP/2.0\r\nVia: SIP/2.0/UDP " + callers_host_ + ":5071;branch=z9hG4bK" + id_ + "m" +
-           number + method + "\r\nMax-Forwards: 70\r\nFrom: <" + from + ">;tag=" + id_ + "c" + number + "\r\nTo: " + call.to +
+           branch + "\r\nMax-Forwards: 70\r\nFrom: <" + from + ">;tag=" + id_ + "c" + number + "\r\nTo: " + call.to +
            "\r\nCall-ID: " + id_ + "-" + number + "\r\nCSeq: " + std::to_string(sequence) + " " + method + "\r\nContact: <" +
            from + ">\r\n" + with_body(sdp);
   }
@@ -215,12 +223,20 @@ private:
       call.over = true;
       return;
     }
+    if (message.call_id().find(id_ + "-" + std::to_string(call.attempt) + "-") != 0) return; // an earlier one, again
+    call.to = string(message.to());
     if (message.code() >= 300) {
-      failed_ = message.code();
+      callers_.send(gateway_, request(index, "ACK", 1));
+      if (message.code() != 503)
+        failed_ = message.code();
+      else if (!call.again_at) {
+        call.again_at = now() + AGAIN;
+        refused_++;
+      }
       return;
     }
-    call.to = string(message.to());
     call.target = uri_of(message.header("Contact", "m"));
+    call.accepted = true;
     callers_.send(gateway_, request(index, "ACK", 1));
     if (call.up) return;
     call.up = true;
@@ -264,7 +280,8 @@ private:
         sent += side->sent;
         received += side->received;
       }
-    printf("{\"sent\": %ld, \"received\": %ld, \"late_ms\": %.2f, \"delays_ms\": [", sent, received, late_ / 1e6);
+    printf("{\"refused\": %d, \"sent\": %ld, \"received\": %ld, \"late_ms\": %.2f, \"delays_ms\": [", refused_, sent, received,
+           late_ / 1e6);
     const char *between = "";
     for (const auto &delays : delays_)
       for (double delay : delays) {
@@ -298,7 +315,7 @@ private:
   unsigned char quiet_[HEADER + SAMPLES], loud_[HEADER + SAMPLES];
   size_t asked_ = 0, up_ = 0, over_ = 0;
   long share_ = 0;
-  int failed_ = 0;
+  int failed_ = 0, refused_ = 0;
   Nanoseconds next_ = 0, late_ = 0;
   std::vector<double> delays_[2];
 };
@@ -309,5 +326,6 @@ int main(int count, char **arguments) {
   if (count != 9) return fprintf(stderr, "media_calls HOST CALLERS PLATFORM NUMBER CALLS SECONDS RAMP sound|silence\n"), 2;
   rlimit files{20000, 20000};
   setrlimit(RLIMIT_NOFILE, &files);
+  before_others();
   return MediaCalls(arguments).run();
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -34,6 +35,9 @@ inline Nanoseconds now() {
   clock_gettime(CLOCK_REALTIME, &at);
   return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
 }
+
+// What measures is not to wait for a processor while there is one: where it may, it runs before whom it measures.
+inline void before_others() { setpriority(PRIO_PROCESS, 0, -10); }
 
 // How long to wait for an answer to what was sent `repeats` times before (RFC 3261 §17.1.2.2).
 inline Nanoseconds patience(int repeats) { return repeats > 3 ? T2 : T1 << repeats; }

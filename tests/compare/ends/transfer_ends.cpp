@@ -251,6 +251,7 @@ int main(int count, char **arguments) {
   struct sigaction ending {};
   ending.sa_handler = [](int) { stopped = 1; };
   sigaction(SIGTERM, &ending, nullptr); // without SA_RESTART: poll() ends
+  before_others();
   Ends ends(arguments[1], arguments[2], arguments[3], atoi(arguments[4]));
   ends.run();
   ends.tell();
