@@ -59,6 +59,18 @@ class Broker:
         return f"{self.base_topic}/{self.instance}"
 
 
+class TlsSocket(ssl.SSLSocket):
+    """A socket that is closed when its handshake fails: paho drops it, open until something collects it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """See ssl.SSLSocket."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 class Client(aiomqtt.Client):
     """A connection; use a new one each time."""
 
@@ -300,9 +312,11 @@ async def connected(broker: Broker, will: aiomqtt.Will | None) -> AsyncIterator[
 async def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
     try:
         # It reads files.
-        return await asyncio.to_thread(ssl.create_default_context, cafile=ca_file)
+        context = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file)
     except OSError as error:
         raise aiomqtt.MqttError(f"ca_file {ca_file} cannot be used: {error}") from error
+    context.sslsocket_class = TlsSocket
+    return context
 
 
 def explain(error: BaseException, broker: Broker) -> tuple[str, bool]:
