@@ -58,7 +58,12 @@ LINES = {
     "by-reason": Line("+31201234510", 38, {"failure_code": "reason"}),
     "secret": Line("+31201234506", 36, {"challenge": True, "username": "hms", "password": TRUNK_PASSWORD}),
 }
-COMPANY = destinations("sales", "overseas", "anna", "silent", "closed", "overflowing", "voicemail")
+UNHURRIED = "+31612345688"
+"""Is let ring for as long as one may."""
+COMPANY = [
+    *destinations("sales", "overseas", "anna", "silent", "closed", "overflowing", "voicemail"),
+    {"id": "unhurried", "number": UNHURRIED, "extension": "6014", "ring_timeout_s": 600},
+]
 EXTENSIONS = {one["id"]: one["extension"] for one in COMPANY}
 
 
