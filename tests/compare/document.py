@@ -82,13 +82,9 @@ def machine(programs: Programs) -> str:
         gigabytes = int(memory.readline().split()[1]) / (1 << 20)
     system = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
     versions = {
-        "Asterisk": _version(programs.command("usr/sbin/asterisk"), "-V").removeprefix("Asterisk "),
-        "SIPp": next(
-            line.split()[1].rstrip(".")
-            for line in _version(programs.command("usr/bin/sipp"), "-v").splitlines()
-            if "SIPp" in line
-        ),
-        "mosquitto": _version(programs.command("usr/sbin/mosquitto"), "-h").split()[2],
+        "Asterisk": _output([*programs.command("usr/sbin/asterisk"), "-V"]).removeprefix("Asterisk "),
+        "SIPp": _output([*programs.command("usr/bin/sipp"), "-v"]).partition("SIPp v")[2].partition("-")[0],
+        "mosquitto": _output([*programs.command("usr/sbin/mosquitto"), "-h"]).split()[2],
     }
     told = ", ".join(f"{program} {version}" for program, version in versions.items())
     return (
@@ -98,14 +94,11 @@ def machine(programs: Programs) -> str:
 
 
 def commit() -> str:
-    """The tree's, "+" where it was changed since."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=10", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    return done.stdout.strip() or "unknown"
+    """The tree's, "+" where the gateway was changed since."""
+    head, changed = _output(["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]), ["status", "--porcelain"]
+    return (head or "unknown") + ("+" if _output(["git", "-C", str(ROOT), *changed, "gateway"]) else "")
 
 
-def _version(command: list[str], argument: str) -> str:
-    done = subprocess.run(
-        [*command, argument], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=10
-    )
+def _output(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=10)
     return (done.stdout + done.stderr).strip()

@@ -231,7 +231,7 @@ PARTS = {
     "calls": Part(calls, lambda b: 2 * len(b.rates) * (b.seconds + AROUND_S)),
     "media": Part(media, lambda b: 2 * sum(b.seconds + AROUND_S + count / RAMP * 1.25 for count in b.calls)),
     "silent": Part(silent, lambda b: 2 * (b.seconds + AROUND_S + max(b.calls) / RAMP * 1.25)),
-    "most-transfers": Part(most_transfers, lambda b: 2 * 8 * (b.seconds + AROUND_S)),
-    "most-calls": Part(most_calls, lambda b: 2 * 8 * (b.seconds + AROUND_S)),
+    "most-transfers": Part(most_transfers, lambda b: 2 * 10 * (b.seconds + AROUND_S)),
+    "most-calls": Part(most_calls, lambda b: 2 * 10 * (b.seconds + AROUND_S)),
     "memory": Part(memory, lambda b: 2 * (max(b.many) / min(b.rates) + AROUND_S * len(b.many))),
 }

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -19,7 +22,7 @@ from tests.compare.counts import (
     excesses,
     table,
 )
-from tests.compare.strace import parsed
+from tests.compare.strace import parsed, traced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +44,21 @@ STRACE = """\
 
 def test_a_table_of_strace_is_read_without_waits() -> None:
     assert parsed(STRACE) == {"sendto": 5800, "recvfrom": 1200}
+
+
+async def test_without_strace_there_are_no_system_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    async with traced(os.getpid()) as counts:
+        pass
+    assert not counts
+
+
+async def test_who_has_ended_has_no_system_calls() -> None:
+    ended = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await ended.wait()
+    async with traced(ended.pid) as counts:
+        pass
+    assert not counts
 
 
 def test_what_is_within_its_bound_is_no_excess() -> None:
