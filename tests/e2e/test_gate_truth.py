@@ -193,6 +193,7 @@ async def test_of_one_agent_in_every_state(truth: Truth, phones: Phones) -> None
     await pbx.remove_member("slow", "6001")
     await truth.compare("logged out of the queue", "6520")
     await anna.stop()
+    await pbx.until_state("6001", 4)
     await truth.compare("unregistered", "6500")
     await anna.start()
     await truth.compare("registered again", "6500")
