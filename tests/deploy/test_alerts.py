@@ -85,6 +85,12 @@ def test_every_alert_is_tried_firing() -> None:
     assert tried == names
 
 
+def words(step: str) -> set[str]:
+    """The events that a `grep -E` looks for."""
+    [found] = re.findall(r"\(([\w|]+)\)", step)
+    return set(found.split("|"))
+
+
 def test_every_step_of_the_runbook_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
@@ -102,6 +108,8 @@ def test_every_step_of_the_runbook_names_what_there_is(capsys: pytest.CaptureFix
                 pass
             case ["journalctl", "-u", "transfer-gateway", "|", "grep", slug] if slug in slugs:
                 pass
+            case ["journalctl", "-u", "transfer-gateway", "|", "grep", "-E", *_] if words(step) <= slugs:
+                pass
             case ["systemctl", "status" | "reload" | "restart", "transfer-gateway"]:
                 pass
             case ["curl", "-s", address] if address.startswith("localhost:9470/"):
@@ -111,6 +119,12 @@ def test_every_step_of_the_runbook_names_what_there_is(capsys: pytest.CaptureFix
             case _:
                 unknown.append(step)
     assert unknown == []
+
+
+def test_the_steps_of_every_section_are_carried_out_somewhere() -> None:
+    tests = (Path(__file__).parent / "runbook").glob("test_*.py")
+    tried = {name for path in tests for name in re.findall(r'"(TransferGateway\w+)"', path.read_text())}
+    assert tried == names
 
 
 @pytest.mark.broker  # the program comes with Prometheus
