@@ -17,6 +17,7 @@ import uvloop
 import gateway
 from gateway import log as logging_setup
 from gateway import systemd
+from gateway.announcing import AvailabilityNotices
 from gateway.background import BackgroundTasks
 from gateway.clock import LoopClock
 from gateway.config import Config, load
@@ -89,6 +90,9 @@ class App:
         self.sources = self.engine.sources = self._following.sources
         self.web = WebServer(self.operations, metrics=self.metrics.render, token=None, clock=clock)
         self._configure_web(config)
+        self._availability = AvailabilityNotices(
+            lambda: self._config, self.engine.situation, self.reporter.availability, clock
+        )
         self._certificates = CertificateWatch(self.metrics.certificates_end, clock)
         # Those first that may not take a configuration; those last that begin with a new login.
         parts = (self.sip.reconfigure, self._take_over, self._following.follow, self._log_in)
@@ -125,6 +129,8 @@ class App:
             gc.collect()
             gc.freeze()
             self._certificates.watch(self._config.certificates)
+            if self._config.mqtt is not None:
+                self._tasks.begin("availability", self._availability.run())
             self.serving = True
             self._tasks.begin("watchdog", systemd.watchdog())
             systemd.ready(SERVING)

@@ -135,6 +135,52 @@ class QueueData(Published):
     mean_talk_s: Seconds | None
 
 
+class AvailabilityOfPbx(Published):
+    """What the gateway knows of the PBX, and how fresh that is."""
+
+    pbx: str
+    source: StateSource = Field(description="what tells of the PBX's state")
+    known: bool
+    unknown_because: str | None
+    proven_at: Timestamp | None = Field(description="when the PBX last proved that it is alive")
+    age_s: Seconds | None = Field(description="how long ago that was")
+
+
+class DestinationAvailability(Published):
+    """What the gate would say of one destination; counts are null where the PBX does not tell."""
+
+    destination: str = Field(description="its id")
+    name: str = Field(description="what callers know it by")
+    number: str | None = Field(description="what the assistant is told, in E.164")
+    description: str
+    available: bool = Field(description="a transfer would be accepted now")
+    leads_to: str | None = Field(description="id of what would be dialled: this one, or its overflow; null: refused")
+    reason: Reason = Field(description="`accepted`, or why not")
+    sip_code: SipCode
+    sentence: str | None = Field(description="why not, as the caller may be told it; null: it is available")
+    open: bool = Field(description="within its hours")
+    holiday: str | None = Field(description="what closes it on a day on which it would be open")
+    opens_at: Timestamp | None = Field(description="when again; null: it is open, or no opening is in sight")
+    closes_at: Timestamp | None = Field(description="null: it is closed, or always open")
+    known: bool = Field(description="the PBX tells who is there")
+    agents_logged_in: Count | None = Field(description="agents of its queue, or phones, that are there")
+    agents_available: Count | None = Field(description="… and that could take a call now")
+    agents_paused: Count | None
+    callers_waiting: Count | None = Field(description="in its queue; null: it has none")
+    expected_wait_s: Seconds | None = Field(description="of one more caller; null: unknown")
+
+
+class AvailabilityData(Published):
+    """Whether a transfer of this number's callers would be accepted now, by destination."""
+
+    number: str = Field(description="id of the assigned number")
+    called: str = Field(description="the assigned number, in E.164")
+    locale: str = Field(description="language of the sentences, ISO 639-1")
+    at: Timestamp = Field(description="when this was so")
+    pbx: AvailabilityOfPbx
+    destinations: list[DestinationAvailability]
+
+
 class StatusData(Published):
     """Whether the gateway is there. `offline` is also the will, and has no `at` then."""
 

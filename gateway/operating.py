@@ -141,6 +141,10 @@ class Operating:
         """See ports.Operations."""
         return self._parts.engine.explain(target, number, at)
 
+    def availability(self, number: str, destination: str | None) -> dict[str, object]:
+        """See ports.Operations."""
+        return self._parts.engine.availability(number, destination)
+
     def transfer_call(
         self, call: str, destination: str, message: str | None, command_id: str | None = None
     ) -> TransferRecord:

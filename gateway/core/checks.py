@@ -105,12 +105,22 @@ def _check_extension(destination: Destination, pbx: PbxState) -> Finding:
             return Finding(Reason.ACCEPTED, (line,))
 
 
+def phones_of(destination: Destination, pbx: PbxState) -> tuple[int, int, int]:
+    """How many phones of a destination without a queue are there, are idle, and are of unknown state."""
+    states = _states_of(destination, pbx)
+    unknown = states[DeviceState.UNKNOWN]
+    return states.total() - states[DeviceState.UNAVAILABLE] - unknown, states[DeviceState.IDLE], unknown
+
+
+def _states_of(destination: Destination, pbx: PbxState) -> Counter[DeviceState]:
+    return Counter(pbx.extensions.get(each, DeviceState.UNKNOWN) for each in destination.watched)
+
+
 def _check_group(destination: Destination, pbx: PbxState) -> Finding:
     """Several phones ring together: each counts by itself, as the PBX's state of them all would hide who is free."""
     name = _asks_for(destination, pbx)
-    states = Counter(pbx.extensions.get(each, DeviceState.UNKNOWN) for each in destination.group)
-    there = sum(states.values()) - states[DeviceState.UNAVAILABLE] - states[DeviceState.UNKNOWN]
-    free = states[DeviceState.IDLE]
+    states = _states_of(destination, pbx)
+    there, free, _ = phones_of(destination, pbx)
     line = f"{name}: {free} of {there} phones free"
     if free >= max(destination.min_available, 1):
         return Finding(Reason.ACCEPTED, (line,))

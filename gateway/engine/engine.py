@@ -40,6 +40,7 @@ from gateway.ports import (
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.core.gate import Situation
 
 log = structlog.get_logger(__name__)
 
@@ -289,6 +290,14 @@ class Engine:
     def explain(self, text: str, number: str, at: datetime | None) -> dict[str, Any]:
         """What the gate would say, now or at another time. Raises LookupError for an unknown number."""
         return self._surroundings.explain(text, number, at, self._loop.situation())
+
+    def situation(self) -> Situation:
+        """What the gate looks at, now."""
+        return self._loop.situation()
+
+    def availability(self, number: str, destination: str | None = None) -> dict[str, object]:
+        """See ports.Operations."""
+        return self._surroundings.availability(number, destination, self._loop.situation())
 
     def probe_call(self, number: str, destination: str, done: Callable[[ProbeResult], object]) -> None:
         """Call a destination for a moment. Raises LookupError when there is no such number or destination."""

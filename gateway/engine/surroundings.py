@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gateway.core import gate
+from gateway.core.availability import availability_document
 from gateway.core.model import Load, PbxState
+from gateway.core.numbers import TargetError, parse_target
 from gateway.engine.drain import Drain
 from gateway.engine.registry import Calls
-from gateway.ports import Clock, PbxSource
+from gateway.ports import Clock, PbxSource, UnknownDestinationError
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -48,6 +50,22 @@ class Surroundings:
         if at is not None:
             situation = self._situation_at(gate.on_the_clock(at, text, assigned, routes))
         return gate.explain(text, assigned, routes, situation)
+
+    def availability(self, number: str, destination: str | None, now: gate.Situation) -> dict[str, object]:
+        """What the gate would say of a number's destinations. Raises LookupError, or UnknownDestinationError."""
+        routes = self.config.routes
+        assigned = routes.number(number)
+        if assigned is None:
+            raise LookupError(f"{number} is no assigned number")
+        if destination is None:
+            return availability_document(assigned, routes, now)
+        try:
+            found = routes.destination(assigned, parse_target(destination, assigned.country))
+        except TargetError:
+            found = None
+        if found is None:
+            raise UnknownDestinationError(f"{assigned.id} has no destination {destination}")
+        return availability_document(assigned, routes, now, (found,))
 
     def _situation_at(self, at: datetime) -> gate.Situation:
         """What is known of another time: neither calls nor queues."""

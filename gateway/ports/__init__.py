@@ -4,7 +4,14 @@
 from gateway.core.call.commands import DialOrder, HandDownOrder
 from gateway.ports.clock import Clock, Timer, sleep, time_limit
 from gateway.ports.history import HistoryPage, HistoryQuery
-from gateway.ports.operations import Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
+from gateway.ports.operations import (
+    Operations,
+    ProbeResult,
+    Reloaded,
+    TooLateError,
+    UnknownDestinationError,
+    UnreadableError,
+)
 from gateway.ports.pbx import ExtensionWatcher, FollowedPbx, PbxListener, PbxSource, WatchListener
 from gateway.ports.report import Observer, Reporter
 from gateway.ports.sip import (
@@ -43,6 +50,7 @@ __all__ = [
     "SipPort",
     "Timer",
     "TooLateError",
+    "UnknownDestinationError",
     "UnreadableError",
     "WatchListener",
     "sleep",

@@ -15,6 +15,10 @@ class TooLateError(Exception):
     """The transfer can no longer be cancelled."""
 
 
+class UnknownDestinationError(LookupError):
+    """The number has no such destination."""
+
+
 class UnreadableError(Exception):
     """The disk does not tell what it holds."""
 
@@ -71,6 +75,12 @@ class Operations(Protocol):
         """Where a transfer would go, and why: as `explain --json`. Raises LookupError for an unknown number.
 
         `at` without a zone is read by the clock of the hours in question (`gate.on_the_clock`).
+        """
+
+    def availability(self, number: str, destination: str | None) -> dict[str, object]:
+        """What the gate would say of a number's destinations now, or of one: `core.availability`.
+
+        Raises LookupError for an unknown number, and UnknownDestinationError for what is none of its destinations.
         """
 
     def transfer_call(

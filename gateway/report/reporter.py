@@ -257,6 +257,11 @@ class EventReporter:
         except Exception:  # calls hang on whoever reports
             log.exception("event-lost", pbx=state.pbx)
 
+    def availability(self, number: str, document: Mapping[str, object]) -> None:
+        """Publish the retained document of a number; sent anew when the broker is back."""
+        if self._mqtt is not None:
+            self._mqtt.snapshot(f"availability/{number}", document)
+
     def _publish(self, mqtt: MqttSink, state: PbxState) -> None:
         queues = state.queues if self._queues is None else self._queues.get(state.pbx, ())
         for queue in queues:

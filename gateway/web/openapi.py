@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway.core.outcome import CallEnd, Outcome, Reason
+from gateway.documents import AvailabilityData
 from gateway.web import answers
 
 Part: TypeAlias = dict[str, Any]
@@ -139,6 +140,25 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
             ),
         ),
     ),
+    ("get", "/api/availability"): _Operation(
+        "availability",
+        "Whether a transfer would be accepted now, and who is there, before it is promised.",
+        {
+            200: (AvailabilityData, "what the gate would say of each destination, with a weak ETag"),
+            304: (None, "the same as the document whose ETag is in If-None-Match"),
+            400: (answers.Failure, "a parameter is missing"),
+            404: (answers.Failure, "no such number is assigned, or it has no such destination"),
+        },
+        parameters=(
+            _query("number", {"type": "string", "pattern": r"\S"}, "the assigned number, or its id"),
+            _query(
+                "destination",
+                {"type": "string", "pattern": r"\S"},
+                "one destination alone, by its id, number or alias; without it all of the number's",
+                required=False,
+            ),
+        ),
+    ),
     ("post", "/api/calls/{id}/transfer"): _Operation(
         "transferCall",
         "Transfer a running call.",
@@ -250,7 +270,7 @@ def _written(operation: _Operation, schemas: Mapping[Any, Part]) -> Part:
         "operationId": operation.name,
         "summary": operation.words,
         "responses": {
-            str(status): {"description": words, "content": _content(model, schemas)}
+            str(status): {"description": words, **({"content": _content(model, schemas)} if status != 304 else {})}
             for status, (model, words) in sorted(operation.answers.items())
         },
     }

@@ -22,6 +22,7 @@ from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
 from gateway.ports import Clock, Operations, UnreadableError
 from gateway.web import openapi
+from gateway.web.availability import availability_response
 from gateway.web.connections import listen, noting
 from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
 from gateway.web.history import CALL, TRANSFER, asks_history, page_response
@@ -106,6 +107,7 @@ class WebServer:
             web.get("/api/transfers/{id}", self._get_transfer),
             web.get("/api/queues", self._get_queues),
             web.get("/api/explain", self._get_explain),
+            web.get("/api/availability", self._get_availability),
             web.post("/api/calls/{id}/transfer", guarded(self._post_transfer)),
             web.post("/api/calls/{id}/cancel", guarded(self._post_cancel)),
             web.post("/api/transfers/{id}/cancel", guarded(self._post_cancel)),
@@ -181,6 +183,10 @@ class WebServer:
         except LookupError:
             raise Problem(404, "unknown-number", f"{number} is no assigned number, nor the id of one") from None
         return json_response(dict(answer))
+
+    async def _get_availability(self, request: web.Request) -> web.Response:
+        destination = _parameter(request, "destination") if "destination" in request.query else None
+        return availability_response(request, self._operations, _parameter(request, "number"), destination)
 
     async def _post_transfer(self, request: web.Request) -> web.Response:
         body = await _json_object(request)

@@ -126,9 +126,8 @@ async def heard(listener: aiomqtt.Client, last: str) -> list[str]:
 @pytest.mark.broker
 @pytest.mark.keeps("16.204")
 async def test_the_broker_gives_each_user_what_they_need_and_no_more(tmp_path: Path) -> None:
-    told = [
-        f"{BASE}/{name}" for name in ("transfers/main-line", "queues/asterisk/sales", "responses/transfer", "status")
-    ]
+    topics = ("transfers/main-line", "queues/asterisk/sales", "availability/main-line", "responses/transfer", "status")
+    told = [f"{BASE}/{name}" for name in topics]
     async with mosquitto(tmp_path) as port:
         with pytest.raises(aiomqtt.MqttError):
             async with aiomqtt.Client("127.0.0.1", port):
@@ -166,6 +165,7 @@ async def test_a_gateway_reports_to_that_broker_and_hears_its_commands(tmp_path:
             await operator.subscribe(f"{BASE}/#", qos=1)
             async with Gateway(files) as gateway:
                 await heard(operator, f"{BASE}/status")
+                await heard(operator, f"{BASE}/availability/main-line")
                 command = '{"type":"cancel","transfer":"01J8ZQ7T9K3M5N7P9R1S3T5V7X","id":"one"}'
                 await operator.publish(f"{BASE}/commands/cancel", command, qos=1)
                 await heard(operator, f"{BASE}/responses/cancel")

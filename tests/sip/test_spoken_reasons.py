@@ -354,3 +354,35 @@ async def test_sipp_reads_the_refusal_of_an_invite(own_net: Net, gateway: Gatewa
             assert (await platform.finished()).counters == {"called": 1, "answered": 0, "refused": 1}
             seen |= handed_on(platform.messages())
     assert seen == {f"call transfer failed: sip status: {told.code}: {reading.reads(told)}" for told in REFUSED}
+
+
+@pytest.mark.keeps("19.7")
+@pytest.mark.parametrize("told", REFUSED, ids=lambda told: told.reason)
+async def test_who_asks_first_is_told_what_a_refer_gets(own_net: Net, gateway: Gateway, told: Told) -> None:
+    reading = READERS["dutch"]
+    document = await gateway.get(f"/api/availability?number=dutch&destination=for-{told.reason}")
+    [said] = document["destinations"]
+    async with Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx, Peer(own_net.host(reading.host)) as platform:
+        line = await read_from_refer(Talk(own_net, gateway, pbx, platform, reading.number), told)
+    assert (said["available"], said["leads_to"], said["reason"]) == (False, None, told.reason)
+    assert line == f"SIP/2.0 {said['sip_code']} {said['sentence'].removesuffix('.')}"
+    assert said["name"] == NAME
+    assert document["pbx"]["age_s"] < 10
+
+
+@pytest.mark.keeps("19.7")
+async def test_what_is_available_is_put_through(own_net: Net, gateway: Gateway) -> None:
+    document = await gateway.get("/api/availability?number=dutch&destination=patient")
+    [said] = document["destinations"]
+    assert (said["available"], said["leads_to"], said["sentence"]) == (True, "patient", None)
+    dutch = READERS["dutch"]
+    async with Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx, Peer(own_net.host(dutch.host)) as platform:
+        talk = Talk(own_net, gateway, pbx, platform, dutch.number)
+        caller, agent = await talk.transferor()
+        assert (await agent.refer(f"<sip:{CALLED_OFF}@gw.example>")).code == 202
+        target = await pbx.wait_call()
+        await target.answer()
+        assert fragment((await agent.notifies())[-1]) == "SIP/2.0 200 OK"
+        await agent.wait_request("BYE")
+        await caller.hang_up()
+        await target.wait_request("BYE")

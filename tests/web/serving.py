@@ -9,15 +9,29 @@ from typing import Any
 
 from aiohttp import ClientSession
 
+from gateway.core.availability import availability_document
+from gateway.core.gate import Situation
 from gateway.core.json_form import call_document, transfer_document
-from gateway.core.model import PbxState
+from gateway.core.model import Destination, PbxState
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.ports import HistoryPage, HistoryQuery, Operations, ProbeResult, Reloaded, TooLateError, UnreadableError
+from gateway.core.routing import Routes
+from gateway.ports import (
+    HistoryPage,
+    HistoryQuery,
+    Operations,
+    ProbeResult,
+    Reloaded,
+    TooLateError,
+    UnknownDestinationError,
+    UnreadableError,
+)
 from gateway.web.server import WebServer
+from tests.core.gates import NOW, SALES, line, pbx, queue
 from tests.report import samples
 from tests.report.reporting import Standing
 from tests.support.processes import free_port
 
+LINE = line(SALES, Destination("reception", "600"))
 TOKEN = "correct horse"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 BODY = {"type": "transfer", "destination": "sales", "message": "one moment"}
@@ -33,6 +47,7 @@ class Gateway(Operations):
         self.disk_fails = False
         self.next: int | None = None
         self.answer = replace(samples.requested(), destination="sales")
+        self.free, self.at = 2, NOW
 
     def ready(self) -> tuple[bool, Mapping[str, bool]]:
         return all(self.conditions.values()), self.conditions
@@ -80,6 +95,17 @@ class Gateway(Operations):
         if number == "nobody":
             raise KeyError(number)
         return {"decision": "accept", "destination": target}
+
+    def availability(self, number: str, destination: str | None) -> dict[str, object]:
+        self.asked.append((number, destination))
+        if number == "nobody":
+            raise LookupError(number)
+        if destination == "nowhere":
+            raise UnknownDestinationError("main-line has no destination nowhere")
+        wanted = None if destination is None else [SALES]
+        state = pbx(queue(available=self.free), proven_at=self.at)
+        situation = Situation(self.at, pbxs={"asterisk": state})
+        return availability_document(LINE, Routes([LINE]), situation, wanted)
 
     def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
         self.asked.append((which, command_id))

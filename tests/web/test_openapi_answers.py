@@ -45,6 +45,11 @@ class Busy(Gateway):
         decision = {"decision": "accept", "destination": "sales", "extension": "6500", "reason": "accepted"}
         return {**decision, "sip_code": 202, "trail": [target], "sentence": None}
 
+    def availability(self, number: str, destination: str | None) -> dict[str, object]:
+        if destination is not None and len(destination) % 2:
+            destination = "nowhere"
+        return super().availability("nobody" if len(number) % 2 else number, destination)
+
     def transfer_call(
         self, call: str, destination: str, message: str | None, command_id: str | None = None
     ) -> TransferRecord:
@@ -85,4 +90,5 @@ def test_every_answer_is_as_it_says(url: str) -> None:
     assert seen["POST /api/transfers/{id}/cancel"] >= {200, 401, 404, 409}
     assert seen["GET /api/transfers/{id}"] >= {200, 404}
     assert seen["GET /api/explain"] >= {200, 404}
+    assert seen["GET /api/availability"] >= {200, 404}
     assert seen["POST /api/reload"] == {200, 401}
