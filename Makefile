@@ -7,7 +7,7 @@
 # make reconciled   ten minutes of transfers of every outcome while broker, PBX, webhook and gateway fail, and the table of
 #              what everybody has counted (TRANSFERS=2000, SECONDS=600); half a minute of it is in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
-# make bench   the same work for the gateway and for Asterisk, in turn: docs/benchmarks.md. It takes two hours, its parts less:
+# make bench   the same work for the gateway and for Asterisk, in turn: docs/benchmarks.md. It takes two and a half hours, its parts less:
 #              BENCH="--parts transfers,media --rounds 3"; BENCH=--help says which there are, BENCH=--estimate how long they take
 # make bench-quick   what a transfer takes of the gateway, in calls across SWIG, SQL statements, system calls, allocations …, in
 #              half a minute; fails where any of it is far too much; it is in make test

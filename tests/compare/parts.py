@@ -24,8 +24,8 @@ Values: TypeAlias = dict[tuple[str, str], float | None]
 
 LIMIT = {"transfers": 400, "calls": 800}
 """How many a second are tried at most."""
-AROUND_S = 8
-"""What starts, ends and waits take around a run of one of the two, roughly."""
+AROUND_S = 5
+"""What starts, ends and waits take around a run of one of the two, on a machine that does nothing else."""
 
 
 @dataclass

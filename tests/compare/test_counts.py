@@ -102,6 +102,7 @@ print(*(after[each] - before[each] for each in c.Counter))
 
 @pytest.mark.sip
 @pytest.mark.alone
+@pytest.mark.keeps("16.230")
 async def test_more_statements_than_there_should_be_are_noticed(own_net: Net) -> None:
     async with CountedSystem(own_net, worse=True) as system:
         each = await counted_by_itself(system, own_net, TRANSFERS)
