@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 import re
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 import pytest
 import yaml
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.support.company import settings
 from tests.support.fetch import programs
@@ -21,7 +24,7 @@ from tests.support.gateway import Gateway
 from tests.support.processes import Child, free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.support.processes import Net
 
@@ -85,8 +88,8 @@ async def test_prometheus_starts_with_its_options_and_files(tmp_path: Path) -> N
 
 
 @asynccontextmanager
-async def mosquitto(directory: Path) -> AsyncIterator[int]:
-    """The broker with the files that are shipped, on a port of its own."""
+async def mosquitto(directory: Path, rights: Callable[[str], str] = str) -> AsyncIterator[int]:
+    """The broker with the files that are shipped, on a port of its own; `rights` may alter what its users may do."""
     port = free_port()
     shutil.copytree(DEPLOY / "mosquitto", directory / "config")
     (directory / "data").mkdir()
@@ -94,7 +97,9 @@ async def mosquitto(directory: Path) -> AsyncIterator[int]:
     secrets.touch(0o600)
     for user, password in PASSWORDS.items():
         run("usr/bin/mosquitto_passwd", "-b", str(secrets), user, password)
-    (directory / "config" / "rights").chmod(0o600)
+    file = directory / "config" / "rights"
+    file.write_text(rights(file.read_text()))
+    file.chmod(0o600)
     config = directory / "config" / "mosquitto.conf"
     text = config.read_text().replace("listener 1883", f"listener {port}").replace("/mosquitto/", f"{directory}/")
     config.write_text(f"{text}user root\n")
@@ -151,6 +156,58 @@ async def test_the_broker_gives_each_user_what_they_need_and_no_more(tmp_path: P
                 await gateway.publish(topic, "{}", qos=1)
             assert await heard(operator, told[-1]) == told
             assert await heard(reader, told[-1]) == [topic for topic in told if "/responses/" not in topic]
+
+
+TOPICS = {
+    "status", "transfers/main-line", "queues/asterisk/sales", "responses/transfer", "commands/transfer",
+    "../other/status", "../../elsewhere", "../../homeassistant/device/transfer_gateway_test/config", "forged",
+}  # fmt: skip
+MAY_WRITE = {
+    "transfer-gateway": {
+        "status", "transfers/main-line", "queues/asterisk/sales", "responses/transfer", "../other/status",
+    },
+    "reader": set(),
+    "operator": {"commands/transfer"},
+}  # fmt: skip
+
+
+def written(port: int, user: str) -> set[str]:
+    """The topics that the broker takes from a user, by its acknowledgements."""
+    answers: dict[int, bool] = {}
+    connection = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+    connection.on_publish = lambda _client, _data, mid, reason, _properties: answers.update(
+        {mid: not reason.is_failure}
+    )
+    connection.username_pw_set(user, PASSWORDS[user])
+    connection.connect("127.0.0.1", port)
+    connection.loop_start()
+    try:
+        sent = {}
+        for topic in TOPICS:
+            message = connection.publish(posixpath.normpath(f"{BASE}/{topic}"), "{}", qos=1)
+            message.wait_for_publish(10)
+            sent[message.mid] = topic
+    finally:
+        connection.disconnect()
+        connection.loop_stop()
+    return {topic for mid, topic in sent.items() if answers[mid]}
+
+
+@pytest.mark.broker
+@pytest.mark.keeps("16.204")
+@pytest.mark.parametrize("user", PASSWORDS)
+async def test_what_a_user_may_not_write_is_refused(tmp_path: Path, user: str) -> None:
+    async with mosquitto(tmp_path) as port:
+        assert await asyncio.to_thread(written, port, user) == MAY_WRITE[user]
+
+
+@pytest.mark.broker
+async def test_home_assistant_is_told_with_the_line_that_is_there_for_it(tmp_path: Path) -> None:
+    file = tmp_path / "config" / "rights"
+    async with mosquitto(tmp_path, rights=lambda text: text.replace("#topic", "topic")) as port:
+        assert "\ntopic write homeassistant/" in file.read_text()
+        topic = "../../homeassistant/device/transfer_gateway_test/config"
+        assert await asyncio.to_thread(written, port, "transfer-gateway") == MAY_WRITE["transfer-gateway"] | {topic}
 
 
 @pytest.mark.sip

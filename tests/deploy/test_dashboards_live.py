@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.deploy.asking import answers, dashboards, has_data, panels
 from tests.deploy.loaded import loaded
+from tests.support.fetch import programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,9 +47,19 @@ async def test_every_query_of_every_panel_has_data_after_a_mixed_load(
         before, after = load.series
         assert after == before
 
+        # What it exports is as Prometheus' own linter wants it.
+        assert await asyncio.to_thread(lint, (await load.gateway.http("GET", "/metrics"))[1]) == ""
+
         known = {transfer["transfer"] for transfer in await load.gateway.transfers()}
         buckets = "transfer_gateway_time_to_human_seconds_bucket"
         kept = await load.prometheus.exemplars(buckets, load.start, load.end)
         named = {exemplar["labels"]["transfer"] for series in kept for exemplar in series["exemplars"]}
         assert named
         assert named <= known
+
+
+def lint(metrics: str) -> str:
+    """What `promtool check metrics` finds wrong."""
+    command = [*programs().command("usr/bin/promtool"), "check", "metrics"]
+    done = subprocess.run(command, check=False, input=metrics, capture_output=True, text=True, timeout=60)
+    return done.stdout + done.stderr
