@@ -98,18 +98,21 @@ STEPS = (_FIRST, _JOURNAL)
 class NewerVersionError(Exception):
     """The file has had steps that this gateway does not know."""
 
-    def __init__(self, version: int, known: int) -> None:
+    def __init__(self, version: int, known: int, lost: str) -> None:
         super().__init__(
             f"the file is of version {version}, made by a newer gateway; this one knows versions up to {known}."
-            " Install the newer gateway again, or move the file away: what waits in it is then not sent"
+            f" Install the newer gateway again, or move the file away: {lost}"
         )
 
 
-def migrate(db: sqlite3.Connection, steps: Sequence[str]) -> None:
-    """Bring the file to the newest version, each step whole or not at all. Raises NewerVersionError, sqlite3.Error."""
+def migrate(db: sqlite3.Connection, steps: Sequence[str], lost: str = "what is in it is then gone") -> None:
+    """Bring the file to the newest version, each step whole or not at all. Raises NewerVersionError, sqlite3.Error.
+
+    `lost` says what comes of it when a file of a newer version is moved away.
+    """
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > len(steps):
-        raise NewerVersionError(version, len(steps))
+        raise NewerVersionError(version, len(steps), lost)
     for number, step in enumerate(steps[version:], start=version + 1):
         try:
             db.executescript(f"BEGIN IMMEDIATE;\n{step}\nPRAGMA user_version = {number};\nCOMMIT;")

@@ -37,6 +37,8 @@ class StoreFile:
     name = FILE_NAME
     steps: Sequence[str] = STEPS
     """What makes its tables: see migrations.py."""
+    lost = "what waits in it is then not sent"
+    """What comes of it when the file of a newer gateway is moved away."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / self.name
@@ -98,7 +100,7 @@ class StoreFile:
         # What is deleted is overwritten: somebody may have asked for that.
         db.execute("PRAGMA secure_delete = ON")
         # Before anything that writes: a newer file is left as it is.
-        migrate(db, self.steps)
+        migrate(db, self.steps, self.lost)
         db.execute("PRAGMA journal_mode = WAL")
         self._file = _identities(self.path)
 

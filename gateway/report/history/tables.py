@@ -89,6 +89,7 @@ class HistoryFile(StoreFile):
 
     name = FILE_NAME
     steps = STEPS
+    lost = "what is over by now is then in no report"
 
     def prepare(self, db: sqlite3.Connection) -> None:
         """Before there is a table, have what is deleted make the file smaller; have what the steps call."""

@@ -217,6 +217,7 @@ async def test_the_history_s_file_is_of_a_newer_release(own_net: Net, tmp_path: 
         seen = await Desk(gateway, tmp_path).carry_out("TransferGatewayHistoryUnwritable")
         status = seen.api("/api/status")["history"]
         assert "made by a newer gateway" in status["why"]
+        assert "move the file away: what is over by now is then in no report" in status["why"]
         assert status["waiting"] > 0
         assert "%" in seen["df -h /var/lib/transfer-gateway"]
         assert seen.log("history-unwritable")
