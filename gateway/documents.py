@@ -191,6 +191,14 @@ class StatusData(Published):
     at: Timestamp | None = None
 
 
+class ChainData(Published):
+    """The newest line of the chain of outcomes, for whoever is to know later that none was taken out of it."""
+
+    n: int = Field(ge=1, description="number of the line; it counts on, and begins at 1 where a history is begun anew")
+    hash: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256, as `report --verify --head N:HASH` takes it")
+    at: Timestamp = Field(description="when the gateway has looked")
+
+
 class ErrorData(Published):
     """Why something was not done: a slug for programs, a sentence for people."""
 

@@ -24,6 +24,7 @@ from gateway.report.erasing import Erased, forget, left_aside, tidy
 from gateway.report.event import call_event, event_id, read_transfer, transfer_event, write
 from gateway.report.history.asking import HistoryAsking
 from gateway.report.history.callers import Callers
+from gateway.report.history.chain import NO_HEAD
 from gateway.report.history.retention import Keep
 from gateway.report.history.rows import TRANSFER
 from gateway.report.history.state import HistoryState
@@ -88,8 +89,10 @@ class EventReporter:
             clock=clock,
             remembered=self._remembered,
             tidy=self._tidy,
-            on_state=on_history,
+            on_state=self._history_looked_at,
         )
+        self._on_history = on_history
+        self._head = NO_HEAD
         self._asking = HistoryAsking(state_dir)
         self._callers = Callers(state_dir)
         self._state_dir = state_dir
@@ -134,6 +137,14 @@ class EventReporter:
         if self._mqtt is not None:
             fit = {pbx: [queue for queue in names if _SLUG.fullmatch(queue)] for pbx, names in queues.items()}
             self._mqtt.discoverable(fit)
+
+    def _history_looked_at(self, state: HistoryState) -> None:
+        self._on_history(state)
+        if self._mqtt is None or state.size is None or state.size.head in {self._head, NO_HEAD}:
+            return
+        self._head = state.size.head
+        # Retained: an auditor who asks later is told too, and whoever keeps what comes has all that were told.
+        self._mqtt.snapshot("chain", {**self._head._asdict(), "at": timestamp(self._clock.now().wall)})
 
     def log_in(self, broker: Broker) -> None:
         """Log in at the broker anew where its user or password is not the one we logged in with."""

@@ -12,7 +12,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway.commands import CancelCommand, TransferCommand
 from gateway.core.event_types import CALL_ENDED, EARLIER, EVENT_TYPES, TRANSFER_ENDED
-from gateway.documents import AvailabilityData, ErrorData, Published, QueueData, StatusData, TransferData
+from gateway.documents import AvailabilityData, ChainData, ErrorData, Published, QueueData, StatusData, TransferData
 from gateway.report.event import (
     CONTENT_TYPE,
     CallEndedEvent,
@@ -63,6 +63,7 @@ MESSAGES: Mapping[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     "status": (StatusData, "serialization"),
     "queue": (QueueData, "serialization"),
     "availability": (AvailabilityData, "serialization"),
+    "chain": (ChainData, "serialization"),
     "command.transfer": (TransferCommand, "validation"),
     "command.cancel": (CancelCommand, "validation"),
     "response.transfer": (TransferAnswer, "serialization"),
@@ -126,6 +127,7 @@ def asyncapi() -> Schema:
             "tellTransfers": _operation("send", "transfers", 1),
             "tellQueue": _operation("send", "queue", 0, retain=True),
             "tellAvailability": _operation("send", "availability", 0, retain=True),
+            "tellChain": _operation("send", "chain", 0, retain=True),
             "takeTransfer": _operation("receive", "commandTransfer", 1) | _reply("responseTransfer"),
             "takeCancel": _operation("receive", "commandCancel", 1) | _reply("responseCancel"),
         },
@@ -153,6 +155,7 @@ _CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "transfers": (f"{_BASE}/transfers/{{number}}", EVENT_TYPES),
     "queue": (f"{_BASE}/queues/{{pbx}}/{{queue}}", ("queue",)),
     "availability": (f"{_BASE}/availability/{{number}}", ("availability",)),
+    "chain": (f"{_BASE}/chain", ("chain",)),
     "commandTransfer": (f"{_BASE}/commands/transfer", ("command.transfer",)),
     "commandCancel": (f"{_BASE}/commands/cancel", ("command.cancel",)),
     "responseTransfer": (f"{_BASE}/responses/transfer", ("response.transfer", "response.error")),
