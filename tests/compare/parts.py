@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from tests.compare import jobs, process
 from tests.compare.figures import Figure, number, percentile
 from tests.compare.media import RAMP, TOO_LATE_MS, NotMeasuredError, lasting
-from tests.compare.search import highest
+from tests.compare.search import LIMIT, highest
 from tests.compare.systems import NAMES, Name, System, system
 from tests.support.processes import ChildError
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 Values: TypeAlias = dict[tuple[str, str], float | None]
 """What one run has measured, by what it is and its unit."""
 
-LIMIT = {"transfers": 400, "calls": 800}
-"""How many a second are tried at most."""
 AROUND_S = 5
 """What starts, ends and waits take around a run of one of the two, on a machine that does nothing else."""
 
