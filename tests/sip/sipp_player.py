@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 RELIABLE = {"Require": "100rel", "RSeq": "71"}
+WINNER, LATE = ".*;tag=called", ".*;tag=late"
 ALONE = {"PCMU": "m=audio [0-9]+ RTP/AVP 0 [0-9]+[[:cntrl:]]"}
 """What SIPp has to find in an answer that speaks this codec and no other."""
 
@@ -127,6 +128,7 @@ class SippEnd:
         self._script, self._end = script, end
         self._does = deepcopy(end.does) if script.played else end.does  # what is written twice counts once
         self._asked = self._late = False
+        self._forks = 0
 
     @property
     def hz(self) -> int | None:
@@ -264,7 +266,14 @@ class SippEnd:
             self._does.expect("PRACK", RAck="71 [0-9]+ INVITE").respond()
 
     async def accepts(self) -> None:
-        self._does.answer(200, self._end.answer()).expect("ACK")
+        self._does.answer(200, self._end.answer()).expect("ACK", To=WINNER)
+
+    async def rings_elsewhere(self, code: int = 180, *, media: bool = False) -> None:
+        self._forks += 1
+        self._does.answer(code, self._end.answer() if media else "", tag=f"other{self._forks}")
+
+    async def accepts_elsewhere(self) -> None:
+        self._does.answer(200, self._end.answer(), tag="late").expect("ACK", To=LATE).expect("BYE", To=LATE).respond()
 
     async def declines(self, code: int) -> None:
         self._does.answer(code).expect("ACK")

@@ -166,6 +166,40 @@ async def test_a_cancel_that_meets_our_200_changes_nothing(player: Player, way: 
     await player(scenario, way, invite={})
 
 
+forked = played(
+    "way", by(pytest.mark.keeps("9.12"), "peers-udp", EITHER), by(pytest.mark.keeps("11.10"), "sipp-udp", EITHER)
+)
+
+
+@forked
+async def test_of_several_that_ring_the_one_that_answers_is_heard(player: Player, way: str) -> None:
+    async def scenario(talk: Conversation[Party]) -> None:
+        called = await talk.reached()
+        await called.rings_elsewhere()
+        await called.rings_elsewhere(183, media=True)
+        await called.rings()
+        await called.accepts()
+        await talk.caller.accepted()
+        await talk.meet()
+        await both_hear_anew(talk.caller, called)
+
+    await player(scenario, way, invite={})
+
+
+@forked
+async def test_a_second_answer_is_acknowledged_and_hung_up(player: Player, way: str) -> None:
+    async def scenario(talk: Conversation[Party]) -> None:
+        called = await talk.reached()
+        await called.accepts()
+        await talk.caller.accepted()
+        await talk.meet()
+        await called.accepts_elsewhere()
+        await talk.meet()
+        await both_hear_anew(talk.caller, called)
+
+    await player(scenario, way, invite={})
+
+
 @played("way", by(pytest.mark.keeps("9.11"), "peers-udp", EITHER), by(pytest.mark.keeps("11.9"), "sipp-udp", EITHER))
 async def test_a_lost_ack_is_made_up_for_by_our_next_200(player: Player, way: str) -> None:
     async def scenario(talk: Conversation[Party]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Responses that come twice around the answer of a call, with SIPp at both ends; forked calls."""
+"""Responses that come twice around the answer of a call, with SIPp at both ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tests.sip.sipp_talk import ANY_OFFER, WAYS, Place, Talk
 pytestmark = pytest.mark.sip
 
 both_ways = pytest.mark.parametrize("way", WAYS)
-WINNER, LATE = ".*;tag=called", ".*;tag=late"
 
 
 @pytest.mark.keeps("11.9")
@@ -42,35 +41,3 @@ async def test_a_reliable_response_is_repeated_until_it_is_acknowledged(place: P
         await caller.has_logged("SIP/2.0 183", 2)
         await talk.until("up")
         await talk.both_hear()
-
-
-# --- more than one place answers
-
-
-@pytest.mark.keeps("11.10")
-@both_ways
-async def test_of_three_that_ring_the_one_that_answers_is_heard(place: Place, way: str) -> None:
-    async with Talk(place, "udp", way) as talk:
-        caller, called = talk.caller, talk.called
-        caller.does.invite(caller.offer()).answered().ack().stop("up")
-        called.does.invited().answer(180, tag="one").answer(183, called.answer(), tag="other").answer(180)
-        called.does.answer(200, called.answer()).expect("ACK", To=WINNER).stop("up")
-        caller.does.bye()
-        called.does.expect("BYE", To=WINNER).respond()
-        await talk.start()
-        await talk.both_hear()
-
-
-@pytest.mark.keeps("11.10")
-@both_ways
-async def test_a_second_answer_is_acknowledged_and_hung_up(place: Place, way: str) -> None:
-    async with Talk(place, "udp", way) as talk:
-        talk.opening()
-        called = talk.called.does
-        called.answer(200, talk.called.answer(), tag="late").expect("ACK", To=LATE).expect("BYE", To=LATE).respond()
-        called.stop("late")
-        talk.caller.does.stop("late")
-        talk.closing()
-        await talk.start()
-        await talk.until("late")
-        await talk.both_hear(anew=True)

@@ -126,6 +126,12 @@ class Setup(Protocol):
     async def accepts(self) -> None:
         """Answer, and wait for the ACK."""
 
+    async def rings_elsewhere(self, code: int = 180, *, media: bool = False) -> None:
+        """One more place that the call has reached sends a provisional response (RFC 3261 §13.2.2.4)."""
+
+    async def accepts_elsewhere(self) -> None:
+        """One more place answers; wait until it has got ACK and BYE."""
+
     async def declines(self, code: int) -> None:
         """Refuse the call."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.support.end import DELAYED, MIRRORED, NOUGHT, RELAY, until_pressed
 from tests.support.peer_dialog import Dialog
 from tests.support.rtp import CODECS
-from tests.support.sip_message import address, direction_of, media_of, sdp
+from tests.support.sip_message import address, direction_of, media_of, parameter, reply, sdp, token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,6 +185,32 @@ class Call(Dialog):
 
     async def accepts(self) -> None:
         await self.answer()
+
+    async def rings_elsewhere(self, code: int = 180, *, media: bool = False) -> None:
+        self.fork(code, media=media)
+
+    async def accepts_elsewhere(self) -> None:
+        late = self.fork(200)
+
+        def hung_up() -> list[str] | None:
+            got = [one.method for m in ("ACK", "BYE") for one in self.peer.received(m) if one.tag("To") == late]
+            return got if len(got) == 2 else None
+
+        assert await self.peer.until(hung_up, "ACK and BYE for the second answer") == ["ACK", "BYE"]
+        await self.reinvite()  # the peer has stopped its media with that BYE, but its first dialog is still there
+
+    def fork(self, code: int, *, media: bool = False) -> str:
+        """Have a further place answer the same INVITE; its tag."""
+        assert self.incoming
+        tag = token()
+        headers = [("Contact", f"<{self.peer.contact}>")]
+        described = sdp(self.peer.host, self.media.port, ("PCMA",)) if media or code == 200 else b""
+        if described:
+            headers.append(("Content-Type", "application/sdp"))
+        response = reply(self.incoming, code, tag=tag, headers=headers, body=described)
+        assert parameter(response["To"], "tag") == tag
+        self.peer.send(response, self.remote)
+        return tag
 
     async def declines(self, code: int) -> None:
         self.reject(code)
