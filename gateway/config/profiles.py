@@ -47,6 +47,8 @@ Transport = Literal["udp", "tcp", "tls"]
 Srtp = Literal["off", "optional", "required"]
 # Where its media comes from: the address of its description, its host, or the host that its signalling comes from.
 RtpSource = Literal["sdp", "sdp-host", "latched"]
+# Whether its packets may go on as they are, to a side with the same codec, or always through the conference bridge.
+Media = Literal["relay", "bridge"]
 # How the caller is named: in From alone, or in P-Asserted-Identity too, to a peer that keeps withheld numbers to itself
 # (RFC 3325 §7).
 Identity = Literal["from", "asserted"]
@@ -70,6 +72,7 @@ class _Profile(Section):
     codecs: Codecs = ("PCMA", "PCMU", "G722", "opus")
     srtp: Srtp = "off"
     rtp_source: RtpSource = "sdp"
+    media: Media = "relay"
     identity: Identity = "from"
     diversion: Diversion = "off"
     rewrite_contact: Flag = False

@@ -96,6 +96,7 @@ class SipAgent:
         self._endpoint.libStart()
         pj.watch_sessions()
         self._supervision.configure(config)
+        self._media.configure(config)
         self._handler = RequestHandler(
             self._accounts, self._legs, self._capacity, self._dialogs, self._midcall, self._listener, self._clock,
             self._expect,
@@ -127,6 +128,7 @@ class SipAgent:
         """
         self._accounts.open(config, self._transports, self._legs.peers)
         self._supervision.configure(config)
+        self._media.configure(config)
         self._front.configure(config, self._accounts.numbers)
         self._watch_trunks()
         set_log_level(debug=config.gateway.log_level == "debug")

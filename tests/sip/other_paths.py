@@ -24,11 +24,13 @@ from gateway.sip.calls.bridge import Bridge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.config import Config
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
     from gateway.ports import Clock
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.media_path import MediaPath
+    from gateway.sip.calls.media_way import Decision
     from gateway.sip.calls.pairs import Changed, Pairs
 
 log = structlog.get_logger(__name__)
@@ -57,6 +59,16 @@ class RelayPath:
         self.sockets: dict[LegId, socket.socket] = {}
         self.peers: dict[LegId, tuple[str, int]] = {}  # where they take audio
         self._packets: dict[LegId, int] = {}
+
+    def configure(self, _config: Config) -> None:
+        """See media_path.MediaPath."""
+
+    def decided(self, _leg: LegId) -> Decision | None:
+        """See media_path.MediaPath."""
+        return None
+
+    def keys_follow(self, _leg: LegId) -> None:
+        """See media_path.MediaPath."""
 
     def stop(self) -> None:
         """See media_path.MediaPath."""

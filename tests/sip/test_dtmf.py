@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -37,9 +38,11 @@ class Stage:
         legs: dict[LegId, Any] = {side.id: side for side in (self.caller, self.target)}
         self.deaf = False
         self.pairs, self.clock = Pairs(), VirtualClock(datetime(2026, 11, 29, tzinfo=UTC))
+        self.told: list[LegId] = []  # before each event, whoever is given it
         self.keys = Keypads(
-            self.pairs, legs.get, lambda _leg: False, lambda _leg: not self.deaf, self.clock, lambda: None
-        )
+            self.pairs, legs.get, lambda _leg: False, lambda _leg: not self.deaf, self.clock, lambda: None,
+            self.told.append,
+        )  # fmt: skip
 
     def press(self, *keys: str) -> None:
         for stamp, key in enumerate(keys):
@@ -61,6 +64,22 @@ def test_keys_without_a_partner_are_for_the_next_one() -> None:
     assert stage.target.given == ""
     stage.join()
     assert stage.given(2) == "12"
+    stage.keys.stop()
+
+
+@pytest.mark.keeps("17.7")
+def test_a_key_whose_packets_were_relayed_is_not_given_as_well() -> None:
+    stage = Stage()
+    stage.join()
+    relayed = KeyPress("7", KeyWay.EVENT, 800, relayed=True)
+    stage.keys.pressed(stage.caller, relayed)
+    stage.keys.pressed(stage.caller, replace(relayed, ended=True))
+    stage.keys.pressed(stage.caller, KeyPress("7", KeyWay.INFO))  # the same in the other way
+    assert stage.given(3) == ""
+    assert stage.told == []
+    stage.keys.pressed(stage.caller, KeyPress("8", KeyWay.INFO))
+    assert stage.given(1) == "8"
+    assert stage.told == [stage.target.id]
     stage.keys.stop()
 
 

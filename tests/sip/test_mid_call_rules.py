@@ -24,7 +24,9 @@ class Stage(TwoLegs):
         self.silent: set[LegId] = set()  # legs without audio
         self.lost: list[tuple[LegId, CallEnd]] = []
         media: Any = SimpleNamespace(
-            has_media=lambda leg: leg not in self.silent, activity=lambda leg: self.legs[leg].activity
+            has_media=lambda leg: leg not in self.silent,
+            activity=lambda leg: self.legs[leg].activity,
+            keys_follow=lambda _leg: None,
         )
         self.calls = MidCall(
             self.legs.get, self.pairs, media, self.clock, lambda *what: self.lost.append(what), lambda: None

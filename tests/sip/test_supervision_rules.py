@@ -61,7 +61,7 @@ class Stage:
         self.legs = Legs({leg.id: leg for leg in (self.caller, self.assistant)})
         self.goes_on = False  # whether another server is tried
         listener: Any = self._saying("leg_ended", "leg_failed", "leg_answered", "leg_early_media", "leg_progress")
-        media: Any = self._saying("negotiated", "stopped", "changed", "forget")
+        media: Any = self._saying("negotiated", "stopped", "changed", "forget", "keys_follow")
         media.activity = lambda leg: self.legs[leg].activity
         media.has_media = lambda _leg: True
         media.counted = lambda leg: f"counts of {leg.id}"

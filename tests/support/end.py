@@ -167,4 +167,4 @@ async def until_pressed(keys: str, there: Callable[[], str]) -> None:
         return len(there()) >= len(keys)
 
     await eventually(are_there, f"{keys} (there are {there()})")
-    assert there() == keys
+    assert there() == keys, (there(), keys)

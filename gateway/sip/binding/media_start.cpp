@@ -7,6 +7,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "modules.hpp"
+#include "relay.hpp"
 #include "rtp_source.hpp"
 
 namespace gateway {
@@ -58,6 +59,7 @@ pjmedia_transport *on_create_media_transport(pjsua_call_id call, unsigned index,
     pjmedia_transport *udp = media.tp_orig;
     if (udp && udp->type == PJMEDIA_TRANSPORT_TYPE_UDP)
         guard(call, udp);
+    make_relayable(transport);
     return transport;
 }
 
@@ -66,6 +68,7 @@ pjmedia_transport *on_create_media_transport(pjsua_call_id call, unsigned index,
 void guard_media_start()
 {
     pjsua_var.ua_cfg.cb.on_create_media_transport = guarded<&on_create_media_transport, nullptr>;
+    prepare_relays();
     watch_sources();
 }
 

@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The conference bridge of PJMEDIA as the path that audio takes: every leg is decoded, and mixed for its partner.
+"""PJMEDIA as the path that audio takes: packets of two with one codec are relayed, the others' audio is mixed.
 
-What each leg is to hear is carried out whenever its partner or a port changes: an answer, a re-INVITE or a change of
-codec makes PJSIP build a new port for the same leg. A leg hears one source at a time, or silence.
+Who is relayed, relaying.py says; the rest is about the conference bridge, which decodes every leg and mixes it for its
+partner. What each leg is to hear is carried out whenever its partner or a port changes: an answer, a re-INVITE or a
+change of codec makes PJSIP build a new port for the same leg. A leg hears one source at a time, or silence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
 import structlog
 
+from gateway.sip.calls.relaying import Relays
 from gateway.sip.calls.ringback import OFTEN_S, Ringback
 from gateway.sip.calls.sounds import BridgeSounds
 from gateway.sip.calls.stream_counts import total
 
 if TYPE_CHECKING:
+    from gateway.config import Config
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
     from gateway.ports import Clock, Timer
     from gateway.sip.calls.leg import Leg
+    from gateway.sip.calls.media_way import Decision
     from gateway.sip.calls.pairs import Changed, Pairs
 
 log = structlog.get_logger(__name__)
+
+KEY_S = 0.26
+"""For so long a leg that is sent a key is not relayed: the key and its last packets, and two ticks of the clock."""
 
 
 class Bridge:
@@ -42,14 +50,23 @@ class Bridge:
         self._sounds = BridgeSounds(clock)
         self._ringbacks: dict[LegId, Ringback[pj.AudioMedia]] = {}  # of those who wait
         self._next_look: Timer | None = None
+        self._relays = Relays(pairs, leg_of)
+        self._sending: dict[LegId, Timer] = {}  # keys, to whom
 
     def stop(self) -> None:
         """See media_path.MediaPath."""
         if self._next_look is not None:
             self._next_look.cancel()
-        for table in (self._ports, self._ringbacks, self._heard):
+        for timer in self._sending.values():
+            timer.cancel()
+        for table in (self._ports, self._ringbacks, self._heard, self._sending):
             table.clear()
+        self._relays.stop()
         self._sounds.stop()
+
+    def configure(self, config: Config) -> None:
+        """See media_path.MediaPath."""
+        self._relays.configure(config)
 
     # --- descriptions
 
@@ -113,6 +130,10 @@ class Bridge:
         """See media_path.MediaPath."""
         return total(leg.counted)
 
+    def decided(self, leg: LegId) -> Decision | None:
+        """See media_path.MediaPath."""
+        return self._relays.decided(leg)
+
     # --- who hears whom
 
     def changed(self, legs: Changed) -> None:
@@ -134,8 +155,24 @@ class Bridge:
             self._next_look.cancel()
         self._next_look = self._clock.after(0, self._look)
 
+    def keys_follow(self, leg: LegId) -> None:
+        """See media_path.MediaPath."""
+        if (timer := self._sending.pop(leg, None)) is not None:
+            timer.cancel()
+        self._sending[leg] = self._clock.after(KEY_S, partial(self._keys_sent, leg))
+        self._relays.send_keys(leg, begin=True)
+        self._carry_out(leg, self._pairs.partner(leg))
+
+    def _keys_sent(self, leg: LegId) -> None:
+        self._sending.pop(leg, None)
+        self._relays.send_keys(leg, begin=False)
+        self._carry_out(leg, self._pairs.partner(leg))
+
     def forget(self, leg: LegId) -> None:
         """See media_path.MediaPath."""
+        if (timer := self._sending.pop(leg, None)) is not None:
+            timer.cancel()
+        self._relays.forget(leg)
         self._ringbacks.pop(leg, None)
         self._ports.pop(leg, None)
         self._heard.pop(leg, None)
@@ -145,7 +182,8 @@ class Bridge:
             sink = self._ports.get(leg) if leg else None
             if leg is None or sink is None:
                 continue
-            before, now = self._heard.pop(leg, None), self._source(leg)
+            before = self._heard.pop(leg, None)
+            now = None if self._relays.settle(leg) else self._source(leg)
             if now is not None:
                 self._heard[leg] = now
             if now is before:

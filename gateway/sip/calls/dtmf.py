@@ -77,8 +77,13 @@ class Keypads:
         can_take: Callable[[LegId], bool],
         clock: Clock,
         kick: Callable[[], None],
+        follow: Callable[[LegId], None] = lambda _leg: None,
     ) -> None:
-        """`wants_info`: whether a leg's side wants SIP INFO; `can_take`: whether it can be given anything now."""
+        """`wants_info`: whether a leg's side wants SIP INFO; `can_take`: whether it can be given anything now.
+
+        `follow` is told of a leg that is about to be given events.
+        """
+        self._follow = follow
         self._pairs = pairs
         self._leg_of = leg_of
         self._wants_info = wants_info
@@ -98,7 +103,7 @@ class Keypads:
             before, pad.heard = pad.heard, press
             if before is not None and _goes_on(before, press):
                 return
-        if pad.is_echo(key, press.way, self._clock.now().steady):
+        if pad.is_echo(key, press.way, self._clock.now().steady) or press.relayed:
             return
         other = self._pairs.gives_keys_to(leg.id)
         partner = self._leg_of(other) if other is not None else None
@@ -168,6 +173,8 @@ class Keypads:
             pad.waiting.popleft()
 
     def _sent(self, pad: _Pad, way: KeyWay) -> bool:
+        if way is KeyWay.EVENT:
+            self._follow(pad.leg.id)
         if not pad.leg.press(pad.waiting[0], way, TONE_MS):
             return False
         pad.waiting.popleft()

@@ -123,7 +123,8 @@ class Leg(pj.Call):
     def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
         """PJSUA: a packet or an INFO tells of a key."""
         way = KeyWay.EVENT if prm.method == pj.PJSUA_DTMF_METHOD_RFC2833 else KeyWay.INFO
-        self._events.pressed(self, KeyPress(prm.digit, way, prm.timestamp, bool(prm.flags & DTMF_ENDED)))
+        ended, relayed = bool(prm.flags & DTMF_ENDED), bool(prm.flags & pj.DTMF_RELAYED)
+        self._events.pressed(self, KeyPress(prm.digit, way, prm.timestamp, ended, relayed))
 
     def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:
         """PJSUA would dial where a 3xx says: never. The call has failed, with that code."""

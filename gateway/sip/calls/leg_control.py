@@ -51,6 +51,7 @@ class KeyPress:
     way: KeyWay
     stamp: int = 0  # in milliseconds; all packets of one press have the same (RFC 4733 §2.2)
     ended: bool = False  # the key is up again
+    relayed: bool = False  # its packets have gone to the partner as they are
 
 
 class LegControl(Protocol):

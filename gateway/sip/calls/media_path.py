@@ -12,9 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from gateway.config import Config
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
     from gateway.sip.calls.leg import Leg
+    from gateway.sip.calls.media_way import Decision
     from gateway.sip.calls.pairs import Changed
 
 
@@ -23,6 +25,9 @@ class MediaPath(Protocol):
 
     reads_descriptions: bool
     """Whether `sent` and `received` are asked: each description is written out and read once more for them."""
+
+    def configure(self, config: Config) -> None:
+        """Take the profiles, at the start and whenever they change."""
 
     def offering(self, leg: LegId, beside: Leg | None) -> None:
         """The next offer that is made is for this leg, which is being dialled; `beside` will hear it."""
@@ -61,6 +66,12 @@ class MediaPath(Protocol):
 
     def counted(self, leg: Leg) -> LegMedia | None:
         """What was counted of a leg's audio, over all that was negotiated so far; None where it never had any."""
+
+    def decided(self, leg: LegId) -> Decision | None:
+        """Which way the audio of the leg and its partner takes, and why; None where it has no partner."""
+
+    def keys_follow(self, leg: LegId) -> None:
+        """The leg is about to be sent a key as telephone events (RFC 4733) by its own stream."""
 
     def changed(self, legs: Changed) -> None:
         """The pair table has changed for these legs: let each hear its partner, or silence."""

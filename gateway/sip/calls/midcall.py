@@ -45,7 +45,7 @@ class MidCall:
         self._lost = lost
         self._config: Config | None = None
         self._holds = Holds(pairs, clock, kick)
-        self._keypads = Keypads(pairs, leg_of, self._wants_info, self._can_take, clock, kick)
+        self._keypads = Keypads(pairs, leg_of, self._wants_info, self._can_take, clock, kick, media.keys_follow)
         self._encryption = Encryption(self._wants_encryption)
         self._watchdog = Watchdog(pairs, leg_of, media.activity, self._holds.should_be_heard, clock, lost)
 

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which way the audio of two legs takes, and why: their packets are relayed, or the conference bridge mixes them.
+
+The bridge decodes and encodes, and brings its clock and a jitter buffer of each leg with it: 20 ms and more, and most
+of what a call costs. So it is for what cannot be had without it. Without PJSIP.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OPUS = "opus"
+
+
+class Path(enum.Enum):
+    """What carries the audio of a pair."""
+
+    RELAY = "relay"
+    BRIDGE = "bridge"
+
+
+class Why(enum.Enum):
+    """What decided it."""
+
+    SAME_CODEC = "same-codec"  # the one reason to relay
+    NO_AUDIO = "no-audio"  # a leg has none yet, or any more
+    SETTING = "setting"  # `media = "bridge"` in a profile
+    CODEC = "another-codec"
+    PARAMETERS = "codec-parameters"  # the same codec, and the two ask for other forms of it
+    WAITING = "waiting"  # a caller hears an announcement, ringback or what a target sends before its answer
+    KEYS = "keys"  # a key is being sent that came in some other way than as an event of the same codec's clock
+    NOT_RELAYED = "not-relayed"  # PJSIP has given the stream up meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The way, and the reason."""
+
+    path: Path
+    why: Why
+
+
+RELAYED = Decision(Path.RELAY, Why.SAME_CODEC)
+
+
+def bridged(why: Why) -> Decision:
+    """The bridge, for this reason."""
+    return Decision(Path.BRIDGE, why)
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a leg's stream is, as negotiated."""
+
+    codec: str  # the encoding name
+    rate: int  # Hz
+    channels: int
+    asked_for: str = ""  # by the peer's format parameters
+    events: bool = True  # its peer takes telephone events (RFC 4733)
+
+    @classmethod
+    def read(cls, told: Sequence[str]) -> Format | None:
+        """As the binding's media_format() tells it."""
+        if not told:
+            return None
+        codec, rate, channels, asked_for, events = told
+        return cls(codec.upper(), int(rate), int(channels), asked_for, events == "1")
+
+    @property
+    def is_opus(self) -> bool:
+        """Its clock is 48000, and events may have another one than that (RFC 7587 §4.1, RFC 4733 §2.1)."""
+        return self.codec.lower() == OPUS
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two, with what its profile says."""
+
+    format: Format | None
+    media: Literal["relay", "bridge"] = "relay"
+    wants_info: bool = False
+
+    def takes_events_of(self, other: Side) -> bool:
+        """Whether the telephone events of the other side's stream can be its own as they are."""
+        if self.format is None or other.format is None or self.wants_info:
+            return False
+        return self.format.events and not other.format.is_opus
+
+
+def decide(one: Side, other: Side, *, waits: bool = False, keys: bool = False) -> Decision:
+    """How two partners' audio goes; `waits`: one of them waits for the other; `keys`: one is being sent some."""
+    if waits:
+        return bridged(Why.WAITING)
+    if one.format is None or other.format is None:
+        return bridged(Why.NO_AUDIO)
+    if "bridge" in (one.media, other.media):
+        return bridged(Why.SETTING)
+    first, second = one.format, other.format
+    if (first.codec, first.rate, first.channels) != (second.codec, second.rate, second.channels):
+        return bridged(Why.CODEC)
+    if first.is_opus and first.asked_for != second.asked_for:
+        return bridged(Why.PARAMETERS)
+    return bridged(Why.KEYS) if keys else RELAYED

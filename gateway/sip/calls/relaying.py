@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Keeps the pairs whose packets the binding relays in step with the pair table; see media_way for which those are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pjsua2 as pj
+
+from gateway.sip.calls.media_way import RELAYED, Decision, Format, Path, Side, Why, bridged, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.config import Config
+    from gateway.core.model import LegId
+    from gateway.sip.calls.leg import Leg
+    from gateway.sip.calls.pairs import Pairs
+
+
+class Relays:
+    """Carries out, leg by leg, what is decided."""
+
+    def __init__(self, pairs: Pairs, leg_of: Callable[[LegId | None], Leg | None]) -> None:
+        """`leg_of` finds a leg by its id while it lasts."""
+        self._pairs = pairs
+        self._leg_of = leg_of
+        self._config: Config | None = None
+        self._decided: dict[LegId, Decision] = {}
+        self._keys: set[LegId] = set()  # who is being sent some
+
+    def configure(self, config: Config) -> None:
+        """Take the profiles' settings; they count from a pair's next change on."""
+        self._config = config
+
+    def decided(self, leg: LegId) -> Decision | None:
+        """How the leg's audio goes now; None where it has no partner."""
+        return self._decided.get(leg)
+
+    def send_keys(self, leg: LegId, *, begin: bool) -> None:
+        """A leg is about to be sent keys by its own stream, or has been: that needs the bridge's clock."""
+        (self._keys.add if begin else self._keys.discard)(leg)
+
+    def settle(self, leg: LegId) -> bool:
+        """Relay the leg's audio if that may be; whether it is. If not, its port of the bridge works."""
+        mine, partner = self._leg_of(leg), self._pairs.partner(leg)
+        if mine is None or mine.over:
+            self._decided.pop(leg, None)
+            return False
+        other = self._leg_of(partner)
+        if partner is None or other is None:
+            self._decided.pop(leg, None)
+            pj.unrelay(mine.getId())
+            return False
+        decision = self._decide(mine, other)
+        if decision == RELAYED and not self._relay(mine, other):
+            decision = bridged(Why.NOT_RELAYED)
+        self._decided[leg] = decision
+        if decision.path is Path.BRIDGE:
+            pj.unrelay(mine.getId())
+        return decision.path is Path.RELAY
+
+    def forget(self, leg: LegId) -> None:
+        """The leg is over."""
+        self._decided.pop(leg, None)
+        self._keys.discard(leg)
+
+    def stop(self) -> None:
+        """Let go of everything."""
+        self._decided.clear()
+        self._keys.clear()
+
+    def _decide(self, one: Leg, other: Leg) -> Decision:
+        waits = self._pairs.talks_with(one.id) is None
+        return decide(
+            self._side(one), self._side(other), waits=waits, keys=not self._keys.isdisjoint((one.id, other.id))
+        )
+
+    def _side(self, leg: Leg) -> Side:
+        found = Format.read(pj.media_format(leg.getId())) if not leg.over else None
+        profile = self._config.profile(leg.peer.name) if self._config is not None else None
+        if profile is None:
+            return Side(found)
+        return Side(found, profile.media, profile.dtmf == "info")
+
+    def _relay(self, one: Leg, other: Leg) -> bool:
+        first, second = self._side(one), self._side(other)
+        return pj.relay(one.getId(), other.getId(), first.takes_events_of(second), second.takes_events_of(first))
