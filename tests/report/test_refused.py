@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A message that a broker will not have keeps no other one, and no event is lost by it."""
 
+import asyncio
 import gc
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.report.sinks.mqtt import delivery, listening
+from gateway.report.sinks.mqtt.connection import IN_FLIGHT
 from tests.report import samples
 from tests.report.listener import Listener
 from tests.report.refusing import OK, errors, is_marked, no_reply, report_large, retry_quickly, set_aside, told
 from tests.report.reporting import BASE, Standing, address, have, refuse, reporting, subjects, until
 from tests.support.broker import Broker
-from tests.support.mqtt_broker import Published, ScriptedBroker, Verdict
+from tests.support.mqtt_broker import SILENCE, Published, ScriptedBroker, Verdict
 
 pytestmark = pytest.mark.broker
 
@@ -239,3 +241,20 @@ async def test_no_more_is_in_flight_than_the_broker_takes(tmp_path: Path, maximu
         await broker.until(lambda: any(b"draining" in one.payload for one in broker.taken))
         assert broker.connections == 1
     assert broker.most_in_flight <= maximum
+
+
+async def test_what_is_in_flight_takes_no_task_each(tmp_path: Path) -> None:
+    unanswered: list[Published] = []
+
+    def judge(message: Published) -> Verdict:
+        if "/transfers/" not in message.topic:
+            return OK
+        unanswered.append(message)
+        return SILENCE
+
+    async with ScriptedBroker(judge) as broker, reporting(tmp_path, address(broker)) as (reporter, connection):
+        await connection.up.wait()
+        before = len(asyncio.all_tasks())
+        refuse(reporter, 0, 2 * IN_FLIGHT)
+        await broker.until(lambda: len(unanswered) == IN_FLIGHT)
+        assert len(asyncio.all_tasks()) - before < IN_FLIGHT / 2

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +19,19 @@ from typing import Any, Self
 
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
-from paho.mqtt.client import ConnectFlags
+from paho.mqtt.client import ConnectFlags, MQTTMessageInfo
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.report.sinks.mqtt.refusals import PACKET_TOO_LARGE, NoAnswerError, PublishRefusedError
+
 IN_FLIGHT = 16  # paho holds back more than 20, and replies and the status need room too
 ANSWER_S = 10.0  # a broker that takes longer is given up
 MAX_INCOMING = 64 * 1024  # bytes; the broker keeps larger packets to itself (MQTT 5 §3.1.2.11.4)
 DISCONNECT_WITH_WILL = 0x04
-SESSION_TAKEN_OVER = 0x8E
-PACKET_TOO_LARGE = 0x95
-RETAIN_NOT_SUPPORTED = 0x9A
-# Of a CONNACK: unspecified, malformed packet, protocol error, implementation specific, not authorised, topic name
-# invalid, packet too large, quota exceeded, payload format invalid, retain or QoS not supported (MQTT 5 §3.2.2.2).
-ABOUT_A_WILL = (0x80, 0x81, 0x82, 0x83, 0x87, 0x90, PACKET_TOO_LARGE, 0x97, 0x99, RETAIN_NOT_SUPPORTED, 0x9B)
-TEMPORARY = (0x91, 0x97)  # packet identifier in use, quota exceeded: the same message may be taken later
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +73,14 @@ class Client(aiomqtt.Client):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._answers: dict[int, asyncio.Future[ReasonCode]] = {}  # by packet identifier
+        self._posted: dict[int, tuple[float, Callable[[ReasonCode], None]]] = {}  # … since when, the oldest first
+        self._overdue: asyncio.TimerHandle | None = None
+        self._is_writing = False  # the loop watches for room to write
         self.in_flight_limit = IN_FLIGHT
-        self._room = asyncio.Semaphore(IN_FLIGHT)  # for messages that the broker has to answer
+        self.room = asyncio.Semaphore(IN_FLIGHT)  # for messages that the broker has to answer
         self.largest: int | None = None  # bytes of a packet; None: no limit
         self.retains = True
+        self._thread = threading.get_ident()
 
     def _on_connect(
         self,
@@ -93,7 +93,7 @@ class Client(aiomqtt.Client):
         receive_maximum = getattr(properties, "ReceiveMaximum", 65535)
         self.in_flight_limit = max(1, min(IN_FLIGHT, receive_maximum - 2))
         # The status and replies want an answer too, and count with the events.
-        self._room = asyncio.Semaphore(max(1, min(IN_FLIGHT + 2, receive_maximum)))
+        self.room = asyncio.Semaphore(max(1, min(IN_FLIGHT + 2, receive_maximum)))
         self.largest = getattr(properties, "MaximumPacketSize", None)
         self.retains = bool(getattr(properties, "RetainAvailable", 1))
         super()._on_connect(client, userdata, flags, reason_code, properties)
@@ -101,11 +101,17 @@ class Client(aiomqtt.Client):
     def _on_publish(
         self, _client: PahoClient, _userdata: Any, mid: int, reason_code: ReasonCode, _properties: Properties
     ) -> None:
+        if (posted := self._posted.pop(mid, None)) is not None:
+            self.room.release()
+            posted[1](reason_code)
+            return
         answer = self._answers.get(mid)
         if answer is not None and not answer.done():
             answer.set_result(reason_code)
 
     def _on_disconnect(self, client: PahoClient, userdata: Any, *facts: Any) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
         if not self._connected.cancelled():  # else nobody waits for the connection any more
             super()._on_disconnect(client, userdata, *facts)
 
@@ -123,7 +129,16 @@ class Client(aiomqtt.Client):
         self._loop.call_soon_threadsafe(self._begin, client, sock)
 
     def _on_socket_register_write(self, client: PahoClient, userdata: Any, sock: socket.socket) -> None:
-        self._loop.call_soon_threadsafe(self._write_when_possible, client, sock)
+        if threading.get_ident() == self._thread:
+            # What is published in the same turn of the loop goes with it.
+            self._loop.call_soon(self._write, client, sock)
+        else:  # paho connects in another
+            self._loop.call_soon_threadsafe(self._write, client, sock)
+
+    def _on_socket_unregister_write(self, client: PahoClient, userdata: Any, sock: socket.socket) -> None:
+        if self._is_writing:
+            self._is_writing = False
+            super()._on_socket_unregister_write(client, userdata, sock)
 
     # aiomqtt has the loop watch the number that a socket had some time ago. When the connection has been lost by then,
     # the number may be somebody else's, such as a SIP connection's, whose readiness would keep the loop busy for good.
@@ -133,8 +148,14 @@ class Client(aiomqtt.Client):
             self._attempt(lambda: self._loop.add_reader(sock.fileno(), self._attempt, lambda: _read(client)))
             self._misc_task = self._loop.create_task(self._misc_loop())
 
-    def _write_when_possible(self, client: PahoClient, sock: socket.socket) -> None:
-        if sock.fileno() >= 0:
+    def _write(self, client: PahoClient, sock: socket.socket) -> None:
+        """Write what waits; where the socket takes no more, watch for when it does."""
+        if sock.fileno() < 0:
+            return
+        if not self._is_writing:
+            self._attempt(client.loop_write)
+        if client.want_write() and sock.fileno() >= 0:
+            self._is_writing = True
             self._attempt(lambda: self._loop.add_writer(sock.fileno(), self._attempt, client.loop_write))
 
     def _attempt(self, work: Callable[[], object]) -> None:
@@ -170,6 +191,47 @@ class Client(aiomqtt.Client):
             # Else asyncio logs it, traceback and all, where nobody was waiting for it.
             self._disconnected.exception()
 
+    def post(
+        self, topic: str, payload: bytes | str, properties: Properties, on_answer: Callable[[ReasonCode], None]
+    ) -> None:
+        """Publish at QoS 1, and have `on_answer` told what the broker says; a broker that says nothing is given up.
+
+        `room` is to be acquired before; it is given back. Raises PublishRefusedError, ValueError or aiomqtt.MqttError
+        where nothing is sent.
+        """
+        try:
+            self._check_size(topic, payload, properties)
+            mid = self._handed_over(topic, payload, 1, properties=properties).mid
+        except BaseException:
+            self.room.release()
+            raise
+        self._posted[mid] = self._loop.time(), on_answer
+        if self._overdue is None:
+            self._overdue = self._loop.call_later(ANSWER_S, self._check_overdue)
+
+    def _handed_over(
+        self, topic: str, payload: bytes | str, qos: int, *, properties: Properties | None, retain: bool = False
+    ) -> MQTTMessageInfo:
+        info = self._client.publish(topic, payload, qos, retain, properties)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise aiomqtt.MqttCodeError(info.rc, "Could not publish message")
+        return info
+
+    def _check_overdue(self) -> None:
+        self._overdue = None
+        if not self._posted:
+            return
+        since, _ = next(iter(self._posted.values()))
+        left = since + ANSWER_S - self._loop.time()
+        if left > 0:
+            self._overdue = self._loop.call_later(left, self._check_overdue)
+        elif not self._disconnected.done():
+            self._disconnected.set_exception(NoAnswerError(f"no answer to a publish within {ANSWER_S:g} s"))
+
+    def _check_size(self, topic: str, payload: bytes | str, properties: Properties | None) -> None:
+        if self.largest is not None and (size := _packet_size(topic, payload, properties)) > self.largest:
+            raise PublishRefusedError(f"{size} bytes, the broker takes {self.largest}", PACKET_TOO_LARGE)
+
     async def publish(  # type: ignore[override]
         self, topic: str, payload: bytes | str, *, qos: int, retain: bool = False, properties: Properties | None = None
     ) -> None:
@@ -177,18 +239,14 @@ class Client(aiomqtt.Client):
 
         Raises PublishRefusedError when this message is not taken, aiomqtt.MqttError when the connection is lost.
         """
-        size = _packet_size(topic, payload, properties)
-        if self.largest is not None and size > self.largest:
-            raise PublishRefusedError(f"{size} bytes, the broker takes {self.largest}", PACKET_TOO_LARGE)
-        async with self._room if qos else contextlib.nullcontext():
+        self._check_size(topic, payload, properties)
+        async with self.room if qos else contextlib.nullcontext():
             await self._publish(topic, payload, qos, retain, properties)
 
     async def _publish(
         self, topic: str, payload: bytes | str, qos: int, retain: bool, properties: Properties | None
     ) -> None:
-        info = self._client.publish(topic, payload, qos, retain and self.retains, properties)
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise aiomqtt.MqttCodeError(info.rc, "Could not publish message")
+        info = self._handed_over(topic, payload, qos, retain=retain and self.retains, properties=properties)
         if info.is_published():
             return
         answer = self._answers[info.mid] = asyncio.get_running_loop().create_future()
@@ -236,42 +294,6 @@ def _read(client: PahoClient) -> None:
         client.loop_read()
 
 
-class NoAnswerError(aiomqtt.MqttError):
-    """The broker has left a publish unanswered for too long."""
-
-
-class PublishRefusedError(aiomqtt.MqttError):
-    """The broker will not have a message; `code` is its reason (MQTT 5 §3.4.2.1). The connection goes on."""
-
-    def __init__(self, why: str, code: int) -> None:
-        super().__init__(why)
-        self.code = code
-
-    @property
-    def is_temporary(self) -> bool:
-        """Whether the same message may be taken later."""
-        return self.code in TEMPORARY
-
-
-def reason_of(error: BaseException) -> int | None:
-    """The reason code with which a broker refused or ended a connection; None: it gave none."""
-    if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
-        return error.rc.value
-    return None
-
-
-def may_be_about_will(error: BaseException) -> bool:
-    """Whether a broker that has refused a connection may have done so because of the will that came with it."""
-    rc = getattr(error, "rc", None)
-    return isinstance(rc, ReasonCode) and rc.packetType == PacketTypes.CONNACK and rc.value in ABOUT_A_WILL
-
-
-def _has_ended(error: BaseException) -> bool:
-    """Whether an error is a DISCONNECT with a reason, not a connection that never was."""
-    rc = getattr(error, "rc", None)
-    return isinstance(rc, ReasonCode) and rc.packetType == PacketTypes.DISCONNECT
-
-
 def _packet_size(topic: str, payload: bytes | str, properties: Properties | None) -> int:
     """Bytes of a PUBLISH (MQTT 5 §3.3)."""
     body = payload.encode() if isinstance(payload, str) else payload
@@ -317,25 +339,3 @@ async def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
         raise aiomqtt.MqttError(f"ca_file {ca_file} cannot be used: {error}") from error
     context.sslsocket_class = TlsSocket
     return context
-
-
-def explain(error: BaseException, broker: Broker) -> tuple[str, bool]:
-    """What went wrong, in words for the log, and whether only a person can mend it (so that retrying is for later)."""
-    where = f"{broker.host}:{broker.port}"
-    # aiomqtt turns every OSError into text; what it was is still there, as the context.
-    if isinstance(error.__context__, ssl.SSLCertVerificationError):
-        return f"the certificate of the broker at {where} is not trusted: {error.__context__.verify_message}", True
-    if isinstance(error, aiomqtt.MqttCodeError):
-        match reason_of(error):
-            case 134 | 135 if not _has_ended(error):
-                return f"the broker at {where} refuses the user name or password ({error.rc})", True
-            case 155:
-                return f"the broker at {where} takes nothing of QoS 1, with which events are sent", True
-            case 142:
-                other = f"does a second gateway run as instance {broker.instance}?"
-                return f"the broker at {where} gave our session to another client: {other}", False
-    if _has_ended(error):
-        return f"the broker at {where} closed the connection: {error}", False
-    if str(error) == "Disconnected during message iteration":
-        return f"the broker at {where} closed the connection", False
-    return f"no connection to the broker at {where}: {error}", False

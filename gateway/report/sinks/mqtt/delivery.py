@@ -15,12 +15,14 @@ from collections.abc import Callable
 import structlog
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.ports import Clock, sleep
 from gateway.report.backlog import Backlog
 from gateway.report.cursors import StoredEvent
 from gateway.report.event import CONTENT_TYPE
-from gateway.report.sinks.mqtt.connection import Client, NoAnswerError, PublishRefusedError, reason_of
+from gateway.report.sinks.mqtt.connection import Client
+from gateway.report.sinks.mqtt.refusals import NoAnswerError, PublishRefusedError, reason_of
 
 AGAIN_S = (1.0, 2.0, 4.0, 8.0)  # before each further try where the broker's reason passes by itself
 RESEND_EVERY_S = 300.0
@@ -31,6 +33,9 @@ NOT_AUTHORIZED = 0x87
 # Malformed packet, protocol error, not authorised, topic name invalid, packet too large, payload format invalid: with
 # these a broker says itself that what it was sent is why it hangs up (MQTT 5 §3.14.2.1).
 _ABOUT_A_MESSAGE = (0x81, 0x82, NOT_AUTHORIZED, 0x90, 0x95, 0x99)
+
+CLOUD_EVENT = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+CLOUD_EVENT.ContentType = CONTENT_TYPE
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +66,8 @@ class Delivery:
                 self._backlog.stored.clear()
                 if self._from_start:
                     self._from_start, sent = False, 0
-                events = await self._backlog.fetch(sent, client.in_flight_limit + len(self._taken))
+                limit = client.in_flight_limit + len(self._taken)
+                events = await self._backlog.fetch(sent, limit)
                 for event in events:
                     sent = event.seq
                     if event.seq in self._taken or event.seq in self._aside:
@@ -70,11 +76,12 @@ class Delivery:
                     self._taken.add(event.seq)
                     is_suspect = event.seq <= self._suspects_to
                     self._trust(not is_suspect)
-                    # Tasks start in the order they are made, and publish before they first wait: order is kept.
-                    publish = publishes.create_task(self._send(client, event, room, publishes))
                     if is_suspect:
-                        await asyncio.wait({publish})
-                if not events:
+                        await asyncio.wait({publishes.create_task(self._send(client, event, room, publishes))})
+                    else:
+                        await client.room.acquire()
+                        self._post(client, event, room, publishes)
+                if len(events) < limit:
                     self._trust(True)
                     await self._backlog.stored.wait()
 
@@ -85,23 +92,53 @@ class Delivery:
         else:
             self.calm.clear()
 
+    def _post(self, client: Client, event: StoredEvent, room: asyncio.Semaphore, tasks: asyncio.TaskGroup) -> None:
+        """Send an event, with no task of its own; its answer comes when it comes."""
+
+        def on_answer(code: ReasonCode) -> None:
+            if event.seq in self._in_flight:  # else the connection is lost by now
+                refused = PublishRefusedError(str(code), code.value) if code.is_failure else None
+                self._settle(client, event, room, tasks, refused)
+
+        self._in_flight[event.seq] = event
+        try:
+            client.post(self._topic(event.topic), event.payload, CLOUD_EVENT, on_answer)
+        except (PublishRefusedError, ValueError) as error:
+            self._settle(client, event, room, tasks, error)
+
     async def _send(
         self, client: Client, event: StoredEvent, room: asyncio.Semaphore, tasks: asyncio.TaskGroup, tries: int = 0
     ) -> None:
+        """Send an event, and wait for the answer."""
         self._in_flight[event.seq] = event
+        refused = None
         try:
-            await client.publish(self._topic(event.topic), event.payload, qos=1, properties=_cloud_event())
-            self._backlog.take(event.seq)
-        except PublishRefusedError as error:
-            if error.is_temporary and tries < len(AGAIN_S):
-                del self._in_flight[event.seq]
-                # It keeps its place among those in flight: a broker that can take nothing more is sent nothing more.
-                tasks.create_task(self._send_later(client, event, room, tasks, tries))
-                return
-            self._set_aside(event, str(error), error.code)
-        except ValueError as error:
-            self._set_aside(event, f"it cannot be sent: {error}", None)
+            await client.publish(self._topic(event.topic), event.payload, qos=1, properties=CLOUD_EVENT)
+        except (PublishRefusedError, ValueError) as error:
+            refused = error
+        self._settle(client, event, room, tasks, refused, tries)
+
+    def _settle(
+        self,
+        client: Client,
+        event: StoredEvent,
+        room: asyncio.Semaphore,
+        tasks: asyncio.TaskGroup,
+        error: PublishRefusedError | ValueError | None,
+        tries: int = 0,
+    ) -> None:
+        """The broker has taken an event, or refused it, or it could not be sent."""
         del self._in_flight[event.seq]
+        if isinstance(error, PublishRefusedError) and error.is_temporary and tries < len(AGAIN_S):
+            # It keeps its place among those in flight: a broker that can take nothing more is sent nothing more.
+            tasks.create_task(self._send_later(client, event, room, tasks, tries))
+            return
+        if error is None:
+            self._backlog.take(event.seq)
+        elif isinstance(error, PublishRefusedError):
+            self._set_aside(event, str(error), error.code)
+        else:
+            self._set_aside(event, f"it cannot be sent: {error}", None)
         self._taken.discard(event.seq)
         room.release()
 
@@ -174,9 +211,3 @@ class Delivery:
             if self._clock.now().steady >= self._resent_at + RESEND_EVERY_S:
                 await self.resend()
             await sleep(self._clock, RESEND_EVERY_S)
-
-
-def _cloud_event() -> Properties:
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    properties.ContentType = CONTENT_TYPE
-    return properties

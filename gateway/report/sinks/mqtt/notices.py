@@ -11,14 +11,14 @@ from aiomqtt import Will
 from paho.mqtt.properties import Properties
 
 from gateway.ports import Clock
-from gateway.report.sinks.mqtt.connection import (
+from gateway.report.sinks.mqtt.connection import Client
+from gateway.report.sinks.mqtt.hang_ups import LEFT_OUT_S, HangUps
+from gateway.report.sinks.mqtt.refusals import (
     RETAIN_NOT_SUPPORTED,
-    Client,
     PublishRefusedError,
     may_be_about_will,
     reason_of,
 )
-from gateway.report.sinks.mqtt.hang_ups import LEFT_OUT_S, HangUps
 
 log = structlog.get_logger(__name__)
 
