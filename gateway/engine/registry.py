@@ -16,6 +16,8 @@ class Calls:
         self._by_leg: dict[LegId, tuple[str, ...]] = {}
         self._by_transfer: dict[str, str] = {}
         self._with_legs = 0
+        self._by_peer: Counter[str] = Counter()
+        self._by_destination: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return self._with_legs
@@ -71,6 +73,7 @@ class Calls:
         had, has = before.involved if before else frozenset(), call.involved
         self._by_id[call.id] = call
         self._with_legs += bool(call.legs) - bool(before and before.legs)
+        self._count(before, call)
         self._by_transfer |= {running.id: call.id for running in call.transfers}
         for running in before.transfers if before else ():
             if call.running(running.id) is None:
@@ -84,6 +87,7 @@ class Calls:
         """The call is over, and nothing is left of it."""
         call = self._by_id.pop(call_id)
         self._with_legs -= bool(call.legs)
+        self._count(call, None)
         for running in call.transfers:
             del self._by_transfer[running.id]
         for leg in call.involved:
@@ -96,12 +100,33 @@ class Calls:
         else:
             del self._by_leg[leg]
 
+    def _count(self, before: Call | None, now: Call | None) -> None:
+        """Keep count, so that a request costs the same however many calls there are."""
+        for counts, told in ((self._by_peer, _peers), (self._by_destination, _destinations)):
+            had, has = told(before), told(now)
+            if had != has:
+                counts.update(has)
+                counts.subtract(had)
+                for name in had:
+                    if not counts[name]:
+                        del counts[name]
+
     def per_peer(self) -> Counter[str]:
         """How many calls each peer has begun, by its name."""
-        return Counter(call.begun_by for call in self)
+        return self._by_peer.copy()
 
     def per_destination(self) -> Counter[str]:
         """How many conversations and attempts each destination has."""
-        talking = Counter(call.destination for call in self if call.destination)
-        trying = (running.machine.destination for _, running in self.running if running.holds_transferee)
-        return talking + Counter(destination.id for destination in trying if destination)
+        return self._by_destination.copy()
+
+
+def _peers(call: Call | None) -> list[str]:
+    return [call.begun_by] if call is not None and call.legs else []
+
+
+def _destinations(call: Call | None) -> list[str]:
+    if call is None:
+        return []
+    trying = [running.machine.destination for running in call.transfers if running.holds_transferee]
+    talking = [call.destination] if call.destination and call.legs else []
+    return [*talking, *(destination.id for destination in trying if destination)]

@@ -8,6 +8,7 @@ left. Reloads, a PBX that falls silent, and the end of the gateway come in betwe
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -233,6 +234,14 @@ class WholeCalls(RuleBasedStateMachine):
     @invariant()
     def nothing_is_told_or_done_for_an_error_of_our_own(self) -> None:
         assert not [said for said in self.bench.said if "gateway-error" in said]
+
+    @invariant()
+    def the_calls_are_counted_as_they_are(self) -> None:
+        calls = self.bench.engine.calls
+        assert calls.per_peer() == Counter(call.begun_by for call in calls)
+        talking = [call.destination for call in calls if call.destination]
+        trying = [one.machine.destination for _, one in calls.running if one.holds_transferee]
+        assert calls.per_destination() == Counter([*talking, *(one.id for one in trying if one)])
 
     @invariant()
     def each_transfer_ends_once(self) -> None:

@@ -20,6 +20,7 @@ class LegRegistry:
         self._by_id: dict[LegId, Leg] = {}
         self._by_number: dict[int, Leg] = {}
         self._by_peer: Counter[str] = Counter()
+        self._by_call_id: Counter[str] = Counter()
         self.making: LegId | None = None  # the leg of which PJSUA is about to make a call
         self._none = asyncio.Event()
         self._none.set()
@@ -45,7 +46,7 @@ class LegRegistry:
 
     def has_call(self, call_id: str) -> bool:
         """Whether a leg has this Call-ID."""
-        return any(leg.sip_call_id == call_id for leg in self._by_id.values())
+        return call_id in self._by_call_id
 
     def with_peer(self, peer: Peer) -> int:
         """How many legs there are with this peer."""
@@ -62,10 +63,14 @@ class LegRegistry:
         return {leg.peer.name for leg in (*self._by_id.values(), *self._by_number.values())}
 
     def add(self, leg: Leg) -> None:
-        """A leg has begun; it takes the place of one that has the same id."""
+        """A leg has begun, and has its Call-ID; it takes the place of one that has the same id."""
         self.making = None
-        if leg.id not in self._by_id:
+        before = self._by_id.get(leg.id)
+        if before is None:
             self._by_peer[leg.peer.name] += 1
+        else:
+            self._forget_call_id(before)
+        self._by_call_id[leg.sip_call_id] += 1
         self._by_id[leg.id] = leg
         self._by_number[leg.getId()] = leg
         self._none.clear()
@@ -78,16 +83,24 @@ class LegRegistry:
 
     def remove(self, leg: Leg) -> None:
         """The leg is over."""
-        if self._by_id.pop(leg.id, None) is not None:
+        gone = self._by_id.pop(leg.id, None)
+        if gone is not None:
             self._by_peer[leg.peer.name] -= 1
+            self._forget_call_id(gone)
         if not self._by_id:
             self._none.set()
+
+    def _forget_call_id(self, leg: Leg) -> None:
+        self._by_call_id[leg.sip_call_id] -= 1
+        if not self._by_call_id[leg.sip_call_id]:
+            del self._by_call_id[leg.sip_call_id]
 
     def clear(self) -> None:
         """Forget all of them."""
         self._by_id.clear()
         self._by_number.clear()
         self._by_peer.clear()
+        self._by_call_id.clear()
 
     async def all_ended(self, patience_s: float) -> bool:
         """Wait until there is none, but not for ever."""
