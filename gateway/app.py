@@ -16,7 +16,7 @@ import uvloop
 
 import gateway
 from gateway import log as logging_setup
-from gateway import systemd
+from gateway import memory, systemd
 from gateway.announcing import AvailabilityNotices
 from gateway.background import BackgroundTasks
 from gateway.clock import LoopClock
@@ -121,6 +121,7 @@ class App:
         http = self._config.http
         try:
             self._tasks.begin("loop-lag", self.metrics.observe_lag())
+            self._tasks.begin("memory", memory.give_back())
             self.sip.start()
             self._following.follow(self._config)
             await self.web.start(http.bind_address, http.port)
