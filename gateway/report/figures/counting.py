@@ -101,6 +101,17 @@ class Unreached(NamedTuple):
     reasons: Mapping[str, int]
 
 
+class Rung(NamedTuple):
+    """A destination, and what came of it each time that it was rung, also where a hunt went on from there."""
+
+    number: str
+    destination: str
+    rung: int
+    no_answer: int
+    reached: int  # a person answered there
+    reasons: Mapping[str, int]
+
+
 class Counting:
     """Takes transfers, and has the figures of all of them and of each group."""
 
@@ -122,7 +133,11 @@ class Counting:
                 self._groups[Group(hour=self._hour(row))].add(row)
             case "reason":
                 self._groups[Group(outcome=row.outcome, reason=row.reason)].add(row)
-        if row.destination:
+        if row.hunt:
+            last = len(row.hunt) - 1
+            for place, (destination, reason) in enumerate(row.hunt):
+                self._destinations[row.number, destination].ring(row, reason, answered=place == last)
+        elif row.destination:
             self._destinations[row.number, row.destination].add(row, self._hour)
 
     @property
@@ -152,6 +167,17 @@ class Counting:
         ]
         return sorted(found, key=lambda each: (-each.asked, each.number, each.destination))
 
+    @property
+    def rung(self) -> list[Rung]:
+        """Who was rung, those first that were most often; a hunt counts for each that it rang."""
+        found = [
+            Rung(number, destination, one.rung.total(), one.rung[Reason.NO_ANSWER], one.reached,
+                 dict(one.rung.most_common()))
+            for (number, destination), one in self._destinations.items()
+            if one.rung
+        ]  # fmt: skip
+        return sorted(found, key=lambda each: (-each.rung, each.number, each.destination))
+
     def _hour(self, row: Overview) -> str:
         begun = moment_of(row.at)
         key = int(begun.timestamp() * 1000) // _QUARTER_MS, row.number, row.destination
@@ -164,14 +190,26 @@ class Counting:
 class _Destination:
     closed: Counter[str] = field(default_factory=Counter)  # by hour
     open: Counter[str] = field(default_factory=Counter)  # by reason
+    rung: Counter[str] = field(default_factory=Counter)  # by reason
+    reached: int = 0
     may_have_reached: bool = False
 
     def add(self, row: Overview, hour: Callable[[Overview], str]) -> None:
+        """It was asked for, and rung where the gate let that pass."""
         if row.reason in CLOSED:
             self.closed[hour(row)] += 1
-            return
-        self.open[row.reason] += 1
-        self.may_have_reached |= row.human_ms is not None or row.outcome == Outcome.COMPLETED
+        elif row.outcome == Outcome.REFUSED:
+            self.open[row.reason] += 1
+        else:
+            self.ring(row, row.reason, answered=True)
+
+    def ring(self, row: Overview, reason: str, *, answered: bool) -> None:
+        """It was rung; `answered`: what came of the transfer came of it there."""
+        self.open[reason] += 1
+        self.rung[reason] += 1
+        if answered:
+            self.reached += row.human_ms is not None
+            self.may_have_reached |= row.human_ms is not None or row.outcome == Outcome.COMPLETED
 
 
 def hour_of(moment: datetime, zone: tzinfo) -> str:

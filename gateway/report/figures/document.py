@@ -44,6 +44,7 @@ def report_document(counting: Counting, by: By | None, training: Mapping[str, An
         "reasons": [{"outcome": outcome, "reason": reason, "count": count} for (outcome, reason), count in reasons],
         "by": by,
         "groups": [_group(group, by) | figures_document(figures) for group, figures in counting.groups],
+        "rung": [each._asdict() for each in counting.rung],
         "training": training,
     }
 
@@ -76,6 +77,9 @@ def _table(document: Mapping[str, Any]) -> Iterator[str]:
     if document["by"] != "reason" and document["reasons"]:
         yield from ("", "outcomes and reasons")
         yield from _aligned(document["reasons"])
+    if document["by"] == "destination" and document["rung"]:
+        yield from ("", "rung, each destination of a hunt by itself")
+        yield from _aligned([{key: _words(value) for key, value in each.items()} for each in document["rung"]])
     for name, words in (
         ("no_destination", "asked for, and no destination"),
         ("closed", "asked for when closed"),

@@ -12,6 +12,7 @@ writes.
 from __future__ import annotations
 
 import itertools
+import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,8 @@ from gateway.report.history.tables import FILE_NAME, STEPS
 from gateway.report.history.words import has, match_of, phrases
 from gateway.report.store_file import StoreError
 
+_HUNT = "(SELECT json_group_array(json_array(h.destination, h.reason)) FROM hunts AS h WHERE h.at = transfers.at)"
+_NONE = "[]"
 _LAST = (1 << 63) - 1
 _CHECK_EVERY = 10_000  # steps of SQLite's machine
 
@@ -71,6 +74,8 @@ class Overview(NamedTuple):
     human_ms: int | None
     ended_ms: int | None
     returned: int
+    hunt: tuple[tuple[str, str], ...] = ()
+    """Destination and reason of each that was rung, in order, where there was more than one."""
 
 
 class NoHistoryError(StoreError):
@@ -108,11 +113,12 @@ class HistoryReader:
     def overview(self, since: datetime, until: datetime) -> Iterator[Overview]:
         """All transfers that were asked for in between, oldest first, without their records. Raises StoreError."""
         self._deadline = float("inf")
-        chosen = f"SELECT {', '.join(Overview._fields)} FROM transfers JOIN kinds ON kinds.id = kind"  # noqa: S608 -- ours
+        chosen = f"SELECT {', '.join(Overview._fields[:-1])}, {_HUNT} FROM transfers JOIN kinds ON kinds.id = kind"  # noqa: S608
         chosen += " WHERE at >= ? AND at < ? ORDER BY at"
         try:
-            for at, *columns in self._connected().execute(chosen, (first_key(since), first_key(until))):
-                yield Overview(at, *columns)
+            for row in self._connected().execute(chosen, (first_key(since), first_key(until))):
+                hunt = () if row[-1] == _NONE else tuple(map(tuple, json.loads(row[-1])))
+                yield Overview._make((*row[:-1], hunt))
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise StoreError(str(error)) from error

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from gateway.report.history import chain, index
+from gateway.report.history import chain, hunts, index
 from gateway.report.history.callers import CallerForm
 from gateway.report.history.keys import first_key
 from gateway.report.history.rows import CALL, TRANSFER
@@ -134,6 +134,7 @@ def _delete(db: sqlite3.Connection, what: str, keys: list[int], why: str) -> int
             if what == TRANSFER:
                 kind, record = db.execute("SELECT kind, record FROM transfers WHERE at = ?", (at,)).fetchone()
                 index.remove(db, at, kind, index.text_of(record))
+                hunts.remove(db, at)
             db.execute(f"DELETE FROM {TABLES[what]} WHERE at = ?", (at,))  # noqa: S608 -- one of two
         db.execute(
             "INSERT INTO deleted VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",

@@ -19,7 +19,7 @@ from typing import Any
 
 from gateway.core.event_types import CALL_ENDED, TRANSFER_ENDED
 from gateway.report.cursors import StoredEvent
-from gateway.report.history import chain, index, naming, retention
+from gateway.report.history import chain, hunts, index, naming, retention
 from gateway.report.history.callers import CallerForm, Callers, without_caller
 from gateway.report.history.forgetting import Forgetting, forget_some
 from gateway.report.history.keys import key_of, moment_of
@@ -138,6 +138,7 @@ class HistoryStore:
             columns["returned"] = bool(row.data.get("returned_to_transferor"))
             chain.append(db, row, kind)
             index.add(db, at, kind, trail_text(row.data))
+            hunts.add(db, at, row.data)
         names = ", ".join(columns)
         places = ", ".join("?" * len(columns))
         db.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", tuple(columns.values()))  # noqa: S608

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from gateway.report.history.hunts import stored_hunt
 from gateway.report.history.index import kind_words, text_of
 from gateway.report.store_file import StoreFile
 
@@ -79,7 +80,15 @@ CREATE TABLE naming (form TEXT NOT NULL, transfers INTEGER NOT NULL, calls INTEG
 INSERT INTO naming VALUES ('full', 0, 0, 0, 0);
 """
 
-STEPS = (_FIRST, _CHAIN, _KIND_IN_WORDS, _NAMING)
+# Of a transfer that rang more than one destination, each of them in its order, and what came of it; `hunt` is from
+# hunts.py.
+_HUNTS = """
+CREATE TABLE hunts (at INTEGER NOT NULL, place INTEGER NOT NULL, destination TEXT NOT NULL, reason TEXT NOT NULL,
+                    PRIMARY KEY (at, place)) WITHOUT ROWID;
+INSERT INTO hunts SELECT at, key, value ->> 0, value ->> 1 FROM transfers JOIN json_each(hunt(record));
+"""
+
+STEPS = (_FIRST, _CHAIN, _KIND_IN_WORDS, _NAMING, _HUNTS)
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +105,7 @@ class HistoryFile(StoreFile):
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.create_function("trail_text", 1, text_of, deterministic=True)
         db.create_function("kind_words", 5, kind_words, deterministic=True)
+        db.create_function("hunt", 1, stored_hunt, deterministic=True)
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if 0 < version < len(STEPS):
             log.info("history-upgrade", file=str(self.path), version=version, to=len(STEPS))

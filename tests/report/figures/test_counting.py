@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.outcome import Outcome, Reason
-from gateway.report.figures.counting import Closed, Counting, Figures, Unreached, percentile
+from gateway.report.figures.counting import Closed, Counting, Figures, Rung, Unreached, percentile
 from gateway.report.history.keys import first_key
 from gateway.report.history.questions import Overview
 
@@ -122,3 +122,34 @@ def test_whom_nobody_reaches_is_told_with_the_reasons() -> None:
         row(Reason.UNKNOWN_DESTINATION, destination=""),
     )
     assert counting.unreached == [Unreached("main", "desk", 3, {"no-answer": 2, "busy": 1})]
+
+
+def test_a_hunt_counts_once_and_for_each_destination_that_it_rang() -> None:
+    tried = (("desk", "no-answer"), ("sales", "busy"), ("support", "answered"))
+    counting = count(
+        row(destination="support", human_ms=9000, hunt=tried),
+        row(Reason.BUSY, destination="sales", hunt=tried[:2]),
+        row(Reason.CALLER_HUNG_UP, destination="sales", hunt=(("desk", "no-answer"), ("sales", "caller-hung-up"))),
+        row(destination="sales", human_ms=4000),
+        row(Reason.NO_ANSWER, destination="desk"),
+        row(Reason.AGENTS_BUSY, destination="support"),
+        row(Reason.OUTSIDE_HOURS, destination="desk"),
+        by="destination",
+    )
+    assert counting.total.asked == 7
+    assert {group.destination: figures.asked for group, figures in counting.groups} == {
+        "sales": 3, "support": 2, "desk": 2,
+    }  # fmt: skip
+    assert counting.rung == [
+        Rung("main", "desk", 4, 4, 0, {"no-answer": 4}),
+        Rung("main", "sales", 4, 0, 1, {"busy": 2, "caller-hung-up": 1, "answered": 1}),
+        Rung("main", "support", 1, 0, 1, {"answered": 1}),
+    ]
+    # Nobody was ever reached at the desk, though hunts went on from there.
+    assert counting.unreached == [Unreached("main", "desk", 4, {"no-answer": 4})]
+
+
+def test_who_answered_at_the_end_of_a_hunt_may_have_been_a_machine() -> None:
+    counting = count(row(destination="sales", hunt=(("desk", "no-answer"), ("sales", "answered"))))
+    assert [(one.destination, one.reached) for one in counting.rung] == [("desk", 0), ("sales", 0)]
+    assert [one.destination for one in counting.unreached] == ["desk"]

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.outcome import Reason
-from gateway.core.record import Milestone
+from gateway.core.record import Attempt, Milestone
 from gateway.ports.history import HistoryQuery
 from gateway.report.history import index, looking
 from gateway.report.history.questions import HistoryReader
@@ -124,7 +124,8 @@ def of_version_2(directory: Path) -> None:
 def test_a_file_of_version_2_is_read_as_before_and_forgets_as_before(tmp_path: Path, reader: HistoryReader) -> None:
     store = HistoryStore(tmp_path)
     store.open()
-    store.apply([*whole(samples.completed()), call_over(samples.call())], KEEP)
+    attempts = (Attempt("desk", "6503", Reason.NO_ANSWER, 480), Attempt("sales", "6500", Reason.ANSWERED, 200))
+    store.apply([*whole(replace(samples.completed(), attempts=attempts)), call_over(samples.call())], KEEP)
     store.apply([told(Milestone.ENDED, ended(n, Reason.BUSY, trail=(LINE,), caller=CALLER)) for n in (7, 8)], KEEP)
     store.close()
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as db:
@@ -140,6 +141,9 @@ def test_a_file_of_version_2_is_read_as_before_and_forgets_as_before(tmp_path: P
         assert row.document["transfer"] == "t000007"
         [row] = reader.find(TRANSFER, HistoryQuery(text="hours", reason="answered"))
         assert len(row.events) == 2
+        first, *others = reader.overview(samples.START, samples.after(100))
+        assert first.hunt == (("desk", "no-answer"), ("sales", "answered"))
+        assert [other.hunt for other in others] == [(), ()]
         assert reader.find(TRANSFER, HistoryQuery(text="capacity", reason="answered")) == []
         assert len(reader.find(CALL, HistoryQuery(caller=samples.call().caller))) == 1
         while store.expire(Keep(days=1, failures_days=1), samples.after(400 * 86_400)):

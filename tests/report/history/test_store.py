@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gateway.core.json_form import call_document, transfer_document
 from gateway.core.outcome import CallEnd, Reason
-from gateway.core.record import Milestone, TransferRecord
+from gateway.core.record import Attempt, Milestone, TransferRecord
 from gateway.ports.history import HistoryQuery
 from gateway.report.cursors import StoredEvent
 from gateway.report.history import index, looking
@@ -234,6 +234,23 @@ def test_the_figures_are_read_without_the_records(store: HistoryStore, reader: H
     assert abs((moment_of(first.at) - samples.START).total_seconds()) < 0.001
     assert (second.outcome, second.reason, second.human_ms) == ("failed", "busy", None)
     assert list(reader.overview(samples.after(50), samples.after(100))) == []
+
+
+def test_what_a_hunt_rang_is_in_the_figures_until_the_transfer_is_deleted(
+    store: HistoryStore, reader: HistoryReader, tmp_path: Path
+) -> None:
+    attempts = (
+        Attempt("desk", "6503", Reason.NO_ANSWER, 480), Attempt("back-office", "", Reason.AGENTS_BUSY),
+        Attempt("sales", "6500", Reason.ANSWERED, 200),
+    )  # fmt: skip
+    hunting = [ended(1, attempts=attempts), ended(2, attempts=attempts[1:]), ended(3, Reason.NO_ANSWER, attempts=())]
+    store.apply([told(Milestone.ENDED, record) for record in hunting], KEEP)
+    rung = (("desk", "no-answer"), ("sales", "answered"))
+    assert [row.hunt for row in reader.overview(samples.START, samples.after(100))] == [rung, (), ()]
+    while store.expire(Keep(days=1, failures_days=1), samples.after(9 * 86_400)):
+        pass
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        assert db.execute("SELECT count(*) FROM hunts").fetchone() == (0,)
 
 
 @pytest.mark.thorough
