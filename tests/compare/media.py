@@ -48,6 +48,8 @@ class Lasting:
     """The share of packets that did not arrive, of those that both ends sent."""
     late_ms: float
     """How late an end was at most to send a packet."""
+    ends_core: float
+    """The share of one core that the ends themselves took."""
     refused: int
     """How often a caller had to call again: the machine was too busy, or who is measured was."""
 
@@ -93,5 +95,6 @@ async def lasting(
         delays_ms=sorted(told["delays_ms"]),
         lost=max(0.0, 1 - told["received"] / told["sent"]) if told["sent"] else 0.0,
         late_ms=told["late_ms"],
+        ends_core=told["cpu_s"] / seconds,
         refused=told["refused"],
     )

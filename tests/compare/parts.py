@@ -188,6 +188,7 @@ async def _lasting(bench: Bench, counts: list[int], *, sound: bool) -> list[Figu
                     (at + "delay one way, p99", "ms"): percentile(seen.delays_ms, 0.99),
                     (at + "packets that did not arrive", "%"): seen.lost * 100,
                     (at + "an end sent, at most", "ms late"): seen.late_ms,
+                    (at + "a core of which the ends took", "%"): seen.ends_core * 100,
                 }
             values[at + "memory each", "MB"] = seen.memory_mb
             return values
