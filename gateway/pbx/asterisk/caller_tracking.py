@@ -4,7 +4,8 @@
 The Call-ID is asked for when a caller joins a queue, so that it is at hand when an agent answers.
 
 A caller whom the PBX moved by itself, asked by our REFER, has a channel that is none of ours. It is known by what the
-PBX keeps of the Refer-To, and is followed, in a queue or without one, until a person answers or it is gone.
+PBX keeps of the Refer-To, and is followed, in a queue or without one, until a person answers or it is gone. That is
+asked for when the PBX has moved them, and stands in their Hangup where the PBX's `channelvars` say so.
 """
 
 import asyncio
@@ -72,9 +73,15 @@ class CallerTracking:
         """Take the Hangup of a channel, or a QueueCallerAbandon, that came at `at`."""
         unique = event.get("Uniqueid")
         asked = self._call_ids.pop(unique, None) or self._moved.pop(unique, None)
-        if asked is not None:
-            cause = event.number("Cause") or NORMAL_CLEARING
-            self._later(self._tell_lost(asked, cause if 0 < cause < 128 else NORMAL_CLEARING, at))  # Q.850 §2.2.5
+        if asked is None:
+            return
+        cause = event.number("Cause") or NORMAL_CLEARING
+        cause = cause if 0 < cause < 128 else NORMAL_CLEARING  # Q.850 §2.2.5
+        # Who is gone at once can be asked about no more; the PBX may say by itself whom it tells of (`channelvars`).
+        if found := _TRANSFER.search("\n".join(event.all("ChanVariable"))):
+            self._lost(found[1], cause, at)
+        else:
+            self._later(self._tell_lost(asked, cause, at))
 
     def answered(self, event: Message, at: datetime) -> None:
         """Take an AgentConnect that came at `at`."""

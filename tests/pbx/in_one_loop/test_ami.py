@@ -227,3 +227,17 @@ async def test_strange_answers_do_no_harm(pbx: FakeAmi, listener: Listener) -> N
     pbx.script["Ping"] = [ok(Timestamp="-inf")]
     async with running(pbx, listener):
         assert (await listener.known()).queues["sales"].available == 2
+
+
+async def test_a_caller_who_is_gone_before_they_can_be_asked_about_is_known_by_their_hangup(
+    pbx: FakeAmi, listener: Listener
+) -> None:
+    moved = {"Event": "BlindTransfer", "Result": "Success", "TransfereeChannel": "PJSIP/gone"}
+    async with known(pbx, listener):
+        # 76 is none of ours. What is asked about either gets "No such channel".
+        for unique, refer_to in (("76", ""), ("77", "sip:6001@pbx;x-transfer-id=01A")):
+            variable = {"ChanVariable": f"SIPREFERTOHDR={refer_to}"}
+            gone = {"Event": "Hangup", "Uniqueid": unique, "Cause": "17", **variable}
+            pbx.send({**moved, "TransfereeUniqueid": unique}, gone)
+        await listener.until(lambda: bool(listener.lost))
+    assert listener.lost == [("office", "01A", 17)]
