@@ -18,6 +18,7 @@ import gateway
 from gateway import log as logging_setup
 from gateway import memory, systemd
 from gateway.announcing import AvailabilityNotices
+from gateway.audit import AuditTrail
 from gateway.background import BackgroundTasks
 from gateway.clock import LoopClock
 from gateway.config import Config, load
@@ -41,6 +42,7 @@ from gateway.sip.agent import SipAgent
 from gateway.threads import DaemonPool
 from gateway.user_agent import MakeUserAgent
 from gateway.web.server import WebServer
+from gateway.web.tokens import Permission, Token
 
 log = structlog.get_logger("app")
 
@@ -64,6 +66,7 @@ class App:
         self.serving = False
         clock = clock or LoopClock()
         self.operations = Operating(self, PJSIP_VERSION)
+        self.audit = AuditTrail(str(config.gateway.state_dir), clock)
         self.metrics = Metrics(version=gateway.__version__, pjsip=PJSIP_VERSION)
         self.metrics.configure(_plan(config))
         if config.mqtt is None:
@@ -118,6 +121,7 @@ class App:
             loop.add_signal_handler(number, self._stop.set)
         for interrupted in await self.reporter.start():
             self.metrics.transfer_ended(interrupted)
+        await self.audit.start()
         http = self._config.http
         try:
             self._tasks.begin("loop-lag", self.metrics.observe_lag())
@@ -161,7 +165,7 @@ class App:
     async def _end(self) -> None:
         self.reloader.close()
         self._certificates.stop()
-        for part in (self.sip, self.web, self._following, self._tasks, self.reporter):
+        for part in (self.sip, self.web, self._following, self._tasks, self.reporter, self.audit):
             try:
                 await part.stop()
             except Exception:
@@ -182,7 +186,16 @@ class App:
 
     def _configure_web(self, config: Config) -> None:
         http = config.http
-        self.web.configure(http.token.get_secret_value() if http.token else None, http.host_names)
+        tokens = [
+            Token(
+                one.name,
+                one.secret.get_secret_value(),
+                frozenset(map(Permission, one.may)),
+                None if one.numbers is None else frozenset(one.numbers),
+            )
+            for one in http.tokens
+        ]
+        self.web.configure(http.token.get_secret_value() if http.token else None, http.host_names, tokens)
 
     def _log_in(self, config: Config) -> None:
         if (broker := _broker(config)) is not None:

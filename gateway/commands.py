@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from gateway.core.record import TransferRecord
-from gateway.ports import Operations, TooLateError
+from gateway.ports import Author, NotAllowedError, Operations, TooLateError
 
 Id = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -36,10 +36,12 @@ class TransferCommand(_Command):
     destination: str = Field(min_length=1, max_length=512)  # a number, a SIP URI or an alias
     message: str | None = Field(default=None, max_length=2000)
 
-    def carry_out(self, operations: Operations) -> TransferRecord:
-        """Raises CommandError with code unknown-call; a refusal is in the record."""
+    def carry_out(self, operations: Operations, author: Author) -> TransferRecord:
+        """Raises CommandError with code unknown-call or not-allowed; a refusal is in the record."""
         try:
-            return operations.transfer_call(self.call, self.destination, self.message, self.id)
+            return operations.transfer_call(self.call, self.destination, self.message, self.id, author)
+        except NotAllowedError as error:
+            raise CommandError("not-allowed", str(error)) from None
         except LookupError:
             raise CommandError("unknown-call", f"no call {self.call} is under way") from None
 
@@ -57,11 +59,13 @@ class CancelCommand(_Command):
             raise ValueError("transfer or call must be given")
         return self
 
-    def carry_out(self, operations: Operations) -> TransferRecord:
-        """Raises CommandError with code unknown-transfer or too-late."""
+    def carry_out(self, operations: Operations, author: Author) -> TransferRecord:
+        """Raises CommandError with code unknown-transfer, too-late or not-allowed."""
         which = self.transfer or self.call or ""
         try:
-            return operations.cancel_transfer(which, self.id)
+            return operations.cancel_transfer(which, self.id, author)
+        except NotAllowedError as error:
+            raise CommandError("not-allowed", str(error)) from None
         except LookupError:
             raise CommandError("unknown-transfer", f"no transfer {which} is under way") from None
         except TooLateError as error:
@@ -69,6 +73,12 @@ class CancelCommand(_Command):
 
 
 Command = TransferCommand | CancelCommand
+
+
+def about(record: TransferRecord) -> dict[str, str | None]:
+    """What a command was about, for the audit trail: fields of GivenCommand."""
+    return {"transfer": record.transfer, "number": record.number, "destination": record.destination}
+
 
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 

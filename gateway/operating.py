@@ -14,12 +14,13 @@ import structlog
 import gateway
 from gateway.core.json_form import call_document
 from gateway.core.numbers import caller_named
-from gateway.ports import HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
+from gateway.ports import Author, GivenCommand, HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
 from gateway.report.backlog import backlog_document
 from gateway.report.erasing import forgotten_document
 from gateway.report.store_file import StoreError
 
 if TYPE_CHECKING:
+    from gateway.audit import AuditTrail
     from gateway.core.model import PbxState
     from gateway.core.record import CallRecord, TransferRecord
     from gateway.engine import Engine
@@ -39,6 +40,7 @@ class Parts(Protocol):
     sip: UserAgent
     sources: Mapping[str, FollowedPbx]
     reloader: Reloader
+    audit: AuditTrail
     started_at: datetime
     serving: bool  # the transports are open, and nothing has asked for the end
 
@@ -145,15 +147,30 @@ class Operating:
         """See ports.Operations."""
         return self._parts.engine.availability(number, destination)
 
+    def note_command(self, command: GivenCommand) -> None:
+        """See ports.Operations."""
+        self._parts.audit.note(command)
+
+    def audit(self, most: int) -> Sequence[Mapping[str, Any]]:
+        """See ports.Operations."""
+        return self._parts.audit.newest(most)
+
     def transfer_call(
-        self, call: str, destination: str, message: str | None, command_id: str | None = None
+        self,
+        call: str,
+        destination: str,
+        message: str | None,
+        command_id: str | None = None,
+        author: Author | None = None,
     ) -> TransferRecord:
         """See ports.Operations."""
-        return self._parts.engine.transfer_call(call, destination, message, command_id)
+        return self._parts.engine.transfer_call(call, destination, message, command_id, author)
 
-    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+    def cancel_transfer(
+        self, which: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
         """See ports.Operations."""
-        return self._parts.engine.cancel_transfer(which, command_id)
+        return self._parts.engine.cancel_transfer(which, command_id, author)
 
     async def probe_call(self, number: str, destination: str) -> ProbeResult:
         """See ports.Operations."""

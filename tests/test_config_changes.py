@@ -26,6 +26,7 @@ from gateway.config.settings import (
     MqttSettings,
     NumberSettings,
     SipSettings,
+    TokenSettings,
     WebhookSettings,
     WeeklySettings,
 )
@@ -34,13 +35,14 @@ from tests.support.configuration import toml, write_files
 
 Tables = dict[str, Any]
 
-SECRETS = {name: f"whsec_{letter * 48}" for name, letter in (("one", "A"), ("two", "B"))}
+SECRETS = {name: f"whsec_{letter * 48}" for name, letter in (("one", "A"), ("two", "B"), ("three", "C"))}
 HOLIDAYS = [date(2026, 12, 25), date(2026, 4, 27)]
 MODELS: Final[dict[str, type[BaseModel]]] = {
     "gateway": GatewaySettings,
     "sip": SipSettings,
     "mqtt": MqttSettings,
     "http": HttpSettings,
+    "http.tokens": TokenSettings,
     "webhooks": WebhookSettings,
     "history": HistorySettings,
     "hours": HoursSettings,
@@ -72,7 +74,9 @@ CHANGES: Final[Tables] = {
         "host": "192.0.2.7", "port": 1884, "tls": True, "ca_file": "two.pem", "username": "other",
         "password_file": "two.secret", "base_topic": "other", "home_assistant": True,
     },
-    "http": {"bind_address": "127.0.0.8", "port": 9471, "token_file": "two.secret", "host_names": ["pbx.example.com"]},
+    "http": {"bind_address": "127.0.0.8", "port": 9471, "token_file": "two.secret", "host_names": ["pbx.example.com"],
+             "tokens": []},
+    "http.tokens": {"name": "other", "secret_file": "two.secret", "may": ["read"], "numbers": ["main-line"]},
     "webhooks": {
         "id": "other", "url": "https://other.example.com/", "secret_file": "two.secret", "events": ["call.ended.v1"],
         "ca_file": "two.pem",
@@ -137,7 +141,10 @@ def before(**listening: int) -> dict[str, Tables]:
                 "tls_key": "one.pem", "tls_ca": "one.pem", "max_calls": 10, **listening,
             },
             "mqtt": {"host": "127.0.0.1", **login},
-            "http": {"port": 9470, "token_file": "one.secret"},
+            "http": {
+                "port": 9470, "token_file": "one.secret",
+                "tokens": [{"name": "crm", "secret_file": "three.secret", "may": ["transfer"]}],
+            },
             "webhooks": [{"id": "crm", "url": "https://crm.example.com/hooks", "secret_file": "one.secret"}],
             "history": {},
             "hours": {"office": {"time_zone": "Europe/Amsterdam", "weekly": {}}},
@@ -168,8 +175,9 @@ def certificate(name: str) -> str:
 def written(directory: Path, files: dict[str, Tables]) -> Config:
     write_files(directory, {name: toml(tables) for name, tables in files.items()})
     for folder in (directory, directory / "sip_profiles"):
+        for name, secret in SECRETS.items():
+            (folder / f"{name}.secret").write_text(secret)
         for name in ("one", "two"):
-            (folder / f"{name}.secret").write_text(SECRETS[name])
             (folder / f"{name}.pem").write_text(certificate(name))
             with wave.open(str(folder / f"{name}.wav"), "wb") as sound:
                 sound.setparams((1, 2, 8000, 0, "NONE", ""))
@@ -182,6 +190,7 @@ def table_of(files: dict[str, Tables], table: str) -> Tables:
     found: dict[str, Tables] = {
         "hours": main["hours"]["office"],
         "hours.weekly": main["hours"]["office"]["weekly"],
+        "http.tokens": main["http"]["tokens"][0],
         "webhooks": main["webhooks"][0],
         "numbers": main["numbers"][0],
         "numbers.destinations": main["numbers"][0]["destinations"][0],
@@ -198,6 +207,8 @@ def meaning(config: Config, table: str, key: str) -> str:
         case "hours" | "hours.weekly":
             schedule = config.schedules["office"]
             return _text((schedule, [schedule.holiday(day) for day in HOLIDAYS]))
+        case "http.tokens":
+            return _text(getattr(config.http.tokens[0], _field(TokenSettings, key)))
         case "webhooks":
             return _text(getattr(config.webhooks[0], _field(WebhookSettings, key)))
         case "numbers" | "numbers.destinations":

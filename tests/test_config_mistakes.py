@@ -26,6 +26,7 @@ def changed(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+TOKEN = '[[http.tokens]]\nname = "crm"\nsecret_file = "sip_profiles/ami.secret"\nmay = ["read"]\n'
 WEBHOOK = '[[webhooks]]\nid = "crm"\nurl = "https://crm.example.com/hook"\nsecret_file = "crm.secret"\n'
 NO_ADDRESS = 'must be an address such as "https://crm.example.com/hooks/transfers"'
 SALES = "numbers[main-line].destinations[sales]"
@@ -62,6 +63,10 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ("port = 0", f"port = 0\n{WEBHOOK}events = []\n", "webhooks[crm].events: must not be empty"),
         ("port = 0", f'port = 0\n{WEBHOOK}events = ["transfer.over.v1"]\n', 'webhooks[crm].events[1]: must be \'transfer.requested.v1\', \'transfer.accepted.v1\', \'transfer.ringing.v1\', \'transfer.connected.v1\', \'transfer.ended.v1\' or \'call.ended.v1\', is "transfer.over.v1"'),
         ("port = 0", f'port = 0\n{WEBHOOK.replace("crm.secret", "sip_profiles/ami.secret")}', 'webhooks[crm].secret_file: its file must hold "whsec_" and a key of 24 to 64 bytes in base64'),
+        ("port = 0", f"port = 0\n{TOKEN}{TOKEN}", 'http.tokens[crm].name: "crm" is taken by another token'),
+        ("port = 0", f'port = 0\n{TOKEN}{TOKEN.replace("crm", "bot")}', "http.tokens[bot].secret_file: holds the secret of crm: nobody could tell the two apart"),
+        ("port = 0", f'port = 0\n{TOKEN}numbers = ["main-lin"]\n', 'http.tokens[crm].numbers: "main-lin" is no assigned number; did you mean main-line?'),
+        ("port = 0", f"port = 0\n{TOKEN.replace('read', 'sing')}", "http.tokens[crm].may[1]: must be 'read', 'transfer', 'probe', 'forget' or 'reload', is \"sing\""),
         ('"Europe/Amsterdam"', '"Europe/Amsterdm"', 'hours.office.time_zone: "Europe/Amsterdm" is no known time zone; did you mean Europe/Amsterdam?'),
         ('holidays = "NL"', 'holidays = "BE-XX"', "hours.office.holidays: BE has no subdivision XX; known are Flemish, French, German"),
         ('holidays = "NL"', 'holidays = "Nowhere"', 'hours.office.holidays: "Nowhere" is no country whose holidays are known; such as "NL" or "DE-BY" is needed'),

@@ -39,6 +39,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from check_listening(main.sip, main.http, profiles)
     yield from _addresses(profiles)
     yield from _webhooks(main.webhooks)
+    yield from _tokens(main.http, [number.id for number in main.numbers])
     yield from _assigned_numbers(main.numbers)
     for number in main.numbers:
         yield from _names(number, _ids(written["numbers"], number.id), hours)
@@ -135,6 +136,24 @@ def _webhooks(webhooks: Iterable[WebhookSettings]) -> Iterator[Mistake]:
         if webhook.ca_file and not webhook.url.startswith("https:"):
             yield Mistake(MAIN, f"webhooks[{webhook.id}].ca_file", "needs a url that begins with https:")
         ids.add(webhook.id)
+
+
+def _tokens(http: HttpSettings, numbers: Collection[str]) -> Iterator[Mistake]:
+    names: set[str] = set()
+    owners = {http.token.get_secret_value().strip(): "token_file"} if http.token else {}
+    for token in http.tokens:
+        where = f"http.tokens[{token.name}]"
+        if token.name in names:
+            yield Mistake(MAIN, f"{where}.name", f'"{token.name}" is taken by another token')
+        owner = owners.setdefault(token.secret.get_secret_value().strip(), token.name)
+        if owner != token.name and token.secret.get_secret_value():  # secrets are not read by each command
+            yield Mistake(MAIN, f"{where}.secret_file", f"holds the secret of {owner}: nobody could tell the two apart")
+        for number in token.numbers or ():
+            if number not in numbers:
+                yield Mistake(
+                    MAIN, f"{where}.numbers", f'"{number}" is no assigned number; {did_you_mean(number, numbers)}'
+                )
+        names.add(token.name)
 
 
 def _written(network: IpNetwork) -> str:

@@ -52,7 +52,7 @@ def key_name(location: Location, data: object) -> str:
     for part in location:
         if isinstance(part, int):
             data = data[part] if isinstance(data, Sequence) and part < len(data) else None
-            own = data.get("id") if isinstance(data, dict) else None
+            own = data.get("id", data.get("name")) if isinstance(data, dict) else None
             name += f"[{own}]" if isinstance(own, str) and own else f"[{part + 1}]"
         else:
             data = data.get(part) if isinstance(data, dict) else None

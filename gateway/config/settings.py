@@ -104,6 +104,7 @@ Country = Annotated[str, AfterValidator(_country)]
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone, json_schema_input_type=str)]
 Holidays = Annotated[str, AfterValidator(_holidays)]
 Locale = Annotated[str, AfterValidator(_locale)]
+TokenPermission = Literal["read", "transfer", "probe", "forget", "reload"]
 Failure = Literal["busy", "no-answer", "declined", "unreachable"]
 
 
@@ -180,12 +181,22 @@ class WebhookSettings(Section):
         return signing_keys(self.secret.get_secret_value())
 
 
+class TokenSettings(Section):
+    """`[[http.tokens]]`: a bearer token of somebody's own."""
+
+    name: Slug
+    secret: SecretFile = Field(alias="secret_file")
+    may: Annotated[tuple[TokenPermission, ...], Field(min_length=1)]
+    numbers: Annotated[tuple[Slug, ...], Field(min_length=1)] | None = None  # absent: all
+
+
 class HttpSettings(Section):
     """`[http]`: metrics, health and the API. A port of 0 is off; without a token the POSTs are refused."""
 
     bind_address: Address = "127.0.0.1"
     port: Port = 9470
     token: SecretFile | None = Field(default=None, alias="token_file")
+    tokens: Annotated[tuple[TokenSettings, ...], Field(max_length=50)] = ()
     host_names: tuple[HostName, ...] = ()  # by which a browser or proxy may ask a server that is bound to loopback
 
 

@@ -67,6 +67,7 @@ class TransferRecord:
     call_ids: Mapping[str, str | None] = field(default_factory=dict)  # SIP Call-IDs by role
     locale: Annotated[str, "the caller's language, ISO 639-1"] = "en"
     sentence: Annotated[str | None, "why the caller was not put through, as it may be told; null: nothing is"] = None
+    author: Annotated[str | None, "who gave the command, such as the name of a token; null: a peer asked"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

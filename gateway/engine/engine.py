@@ -26,8 +26,10 @@ from gateway.engine.probes import Probes
 from gateway.engine.registry import Calls
 from gateway.engine.surroundings import Surroundings
 from gateway.ports import (
+    Author,
     Clock,
     IncomingCall,
+    NotAllowedError,
     Observer,
     PbxSource,
     ProbeResult,
@@ -211,24 +213,32 @@ class Engine:
         self._observer.refer_answered(self._clock.now().steady - started, begun.transfer)
 
     def transfer_call(
-        self, call_id: str, destination: str, message: str | None = None, command_id: str | None = None
+        self,
+        call_id: str,
+        destination: str,
+        message: str | None = None,
+        command_id: str | None = None,
+        author: Author | None = None,
     ) -> TransferRecord:
-        """Transfer a running call by command. Raises LookupError for a call that is not there."""
+        """See ports.Operations."""
 
         def transfer() -> TransferRecord:
             call = self.calls.get(call_id)
             if call is None:
                 raise LookupError(f"there is no call {call_id}")
-            return self._loop.begin(call, self._loop.desk().command(call, destination, message))
+            _allow(author, call.number.id)
+            return self._loop.begin(call, self._loop.desk().command(call, destination, message, _name_of(author)))
 
-        return self._idempotency("transfer", command_id, transfer)
+        return self._idempotency("transfer", _own(command_id, author), transfer)
 
-    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+    def cancel_transfer(
+        self, which: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
         """See ports.Operations."""
-        return self._idempotency("cancel", command_id, partial(self._cancel, which))
+        return self._idempotency("cancel", _own(command_id, author), partial(self._cancel, which, author))
 
-    def _cancel(self, which: str) -> TransferRecord:
-        """Raises LookupError when no such transfer is under way, TooLateError when somebody has answered."""
+    def _cancel(self, which: str, author: Author | None) -> TransferRecord:
+        """Raises LookupError, TooLateError or NotAllowedError; see ports.Operations."""
         found = self.calls.transfer(which)
         call = self.calls.get(which)
         if found is None and call is not None and call.newest is not None:
@@ -236,10 +246,11 @@ class Engine:
         if found is None:
             raise LookupError(f"no transfer {which} is under way")
         call, running = found
+        _allow(author, call.number.id)
         if not running.machine.can_be_cancelled:
             raise TooLateError(f"transfer {running.id} is {running.machine.state} and can't be cancelled any more")
         run = self._loop.executor.running_transfers[running.id]
-        self._loop.feed(call.id, ev.Cancelled(self._clock.now(), running.id))
+        self._loop.feed(call.id, ev.Cancelled(self._clock.now(), running.id, _name_of(author) or ""))
         return run.record
 
     # --- ports.PbxListener
@@ -308,3 +319,20 @@ class Engine:
         if found is None:
             raise LookupError(f"{assigned.id} has no destination {destination}")
         self._probes.call(assigned, found, self._config.probe_announcement, done)
+
+
+def _allow(author: Author | None, number: str) -> None:
+    """Raises NotAllowedError where the calls of this number are not the author's to command."""
+    if author is not None and not author.may_command(number):
+        raise NotAllowedError(f"{author.name} may not command calls of {number}")
+
+
+def _name_of(author: Author | None) -> str | None:
+    return author.name if author is not None else None
+
+
+def _own(command_id: str | None, author: Author | None) -> str | None:
+    """The id by which a command is known. Who may not command everything learns nothing of others' commands."""
+    if command_id is None or author is None or author.numbers is None:
+        return command_id
+    return f"{author.name}/{command_id}"

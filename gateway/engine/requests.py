@@ -57,13 +57,15 @@ class Desk:
             call, request.leg, Entry.REFER, request.target, manner=manner, context=request.context, problem=problem
         )
 
-    def command(self, call: Call, destination: str, message: str | None = None) -> Judged:
+    def command(self, call: Call, destination: str, message: str | None = None, author: str | None = None) -> Judged:
         """A command to transfer a running call.
 
         Nobody hears a `message`, and the trail says so: see decision 0025.
         """
         transferor = call.leg_at(PeerKind.TRUNK) or next(iter(call.legs))
-        return self._blind(call, transferor, Entry.COMMAND, destination, manner=Manner(notify=False), message=message)
+        manner = Manner(notify=False)
+        judged = self._blind(call, transferor, Entry.COMMAND, destination, manner=manner, message=message)
+        return replace(judged, event=replace(judged.event, record=replace(judged.event.record, author=author)))
 
     def invite(self, call: Call, incoming: IncomingCall, called: Target | None, line: str) -> Judged:
         """A fresh INVITE from the trunk; `line` says for the trail how its number was found."""

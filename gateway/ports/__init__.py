@@ -5,6 +5,9 @@ from gateway.core.call.commands import DialOrder, HandDownOrder
 from gateway.ports.clock import Clock, Timer, sleep, time_limit
 from gateway.ports.history import HistoryPage, HistoryQuery
 from gateway.ports.operations import (
+    Author,
+    GivenCommand,
+    NotAllowedError,
     Operations,
     ProbeResult,
     Reloaded,
@@ -26,14 +29,17 @@ from gateway.ports.sip import (
 )
 
 __all__ = [
+    "Author",
     "Clock",
     "DialOrder",
     "ExtensionWatcher",
     "FollowedPbx",
+    "GivenCommand",
     "HandDownOrder",
     "HistoryPage",
     "HistoryQuery",
     "IncomingCall",
+    "NotAllowedError",
     "NotSent",
     "NotSentError",
     "Observer",

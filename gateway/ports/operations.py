@@ -2,13 +2,49 @@
 """What the web server and commands may ask of the engine."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.core.model import PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.ports.history import HistoryPage, HistoryQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who gives a command, as the record and the audit trail name them."""
+
+    name: str
+    numbers: frozenset[str] | None = None  # ids of the numbers whose calls they may command; None: of all
+
+    def may_command(self, number: str) -> bool:
+        """Whether the calls of this number are theirs to command."""
+        return self.numbers is None or number in self.numbers
+
+
+@dataclass(frozen=True, slots=True)
+class GivenCommand:
+    """A command that an author has given, and what came of it. No caller is named."""
+
+    author: str
+    via: str  # "http" | "mqtt"
+    action: str  # "transfer" | "cancel" | "probe" | "forget" | "reload"
+    result: str  # "done" | "accepted", or the code of the error
+    call: str | None = None
+    transfer: str | None = None
+    number: str | None = None
+    destination: str | None = None
+    remote: str | None = None  # the address that it came from
+
+    @property
+    def document(self) -> dict[str, str | None]:
+        """JSON-able."""
+        return asdict(self)
+
+
+class NotAllowedError(Exception):
+    """The author may not command calls of this number."""
 
 
 class TooLateError(Exception):
@@ -83,19 +119,34 @@ class Operations(Protocol):
         Raises LookupError for an unknown number, and UnknownDestinationError for what is none of its destinations.
         """
 
-    def transfer_call(
-        self, call: str, destination: str, message: str | None, command_id: str | None = None
-    ) -> TransferRecord:
-        """Transfer a running call. Raises LookupError for an unknown call; a refusal is in the record.
+    def note_command(self, command: GivenCommand) -> None:
+        """Keep in the audit trail who has given a command, and what came of it."""
 
+    def audit(self, most: int) -> Sequence[Mapping[str, Any]]:
+        """So many of the commands that were given, the newest first: JSON-able."""
+
+    def transfer_call(
+        self,
+        call: str,
+        destination: str,
+        message: str | None,
+        command_id: str | None = None,
+        author: Author | None = None,
+    ) -> TransferRecord:
+        """Transfer a running call; a refusal is in the record.
+
+        Raises LookupError for an unknown call, NotAllowedError for one that is not the author's to command.
         A `message` is spoken to nobody, as the trail of the record says.
         The same `command_id` again moves nobody, and gets the first answer.
         """
 
-    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+    def cancel_transfer(
+        self, which: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
         """End the attempts of a transfer, named by its own id or its call's; the caller is taken care of.
 
-        Raises LookupError when no such transfer is under way, TooLateError when somebody has answered.
+        Raises LookupError when no such transfer is under way, TooLateError when somebody has answered, NotAllowedError
+        when it is not the author's to command.
         """
 
     async def probe_call(self, number: str, destination: str) -> ProbeResult:

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 
 import structlog
 
-from gateway.commands import Command, CommandError, TransferCommand, read
+from gateway.commands import Command, CommandError, TransferCommand, about, read
 from gateway.core.json_form import transfer_document
 from gateway.core.outcome import Outcome
-from gateway.ports import Operations
+from gateway.core.record import TransferRecord
+from gateway.ports import Author, GivenCommand, Operations
 
 MAX_PAYLOAD = 16 * 1024  # bytes
+
+BROKER = Author("mqtt")
+"""Who has sent a command over MQTT is known to the broker alone."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,18 +47,27 @@ class Commands:
         try:
             return self._carry_out(command)
         except CommandError as error:
+            self._note(command, error.code)
             return _error(command.id, error.code, str(error))
         except Exception:  # the sender must get an answer, whatever it is
             log.exception("mqtt-command-failed", type=command.type, call=command.call)
             return _error(command.id, "internal-error", "the gateway failed; its log tells why")
 
     def _carry_out(self, command: Command) -> Mapping[str, object]:
-        record = command.carry_out(self._operations)
+        record = command.carry_out(self._operations, BROKER)
         document = transfer_document(record)
+        refused = record.outcome is Outcome.REFUSED
+        result = ("refused" if refused else "accepted") if isinstance(command, TransferCommand) else "done"
+        self._note(command, result, record)
         if isinstance(command, TransferCommand):
-            status = "refused" if record.outcome is Outcome.REFUSED else "accepted"
-            return {"id": command.id, "call": command.call, "status": status, "transfer": document}
+            return {"id": command.id, "call": command.call, "status": result, "transfer": document}
         return {"id": command.id, "status": "cancelled", "transfer": document}
+
+    def _note(self, command: Command, result: str, record: TransferRecord | None = None) -> None:
+        named = about(record) if record is not None else {}
+        self._operations.note_command(
+            GivenCommand(BROKER.name, "mqtt", command.type, result, call=command.call, **named)
+        )
 
 
 def _error(command_id: str | None, code: str, message: str) -> Mapping[str, object]:

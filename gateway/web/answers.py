@@ -135,6 +135,27 @@ class Explanation(Published):
     sentence: str | None
 
 
+class AuditEntry(Published):
+    """A command that was given."""
+
+    at: Timestamp
+    author: str = Field(description="name of the token; `token_file` for that of [http], `mqtt` for the broker")
+    via: Literal["http", "mqtt"]
+    action: Literal["transfer", "cancel", "probe", "forget", "reload"]
+    result: str = Field(description="`done`, `accepted`, or the code of the error")
+    call: str | None
+    transfer: str | None
+    number: str | None
+    destination: str | None
+    remote: str | None = Field(description="the address that it came from; null: over the broker")
+
+
+class AuditTrail(Published):
+    """Who has given which command."""
+
+    commands: list[AuditEntry]
+
+
 class TransferBody(BaseModel):
     """A running call is to be transferred."""
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What stands before every request: who may ask, and how errors look."""
 
-import hmac
 import ipaddress
 import json
 import logging
@@ -90,7 +89,7 @@ class Unreadable(logging.Filter):
         return False
 
 
-class _Sometimes:
+class Sometimes:
     """Has the first of many told, and how many there were since once a minute: who asks must not fill the log."""
 
     def __init__(self) -> None:
@@ -105,7 +104,7 @@ class _Sometimes:
         return others
 
 
-_unreadable, _wrong_token = _Sometimes(), _Sometimes()
+_unreadable = Sometimes()
 
 
 def unreadable(remote: str | None, error: Exception) -> None:
@@ -131,36 +130,6 @@ def own_hosts_only(allowed: Callable[[], Collection[str]]) -> Middleware:
         return await handler(request)
 
     return check
-
-
-def needs_token(current: Callable[[], str | None]) -> Callable[[Handler], Handler]:
-    """Let only those in who have the `current` token (RFC 6750); without one configured, nobody."""
-
-    def guard(handler: Handler) -> Handler:
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            token = current()
-            if not token:
-                raise Problem(
-                    403,
-                    "no-token",
-                    "no token is configured, so nothing can be changed over HTTP: set token_file in [http]",
-                )
-            scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-            # In constant time: how long it takes must not tell how much of it was right.
-            right = hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), token.strip().encode())
-            if scheme.lower() != "bearer" or not right:
-                if (others := _wrong_token.others()) is not None:
-                    asked = {"method": request.method, "path": request.path, "remote": request.remote}
-                    log.warning("http-token-wrong", **asked, others_since=others)
-                raise Problem(
-                    401, "wrong-token", "this needs the header 'Authorization: Bearer <token>' with the right token",
-                    headers={"WWW-Authenticate": 'Bearer realm="transfer-gateway"'},
-                )  # fmt: skip
-            return await handler(request)
-
-        return guarded
-
-    return guard
 
 
 def _host_name(header: str) -> str:

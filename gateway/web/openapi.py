@@ -27,7 +27,7 @@ _UNREADABLE: Answers = {503: (answers.Failure, "the disk does not tell them")}
 _GUARDED: Answers = {
     400: (answers.Failure, "the body cannot be read, or is not what is asked for"),
     401: (answers.Failure, "the token is missing or wrong"),
-    403: (answers.Failure, "no token is configured: nothing can be changed over HTTP"),
+    403: (answers.Failure, "no token is configured: nothing can be changed over HTTP; or this one is not good for it"),
     413: (answers.Failure, "the body is too large"),
 }
 
@@ -158,6 +158,18 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
                 required=False,
             ),
         ),
+    ),
+    ("get", "/api/audit"): _Operation(
+        "audit",
+        "Who has given which command, and what came of it.",
+        {
+            200: (answers.AuditTrail, "the newest first, 1000 at most; 100 without `limit`"),
+            400: (answers.Failure, "`limit` is no number"),
+            401: _GUARDED[401],
+            403: _GUARDED[403],
+        },
+        parameters=(_LIMIT,),
+        guarded=True,
     ),
     ("post", "/api/calls/{id}/transfer"): _Operation(
         "transferCall",

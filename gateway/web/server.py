@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 import gateway
-from gateway.commands import CommandError, TransferCommand, read
+from gateway.commands import CommandError, TransferCommand, about, read
 from gateway.core.json_form import call_document, queue_document, timestamp, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
@@ -24,14 +24,17 @@ from gateway.ports import Clock, Operations, UnreadableError
 from gateway.web import openapi
 from gateway.web.availability import availability_response
 from gateway.web.connections import listen, noting
-from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, needs_token, own_hosts_only
+from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, own_hosts_only
 from gateway.web.history import CALL, TRANSFER, asks_history, page_response
+from gateway.web.tokens import ABOUT, AUTHOR, ONE_FOR_ALL, Permission, Token, needs
 
 MAX_BODY = 64 * 1024  # bytes
 MAX_DIALOGS = 200
 """Who looks for one that was left wants the oldest."""
 MAX_CALLER = 200  # characters
-STATUS_OF = {"bad-request": 400, "unknown-call": 404, "unknown-transfer": 404, "too-late": 409}
+MAX_NAMED = 64  # characters of what somebody calls a number or destination, in the audit trail
+DEFAULT_AUDIT = 100
+STATUS_OF = {"bad-request": 400, "not-allowed": 403, "unknown-call": 404, "unknown-transfer": 404, "too-late": 409}
 """The HTTP status for each code of a CommandError."""
 
 log = structlog.get_logger(__name__)
@@ -53,11 +56,11 @@ class WebServer:
         token: str | None,
         clock: Clock,
         host_names: Collection[str] = (),
+        tokens: Sequence[Token] = (),
     ) -> None:
         self._operations = operations
         self._metrics = metrics
-        self._token = token
-        self._host_names = host_names
+        self.configure(token, host_names, tokens)
         self._clock = clock
         self._runner: web.AppRunner | None = None
         self._listening: asyncio.Server | None = None
@@ -78,7 +81,7 @@ class WebServer:
         except OSError:
             await self.stop()
             raise
-        log.info("http-served", address=f"{host}:{port}", changes="with the token" if self._token else "refused")
+        log.info("http-served", address=f"{host}:{port}", changes="with a token" if self._tokens else "refused")
 
     async def stop(self) -> None:
         """Answer what was asked, and close. Safe to call twice."""
@@ -89,12 +92,13 @@ class WebServer:
             await self._runner.cleanup()
             self._runner = None
 
-    def configure(self, token: str | None, host_names: Collection[str]) -> None:
-        """Take another token and other names, at once."""
-        self._token, self._host_names = token, host_names
+    def configure(self, token: str | None, host_names: Collection[str], tokens: Sequence[Token] = ()) -> None:
+        """Take other tokens and other names, at once."""
+        self._tokens = ((Token(ONE_FOR_ALL, token),) if token else ()) + tuple(tokens)
+        self._host_names = host_names
 
     def _routes(self) -> list[web.RouteDef]:
-        guarded = needs_token(lambda: self._token)
+        guarded = needs(lambda: self._tokens, self._operations.note_command)
         return [
             web.get("/metrics", self._get_metrics),
             web.get("/healthz", self._get_health),
@@ -108,12 +112,13 @@ class WebServer:
             web.get("/api/queues", self._get_queues),
             web.get("/api/explain", self._get_explain),
             web.get("/api/availability", self._get_availability),
-            web.post("/api/calls/{id}/transfer", guarded(self._post_transfer)),
-            web.post("/api/calls/{id}/cancel", guarded(self._post_cancel)),
-            web.post("/api/transfers/{id}/cancel", guarded(self._post_cancel)),
-            web.post("/api/probe", guarded(self._post_probe)),
-            web.post("/api/forget", guarded(self._post_forget)),
-            web.post("/api/reload", guarded(self._post_reload)),
+            web.get("/api/audit", guarded(Permission.READ, self._get_audit, "")),
+            web.post("/api/calls/{id}/transfer", guarded(Permission.TRANSFER, self._post_transfer, "transfer")),
+            web.post("/api/calls/{id}/cancel", guarded(Permission.TRANSFER, self._post_cancel, "cancel")),
+            web.post("/api/transfers/{id}/cancel", guarded(Permission.TRANSFER, self._post_cancel, "cancel")),
+            web.post("/api/probe", guarded(Permission.PROBE, self._post_probe, "probe")),
+            web.post("/api/forget", guarded(Permission.FORGET, self._post_forget, "forget")),
+            web.post("/api/reload", guarded(Permission.RELOAD, self._post_reload, "reload")),
         ]
 
     async def _get_metrics(self, request: web.Request) -> web.Response:
@@ -188,12 +193,18 @@ class WebServer:
         destination = _parameter(request, "destination") if "destination" in request.query else None
         return availability_response(request, self._operations, _parameter(request, "number"), destination)
 
+    async def _get_audit(self, request: web.Request) -> web.Response:
+        most = _limit(request)
+        return json_response({"commands": list(self._operations.audit(DEFAULT_AUDIT if most is None else most))})
+
     async def _post_transfer(self, request: web.Request) -> web.Response:
         body = await _json_object(request)
         command = read({**body, "call": request.match_info["id"]})
         if not isinstance(command, TransferCommand):
             raise Problem(400, "bad-request", 'type: must be "transfer"')
-        record = command.carry_out(self._operations)
+        request[ABOUT]["call"] = command.call
+        record = command.carry_out(self._operations, request[AUTHOR])
+        request[ABOUT].update(about(record))
         document = transfer_document(record)
         if record.outcome is Outcome.REFUSED:
             why = f"{record.reason}: {record.trail[-1]}" if record.trail else f"{record.reason}"
@@ -205,7 +216,8 @@ class WebServer:
         if body.get("type", "cancel") != "cancel":
             raise Problem(400, "bad-request", 'type: must be "cancel"')
         named = {"type": "cancel", "transfer": request.match_info["id"], "call": None}  # whichever it is
-        record = read({**body, **named}).carry_out(self._operations)
+        record = read({**body, **named}).carry_out(self._operations, request[AUTHOR])
+        request[ABOUT].update(about(record))
         return json_response({"transfer": transfer_document(record)})
 
     async def _post_probe(self, request: web.Request) -> web.Response:
@@ -213,6 +225,9 @@ class WebServer:
         number, destination = body.get("number"), body.get("destination")
         if not isinstance(number, str) or not isinstance(destination, str):
             raise Problem(400, "bad-request", "number and destination: must be the ids of what is to be called")
+        request[ABOUT].update(number=number[:MAX_NAMED], destination=destination[:MAX_NAMED])
+        if not request[AUTHOR].may_command(number):
+            raise Problem(403, "not-allowed", f"{request[AUTHOR].name} may not call destinations of {number}")
         try:
             result = await self._operations.probe_call(number, destination)
         except LookupError as error:

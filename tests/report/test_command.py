@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from gateway.core.json_form import transfer_document
 from gateway.core.record import TransferRecord
-from gateway.ports import Operations, TooLateError
+from gateway.ports import Author, GivenCommand, Operations, TooLateError
 from gateway.report.command import MAX_PAYLOAD, Commands
 from tests.report import samples
 
@@ -22,9 +22,15 @@ class Gateway:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str | None, ...]] = []
+        self.given: list[GivenCommand] = []
         self.answer = replace(samples.requested(), destination="sales")
 
-    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+    def note_command(self, command: GivenCommand) -> None:
+        self.given.append(command)
+
+    def cancel_transfer(
+        self, which: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
         self.asked.append((which, command_id))
         if which == "01LATE":
             raise TooLateError("transfer 01LATE is switching and can't be cancelled any more")
@@ -33,7 +39,12 @@ class Gateway:
         return samples.refused()
 
     def transfer_call(
-        self, call: str, destination: str, message: str | None, command_id: str | None = None
+        self,
+        call: str,
+        destination: str,
+        message: str | None,
+        command_id: str | None = None,
+        author: Author | None = None,
     ) -> TransferRecord:
         self.asked.append((call, destination, message, command_id))
         if call == "broken":

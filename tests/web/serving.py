@@ -16,8 +16,11 @@ from gateway.core.model import Destination, PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.routing import Routes
 from gateway.ports import (
+    Author,
+    GivenCommand,
     HistoryPage,
     HistoryQuery,
+    NotAllowedError,
     Operations,
     ProbeResult,
     Reloaded,
@@ -48,6 +51,8 @@ class Gateway(Operations):
         self.next: int | None = None
         self.answer = replace(samples.requested(), destination="sales")
         self.free, self.at = 2, NOW
+        self.authors: list[Author | None] = []
+        self.given: list[GivenCommand] = []
 
     def ready(self) -> tuple[bool, Mapping[str, bool]]:
         return all(self.conditions.values()), self.conditions
@@ -107,7 +112,16 @@ class Gateway(Operations):
         situation = Situation(self.at, pbxs={"asterisk": state})
         return availability_document(LINE, Routes([LINE]), situation, wanted)
 
-    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
+    def note_command(self, command: GivenCommand) -> None:
+        self.given.append(command)
+
+    def audit(self, most: int) -> Sequence[Mapping[str, Any]]:
+        return [{"at": "2026-03-02T09:30:00.000Z", **one.document} for one in reversed(self.given)][:most]
+
+    def cancel_transfer(
+        self, which: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
+        self.authors.append(author)
         self.asked.append((which, command_id))
         if which == "late":
             raise TooLateError("transfer late is switching and can't be cancelled any more")
@@ -116,8 +130,16 @@ class Gateway(Operations):
         return samples.refused()
 
     def transfer_call(
-        self, call: str, destination: str, message: str | None, command_id: str | None = None
+        self,
+        call: str,
+        destination: str,
+        message: str | None,
+        command_id: str | None = None,
+        author: Author | None = None,
     ) -> TransferRecord:
+        self.authors.append(author)
+        if author is not None and not author.may_command("main-line"):
+            raise NotAllowedError(f"{author.name} may not command calls of main-line")
         self.asked.append((call, destination, message, *((command_id,) if command_id else ())))
         if call == "broken":
             raise RuntimeError("secret inner workings")

@@ -12,6 +12,7 @@ from openapi_spec_validator import validate
 import gateway
 from gateway.clock import LoopClock
 from gateway.core.record import TransferRecord
+from gateway.ports import Author
 from gateway.web.openapi import OPERATIONS, document
 from gateway.web.server import WebServer
 from tests.report import samples
@@ -51,13 +52,20 @@ class Busy(Gateway):
         return super().availability("nobody" if len(number) % 2 else number, destination)
 
     def transfer_call(
-        self, call: str, destination: str, message: str | None, command_id: str | None = None
+        self,
+        call: str,
+        destination: str,
+        message: str | None,
+        command_id: str | None = None,
+        author: Author | None = None,
     ) -> TransferRecord:
-        record = super().transfer_call("c1" if len(call) % 2 else "gone", destination, message, command_id)
+        record = super().transfer_call("c1" if len(call) % 2 else "gone", destination, message, command_id, author)
         return samples.refused() if len(destination) % 2 else record
 
-    def cancel_transfer(self, which: str, command_id: str | None = None) -> TransferRecord:
-        return super().cancel_transfer(("c1", "late", "gone")[len(which) % 3], command_id)
+    def cancel_transfer(
+        self, which: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
+        return super().cancel_transfer(("c1", "late", "gone")[len(which) % 3], command_id, author)
 
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Any:
         return await super().transfers(limit=limit, transfer="01A" if transfer and len(transfer) % 2 else transfer)

@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from structlog.testing import capture_logs
 
 from gateway.clock import LoopClock
-from gateway.web.guard import _Sometimes
+from gateway.web.guard import Sometimes
 from gateway.web.server import WebServer
 from tests.support.processes import free_port
 from tests.web.serving import BODY, RIGHT, TOKEN, Client, Gateway, metrics, serving
@@ -150,7 +150,7 @@ async def test_a_client_that_vanishes_within_its_body_is_no_fault(
 
 
 async def test_many_unreadable_requests_are_few_lines(ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.web.guard._unreadable", _Sometimes())
+    monkeypatch.setattr("gateway.web.guard._unreadable", Sometimes())
     with capture_logs() as logs:
         for _ in range(20):
             await raw(ask, UNREADABLE[4])
@@ -160,7 +160,7 @@ async def test_many_unreadable_requests_are_few_lines(ask: Client, monkeypatch: 
 
 @pytest.mark.keeps("16.170")
 async def test_many_wrong_tokens_are_few_lines(ask: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.web.guard._wrong_token", _Sometimes())
+    monkeypatch.setattr("gateway.web.tokens._wrong_token", Sometimes())
     with capture_logs() as logs:
         for guess in range(20):
             await ask("/api/reload", "POST", headers={"Authorization": f"Bearer {guess}"})

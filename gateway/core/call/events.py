@@ -271,9 +271,11 @@ class NotifyFailed(TransferEvent):
 class Cancelled(TransferEvent):
     """By command: the transfer is no longer wanted."""
 
+    by: str = ""  # the name of who gave the command
+
     def told_to(self, running: Running) -> ev.Event:
         """See TransferEvent."""
-        return ev.Cancelled(running.at(self.now))
+        return ev.Cancelled(running.at(self.now), self.by)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ class CallerLost(TargetEvent):
 class Cancelled(Event):
     """By command: the transfer is no longer wanted."""
 
+    by: str = ""  # the name of who gave the command
+
 
 @dataclass(frozen=True, slots=True)
 class TransferorGone(Event):

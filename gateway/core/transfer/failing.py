@@ -81,10 +81,11 @@ def pass_deadline(step: TransferStep) -> None:
         step.notify_final(Reason.NO_ANSWER)
 
 
-def cancel(step: TransferStep) -> None:
+def cancel(step: TransferStep, by: str) -> None:
     """Nobody wants the transfer any more: nothing further is tried, and the caller is taken care of."""
     reason = Reason.CANCELLED
-    give_up(step, reason, Decision(False, reason, None, ("cancelled: by command",)))
+    line = f"cancelled: by command of {by}" if by else "cancelled: by command"
+    give_up(step, reason, Decision(False, reason, None, (line,)))
 
 
 def break_off(step: TransferStep, fault: str) -> None:

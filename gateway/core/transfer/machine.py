@@ -153,8 +153,8 @@ def _proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912  
             dialling.end_announcement(step)
         case _, TransfereeGone(fault=fault):
             failing.abandon(step, fault)
-        case _, Cancelled() if step.transfer.can_be_cancelled:
-            failing.cancel(step)
+        case _, Cancelled(by=by) if step.transfer.can_be_cancelled:
+            failing.cancel(step, by)
         case _, TransferorGone():
             lose_transferor(step)
         case _, NotifyFailed():
