@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Boots a Debian with a systemd of its own, installs the committed gateway and this tree's unit there, and tries what
-# the unit promises. Takes root, mmdebstrap and systemd-container; about two minutes, and seconds when DIR keeps the
+# the unit promises, and what docs/runbook.md has one do with systemctl and journalctl. Takes root, mmdebstrap and systemd-container; about two minutes, and seconds when DIR keeps the
 # machine from the last time: scripts/try_systemd.sh [DIR]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -38,6 +38,8 @@ sed -i 's/203.0.113.10/127.0.0.3/; s/sip.example.net/127.0.0.3/' "$etc/sip_profi
 # As the README has the administrator do.
 sed 's/^#\(LoadCredential=ami\)/\1/' deploy/systemd/transfer-gateway.service >"$root/etc/systemd/system/transfer-gateway.service"
 
+cp docs/runbook.md "$root/runbook.md"
+
 cat >"$root/etc/systemd/system/trial.service" <<'UNIT'
 [Unit]
 SuccessAction=poweroff-force
@@ -72,11 +74,21 @@ logged() { journalctl -q -u $unit -o cat | grep -q -- "$1"; }
 rotated() { grep -q rotated "$credential" || restart_told; } # systemd 252 copies it anew, others do not
 refusal_told() { [[ $(of StatusText) == *refused*gateway.toml* && $(of ActiveState) == active ]]; }
 restart_told() { [[ $(of StatusText) == *'restart needed for sip_profiles/ami.secret' ]]; }
+nothing_waits() { transfer-gateway status | grep -qE '^restart_needed +-$'; }
 hidden() { ! setpriv --reuid=65534 --regid=65534 --clear-groups cat "$1" >/dev/null 2>&1; }
 ended() { [[ $(of ActiveState) == "$1" && $(of Result) == "$2" && $(of ExecMainStatus) == "$3" ]]; }
 not() { ! "$@" 2>/dev/null; }
 journal() { if ((failed)); then journalctl -q -u $unit -o short-precise; fi; }
 trap journal EXIT
+# The commands of an alert's section, carried out; each of the patterns is to be found in what they print.
+steps() { sed -n "/^## $1\$/,/^## [^ ]*\$/p" /runbook.md | sed -n '/^```$/,/^```$/p' | grep -v '^```$'; }
+sees() {
+    local alert=$1 pattern
+    shift
+    steps "$alert" | while read -r step; do bash -c "$step" </dev/null; done >/tmp/seen 2>&1
+    for pattern; do is "the runbook's steps of $alert show '$pattern'" grep -qE -- "$pattern" /tmp/seen; done
+}
+export PATH=$PATH:/opt/$unit/bin
 
 export TERM=xterm
 sipp -sn uas -aa -i 127.0.0.3 -p 5060 -nostdin >/dev/null 2>&1 &
@@ -110,6 +122,7 @@ is 'and says what is wrong with it' logged 'gateway.toml: .*is not TOML'
 is 'and goes on with the old one' serves
 kill -HUP "$pid"
 is 'refuses it when nobody has checked it' within 5 refusal_told
+sees TransferGatewayReloadRefused 'gateway.toml: .*is not TOML' '"mistakes": \[.*is not TOML'
 is 'and goes on all the same' serves
 mv /tmp/good.toml /etc/$unit/gateway.toml
 echo a-rotated-secret-of-32-characters >/etc/$unit/sip_profiles/ami.secret
@@ -119,6 +132,10 @@ echo a-rotated-secret-of-more-characters >/etc/$unit/sip_profiles/ami.secret
 kill -HUP "$pid"
 is 'a secret that systemd has not copied takes a restart' within 5 logged 'restart-needed.*ami.secret'
 is 'as does its status' restart_told
+sees TransferGatewayRestartNeeded 'restart_needed +sip_profiles/ami.secret'
+is 'which ends with the restart' within 5 nothing_waits
+pid=$(of MainPID)
+sees TransferGatewayHistoryTooSmall '"history": ' 'Filesystem'
 mv /etc/$unit/gateway.toml /tmp/good.toml
 echo '[gateway' >/etc/$unit/gateway.toml
 
@@ -126,6 +143,7 @@ kill -KILL "$pid"
 is 'restarted: with a wrong configuration it ends with 78' within 10 ended failed exit-code 78
 restarts=$(of NRestarts)
 sleep 5
+sees TransferGatewayDown 'status=78' 'gateway.toml: .*is not TOML'
 is 'and is left alone then' test "$(of ActiveState) $(of NRestarts)" = "failed $restarts"
 is 'nor does it start by hand' not systemctl start $unit
 is 'with 78' ended failed exit-code 78
@@ -142,6 +160,7 @@ is 'takes a call' within 5 call_runs
 is 'stops, with a call under way' systemctl stop $unit
 is 'which got its time' logged drain-timeout
 is 'with 0' ended inactive success 0
+sees TransferGatewayTransfersInterrupted drain-timeout 'app: started' 'app: stopped'
 is 'its secret is gone' test ! -e $credential
 is 'and was never in the journal' not logged 'a-secret-of\|a-rotated-secret'
 ((failed)) || echo 'all of it holds'
