@@ -62,7 +62,7 @@ class Bench:
             async with system(name, self.net) as measured:
                 return await measure(measured)
         except (AssertionError, TimeoutError, ChildError, NotMeasuredError) as error:
-            print(f"  {name}: {type(error).__name__}: {error}", flush=True)
+            print(f"  {name}: {type(error).__name__}: {str(error) or 'it took too long'}", flush=True)
             return {}
 
 
