@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 import gateway
-from gateway.core.json_form import call_document
+from gateway.core.json_form import open_call_document
+from gateway.core.media_way import Decision
 from gateway.core.numbers import caller_named
 from gateway.ports import Author, GivenCommand, HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
 from gateway.report.backlog import backlog_document
@@ -96,6 +97,10 @@ class Operating:
         """See ports.Operations."""
         return self._parts.engine.call_records()
 
+    def media_ways(self) -> Mapping[str, Decision]:
+        """See ports.Operations."""
+        return self._parts.engine.media_ways()
+
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         """See ports.Operations."""
         try:
@@ -111,7 +116,9 @@ class Operating:
         if query.caller is not None:
             query = replace(query, caller=caller_named(query.caller, config.gateway.default_country))
         try:
-            return await self._parts.reporter.page(what, query, [call_document(call) for call in self.calls()])
+            ways = self.media_ways()
+            under_way = [open_call_document(call, ways.get(call.call)) for call in self.calls()]
+            return await self._parts.reporter.page(what, query, under_way)
         except StoreError as error:
             raise UnreadableError(str(error)) from error
 

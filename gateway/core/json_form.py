@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from gateway.core.media_way import Decision
 from gateway.core.model import Entry, FinalNotify, PbxState
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import Attempt, CallRecord, LegMedia, TransferRecord
@@ -29,6 +30,11 @@ def transfer_document(record: TransferRecord) -> dict[str, object]:
 def call_document(record: CallRecord) -> dict[str, object]:
     """The data of `call.ended.v1`, and one entry of `/api/calls`."""
     return _document(record, CALL_SIDES)
+
+
+def open_call_document(record: CallRecord, way: Decision | None) -> dict[str, object]:
+    """One entry of `/api/calls` that is under way, with the way that its audio takes."""
+    return call_document(record) | {"audio": None if way is None else {"path": way.path.value, "why": way.why.value}}
 
 
 def _document(record: TransferRecord | CallRecord, legs: tuple[str, ...]) -> dict[str, object]:

@@ -14,6 +14,7 @@ from gateway.core.call import events as ev
 from gateway.core.call import machine
 from gateway.core.call.state import Running
 from gateway.core.caller import Asserted
+from gateway.core.media_way import Decision
 from gateway.core.model import LegId, PbxState, Peer, PeerKind
 from gateway.core.outcome import CallEnd, Reason, reason_for_cause
 from gateway.core.record import CallRecord, TransferRecord
@@ -197,6 +198,10 @@ class Engine:
         """Packets came from elsewhere than a call's peer."""
         self._observer.media_dropped(kind, packets)
 
+    def media_way_changed(self, before: Decision | None, now: Decision | None) -> None:
+        """See ports.SipListener."""
+        self._observer.media_way(before, now)
+
     def trunk_changed(self, trunk: str, up: bool) -> None:
         """A trunk was found to answer, or not to."""
         self._observer.trunk_up(trunk, up)
@@ -297,6 +302,11 @@ class Engine:
     def call_records(self) -> list[CallRecord]:
         """The calls under way, newest first."""
         return sorted((call.record() for call in self.calls), key=lambda record: record.call, reverse=True)
+
+    def media_ways(self) -> dict[str, Decision]:
+        """Which way the audio of each call takes that has two legs with audio to exchange."""
+        ways = ((call.id, self._sip.media_way(leg)) for call in self.calls for leg in call.legs)
+        return {call: way for call, way in ways if way is not None}
 
     def explain(self, text: str, number: str, at: datetime | None) -> dict[str, Any]:
         """What the gate would say, now or at another time. Raises LookupError for an unknown number."""

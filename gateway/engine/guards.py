@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from gateway.core.caller import Asserted
+from gateway.core.media_way import Decision
 from gateway.core.model import Announcement, LegId
 from gateway.core.outcome import Reason
 from gateway.core.record import LegMedia
@@ -125,6 +126,10 @@ class GuardedSip(SipPort):
     def media(self, leg: LegId) -> LegMedia | None:
         """See ports.SipPort."""
         return self._tried("media", leg, partial(self._sip.media, leg), otherwise=None)
+
+    def media_way(self, leg: LegId) -> Decision | None:
+        """See ports.SipPort."""
+        return self._tried("media_way", leg, partial(self._sip.media_way, leg), otherwise=None)
 
     def asserted(self, leg: LegId) -> Asserted:
         """See ports.SipPort."""

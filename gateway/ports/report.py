@@ -3,6 +3,7 @@
 
 from typing import Protocol
 
+from gateway.core.media_way import Decision
 from gateway.core.model import PbxState, TransferId
 from gateway.core.outcome import Reason
 from gateway.core.record import CallRecord, Milestone, TransferRecord
@@ -44,6 +45,9 @@ class Observer(Protocol):
 
     def media_dropped(self, kind: str, packets: int) -> None:
         """Count packets of a kind, "rtp" or "rtcp", that came from elsewhere than a call's peer."""
+
+    def media_way(self, before: Decision | None, now: Decision | None) -> None:
+        """Count a leg whose audio goes one way now, and no longer another; None: none."""
 
     def calls_in_progress(self, count: int) -> None:
         """Set the number of calls."""

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.core.call.commands import DialOrder, HandDownOrder
 from gateway.core.caller import Asserted, CallerId
+from gateway.core.media_way import Decision
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import LegMedia
@@ -105,6 +106,9 @@ class SipPort(Protocol):
         Whose leg it is, is not told.
         """
 
+    def media_way(self, leg: LegId) -> Decision | None:
+        """Which way the audio of a leg and its partner takes, and why; None where it has no partner."""
+
     def respond(self, leg: LegId, code: int) -> None:
         """Send a provisional response, or 200, to an incoming INVITE; 183 opens its media. None is sent twice."""
 
@@ -177,6 +181,9 @@ class SipListener(Protocol):
 
     def media_dropped(self, kind: str, packets: int) -> None:
         """So many packets of a kind, "rtp" or "rtcp", came from elsewhere than a call's peer, and were dropped."""
+
+    def media_way_changed(self, before: Decision | None, now: Decision | None) -> None:
+        """A leg's audio goes another way than before; None: none."""
 
     def requests_rejected(self, reason: Reason, count: int) -> None:
         """The same for many."""

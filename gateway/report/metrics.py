@@ -19,6 +19,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from gateway.core.media_way import WAYS, Decision
 from gateway.core.model import PbxState, TransferId
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import CallRecord, TransferRecord
@@ -114,6 +115,7 @@ class Metrics:
         self._media_dropped = counter(
             "media_packets_dropped_total", "Packets that came from elsewhere than a call's peer.", "kind"
         )
+        self._ways = gauge("media_legs", "Legs with a partner, by the way that their audio takes.", "path", "reason")
         self._reload_ok = gauge("config_last_reload_successful", "Whether the last (re)load was taken.")
         self._reload_at = gauge("config_last_reload_success_timestamp_seconds", "When the running one was loaded.")
         self._restart = gauge("config_restart_needed", "How many keys and secret files a restart would change.")
@@ -130,6 +132,8 @@ class Metrics:
             self._calls_ended.labels(end)
         for kind in ("rtp", "rtcp"):
             self._media_dropped.labels(kind)
+        for way in WAYS:
+            self._ways.labels(way.path, way.why)
         for reason in Reason:
             if reason.outcome is Outcome.REFUSED:
                 self._rejected.labels(reason)
@@ -221,6 +225,13 @@ class Metrics:
     def media_dropped(self, kind: str, packets: int) -> None:
         """See ports.Observer."""
         self._media_dropped.labels(kind).inc(packets)
+
+    def media_way(self, before: Decision | None, now: Decision | None) -> None:
+        """See ports.Observer."""
+        if before is not None:
+            self._ways.labels(before.path, before.why).dec()
+        if now is not None:
+            self._ways.labels(now.path, now.why).inc()
 
     def calls_in_progress(self, count: int) -> None:
         """See ports.Observer."""

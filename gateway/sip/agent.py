@@ -12,6 +12,7 @@ import structlog
 
 from gateway.config import Config
 from gateway.core.caller import Asserted
+from gateway.core.media_way import Decision
 from gateway.core.model import Announcement, LegId
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import LegMedia
@@ -73,6 +74,7 @@ class SipAgent:
         self._capacity = Capacity(self._accounts, self._legs)
         self._pairs = Pairs()
         self._media = media(self._pairs, self._legs.get, clock)
+        self._media.tell(listener.media_way_changed)
         self._dialogs = Dialogs(self._legs.at, clock)
         self._referrals = Referrals(listener.hand_down_told)
         self._supervision = Supervision(
@@ -216,6 +218,10 @@ class SipAgent:
     def media(self, leg: LegId) -> LegMedia | None:
         """See ports.SipPort."""
         return self._supervision.counted(leg)
+
+    def media_way(self, leg: LegId) -> Decision | None:
+        """See ports.SipPort."""
+        return self._media.decided(leg)
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""

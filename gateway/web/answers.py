@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.commands import Id
+from gateway.core.media_way import Path, Why
 from gateway.core.outcome import Reason
 from gateway.core.state_sources import StateSource
 from gateway.documents import Count, ErrorData, OpenCallData, Published, QueueData, SipCode, Timestamp, TransferData
@@ -58,10 +59,23 @@ Next = Annotated[
 ]
 
 
+class Audio(Published):
+    """The way that the audio of a call takes."""
+
+    path: Path
+    why: Why
+
+
+class OpenCall(OpenCallData):  # type: ignore[valid-type, misc]
+    """A call; while it is under way and has two legs, with the way that its audio takes."""
+
+    audio: Audio | None = None
+
+
 class CallList(Published):
     """Calls, newest first: those under way alone, unless a page of the history was asked for."""
 
-    calls: list[OpenCallData]  # type: ignore[valid-type]  # made of the record
+    calls: list[OpenCall]
     next: Next = None
 
 

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 import gateway
 from gateway.commands import CommandError, TransferCommand, about, read
-from gateway.core.json_form import call_document, queue_document, timestamp, transfer_document
+from gateway.core.json_form import open_call_document, queue_document, timestamp, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
@@ -146,7 +146,9 @@ class WebServer:
     async def _get_calls(self, request: web.Request) -> web.Response:
         if asks_history(request):
             return await page_response(request, self._operations, CALL, _limit(request))
-        return json_response({"calls": [call_document(record) for record in self._operations.calls()]})
+        ways = self._operations.media_ways()
+        calls = [open_call_document(record, ways.get(record.call)) for record in self._operations.calls()]
+        return json_response({"calls": calls})
 
     async def _get_dialogs(self, request: web.Request) -> web.Response:
         most = _limit(request)

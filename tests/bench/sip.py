@@ -10,6 +10,7 @@ from gateway.core.outcome import CallEnd, Reason
 from gateway.core.transfer import State
 
 if TYPE_CHECKING:
+    from gateway.core.media_way import Decision
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
     from gateway.engine import Engine
@@ -37,6 +38,7 @@ class FakeSip:
         self.no_way: NotSentError | None = None  # why nothing can be dialled, nor handed down
         self.packets: dict[LegId, int] = {}  # of audio that a leg has brought
         self.counted: dict[LegId, LegMedia] = {}
+        self.ways: dict[LegId, Decision] = {}
         self.engine: Engine
 
     def dial(self, order: DialOrder) -> None:
@@ -69,6 +71,11 @@ class FakeSip:
         """See ports.SipPort."""
         self._chance.take("media")
         return self.counted.get(leg)
+
+    def media_way(self, leg: LegId) -> Decision | None:
+        """See ports.SipPort."""
+        self._chance.take("media_way")
+        return self.ways.get(leg)
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""

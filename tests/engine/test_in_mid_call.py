@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from gateway.config import load
 from gateway.core.call import machine
 from gateway.core.caller import Asserted, CallerId
+from gateway.core.media_way import RELAYED
 from gateway.core.outcome import Reason
 from gateway.engine import Engine
 from tests.bench import PBX, SALES, TRUNK, Bench
@@ -128,10 +129,12 @@ def test_what_sip_turns_away_is_counted(bench: Bench, tmp_path: Path) -> None:
     engine.request_rejected(Reason.PEER_NOT_ALLOWED)
     engine.requests_rejected(Reason.PEER_NOT_ALLOWED, 7)
     engine.media_dropped("rtp", 40)
+    engine.media_way_changed(None, RELAYED)
     engine.trunk_changed("platform", False)
     assert counter.told == [
         ("request_rejected", Reason.PEER_NOT_ALLOWED),
         ("request_rejected", Reason.PEER_NOT_ALLOWED, 7),
         ("media_dropped", "rtp", 40),
+        ("media_way", None, RELAYED),
         ("trunk_up", "platform", False),
     ]

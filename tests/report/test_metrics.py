@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.core.media_way import RELAYED, Why, bridged
 from gateway.core.model import Entry, PbxState, TransferId
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import TransferRecord
@@ -53,6 +54,7 @@ CONTRACT = {
     "outbox_writable": set(),
     "requests_rejected_total": {"reason"},
     "media_packets_dropped_total": {"kind"},
+    "media_legs": {"path", "reason"},
     "config_last_reload_successful": set(),
     "config_restart_needed": set(),
     "config_last_reload_success_timestamp_seconds": set(),
@@ -236,6 +238,15 @@ def test_packets_from_elsewhere_are_counted_by_kind(metrics: Metrics) -> None:
     metrics.media_dropped("rtcp", 3)
     assert value(metrics, "media_packets_dropped_total", kind="rtp") == 550
     assert value(metrics, "media_packets_dropped_total", kind="rtcp") == 3
+
+
+@pytest.mark.keeps("17.16")
+def test_legs_are_counted_by_the_way_of_their_audio(metrics: Metrics) -> None:
+    waiting = bridged(Why.WAITING)
+    for before, now in ((None, waiting), (None, waiting), (waiting, RELAYED), (waiting, None)):
+        metrics.media_way(before, now)
+    assert value(metrics, "media_legs", path="bridge", reason="waiting") == 0
+    assert value(metrics, "media_legs", path="relay", reason="same-codec") == 1
 
 
 def test_a_queue_that_is_not_known_is_no_queue_without_agents(metrics: Metrics) -> None:

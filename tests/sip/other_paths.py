@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.config import Config
+    from gateway.core.media_way import Decision
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
     from gateway.ports import Clock
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.media_path import MediaPath
-    from gateway.sip.calls.media_way import Decision
     from gateway.sip.calls.pairs import Changed, Pairs
 
 log = structlog.get_logger(__name__)
@@ -61,6 +61,9 @@ class RelayPath:
         self._packets: dict[LegId, int] = {}
 
     def configure(self, _config: Config) -> None:
+        """See media_path.MediaPath."""
+
+    def tell(self, _changed: Callable[[Decision | None, Decision | None], None]) -> None:
         """See media_path.MediaPath."""
 
     def decided(self, _leg: LegId) -> Decision | None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.sip.calls.media_way import RELAYED, Format, Side, Why, bridged, decide
+from gateway.core.media_way import RELAYED, Why, bridged
+from gateway.sip.calls.media_way import Format, Side, decide
 
 pytestmark = pytest.mark.keeps("17.15")
 

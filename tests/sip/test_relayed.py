@@ -41,6 +41,17 @@ AT_ONCE_S = 0.005
 PCMA = 8
 
 
+async def goes(bed: Bed, path: str, why: str) -> None:
+    """Wait until the one call's audio takes this way, for this reason, and the legs that have audio are counted so."""
+
+    async def is_told() -> bool:
+        (call,) = (await bed.gateway.get("/api/calls"))["calls"]
+        counted = await bed.gateway.metric("transfer_gateway_media_legs", path=path, reason=why)
+        return call["audio"] == {"path": path, "why": why} and counted == (1 if why == "waiting" else 2)
+
+    await eventually(is_told, f"{path}: {why}")
+
+
 @asynccontextmanager
 async def talking(bed: Bed, name: str = "plain") -> AsyncIterator[tuple[Stage, Call, Call]]:
     """A caller and an assistant who hear each other, in the end as well."""
@@ -113,10 +124,11 @@ async def lead(speaker: Speaker, call: Call) -> None:
     await heard(call, b"lead 3")
 
 
-@pytest.mark.keeps("17.1")
+@pytest.mark.keeps("17.1", "17.16")
 @pytest.mark.parametrize("name", ["plain", "sealed", "both-sealed"])
 async def test_a_packet_goes_on_at_once(bed: Bed, name: str) -> None:
     async with talking(bed, name) as (_, caller, assistant):
+        await goes(bed, "relay", "same-codec")
         for one, other in ((caller, assistant), (assistant, caller)):
             ssrc = one.media._ssrc
             speaker = Speaker(one)
@@ -138,6 +150,7 @@ async def test_what_cannot_be_relayed_is_mixed(bed: Bed, name: str) -> None:
     async with Stage(bed, name) as at:
         caller, assistant = await at.conversation(codecs=("PCMA",))
         await both_hear(caller, assistant)
+        await goes(bed, "bridge", "setting" if name == "bridged" else "another-codec")
         caller.media.pause()
         before = len(assistant.media.received)
 
@@ -158,6 +171,7 @@ async def test_it_is_one_stream_from_the_assistant_to_the_target_and_back(bed: B
         assert (await assistant.refer("<sip:+31612345681@gateway>")).code == 202
         refused = await at.pbx.wait_call()
         await caller.media.hears(RINGBACK_HZ)
+        await goes(bed, "bridge", "waiting")
         refused.reject(486)
         await caller.media.hears(ASSISTANT_HZ)
         await assistant.media.hears(CALLER_HZ)

@@ -12,6 +12,7 @@ from aiohttp import ClientSession
 from gateway.core.availability import availability_document
 from gateway.core.gate import Situation
 from gateway.core.json_form import call_document, transfer_document
+from gateway.core.media_way import RELAYED, Decision
 from gateway.core.model import Destination, PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.routing import Routes
@@ -65,6 +66,9 @@ class Gateway(Operations):
 
     def calls(self) -> Sequence[CallRecord]:
         return [replace(samples.call(), ended_at=None)]
+
+    def media_ways(self) -> Mapping[str, Decision]:
+        return {samples.call().call: RELAYED}
 
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         if self.disk_fails:

@@ -34,7 +34,8 @@ async def test_ready_tells_what_is_missing(ask: Client, gateway: Gateway) -> Non
 
 async def test_the_lists_of_the_contract(ask: Client, gateway: Gateway) -> None:
     assert await ask("/api/status") == (200, {"state": "online"})
-    assert await ask("/api/calls") == (200, {"calls": [call_document(call) for call in gateway.calls()]})
+    under_way = [call_document(call) | {"audio": {"path": "relay", "why": "same-codec"}} for call in gateway.calls()]
+    assert await ask("/api/calls") == (200, {"calls": under_way})
     assert await ask("/api/dialogs?limit=2") == (200, {"dialogs": [{"call_id": "1@pbx"}, {"call_id": "2@pbx"}]})
     assert await ask("/api/dialogs") == (200, {"dialogs": list(gateway.dialogs(3))})
     transfers = [transfer_document(record) for record in await gateway.transfers()]

@@ -22,11 +22,11 @@ from gateway.sip.calls.stream_counts import total
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.core.media_way import Decision
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
     from gateway.ports import Clock, Timer
     from gateway.sip.calls.leg import Leg
-    from gateway.sip.calls.media_way import Decision
     from gateway.sip.calls.pairs import Changed, Pairs
 
 log = structlog.get_logger(__name__)
@@ -68,6 +68,10 @@ class Bridge:
         """See media_path.MediaPath."""
         self._relays.configure(config)
 
+    def tell(self, changed: Callable[[Decision | None, Decision | None], None]) -> None:
+        """See media_path.MediaPath."""
+        self._relays.tell(changed)
+
     # --- descriptions
 
     def sent(self, leg: LegId, description: str, *, answers: bool) -> str:
@@ -103,6 +107,7 @@ class Bridge:
         """See media_path.MediaPath."""
         self._ports.pop(leg, None)
         self._heard.pop(leg, None)
+        self._relays.settle(leg)
         self._carry_out(self._pairs.partner(leg))
 
     def has_media(self, leg: LegId) -> bool:

@@ -12,11 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.config import Config
+    from gateway.core.media_way import Decision
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
     from gateway.sip.calls.leg import Leg
-    from gateway.sip.calls.media_way import Decision
     from gateway.sip.calls.pairs import Changed
 
 
@@ -28,6 +30,9 @@ class MediaPath(Protocol):
 
     def configure(self, config: Config) -> None:
         """Take the profiles, at the start and whenever they change."""
+
+    def tell(self, changed: Callable[[Decision | None, Decision | None], None]) -> None:
+        """Have it told of each leg which way its audio had, and has; None: it has no partner."""
 
     def offering(self, leg: LegId, beside: Leg | None) -> None:
         """The next offer that is made is for this leg, which is being dialled; `beside` will hear it."""

@@ -7,50 +7,15 @@ of what a call costs. So it is for what cannot be had without it. Without PJSIP.
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from gateway.core.media_way import RELAYED, Decision, Why, bridged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OPUS = "opus"
-
-
-class Path(enum.Enum):
-    """What carries the audio of a pair."""
-
-    RELAY = "relay"
-    BRIDGE = "bridge"
-
-
-class Why(enum.Enum):
-    """What decided it."""
-
-    SAME_CODEC = "same-codec"  # the one reason to relay
-    NO_AUDIO = "no-audio"  # a leg has none yet, or any more
-    SETTING = "setting"  # `media = "bridge"` in a profile
-    CODEC = "another-codec"
-    PARAMETERS = "codec-parameters"  # the same codec, and the two ask for other forms of it
-    WAITING = "waiting"  # a caller hears an announcement, ringback or what a target sends before its answer
-    KEYS = "keys"  # a key is being sent that came in some other way than as an event of the same codec's clock
-    NOT_RELAYED = "not-relayed"  # PJSIP has given the stream up meanwhile
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The way, and the reason."""
-
-    path: Path
-    why: Why
-
-
-RELAYED = Decision(Path.RELAY, Why.SAME_CODEC)
-
-
-def bridged(why: Why) -> Decision:
-    """The bridge, for this reason."""
-    return Decision(Path.BRIDGE, why)
 
 
 @dataclass(frozen=True, slots=True)

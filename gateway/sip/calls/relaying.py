@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pjsua2 as pj
 
-from gateway.sip.calls.media_way import RELAYED, Decision, Format, Path, Side, Why, bridged, decide
+from gateway.core.media_way import RELAYED, Decision, Path, Why, bridged
+from gateway.sip.calls.media_way import Format, Side, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +27,17 @@ class Relays:
         self._pairs = pairs
         self._leg_of = leg_of
         self._config: Config | None = None
+        self._tell: Callable[[Decision | None, Decision | None], None] | None = None
         self._decided: dict[LegId, Decision] = {}
         self._keys: set[LegId] = set()  # who is being sent some
 
     def configure(self, config: Config) -> None:
         """Take the profiles' settings; they count from a pair's next change on."""
         self._config = config
+
+    def tell(self, changed: Callable[[Decision | None, Decision | None], None]) -> None:
+        """Have each leg's change told: which way it had before, and which it has; None: none."""
+        self._tell = changed
 
     def decided(self, leg: LegId) -> Decision | None:
         """How the leg's audio goes now; None where it has no partner."""
@@ -45,30 +51,38 @@ class Relays:
         """Relay the leg's audio if that may be; whether it is. If not, its port of the bridge works."""
         mine, partner = self._leg_of(leg), self._pairs.partner(leg)
         if mine is None or mine.over:
-            self._decided.pop(leg, None)
+            self._note(leg, None)
             return False
         other = self._leg_of(partner)
         if partner is None or other is None:
-            self._decided.pop(leg, None)
+            self._note(leg, None)
             pj.unrelay(mine.getId())
             return False
         decision = self._decide(mine, other)
         if decision == RELAYED and not self._relay(mine, other):
             decision = bridged(Why.NOT_RELAYED)
-        self._decided[leg] = decision
+        self._note(leg, decision)
         if decision.path is Path.BRIDGE:
             pj.unrelay(mine.getId())
         return decision.path is Path.RELAY
 
     def forget(self, leg: LegId) -> None:
         """The leg is over."""
-        self._decided.pop(leg, None)
+        self._note(leg, None)
         self._keys.discard(leg)
 
     def stop(self) -> None:
         """Let go of everything."""
-        self._decided.clear()
+        for leg in list(self._decided):
+            self._note(leg, None)
         self._keys.clear()
+
+    def _note(self, leg: LegId, decision: Decision | None) -> None:
+        before = self._decided.pop(leg, None)
+        if decision is not None:
+            self._decided[leg] = decision
+        if decision != before and self._tell is not None:
+            self._tell(before, decision)
 
     def _decide(self, one: Leg, other: Leg) -> Decision:
         waits = self._pairs.talks_with(one.id) is None
