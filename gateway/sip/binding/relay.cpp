@@ -2,11 +2,6 @@
 #include "relay.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <memory>
-#include <mutex>
-#include <shared_mutex>
 
 #include <pjlib.h>
 #include <pjmedia.h>
@@ -15,315 +10,13 @@
 
 #include "calls.hpp"
 #include "modules.hpp"
-#include "one_stream.hpp"
-#include "relayed_rtcp.hpp"
+#include "relay_port.hpp"
 
 namespace gateway {
 
 namespace {
 
-using Clock = OneStream::Clock;
-
-const std::size_t HEADER = sizeof(pjmedia_rtp_hdr);
-const int NOT_PASSED = -1;
-
-/* What stands on the transport of one call. The transport's `op` is its own, which is how it is found. */
-struct Port {
-    pjmedia_transport_op op{}; // has to be the first
-    const pjmedia_transport_op *below = nullptr;
-    pjmedia_transport *transport = nullptr;
-    pjmedia_transport_attach_param user{}; // the stream's
-
-    // While relayed, under `links_`:
-    Port *to = nullptr;
-    pjmedia_stream_common *stream = nullptr;
-    std::array<int, 128> types{}; // the partner's payload types by ours
-    int keys = NOT_PASSED;        // our payload type of telephone events
-    bool hears = false, speaks = false;
-    unsigned rate = 8000; // of time stamps, and of the keys' durations
-    // A press is passed on whole or not at all: all its packets have one time stamp.
-    int heldType = NOT_PASSED;
-    pj_uint32_t held = 0; // that of the newest press, or of what may have been one
-    bool passes = false;  // whether that is passed
-
-    std::mutex sending; // for all that is below
-    OneStream out;
-    SentReport report;
-};
-
-/* Who is relayed to whom: shared by those who pass packets, alone by the loop that changes it. Then comes `sending`, then
- * what the transports below lock. The loop never holds it while it calls them: they wait for packets that are under way. */
-std::shared_mutex links_;
-
-/* Whether the key that this thread is just handing to its stream was passed on. */
-thread_local bool key_passed_ = false;
-
 void (*told_keys_)(pjsua_call_id, const pjsua_dtmf_event *);
-
-Port *port_of(pjmedia_transport *transport);
-
-void part(Port &port)
-{
-    if (!port.to)
-        return;
-    for (Port *one : {port.to, &port}) {
-        one->to = nullptr;
-        one->stream = nullptr;
-        one->passes = false; // whoever comes next is not given the rest of a press
-    }
-}
-
-/* Whether this packet of a key belongs to a press that is passed on. */
-bool key_passes(Port &port, int type, pj_uint32_t stamp)
-{
-    if (port.heldType != type || port.held != stamp) {
-        port.heldType = type;
-        port.held = stamp;
-        port.passes = port.hears && port.to->speaks && port.types[static_cast<std::size_t>(type)] != NOT_PASSED;
-    }
-    return port.passes;
-}
-
-/* Send a packet of one leg as one of the other's stream. */
-void send_on(Port &from, const pjmedia_rtp_hdr &header, const void *payload, unsigned size, int type, bool restarted)
-{
-    Port &to = *from.to;
-    std::array<pj_uint8_t, PJMEDIA_MAX_MTU> packet;
-    if (!from.hears || !to.speaks || HEADER + size > packet.size())
-        return;
-    RtpNumbers numbers{pj_ntohs(header.seq), pj_ntohl(header.ts), 0, header.m != 0};
-    if (header.pt == from.keys) {
-        const auto *event = static_cast<const pjmedia_rtp_dtmf_event *>(payload);
-        const unsigned lasted = pj_ntohs(event->duration);
-        numbers.longer = lasted - std::min(lasted, from.rate / 50);
-    }
-    const std::lock_guard<std::mutex> sending(to.sending);
-    if (!to.out.renumber({&from, pj_ntohl(header.ssrc)}, numbers, to.rate, restarted, Clock::now()))
-        return;
-    pjmedia_rtp_hdr sent;
-    pj_bzero(&sent, sizeof(sent));
-    sent.v = 2;
-    sent.m = numbers.marker;
-    sent.pt = static_cast<pj_uint8_t>(type) & 0x7F;
-    sent.seq = pj_htons(numbers.sequence);
-    sent.ts = pj_htonl(numbers.stamp);
-    sent.ssrc = pj_htonl(to.out.ssrc());
-    std::memcpy(packet.data(), &sent, HEADER);
-    std::memcpy(packet.data() + HEADER, payload, size);
-    if (to.below->send_rtp(to.transport, packet.data(), HEADER + size) == PJ_SUCCESS)
-        pjmedia_rtcp_tx_rtp(&to.stream->rtcp, size);
-}
-
-/* What a stream does with a packet, but for the jitter buffer (stream_imp_common.c). False: it is no good. */
-bool counted(pjmedia_stream_common &stream, const pjmedia_rtp_hdr &header, unsigned size, bool passes, bool &restarted)
-{
-    pjmedia_rtp_session &session = stream.dec->rtp;
-    pjmedia_rtp_status status;
-    pj_bzero(&status, sizeof(status));
-    pjmedia_rtp_session_update2(&session, &header, &status, PJ_FALSE);
-    if (stream.rtcp.peer_ssrc == 0 || (!stream.si->has_rem_ssrc && status.status.flag.badssrc))
-        stream.rtcp.peer_ssrc = session.peer_ssrc;
-    const bool good = passes && !status.status.flag.bad && !status.status.flag.dup && size > 0;
-    pjmedia_rtcp_rx_rtp2(&stream.rtcp, pj_ntohs(header.seq), pj_ntohl(header.ts), size, !good);
-    restarted = status.status.flag.restart;
-    return good;
-}
-
-enum class Fate { TAKEN, STREAM };
-
-Fate pass(Port &port, const void *packet, pj_ssize_t length, bool &keyPassed)
-{
-    const pjmedia_rtp_hdr *header = nullptr;
-    const void *payload = nullptr;
-    unsigned size = 0;
-    if (pjmedia_rtp_decode_rtp(&port.stream->dec->rtp, packet, static_cast<int>(length), &header, &payload, &size) !=
-        PJ_SUCCESS)
-        return Fate::STREAM; // which counts it
-    if (header->pt == port.keys) {
-        // The stream counts it too, and finds the key.
-        keyPassed = size >= sizeof(pjmedia_rtp_dtmf_event) && key_passes(port, header->pt, pj_ntohl(header->ts));
-        if (keyPassed)
-            send_on(port, *header, payload, size, port.types[header->pt], false);
-        return Fate::STREAM;
-    }
-    const int type = port.types[header->pt];
-    bool restarted = false;
-    if (counted(*port.stream, *header, size, type != NOT_PASSED, restarted))
-        send_on(port, *header, payload, size, type, restarted);
-    return Fate::TAKEN;
-}
-
-/* What comes while nobody is relayed may be a press that goes on when somebody is. */
-void hold(Port &port, const void *packet)
-{
-    const auto *header = static_cast<const pjmedia_rtp_hdr *>(packet);
-    if (header->pt < 96)
-        return;
-    port.heldType = header->pt;
-    port.held = pj_ntohl(header->ts);
-    port.passes = false;
-}
-
-/* A packet has come, and is the peer's; in PJSIP's media thread, as all that comes. */
-void on_rtp(pjmedia_tp_cb_param *param)
-{
-    auto *port = static_cast<Port *>(param->user_data);
-    if (!port)
-        return;
-    pjmedia_transport_attach_param user;
-    {
-        const std::shared_lock<std::shared_mutex> linked(links_);
-        user = port->user;
-        const bool readable = param->size >= static_cast<pj_ssize_t>(HEADER);
-        if (readable && port->to && pass(*port, param->pkt, param->size, key_passed_) == Fate::TAKEN)
-            return;
-        if (readable && !port->to)
-            hold(*port, param->pkt);
-    }
-    if (user.rtp_cb2) {
-        pjmedia_tp_cb_param given = *param;
-        given.user_data = user.user_data;
-        user.rtp_cb2(&given);
-        param->rem_switch = given.rem_switch;
-    } else if (user.rtp_cb) {
-        user.rtp_cb(user.user_data, param->pkt, param->size);
-    }
-    key_passed_ = false;
-}
-
-void on_rtcp(void *data, void *packet, pj_ssize_t size)
-{
-    auto *port = static_cast<Port *>(data);
-    if (!port)
-        return;
-    pjmedia_transport_attach_param user;
-    {
-        const std::shared_lock<std::shared_mutex> linked(links_);
-        user = port->user;
-        if (port->to && size >= 0) {
-            Port &to = *port->to;
-            std::array<pj_uint8_t, MOST_RTCP> sent;
-            std::size_t length = 0;
-            {
-                const std::scoped_lock sending(port->sending, to.sending);
-                const Reporter from{port, *port->stream, port->out, port->report};
-                const Reporter onto{&to, *to.stream, to.out, to.report};
-                length = relayed_rtcp(from, onto, packet, static_cast<std::size_t>(size), sent);
-                if (length)
-                    to.below->send_rtcp(to.transport, sent.data(), length);
-            }
-            return;
-        }
-    }
-    if (user.rtcp_cb)
-        user.rtcp_cb(user.user_data, packet, size);
-}
-
-pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attach_param *param)
-{
-    Port *port = port_of(transport);
-    {
-        const std::lock_guard<std::shared_mutex> changing(links_);
-        part(*port);
-        port->user = *param;
-    }
-    pjmedia_transport_attach_param own = *param;
-    own.user_data = port;
-    own.rtp_cb = nullptr;
-    own.rtp_cb2 = guarded<&on_rtp>;
-    own.rtcp_cb = guarded<&on_rtcp>;
-    return port->below->attach2(transport, &own);
-}
-
-void detach(pjmedia_transport *transport, void *)
-{
-    Port *port = port_of(transport);
-    {
-        const std::lock_guard<std::shared_mutex> changing(links_);
-        part(*port);
-    }
-    port->below->detach(transport, port); // which waits for a packet that is being read
-    const std::lock_guard<std::shared_mutex> changing(links_);
-    pj_bzero(&port->user, sizeof(port->user));
-}
-
-/* What PJMEDIA's stream says: nothing while another leg speaks here. */
-pj_status_t send_rtp(pjmedia_transport *transport, const void *packet, pj_size_t size)
-{
-    Port *port = port_of(transport);
-    const std::shared_lock<std::shared_mutex> linked(links_);
-    if (port->to)
-        return PJ_SUCCESS;
-    std::array<pj_uint8_t, PJMEDIA_MAX_MTU> copy;
-    if (size < HEADER || size > copy.size())
-        return port->below->send_rtp(transport, packet, size);
-    pjmedia_rtp_hdr header;
-    std::memcpy(&header, packet, HEADER);
-    RtpNumbers numbers{pj_ntohs(header.seq), pj_ntohl(header.ts), 0, header.m != 0};
-    const std::lock_guard<std::mutex> sending(port->sending);
-    if (!port->out.renumbers()) {
-        port->out.passed(numbers, Clock::now());
-        return port->below->send_rtp(transport, packet, size);
-    }
-    if (!port->out.renumber({port, pj_ntohl(header.ssrc)}, numbers, port->rate, false, Clock::now()))
-        return PJ_SUCCESS;
-    header.seq = pj_htons(numbers.sequence);
-    header.ts = pj_htonl(numbers.stamp);
-    header.m = numbers.marker;
-    header.ssrc = pj_htonl(port->out.ssrc());
-    std::memcpy(copy.data(), packet, size);
-    std::memcpy(copy.data(), &header, HEADER);
-    return port->below->send_rtp(transport, copy.data(), size);
-}
-
-/* Its reports: those of the leg that speaks here are passed on in their place. */
-pj_status_t send_rtcp2(pjmedia_transport *transport, const pj_sockaddr_t *to, unsigned length, const void *packet,
-                       pj_size_t size)
-{
-    Port *port = port_of(transport);
-    const std::shared_lock<std::shared_mutex> linked(links_);
-    if (port->to)
-        return PJ_SUCCESS;
-    std::array<pj_uint8_t, MOST_RTCP> copy;
-    if (size > copy.size())
-        return port->below->send_rtcp2(transport, to, length, packet, size);
-    std::memcpy(copy.data(), packet, size);
-    {
-        const std::lock_guard<std::mutex> sending(port->sending);
-        if (port->out.renumbers() && port->out.speaker().leg == port)
-            shift_sender_report(copy.data(), size, port->out.stamp_offset());
-    }
-    return port->below->send_rtcp2(transport, to, length, copy.data(), size);
-}
-
-pj_status_t send_rtcp(pjmedia_transport *transport, const void *packet, pj_size_t size)
-{
-    return send_rtcp2(transport, nullptr, 0, packet, size);
-}
-
-pj_status_t destroy(pjmedia_transport *transport)
-{
-    Port *port = port_of(transport);
-    {
-        const std::lock_guard<std::shared_mutex> changing(links_);
-        part(*port);
-    }
-    return port->below->destroy(transport);
-}
-
-/* The last packet has been read. */
-void on_destroyed(void *data)
-{
-    delete static_cast<Port *>(data);
-}
-
-Port *port_of(pjmedia_transport *transport)
-{
-    // `op` is the first of a Port, where it is ours at all.
-    if (!transport || transport->op->detach != guarded<&detach>)
-        return nullptr;
-    return reinterpret_cast<Port *>(transport->op);
-}
 
 pjsua_call_media *audio_of(int callId)
 {
@@ -360,7 +53,7 @@ pjmedia_stream_common *common(pjsua_call_media &media)
     return reinterpret_cast<pjmedia_stream_common *>(media.strm.a.stream); // the first of a stream of audio
 }
 
-void prepare(Port &port, pjsua_call_media &media, const pjmedia_stream_info &in, const pjmedia_stream_info &out, bool keys)
+void prepare(RelayPort &port, pjsua_call_media &media, const pjmedia_stream_info &in, const pjmedia_stream_info &out, bool keys)
 {
     port.stream = common(media);
     port.hears = (in.dir & PJMEDIA_DIR_DECODING) != 0;
@@ -373,7 +66,7 @@ void prepare(Port &port, pjsua_call_media &media, const pjmedia_stream_info &in,
         port.types[static_cast<std::size_t>(port.keys)] = out.tx_event_pt;
     const std::lock_guard<std::mutex> sending(port.sending);
     const pjmedia_rtp_hdr &next = port.stream->enc->rtp.out_hdr;
-    port.out.is(pj_ntohl(next.ssrc), pj_ntohs(next.seq), pj_ntohl(next.ts), Clock::now());
+    port.out.is(pj_ntohl(next.ssrc), pj_ntohs(next.seq), pj_ntohl(next.ts), OneStream::Clock::now());
 }
 
 /* The bridge neither asks for a frame nor brings one. */
@@ -392,7 +85,7 @@ void rest(pjsua_call_media &media, bool rests)
 void on_key(pjsua_call_id call, const pjsua_dtmf_event *event)
 {
     pjsua_dtmf_event told = *event;
-    if (key_passed_)
+    if (is_key_passed())
         told.flags |= DTMF_RELAYED;
     if (told_keys_)
         told_keys_(call, &told);
@@ -420,8 +113,8 @@ bool relay(int one, int other, bool keysToOne, bool keysToOther)
     if (one == other || !told(first, in) || !told(second, out))
         return false;
     {
-        const std::lock_guard<std::shared_mutex> changing(links_);
-        Port *a = port_of(first->tp), *b = port_of(second->tp);
+        const std::lock_guard<std::shared_mutex> changing(relay_links);
+        RelayPort *a = port_of(first->tp), *b = port_of(second->tp);
         if (a->to != b) {
             part(*a);
             part(*b);
@@ -441,11 +134,11 @@ bool relay(int one, int other, bool keysToOne, bool keysToOther)
 void unrelay(int callId)
 {
     pjsua_call_media *media = audio_of(callId);
-    Port *port = media ? port_of(media->tp) : nullptr;
+    RelayPort *port = media ? port_of(media->tp) : nullptr;
     if (!port)
         return;
     {
-        const std::lock_guard<std::shared_mutex> changing(links_);
+        const std::lock_guard<std::shared_mutex> changing(relay_links);
         part(*port);
     }
     if (media->strm.a.conf_slot != PJSUA_INVALID_ID)
@@ -457,25 +150,6 @@ void prepare_relays()
     pjsua_callback &callbacks = pjsua_var.ua_cfg.cb;
     told_keys_ = callbacks.on_dtmf_event;
     callbacks.on_dtmf_event = guarded<&on_key>;
-}
-
-void make_relayable(pjmedia_transport *transport)
-{
-    if (port_of(transport) || !transport->grp_lock)
-        return;
-    auto port = std::make_unique<Port>();
-    port->op = *transport->op;
-    port->below = transport->op;
-    port->transport = transport;
-    port->op.attach2 = guarded<&attach2, PJ_EUNKNOWN>;
-    port->op.detach = guarded<&detach>;
-    port->op.send_rtp = guarded<&send_rtp, PJ_EUNKNOWN>;
-    port->op.send_rtcp = guarded<&send_rtcp, PJ_EUNKNOWN>;
-    port->op.send_rtcp2 = guarded<&send_rtcp2, PJ_EUNKNOWN>;
-    port->op.destroy = guarded<&destroy, PJ_EUNKNOWN>;
-    if (pj_grp_lock_add_handler(transport->grp_lock, nullptr, port.get(), guarded<&on_destroyed>) != PJ_SUCCESS)
-        return;
-    transport->op = &port.release()->op;
 }
 
 }
