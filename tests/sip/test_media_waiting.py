@@ -11,6 +11,7 @@ import pytest
 
 from tests.sip.hearing import EARLY_HZ, GREETING_HZ, GREETING_S, RINGBACK_HZ, SECOND_HZ, heard, sounds
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, codes
+from tests.support.sip_message import sdp
 from tests.support.timeline import order
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ async def test_early_media_takes_the_place_of_the_ringback_and_a_person_that_of_
 async def test_a_description_without_any_sound_leaves_the_caller_his_ringback(hearing: Hearing) -> None:
     caller, _, asked = await hearing.waiting()
     target = await hearing.extension("6001")
-    await target.ring(180, early_media=True)
-    target.media.pause()
-    await asyncio.sleep(0.5)
+    assert target.incoming
+    target.respond(target.incoming, 180, body=sdp(target.peer.host, target.media.port, ("PCMA",)))
+    await caller.media.hears(RINGBACK_HZ)
+    await asyncio.sleep(0.2)
     assert sounds(heard(caller, asked - 0.2)) == [ASSISTANT_HZ, RINGBACK_HZ]
     target.reject()
 
