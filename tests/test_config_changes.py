@@ -300,6 +300,7 @@ def test_a_renewed_certificate_takes_a_restart_though_its_file_has_the_same_name
     assert in_force(started, load(tmp_path))[1] == ()
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_added_or_taken_out_takes_a_restart(tmp_path: Path) -> None:
     files = before()
     with_broker = written(tmp_path, files)

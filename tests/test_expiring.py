@@ -23,6 +23,8 @@ from tests.config_directory import MAIN, write
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def made(directory: Path, name: str, days: int) -> tuple[Path, Path, datetime]:
     """A certificate that signs itself, its key, and when it ends, as OpenSSL says."""

@@ -4,6 +4,8 @@
 import resource
 from pathlib import Path
 
+import pytest
+
 from gateway.memory import WORTH_IT, Glibc, Peaks
 
 MILLION = 1 << 20
@@ -48,6 +50,7 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
+@pytest.mark.slow
 def test_what_lies_between_blocks_in_use_goes_back_to_the_system() -> None:
     allocator = Glibc.found()
     assert allocator is not None

@@ -139,6 +139,7 @@ def test_it_never_disagrees_with_what_a_refer_gets(situation: Situation) -> None
             assert said["leads_to"] == decision.destination.id
 
 
+@pytest.mark.slow
 def test_an_answer_costs_far_less_than_there_is_time_for() -> None:
     # 200 a second may take 5 ms each; CPU is counted, as a machine that is busy takes longer and counts no more.
     many = line(*(replace(SALES, id=f"sales-{number}", number=None, hours=OFFICE) for number in range(20)))

@@ -18,6 +18,8 @@ from gateway.report.webhook_metrics import WebhookMetrics
 from scripts.dashboards.documents import documents
 from tests.deploy.asking import DASHBOARDS, Document, dashboards, filled, panels
 
+pytestmark = pytest.mark.slow
+
 GRAFANA = DASHBOARDS.parent
 ROOT = GRAFANA.parents[1]
 BOARDS = dashboards()

@@ -26,6 +26,8 @@ from gateway.report.migrations import migrate
 from tests.report import samples
 from tests.report.history.made_up import call_over, ended, told, whole
 
+pytestmark = pytest.mark.slow
+
 KEEP = Keep()
 MANY = 1500
 BUSY = 3
