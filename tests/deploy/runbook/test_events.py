@@ -227,6 +227,7 @@ async def test_the_history_s_file_is_of_a_newer_release(own_net: Net, tmp_path: 
         await logged(gateway, "history-writable")
 
 
+@pytest.mark.alone  # it fills a history of 10 MB first
 async def test_the_history_is_too_small(own_net: Net, tmp_path: Path) -> None:
     files = settings(own_net, LINE)
     files.main["history"] = {"days": 3000, "failures_days": 3000, "max_mb": 10}
