@@ -14,6 +14,7 @@ from structlog.dev import ConsoleRenderer, plain_traceback
 
 from tests.by_kind import pytest_ignore_collect
 from tests.side_by_side import pytest_sessionstart, pytest_xdist_make_scheduler, pytest_xdist_setupnodes
+from tests.support import tones
 from tests.support.asterisk import Asterisk
 from tests.support.baresip import Agent, Manner
 from tests.support.broker import Broker
@@ -74,8 +75,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """What the test files brought with them stays: no search for garbage need look through it, nor hold up a loop."""
+    if needs_programs(session):
+        tones.prepare()
     gc.collect()
     gc.freeze()
 
@@ -83,9 +86,14 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Fetch the programs before the first test, so that no test's time limit counts the download."""
-    needed = any(item.get_closest_marker(name) for item in session.items for name in NEEDS_PROGRAMS)
-    if needed and not session.config.option.collectonly:
+    if needs_programs(session):
         programs()
+
+
+def needs_programs(session: pytest.Session) -> bool:
+    """Whether tests will be run that start servers, or hear tones."""
+    needed = any(item.get_closest_marker(name) for item in session.items for name in NEEDS_PROGRAMS)
+    return needed and not session.config.option.collectonly
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.fuzz.run import Run, keep
 from tests.fuzz.sanitized import environment
-from tests.support import own_network
+from tests.support import own_network, tones
 
 
 def main() -> int:
@@ -30,6 +30,7 @@ def main() -> int:
         again = [sys.executable, "-m", "tests.fuzz", *sys.argv[1:], "--seed", str(chosen.seed), "--here"]
         return subprocess.call([*own_network.command(), *again])
     print(f"seed {chosen.seed}, {chosen.seconds:.0f} s", flush=True)
+    tones.prepare()
     result = asyncio.run(Run(chosen.seed, env).play(chosen.seconds))
     print(*result.lines(), sep="\n")
     for fault in result.faults:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support import tones
 from tests.support.fetch import programs
 from tests.support.gateway import Gateway
 from tests.support.many_transfers import ANNA, PBX_PORT, ManyTransfers, configured
@@ -103,4 +104,5 @@ async def measure(seconds: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=20, help="how long each row lasts (20)")
+    tones.prepare()
     asyncio.run(measure(parser.parse_args().seconds))

@@ -35,6 +35,12 @@ SHARE = 0.15
 SILENCE = 60.0
 
 
+def prepare() -> None:
+    """Import numpy and make the tables of both codecs now: the first conversation would stand still for it."""
+    for codec in PAYLOAD_TYPES:
+        _codes(codec)
+
+
 def tone(hz: float, seconds: float, amplitude: int = 8000) -> Pcm:
     """A sine of `hz`; it continues without a click when repeated, if hz * seconds is whole."""
     time = np.arange(round(seconds * RATE)) / RATE
