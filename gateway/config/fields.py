@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -147,6 +148,7 @@ def _http_url(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)
 def uri_host(uri: str) -> str:
     """The host of a valid SIP URI, lower case, an IPv6 address without its brackets; "" for an empty one."""
     read = read_sip_uri(uri)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +39,18 @@ PROFILES = "sip_profiles"
 READ_ONCE = ("tls_certificate", "tls_key", "tls_ca")
 """Keys of `[sip]` whose files PJSIP reads when it begins to listen, and never again."""
 Profile = TrunkProfile | PbxProfile
+
+
+@lru_cache(maxsize=1024)
+def _read_source(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a request came from; None: it is none."""
+    try:
+        source = ipaddress.ip_address(address.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(source, ipaddress.IPv6Address) and source.ipv4_mapped:
+        return source.ipv4_mapped
+    return source
 
 
 @dataclass(frozen=True)
@@ -92,12 +104,9 @@ class Config:
 
     def peer_for(self, address: str) -> Peer | None:
         """The trunk or PBX that a request from this IP address comes from; the narrowest network that holds it wins."""
-        try:
-            source = ipaddress.ip_address(address.strip("[]").partition("%")[0])
-        except ValueError:
+        source = _read_source(address)
+        if source is None:
             return None
-        if isinstance(source, ipaddress.IPv6Address) and source.ipv4_mapped:
-            source = source.ipv4_mapped
         return next((peer for network, peer in self._networks if source in network), None)
 
     @property

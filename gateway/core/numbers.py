@@ -23,6 +23,7 @@ _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?P<rest>.*)", re.DOT
 _INTERNATIONAL = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164 §6: at most 15 digits
 _NATIONAL = re.compile(r"[0-9]{7,17}")
 _SEPARATORS = re.compile(r"[-.() \u00a0]")  # RFC 3966 §5.1.1, and the blanks people type
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _COUNTRY = re.compile(r"\+[1-9][0-9]{0,2}")
 
 
@@ -152,7 +153,7 @@ def _without_headers(text: str) -> str:
 
 
 def _refuse_controls(text: str) -> None:
-    if any(ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or char in "\u2028\u2029" for char in text):
+    if _CONTROL.search(text):
         raise TargetError("the target holds control characters")
 
 

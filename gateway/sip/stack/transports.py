@@ -8,6 +8,7 @@ import ipaddress
 import resource
 import socket
 import ssl
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
@@ -84,17 +85,26 @@ def raise_descriptor_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+@lru_cache(maxsize=1024)
+def _version(host: str) -> int | None:
+    """The version of IP of an address; of a name there is none."""
+    try:
+        return ipaddress.ip_address(host).version
+    except ValueError:
+        return None
+
+
 def versions(sip: SipSettings) -> list[int]:
     """The versions of IP that we listen on."""
     addresses = [sip.bind_address, sip.bind_address6] if sip.bind_address6 else [sip.bind_address]
-    return [ipaddress.ip_address(address).version for address in addresses]
+    return [version for address in addresses if (version := _version(address))]
 
 
 def version_of(sip: SipSettings, profile: TrunkProfile | PbxProfile) -> int:
     """The version of IP that a peer is reached by: that of its address; of a name, the first we listen on."""
     host = uri_host(profile.outbound if isinstance(profile, TrunkProfile) else profile.address)
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).version
+    if version := _version(host):
+        return version
     if not host and profile.addresses and profile.addresses[0].version in versions(sip):
         return profile.addresses[0].version
     return versions(sip)[0]

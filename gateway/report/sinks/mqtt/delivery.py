@@ -34,8 +34,20 @@ NOT_AUTHORIZED = 0x87
 # these a broker says itself that what it was sent is why it hangs up (MQTT 5 §3.14.2.1).
 _ABOUT_A_MESSAGE = (0x81, 0x82, NOT_AUTHORIZED, 0x90, 0x95, 0x99)
 
-CLOUD_EVENT = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-CLOUD_EVENT.ContentType = CONTENT_TYPE
+
+class _CloudEvent(Properties):
+    """The properties of every event. They never change; to pack them takes paho as long as the rest of a PUBLISH."""
+
+    def __init__(self) -> None:
+        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        self.ContentType = CONTENT_TYPE
+
+    def pack(self) -> bytes:
+        return _PACKED
+
+
+_PACKED: bytes = Properties.pack(_CloudEvent())  # type: ignore[no-untyped-call]
+CLOUD_EVENT = _CloudEvent()
 
 log = structlog.get_logger(__name__)
 
