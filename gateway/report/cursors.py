@@ -159,10 +159,15 @@ def _take(db: sqlite3.Connection, sink: str, seqs: Collection[int]) -> int:
     cursor = place(db, sink)
     again = "DELETE FROM apart WHERE sink = ? AND seq = ? AND state = 'again'"
     count = sum(db.execute(again, (sink, seq)).rowcount for seq in seqs if seq <= cursor)
-    ahead = "SELECT seq FROM journal WHERE seq > ? AND seq <= ?"
+    above = [seq for seq in seqs if seq > cursor]
+    if not above:
+        return count
+    # Not from the cursor on: where one event waits for long, very many may have been taken behind it.
+    ahead = "SELECT seq FROM journal WHERE seq >= ? AND seq <= ?"
     ahead += " AND NOT EXISTS (SELECT 1 FROM apart WHERE apart.sink = ? AND apart.seq = journal.seq) ORDER BY seq"
-    waiting = [seq for (seq,) in db.execute(ahead, (cursor, max(seqs), sink))]
-    in_a_row = list(takewhile(seqs.__contains__, waiting))
+    waiting = [seq for (seq,) in db.execute(ahead, (min(above), max(above), sink))]
+    first = db.execute("SELECT seq FROM ahead WHERE sink = ? ORDER BY seq LIMIT 1", (sink,)).fetchone()
+    in_a_row = list(takewhile(seqs.__contains__, waiting)) if first is not None and first[0] in waiting[:1] else []
     if in_a_row:
         # The rule, and it costs one row, however many events that are.
         db.execute("UPDATE sinks SET cursor = ? WHERE name = ?", (in_a_row[-1], sink))

@@ -108,3 +108,30 @@ def test_events_taken_in_a_row_cost_no_more_than_one(tmp_path: Path) -> None:
 
     assert cost([1]) == cost(range(2, 202))
     store.close()
+
+
+def test_an_event_that_waits_for_long_makes_none_behind_it_dearer(tmp_path: Path) -> None:
+    store = Store(tmp_path, ("mqtt",), max_events=10_000)
+    store.open()
+    store.apply([event(0)])
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    def cost(first: int, last: int) -> int:
+        nonlocal steps
+        store.apply([event(n) for n in range(first, last + 1)])
+        taken: list[Any] = [Taken("mqtt", seq) for seq in range(first, last + 1)]
+        store.apply(taken[:-1])
+        steps = 0
+        store.db.set_progress_handler(count, 1)  # called at each instruction of SQLite's machine
+        store.apply(taken[-1:])
+        store.db.set_progress_handler(None, 1)
+        return steps
+
+    few = cost(2, 101)
+    assert cost(102, 1100) < 2 * few
+    assert [waiting.seq for waiting in store.fetch("mqtt", 0, 10)] == [1]
+    store.close()
