@@ -204,6 +204,11 @@ def main(count: int, directory: Path) -> None:
     size = sum(file.stat().st_size for file in directory.glob(f"{FILE_NAME}*"))
     print(f"{count} transfers: {size / 1e6:.0f} MB, {size / count:.0f} bytes each")
     print(f"{1000 * spent / sample:.2f} ms to store one, with its five events")
+    ask(directory)
+
+
+def ask(directory: Path) -> None:
+    """Ask for pages, and print how long they took."""
     reader = HistoryReader(directory)
     times: dict[str, list[float]] = {}
     of_cpu: dict[str, list[float]] = {}

@@ -36,8 +36,9 @@ class Looking:
     """Only these, where there are any."""
 
     def callers_are_fewer(self, callers: Sequence[str], match: str) -> bool:
-        """Whether so few transfers are theirs that each can be read, and fewer than have these words."""
+        """Whether so few of these kinds are theirs that each can be read, and fewer than have these words."""
         theirs = f"SELECT 1 FROM {self.table} WHERE caller IN ({_places(callers)}) AND at >= ? AND at < ?"  # noqa: S608
+        theirs += f" {self._of_kinds}"
         found = self._count(theirs, callers, _READ_WHOLE + 1)
         if found > _READ_WHOLE:
             return False
