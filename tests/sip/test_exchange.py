@@ -79,7 +79,7 @@ async def test_what_a_notify_says_besides_its_body(scene: Scene) -> None:
         assert notify["Contact"]
         assert notify.tag("From")
         assert notify.tag("To")
-    assert {notify["Subscription-State"] for notify in underway} == {"active;expires=600"}
+    assert {notify["Subscription-State"] for notify in underway} == {"active;expires=86400"}
     assert final["Subscription-State"] == "terminated;reason=noresource"
 
 

@@ -73,5 +73,5 @@ async def test_a_profile_may_want_the_code_of_the_reason(scene: Scene) -> None:
     await caller.media.hears(ASSISTANT_HZ)
     platform = await scene.platform("by-reason")
     fresh = platform.invite(scene.uri("+31612345681"), scene.remote)
-    (await scene.target("anna")).reject(488)
+    (await scene.target("anna")).reject(500)
     assert (await fresh.final()).code == 502

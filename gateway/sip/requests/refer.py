@@ -22,8 +22,9 @@ from gateway.sip.text.reason_phrases import REASON_PHRASES
 
 log = structlog.get_logger(__name__)
 
-# Longer than any hunt: the transferor must not take the subscription for expired while a target still rings.
-SUBSCRIPTION_S = 600
+# Longer than any hunt, each of whose targets may ring for ten minutes: the transferor must not take the subscription
+# for expired while one still rings (RFC 3515 §2.4.4).
+SUBSCRIPTION_S = 24 * 3600
 FINAL = "terminated;reason=noresource"
 # Option tags a REFER may require, as any request may; RFC 7614's are not supported.
 SUPPORTED = frozenset(pj.supported_extensions().split(", "))
