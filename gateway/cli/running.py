@@ -13,7 +13,7 @@ from gateway.remote import RefusedError, RemoteError, ask
 if TYPE_CHECKING:
     from gateway.config import Config
 
-FORGET_S = 70.0  # longer than the gateway itself waits for its disk
+FORGET_S = 310.0  # longer than the gateway itself waits for its disk
 
 
 def status(options: argparse.Namespace) -> int:

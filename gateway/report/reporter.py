@@ -41,7 +41,7 @@ from gateway.report.store import Put, Remembered, TransferChange
 from gateway.report.store_file import StoreError
 
 SINK = "mqtt"  # the name of its place in the journal
-FORGET_S = 60.0  # a disk that takes longer hangs
+FORGET_S = 300.0  # a million rows take 20 s of CPU; a disk that takes longer hangs
 UNKNOWN = "unknown"  # stands in topics for a number that is none of ours
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
