@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.support.configuration import Table
     from tests.support.peer_call import Call
 
-pytestmark = pytest.mark.pbx
+pytestmark = [pytest.mark.pbx, pytest.mark.alone]
 
 ANNA, BUSY, SILENT, DECLINING, SUPPORT = (
     "+31612345681", "+31612345682", "+31612345683", "+31612345684", "+31612345679",

@@ -148,9 +148,11 @@ class Accounts:
 
     def has_ports(self, sip: SipSettings, profile: TrunkProfile | PbxProfile, pairs: int) -> bool:
         """Whether there are so many free pairs of RTP ports, and descriptors; the peer's next call takes the first."""
+        account = self._by_peer.get(profile.name)
+        if account is None:  # the gateway stops, and is still asked over HTTP what it would do
+            return False
         address = transports.bound(sip, transports.version_of(sip, profile))
-        number = self._by_peer[profile.name].getId()
-        return pj.find_rtp_ports(number, address, sip.rtp_port_min, sip.rtp_port_max, pairs)
+        return pj.find_rtp_ports(account.getId(), address, sip.rtp_port_min, sip.rtp_port_max, pairs)
 
 
 def _register(account: Account, *, active: bool) -> None:
