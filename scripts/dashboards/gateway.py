@@ -264,6 +264,14 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 stacked=True,
             ),
             Graph(
+                "Media relayed or bridged",
+                "Legs with a partner, by the way that their audio takes and why. A call on the bridge costs several "
+                "times as much, and 20 ms: `another-codec` goes away where both profiles list the same codecs.",
+                COUNT,
+                (Query(f"sum by (path, reason) (@media_legs{{{_OF}}})", "{{path}}, {{reason}}"),),
+                stacked=True,
+            ),
+            Graph(
                 "Media from elsewhere",
                 "Packets of audio (rtp) and reports (rtcp) that came from elsewhere than a call's peer, and "
                 "were dropped.",

@@ -96,7 +96,6 @@ def test_every_metric_is_shown_or_known_not_to_be() -> None:
     shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in named}
     assert families - shown == {
         "transfer_gateway_config_last_reload_success_timestamp_seconds",  # a moment that says nothing on a graph
-        "transfer_gateway_media_legs",  # asked for beside /api/calls, of the calls that are shown
     }
 
 
