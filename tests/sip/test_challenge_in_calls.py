@@ -26,12 +26,6 @@ async def hold(call: Call, method: str, *headers: tuple[str, str], direction: st
     return await call.reinvite(method=method, direction=direction, headers=headers)
 
 
-async def rejected(scene: Scene) -> float:
-    """How many requests were turned away for what their senders are not allowed."""
-    name = "transfer_gateway_requests_rejected_total"
-    return await scene.gateway.metric(name, reason="peer-not-allowed")
-
-
 @pytest.mark.keeps("16.23")
 @pytest.mark.parametrize("method", METHODS)
 async def test_what_changes_a_call_is_challenged(scene: Scene, method: str) -> None:
@@ -55,10 +49,10 @@ async def test_what_changes_a_call_is_challenged(scene: Scene, method: str) -> N
 async def test_a_wrong_password_changes_nothing_and_is_counted(scene: Scene, method: str) -> None:
     caller, assistant = await scene.bridged(LINE)
     first = await hold(assistant, method)
-    before = await rejected(scene)
+    before = await scene.gateway.rejected_so_far()
     wrong = credentials(first, method, assistant.target, password="wrong horse")
     assert (await hold(assistant, method, wrong)).code == 401
-    assert await rejected(scene) - before == 1
+    assert await scene.gateway.rejected() - before == 1
     elsewhere = ("Contact", "<sip:mallory@127.0.0.99:5060>")
     assert (await assistant.reinvite(method=method, headers=[elsewhere])).code == 401
     assert (await caller.hang_up()).code == 200

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.sip.stack.front import ASK_S
 from tests.support.configuration import SIP_PORT
 from tests.support.prepared import Copy, prepared
 from tests.support.processes import Child
@@ -188,6 +189,18 @@ class Gateway:
         """The sum of a metric's samples that have these labels."""
         wanted = labels.items()
         return sum(sample.value for sample in await self._samples(name) if wanted <= sample.labels.items())
+
+    async def rejected(self, reason: str = "peer-not-allowed") -> float:
+        """How many requests it has rejected for this reason, as far as they are counted."""
+        return await self.metric("transfer_gateway_requests_rejected_total", reason=reason)
+
+    async def rejected_so_far(self, reason: str = "peer-not-allowed") -> float:
+        """The same once all are counted: of earlier scenarios' strangers it is told once a second."""
+        before, now = -1.0, await self.rejected(reason)
+        while now != before:
+            await asyncio.sleep(ASK_S + 0.2)
+            before, now = now, await self.rejected(reason)
+        return now
 
     async def counts(self, name: str, label: str) -> dict[str, int]:
         """A metric's samples, added up by the value of one label."""
