@@ -153,10 +153,16 @@ class Client(aiomqtt.Client):
         if sock.fileno() < 0:
             return
         if not self._is_writing:
-            self._attempt(client.loop_write)
+            self._attempt(lambda: self._write_watched(client, sock))
         if client.want_write() and sock.fileno() >= 0:
             self._is_writing = True
             self._attempt(lambda: self._loop.add_writer(sock.fileno(), self._attempt, client.loop_write))
+
+    def _write_watched(self, client: PahoClient, sock: socket.socket) -> None:
+        # A socket that uvloop has given up for an error of the system's raises here, or no answer would ever be read.
+        self._loop.add_writer(sock.fileno(), self._attempt, client.loop_write)
+        self._loop.remove_writer(sock.fileno())
+        client.loop_write()
 
     def _attempt(self, work: Callable[[], object]) -> None:
         """Read or write, or have the loop watch for it; what is raised over that ends the connection.
