@@ -12,6 +12,8 @@ from tests.config_directory import MAIN, PBX, write
 from tests.support.command_line import run, running_gateway
 from tests.support.processes import free_port
 
+pytestmark = pytest.mark.slow
+
 
 def test_status_is_a_table_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with running_gateway(tmp_path) as gateway:

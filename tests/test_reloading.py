@@ -15,6 +15,8 @@ from gateway.reloading import Reloader
 from tests.config_directory import MAIN, write
 from tests.support.processes import eventually
 
+pytestmark = pytest.mark.slow
+
 
 class Parts:
     """Three parts of a gateway, each of which remembers what it has; the last may fail."""

@@ -21,6 +21,8 @@ from tests.support.processes import free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 # --- what is measured
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict
 
+pytestmark = pytest.mark.slow
+
 
 # --- starting
 

@@ -16,6 +16,8 @@ from gateway.config import PbxProfile, SipSettings
 from gateway.probe.options import Answer, ask
 from tests.support.certificates import Authority
 
+pytestmark = pytest.mark.slow
+
 Respond = Callable[[str], list[str]]
 
 

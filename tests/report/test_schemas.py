@@ -21,6 +21,8 @@ from scripts.schemas import DIRECTORY, documents, text
 from tests.report import samples
 from tests.report.test_command import Gateway
 
+pytestmark = pytest.mark.slow
+
 SCHEMAS = json_schemas()
 
 

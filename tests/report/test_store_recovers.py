@@ -22,7 +22,7 @@ from gateway.report.store_file import FILE_NAME, StoreFile
 from tests.report import samples
 from tests.report.journals import Outbox, ended, event, ids, opened, running
 
-pytestmark = pytest.mark.keeps("16.162")
+pytestmark = [pytest.mark.keeps("16.162"), pytest.mark.slow]
 T = TypeVar("T")
 
 

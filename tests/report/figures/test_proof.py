@@ -25,6 +25,8 @@ from gateway.report.store_file import StoreError
 from tests.config_directory import MAIN, write
 from tests.report.history.made_up import ended, told
 
+pytestmark = pytest.mark.slow
+
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 MARCH = datetime(2026, 3, 1, 0, 0, tzinfo=AMSTERDAM)
 LATER = datetime(2026, 5, 1, tzinfo=UTC)

@@ -21,6 +21,8 @@ from tests.config_directory import MAIN, write
 from tests.report import samples
 from tests.report.history.made_up import ended, mixed, told, whole
 
+pytestmark = pytest.mark.slow
+
 SPAN = ("--since", "2026-03-01", "--until", "2026-03-31")
 
 

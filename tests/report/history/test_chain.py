@@ -25,6 +25,8 @@ from tests.report import samples
 from tests.report.history.made_up import call_over, ended, mixed, told, whole
 from tests.report.reporting import Standing
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[HistoryStore]:

@@ -38,6 +38,8 @@ from tests.report.history.recording import reporting, settled
 from tests.report.reporting import until
 from tests.support.processes import free_port
 
+pytestmark = pytest.mark.slow
+
 EVE, BOB = "+31699988877", "+31688877766"
 LONGER = "0316999888770"  # another number, in which Eve's stands
 NAMED = ("caller: +31699988877 has called before", f"order {LONGER}")

@@ -31,6 +31,8 @@ from tests.report.history.test_forget import EVE, NAMED, texts
 from tests.report.history.test_forget import naming as occurrences
 from tests.report.reporting import until
 
+pytestmark = pytest.mark.slow
+
 COUNT = 25
 FULL, MASKED, HASHED = Keep(), Keep(callers="masked"), Keep(callers="hashed")
 

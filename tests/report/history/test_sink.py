@@ -26,6 +26,8 @@ from tests.report.history.made_up import ended
 from tests.report.history.recording import files, reporting, settled, stored
 from tests.report.reporting import until
 
+pytestmark = pytest.mark.slow
+
 
 async def test_what_ends_is_in_the_history_with_its_events(tmp_path: Path) -> None:
     async with reporting(tmp_path) as reporter:

@@ -25,6 +25,8 @@ from tests.report.history.made_up import ended
 from tests.report.history.recording import files, reporting, settled, stored
 from tests.report.reporting import until
 
+pytestmark = pytest.mark.slow
+
 NO_SPACE = sqlite3.OperationalError("database or disk is full")
 
 

@@ -25,6 +25,8 @@ from tests.report.history.recording import reporting, settled
 from tests.report.history.test_forget import BOB, EVE, broker, report
 from tests.report.reporting import until
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["broker"]  # a fixture
 
 
