@@ -13,7 +13,7 @@ mkdir -p "$root/docs/pictures"
 cd "$work"
 { printf 'window.RECORDED='; cat recorded.json; } > recorded.js
 
-for board in transfers:1880 queues:1400 gateway:2420; do
+for board in transfers:1880 queues:1400 gateway:2740; do
     profile=$(mktemp -d)
     chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
         --disable-component-update --disable-sync --allow-file-access-from-files --user-data-dir="$profile" \
