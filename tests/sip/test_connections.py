@@ -131,14 +131,14 @@ async def test_without_a_descriptor_a_connection_is_closed_and_the_next_are_acce
     try:
         with ExitStack() as kept:
             too_many = 60
-            least = too_many - 5  # the connection that asked for the metric may have ended since, and left room
+            spare = 5  # the connection that asked for the metric may have ended since, and left room
             made = [
                 kept.enter_context(connection(listening.trunk_host("tcp"), listening, PORT))
-                for _ in range(most - len(held) + too_many)
+                for _ in range(most - len(held) + too_many + spare)
             ]
 
             async def shown_out() -> bool:
-                return sum(is_closed(one) for one in made) >= least
+                return sum(is_closed(one) for one in made) >= too_many
 
             # Those that are accepted are closed for their silence, but later.
             await eventually(shown_out, "the end of those that had no room", timeout_s=4)
@@ -146,7 +146,7 @@ async def test_without_a_descriptor_a_connection_is_closed_and_the_next_are_acce
         resource.prlimit(process, resource.RLIMIT_NOFILE, limits)
 
     async def counted() -> bool:
-        return await listening.gateway.metric(REJECTED, reason="at-capacity") >= before + least
+        return await listening.gateway.metric(REJECTED, reason="at-capacity") >= before + too_many
 
     await eventually(counted, "all of them in the metric")
     await works(listening)
