@@ -7,7 +7,6 @@ import asyncio
 import random
 import statistics
 import time
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,14 +14,13 @@ import pytest
 from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, Bed, Pair, Stage
 from tests.sip.hearing import RINGBACK_HZ
 from tests.sip.mid_call import both_hear
+from tests.sip.talking import gateway_media, talking
 from tests.support.processes import eventually
 from tests.support.rtp import EVENT, HEADER, KEYS
-from tests.support.sip_message import events_of, media_of, sdp
+from tests.support.sip_message import events_of, sdp
 from tests.support.timeline import is_one_stream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests.sip.bed import Bed
     from tests.support.peer_call import Call
     from tests.support.rtp import Packet
@@ -52,35 +50,13 @@ async def goes(bed: Bed, path: str, why: str) -> None:
     await eventually(is_told, f"{path}: {why}")
 
 
-@asynccontextmanager
-async def talking(bed: Bed, name: str = "plain") -> AsyncIterator[tuple[Stage, Call, Call]]:
-    """A caller and an assistant who hear each other, in the end as well."""
-    async with Stage(bed, name) as at:
-        for peer, profile in ((at.trunk, PAIRS[name].trunk), (at.pbx, PAIRS[name].pbx)):
-            peer.encryption = "required" if "srtp" in profile else "off"
-        caller, assistant = await at.conversation()
-        await both_hear(caller, assistant)
-        yield at, caller, assistant
-        await both_hear(caller, assistant)
-        await caller.hang_up()
-        await assistant.wait_request("BYE")
-
-
-def gateway_of(call: Call) -> tuple[str, int]:
-    """Where the gateway takes this call's audio."""
-    body = call.incoming.body if call.incoming else call.invite.responses[-1].body if call.invite else b""
-    described = media_of(body)
-    assert described
-    return described[0], described[1]
-
-
 class Speaker:
     """Speaks for one end, packet by packet, in the place of its tone."""
 
     def __init__(self, call: Call) -> None:
         call.media.pause()
         self._media = call.media
-        self._to = gateway_of(call)
+        self._to = gateway_media(call)
         self.sequence, self.stamp, self.ssrc = 40_000, random.getrandbits(32), random.getrandbits(32)
 
     def say(self, mark: bytes, *, late: int = 0, kind: int = PCMA, first: int = 0x80, before: bytes = b"") -> float:
@@ -141,7 +117,7 @@ async def test_a_packet_goes_on_at_once(bed: Bed, name: str) -> None:
                 await asyncio.sleep(random.uniform(0.005, 0.02))
             assert statistics.median(took) < AT_ONCE_S, took
             one.media._sequence = speaker.sequence & 0xFFFF
-            one.media.send_to(*gateway_of(one))
+            one.media.send_to(*gateway_media(one))
 
 
 @pytest.mark.keeps("17.2")
@@ -188,7 +164,7 @@ async def test_it_is_one_stream_from_the_assistant_to_the_target_and_back(bed: B
 
 @pytest.mark.keeps("17.4")
 async def test_late_packets_keep_their_order_and_lost_ones_stay_lost(bed: Bed) -> None:
-    async with talking(bed) as (_, caller, assistant):
+    async with talking(bed, "plain") as (_, caller, assistant):
         speaker = Speaker(assistant)
         await lead(speaker, caller)
         speaker.go_on()  # comes later
@@ -208,12 +184,12 @@ async def test_late_packets_keep_their_order_and_lost_ones_stay_lost(bed: Bed) -
         assert steps == {
             b"lead 3": (0, 0), b"first": (1, 160), b"second": (2, 320), b"again": (3, 480), b"after a loss": (7, 1120),
         }  # fmt: skip
-        assistant.media.send_to(*gateway_of(assistant))
+        assistant.media.send_to(*gateway_media(assistant))
 
 
 @pytest.mark.keeps("17.5")
 async def test_a_source_that_begins_anew_goes_on_in_the_same_stream(bed: Bed) -> None:
-    async with talking(bed) as (_, caller, assistant):
+    async with talking(bed, "plain") as (_, caller, assistant):
         speaker = Speaker(assistant)
         await lead(speaker, caller)
         last = await heard(caller, b"lead 3")
@@ -224,31 +200,31 @@ async def test_a_source_that_begins_anew_goes_on_in_the_same_stream(bed: Bed) ->
         behind = [one for one in caller.media.received if one.payload.startswith(b"anew")]
         assert first.ssrc == last.ssrc
         assert [(one.sequence - last.sequence) & 0xFFFF for one in behind] == [*range(1, len(behind) + 1)]
-        assistant.media.send_to(*gateway_of(assistant))
+        assistant.media.send_to(*gateway_media(assistant))
 
 
 @pytest.mark.keeps("17.6")
 async def test_nothing_passes_that_was_not_agreed_on(bed: Bed) -> None:
-    async with talking(bed) as (_, caller, assistant):
+    async with talking(bed, "plain") as (_, caller, assistant):
         speaker = Speaker(assistant)
         await lead(speaker, caller)
         before = len(caller.media.received)
         for kind in (0, 13, 96, 127, 72):
             speaker.say(b"unknown", kind=kind)
         for broken in (b"", b"\x80", b"\x80\x08" + bytes(8), b"\x00\x08" + bytes(170), b"\xbf\x08" + bytes(20)):
-            assistant.media.transmit(broken, gateway_of(assistant))
+            assistant.media.transmit(broken, gateway_media(assistant))
         # Sources and an extension are for who has agreed on them; the sound goes on without.
         speaker.say(b"plain", first=0x91, before=b"\0\0\0\1" + b"\xbe\xde\0\1" + b"ext!")
         packet = await heard(caller, b"plain")
         assert packet.wire == packet.payload
         assert len(packet.payload) == 160
         assert len(caller.media.received) == before + 1
-        assistant.media.send_to(*gateway_of(assistant))
+        assistant.media.send_to(*gateway_media(assistant))
 
 
 @pytest.mark.keeps("17.7")
 async def test_keys_go_on_as_they_come_and_once(bed: Bed) -> None:
-    async with talking(bed) as (_, caller, assistant):
+    async with talking(bed, "plain") as (_, caller, assistant):
         caller.media.press("12", ms=300)
 
         async def went_on() -> bool:
@@ -269,7 +245,7 @@ async def test_keys_go_on_as_they_come_and_once(bed: Bed) -> None:
 
 @pytest.mark.keeps("17.8")
 async def test_who_may_not_be_heard_is_not(bed: Bed) -> None:
-    async with talking(bed) as (_, caller, assistant):
+    async with talking(bed, "plain") as (_, caller, assistant):
         assert (await assistant.reinvite(direction="recvonly")).code == 200
         await caller.told("recvonly")
         await assistant.media.hears(CALLER_HZ)
@@ -286,7 +262,7 @@ async def test_payload_types_are_each_sides_own(bed: Bed) -> None:
         assistant.media.events = 97
         assistant.respond(assistant.incoming, 200, body=sdp(at.trunk.host, assistant.media.port, ("PCMA",), events=97))
         assistant.hz = assistant.media.hz = ASSISTANT_HZ
-        assistant.media.send_to(*gateway_of(assistant))
+        assistant.media.send_to(*gateway_media(assistant))
         await caller.answered()
         await both_hear(caller, assistant)
         caller.media.press("5")

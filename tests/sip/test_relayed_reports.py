@@ -14,7 +14,7 @@ import pytest
 
 from tests.sip.bed import Pair, Stage
 from tests.sip.mid_call import both_hear
-from tests.sip.test_rtp_source import gateway_media
+from tests.sip.talking import gateway_media
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:

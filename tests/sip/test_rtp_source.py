@@ -6,18 +6,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, Bed, Pair, Stage
 from tests.sip.mid_call import both_hear
+from tests.sip.talking import gateway_media, talking
 from tests.support.peer import Peer
 from tests.support.processes import eventually, free_port
 from tests.support.rtp import Rtp
-from tests.support.sip_message import media_of, sdp
+from tests.support.sip_message import sdp
 
 if TYPE_CHECKING:
     from tests.support.peer_call import Call
@@ -38,14 +39,6 @@ NOWHERE = "10.99.0.5"
 sides = pytest.mark.parametrize("side", ["caller", "assistant"])
 
 
-def gateway_media(call: Call) -> tuple[str, int]:
-    """Where the gateway takes this call's audio."""
-    body = call.incoming.body if call.incoming else call.invite.responses[-1].body if call.invite else b""
-    described = media_of(body)
-    assert described
-    return described[0], described[1]
-
-
 @contextmanager
 def attack(bed: Bed, call: Call, *, times: int = 1, host: str | None = None) -> Iterator[list[Rtp]]:
     """Somebody at a third address speaks to the gateway's end of a call, with 50 packets a second `times` over."""
@@ -57,19 +50,6 @@ def attack(bed: Bed, call: Call, *, times: int = 1, host: str | None = None) -> 
     finally:
         for sender in senders:
             sender.close()
-
-
-@asynccontextmanager
-async def talking(bed: Bed, name: str = "sdp") -> AsyncIterator[tuple[Stage, Call, Call]]:
-    """A caller and an assistant who hear each other, in the end as well."""
-    async with Stage(bed, name) as at:
-        at.trunk.encryption = "required" if name == "sealed" else "off"
-        caller, assistant = await at.conversation()
-        await both_hear(caller, assistant)
-        yield at, caller, assistant
-        await both_hear(caller, assistant)
-        await caller.hang_up()
-        await assistant.wait_request("BYE")
 
 
 async def keeps_its_audio(
@@ -91,7 +71,7 @@ async def keeps_its_audio(
 @pytest.mark.parametrize("manner", ["talking", "silent"])
 @pytest.mark.parametrize("times", [1, 10], ids=["50 a second", "500 a second"])
 async def test_a_third_address_is_neither_heard_nor_answered(bed: Bed, side: str, manner: str, times: int) -> None:
-    async with talking(bed) as (_, caller, assistant):
+    async with talking(bed, "sdp") as (_, caller, assistant):
         victim, other = (caller, assistant) if side == "caller" else (assistant, caller)
         if manner == "silent":
             for call in (caller, assistant):
@@ -125,7 +105,7 @@ async def counted(bed: Bed, kind: str, at_least: float) -> None:
 
 @pytest.mark.keeps("16.41")
 async def test_another_port_of_the_peers_host_is_a_third_address_too(bed: Bed) -> None:
-    async with talking(bed) as (at, caller, assistant):
+    async with talking(bed, "sdp") as (at, caller, assistant):
         with attack(bed, assistant, host=at.trunk.host, times=10) as mallory:
             await keeps_its_audio(assistant, caller, mallory)
 
@@ -172,7 +152,7 @@ async def test_early_media_is_the_peers_alone(bed: Bed, side: str) -> None:
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 @sides
 async def test_a_peer_that_moves_by_signalling_is_followed(bed: Bed, side: str, method: str) -> None:
-    async with talking(bed) as (_, caller, assistant):
+    async with talking(bed, "sdp") as (_, caller, assistant):
         mover, other = (caller, assistant) if side == "caller" else (assistant, caller)
         assert mover.hz
         former = mover.media.port

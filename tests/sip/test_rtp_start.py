@@ -13,9 +13,9 @@ import pytest_asyncio
 
 from tests.sip.bed import ASSISTANT_HZ, Bed, Pair, Stage
 from tests.sip.mid_call import both_hear
+from tests.sip.talking import gateway_media
 from tests.sip.test_rtp_source import DROPPED, MALLORY, counted, warnings
 from tests.support.rtp import Rtp
-from tests.support.sip_message import media_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,14 +51,13 @@ async def test_audio_that_is_read_as_its_description_comes_is_not_told_of_as_any
     async with Stage(bed, "sdp") as at:
         caller = at.call()
         assistant = await at.trunk.wait_call()
-        assert assistant.incoming
-        host, port, _ = media_of(assistant.incoming.body) or ("", 0, [])
-        assistant.media.transmit(PACKET, (host, port))
+        remote = gateway_media(assistant)
+        assistant.media.transmit(PACKET, remote)
         await assistant.answer(hz=ASSISTANT_HZ)
         await caller.answered()
         await both_hear(caller, assistant)
         with closing(Rtp(bed.net.host(MALLORY))) as mallory:  # what is told of her is told of all before her
-            mallory.transmit(PACKET, (host, port))
+            mallory.transmit(PACKET, remote)
             await counted(bed, "rtp", 1)
         assert await bed.gateway.metric(DROPPED) == 1
         assert [mallory.host in line for line in warnings(bed, assistant)] == [True]
