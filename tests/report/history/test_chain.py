@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -26,14 +25,6 @@ from tests.report.history.made_up import call_over, ended, mixed, told, whole
 from tests.report.reporting import Standing
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[HistoryStore]:
-    made = HistoryStore(tmp_path)
-    made.open()
-    yield made
-    made.close()
 
 
 def read(directory: Path) -> list[Link]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -41,14 +40,6 @@ FULL, MASKED, HASHED = Keep(), Keep(callers="masked"), Keep(callers="hashed")
 def some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(naming, "AT_ONCE", 7)
     monkeypatch.setattr(sink, "RENAME_EVERY_S", 0)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[HistoryStore]:
-    made = HistoryStore(tmp_path)
-    made.open()
-    yield made
-    made.close()
 
 
 def transfers(first: int, keep: Keep, store: HistoryStore) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -27,14 +26,6 @@ from tests.report.history.made_up import call_over, ended, over, told
 
 DAY = 86_400
 KEEP = Keep(days=90, failures_days=365)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[HistoryStore]:
-    made = HistoryStore(tmp_path)
-    made.open()
-    yield made
-    made.close()
 
 
 def expire(store: HistoryStore, keep: Keep, days: float) -> None:

@@ -37,14 +37,6 @@ KEEP = Keep()
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[HistoryStore]:
-    made = HistoryStore(tmp_path)
-    made.open()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def reader(tmp_path: Path) -> Iterator[HistoryReader]:
     made = HistoryReader(tmp_path)
     yield made
