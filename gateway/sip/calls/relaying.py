@@ -58,9 +58,13 @@ class Relays:
             self._note(leg, None)
             pj.unrelay(mine.getId())
             return False
-        decision = self._decide(mine, other)
-        if decision == RELAYED and not self._relay(mine, other):
-            decision = bridged(Why.NOT_RELAYED)
+        first, second = self._side(mine), self._side(other)
+        waits = self._pairs.talks_with(leg) is None
+        decision = decide(first, second, waits=waits, keys=not self._keys.isdisjoint((leg, partner)))
+        if decision == RELAYED:
+            events = first.takes_events_of(second), second.takes_events_of(first)
+            if not pj.relay(mine.getId(), other.getId(), *events):
+                decision = bridged(Why.NOT_RELAYED)
         self._note(leg, decision)
         if decision.path is Path.BRIDGE:
             pj.unrelay(mine.getId())
@@ -84,19 +88,9 @@ class Relays:
         if decision != before and self._tell is not None:
             self._tell(before, decision)
 
-    def _decide(self, one: Leg, other: Leg) -> Decision:
-        waits = self._pairs.talks_with(one.id) is None
-        return decide(
-            self._side(one), self._side(other), waits=waits, keys=not self._keys.isdisjoint((one.id, other.id))
-        )
-
     def _side(self, leg: Leg) -> Side:
         found = Format.read(pj.media_format(leg.getId())) if not leg.over else None
         profile = self._config.profile(leg.peer.name) if self._config is not None else None
         if profile is None:
             return Side(found)
         return Side(found, profile.media, profile.dtmf == "info")
-
-    def _relay(self, one: Leg, other: Leg) -> bool:
-        first, second = self._side(one), self._side(other)
-        return pj.relay(one.getId(), other.getId(), first.takes_events_of(second), second.takes_events_of(first))
