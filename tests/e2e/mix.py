@@ -42,23 +42,30 @@ MIX = (
 
 
 @asynccontextmanager
-async def crowd(pbx: Asterisk) -> AsyncIterator[None]:
-    """Log agents in to the queue support who answer at once and stay as long as their caller; tidying logs them out."""
-    for line in ("1,Answer", "2,Wait,3600"):
-        await pbx.cli(f"dialplan add extension _7XXX,{line} into transfer-destinations")
-    for number in range(CROWD):
-        # One after the other, for the queue rings all of the lowest penalty at once.
-        await pbx.action(
-            "QueueAdd",
-            Queue="support",
-            Interface=f"Local/{7000 + number}@transfer-destinations/n",
-            MemberName=f"Agent {number}",
-            Penalty=number,
-        )
+async def lines(pbx: Asterisk, answers: str) -> AsyncIterator[None]:
+    """The extensions 7000 to 7999, which do this with a call, and keep it as long as their caller."""
+    for step in (f"1,{answers}", "2,Wait,3600"):
+        await pbx.cli(f"dialplan add extension _7XXX,{step} into transfer-destinations")
     try:
         yield
     finally:
         await pbx.cli("dialplan remove extension _7XXX@transfer-destinations")
+
+
+@asynccontextmanager
+async def crowd(pbx: Asterisk) -> AsyncIterator[None]:
+    """Log agents in to the queue support who answer at once and stay as long as their caller; tidying logs them out."""
+    async with lines(pbx, "Answer"):
+        for number in range(CROWD):
+            # One after the other, for the queue rings all of the lowest penalty at once.
+            await pbx.action(
+                "QueueAdd",
+                Queue="support",
+                Interface=f"Local/{7000 + number}@transfer-destinations/n",
+                MemberName=f"Agent {number}",
+                Penalty=number,
+            )
+        yield
 
 
 def configured(pbx: Asterisk, broker: Broker) -> Configuration:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.e2e.mix import lines
 from tests.e2e.scene import Scene, hang_up, scene
 from tests.support.company import settings
 from tests.support.configuration import TOKEN
@@ -47,22 +48,18 @@ DESTINATIONS: list[dict[str, Any]] = [
 @asynccontextmanager
 async def staffed(pbx: Asterisk) -> AsyncIterator[None]:
     """Agents of both queues whose phones ring and are never answered, and whose states are what a test says."""
-    for line in ("1,Ringing", "2,Wait,3600"):
-        await pbx.cli(f"dialplan add extension _7XXX,{line} into transfer-destinations")
-    for at, queue in enumerate(QUEUES):
-        for agent in range(AGENTS):
-            await pbx.action(
-                "QueueAdd",
-                Queue=queue,
-                Interface=f"Local/7{at}0{agent}@transfer-destinations/n",
-                StateInterface=f"Custom:{queue}-{agent}",
-                MemberName=f"{queue} {agent}",
-                Penalty=agent,
-            )
-    try:
+    async with lines(pbx, "Ringing"):
+        for at, queue in enumerate(QUEUES):
+            for agent in range(AGENTS):
+                await pbx.action(
+                    "QueueAdd",
+                    Queue=queue,
+                    Interface=f"Local/7{at}0{agent}@transfer-destinations/n",
+                    StateInterface=f"Custom:{queue}-{agent}",
+                    MemberName=f"{queue} {agent}",
+                    Penalty=agent,
+                )
         yield
-    finally:
-        await pbx.cli("dialplan remove extension _7XXX@transfer-destinations")
 
 
 class Compared:
