@@ -15,8 +15,6 @@ from tests.support.processes import Net
 from tests.support.wire import Wire
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tests.support.certificates import Authority
     from tests.support.peer_call import Call
 
@@ -72,34 +70,24 @@ class Bed:
         return self.net.host(FIRST_HOST + 2 * list(self.pairs).index(name) + 1)
 
 
-class Stage:
+class Stage(AsyncExitStack):
     """The peers of one pair: `async with Stage(bed, "tcp", trunk=Streams()) as at`. At its end nothing may be left."""
 
     def __init__(
         self, bed: Bed, name: str, *, trunk: Wire | None = None, pbx: Wire | None = None, port: int = PORT
     ) -> None:
+        super().__init__()
         self.bed = bed
         self.number = bed.number(name)
         self.trunk = Peer(bed.trunk_host(name), PORT, wire=trunk)
         self.pbx = Peer(bed.pbx_host(name), PORT, user="pbx", wire=pbx)
         self.gateway = (bed.net.gateway, port)
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self.trunk)
-        await self._stack.enter_async_context(self.pbx)
-        await self._stack.enter_async_context(self.bed.gateway.scenario())
-        self._stack.push_async_exit(self._left_idle)
+        await self.enter_async_context(self.trunk)
+        await self.enter_async_context(self.pbx)
+        await self.enter_async_context(self.bed.gateway.scenario())
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
-
-    async def _left_idle(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            await self.bed.gateway.idle()
 
     def persistent(self) -> Self:
         """Have both send again what is not answered, as any agent does over UDP."""

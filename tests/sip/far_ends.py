@@ -21,7 +21,6 @@ from tests.support.relay import Relay, Route
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from types import TracebackType
 
     from tests.support.configuration import Table
     from tests.support.gateway import Gateway
@@ -172,34 +171,28 @@ def media_sockets(gateway: Gateway) -> int:
     return sum(name.removeprefix("socket:[").rstrip("]") in datagrams for name in held)
 
 
-class FarStage:
+class FarStage(AsyncExitStack):
     """The persons of one pair: `async with FarStage(bed, "tls") as at`. At its end nothing may be left anywhere."""
 
     def __init__(self, bed: FarBed, name: str) -> None:
+        super().__init__()
         self.bed = bed
         self.name = name
         self.gateway, self.platform, self.pbx = bed.gateway, bed.platform, bed.pbx
         self.assistant = Peer(bed.net.host(ASSISTANT))
         self.people = Peer(bed.net.host(PEOPLE), user="person")
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self.assistant)
-        await self._stack.enter_async_context(self.people)
-        await self._stack.enter_async_context(self.gateway.scenario())
-        self._stack.push_async_exit(self._left_idle)
+        await self.enter_async_context(self.assistant)
+        await self.enter_async_context(self.people)
+        await self.enter_async_context(self.gateway.scenario())
+        self.push_async_exit(self._quiet)
         self._begun = {far: len(far.log()) for far in (self.platform, self.pbx)}
         self._earlier = {one["transfer"] for one in await self.gateway.transfers()}
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
-
-    async def _left_idle(self, kind: type[BaseException] | None, *_: object) -> None:
+    async def _quiet(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
-            await self.gateway.idle()
             await self.platform.quiet()
             await self.pbx.quiet()
 

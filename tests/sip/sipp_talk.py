@@ -15,7 +15,6 @@ from tests.support.sipp_script import Called, Calling, Script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
 
     from tests.support.certificates import Authority
     from tests.support.sip_message import Message
@@ -72,7 +71,7 @@ class Place:
             self.net.close()
 
 
-class Talk:
+class Talk(AsyncExitStack):
     """Two ends of a call, and who joins them.
 
     At its end, everybody has done what was written, and nothing is left in the gateway, if it was there `alone`.
@@ -88,6 +87,7 @@ class Talk:
         caller_port: int = PORT,
         alone: bool = True,
     ) -> None:
+        super().__init__()
         self._alone = alone
         self.place = place
         bed = self.bed = place.bed
@@ -100,26 +100,19 @@ class Talk:
         self.ends: tuple[End[Any], ...] = (self.called, self.caller)
 
     async def __aenter__(self) -> Self:
-        self._stack = AsyncExitStack()
+        self.push_async_callback(self._close)
         if self._alone:
-            await self._stack.enter_async_context(self.bed.gateway.scenario())
-        self._stack.push_async_exit(self._left_idle)
+            await self.enter_async_context(self.bed.gateway.scenario())
+        self.push_async_exit(self._over)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
+    async def _over(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self.over()
 
-    async def _left_idle(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                await self.over()
-                if self._alone:
-                    await self.bed.gateway.idle()
-        finally:
-            for end in self.ends:
-                await end.close()
+    async def _close(self) -> None:
+        for end in self.ends:
+            await end.close()
 
     def opening(self, headers: Mapping[str, str] | None = None) -> None:
         """Both do what makes a call, the INVITE with these headers too."""

@@ -100,10 +100,11 @@ class Gateway:
 
     @asynccontextmanager
     async def scenario(self) -> AsyncIterator[None]:
-        """What is left of a scenario that goes wrong is not for the next one, and its log is shown."""
+        """At its end nothing may be left. What is, of one that goes wrong, is not for the next; its log is shown."""
         begun = len(self.log)
         try:
             yield
+            await self.idle()
         except BaseException:
             sys.stderr.write(f"--- the gateway's log of this scenario\n{self.log[begun:]}\n")
             await self.child.stop(10)
