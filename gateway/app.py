@@ -33,6 +33,7 @@ from gateway.report.history.metrics import HistoryMetrics
 from gateway.report.history.retention import Keep
 from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
+from gateway.report.platform_metrics import PlatformMetrics
 from gateway.report.reporter import EventReporter
 from gateway.report.sinks.mqtt.connection import Broker
 from gateway.report.sinks.webhook.receiver import Receiver
@@ -41,6 +42,7 @@ from gateway.report.webhook_metrics import WebhookMetrics
 from gateway.sip.agent import SipAgent
 from gateway.threads import DaemonPool
 from gateway.user_agent import MakeUserAgent
+from gateway.web.platforms.listener import PlatformListener
 from gateway.web.server import WebServer
 from gateway.web.tokens import Permission, Token
 
@@ -93,6 +95,9 @@ class App:
         self.sources = self.engine.sources = self._following.sources
         self.web = WebServer(self.operations, metrics=self.metrics.render, token=None, clock=clock)
         self._configure_web(config)
+        self._platform_metrics = PlatformMetrics(self.metrics.registry)
+        self._platform_metrics.configure(_with_platform(config))
+        self.platforms = PlatformListener(config, {}, clock, self._platform_metrics)
         self._availability = AvailabilityNotices(
             lambda: self._config, self.engine.situation, self.reporter.availability, clock
         )
@@ -129,6 +134,7 @@ class App:
             self.sip.start()
             self._following.follow(self._config)
             await self.web.start(http.bind_address, http.port)
+            await self.platforms.start()
             # What is there now stays as long as the process; to look through it again and again would hold the loop for
             # some 50 ms each time.
             gc.collect()
@@ -165,7 +171,7 @@ class App:
     async def _end(self) -> None:
         self.reloader.close()
         self._certificates.stop()
-        for part in (self.sip, self.web, self._following, self._tasks, self.reporter, self.audit):
+        for part in (self.sip, self.web, self.platforms, self._following, self._tasks, self.reporter, self.audit):
             try:
                 await part.stop()
             except Exception:
@@ -182,6 +188,8 @@ class App:
         self.reporter.configure(_queues(config))
         self.reporter.history.configure(_keep(config))
         self._configure_web(config)
+        self._platform_metrics.configure(_with_platform(config))
+        self.platforms.configure(config)
         _configure_log(config)
 
     def _configure_web(self, config: Config) -> None:
@@ -228,6 +236,13 @@ def _plan(config: Config) -> Plan:
         trunks=tuple(config.trunks),
         unasked=frozenset(name for name, trunk in config.trunks.items() if not trunk.is_asked),
     )
+
+
+def _with_platform(config: Config) -> list[str]:
+    """The trunks whose platforms may ask over HTTP."""
+    if config.platform is None:
+        return []
+    return [name for name, trunk in config.trunks.items() if trunk.platform is not None]
 
 
 def _configure_log(config: Config) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from gateway.config import Config, ConfigError, in_force, load, profiles, settings
 from gateway.config.changes import AT_START
-from gateway.config.profiles import PbxProfile, QueueSource, TrunkProfile
+from gateway.config.profiles import PbxProfile, PlatformForm, QueueSource, TrunkProfile
 from gateway.config.settings import (
     DestinationSettings,
     GatewayFile,
@@ -25,6 +25,7 @@ from gateway.config.settings import (
     HttpSettings,
     MqttSettings,
     NumberSettings,
+    PlatformSettings,
     SipSettings,
     TokenSettings,
     WebhookSettings,
@@ -43,6 +44,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "mqtt": MqttSettings,
     "http": HttpSettings,
     "http.tokens": TokenSettings,
+    "platform": PlatformSettings,
     "webhooks": WebhookSettings,
     "history": HistorySettings,
     "hours": HoursSettings,
@@ -50,11 +52,12 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "numbers": NumberSettings,
     "numbers.destinations": DestinationSettings,
     "trunk": TrunkProfile,
+    "trunk.platform": PlatformForm,
     "pbx": PbxProfile,
     "pbx.queues": QueueSource,
 }
 """By the name of their table; a trunk's and a PBX's are files of their own."""
-THE_PEER = {"trunk.kind", "pbx.kind"}
+THE_PEER = {"trunk.kind", "pbx.kind", "trunk.platform.form"}
 """Not settings of a peer: with another kind it is another peer."""
 
 CHANGES: Final[Tables] = {
@@ -77,6 +80,10 @@ CHANGES: Final[Tables] = {
     "http": {"bind_address": "127.0.0.8", "port": 9471, "token_file": "two.secret", "host_names": ["pbx.example.com"],
              "tokens": []},
     "http.tokens": {"name": "other", "secret_file": "two.secret", "may": ["read"], "numbers": ["main-line"]},
+    "platform": {
+        "bind_address": "127.0.0.8", "port": 9472, "path": "/other", "tls_certificate": "two.pem",
+        "tls_key": "two.pem", "public_url": "https://gw.example.com/platform",
+    },
     "webhooks": {
         "id": "other", "url": "https://other.example.com/", "secret_file": "two.secret", "events": ["call.ended.v1"],
         "ca_file": "two.pem",
@@ -108,7 +115,9 @@ CHANGES: Final[Tables] = {
         "at_deadline": "continue", "options_interval_s": 11, "failure_code": "reason",
         "reason_phrase": "sentence", "reason_phrase_ascii": True,
         "calls_per_second": 5, "max_calls": 6, "rewrite_contact": True,
+        "platform": {"form": "hms", "secret_files": ["two.secret"]},
     },
+    "trunk.platform": {"form": "hms", "secret_files": ["two.secret"]},
     "pbx": {
         "addresses": ["198.51.100.9"], "transport": "tcp", "username": "other", "password_file": "two.secret",
         "pass_headers": ["X-Other"], "dtmf": "info", "codecs": ["PCMU"], "srtp": "optional", "identity": "asserted",
@@ -145,6 +154,7 @@ def before(**listening: int) -> dict[str, Tables]:
                 "port": 9470, "token_file": "one.secret",
                 "tokens": [{"name": "crm", "secret_file": "three.secret", "may": ["transfer"]}],
             },
+            "platform": {"port": 9474, "tls_certificate": "one.pem", "tls_key": "one.pem"},
             "webhooks": [{"id": "crm", "url": "https://crm.example.com/hooks", "secret_file": "one.secret"}],
             "history": {},
             "hours": {"office": {"time_zone": "Europe/Amsterdam", "weekly": {}}},
@@ -156,7 +166,7 @@ def before(**listening: int) -> dict[str, Tables]:
             ],
         },
         "sip_profiles/platform.toml": {"kind": "trunk", "addresses": ["203.0.113.10"], "outbound": "sip:203.0.113.10",
-                                       **login},
+                                       **login, "platform": {"form": "hms", "secret_files": ["one.secret"]}},
         "sip_profiles/spare.toml": {"kind": "trunk", "addresses": ["203.0.113.11"]},
         "sip_profiles/asterisk.toml": {"kind": "pbx", "address": "sip:198.51.100.5", **login,
                                        "queues": {"source": "ami", **login}},
@@ -195,6 +205,7 @@ def table_of(files: dict[str, Tables], table: str) -> Tables:
         "numbers": main["numbers"][0],
         "numbers.destinations": main["numbers"][0]["destinations"][0],
         "trunk": files["sip_profiles/platform.toml"],
+        "trunk.platform": files["sip_profiles/platform.toml"]["platform"],
         "pbx": files["sip_profiles/asterisk.toml"],
         "pbx.queues": files["sip_profiles/asterisk.toml"]["queues"],
     }
@@ -215,6 +226,8 @@ def meaning(config: Config, table: str, key: str) -> str:
             return _text(config.numbers)
         case "trunk":
             return _text(getattr(config.trunks["platform"], _field(TrunkProfile, key)))
+        case "trunk.platform":
+            return _text(getattr(config.trunks["platform"].platform, _field(PlatformForm, key)))
         case "pbx":
             return _text(getattr(config.pbxs["asterisk"], _field(PbxProfile, key)))
         case "pbx.queues":
@@ -223,6 +236,10 @@ def meaning(config: Config, table: str, key: str) -> str:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, PlatformForm):
+        value = value.secrets
+    if isinstance(value, tuple) and value and isinstance(value[0], SecretStr):
+        return repr([each.get_secret_value() for each in value])
     shown = value.get_secret_value() if hasattr(value, "get_secret_value") else value
     return re.sub(r" at 0x[0-9a-f]+", "", repr(shown))
 
@@ -268,6 +285,8 @@ def test_a_reload_applies_a_key_or_says_that_it_takes_a_restart(tmp_path: Path, 
         value = changed["destinations"][:1]
     assert changed.get(key) != value
     changed[key] = value
+    if table == "platform" and key in ("tls_certificate", "tls_key"):
+        changed |= {"tls_certificate": value, "tls_key": value}
     if (table, key) == ("mqtt", "ca_file"):
         changed["tls"] = True
     if (table, key) == ("numbers.destinations", "group"):
@@ -292,7 +311,9 @@ def test_a_reload_applies_a_key_or_says_that_it_takes_a_restart(tmp_path: Path, 
 
 @pytest.mark.slow
 def test_a_renewed_certificate_takes_a_restart_though_its_file_has_the_same_name(tmp_path: Path) -> None:
-    started = written(tmp_path, before())
+    files = before()
+    del files["gateway.toml"]["platform"], files["sip_profiles/platform.toml"]["platform"]
+    started = written(tmp_path, files)
     (tmp_path / "one.pem").write_text("renewed")
     loaded = load(tmp_path)
     assert in_force(started, loaded)[1] == ("sip.tls_certificate", "sip.tls_key", "sip.tls_ca")
@@ -301,14 +322,16 @@ def test_a_renewed_certificate_takes_a_restart_though_its_file_has_the_same_name
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_added_or_taken_out_takes_a_restart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("table", ["mqtt", "platform"])
+def test_a_table_that_is_added_or_taken_out_takes_a_restart(tmp_path: Path, table: str) -> None:
     files = before()
-    with_broker = written(tmp_path, files)
-    del files["gateway.toml"]["mqtt"]
+    with_it = written(tmp_path, files)
+    del files["gateway.toml"][table]
+    files["sip_profiles/platform.toml"].pop(table, None)
     without = written(tmp_path, files)
-    for started, loaded in ((with_broker, without), (without, with_broker)):
+    for started, loaded in ((with_it, without), (without, with_it)):
         config, restart_needed = in_force(started, loaded)
-        assert (config.mqtt, restart_needed) == (started.mqtt, ("mqtt",))
+        assert (getattr(config, table), restart_needed) == (getattr(started, table), (table,))
 
 
 def test_what_does_not_go_together_with_what_runs_is_refused(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ def changed(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+PLATFORM = "[platform]\n"
+NO_PEM = 'tls_certificate = "sip_profiles/ami.secret"\ntls_key = "sip_profiles/ami.secret"\n'
 TOKEN = '[[http.tokens]]\nname = "crm"\nsecret_file = "sip_profiles/ami.secret"\nmay = ["read"]\n'
 WEBHOOK = '[[webhooks]]\nid = "crm"\nurl = "https://crm.example.com/hook"\nsecret_file = "crm.secret"\n'
 NO_ADDRESS = 'must be an address such as "https://crm.example.com/hooks/transfers"'
@@ -63,6 +65,13 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ("port = 0", f"port = 0\n{WEBHOOK}events = []\n", "webhooks[crm].events: must not be empty"),
         ("port = 0", f'port = 0\n{WEBHOOK}events = ["transfer.over.v1"]\n', 'webhooks[crm].events[1]: must be \'transfer.requested.v1\', \'transfer.accepted.v1\', \'transfer.ringing.v1\', \'transfer.connected.v1\', \'transfer.ended.v1\' or \'call.ended.v1\', is "transfer.over.v1"'),
         ("port = 0", f'port = 0\n{WEBHOOK.replace("crm.secret", "sip_profiles/ami.secret")}', 'webhooks[crm].secret_file: its file must hold "whsec_" and a key of 24 to 64 bytes in base64'),
+        ("port = 0", f"port = 0\n{PLATFORM}", "platform.port: is missing, and there is no default"),
+        ("port = 0", f"port = 0\n{PLATFORM}port = 0\n", "platform.port: must be at least 1, is 0"),
+        ("port = 0", f"port = 9470\n{PLATFORM}port = 9470\n", "platform.port: 9470 is http.port on the same address; give it one of its own"),
+        ("port = 0", f'port = 0\n{PLATFORM}port = 9471\npath = "/a/"\n', 'platform.path: must be a path such as "/platform", without a slash at its end; is "/a/"'),
+        ("port = 0", f'port = 0\n{PLATFORM}port = 9471\npath = "/../a"\n', 'platform.path: must be a path such as "/platform", without a slash at its end; is "/../a"'),
+        ("port = 0", f'port = 0\n{PLATFORM}port = 9471\ntls_key = "sip_profiles/ami.secret"\n', "platform: tls_certificate and tls_key go together: give both, or neither"),
+        ("port = 0", f'port = 0\n{PLATFORM}port = 9471\n{NO_PEM}', "platform.tls_certificate: {directory}/sip_profiles/ami.secret holds no certificate in PEM"),
         ("port = 0", f"port = 0\n{TOKEN}{TOKEN}", 'http.tokens[crm].name: "crm" is taken by another token'),
         ("port = 0", f'port = 0\n{TOKEN}{TOKEN.replace("crm", "bot")}', "http.tokens[bot].secret_file: holds the secret of crm: nobody could tell the two apart"),
         ("port = 0", f'port = 0\n{TOKEN}numbers = ["main-lin"]\n', 'http.tokens[crm].numbers: "main-lin" is no assigned number; did you mean main-line?'),
@@ -332,6 +341,27 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         f"sip_profiles/asterisk.toml: queues.password_file: there is no file {tmp_path}/sip_profiles/none.secret",
         f"sip_profiles/platform.toml: addresses[1]: {address}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (
+            'form = "hms"\nsecret_files = ["ami.secret"]\n',
+            "platform: nobody listens for its requests; set [platform] in gateway.toml, or leave it out here",
+        ),
+        ('form = "hms"\nsecret_files = []\n', "platform.secret_files: must not be empty"),
+        (
+            'form = "hms"\nsecret_files = ["none.secret"]\n',
+            "platform.secret_files[1]: there is no file {directory}/sip_profiles/none.secret",
+        ),
+        ('form = "hsm"\nsecret_files = ["ami.secret"]\n', "platform.form: must be 'hms', is \"hsm\""),
+        ('secret_files = ["ami.secret"]\n', "platform.form: is missing, and there is no default"),
+    ],
+)
+def test_a_mistake_in_what_a_platform_asks(tmp_path: Path, table: str, told: str) -> None:
+    found = mistakes(write(tmp_path, profiles={"platform": f"{TRUNK}\n[platform]\n{table}", "asterisk": PBX}))
+    assert f"sip_profiles/platform.toml: {told.replace('{directory}', str(tmp_path))}" in found
 
 
 def test_subscriptions_need_no_login_and_tell_nothing_of_queues(tmp_path: Path) -> None:

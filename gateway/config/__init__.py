@@ -5,8 +5,8 @@ from gateway.config.changes import in_force
 from gateway.config.fields import uri_host, uri_port
 from gateway.config.loading import Config, json_schema, load
 from gateway.config.mistakes import ConfigError, Mistake
-from gateway.config.profiles import PbxProfile, QueueSource, TrunkProfile
-from gateway.config.settings import GatewaySettings, HttpSettings, MqttSettings, SipSettings
+from gateway.config.profiles import PbxProfile, PlatformForm, QueueSource, TrunkProfile
+from gateway.config.settings import GatewaySettings, HttpSettings, MqttSettings, PlatformSettings, SipSettings
 
 __all__ = [
     "Config",
@@ -16,6 +16,8 @@ __all__ = [
     "Mistake",
     "MqttSettings",
     "PbxProfile",
+    "PlatformForm",
+    "PlatformSettings",
     "QueueSource",
     "SipSettings",
     "TrunkProfile",

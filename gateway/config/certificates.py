@@ -12,21 +12,27 @@ MAIN = "gateway.toml"
 
 
 def check_certificates(main: GatewayFile) -> Iterator[Mistake]:
-    """What is wrong with those that `[sip]`, `[mqtt]` and `[[webhooks]]` name, where TLS is on."""
+    """What is wrong with those that `[sip]`, `[mqtt]`, `[platform]` and `[[webhooks]]` name, where TLS is on."""
     sip, mqtt = main.sip, main.mqtt
     if mqtt is not None and mqtt.tls:
         yield from _authority("mqtt.ca_file", mqtt.ca_file)
     for webhook in main.webhooks:
         yield from _authority(f"webhooks[{webhook.id}].ca_file", webhook.ca_file)
+    if main.platform is not None:
+        yield from _own("platform", main.platform.tls_certificate, main.platform.tls_key)
     if sip is None or not sip.tls_port:
         return
     yield from _authority("sip.tls_ca", sip.tls_ca)
-    if sip.tls_certificate is None or sip.tls_key is None:
+    yield from _own("sip", sip.tls_certificate, sip.tls_key)
+
+
+def _own(table: str, certificate: Path | None, key: Path | None) -> Iterator[Mistake]:
+    if certificate is None or key is None:
         return
-    if not _holds_certificate(sip.tls_certificate):
-        yield Mistake(MAIN, "sip.tls_certificate", f"{sip.tls_certificate} holds no certificate in PEM")
-    elif problem := _problem_of_key(sip.tls_certificate, sip.tls_key):
-        yield Mistake(MAIN, "sip.tls_key", problem)
+    if not _holds_certificate(certificate):
+        yield Mistake(MAIN, f"{table}.tls_certificate", f"{certificate} holds no certificate in PEM")
+    elif problem := _problem_of_key(certificate, key):
+        yield Mistake(MAIN, f"{table}.tls_key", problem)
 
 
 def _authority(key: str, file: Path | None) -> Iterator[Mistake]:

@@ -35,6 +35,7 @@ AT_START: Mapping[str, tuple[str, ...]] = {
     ),
     "mqtt": ("host", "port", "tls", "ca_file", "base_topic", "home_assistant"),
     "http": ("bind_address", "port"),
+    "platform": ("bind_address", "port", "path", "tls_certificate", "tls_key"),
 }
 """The keys that are read when the gateway starts, by their table. A reload applies every other key."""
 
@@ -51,13 +52,18 @@ def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
         sip=_kept("sip", started.sip, loaded.sip),
         mqtt=_kept("mqtt", started.mqtt, loaded.mqtt) if started.mqtt and loaded.mqtt else started.mqtt,
         http=_kept("http", started.http, loaded.http),
+        platform=(
+            _kept("platform", started.platform, loaded.platform)
+            if started.platform and loaded.platform
+            else started.platform
+        ),
         digests=started.digests,
         certificates={**_certificates(loaded, sip=False), **_certificates(started, sip=True)},
         files={**loaded.files, **_read_once(started)},
     )
     mistakes = [
         Mistake(mistake.file, mistake.key, f"{mistake.problem} (as long as the gateway is not restarted)")
-        for mistake in check_listening(config.sip, config.http, {**config.trunks, **config.pbxs})
+        for mistake in check_listening(config.sip, config.http, config.platform, {**config.trunks, **config.pbxs})
     ]
     if mistakes:
         raise ConfigError(mistakes)

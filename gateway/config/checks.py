@@ -14,6 +14,7 @@ from gateway.config.settings import (
     GatewayFile,
     HttpSettings,
     NumberSettings,
+    PlatformSettings,
     SipSettings,
     WebhookSettings,
 )
@@ -36,8 +37,10 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
     hours = written["hours"] if isinstance(written.get("hours"), dict) else {}
     if main.sip:
         yield from _sip(main.sip, written["sip"])
-        yield from check_listening(main.sip, main.http, profiles)
+        yield from check_listening(main.sip, main.http, main.platform, profiles)
     yield from _addresses(profiles)
+    if "platform" not in written:
+        yield from _unheard(profiles)
     yield from _webhooks(main.webhooks)
     yield from _tokens(main.http, [number.id for number in main.numbers])
     yield from _assigned_numbers(main.numbers)
@@ -49,9 +52,13 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from emergencies(number, country)
 
 
-def check_listening(sip: SipSettings, http: HttpSettings, profiles: Profiles) -> Iterator[Mistake]:
+def check_listening(
+    sip: SipSettings, http: HttpSettings, platform: PlatformSettings | None, profiles: Profiles
+) -> Iterator[Mistake]:
     """Every mistake between where we listen and where the peers are."""
     yield from _ports(sip, http)
+    if platform is not None:
+        yield from _ports_of_platform(platform, sip, http)
     yield from _transports(sip, profiles)
 
 
@@ -87,6 +94,17 @@ def _ports(sip: SipSettings, http: HttpSettings) -> Iterator[Mistake]:
         for key, port in (("tcp_port", sip.tcp_port), ("tls_port", sip.tls_port)):
             if port == http.port:
                 yield Mistake(MAIN, "http.port", f"{port} is sip.{key} on the same address; give it one of its own")
+
+
+def _ports_of_platform(platform: PlatformSettings, sip: SipSettings, http: HttpSettings) -> Iterator[Mistake]:
+    others = (
+        ("http.port", http.bind_address, http.port),
+        ("sip.tcp_port", sip.bind_address, sip.tcp_port),
+        ("sip.tls_port", sip.bind_address, sip.tls_port),
+    )
+    for key, address, port in others:
+        if port == platform.port and _meet(address, platform.bind_address):
+            yield Mistake(MAIN, "platform.port", f"{port} is {key} on the same address; give it one of its own")
 
 
 def _meet(one: str, other: str) -> bool:
@@ -126,6 +144,14 @@ def _addresses(profiles: Profiles) -> Iterator[Mistake]:
             if owner != name:
                 problem = f"{_written(network)} is an address of {owner} as well; it must mean one of them"
                 yield Mistake(f"sip_profiles/{name}.toml", "addresses", problem)
+
+
+def _unheard(profiles: Profiles) -> Iterator[Mistake]:
+    """Platforms that would ask where nobody listens."""
+    for name, profile in profiles.items():
+        if isinstance(profile, TrunkProfile) and profile.platform is not None:
+            problem = f"nobody listens for its requests; set [platform] in {MAIN}, or leave it out here"
+            yield Mistake(f"sip_profiles/{name}.toml", "platform", problem)
 
 
 def _webhooks(webhooks: Iterable[WebhookSettings]) -> Iterator[Mistake]:

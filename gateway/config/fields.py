@@ -127,6 +127,12 @@ def _network(text: object) -> IpNetwork:
     return network
 
 
+def _http_path(text: str) -> str:
+    if not re.fullmatch(r"(?:/[A-Za-z0-9_-][A-Za-z0-9._~-]*){1,8}", text) or len(text) > 200:
+        raise ValueError(f'must be a path such as "/platform", without a slash at its end; is "{text[:80]}"')
+    return text
+
+
 def _sip_uri(text: str) -> str:
     match = _SIP_URI.fullmatch(text)
     if not match or int(match["port"] or 1) not in range(1, 65536):
@@ -257,6 +263,7 @@ Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[IpNetwork, BeforeValidator(_network, json_schema_input_type=str)]
 NameServer = Annotated[str, AfterValidator(_name_server)]
 AddressOrNothing = Annotated[str, _or_nothing(_address)]
+HttpPath = Annotated[str, AfterValidator(_http_path)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 SipUri = Annotated[str, AfterValidator(_sip_uri)]
 SipUriOrNothing = Annotated[str, _or_nothing(_sip_uri)]

@@ -26,6 +26,7 @@ from gateway.config.settings import (
     HistorySettings,
     HttpSettings,
     MqttSettings,
+    PlatformSettings,
     SipSettings,
     WebhookSettings,
 )
@@ -74,6 +75,7 @@ class Config:
     history: HistorySettings = field(default_factory=HistorySettings)
     files: Mapping[str, ReadFile] = field(default_factory=dict)  # what was read of secrets, keys and sounds
     certificates: Mapping[str, datetime] = field(default_factory=dict)  # until when each is good, by key
+    platform: PlatformSettings | None = None  # None: platforms can ask nothing over HTTP
 
     @cached_property
     def routes(self) -> Routes:
@@ -169,6 +171,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         sip=main.sip,
         mqtt=main.mqtt,
         http=main.http,
+        platform=main.platform,
         webhooks=main.webhooks,
         history=main.history,
         schedules=schedules,

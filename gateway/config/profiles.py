@@ -111,6 +111,14 @@ class _Profile(Section):
         return self
 
 
+class PlatformForm(Section):
+    """`[platform]` of a trunk: in which form its platform asks and tells over HTTP, and how it proves who it is."""
+
+    form: Literal["hms"]
+    # One, and others while they are exchanged, or where the platform signs with several.
+    secrets: Annotated[tuple[SecretFile, ...], Field(min_length=1, max_length=4, alias="secret_files")]
+
+
 class TrunkProfile(_Profile):
     """A trunk of the platform on which the assistant answers."""
 
@@ -131,6 +139,7 @@ class TrunkProfile(_Profile):
     max_calls: Count = 0  # its calls with us at a time, of either direction; 0: as many as [sip] max_calls
     calls_per_second: Annotated[float, Field(ge=0, le=10000)] = 0  # that it may begin; 0: as many as it likes
     options_interval_s: Annotated[float, Field(ge=0, le=3600)] = 30  # between two OPTIONS; 0: the trunk is not asked
+    platform: PlatformForm | None = None
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

@@ -19,6 +19,7 @@ from gateway.config.fields import (
     Dialled,
     Flag,
     HostName,
+    HttpPath,
     HttpUrl,
     NameServer,
     Port,
@@ -200,6 +201,26 @@ class HttpSettings(Section):
     host_names: tuple[HostName, ...] = ()  # by which a browser or proxy may ask a server that is bound to loopback
 
 
+class PlatformSettings(Section):
+    """`[platform]`: where voice platforms ask and tell over HTTP; each trunk with a `[platform]` of its own has a path.
+
+    Nothing else is served there.
+    """
+
+    bind_address: Address = "127.0.0.1"
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)]
+    path: HttpPath = "/platform"  # a trunk's requests come to <path>/<name of its profile>
+    tls_certificate: ReadableFile | None = None
+    tls_key: ReadableFile | None = None
+    public_url: HttpUrl | None = None  # by which the platform reaches `path`; for `transfer-gateway tool` alone
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if bool(self.tls_certificate) is not bool(self.tls_key):
+            raise ValueError("tls_certificate and tls_key go together: give both, or neither")
+        return self
+
+
 class HistorySettings(Section):
     """`[history]`: how long transfers and calls that are over can be asked for, and how their callers are named."""
 
@@ -334,6 +355,7 @@ class GatewayFile(Section):
     sip: SipSettings | None = None
     mqtt: MqttSettings | None = None
     http: HttpSettings = HttpSettings()
+    platform: PlatformSettings | None = None
     webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
     history: HistorySettings = HistorySettings()
     hours: dict[Slug, HoursSettings] = Field(default_factory=dict)

@@ -24,6 +24,8 @@ def ends_of_certificates(main: GatewayFile) -> Mapping[str, datetime]:
     if mqtt is not None and mqtt.tls:
         authorities["mqtt.ca_file"] = mqtt.ca_file
     ends = {}
+    if main.platform is not None and (own := _ends(main.platform.tls_certificate)):
+        ends["platform.tls_certificate"] = min(own)
     if sip is not None and sip.tls_port:
         authorities["sip.tls_ca"] = sip.tls_ca
         if own := _ends(sip.tls_certificate):

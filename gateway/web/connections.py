@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections import Counter
 from typing import cast
 
@@ -26,7 +27,9 @@ class _Connection(web.RequestHandler):
 
     __slots__ = ("_looking", "_present", "_silence", "_source", "_wire", "_written_at")
 
-    def __init__(self, server: web.Server, present: Counter[str], logger: logging.Logger) -> None:
+    def __init__(
+        self, server: web.Server, present: Counter[str], logger: logging.Logger, *, decompress: bool = True
+    ) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
             server,
@@ -35,6 +38,7 @@ class _Connection(web.RequestHandler):
             logger=logger,
             keepalive_timeout=IDLE_S,
             lingering_time=LINGER_S,
+            auto_decompress=decompress,
         )
         self._present = present
         self._source = ""
@@ -92,10 +96,27 @@ async def noting(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-async def listen(runner: web.AppRunner, host: str, port: int, logger: logging.Logger) -> asyncio.Server:
-    """Serve on an address, within the limits. Raises OSError when the address or port can't be had."""
+async def listen(
+    runner: web.AppRunner,
+    host: str,
+    port: int,
+    logger: logging.Logger,
+    *,
+    tls: ssl.SSLContext | None = None,
+    decompress: bool = True,
+) -> asyncio.Server:
+    """Serve on an address, within the limits. Raises OSError when the address or port can't be had.
+
+    Without `decompress` bodies are given as they were sent.
+    """
     server = runner.server
     if server is None:
         raise RuntimeError("the runner is not set up")
     present: Counter[str] = Counter()
-    return await asyncio.get_running_loop().create_server(lambda: _Connection(server, present, logger), host, port)
+
+    def connection() -> _Connection:
+        return _Connection(server, present, logger, decompress=decompress)
+
+    limit = FIRST_WORD_S if tls is not None else None
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(connection, host, port, ssl=tls, ssl_handshake_timeout=limit)

@@ -89,6 +89,14 @@ class Unreadable(logging.Filter):
         return False
 
 
+def server_log(name: str) -> logging.Logger:
+    """The logger of a server of aiohttp's, without what is unreadable."""
+    made = logging.getLogger(name)
+    if not made.filters:
+        made.addFilter(Unreadable())
+    return made
+
+
 class Sometimes:
     """Has the first of many told, and how many there were since once a minute: who asks must not fill the log."""
 

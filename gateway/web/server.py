@@ -4,8 +4,6 @@
 import asyncio
 import contextlib
 import ipaddress
-import json
-import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -24,8 +22,9 @@ from gateway.ports import Clock, Operations, UnreadableError
 from gateway.web import openapi
 from gateway.web.availability import availability_response
 from gateway.web.connections import listen, noting
-from gateway.web.guard import Problem, Unreadable, errors_as_json, json_response, own_hosts_only
+from gateway.web.guard import Problem, errors_as_json, json_response, own_hosts_only, server_log
 from gateway.web.history import CALL, TRANSFER, asks_history, page_response
+from gateway.web.json_body import NoJsonError, parsed
 from gateway.web.tokens import ABOUT, AUTHOR, ONE_FOR_ALL, Permission, Token, needs
 
 MAX_BODY = 64 * 1024  # bytes
@@ -77,7 +76,7 @@ class WebServer:
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0)
         await self._runner.setup()
         try:
-            self._listening = await listen(self._runner, host, port, _server_log())
+            self._listening = await listen(self._runner, host, port, server_log(__name__))
         except OSError:
             await self.stop()
             raise
@@ -265,13 +264,6 @@ async def _command_errors(request: web.Request, handler: Handler) -> web.StreamR
         raise Problem(STATUS_OF[error.code], error.code, str(error)) from None
 
 
-def _server_log() -> logging.Logger:
-    made = logging.getLogger(__name__)
-    if not made.filters:
-        made.addFilter(Unreadable())
-    return made
-
-
 def _transfers_response(records: Sequence[TransferRecord]) -> web.Response:
     return json_response({"transfers": [transfer_document(record) for record in records]})
 
@@ -317,15 +309,9 @@ def _moment(text: str) -> datetime:
 
 async def _json_object(request: web.Request) -> dict[str, object]:
     try:
-        body = json.loads(await request.read(), parse_constant=_no_number)
-        # Half a surrogate pair is JSON and no text: nothing that is made of it could be sent or stored.
-        json.dumps(body, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+        body = parsed(await request.read())
+    except NoJsonError:
         raise Problem(400, "bad-json", "the body must be JSON") from None
     if not isinstance(body, dict):
         raise Problem(400, "bad-request", "the body must be a JSON object")
     return body
-
-
-def _no_number(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
