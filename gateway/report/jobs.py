@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -41,10 +41,11 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class HaveSink:
-    """Have a sink more, or one less."""
+    """Have a sink more, or one less; `wanted`: it takes events of these types alone."""
 
     sink: str
     is_there: bool
+    wanted: Collection[str] | None = None
 
 
 AnyJob: TypeAlias = Put | Job | HaveSink | Remember | Change | Close

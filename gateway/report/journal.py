@@ -79,14 +79,23 @@ class Journal:
         """Store an event; returns at once."""
         self._jobs.put(event)
 
-    def enlist(self, sink: str, on_state: Callable[[BacklogState], None]) -> Backlog:
-        """One sink more: what happens from now on waits for it, besides what has waited since it had its place."""
+    def enlist(
+        self, sink: str, on_state: Callable[[BacklogState], None], wanted: Collection[str] | None = None
+    ) -> Backlog:
+        """One sink more: what happens from now on waits for it, besides what has waited since it had its place.
+
+        `wanted`: only events of these types.
+        """
         self.backlogs[sink] = backlog = Backlog(sink, self._jobs.put, on_state)
-        if self._thread is None:
-            self._store.enlist(sink)
-        else:
-            self._jobs.put(HaveSink(sink, is_there=True))
+        self.want(sink, wanted)
         return backlog
+
+    def want(self, sink: str, wanted: Collection[str] | None) -> None:
+        """From now on only events of these types wait for a sink; None: all."""
+        if self._thread is None:
+            self._store.enlist(sink, wanted)
+        else:
+            self._jobs.put(HaveSink(sink, is_there=True, wanted=wanted))
 
     def discharge(self, sink: str) -> None:
         """One sink less: what waits for it, and its dead letters, are given up."""
@@ -159,9 +168,9 @@ class Journal:
                         questions.append(job)
                     case Flush():
                         self._flushes.append(job)
-                    case HaveSink(sink, is_there):
+                    case HaveSink():
                         # What came before it in this turn may be kept for it, or given up: no matter.
-                        (self._store.enlist if is_there else self._store.discharge)(sink)
+                        self._have(job)
                         has_changed = True
                     case Close():
                         closing = job
@@ -174,6 +183,12 @@ class Journal:
             log.error("events-lost", events=len(self._unwritten))
         self._store.close()
         self._resolve(closing.done, None)
+
+    def _have(self, job: HaveSink) -> None:
+        if job.is_there:
+            self._store.enlist(job.sink, job.wanted)
+        else:
+            self._store.discharge(job.sink)
 
     def _next_jobs(self) -> list[AnyJob]:
         """What is asked for; nothing, where that takes too long."""
@@ -293,15 +308,15 @@ class Journal:
         return newest[: ask.limit]
 
     def _tell_state(self, *, is_news: bool = True) -> None:
-        writable, unwritten = not self._complaint, sum(isinstance(write, Put) for write in self._unwritten)
+        writable, unwritten = not self._complaint, [write for write in self._unwritten if isinstance(write, Put)]
         for sink, backlog in list(self.backlogs.items()):  # the loop may enlist another one meanwhile
             # What is kept for inspection waits for nobody.
-            state = BacklogState(writable=writable, unwritten=unwritten)
+            state = BacklogState(writable=writable, unwritten=len(unwritten))
             if sink not in self._idle:
                 standing = self._store.standing.get(sink, Standing())
                 state = replace(
                     state,
-                    events=standing.waiting + unwritten,
+                    events=standing.waiting + sum(self._store.is_wanted(sink, put) for put in unwritten),
                     oldest_at=self._oldest_at(sink) if standing.waiting else None,
                     refused=standing.refused,
                     refused_because=standing.because,

@@ -243,7 +243,9 @@ class EventReporter:
         self, event: Mapping[str, object], number: str | None, payload: str, change: TransferChange | None = None
     ) -> None:
         topic = f"transfers/{number if number and _SLUG.fullmatch(number) else UNKNOWN}"
-        self._journal.put(Put(str(event["id"]), topic, payload, self._clock.now().wall.timestamp(), change))
+        self._journal.put(
+            Put(str(event["id"]), topic, payload, self._clock.now().wall.timestamp(), change, str(event["type"]))
+        )
 
     def call_ended(self, record: CallRecord) -> None:
         """See ports.Reporter."""

@@ -54,6 +54,7 @@ class Put:
     payload: str
     stored_at: float
     change: TransferChange | None = None
+    kind: str = ""  # its `type`; empty: whatever a sink asks for, it gets this
 
 
 Write: TypeAlias = Put | Taken | Refuse | Resend
@@ -81,6 +82,7 @@ class Store:
         self._dropped = 0
         self._drop_notice_at = float("-inf")
         self._newest = 0  # the highest sequence number there was
+        self._wanted: dict[str, Collection[str]] = {}  # by those sinks that do not take all
         self.standing = dict.fromkeys(sinks, Standing())
 
     def open(self) -> list[Remembered]:
@@ -100,8 +102,14 @@ class Store:
         for sink in self.standing:
             self.standing[sink] = cursors.standing(self._file.db, sink)
 
-    def enlist(self, sink: str) -> None:
-        """Keep for one more sink all that happens from the next `apply` on, and whatever waited for it before."""
+    def enlist(self, sink: str, wanted: Collection[str] | None = None) -> None:
+        """Keep for one more sink all that happens from the next `apply` on, and whatever waited for it before.
+
+        `wanted`: only events of these types. One that is there already wants these from now on.
+        """
+        self._wanted.pop(sink, None)
+        if wanted is not None:
+            self._wanted[sink] = wanted
         self.standing[sink] = Standing()
         with contextlib.suppress(sqlite3.Error):  # it has no place yet where the file cannot tell
             self.standing[sink] = cursors.standing(self._file.db, sink)
@@ -109,6 +117,7 @@ class Store:
     def discharge(self, sink: str) -> None:
         """Keep nothing more for a sink; what waits for it goes with the next `apply`."""
         self.standing.pop(sink, None)
+        self._wanted.pop(sink, None)
 
     def move_aside(self, why: str) -> None:
         """Start with an empty file. Raises OSError, sqlite3.Error."""
@@ -163,13 +172,15 @@ class Store:
         db.execute("BEGIN IMMEDIATE")
         try:
             cursors.keep_only(db, self.standing)
-            added = sum(self._put(db, write) for write in writes if isinstance(write, Put))
+            added = {seq: put for put in writes if isinstance(put, Put) and (seq := self._put(db, put)) is not None}
             if any(isinstance(write, Put) and write.change and write.change.ended for write in writes):
                 _trim_history(db)
             found = {}
             for sink, before in self.standing.items():
                 moves = [write for write in writes if not isinstance(write, Put) and write.sink == sink]
-                waiting = before.waiting + added + cursors.move_all(db, sink, moves)
+                # What a sink does not ask for never waits for it.
+                moves += [Taken(sink, seq) for seq, put in added.items() if not self.is_wanted(sink, put)]
+                waiting = before.waiting + len(added) + cursors.move_all(db, sink, moves)
                 surplus = max(0, waiting - self._limit(sink))
                 if surplus:
                     cursors.skip(db, sink, surplus)
@@ -193,8 +204,14 @@ class Store:
     def _limit(self, sink: str) -> int:
         return min(self._max_events, KEPT_WITHOUT_BROKER) if sink in self._idle else self._max_events
 
+    def is_wanted(self, sink: str, put: Put) -> bool:
+        """Whether the sink asks for this event."""
+        wanted = self._wanted.get(sink)
+        return wanted is None or not put.kind or put.kind in wanted
+
     @staticmethod
-    def _put(db: sqlite3.Connection, put: Put) -> int:
+    def _put(db: sqlite3.Connection, put: Put) -> int | None:
+        """The event's number; None where it is not stored."""
         change = put.change
         has_ended = False
         if change is not None:
@@ -202,7 +219,7 @@ class Store:
             has_ended = db.execute(ended, (change.transfer,)).fetchone() is not None
         if change is not None and change.ended and has_ended:
             log.error("second-outcome-dropped", transfer=change.transfer)
-            return 0
+            return None
         seq = db.execute(
             "INSERT INTO journal (id, topic, payload, stored_at) VALUES (?, ?, ?, ?)",
             (put.event_id, put.topic, put.payload, put.stored_at),
@@ -214,7 +231,7 @@ class Store:
                 " ON CONFLICT (transfer) DO UPDATE SET seq = excluded.seq, state = excluded.state",
                 (change.transfer, seq, change.requested_at, change.state),
             )
-        return 1
+        return seq
 
     def _tell_dropped(self, surplus: int) -> None:
         self._dropped += surplus

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Webhooks beside the broker: each at its own pace, over restarts and reloads, over TLS, in metrics and status."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
 from gateway.clock import LoopClock
+from gateway.core.event_types import EVENT_TYPES
 from gateway.core.record import Milestone
 from gateway.report.reporter import EventReporter
 from gateway.report.sinks.webhook.receiver import Receiver
@@ -101,6 +103,26 @@ async def test_a_reload_brings_and_takes_receivers_and_those_that_stay_lose_noth
             assert ("sink-gone", 3) in [(line["event"], line.get("given_up")) for line in logs]
             assert b'webhook="crm"' not in generate_latest(registry)
             assert list(reporter.webhooks.document) == ["audit"]
+
+
+async def test_only_what_a_receiver_asks_for_waits_for_it(tmp_path: Path) -> None:
+    async with Server() as server:
+        of_calls = receiver(server.url, events=frozenset({"call.ended.v1"}))
+        async with reporting(tmp_path, [of_calls]) as reporter:
+            server.otherwise = 503
+            reporter.call_ended(samples.call())
+            refuse(reporter, 0, 20)
+            reporter.call_ended(replace(samples.call(), call="c2"))
+            await reporter._journal.flush()
+            await until(lambda: waiting(reporter) == 2)
+            assert await reporter._journal.backlogs["webhook:crm"].fetch(0, 50) != []
+            server.otherwise = 200
+            reporter.webhooks.configure([replace(of_calls, events=frozenset(EVENT_TYPES))])
+            told = refuse(reporter, 20, 23)
+            await until(lambda: len(server.taken) == 5)
+            assert subjects(server.taken)[2:] == told, "what was not asked for when it happened is not sent later"
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as db:
+        assert db.execute("SELECT count(*) FROM apart").fetchone() == (0,)
 
 
 async def test_metrics_and_status_tell_how_it_stands(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ class Webhooks:
                 task.add_done_callback(self._leaving.discard)
         for name, receiver in wanted.items():
             if name in self._sinks:
+                if receiver.events != self._sinks[name].receiver.events:
+                    self._journal.want(self._sinks[name].name, receiver.events)
                 self._sinks[name].configure(receiver)
                 continue
             self._sinks[name] = self._made(receiver)
@@ -77,7 +79,7 @@ class Webhooks:
             if self._observer is not None and name in self._sinks:
                 self._observer.stands(name, condition)
 
-        backlog = self._journal.enlist(f"webhook:{name}", on_state)
+        backlog = self._journal.enlist(f"webhook:{name}", on_state, receiver.events)
         return WebhookSink(receiver, backlog, self._clock, on_answer, on_condition)
 
     def start(self) -> None:
