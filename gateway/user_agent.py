@@ -14,8 +14,8 @@ class Trunks(Protocol):
     """What is known of the trunks."""
 
     @property
-    def up(self) -> Mapping[str, bool]:
-        """Whether each answers, by name."""
+    def up(self) -> Mapping[str, bool | None]:
+        """Whether each answers, by name; None: nobody asks it."""
 
 
 class Subscriptions(ExtensionWatcher, Protocol):

@@ -82,6 +82,7 @@ async def test_a_trunk_that_is_not_asked_gets_no_options(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk, gateway_with(wires, options_interval_s=0) as gateway:
         assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
         assert not trunk.received("OPTIONS")
+        assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": None}}
 
 
 @pytest.mark.keeps("7.3")

@@ -43,9 +43,9 @@ class TrunkWatch:
         self._short: set[str] = set()
 
     @property
-    def up(self) -> Mapping[str, bool]:
-        """What is known, by trunk."""
-        return {name: self._up.get(name, False) for name in self._trunks}
+    def up(self) -> Mapping[str, bool | None]:
+        """What is known, by trunk; None of one that nobody asks."""
+        return {name: self._up.get(name, False) if trunk.is_asked else None for name, trunk in self._trunks.items()}
 
     def watch(self, trunks: Mapping[str, TrunkProfile], accounts: Mapping[str, int]) -> None:
         """Watch these from now on; `accounts` are PJSUA's, by peer."""
