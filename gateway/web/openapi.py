@@ -24,6 +24,7 @@ _LIMIT: Part = {
     "description": "so many at most",
 }  # fmt: skip
 _UNREADABLE: Answers = {503: (answers.Failure, "the disk does not tell them")}
+_OF_ALL: Answers = {400: (answers.Failure, "it has no such parameter")}
 _GUARDED: Answers = {
     400: (answers.Failure, "the body cannot be read, or is not what is asked for"),
     401: (answers.Failure, "the token is missing or wrong"),
@@ -241,7 +242,10 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
 
 def document(version: str) -> Part:
     """The document, of the gateway of this version."""
-    written = {model for each in OPERATIONS.values() for model, _ in each.answers.values() if model}
+    written: set[type[BaseModel]] = {
+        answers.Failure,
+        *(model for each in OPERATIONS.values() for model, _ in each.answers.values() if model),
+    }
     taken = {each.body for each in OPERATIONS.values() if each.body}
     chosen: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         *((model, "serialization") for model in written),
@@ -283,7 +287,7 @@ def _written(operation: _Operation, schemas: Mapping[Any, Part]) -> Part:
         "summary": operation.words,
         "responses": {
             str(status): {"description": words, **({"content": _content(model, schemas)} if status != 304 else {})}
-            for status, (model, words) in sorted(operation.answers.items())
+            for status, (model, words) in sorted({**_OF_ALL, **operation.answers}.items())
         },
     }
     if operation.parameters:

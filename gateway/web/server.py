@@ -25,6 +25,7 @@ from gateway.web.connections import listen, noting
 from gateway.web.guard import Problem, errors_as_json, json_response, own_hosts_only, server_log
 from gateway.web.history import CALL, TRANSFER, asks_history, page_response
 from gateway.web.json_body import NoJsonError, parsed
+from gateway.web.parameters import known_parameters_only
 from gateway.web.tokens import ABOUT, AUTHOR, ONE_FOR_ALL, Permission, Token, needs
 
 MAX_BODY = 64 * 1024  # bytes
@@ -68,7 +69,7 @@ class WebServer:
         """Listen; with port 0, don't. Raises OSError when the address or port can't be had."""
         if port == 0:
             return
-        middlewares: list[Middleware] = [noting, errors_as_json, _command_errors]
+        middlewares: list[Middleware] = [noting, errors_as_json, known_parameters_only, _command_errors]
         if ipaddress.ip_address(host).is_loopback:
             middlewares.append(own_hosts_only(lambda: self._host_names))
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)

@@ -15,6 +15,35 @@ from tests.support.processes import free_port
 from tests.web.serving import BODY, RIGHT, TOKEN, Client, Gateway, metrics, serving
 
 
+@pytest.mark.keeps("20.20")
+@pytest.mark.parametrize(
+    ("method", "path", "why"),
+    [
+        ("GET", "/api/transfers?outcom=failed", "outcom: is no parameter of /api/transfers; did you mean outcome?"),
+        ("GET", "/api/transfers/01A?events=1", "events: is no parameter of /api/transfers/{id}; it takes none"),
+        ("GET", "/api/calls?outcome=failed", "outcome: is no parameter of /api/calls; it takes caller, cursor, "),
+        ("GET", "/api/status?verbose=1", "verbose: "),
+        ("GET", "/api/explain?target=sales&number=main-line&time=09:00", "time: "),
+        ("GET", "/healthz?x", "x: "),
+        ("GET", "/metrics?name[]=up", "name[]: "),
+        ("HEAD", "/api/queues?pbx=asterisk", ""),
+        ("POST", "/api/reload?check=true", "check: "),
+        ("GET", "/api/transfers?limit=1&limit=2", "limit: is given more than once"),
+    ],
+)
+async def test_what_an_address_does_not_take_is_refused(
+    gateway: Gateway, ask: Client, method: str, path: str, why: str
+) -> None:
+    if method == "HEAD":
+        async with ask._session.head(f"{ask._base}{path}") as response:
+            assert response.status == 400
+        return
+    status, body = await ask(path, method, headers=RIGHT)
+    assert (status, body["error"]["code"]) == (400, "bad-request")
+    assert body["error"]["message"].startswith(why)
+    assert gateway.asked == []
+
+
 @pytest.mark.parametrize("path", ["/api/calls/c1/transfer", "/api/reload"])
 @pytest.mark.parametrize(
     "headers",
