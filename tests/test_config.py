@@ -3,10 +3,12 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from gateway.config import json_schema, load
+from gateway.core.gate import Situation, explain, on_the_clock
 from gateway.core.hours import opening
 from gateway.core.model import FinalNotify, Peer, PeerKind, WhenUnknown
 from gateway.core.numbers import parse_target
@@ -41,6 +43,27 @@ def test_hours_and_holidays(tmp_path: Path) -> None:
     assert opening(office, datetime(2026, 4, 27, 10, tzinfo=UTC)).holiday == "Koningsdag"
     assert opening(office, datetime(2040, 12, 25, 1, tzinfo=UTC)).holiday is None  # a Tuesday
     assert office.holiday(date(2040, 12, 25)) == "Eerste kerstdag"
+
+
+@pytest.mark.keeps("20.21")
+def test_who_is_on_call_takes_calls_whenever_the_office_is_closed(tmp_path: Path) -> None:
+    """On a holiday and a closed day too, of which a table of nights knows nothing."""
+    on_call = MAIN.replace('extension = "6501"', 'extension = "6501"\nhours = "!office"')
+    config = load(write(tmp_path, on_call.replace("2026-12-24", "2026-12-21")))
+    (number,) = config.numbers
+
+    def reached(at: str) -> tuple[object, object]:
+        moment = on_the_clock(datetime.fromisoformat(at), "support", number, config.routes)
+        found = explain("support", number, config.routes, Situation(moment))
+        return found["destination"], next(line for line in cast("list[str]", found["trail"]) if "hours: !" in line)
+
+    assert reached("2026-04-20T12:00") == ("voicemail", "hours: !office is closed (office is open until 17:30)")
+    assert reached("2026-04-20T17:30") == ("support", "hours: !office is open (office is closed: opens Fri 09:00)")
+    for day, why in (
+        ("04-27", "holiday Koningsdag, opens Fri 09:00"), ("12-21", "closed on 21 Dec, opens Sun 20:00")
+    ):  # fmt: skip
+        line = f"hours: !office is open (office is closed: {why})"
+        assert reached(f"2026-{day}T12:00") == ("support", line)
 
 
 def test_special_hours(tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ('pbx = "asterisk"', 'pbx = "fritzbox"', "numbers[main-line].pbx: there is no sip_profiles/fritzbox.toml; known here are asterisk, platform"),
         ('answer = "support"', 'answer = "suport"', 'numbers[main-line].answer: "suport" is no destination of this number; did you mean support?'),
         ('fallback = "voicemail"', 'fallback = "nobody"', 'numbers[main-line].fallback: "nobody" is no destination of this number; known here are sales, support, voicemail'),
+        ('hours = "office"', 'hours = "!ofice"', SALES + ".hours: there is no [hours.ofice]; did you mean office?"),
+        ('hours = "office"', 'hours = "!!office"', SALES + '.hours: must name hours, such as "office", or "!office" for whenever they are over; is "!!office"'),
         ('hours = "office"', 'hours = "ofice"', SALES + ".hours: there is no [hours.ofice]; did you mean office?"),
         ('queue = "sales"', 'queue = "sales/1"', SALES + '.queue: must be the queue\'s name on the PBX: letters, digits and _.@-; is "sales/1"'),
         ('queue = "sales"\n', "", SALES + ": max_wait_s needs a queue"),

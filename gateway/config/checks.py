@@ -224,9 +224,9 @@ def _names(number: NumberSettings, ids: Collection[str], hours: Collection[str])
         if destination.id in seen:
             yield Mistake(MAIN, f"{where}.id", f'"{destination.id}" is taken by another destination of {number.id}')
         seen.add(destination.id)
-        if destination.hours is not None and destination.hours not in hours:
-            hint = did_you_mean(destination.hours, hours)
-            yield Mistake(MAIN, f"{where}.hours", f"there is no [hours.{destination.hours}]; {hint}")
+        if destination.hours is not None and (named := destination.hours.removeprefix("!")) not in hours:
+            hint = did_you_mean(named, hours)
+            yield Mistake(MAIN, f"{where}.hours", f"there is no [hours.{named}]; {hint}")
         for name in destination.overflow:
             if name not in ids:
                 yield Mistake(MAIN, f"{where}.overflow", _no_destination(name, ids))

@@ -7,7 +7,7 @@ from functools import cache
 
 from gateway.config.settings import DestinationSettings, GatewaySettings, HoursSettings, NumberSettings
 from gateway.config.sounds import Sound
-from gateway.core.hours import Schedule
+from gateway.core.hours import Schedule, complement
 from gateway.core.model import Announcement, AssignedNumber, Destination
 from gateway.core.outcome import Reason
 
@@ -53,7 +53,7 @@ def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule
         description=settings.description,
         message=settings.message,
         queue=settings.queue,
-        hours=schedules[settings.hours] if settings.hours else None,
+        hours=_hours(settings.hours, schedules) if settings.hours else None,
         min_available=settings.min_available,
         max_waiting=settings.max_waiting,
         max_wait=None if settings.max_wait_s is None else timedelta(seconds=settings.max_wait_s),
@@ -68,6 +68,11 @@ def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule
         overflow_on=frozenset(Reason(failure) for failure in settings.overflow_on),
         announcement=announcement(settings.announcement, before=settings.announce == "before-dialling"),
     )
+
+
+def _hours(name: str, schedules: Mapping[str, Schedule]) -> Schedule:
+    named = schedules[name.removeprefix("!")]
+    return complement(named) if name.startswith("!") else named
 
 
 def announcement(sound: Sound | None, *, before: bool) -> Announcement | None:

@@ -52,6 +52,14 @@ def _slug(text: str) -> str:
     return text
 
 
+def _named_hours(text: str) -> str:
+    if not _SLUG.fullmatch(text.removeprefix("!")):
+        raise ValueError(
+            f'must name hours, such as "office", or "!office" for whenever they are over; is "{text[:80]}"'
+        )
+    return text
+
+
 def _number(text: str) -> str:
     if not _E164.fullmatch(text):
         raise ValueError(f'must be an international number such as "+31201234567"; is "{text[:40]}"')
@@ -253,6 +261,7 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
 
 
 Slug = Annotated[str, AfterValidator(_slug)]
+NamedHours = Annotated[str, AfterValidator(_named_hours)]
 E164 = Annotated[str, AfterValidator(_number)]
 Dialled = Annotated[str, AfterValidator(_dialled)]
 QueueName = Annotated[str, AfterValidator(_queue_name)]

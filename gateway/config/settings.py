@@ -21,6 +21,7 @@ from gateway.config.fields import (
     HostName,
     HttpPath,
     HttpUrl,
+    NamedHours,
     NameServer,
     Port,
     QueueName,
@@ -303,7 +304,7 @@ class DestinationSettings(Section):
     extension: Dialled
     emergency: Dialled | None = None  # the extension once more, where it is an emergency number
     queue: QueueName | None = None
-    hours: Slug | None = None
+    hours: NamedHours | None = None  # with a ! in front: whenever those are over
     min_available: Count = 1
     max_waiting: Count | None = None
     max_wait_s: Seconds | None = None

@@ -7,7 +7,7 @@ whenever its clock shows a time within its hours.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 _LOOK_AHEAD_OPEN = 8  # days: past a week, hours repeat
@@ -32,6 +32,7 @@ class Schedule:
     closed: frozenset[date] = frozenset()
     holiday: Callable[[date], str | None] = field(default=lambda _day: None)  # name of the public holiday, if any
     special: Mapping[date, tuple[tuple[time, time], ...]] = field(default_factory=dict)
+    complement_of: str | None = None  # the id of the hours whenever whose place is closed this one is open
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,24 @@ class Opening:
     text: str  # for the trail
 
 
+def complement(schedule: Schedule) -> Schedule:
+    """Open whenever `schedule` is closed: at night, on its holidays and closed days, and not when it is open."""
+    return replace(schedule, id=f"!{schedule.id}", complement_of=schedule.id)
+
+
 def opening(schedule: Schedule, now: datetime) -> Opening:
     """Tell whether `schedule` is open at `now` (aware), and when that changes.
 
-    The next closing is looked for within 8 days, the next opening within 60.
+    The next end of opening hours is looked for within 8 days, the next beginning of them within 60.
     """
+    if schedule.complement_of is None:
+        return _opening(schedule, now)
+    theirs = _opening(replace(schedule, id=schedule.complement_of), now)
+    text = f"{schedule.id} is {'closed' if theirs.open else 'open'} ({theirs.text})"
+    return Opening(not theirs.open, theirs.changes_at, None, text)
+
+
+def _opening(schedule: Schedule, now: datetime) -> Opening:
     local = now.astimezone(schedule.time_zone)
     is_open = _open_at(schedule, local)
     changes_at = _next_change(schedule, local, is_open)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.hours import Schedule, opening
+from gateway.core.hours import Schedule, complement, opening
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 NINE_TO_HALF_PAST_FIVE = ((time(9), time(17, 30)),)
@@ -55,6 +55,20 @@ def at(text: str) -> datetime:
         (FEAST, "2026-12-27T01:00", "feast is closed: opens Mon 09:00"),
         (Schedule("fair", AMSTERDAM, {}, special=FEAST.special), "2026-12-20T12:00", "fair is closed: opens Thu 12:00"),
         (ALWAYS, "2026-03-04T00:00", "always is open"),
+        (complement(OFFICE), "2026-03-04T12:00", "!office is closed (office is open until 17:30)"),
+        (complement(OFFICE), "2026-03-04T17:30", "!office is open (office is closed: opens Thu 09:00)"),
+        (
+            complement(OFFICE),
+            "2026-04-27T12:00",
+            "!office is open (office is closed: holiday Koningsdag, opens Tue 09:00)",
+        ),
+        (
+            complement(OFFICE),
+            "2026-12-24T12:00",
+            "!office is open (office is closed: closed on 24 Dec, opens Fri 09:00)",
+        ),
+        (complement(FEAST), "2026-12-26T11:00", "!feast is closed (feast is open until 16:00)"),
+        (complement(ALWAYS), "2026-03-04T12:00", "!always is closed (always is open)"),
         (Schedule("never", AMSTERDAM, {}), "2026-03-04T12:00", "never is closed: no opening in sight"),
     ],
 )
@@ -132,6 +146,13 @@ def clock_is_within(schedule: Schedule, now: datetime) -> bool:
 @given(SCHEDULES, MOMENTS)
 def test_open_is_what_the_clock_and_the_notice_say(schedule: Schedule, now: datetime) -> None:
     assert opening(schedule, now).open is clock_is_within(schedule, now)
+
+
+@pytest.mark.thorough
+@given(SCHEDULES, MOMENTS)
+def test_one_is_open_whenever_the_other_is_not(schedule: Schedule, now: datetime) -> None:
+    found, other = opening(schedule, now), opening(complement(schedule), now)
+    assert (other.open, other.changes_at, other.holiday) == (not found.open, found.changes_at, None)
 
 
 @pytest.mark.thorough
