@@ -42,7 +42,9 @@ from gateway.report.webhook_metrics import WebhookMetrics
 from gateway.sip.agent import SipAgent
 from gateway.threads import DaemonPool
 from gateway.user_agent import MakeUserAgent
+from gateway.web.platforms.handlers import TYPES, handlers
 from gateway.web.platforms.listener import PlatformListener
+from gateway.web.platforms.tools import TOOLS
 from gateway.web.server import WebServer
 from gateway.web.tokens import Permission, Token
 
@@ -95,9 +97,11 @@ class App:
         self.sources = self.engine.sources = self._following.sources
         self.web = WebServer(self.operations, metrics=self.metrics.render, token=None, clock=clock)
         self._configure_web(config)
-        self._platform_metrics = PlatformMetrics(self.metrics.registry)
+        self._platform_metrics = PlatformMetrics(self.metrics.registry, TYPES, TOOLS)
         self._platform_metrics.configure(_with_platform(config))
-        self.platforms = PlatformListener(config, {}, clock, self._platform_metrics)
+        self.platforms = PlatformListener(
+            config, handlers(self.operations, self._platform_metrics), clock, self._platform_metrics
+        )
         self._availability = AvailabilityNotices(
             lambda: self._config, self.engine.situation, self.reporter.availability, clock
         )

@@ -53,6 +53,9 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true", help="as JSON")
     tool = command("tool", "print the assistant's transfer_call tool, made from the destinations")
     _add_number(tool)
+    tool.add_argument(
+        "--with-availability", action="store_true", help="with the tools that ask beforehand, as a list of tools"
+    )
     probe = command("probe", "find out whether each destination could take a caller now")
     probe.add_argument(
         "target", metavar="DEST", nargs="*", help="a destination (default: all), as it would be asked for"

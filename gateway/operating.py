@@ -154,6 +154,10 @@ class Operating:
         """See ports.Operations."""
         return self._parts.engine.availability(number, destination)
 
+    def assistant(self, number: str) -> Mapping[str, Any] | None:
+        """See ports.Operations."""
+        return self._parts.engine.assistant(number)
+
     def note_command(self, command: GivenCommand) -> None:
         """See ports.Operations."""
         self._parts.audit.note(command)

@@ -1,51 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The assistant's `transfer_call` tool: made from the destinations, and compared with them.
+"""An assistant's `transfer_call` tool compared with the destinations.
 
 What the assistant offers and what the gateway accepts are then one thing, and can't drift apart unseen.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from gateway.core.assistant import Found, destination_entry
 from gateway.core.model import AssignedNumber, Destination
-from gateway.core.numbers import TargetError, parse_target
-from gateway.core.routing import Routes
-
-KIND = "transfer_call"
-
-
-def made_from(number: AssignedNumber) -> dict[str, object]:
-    """The tool that offers every destination of `number` that has a number itself."""
-    return {"type": KIND, "destinations": [_entry(each) for each in number.destinations.values() if each.number]}
-
-
-def _entry(destination: Destination) -> dict[str, object]:
-    entry: dict[str, object] = {
-        "type": "number",
-        "number": destination.number,
-        "description": destination.description,
-    }
-    return entry | ({"message": destination.message} if destination.message else {})
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A `transfer_call` tool in a JSON document, and where it stands in it."""
-
-    where: str  # "llm_config.tools[1]"; empty: it is the document itself
-    tool: Mapping[str, object]
-
-
-def find(document: object, where: str = "") -> Iterator[Found]:
-    """Every `transfer_call` tool in an assistant's JSON, or the tool itself."""
-    if isinstance(document, Mapping):
-        if document.get("type") == KIND:
-            yield Found(where, document)
-        for key, value in document.items():
-            yield from find(value, f"{where}.{key}" if where else str(key))
-    elif isinstance(document, list):
-        for position, value in enumerate(document):
-            yield from find(value, f"{where}[{position}]")
+from gateway.core.routing import Routes, destination_meant
 
 
 def differences(found: Found, number: AssignedNumber, routes: Routes) -> Iterator[tuple[str, str]]:
@@ -78,16 +41,11 @@ def differences(found: Found, number: AssignedNumber, routes: Routes) -> Iterato
 
 
 def _meant_by(text: object, number: AssignedNumber, routes: Routes) -> Destination | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        return routes.destination(number, parse_target(text, number.country))
-    except TargetError:
-        return None
+    return destination_meant(text, number, routes) if isinstance(text, str) else None
 
 
 def _compared(here: str, entry: Mapping[str, object], destination: Destination) -> Iterator[tuple[str, str]]:
-    expected = {"message": None, **_entry(destination)}
+    expected = {"message": None, **destination_entry(destination)}
     for key in ("type", "number", "description", "message"):
         written, right = entry.get(key), expected[key]
         if written == right or (key == "message" and not written and not right):

@@ -90,6 +90,27 @@ def test_tool_is_what_the_platform_expects(capsys: pytest.CaptureFixture[str], d
     assert err == "transfer-gateway: voicemail has no number that an assistant could be told; left out\n"
 
 
+def test_with_availability_it_is_the_list_of_tools_that_the_platform_expects(
+    capsys: pytest.CaptureFixture[str], directory: Path
+) -> None:
+    code, out, err = run(capsys, directory, "tool", "--with-availability")
+    tools = json.loads(out)
+    assert code == 0
+    assert tools[0] == json.loads(run(capsys, directory, "tool")[1])
+    assert [tool["name"] for tool in tools[1:]] == ["check_availability", "list_destinations"]
+    asked = tools[1]["parameters"]
+    assert asked["properties"]["destination"]["enum"] == ["+31612345678", "+31612345679"]
+    assert asked["required"] == ["destination"]
+    assert "url" not in tools[1]
+    assert "no public_url in [platform]" in err
+    (directory / "sip_profiles/platform.toml").write_text(f'{TRUNK}[platform]\nform = "hms"\nsecret_files = ["x"]\n')
+    for public in ("https://gw.example.com/platform", "https://gw.example.com/platform/"):
+        (directory / "gateway.toml").write_text(f'{MAIN}\n[platform]\nport = 9471\npublic_url = "{public}"\n')
+        code, out, err = run(capsys, directory, "tool", "--with-availability")
+        assert {tool["url"] for tool in json.loads(out)[1:]} == {"https://gw.example.com/platform/platform"}
+        assert "public_url" not in err
+
+
 @pytest.mark.parametrize(("of", "holds"), [("config", "DestinationSettings"), ("event", "TransferData")])
 def test_schemas(capsys: pytest.CaptureFixture[str], directory: Path, of: str, holds: str) -> None:
     code, out, _ = run(capsys, directory, "schema", of)

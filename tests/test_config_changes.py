@@ -96,7 +96,7 @@ CHANGES: Final[Tables] = {
     "hours.weekly": {day: ["10:00-11:00"] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")},
     "numbers": {
         "id": "other", "number": "+31201234568", "trunk": "spare", "pbx": "spare-pbx", "answer": "voicemail",
-        "fallback": "voicemail", "locale": "nl", "total_ring_s": 50, "destinations": [],
+        "fallback": "voicemail", "locale": "nl", "total_ring_s": 50, "destinations": [], "assistant_file": "two.json",
     },
     "numbers.destinations": {
         "id": "other", "number": "+31612345670", "aliases": ["2009"], "description": "Other", "message": "Wait.",
@@ -187,6 +187,7 @@ def written(directory: Path, files: dict[str, Tables]) -> Config:
     for folder in (directory, directory / "sip_profiles"):
         for name, secret in SECRETS.items():
             (folder / f"{name}.secret").write_text(secret)
+        (folder / "two.json").write_text('{"type": "transfer_call", "destinations": []}')
         for name in ("one", "two"):
             (folder / f"{name}.pem").write_text(certificate(name))
             with wave.open(str(folder / f"{name}.wav"), "wb") as sound:

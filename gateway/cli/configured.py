@@ -40,7 +40,8 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _check_tool(config: "Config", number: "AssignedNumber", file: Path) -> int:
-    from gateway.tool import KIND, differences, find  # noqa: PLC0415
+    from gateway.core.assistant import TRANSFER_CALL, find  # noqa: PLC0415
+    from gateway.tool import differences  # noqa: PLC0415
 
     try:
         tools = list(find(json.loads(file.read_text(encoding="utf-8"))))
@@ -49,7 +50,7 @@ def _check_tool(config: "Config", number: "AssignedNumber", file: Path) -> int:
     except (ValueError, RecursionError):
         raise UsageError(f"{file} is not JSON") from None
     if not tools:
-        print(f"{file}: there is no tool of type {KIND} in it")
+        print(f"{file}: there is no tool of type {TRANSFER_CALL} in it")
         return FAILED
     found = [each for tool in tools for each in differences(tool, number, config.routes)]
     for where, what in found:
@@ -98,18 +99,34 @@ def _explain_offline(config: "Config", number: "AssignedNumber", text: str, at: 
 
 
 def print_tool(options: argparse.Namespace) -> int:
-    """The tool that an assistant is given for a number."""
-    from gateway.tool import made_from  # noqa: PLC0415
+    """The tool that an assistant is given for a number; or a list of it and of those that ask beforehand."""
+    from gateway.core.assistant import check_availability, list_destinations, transfer_call  # noqa: PLC0415
 
-    number = number_of(load_config(options, secrets=False), options.number)
+    config = load_config(options, secrets=False)
+    number = number_of(config, options.number)
     for each in number.destinations.values():
         if each.number is None:
             complain(f"{each.id} has no number that an assistant could be told; left out")
-    made = made_from(number)
+    made = transfer_call(number)
     if not made["destinations"]:
         return FAILED
-    print(json.dumps(made, ensure_ascii=False, indent=2))
+    if options.with_availability:
+        url = _url_of_platform(config, number)
+        if url is None:
+            complain(
+                "no public_url in [platform]: without a url the platform calls the tools at the assistant's webhook"
+            )
+        tools = [made, check_availability(number, url), list_destinations(url)]
+        print(json.dumps(tools, ensure_ascii=False, indent=2))
+    else:
+        print(json.dumps(made, ensure_ascii=False, indent=2))
     return DONE
+
+
+def _url_of_platform(config: "Config", number: "AssignedNumber") -> str | None:
+    """Where the platform of a number reaches us; None: nobody knows."""
+    public = config.platform.public_url if config.platform is not None else None
+    return f"{public.rstrip('/')}/{number.trunk}" if public and config.trunks[number.trunk].platform else None
 
 
 def probe_destinations(options: argparse.Namespace) -> int:

@@ -5,8 +5,9 @@ import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from gateway.config.emergency import emergencies
-from gateway.config.fields import IpNetwork, uri_host, uri_port
+from gateway.config.fields import IpNetwork, addresses_meet, uri_host, uri_port
 from gateway.config.mistakes import Mistake, did_you_mean
+from gateway.config.platforms import offers_of_assistant, ports_of_platform, unheard_platforms
 from gateway.config.profiles import PbxProfile, TrunkProfile
 from gateway.config.reading import Table
 from gateway.config.settings import (
@@ -40,7 +41,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from check_listening(main.sip, main.http, main.platform, profiles)
     yield from _addresses(profiles)
     if "platform" not in written:
-        yield from _unheard(profiles)
+        yield from unheard_platforms(profiles)
     yield from _webhooks(main.webhooks)
     yield from _tokens(main.http, [number.id for number in main.numbers])
     yield from _assigned_numbers(main.numbers)
@@ -58,7 +59,7 @@ def check_listening(
     """Every mistake between where we listen and where the peers are."""
     yield from _ports(sip, http)
     if platform is not None:
-        yield from _ports_of_platform(platform, sip, http)
+        yield from ports_of_platform(platform, sip, http)
     yield from _transports(sip, profiles)
 
 
@@ -90,26 +91,10 @@ def _ports(sip: SipSettings, http: HttpSettings) -> Iterator[Mistake]:
     if sip.rtp_port_min <= sip.udp_port <= sip.rtp_port_max:
         problem = f"{sip.udp_port} lies among the RTP ports {sip.rtp_port_min}-{sip.rtp_port_max}; move one of them"
         yield Mistake(MAIN, "sip.udp_port", problem)
-    if http.port and _meet(sip.bind_address, http.bind_address):
+    if http.port and addresses_meet(sip.bind_address, http.bind_address):
         for key, port in (("tcp_port", sip.tcp_port), ("tls_port", sip.tls_port)):
             if port == http.port:
                 yield Mistake(MAIN, "http.port", f"{port} is sip.{key} on the same address; give it one of its own")
-
-
-def _ports_of_platform(platform: PlatformSettings, sip: SipSettings, http: HttpSettings) -> Iterator[Mistake]:
-    others = (
-        ("http.port", http.bind_address, http.port),
-        ("sip.tcp_port", sip.bind_address, sip.tcp_port),
-        ("sip.tls_port", sip.bind_address, sip.tls_port),
-    )
-    for key, address, port in others:
-        if port == platform.port and _meet(address, platform.bind_address):
-            yield Mistake(MAIN, "platform.port", f"{port} is {key} on the same address; give it one of its own")
-
-
-def _meet(one: str, other: str) -> bool:
-    first, second = ipaddress.ip_address(one), ipaddress.ip_address(other)
-    return first == second or first.is_unspecified or second.is_unspecified
 
 
 def _version(host: str) -> int:
@@ -144,14 +129,6 @@ def _addresses(profiles: Profiles) -> Iterator[Mistake]:
             if owner != name:
                 problem = f"{_written(network)} is an address of {owner} as well; it must mean one of them"
                 yield Mistake(f"sip_profiles/{name}.toml", "addresses", problem)
-
-
-def _unheard(profiles: Profiles) -> Iterator[Mistake]:
-    """Platforms that would ask where nobody listens."""
-    for name, profile in profiles.items():
-        if isinstance(profile, TrunkProfile) and profile.platform is not None:
-            problem = f"nobody listens for its requests; set [platform] in {MAIN}, or leave it out here"
-            yield Mistake(f"sip_profiles/{name}.toml", "platform", problem)
 
 
 def _webhooks(webhooks: Iterable[WebhookSettings]) -> Iterator[Mistake]:
@@ -282,6 +259,7 @@ def _targets(number: NumberSettings, numbers: tuple[NumberSettings, ...], countr
                 yield Mistake(MAIN, where, f'"{name}" is the assigned number of {mine}, where the assistant answers')
             for each in found_by:
                 owners.setdefault(each, destination.id)
+    yield from offers_of_assistant(number, owners, country)
 
 
 def _states(number: NumberSettings, profiles: Profiles) -> Iterator[Mistake]:

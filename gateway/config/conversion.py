@@ -40,6 +40,7 @@ def assigned_number(
         fallback=number.fallback,
         country=gateway.default_country,
         locale=number.locale or gateway.locale,
+        assistant=None if number.assistant is None else number.assistant.document,
         total_ring=None if number.total_ring_s is None else timedelta(seconds=number.total_ring_s),
     )
 

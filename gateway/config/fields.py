@@ -162,6 +162,12 @@ def _http_url(text: str) -> str:
     return text
 
 
+def addresses_meet(one: str, other: str) -> bool:
+    """Whether two IP addresses to listen at have one in common."""
+    first, second = ipaddress.ip_address(one), ipaddress.ip_address(other)
+    return first == second or first.is_unspecified or second.is_unspecified
+
+
 @lru_cache(maxsize=1024)
 def uri_host(uri: str) -> str:
     """The host of a valid SIP URI, lower case, an IPv6 address without its brackets; "" for an empty one."""

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 import phonenumbers
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from gateway.config.assistants import AssistantFile
 from gateway.config.fields import (
     E164,
     AbsolutePath,
@@ -343,6 +344,7 @@ class NumberSettings(Section):
     fallback: Slug | None = None
     locale: Locale | None = None
     total_ring_s: Seconds | None = None
+    assistant: AssistantFile | None = Field(default=None, alias="assistant_file")
     destinations: tuple[DestinationSettings, ...] = Field(min_length=1)
 
 

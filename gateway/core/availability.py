@@ -14,7 +14,7 @@ from gateway.core.checks import phones_of
 from gateway.core.gate import Request, Situation, decide
 from gateway.core.hours import opening
 from gateway.core.json_form import timestamp
-from gateway.core.model import AssignedNumber, Destination, Entry, PbxState, Peer, PeerKind
+from gateway.core.model import AssignedNumber, Decision, Destination, Entry, PbxState, Peer, PeerKind
 from gateway.core.numbers import Target, parse_target
 from gateway.core.routing import Routes
 from gateway.core.staffing import seen_by_caller
@@ -59,9 +59,7 @@ def what_changes(document: Document) -> object:
 def _destination(
     destination: Destination, number: AssignedNumber, routes: Routes, situation: Situation, pbx: PbxState
 ) -> Document:
-    trunk = Peer(number.trunk, PeerKind.TRUNK)
-    asked = Request(_by_id(destination.id, number.country), number, trunk, Entry.REFER)
-    decision = decide(asked, routes, situation)
+    decision = _decision(destination, number, routes, situation)
     leads_to = decision.destination.id if decision.accepted and decision.destination else None
     return {
         "destination": destination.id,
@@ -76,6 +74,16 @@ def _destination(
         **_hours(destination, situation.now),
         **_staff(destination, pbx, situation.now),
     }
+
+
+def would_accept(destination: Destination, number: AssignedNumber, routes: Routes, situation: Situation) -> bool:
+    """Whether a REFER of the number's trunk would be accepted at this moment, as the document says it."""
+    return _decision(destination, number, routes, situation).accepted
+
+
+def _decision(destination: Destination, number: AssignedNumber, routes: Routes, situation: Situation) -> Decision:
+    trunk = Peer(number.trunk, PeerKind.TRUNK)
+    return decide(Request(_by_id(destination.id, number.country), number, trunk, Entry.REFER), routes, situation)
 
 
 @lru_cache(maxsize=4096)

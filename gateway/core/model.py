@@ -125,6 +125,7 @@ class AssignedNumber:
     country: str | None = None  # ISO 3166 alpha-2, for numbers given in national form
     locale: str = "en"  # language of what its callers are told
     total_ring: timedelta | None = None  # how long all targets of a hunt may ring together
+    assistant: Mapping[str, object] | None = None  # the JSON that its platform is told who answers, if it asks
 
 
 class DeviceState(StrEnum):

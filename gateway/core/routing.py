@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.core.model import AssignedNumber, Destination, Peer, PeerKind
-from gateway.core.numbers import Target, lookup_keys
+from gateway.core.numbers import Target, TargetError, lookup_keys, parse_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,14 @@ class Routes:
     @staticmethod
     def _first(index: dict[tuple[Peer, str], AssignedNumber], peer: Peer, target: Target) -> AssignedNumber | None:
         return next((index[peer, key] for key in target.keys if (peer, key) in index), None)
+
+
+def destination_meant(text: str, number: AssignedNumber, routes: Routes) -> Destination | None:
+    """The destination of `number` that a REFER to this text would name, if any."""
+    try:
+        return routes.destination(number, parse_target(text, number.country))
+    except TargetError:
+        return None
 
 
 def destination_keys(destination: Destination, country: str | None) -> tuple[str, ...]:

@@ -320,6 +320,10 @@ class Engine:
         """See ports.Operations."""
         return self._surroundings.availability(number, destination, self._loop.situation())
 
+    def assistant(self, number: str) -> Mapping[str, object] | None:
+        """See ports.Operations."""
+        return self._surroundings.assistant(number, self._loop.situation())
+
     def probe_call(self, number: str, destination: str, done: Callable[[ProbeResult], object]) -> None:
         """Call a destination for a moment. Raises LookupError when there is no such number or destination."""
         assigned = self._config.routes.number(number)

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gateway.core import gate
-from gateway.core.availability import availability_document
+from gateway.core.assistant import cut
+from gateway.core.availability import availability_document, would_accept
 from gateway.core.model import Load, PbxState
-from gateway.core.numbers import TargetError, parse_target
+from gateway.core.routing import destination_meant
 from gateway.engine.drain import Drain
 from gateway.engine.registry import Calls
 from gateway.ports import Clock, PbxSource, UnknownDestinationError
@@ -59,13 +60,25 @@ class Surroundings:
             raise LookupError(f"{number} is no assigned number")
         if destination is None:
             return availability_document(assigned, routes, now)
-        try:
-            found = routes.destination(assigned, parse_target(destination, assigned.country))
-        except TargetError:
-            found = None
+        found = destination_meant(destination, assigned, routes)
         if found is None:
             raise UnknownDestinationError(f"{assigned.id} has no destination {destination}")
         return availability_document(assigned, routes, now, (found,))
+
+    def assistant(self, number: str, now: gate.Situation) -> Mapping[str, object] | None:
+        """The number's assistant, whose `transfer_call` offers what the gate would accept; None: it has none."""
+        routes = self.config.routes
+        assigned = routes.number(number)
+        if assigned is None or assigned.assistant is None:
+            return None
+
+        def is_open(entry: object) -> bool:
+            asked = entry.get("number") if isinstance(entry, Mapping) else None
+            found = destination_meant(asked, assigned, routes) if isinstance(asked, str) else None
+            return found is not None and would_accept(found, assigned, routes, now)
+
+        made = cut(assigned.assistant, is_open)
+        return made if isinstance(made, Mapping) else None
 
     def _situation_at(self, at: datetime) -> gate.Situation:
         """What is known of another time: neither calls nor queues."""

@@ -123,6 +123,9 @@ class Operations(Protocol):
         Raises LookupError for an unknown number, and UnknownDestinationError for what is none of its destinations.
         """
 
+    def assistant(self, number: str) -> Mapping[str, Any] | None:
+        """Who is to answer at a number: the configured JSON, whose `transfer_call` offers what is open now; or None."""
+
     def note_command(self, command: GivenCommand) -> None:
         """Keep in the audit trail who has given a command, and what came of it."""
 

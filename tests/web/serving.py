@@ -116,6 +116,9 @@ class Gateway(Operations):
         situation = Situation(self.at, pbxs={"asterisk": state})
         return availability_document(LINE, Routes([LINE]), situation, wanted)
 
+    def assistant(self, number: str) -> Mapping[str, Any] | None:
+        return None
+
     def note_command(self, command: GivenCommand) -> None:
         self.given.append(command)
 

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What HMS Sovereign asks of us before a call and during it: `tool-calls`, `assistant-request` (its guides)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.ports import Operations
+from gateway.web.platforms.events import JsonObject, PlatformEvent
+from gateway.web.platforms.tools import Tools
+
+MAX_CALLS = 25
+"""In one request."""
+MAX_ID = 200
+
+
+class ToolCalls:
+    """Answers `tool-calls` in the form that is clear for several calls: a result for each `tool_call_id`."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def __call__(self, event: PlatformEvent) -> JsonObject:
+        """A result for each call; an error where it is not known to which call that would belong."""
+        calls = event.message.get("tool_call_list")
+        if not isinstance(calls, list) or not 0 < len(calls) <= MAX_CALLS:
+            return {"error": f"tool_call_list: must be a list of 1 to {MAX_CALLS} calls"}
+        ids = [call.get("id") if isinstance(call, Mapping) else None for call in calls]
+        if not all(isinstance(one, str) and 0 < len(one) <= MAX_ID for one in ids):
+            return {"error": "tool_call_list: each call must have an id"}
+        return {"results": [{"tool_call_id": call["id"], "result": self._result(event, call)} for call in calls]}
+
+    def _result(self, event: PlatformEvent, call: Mapping[str, object]) -> JsonObject:
+        function = call.get("function")
+        name = function.get("name") if isinstance(function, Mapping) else None
+        arguments = function.get("arguments") if isinstance(function, Mapping) else None
+        tool = name if isinstance(name, str) else ""
+        # A tool that takes nothing may be called with nothing.
+        return self._tools.call(event.trunk, event.number, event.called, tool, {} if arguments is None else arguments)
+
+
+class AssistantRequests:
+    """Answers `assistant-request` with the assistant of the number called; with nothing where it has none of ours.
+
+    Nothing is the answer that leaves the platform's own in force.
+    """
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    async def __call__(self, event: PlatformEvent) -> JsonObject | None:
+        """A transient assistant, or what the file says of a saved one."""
+        assistant = self._operations.assistant(event.number.id) if event.number is not None else None
+        if assistant is None or {"assistant", "assistant_id"} & assistant.keys():
+            return assistant
+        return {"assistant": assistant}

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The tools of an assistant that ask before it promises, whichever way its platform calls them.
+
+What they say is decided by the gate of a REFER (`core.availability`). A mistake is told in words that a model can use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import structlog
+
+from gateway.core.assistant import CHECK_AVAILABILITY, LIST_DESTINATIONS
+from gateway.core.model import AssignedNumber
+from gateway.ports import Operations, UnknownDestinationError
+from gateway.ports.platform import PlatformObserver
+from gateway.web.platforms.events import JsonObject
+
+TOOLS = (CHECK_AVAILABILITY, LIST_DESTINATIONS)
+MAX_NAMED = 200  # characters of what a model calls a destination
+SHOWN = 60
+_TOLD = (
+    *("destination", "name", "number", "available", "leads_to", "reason", "sentence", "open", "holiday", "opens_at"),
+    *("closes_at", "agents_available", "callers_waiting", "expected_wait_s"),
+)
+_LISTED = ("destination", "name", "number", "description", "available", "sentence", "opens_at")
+
+log = structlog.get_logger(__name__)
+
+
+class _ToolError(Exception):
+    """What a model has asked cannot be answered; `more` helps it to ask better."""
+
+    def __init__(self, message: str, **more: object) -> None:
+        super().__init__(message)
+        self.more = more
+
+
+class Tools:
+    """Answers for the numbers of trunks."""
+
+    def __init__(self, operations: Operations, observer: PlatformObserver) -> None:
+        self._operations = operations
+        self._observer = observer
+
+    def call(
+        self, trunk: str, number: AssignedNumber | None, called: str | None, tool: str, arguments: object
+    ) -> JsonObject:
+        """The result of a tool, or `{"error": "…"}`; `called` is what the platform names as the number called."""
+        try:
+            result = self._call(number, called, tool, arguments)
+        except _ToolError as error:
+            result = {"error": str(error), **error.more}
+        came = _in_a_word(tool, result)
+        self._observer.tool_called(trunk, tool, came)
+        about = {"destination": result.get("destination"), "reason": result.get("reason"), "why": result.get("error")}
+        known = tool if tool in TOOLS else "other"
+        log.info(
+            "tool-called", trunk=trunk, number=number.id if number else None, tool=known, result=came,
+            **{name: value for name, value in about.items() if value is not None},
+        )  # fmt: skip
+        return result
+
+    def _call(self, number: AssignedNumber | None, called: str | None, tool: str, arguments: object) -> dict[str, Any]:
+        if tool not in TOOLS:
+            raise _ToolError(f"there is no tool {tool[:SHOWN]}; there are {' and '.join(TOOLS)}")
+        if number is None:
+            named = "names no number that was called" if called is None else f"is for {called[:SHOWN]}"
+            raise _ToolError(f"this call {named}, for which this gateway knows no destinations")
+        if not isinstance(arguments, Mapping):
+            raise _ToolError("arguments: must be an object")
+        if tool == LIST_DESTINATIONS:
+            return {"destinations": [_part(one, _LISTED) for one in self._all(number) if one["number"]]}
+        asked = arguments.get("destination")
+        if not isinstance(asked, str) or not asked.strip():
+            raise _ToolError(
+                "destination: is missing; give the number of one of these", destinations=self._names(number)
+            )
+        return _part(self._one(number, asked), _TOLD)
+
+    def _one(self, number: AssignedNumber, asked: str) -> Mapping[str, Any]:
+        """The destination that a REFER to `asked` would name, or else the only one that callers know by this name."""
+        if len(asked) <= MAX_NAMED:
+            try:
+                [found] = _destinations(self._operations.availability(number.id, asked))
+            except UnknownDestinationError:
+                name = asked.strip().casefold()
+                named = [one for one in self._all(number) if one["name"].casefold() == name]
+                if len(named) == 1:
+                    return named[0]
+            else:
+                return found
+        problem = f'there is no destination "{asked[:SHOWN]}"; give the number of one of these'
+        raise _ToolError(problem, destinations=self._names(number))
+
+    def _all(self, number: AssignedNumber) -> list[Mapping[str, Any]]:
+        return _destinations(self._operations.availability(number.id, None))
+
+    @staticmethod
+    def _names(number: AssignedNumber) -> list[dict[str, str | None]]:
+        offered = [each for each in number.destinations.values() if each.number]
+        return [{"destination": each.id, "name": each.spoken_name, "number": each.number} for each in offered]
+
+
+def _destinations(document: Mapping[str, object]) -> list[Mapping[str, Any]]:
+    return cast("list[Mapping[str, Any]]", document["destinations"])
+
+
+def _part(document: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: document[name] for name in names}
+
+
+def _in_a_word(tool: str, result: Mapping[str, object]) -> str:
+    if "error" in result:
+        return "error"
+    if tool == LIST_DESTINATIONS:
+        return "listed"
+    return "available" if result["available"] else "unavailable"
