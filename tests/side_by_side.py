@@ -27,11 +27,9 @@ if TYPE_CHECKING:
 
 LONGEST = (
     "tests/sip/test_scenarios.py",
-    "tests/sip/test_sessions.py",
+    "tests/sip/test_ageing.py",
     "tests/sip/test_asterisk_calls.py",
     "tests/sip/test_late_requests.py",
-    "tests/sip/test_sipp_timers.py",
-    "tests/sip/test_mid_call_limits.py",
     "tests/e2e/test_exchange.py",
     "tests/sip/test_asterisk_mid_call.py",
     "tests/sip/test_hand_down.py",

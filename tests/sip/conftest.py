@@ -6,14 +6,12 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
-from tests.sip.aged_asterisks import AgedAsterisks
-from tests.sip.aged_calls import Aged, AgedCalls
-from tests.sip.aged_talks import AgedTalks
+from tests.sip.aged import PLAYED, Aged
 from tests.sip.bed import Bed
 from tests.sip.far_ends import FarBed
 from tests.sip.hearing import Hearing
@@ -27,16 +25,11 @@ from tests.support.certificates import Authority
 from tests.support.processes import Net, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from tests.support.gateway import Gateway
 
-AGED: dict[str, Callable[[Authority], Aged[Any]]] = {
-    "aged_asterisks": AgedAsterisks,
-    "aged_calls": lambda _: AgedCalls(),
-    "aged_talks": AgedTalks,
-}
 LINGER_S = 45
 """A transaction's 32 s (RFC 3261, timers H and J) after an answer that was repeated for up to as long."""
 
@@ -114,37 +107,17 @@ def sockets(gateway: Gateway) -> int:
     return found
 
 
-@pytest.fixture(scope="module")
-def aged_calls(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
-    """Calls that grow old; they began with the first test where one of the tests asks for them."""
-    return begun_early["aged_calls"]
-
-
-@pytest.fixture(scope="module")
-def aged_talks(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
-    """The same with SIPp at both ends."""
-    return begun_early["aged_talks"]
-
-
-@pytest.fixture(scope="module")
-def aged_asterisks(begun_early: dict[str, Aged[Any]]) -> Aged[Any]:
-    """The same between two real Asterisks."""
-    return begun_early["aged_asterisks"]
-
-
 @pytest.fixture(scope="session")
-def aged() -> Iterator[dict[str, Aged[Any]]]:
-    """What has begun of AGED."""
-    begun: dict[str, Aged[Any]] = {}
+def aged() -> Iterator[dict[str, Aged]]:
+    """Calls that grow old, by who plays them, as far as they have begun."""
+    begun: dict[str, Aged] = {}
     yield begun
     for one in begun.values():
         one.stop()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def begun_early(
-    request: pytest.FixtureRequest, aged: dict[str, Aged[Any]], authority: Authority
-) -> dict[str, Aged[Any]]:
+def begun_early(request: pytest.FixtureRequest, aged: dict[str, Aged], authority: Authority) -> None:
     """Begins at once what takes a minute and costs nothing, so that it is done when its tests' turn comes.
 
     A worker that runs beside others does not know which files it will be given, and begins what this one needs.
@@ -152,10 +125,13 @@ def begun_early(
     items = request.session.items
     if hasattr(request.config, "workerinput"):
         items = [item for item in items if item.getparent(pytest.Module) is request.node]
-    wanted = {name for item in items for name in getattr(item, "fixturenames", ())}
-    for name in wanted & AGED.keys() - aged.keys():
-        aged[name] = AGED[name](authority)
-    return aged
+    wanted = {
+        item.callspec.params.get("aged_by")
+        for item in items
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    }
+    for player in PLAYED.keys() & wanted - aged.keys():
+        aged[player] = Aged(player, authority)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -89,11 +89,12 @@ async def by_peers(
     offers: bool = True,
     invite: Headers | None = None,
     infos: bool = False,
+    line: str = "main",
 ) -> None:
     """Scripted peers; nobody is offered anything else, and keys pass as events, or as `infos` on the trunk."""
     async with opened as scene:
         more = {"headers": tuple((invite or {}).items()), "body": None if offers else b""}
-        caller, wait_call = await dial(scene, way, "info" if infos else "main", **more)
+        caller, wait_call = await dial(scene, way, "info" if infos else line, **more)
         caller.keeps_ack = invite is not None
         transfer = PeersTransfer(scene, caller)
 

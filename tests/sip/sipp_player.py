@@ -11,7 +11,18 @@ from tests.sip.mid_call import TARGET_HZ
 from tests.sip.scenario import Conversation, Headers, Scenario
 from tests.sip.scene import ANNA
 from tests.sip.sipp_talk import ANY_OFFER, Talk
-from tests.support.end import DELAYED, MIRRORED, NOUGHT, RELAY, until_pressed
+from tests.support.end import (
+    DELAYED,
+    EXPIRES_S,
+    MIRRORED,
+    NOUGHT,
+    REFRESH,
+    REFRESH_S,
+    RELAY,
+    lasted,
+    session,
+    until_pressed,
+)
 from tests.support.rtp import CODECS, Rtp
 from tests.support.sipp_script import Called
 from tests.support.sipp_script import Script as Steps
@@ -28,10 +39,20 @@ ALONE = {"PCMU": "m=audio [0-9]+ RTP/AVP 0 [0-9]+[[:cntrl:]]"}
 
 
 async def by_sipp(
-    place: Place, pair: str, scenario: Scenario, way: str, *, offers: bool = True, invite: Headers | None = None
+    place: Place,
+    pair: str,
+    scenario: Scenario,
+    way: str,
+    *,
+    offers: bool = True,
+    invite: Headers | None = None,
+    alone: bool = True,
 ) -> None:
-    """SIPp at both ends, and as the target of a transfer."""
-    async with Talk(place, pair, way, caller_port=PORT + 10) as talk:
+    """SIPp at both ends, and as the target of a transfer; not `alone`, calls grow old beside it."""
+    async with Talk(place, pair, way, caller_port=PORT + 10, alone=alone) as talk:
+        if not alone:
+            for end in talk.ends:
+                end.does.patience_s = EXPIRES_S
         script = Script(talk, talk.joined_by(place.end(Called(), talk.caller.here[0], TARGET_HZ, talk.wire)))
         if invite is not None:
             talk.caller.does.invite(talk.caller.offer(), invite)
@@ -265,8 +286,8 @@ class SippEnd:
         if reliable:
             self._does.expect("PRACK", RAck="71 [0-9]+ INVITE").respond()
 
-    async def accepts(self) -> None:
-        self._does.answer(200, self._end.answer()).expect("ACK", To=WINNER)
+    async def accepts(self, headers: Headers | None = None) -> None:
+        self._does.answer(200, self._end.answer(), headers=headers).expect("ACK", To=WINNER)
 
     async def rings_elsewhere(self, code: int = 180, *, media: bool = False) -> None:
         self._forks += 1
@@ -294,3 +315,39 @@ class SippEnd:
 
     async def hung_up(self) -> None:
         self._does.gone()
+
+    # --- a call that grows old
+
+    def falls_silent(self) -> None:
+        self._end.media.pause()
+
+    async def refreshed(self, method: str, *, answers: bool = True) -> None:
+        self._does.expect(method, Session_Expires=REFRESH)
+        if answers:
+            self._does.respond(200, self._end.answer() if method == "INVITE" else "", headers=session("uac"))
+        if answers and method == "INVITE":
+            self._does.expect("ACK")
+
+    async def refreshes(self, method: str) -> None:
+        offer = self._end.offer() if method == "INVITE" else ""
+        self._does.pause(int(1000 * REFRESH_S)).request(method, offer, headers=session("uac"))
+        self._does.response(200, before=(100,), Session_Expires=REFRESH)
+        if offer:
+            self._does.ack()
+
+    async def stays(self, seconds: float) -> None:
+        self._does.pause(int(1000 * seconds))
+
+    async def vanishes(self) -> None:
+        """See Ageing; what is not written is not answered."""
+
+    async def returns(self) -> None:
+        self._does.expect("BYE")  # it is not told, and gone for good
+
+    async def hung_up_after(self, seconds: float) -> None:
+        self._script.up = False
+        self._does.gone()
+        if self._script.played:
+            await self._script.talk.go()
+            await self._end.over()
+            lasted(self._end.taken_at[-1] - self._end.taken_at[0], seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sip.aged_asterisks import AGREED, TIMED
+from tests.sip.aged import AGREED, TIMED
 from tests.sip.bed import TARGET_HZ
 from tests.sip.far_ends import End, Ends, FarBed, FarStage
 from tests.sip.mid_call import WAYS, both_hear, has_keys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calls that are over without anybody having said so: one side silent, no refresh, too long a call, no answer."""
+"""Calls that are over without anybody having said so: one side silent, too long a call, no answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 
 from tests.sip import scene as scenes
-from tests.sip.aged_calls import AgedCalls
 from tests.sip.mid_call import WAYS, both_hear, conversation, told
 from tests.support.gateway import Gateway
 from tests.support.processes import Net
@@ -131,23 +130,3 @@ async def test_a_caller_who_rings_at_a_target_has_the_target_s_time(hasty: Scene
     await asyncio.sleep(ANSWER_TIMEOUT_S * 1.6)  # the passing of time is what is looked at here
     await target.answer(hz=scenes.TARGET_HZ)
     await caller.answered()
-
-
-# --- session timers (RFC 4028)
-
-
-REFRESHED = ["refreshed by us", "refreshed by UPDATE", "refreshed by the peer"]
-GIVEN_UP = ["not refreshed by the peer", "refresh not answered"]
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *(pytest.param(kind, marks=pytest.mark.keeps("9.13")) for kind in REFRESHED + GIVEN_UP),
-        pytest.param("no ACK", marks=pytest.mark.keeps("9.11")),
-    ],
-)
-def test_calls_that_grow_old(aged_calls: AgedCalls, kind: str) -> None:
-    """A session that is refreshed goes on; who does not refresh, or answer, or never sends an ACK, is given up."""
-    aged_calls.check(kind)

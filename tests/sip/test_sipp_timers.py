@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sip.aged_talks import KINDS, AgedTalks
 from tests.sip.sipp_talk import WAYS, WHO, Place, Talk
 
 pytestmark = pytest.mark.sip
@@ -51,12 +50,3 @@ async def test_a_refresh_is_answered_and_concerns_nobody_else(place: Place, way:
         await talk.start()
         await talk.until("refreshed")
         await talk.both_hear(anew=True)
-
-
-@pytest.mark.keeps("11.12")
-@both_ways
-@pytest.mark.timeout(150)
-@pytest.mark.parametrize("kind", KINDS)
-def test_calls_that_grow_old(aged_talks: AgedTalks, kind: str, way: str) -> None:
-    """Who refreshes is refreshed by; who does not, or does not answer, or never sends an ACK, is given up."""
-    aged_talks.check(f"{kind}, {way}")

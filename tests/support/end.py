@@ -16,12 +16,19 @@ from typing import TYPE_CHECKING, Protocol
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 RELAY = "application/dtmf-relay"
 NOUGHT = "0.0.0.0"
 """The address that stands for hold in RFC 2543; a direction here."""
 DELAYED = "INVITE without an offer"
+EXPIRES_S = 90
+"""How long a session is that grows old."""
+REFRESH_S = EXPIRES_S / 2
+REFRESH = f"{EXPIRES_S} *; *refresher=uac"
+"""The Session-Expires of a request that refreshes it, and of the answer to that: an expression."""
+ABOUT_S = 3, 5
+"""How much sooner and later than it should be a call may be over, on a machine that does other things too."""
 MIRRORED = {"sendonly": "recvonly", "recvonly": "sendonly", NOUGHT: "recvonly"}
 """How directions are answered by somebody who lets the other side choose (RFC 3264 §6.1), where not by the same."""
 
@@ -123,8 +130,8 @@ class Setup(Protocol):
     async def rings(self, code: int = 180, *, media: bool = False, reliable: bool = False) -> None:
         """Send a provisional response; wait until what is `reliable` is acknowledged (RFC 3262)."""
 
-    async def accepts(self) -> None:
-        """Answer, and wait for the ACK."""
+    async def accepts(self, headers: Mapping[str, str] | None = None) -> None:
+        """Answer, with these headers too, and wait for the ACK."""
 
     async def rings_elsewhere(self, code: int = 180, *, media: bool = False) -> None:
         """One more place that the call has reached sends a provisional response (RFC 3261 §13.2.2.4)."""
@@ -152,12 +159,53 @@ class Party(Offering, Setup, Protocol):
     """Somebody who is there from the INVITE on."""
 
 
+class Ageing(End, Setup, Protocol):
+    """Either side of a call that grows old; one of them may have agreed on a session timer (RFC 4028)."""
+
+    def falls_silent(self) -> None:
+        """Speak no more, so that the call costs nothing."""
+
+    async def refreshed(self, method: str, *, answers: bool = True) -> None:
+        """Wait until the gateway has refreshed the session by this method; answer that, or nothing from then on."""
+
+    async def refreshes(self, method: str) -> None:
+        """Refresh the session when half of it is over."""
+
+    async def stays(self, seconds: float) -> None:
+        """For so long nothing comes that ends the call."""
+
+    async def vanishes(self) -> None:
+        """Answer nothing from now on."""
+
+    async def returns(self) -> None:
+        """Have been sent a BYE since, and be there again."""
+
+    async def hung_up_after(self, seconds: float) -> None:
+        """Wait until the call has lasted about so long, and have it ended by a BYE then, neither sooner nor later."""
+
+
+def session(refresher: str, method: str = "") -> dict[str, str]:
+    """Headers that agree on a session timer; `refresher` is the role in the transaction that says so.
+
+    With a method the gateway is allowed to refresh by UPDATE, or not.
+    """
+    allowed = {"Allow": f"INVITE, ACK, CANCEL, BYE{', UPDATE' if method == 'UPDATE' else ''}"} if method else {}
+    timer = {"Supported": "timer", "Require": "timer", "Session-Expires": f"{EXPIRES_S};refresher={refresher}"}
+    return timer | allowed
+
+
 async def both_hear(one: End, other: End) -> None:
     """Each hears what the other speaks."""
     assert one.hz
     assert other.hz
     await one.hears(other.hz)
     await other.hears(one.hz)
+
+
+def lasted(took_s: float, seconds: float) -> None:
+    """It took about as long as it should have."""
+    sooner, later = ABOUT_S
+    assert seconds - sooner < took_s < seconds + later, took_s
 
 
 async def until_pressed(keys: str, there: Callable[[], str]) -> None:

@@ -3,10 +3,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
-from tests.support.end import DELAYED, MIRRORED, NOUGHT, RELAY, until_pressed
+from tests.support.end import (
+    DELAYED,
+    MIRRORED,
+    NOUGHT,
+    REFRESH,
+    REFRESH_S,
+    RELAY,
+    lasted,
+    session,
+    until_pressed,
+)
 from tests.support.peer_dialog import Dialog
 from tests.support.rtp import CODECS
 from tests.support.sip_message import address, direction_of, media_of, parameter, reply, sdp, token
@@ -183,8 +194,8 @@ class Call(Dialog):
             acknowledged = await self.wait_request("PRACK")
             assert acknowledged["RAck"].split() == ["71", str(self.incoming.cseq[0]), "INVITE"]
 
-    async def accepts(self) -> None:
-        await self.answer()
+    async def accepts(self, headers: Mapping[str, str] | None = None) -> None:
+        await self.answer(headers=list((headers or {}).items()))
 
     async def rings_elsewhere(self, code: int = 180, *, media: bool = False) -> None:
         self.fork(code, media=media)
@@ -233,6 +244,43 @@ class Call(Dialog):
 
     async def hung_up(self) -> None:
         await self.wait_request("BYE")
+
+    # --- of a call that grows old
+
+    def falls_silent(self) -> None:
+        self.media.pause()
+
+    async def refreshed(self, method: str, *, answers: bool = True) -> None:
+        self.once[method] = None
+        refresh = await self.wait_request(method, REFRESH_S + 5)
+        fits(refresh, {"Session_Expires": REFRESH})
+        assert bool(refresh.body) is (method == "INVITE")
+        if answers:
+            body = self.answer_to(refresh.body) if refresh.body else b""
+            self.respond(refresh, 200, headers=list(session("uac").items()), body=body)
+            self.media.pause()
+
+    async def refreshes(self, method: str) -> None:
+        await asyncio.sleep(REFRESH_S)
+        answer = await self.reinvite(method=method, headers=list(session("uac").items()))
+        assert answer.code == 200
+        fits(answer, {"Session_Expires": REFRESH})
+        self.media.pause()
+
+    async def stays(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        assert not [one for one in self.requests if one.method == "BYE"]
+
+    async def vanishes(self) -> None:
+        self.answers |= {"INVITE": None, "BYE": None}
+
+    async def returns(self) -> None:
+        self.respond(await self.wait_request("BYE"), 200)
+
+    async def hung_up_after(self, seconds: float) -> None:
+        bye = await self.wait_request("BYE", seconds + 10)
+        of_call = [one for one in self.peer.trace if one.message["Call-ID"] == self.call_id]
+        lasted(next(one.at for one in of_call if one.message == bye) - of_call[0].at, seconds)
 
 
 def fits(message: Message, headers: Mapping[str, str]) -> None:
