@@ -74,6 +74,8 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
     transfer.add_argument("--message", metavar="TEXT", help="taken as platforms send it, and not spoken")
     cancel = command("cancel", "cancel a transfer that nobody has answered yet")
     cancel.add_argument("transfer", metavar="TRANSFER", help="the id of the transfer, or of its call")
+    hang_up = command("hangup", "end a running call, whatever it is at")
+    hang_up.add_argument("call", metavar="CALL", help="the call's id, as /api/calls tells it")
     forget = command("forget", "erase a caller from all that the gateway has stored")
     forget.add_argument("caller", metavar="NUMBER", help="the caller's number, or their name where they have none")
     forget.add_argument("--json", action="store_true", help="as JSON")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Commands that come from outside, over MQTT or HTTP: a running call is transferred, or a transfer cancelled."""
+"""Commands that come from outside, over MQTT or HTTP: a running call is transferred or ended, a transfer cancelled."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from gateway.core.record import TransferRecord
+from gateway.core.record import CallRecord, TransferRecord
 from gateway.ports import Author, NotAllowedError, Operations, TooLateError
 
 Id = Annotated[str, Field(min_length=1, max_length=128)]
@@ -72,15 +72,42 @@ class CancelCommand(_Command):
             raise CommandError("too-late", str(error)) from None
 
 
-Command = TransferCommand | CancelCommand
+class HangUpCommand(_Command):
+    """End a running call."""
+
+    type: Literal["hangup"]
+    call: Id
+
+    def carry_out(self, operations: Operations, author: Author) -> CallRecord:
+        """Raises CommandError with code unknown-call or not-allowed."""
+        try:
+            return operations.hang_up_call(self.call, self.id, author)
+        except NotAllowedError as error:
+            raise CommandError("not-allowed", str(error)) from None
+        except LookupError:
+            raise CommandError("unknown-call", f"no call {self.call} is under way") from None
 
 
-def about(record: TransferRecord) -> dict[str, str | None]:
+Command = TransferCommand | CancelCommand | HangUpCommand
+
+
+def about(record: TransferRecord | CallRecord) -> dict[str, str | None]:
     """What a command was about, for the audit trail: fields of GivenCommand."""
     return {"transfer": record.transfer, "number": record.number, "destination": record.destination}
 
 
+K = TypeVar("K", TransferCommand, CancelCommand, HangUpCommand)
+
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
+
+
+def read_as(kind: type[K], fields: Mapping[str, object]) -> K:
+    """A command of this kind, from its fields. Raises CommandError with code bad-request."""
+    command = read(fields)
+    if not isinstance(command, kind):
+        named = kind.model_fields["type"].annotation
+        raise CommandError("bad-request", f'type: must be "{get_args(named)[0]}"')
+    return command
 
 
 def read(command: bytes | Mapping[str, object]) -> Command:

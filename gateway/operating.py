@@ -183,6 +183,10 @@ class Operating:
         """See ports.Operations."""
         return self._parts.engine.cancel_transfer(which, command_id, author)
 
+    def hang_up_call(self, call: str, command_id: str | None = None, author: Author | None = None) -> CallRecord:
+        """See ports.Operations."""
+        return self._parts.engine.hang_up_call(call, command_id, author)
+
     async def probe_call(self, number: str, destination: str) -> ProbeResult:
         """See ports.Operations."""
         probed: asyncio.Future[ProbeResult] = asyncio.get_running_loop().create_future()

@@ -79,6 +79,20 @@ def test_cancel_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], t
     assert headers["Authorization"] == "Bearer s3cret"
 
 
+def test_hangup_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with running_gateway(tmp_path, token="s3cret\n") as gateway:
+        gateway.answer = {"call": {"call": "a/b", "reason": "by-command"}}
+        code, out, _ = run(capsys, tmp_path, "hangup", "a/b")
+        assert (code, json.loads(out)) == (0, gateway.answer["call"])
+        gateway.status, gateway.answer = 404, {"error": {"code": "unknown-call", "message": "no call a/b is under way"}}
+        code, out, err = run(capsys, tmp_path, "hangup", "a/b")
+        assert (code, out) == (1, "")
+        assert err.endswith("answers 404: no call a/b is under way\n")
+    method, path, headers, body = gateway.asked[0]
+    assert (method, path, body) == ("POST", "/api/calls/a%2Fb/hangup", {"type": "hangup"})
+    assert headers["Authorization"] == "Bearer s3cret"
+
+
 def test_forget_asks_for_it_with_the_token_and_says_what_was_erased_and_what_not(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -59,5 +59,6 @@ _COMMANDS = {
     "report": reports.report_outcomes,
     "transfer": running.transfer,
     "cancel": running.cancel,
+    "hangup": running.hang_up,
     "forget": running.forget,
 }

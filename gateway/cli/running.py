@@ -53,6 +53,14 @@ def cancel(options: argparse.Namespace) -> int:
     return DONE
 
 
+def hang_up(options: argparse.Namespace) -> int:
+    """Have a call ended."""
+    which = urllib.parse.quote(options.call, safe="")
+    answer = ask(load_config(options).http, f"/api/calls/{which}/hangup", {"type": "hangup"})
+    print(json.dumps(answer.get("call"), ensure_ascii=False))
+    return DONE
+
+
 def forget(options: argparse.Namespace) -> int:
     """Have what is stored of a caller erased, by the gateway, or on its files where none runs."""
     config = load_config(options)

@@ -77,6 +77,8 @@ class CallEnd(StrEnum):
     PEER_GONE = "peer-gone"
     """A side no longer refreshed its session (RFC 4028 §10), or answered nothing any more."""
     GATEWAY_STOPPED = "gateway-stopped"
+    BY_COMMAND = "by-command"
+    """Somebody had it ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,20 @@ class Engine:
         """See ports.Operations."""
         return self._idempotency("cancel", _own(command_id, author), partial(self._cancel, which, author))
 
+    def hang_up_call(self, call_id: str, command_id: str | None = None, author: Author | None = None) -> CallRecord:
+        """See ports.Operations."""
+
+        def hang_up() -> CallRecord:
+            call = self.calls.get(call_id)
+            if call is None:
+                raise LookupError(f"there is no call {call_id}")
+            _allow(author, call.number.id)
+            now = self._clock.now()
+            self._loop.feed(call_id, ev.EndWanted(now, _name_of(author) or ""))
+            return call.record(now, "gateway", CallEnd.BY_COMMAND)
+
+        return self._idempotency("hangup", _own(command_id, author), hang_up)
+
     def _cancel(self, which: str, author: Author | None) -> TransferRecord:
         """Raises LookupError, TooLateError or NotAllowedError; see ports.Operations."""
         found = self.calls.transfer(which)

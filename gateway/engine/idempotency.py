@@ -3,8 +3,9 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any, TypeVar
 
-from gateway.core.record import TransferRecord
+T = TypeVar("T")
 
 REMEMBERED = 1000
 
@@ -13,9 +14,9 @@ class Idempotency:
     """The newest answers, by kind of command and id. What failed changed nothing, and may be tried again."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[tuple[str, str], TransferRecord] = OrderedDict()
+        self._answers: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
-    def __call__(self, kind: str, command_id: str | None, act: Callable[[], TransferRecord]) -> TransferRecord:
+    def __call__(self, kind: str, command_id: str | None, act: Callable[[], T]) -> T:
         """The first answer to the command with this id, or that of `act`; None is no id."""
         if command_id is None:
             return act()
@@ -24,4 +25,5 @@ class Idempotency:
             self._answers[key] = act()
             if len(self._answers) > REMEMBERED:
                 self._answers.popitem(last=False)
-        return self._answers[key]
+        answer: T = self._answers[key]
+        return answer

@@ -30,7 +30,7 @@ class GivenCommand:
 
     author: str
     via: str  # "http" | "mqtt"
-    action: str  # "transfer" | "cancel" | "probe" | "forget" | "reload"
+    action: str  # "transfer" | "cancel" | "hangup" | "probe" | "forget" | "reload"
     result: str  # "done" | "accepted", or the code of the error
     call: str | None = None
     transfer: str | None = None
@@ -154,6 +154,12 @@ class Operations(Protocol):
 
         Raises LookupError when no such transfer is under way, TooLateError when somebody has answered, NotAllowedError
         when it is not the author's to command.
+        """
+
+    def hang_up_call(self, call: str, command_id: str | None = None, author: Author | None = None) -> CallRecord:
+        """End a running call, each of its legs and what it has of transfers; as it is then.
+
+        Raises LookupError for an unknown call, NotAllowedError for one that is not the author's to command.
         """
 
     async def probe_call(self, number: str, destination: str) -> ProbeResult:

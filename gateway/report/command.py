@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Commands that come over MQTT: a running call is transferred, or a transfer cancelled, because somebody asks for it.
+"""Commands that come over MQTT: a running call is transferred or ended, or a transfer cancelled, as somebody asks.
 
 Who may publish to the command topics is for the broker to say.
 """
@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import structlog
 
-from gateway.commands import Command, CommandError, TransferCommand, about, read
+from gateway.commands import Command, CommandError, HangUpCommand, TransferCommand, about, read
 from gateway.core.json_form import transfer_document
 from gateway.core.outcome import Outcome
-from gateway.core.record import TransferRecord
+from gateway.core.record import CallRecord, TransferRecord
 from gateway.ports import Author, GivenCommand, Operations
 
 MAX_PAYLOAD = 16 * 1024  # bytes
@@ -25,9 +25,10 @@ log = structlog.get_logger(__name__)
 class Commands:
     """Carries out commands on the running gateway; an `mqtt.CommandHandler`.
 
-    The reply is `{"id", "call", "status": "accepted"|"refused", "transfer": {…}}` to a transfer and
-    `{"id", "status": "cancelled", "transfer": {…}}` to a cancel, or `{"id", "error": {"code", "message"}}` with code
-    bad-json, bad-request, unknown-call, unknown-transfer, too-late or internal-error.
+    The reply is `{"id", "call", "status": "accepted"|"refused", "transfer": {…}}` to a transfer,
+    `{"id", "status": "cancelled", "transfer": {…}}` to a cancel, `{"id", "call", "status": "ended"}` to a hangup, or
+    `{"id", "error": {"code", "message"}}` with code bad-json, bad-request, unknown-call, unknown-transfer, too-late or
+    internal-error.
     """
 
     def __init__(self, operations: Operations) -> None:
@@ -54,6 +55,9 @@ class Commands:
             return _error(command.id, "internal-error", "the gateway failed; its log tells why")
 
     def _carry_out(self, command: Command) -> Mapping[str, object]:
+        if isinstance(command, HangUpCommand):
+            self._note(command, "done", command.carry_out(self._operations, BROKER))
+            return {"id": command.id, "call": command.call, "status": "ended"}
         record = command.carry_out(self._operations, BROKER)
         document = transfer_document(record)
         refused = record.outcome is Outcome.REFUSED
@@ -63,7 +67,7 @@ class Commands:
             return {"id": command.id, "call": command.call, "status": result, "transfer": document}
         return {"id": command.id, "status": "cancelled", "transfer": document}
 
-    def _note(self, command: Command, result: str, record: TransferRecord | None = None) -> None:
+    def _note(self, command: Command, result: str, record: TransferRecord | CallRecord | None = None) -> None:
         named = about(record) if record is not None else {}
         self._operations.note_command(
             GivenCommand(BROKER.name, "mqtt", command.type, result, call=command.call, **named)

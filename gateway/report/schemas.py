@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from gateway.commands import CancelCommand, TransferCommand
+from gateway.commands import CancelCommand, HangUpCommand, TransferCommand
 from gateway.core.event_types import CALL_ENDED, EARLIER, EVENT_TYPES, TRANSFER_ENDED
 from gateway.documents import AvailabilityData, ChainData, ErrorData, Published, QueueData, StatusData, TransferData
 from gateway.report.event import (
@@ -43,6 +43,14 @@ class CancelAnswer(Published):
     transfer: TransferData  # type: ignore[valid-type]
 
 
+class HangUpAnswer(Published):
+    """What the command `hangup` comes to."""
+
+    id: str | None = Field(description="that of the command")
+    call: str
+    status: Literal["ended"]
+
+
 class Failure(Published):
     """A command that was not carried out."""
 
@@ -66,8 +74,10 @@ MESSAGES: Mapping[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     "chain": (ChainData, "serialization"),
     "command.transfer": (TransferCommand, "validation"),
     "command.cancel": (CancelCommand, "validation"),
+    "command.hangup": (HangUpCommand, "validation"),
     "response.transfer": (TransferAnswer, "serialization"),
     "response.cancel": (CancelAnswer, "serialization"),
+    "response.hangup": (HangUpAnswer, "serialization"),
     "response.error": (Failure, "serialization"),
 }
 """What is sent or received, by its name: the model, and whether it is what we write or what we read."""
@@ -101,7 +111,7 @@ def asyncapi() -> Schema:
         }
         for name, (model, mode) in MESSAGES.items()
     }
-    for name in ("command.transfer", "command.cancel"):
+    for name in ("command.transfer", "command.cancel", "command.hangup"):
         messages[key(name)] |= {"headers": _REPLY_TO, "correlationId": {"location": "$message.header#/correlationData"}}
     return {
         "asyncapi": "3.0.0",
@@ -130,6 +140,7 @@ def asyncapi() -> Schema:
             "tellChain": _operation("send", "chain", 0, retain=True),
             "takeTransfer": _operation("receive", "commandTransfer", 1) | _reply("responseTransfer"),
             "takeCancel": _operation("receive", "commandCancel", 1) | _reply("responseCancel"),
+            "takeHangup": _operation("receive", "commandHangup", 1) | _reply("responseHangup"),
         },
         "components": {"messages": messages, "schemas": definitions["$defs"]},
     }
@@ -158,8 +169,10 @@ _CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "chain": (f"{_BASE}/chain", ("chain",)),
     "commandTransfer": (f"{_BASE}/commands/transfer", ("command.transfer",)),
     "commandCancel": (f"{_BASE}/commands/cancel", ("command.cancel",)),
+    "commandHangup": (f"{_BASE}/commands/hangup", ("command.hangup",)),
     "responseTransfer": (f"{_BASE}/responses/transfer", ("response.transfer", "response.error")),
     "responseCancel": (f"{_BASE}/responses/cancel", ("response.cancel", "response.error")),
+    "responseHangup": (f"{_BASE}/responses/hangup", ("response.hangup", "response.error")),
 }
 
 

@@ -12,7 +12,17 @@ from gateway.commands import Id
 from gateway.core.media_way import Path, Why
 from gateway.core.outcome import Reason
 from gateway.core.state_sources import StateSource
-from gateway.documents import Count, ErrorData, OpenCallData, Published, QueueData, SipCode, Timestamp, TransferData
+from gateway.documents import (
+    CallData,
+    Count,
+    ErrorData,
+    OpenCallData,
+    Published,
+    QueueData,
+    SipCode,
+    Timestamp,
+    TransferData,
+)
 
 
 class Description(BaseModel):
@@ -155,7 +165,7 @@ class AuditEntry(Published):
     at: Timestamp
     author: str = Field(description="name of the token; `token_file` for that of [http], `mqtt` for the broker")
     via: Literal["http", "mqtt"]
-    action: Literal["transfer", "cancel", "probe", "forget", "reload"]
+    action: Literal["transfer", "cancel", "hangup", "probe", "forget", "reload"]
     result: str = Field(description="`done`, `accepted`, or the code of the error")
     call: str | None
     transfer: str | None
@@ -184,6 +194,19 @@ class CancelBody(BaseModel):
 
     type: Literal["cancel"] = "cancel"
     id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
+
+
+class HangUpBody(BaseModel):
+    """A running call is to end."""
+
+    type: Literal["hangup"] = "hangup"
+    id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
+
+
+class HangUpAnswer(Published):
+    """The call, as it was when it ended."""
+
+    call: CallData  # type: ignore[valid-type]  # made of the record
 
 
 class TransferAnswer(Published):

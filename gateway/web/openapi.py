@@ -194,6 +194,19 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         body_is_required=False,
         guarded=True,
     ),
+    ("post", "/api/calls/{id}/hangup"): _Operation(
+        "hangUpCall",
+        "End a running call, each of its legs, whatever it is at.",
+        {
+            200: (answers.HangUpAnswer, "it is over"),
+            404: (answers.Failure, "no such call is under way"),
+            **_GUARDED,
+        },
+        parameters=_path("the call's id"),
+        body=answers.HangUpBody,
+        body_is_required=False,
+        guarded=True,
+    ),
     ("post", "/api/transfers/{id}/cancel"): _Operation(
         "cancelTransfer",
         "Call off a transfer that nobody has answered yet.",

@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 import gateway
-from gateway.commands import CommandError, TransferCommand, about, read
-from gateway.core.json_form import open_call_document, queue_document, timestamp, transfer_document
+from gateway.commands import CancelCommand, CommandError, HangUpCommand, TransferCommand, about, read_as
+from gateway.core.json_form import call_document, open_call_document, queue_document, timestamp, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
@@ -115,6 +115,7 @@ class WebServer:
             web.get("/api/audit", guarded(Permission.READ, self._get_audit, "")),
             web.post("/api/calls/{id}/transfer", guarded(Permission.TRANSFER, self._post_transfer, "transfer")),
             web.post("/api/calls/{id}/cancel", guarded(Permission.TRANSFER, self._post_cancel, "cancel")),
+            web.post("/api/calls/{id}/hangup", guarded(Permission.TRANSFER, self._post_hang_up, "hangup")),
             web.post("/api/transfers/{id}/cancel", guarded(Permission.TRANSFER, self._post_cancel, "cancel")),
             web.post("/api/probe", guarded(Permission.PROBE, self._post_probe, "probe")),
             web.post("/api/forget", guarded(Permission.FORGET, self._post_forget, "forget")),
@@ -201,9 +202,7 @@ class WebServer:
 
     async def _post_transfer(self, request: web.Request) -> web.Response:
         body = await _json_object(request)
-        command = read({**body, "call": request.match_info["id"]})
-        if not isinstance(command, TransferCommand):
-            raise Problem(400, "bad-request", 'type: must be "transfer"')
+        command = read_as(TransferCommand, {**body, "call": request.match_info["id"]})
         request[ABOUT]["call"] = command.call
         record = command.carry_out(self._operations, request[AUTHOR])
         request[ABOUT].update(about(record))
@@ -215,12 +214,20 @@ class WebServer:
 
     async def _post_cancel(self, request: web.Request) -> web.Response:
         body = await _json_object(request) if request.body_exists else {}
-        if body.get("type", "cancel") != "cancel":
-            raise Problem(400, "bad-request", 'type: must be "cancel"')
-        named = {"type": "cancel", "transfer": request.match_info["id"], "call": None}  # whichever it is
-        record = read({**body, **named}).carry_out(self._operations, request[AUTHOR])
+        named = {"transfer": request.match_info["id"], "call": None}  # whichever it is
+        record = read_as(CancelCommand, {"type": "cancel", **body, **named}).carry_out(
+            self._operations, request[AUTHOR]
+        )
         request[ABOUT].update(about(record))
         return json_response({"transfer": transfer_document(record)})
+
+    async def _post_hang_up(self, request: web.Request) -> web.Response:
+        body = await _json_object(request) if request.body_exists else {}
+        command = read_as(HangUpCommand, {"type": "hangup", **body, "call": request.match_info["id"]})
+        request[ABOUT]["call"] = command.call
+        record = command.carry_out(self._operations, request[AUTHOR])
+        request[ABOUT].update(about(record))
+        return json_response({"call": call_document(record)})
 
     async def _post_probe(self, request: web.Request) -> web.Response:
         body = await _json_object(request)

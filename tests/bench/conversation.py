@@ -90,6 +90,7 @@ EVENTS: dict[str, Callable[..., None]] = {
     r"(\S+) refers to (\S+?)(?:, to be joined with (\S+))?": _refers,
     r"(\S+) takes no more NOTIFYs": lambda bench, leg: bench.takes_no_more_notifys(_leg(bench, leg)),
     r"([\d.]+) s pass": lambda bench, seconds: bench.pass_time(float(seconds)),
+    r"the call is ended by command": lambda bench: bench.engine.hang_up_call(bench.engine.call_records()[0].call),
     r"the transfer is cancelled": lambda bench: bench.engine.cancel_transfer(bench.engine.transfers[-1].id),
     r"the gateway drains for (\d+) s": lambda bench, seconds: bench.engine.drain(float(seconds), lambda: None),
 }

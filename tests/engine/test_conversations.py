@@ -153,6 +153,27 @@ def test_a_second_refer_is_refused_and_the_first_goes_on(bench: Bench) -> None:
         """)  # fmt: skip
 
 
+def test_a_call_that_is_ended_by_command_ends_whatever_it_is_at(bench: Bench) -> None:
+    play(bench, ASSISTANT + """
+        >> the call is ended by command
+        << hang up in-1 200 answered
+        << hang up out-1 200 answered
+        """)  # fmt: skip
+
+
+def test_a_call_that_is_ended_by_command_takes_its_transfer_along(bench: Bench) -> None:
+    play(bench, ASSISTANT + REFER + """
+        >> the call is ended by command
+        << hang up T/1 487 cancelled
+        << notify 487 cancelled, final
+        << report ended failed cancelled
+        << hang up in-1 200 answered
+        << hang up out-1 200 answered
+        """)  # fmt: skip
+    [record] = bench.ends()
+    assert record.trail[-1] == "call ended: by command"
+
+
 def test_a_transfer_that_is_cancelled_gives_the_caller_back(bench: Bench) -> None:
     play(bench, ASSISTANT + REFER + """
         >> the transfer is cancelled

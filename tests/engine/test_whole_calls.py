@@ -175,6 +175,15 @@ class WholeCalls(RuleBasedStateMachine):
         if calls:
             self.bench.engine.transfer_call(calls[which % len(calls)], asked)
 
+    @precondition(lambda self: self.bench.engine.calls)
+    @rule(which=st.integers(0, 9))
+    def an_operator_hangs_up(self, which: int) -> None:
+        calls = [call.id for call in self.bench.engine.calls]
+        if calls:
+            self.bench.engine.hang_up_call(calls[which % len(calls)])
+            self.bench.sip.cut.clear()  # that is what was asked for
+            assert self.bench.engine.calls.get(calls[which % len(calls)]) is None
+
     @precondition(lambda self: self.bench.engine.transfers)
     @rule(which=st.integers(0, 9))
     def an_operator_cancels(self, which: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.json_form import transfer_document
-from gateway.core.record import TransferRecord
+from gateway.core.record import CallRecord, TransferRecord
 from gateway.ports import Author, GivenCommand, Operations, TooLateError
 from gateway.report.command import MAX_PAYLOAD, Commands
 from tests.report import samples
@@ -37,6 +37,13 @@ class Gateway:
         if which not in ("01A", "c1"):
             raise LookupError(which)
         return samples.refused()
+
+    def hang_up_call(self, call: str, command_id: str | None = None, author: Author | None = None) -> CallRecord:
+        assert author is not None
+        self.asked.append((call, command_id, author.name))
+        if call != "c1":
+            raise LookupError(call)
+        return samples.call()
 
     def transfer_call(
         self,
@@ -67,6 +74,17 @@ def commands(gateway: Gateway) -> Commands:
 async def send(commands: Commands, body: Any) -> Any:
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
     return await commands(payload, None, None)
+
+
+async def test_a_call_is_ended_and_its_sender_told(commands: Commands, gateway: Gateway) -> None:
+    reply = await send(commands, {"type": "hangup", "call": "c1", "id": "crm-9"})
+    assert reply == {"id": "crm-9", "call": "c1", "status": "ended"}
+    assert gateway.asked == [("c1", "crm-9", "mqtt")]
+    assert (await send(commands, {"type": "hangup", "call": "c2"}))["error"]["code"] == "unknown-call"
+    assert (await send(commands, {"type": "hangup"}))["error"]["code"] == "bad-request"
+    assert [(one.action, one.result, one.call) for one in gateway.given] == [
+        ("hangup", "done", "c1"), ("hangup", "unknown-call", "c2"),
+    ]  # fmt: skip
 
 
 async def test_a_call_is_transferred_and_its_sender_told(commands: Commands, gateway: Gateway) -> None:

@@ -16,6 +16,7 @@ from tests.support.company import NUMBER, settings
 from tests.support.configuration import SIP_PORT, TOKEN
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
+from tests.support.processes import eventually
 
 if TYPE_CHECKING:
     from tests.sip.scene import Scene
@@ -84,6 +85,54 @@ async def test_a_cancelled_command_gives_the_caller_back(scene: Scene) -> None:
     assert (await post(scene.gateway, f"/api/calls/{call}/cancel", {"type": "cancel", "id": "crm-8"}))[1] == cancelled
 
 
+@pytest.mark.keeps("20.22")
+async def test_a_call_that_is_stuck_is_ended_by_command(scene: Scene) -> None:
+    """Neither side answers our BYE: the call is over all the same, and PJSIP goes on asking."""
+    caller, assistant = await scene.bridged()
+    assert (await assistant.refer(f"<sip:{ANNA}@gw.example>")).code == 202
+    target = await scene.target()
+    await target.answer(hz=TARGET_HZ)
+    await caller.media.hears(TARGET_HZ)
+    await assistant.wait_request("BYE")
+    call = await call_id(scene.gateway)
+    scene.pbx.answers["BYE"] = None
+    assert (await post(scene.gateway, f"/api/calls/{call}/hangup", token=None))[0] == 401
+    status, ended = await post(scene.gateway, f"/api/calls/{call}/hangup", {"type": "hangup", "id": "crm-9"})
+    assert (status, ended["call"]["call"], ended["call"]["reason"]) == (200, call, "by-command")
+    assert (await scene.gateway.get("/api/calls"))["calls"] == []
+    for leg in (caller, target):
+        await leg.wait_request("BYE")
+    assert (await post(scene.gateway, f"/api/calls/{call}/hangup", {"type": "hangup", "id": "crm-9"}))[1] == ended
+    status, answer = await post(scene.gateway, f"/api/calls/{call}/hangup")
+    assert (status, answer["error"]["code"]) == (404, "unknown-call")
+    outcome = await scene.outcome()
+    assert (outcome["outcome"], outcome["reason"]) == ("completed", "answered")
+
+    async def told() -> bool:
+        calls = (await scene.gateway.get("/api/calls?reason=by-command&limit=1"))["calls"]
+        return [(one["call"], one["hung_up_by"]) for one in calls] == [(call, "gateway")]
+
+    await eventually(told, "the end of the call is in the history")
+    scene.pbx.answers["BYE"] = 200
+
+
+@pytest.mark.keeps("20.22")
+async def test_a_call_in_the_middle_of_a_transfer_is_ended_by_command(scene: Scene) -> None:
+    caller, assistant = await scene.bridged()
+    assert (await assistant.refer(f"<sip:{ANNA}@gw.example>")).code == 202
+    target = await scene.target()
+    await target.ring()
+    status, _ = await post(scene.gateway, f"/api/calls/{await call_id(scene.gateway)}/hangup")
+    assert status == 200
+    await target.wait_request("CANCEL")
+    await caller.wait_request("BYE")
+    assert codes(await assistant.notifies())[-1] == 487
+    await assistant.wait_request("BYE")
+    outcome = await scene.outcome()
+    assert (outcome["outcome"], outcome["reason"]) == ("failed", "cancelled")
+    assert outcome["trail"][-1] == "call ended: by command of token_file"
+
+
 @pytest.mark.keeps("14.1")
 async def test_a_transfer_by_refer_is_cancelled_and_its_sender_told(scene: Scene) -> None:
     caller, assistant = await scene.bridged()
@@ -119,7 +168,7 @@ async def test_a_refused_command_says_why_in_words(scene: Scene) -> None:
 
 @pytest.mark.keeps("14.1")
 @pytest.mark.broker
-async def test_transfer_and_cancel_over_mqtt(own_net: Net, broker: Broker) -> None:
+async def test_transfer_cancel_and_hangup_over_mqtt(own_net: Net, broker: Broker) -> None:
     base = "transfer-gateway/test"
     replies = f"{base}/responses/crm"
     files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:{SIP_PORT}", broker=broker)
@@ -165,5 +214,7 @@ async def test_transfer_and_cancel_over_mqtt(own_net: Net, broker: Broker) -> No
             "This call can't be transferred there.",
         )
         assert len(pbx.received("INVITE")) == 1
-        await caller.hang_up()
+        assert await command("hangup", 6, call=call, id="crm-9") == {"id": "crm-9", "call": call, "status": "ended"}
+        await caller.wait_request("BYE")
+        assert (await command("hangup", 7, call=call))["error"]["code"] == "unknown-call"
         await gateway.idle()

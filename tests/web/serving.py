@@ -154,6 +154,15 @@ class Gateway(Operations):
             raise LookupError(call)
         return self.answer
 
+    def hang_up_call(self, call: str, command_id: str | None = None, author: Author | None = None) -> CallRecord:
+        self.authors.append(author)
+        if author is not None and not author.may_command("main-line"):
+            raise NotAllowedError(f"{author.name} may not command calls of main-line")
+        self.asked.append(("hangup", call, *((command_id,) if command_id else ())))
+        if call != "c1":
+            raise LookupError(call)
+        return samples.call()
+
     async def probe_call(self, number: str, destination: str) -> ProbeResult:
         self.asked.append((number, destination))
         if destination != "sales":

@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 
 import gateway
 from gateway.clock import LoopClock
-from gateway.core.record import TransferRecord
+from gateway.core.record import CallRecord, TransferRecord
 from gateway.ports import Author
 from gateway.web.openapi import OPERATIONS, document
 from gateway.web.server import WebServer
@@ -67,6 +67,9 @@ class Busy(Gateway):
     ) -> TransferRecord:
         return super().cancel_transfer(("c1", "late", "gone")[len(which) % 3], command_id, author)
 
+    def hang_up_call(self, call: str, command_id: str | None = None, author: Author | None = None) -> CallRecord:
+        return super().hang_up_call("c1" if len(call) % 2 else "gone", command_id, author)
+
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Any:
         return await super().transfers(limit=limit, transfer="01A" if transfer and len(transfer) % 2 else transfer)
 
@@ -96,6 +99,7 @@ def test_every_answer_is_as_it_says(url: str) -> None:
     assert len(seen) == len(OPERATIONS)
     assert seen["POST /api/calls/{id}/transfer"] >= {202, 400, 401, 404, 409}
     assert seen["POST /api/transfers/{id}/cancel"] >= {200, 401, 404, 409}
+    assert seen["POST /api/calls/{id}/hangup"] >= {200, 400, 401, 404}
     assert seen["GET /api/transfers/{id}"] >= {200, 404}
     assert seen["GET /api/explain"] >= {200, 404}
     assert seen["GET /api/availability"] >= {200, 404}

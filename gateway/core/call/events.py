@@ -299,6 +299,13 @@ class Stop(TransferEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class EndWanted(Event):
+    """By command: the call is to end, whatever its legs and transfers are at."""
+
+    by: str = ""  # the name of who gave the command
+
+
+@dataclass(frozen=True, slots=True)
 class Reconfigured(Event):
     """The assigned number is configured anew; a running transfer goes on as it began."""
 

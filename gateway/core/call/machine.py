@@ -24,6 +24,7 @@ Below is every next state an event can lead to. Where there is a dash, the event
     TimerFired         -           calling             up              calling|up|moving|ending|over  ending       over
     HumanAnswered      -           -                   -               calling|up|moving|ending|over  -            -
     Cancelled          -           -                   -               calling|up|ending|over         -            -
+    EndWanted          over        over                over            moving|over                    over         over
     Fault              -           -                   -               calling|up|moving|ending|over  -            -
     Stop               -           calling             up              calling|up|ending|over         ending       over
     Joined             -           up                  -               up|moving|ending               -            -
@@ -39,6 +40,7 @@ from gateway.core.call.commands import Command, CountRejected, Dial, HangUp, Joi
 from gateway.core.call.events import (
     AssistantWanted,
     DialFailed,
+    EndWanted,
     Event,
     HandDownTold,
     HumansUnknown,
@@ -60,7 +62,7 @@ from gateway.core.call.events import (
 from gateway.core.call.state import Call, Leg, Running
 from gateway.core.call.turn import Turn
 from gateway.core.model import Decision, Entry, LegId, Peer, PeerKind
-from gateway.core.outcome import Reason, passed_on, reason_for_failure
+from gateway.core.outcome import CallEnd, Reason, passed_on, reason_for_failure
 from gateway.core.transfer import State
 from gateway.core.transfer import events as ev
 from gateway.core.transfer.commands import RELEASE_S
@@ -109,6 +111,8 @@ def step(call: Call, event: Event) -> Step:  # noqa: C901, PLR0912  # one case f
             _joined(turn, event)
         case JoinFailed():
             _join_failed(turn, event)
+        case EndWanted(by=by):
+            _end(turn, by)
         case Reconfigured(number=number):
             turn.call = replace(turn.call, number=number)
         case HandDownTold():
@@ -277,6 +281,25 @@ def _leg_ended(turn: Turn, event: LegEnded) -> None:
     turn.call = replace(turn.call, up=False)
     if call.up:
         turn.do(ReportCall(ended, event=call.destination is not None, legs=tuple(call.legs.values())))
+
+
+def _end(turn: Turn, by: str) -> None:
+    """Hang up every leg, and wait for none: it may be that one never tells of its end."""
+    ended, was_up = turn.call.record(turn.now, "gateway", CallEnd.BY_COMMAND), turn.call.up
+    legs = tuple(turn.call.legs.values())
+    for running in turn.call.transfers:
+        if running.holds_transferee:
+            turn.put(replace(running, present=running.present - {running.machine.transferee}))
+            turn.feed(running.id, ev.TransfereeGone(running.at(turn.now), ended_by=by))
+    turn.drop(*(leg.id for leg in legs))
+    turn.call = replace(turn.call, up=False)
+    for leg in legs:
+        if was_up:
+            turn.do(HangUp(leg.id, 200, Reason.ANSWERED))
+        else:
+            turn.do(HangUp(leg.id, Reason.CANCELLED.sip_code, Reason.CANCELLED))
+    if was_up:
+        turn.do(ReportCall(ended, event=ended.destination is not None, legs=legs))
 
 
 # --- what a transfer learns

@@ -66,9 +66,10 @@ class Announced(Event):
 
 @dataclass(frozen=True, slots=True)
 class TransfereeGone(Event):
-    """The caller hung up; or, with a `fault`, lost its leg through us."""
+    """The caller hung up; or, with a `fault`, lost its leg through us; or was hung up by command of `ended_by`."""
 
     fault: str | None = None
+    ended_by: str | None = None  # a name; empty: nobody in particular
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,12 @@ def pass_deadline(step: TransferStep) -> None:
 def cancel(step: TransferStep, by: str) -> None:
     """Nobody wants the transfer any more: nothing further is tried, and the caller is taken care of."""
     reason = Reason.CANCELLED
-    line = f"cancelled: by command of {by}" if by else "cancelled: by command"
-    give_up(step, reason, Decision(False, reason, None, (line,)))
+    give_up(step, reason, Decision(False, reason, None, (f"cancelled: {by_command(by)}",)))
+
+
+def by_command(by: str) -> str:
+    """Who it was, as the trail says it."""
+    return f"by command of {by}" if by else "by command"
 
 
 def break_off(step: TransferStep, fault: str) -> None:
@@ -95,10 +99,13 @@ def break_off(step: TransferStep, fault: str) -> None:
     give_up(step, reason, Decision(False, reason, None, (f"fault: {fault}",)))
 
 
-def abandon(step: TransferStep, fault: str | None = None) -> None:
-    """The caller is gone before it was where it was to be: it hung up, unless a `fault` of ours ended its leg."""
+def abandon(step: TransferStep, fault: str | None = None, ended_by: str | None = None) -> None:
+    """The caller is gone before it was where it was to be: it hung up, unless a `fault` of ours, or a command, did."""
     reason = Reason.CALLER_HUNG_UP
-    if fault is not None:
+    if ended_by is not None:
+        reason = Reason.CANCELLED
+        step.explain(f"call ended: {by_command(ended_by)}")
+    elif fault is not None:
         reason = Reason.GATEWAY_ERROR
         step.note_fault(fault)
     dialling.hang_up_target(step, reason)

@@ -128,6 +128,9 @@ def proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912, P
                 step.do(HangUp(step.transfer.transferee, reason, reason.sip_code))
             hung_up = reason is Reason.CALLER_HUNG_UP
             _lose(step, reason, reason.sip_code, None if hung_up else "the PBX took the caller and dropped them")
+        case State.HANDING | State.LISTENING, TransfereeGone(ended_by=by) if by is not None:
+            step.explain(f"call ended: {failing.by_command(by)}")
+            _lose(step, Reason.CANCELLED, Reason.CANCELLED.sip_code, None)
         case State.HANDING | State.LISTENING, TransfereeGone():
             reason, fault = (
                 Reason.PBX_ERROR,

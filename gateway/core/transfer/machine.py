@@ -151,8 +151,8 @@ def _proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912  
             succeeding.complete(step)
         case State.DIALLING, Announced():
             dialling.end_announcement(step)
-        case _, TransfereeGone(fault=fault):
-            failing.abandon(step, fault)
+        case _, TransfereeGone(fault=fault, ended_by=by):
+            failing.abandon(step, fault, by)
         case _, Cancelled(by=by) if step.transfer.can_be_cancelled:
             failing.cancel(step, by)
         case _, TransferorGone():

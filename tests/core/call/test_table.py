@@ -76,6 +76,7 @@ def events(call: Call) -> Iterator[ev.Event]:
     if call.transfer is None and len(call.legs) == 2 and REPLACING not in call.legs:
         for replaced in call.legs:
             yield ev.LegReplaced(NOW, replaced, Leg(REPLACING, TRUNK), PARTY)
+    yield ev.EndWanted(NOW, "crm")
     for leg in sorted(call.involved | {LegId("unknown")}):
         yield from of_leg(leg)
     pairs = [(leg, call.other(leg)) for leg in call.legs]

@@ -16,7 +16,7 @@ from gateway.report.sinks.mqtt.notices import Notices
 
 MAX_TOPIC = 256  # characters of a response topic
 KIND = "commands"
-COMMANDS = ("transfer", "cancel")
+COMMANDS = ("transfer", "cancel", "hangup")
 """What is listened for under `commands/`."""
 
 CommandHandler = Callable[[bytes, str | None, bytes | None], Awaitable[Mapping[str, object] | None]]
