@@ -19,7 +19,7 @@ from gateway.report.event import call_event, transfer_event, write
 from gateway.report.schemas import json_schemas
 from scripts.schemas import DIRECTORY, documents, text
 from tests.report import samples
-from tests.report.test_command import Gateway
+from tests.support.commanded import Commanded
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +77,7 @@ def test_a_queue_is_as_its_schema_says_whether_it_is_known_or_not() -> None:
 )
 async def test_a_command_and_its_answer_are_as_their_schemas_say(command: dict[str, str], answer: str) -> None:
     assert valid(f"command.{command['type']}", command)
-    reply = await Commands(cast(Operations, Gateway()))(json.dumps(command).encode(), None, None)
+    reply = await Commands(cast(Operations, Commanded(samples.requested())))(json.dumps(command).encode(), None, None)
     assert reply is not None
     assert [name for name in SCHEMAS if name.startswith("response.") and valid(name, reply)] == [answer]
 

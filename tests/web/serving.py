@@ -17,15 +17,11 @@ from gateway.core.model import Destination, PbxState
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.routing import Routes
 from gateway.ports import (
-    Author,
-    GivenCommand,
     HistoryPage,
     HistoryQuery,
-    NotAllowedError,
     Operations,
     ProbeResult,
     Reloaded,
-    TooLateError,
     UnknownDestinationError,
     UnreadableError,
 )
@@ -33,6 +29,7 @@ from gateway.web.server import WebServer
 from tests.core.gates import NOW, SALES, line, pbx, queue
 from tests.report import samples
 from tests.report.reporting import Standing
+from tests.support.commanded import Commanded
 from tests.support.processes import free_port
 
 LINE = line(SALES, Destination("reception", "600"))
@@ -41,19 +38,16 @@ RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 BODY = {"type": "transfer", "destination": "sales", "message": "one moment"}
 
 
-class Gateway(Operations):
+class Gateway(Commanded, Operations):
     """A gateway with one call, one transfer under way, one that ended, and one PBX."""
 
     def __init__(self) -> None:
+        super().__init__(replace(samples.requested(), destination="sales"))
         self.conditions = {"transports": True, "configuration": True, "not-draining": True}
         self.mistakes: list[str] = []
-        self.asked: list[tuple[object, ...]] = []
         self.disk_fails = False
         self.next: int | None = None
-        self.answer = replace(samples.requested(), destination="sales")
         self.free, self.at = 2, NOW
-        self.authors: list[Author | None] = []
-        self.given: list[GivenCommand] = []
 
     def ready(self) -> tuple[bool, Mapping[str, bool]]:
         return all(self.conditions.values()), self.conditions
@@ -119,49 +113,8 @@ class Gateway(Operations):
     def assistant(self, number: str) -> Mapping[str, Any] | None:
         return None
 
-    def note_command(self, command: GivenCommand) -> None:
-        self.given.append(command)
-
     def audit(self, most: int) -> Sequence[Mapping[str, Any]]:
         return [{"at": "2026-03-02T09:30:00.000Z", **one.document} for one in reversed(self.given)][:most]
-
-    def cancel_transfer(
-        self, which: str, command_id: str | None = None, author: Author | None = None
-    ) -> TransferRecord:
-        self.authors.append(author)
-        self.asked.append((which, command_id))
-        if which == "late":
-            raise TooLateError("transfer late is switching and can't be cancelled any more")
-        if which not in ("01B", "c1"):
-            raise LookupError(which)
-        return samples.refused()
-
-    def transfer_call(
-        self,
-        call: str,
-        destination: str,
-        message: str | None,
-        command_id: str | None = None,
-        author: Author | None = None,
-    ) -> TransferRecord:
-        self.authors.append(author)
-        if author is not None and not author.may_command("main-line"):
-            raise NotAllowedError(f"{author.name} may not command calls of main-line")
-        self.asked.append((call, destination, message, *((command_id,) if command_id else ())))
-        if call == "broken":
-            raise RuntimeError("secret inner workings")
-        if call != "c1":
-            raise LookupError(call)
-        return self.answer
-
-    def hang_up_call(self, call: str, command_id: str | None = None, author: Author | None = None) -> CallRecord:
-        self.authors.append(author)
-        if author is not None and not author.may_command("main-line"):
-            raise NotAllowedError(f"{author.name} may not command calls of main-line")
-        self.asked.append(("hangup", call, *((command_id,) if command_id else ())))
-        if call != "c1":
-            raise LookupError(call)
-        return samples.call()
 
     async def probe_call(self, number: str, destination: str) -> ProbeResult:
         self.asked.append((number, destination))

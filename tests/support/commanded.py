@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What commands come to, over HTTP and over MQTT, where no gateway runs behind them."""
+
+from __future__ import annotations
+
+from gateway.core.record import CallRecord, TransferRecord
+from gateway.ports import Author, GivenCommand, NotAllowedError, TooLateError
+from tests.report import samples
+
+
+class Commanded:
+    """Some of ports.Operations: there is a call c1 of main-line, and transfers 01A, 01B and late."""
+
+    def __init__(self, answer: TransferRecord) -> None:
+        self.answer = answer
+        """What a transfer comes to."""
+        self.asked: list[tuple[object, ...]] = []
+        self.given: list[GivenCommand] = []
+        self.authors: list[Author | None] = []
+
+    def note_command(self, command: GivenCommand) -> None:
+        self.given.append(command)
+
+    def cancel_transfer(
+        self, which: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
+        self.authors.append(author)
+        self.asked.append((which, command_id))
+        if which == "late":
+            raise TooLateError("transfer late is switching and can't be cancelled any more")
+        if which not in ("01A", "01B", "c1"):
+            raise LookupError(which)
+        return samples.refused()
+
+    def hang_up_call(self, call: str, command_id: str | None = None, author: Author | None = None) -> CallRecord:
+        self.authors.append(author)
+        if author is not None and not author.may_command("main-line"):
+            raise NotAllowedError(f"{author.name} may not command calls of main-line")
+        self.asked.append(("hangup", call, *((command_id,) if command_id else ())))
+        if call != "c1":
+            raise LookupError(call)
+        return samples.call()
+
+    def transfer_call(
+        self,
+        call: str,
+        destination: str,
+        message: str | None,
+        command_id: str | None = None,
+        author: Author | None = None,
+    ) -> TransferRecord:
+        self.authors.append(author)
+        if author is not None and not author.may_command("main-line"):
+            raise NotAllowedError(f"{author.name} may not command calls of main-line")
+        self.asked.append((call, destination, message, *((command_id,) if command_id else ())))
+        if call == "broken":
+            raise RuntimeError("secret inner workings")
+        if call != "c1":
+            raise LookupError(call)
+        return self.answer
