@@ -13,7 +13,6 @@ import structlog
 
 import gateway
 from gateway.core.json_form import open_call_document
-from gateway.core.media_way import Decision
 from gateway.core.numbers import caller_named
 from gateway.ports import Author, GivenCommand, HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
 from gateway.report.backlog import backlog_document
@@ -23,6 +22,7 @@ from gateway.report.store_file import StoreError
 if TYPE_CHECKING:
     from gateway.audit import AuditTrail
     from gateway.core.model import PbxState
+    from gateway.core.open_call import OpenCall
     from gateway.core.record import CallRecord, TransferRecord
     from gateway.engine import Engine
     from gateway.ports import FollowedPbx
@@ -97,9 +97,9 @@ class Operating:
         """See ports.Operations."""
         return self._parts.engine.call_records()
 
-    def media_ways(self) -> Mapping[str, Decision]:
+    def open_calls(self) -> Mapping[str, OpenCall]:
         """See ports.Operations."""
-        return self._parts.engine.media_ways()
+        return self._parts.engine.open_calls()
 
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         """See ports.Operations."""
@@ -116,8 +116,8 @@ class Operating:
         if query.caller is not None:
             query = replace(query, caller=caller_named(query.caller, config.gateway.default_country))
         try:
-            ways = self.media_ways()
-            under_way = [open_call_document(call, ways.get(call.call)) for call in self.calls()]
+            known = self.open_calls()
+            under_way = [open_call_document(call, known.get(call.call)) for call in self.calls()]
             return await self._parts.reporter.page(what, query, under_way)
         except StoreError as error:
             raise UnreadableError(str(error)) from error

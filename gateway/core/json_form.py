@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from gateway.core.media_way import Decision
 from gateway.core.model import Entry, FinalNotify, PbxState
+from gateway.core.open_call import OpenCall, OpenLeg
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.record import Attempt, CallRecord, LegMedia, TransferRecord
 
@@ -32,9 +32,30 @@ def call_document(record: CallRecord) -> dict[str, object]:
     return _document(record, CALL_SIDES)
 
 
-def open_call_document(record: CallRecord, way: Decision | None) -> dict[str, object]:
-    """One entry of `/api/calls` that is under way, with the way that its audio takes."""
-    return call_document(record) | {"audio": None if way is None else {"path": way.path.value, "why": way.why.value}}
+def open_call_document(record: CallRecord, known: OpenCall | None) -> dict[str, object]:
+    """One entry of `/api/calls` that is under way, with how it is at the moment."""
+    way = known.way if known is not None else None
+    document = call_document(record) | {
+        "audio": None if way is None else {"path": way.path.value, "why": way.why.value}
+    }
+    if known is None:
+        return document
+    legs = [_leg_document(leg) for leg in known.legs]
+    return document | {"state": known.state, "duration_s": _seconds(known.duration_s), "legs": legs}
+
+
+def _leg_document(leg: OpenLeg) -> dict[str, object]:
+    now = leg.condition
+    return {
+        "side": leg.side,
+        "peer": leg.peer,
+        "call_id": _json_form(leg.call_id),
+        "state": now.state.value,
+        "codec": now.codec,
+        "encrypted": now.encrypted,
+        "media_address": now.media_address,
+        "rtp_age_s": None if now.rtp_age_s is None else round(now.rtp_age_s, 1),
+    }
 
 
 def _document(record: TransferRecord | CallRecord, legs: tuple[str, ...]) -> dict[str, object]:

@@ -16,6 +16,7 @@ from gateway.core.call.state import Running
 from gateway.core.caller import Asserted
 from gateway.core.media_way import Decision
 from gateway.core.model import LegId, PbxState, Peer, PeerKind
+from gateway.core.open_call import OpenCall, OpenLeg
 from gateway.core.outcome import CallEnd, Reason, reason_for_cause
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.engine.admission import Admission
@@ -43,6 +44,7 @@ from gateway.ports import (
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.core.call.state import Call
     from gateway.core.gate import Situation
 
 log = structlog.get_logger(__name__)
@@ -317,10 +319,22 @@ class Engine:
         """The calls under way, newest first."""
         return sorted((call.record() for call in self.calls), key=lambda record: record.call, reverse=True)
 
-    def media_ways(self) -> dict[str, Decision]:
-        """Which way the audio of each call takes that has two legs with audio to exchange."""
-        ways = ((call.id, self._sip.media_way(leg)) for call in self.calls for leg in call.legs)
-        return {call: way for call, way in ways if way is not None}
+    def open_calls(self) -> dict[str, OpenCall]:
+        """How each call under way is, by its id."""
+        now = self._clock.now().steady
+        return {call.id: self._open_call(call, now) for call in self.calls}
+
+    def _open_call(self, call: Call, now: float) -> OpenCall:
+        ways = (self._sip.media_way(leg) for leg in call.legs)
+        return OpenCall(
+            state=call.state,
+            duration_s=now - call.began.steady,
+            way=next((way for way in ways if way is not None), None),
+            legs=tuple(
+                OpenLeg(leg.peer.kind.value, leg.peer.name, leg.call_id, self._sip.condition(leg.id))
+                for leg in call.legs.values()
+            ),
+        )
 
     def explain(self, text: str, number: str, at: datetime | None) -> dict[str, Any]:
         """What the gate would say, now or at another time. Raises LookupError for an unknown number."""

@@ -16,6 +16,7 @@ import structlog
 from gateway.core.caller import Asserted
 from gateway.core.media_way import Decision
 from gateway.core.model import Announcement, LegId
+from gateway.core.open_call import LegCondition, LegState
 from gateway.core.outcome import Reason
 from gateway.core.record import LegMedia
 from gateway.ports import Clock, DialOrder, HandDownOrder, NotSent, NotSentError, SipPort
@@ -126,6 +127,10 @@ class GuardedSip(SipPort):
     def media(self, leg: LegId) -> LegMedia | None:
         """See ports.SipPort."""
         return self._tried("media", leg, partial(self._sip.media, leg), otherwise=None)
+
+    def condition(self, leg: LegId) -> LegCondition:
+        """See ports.SipPort."""
+        return self._tried("condition", leg, partial(self._sip.condition, leg), otherwise=LegCondition(LegState.GONE))
 
     def media_way(self, leg: LegId) -> Decision | None:
         """See ports.SipPort."""

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from gateway.core.media_way import Decision
 from gateway.core.model import PbxState
+from gateway.core.open_call import OpenCall
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.ports.history import HistoryPage, HistoryQuery
 
@@ -93,8 +93,8 @@ class Operations(Protocol):
     def calls(self) -> Sequence[CallRecord]:
         """Calls under way, newest first."""
 
-    def media_ways(self) -> Mapping[str, Decision]:
-        """Which way the audio of calls under way takes, by their ids; of one that has none yet there is none."""
+    def open_calls(self) -> Mapping[str, OpenCall]:
+        """How each call under way is, by its id."""
 
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         """Running and remembered transfers, newest first, or the one of this id. Raises UnreadableError."""

@@ -10,6 +10,7 @@ from gateway.core.call.commands import DialOrder, HandDownOrder
 from gateway.core.caller import Asserted, CallerId
 from gateway.core.media_way import Decision
 from gateway.core.model import Announcement, LegId, Peer
+from gateway.core.open_call import LegCondition
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import LegMedia
 
@@ -108,6 +109,9 @@ class SipPort(Protocol):
 
     def media_way(self, leg: LegId) -> Decision | None:
         """Which way the audio of a leg and its partner takes, and why; None where it has no partner."""
+
+    def condition(self, leg: LegId) -> LegCondition:
+        """How a leg is."""
 
     def respond(self, leg: LegId, code: int) -> None:
         """Send a provisional response, or 200, to an incoming INVITE; 183 opens its media. None is sent twice."""

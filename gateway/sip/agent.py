@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from gateway.config import Config
 from gateway.core.caller import Asserted
 from gateway.core.media_way import Decision
 from gateway.core.model import Announcement, LegId
+from gateway.core.open_call import LegCondition, LegState
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import LegMedia
 from gateway.ports import Clock, DialOrder, HandDownOrder, NotSent, NotSentError, SipListener
@@ -222,6 +224,13 @@ class SipAgent:
     def media_way(self, leg: LegId) -> Decision | None:
         """See ports.SipPort."""
         return self._media.decided(leg)
+
+    def condition(self, leg: LegId) -> LegCondition:
+        """See ports.SipPort."""
+        found = self._legs.get(leg)
+        if found is None:
+            return LegCondition(LegState.GONE)
+        return replace(found.condition, rtp_age_s=self._midcall.silent_s(leg))
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.commands import Id
+from gateway.core.call.state import CallState
 from gateway.core.media_way import Path, Why
+from gateway.core.open_call import LegState
 from gateway.core.outcome import Reason
 from gateway.core.state_sources import StateSource
 from gateway.documents import (
@@ -76,10 +78,28 @@ class Audio(Published):
     why: Why
 
 
+class OpenLeg(Published):
+    """A leg of a call that is under way."""
+
+    side: Literal["trunk", "pbx"]
+    peer: str = Field(description="name of its profile")
+    call_id: str | None = Field(description="SIP Call-ID")
+    state: LegState = Field(description="`ending`: we have hung it up, and its peer has not said so yet")
+    codec: str | None = Field(description="null: no audio was agreed on")
+    encrypted: bool
+    media_address: str | None = Field(description="host and port that our audio goes to")
+    rtp_age_s: float | None = Field(
+        description="for how long its peer has sent nothing, to some 2 s; null: nobody looks (on hold, not up)"
+    )
+
+
 class OpenCall(OpenCallData):  # type: ignore[valid-type, misc]
-    """A call; while it is under way and has two legs, with the way that its audio takes."""
+    """A call; while it is under way with how it is, and, where it has two legs, with the way that its audio takes."""
 
     audio: Audio | None = None
+    state: CallState | None = None
+    duration_s: float | None = Field(default=None, ge=0, description="since its INVITE came")
+    legs: list[OpenLeg] | None = None
 
 
 class CallList(Published):

@@ -147,8 +147,8 @@ class WebServer:
     async def _get_calls(self, request: web.Request) -> web.Response:
         if asks_history(request):
             return await page_response(request, self._operations, CALL, _limit(request))
-        ways = self._operations.media_ways()
-        calls = [open_call_document(record, ways.get(record.call)) for record in self._operations.calls()]
+        known = self._operations.open_calls()
+        calls = [open_call_document(record, known.get(record.call)) for record in self._operations.calls()]
         return json_response({"calls": calls})
 
     async def _get_dialogs(self, request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.core.caller import Asserted, CallerId
+from gateway.core.open_call import LegCondition, LegState
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.transfer import State
 
@@ -76,6 +77,12 @@ class FakeSip:
         """See ports.SipPort."""
         self._chance.take("media_way")
         return self.ways.get(leg)
+
+    def condition(self, leg: LegId) -> LegCondition:
+        """See ports.SipPort."""
+        self._chance.take("condition")
+        states = {"offered": LegState.CALLING, "dialled": LegState.CALLING, "up": LegState.UP}
+        return LegCondition(states.get(self.live.get(leg, ""), LegState.GONE))
 
     def respond(self, leg: LegId, code: int) -> None:
         """See ports.SipPort."""

@@ -59,7 +59,12 @@ def test_one_destination_is_found_as_a_refer_names_it(bench: Bench) -> None:
 
 def test_which_way_the_audio_takes_is_told_of_calls_with_two_legs(bench: Bench) -> None:
     caller, assistant = bench.bridged()
-    assert bench.engine.media_ways() == {}
+    assert [one.way for one in bench.engine.open_calls().values()] == [None]
     bench.sip.ways = dict.fromkeys((caller, assistant), RELAYED)
     [call] = bench.engine.call_records()
-    assert bench.engine.media_ways() == {call.call: RELAYED}
+    bench.pass_time(7)
+    found = bench.engine.open_calls()[call.call]
+    assert (found.way, found.state, found.duration_s) == (RELAYED, "up", 7)
+    assert [(leg.side, leg.peer, leg.condition.state) for leg in found.legs] == [
+        ("pbx", "asterisk", "up"), ("trunk", "platform", "up"),
+    ]  # fmt: skip

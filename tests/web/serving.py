@@ -12,8 +12,9 @@ from aiohttp import ClientSession
 from gateway.core.availability import availability_document
 from gateway.core.gate import Situation
 from gateway.core.json_form import call_document, transfer_document
-from gateway.core.media_way import RELAYED, Decision
+from gateway.core.media_way import RELAYED
 from gateway.core.model import Destination, PbxState
+from gateway.core.open_call import LegCondition, LegState, OpenCall, OpenLeg
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.routing import Routes
 from gateway.ports import (
@@ -61,8 +62,9 @@ class Gateway(Commanded, Operations):
     def calls(self) -> Sequence[CallRecord]:
         return [replace(samples.call(), ended_at=None)]
 
-    def media_ways(self) -> Mapping[str, Decision]:
-        return {samples.call().call: RELAYED}
+    def open_calls(self) -> Mapping[str, OpenCall]:
+        leg = OpenLeg("pbx", "asterisk", "1@pbx", LegCondition(LegState.UP, "PCMA", False, "192.0.2.7:4000", 0.04))
+        return {samples.call().call: OpenCall("up", 12.3456, RELAYED, (leg,))}
 
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         if self.disk_fails:

@@ -9,6 +9,7 @@ import pjsua2 as pj
 import structlog
 
 from gateway.core.model import LegId, Peer
+from gateway.core.open_call import LegCondition, LegState
 from gateway.core.outcome import CallEnd
 from gateway.sip.calls.leg_control import Direction, Exchange, KeyPress, KeyWay
 from gateway.sip.calls.stream_counts import StreamCounts
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-RINGING, PROGRESS = 180, 183
+TRYING, RINGING, PROGRESS = 100, 180, 183
 DTMF_ENDED = 2
 """PJMEDIA_STREAM_DTMF_IS_END"""
 REQUEST_TIMEOUT, NOT_ACCEPTABLE_HERE = 408, 488
@@ -99,7 +100,7 @@ class Leg(pj.Call):
         self._taken = False  # dialled, and answered with 2xx
         self._answering = False
         self.unanswerable = False  # it ended because it could not be answered
-        self._last_response = 100  # the last response to the INVITE
+        self._last_response = TRYING  # the last response to the INVITE
         self._audio: int | None = None  # which of its streams
         self._counted: list[StreamCounts] = []  # of streams that are gone
 
@@ -274,6 +275,27 @@ class Leg(pj.Call):
                 round_trip_us=trip.mean if trip.n else None,
             )
         ]
+
+    @property
+    def condition(self) -> LegCondition:
+        """How it is, but for how long nothing was heard of it."""
+        codec = address = None
+        if self._audio is not None and not self.over:
+            try:
+                info = self.getStreamInfo(self._audio)
+                codec, address = info.codecName or None, info.remoteRtpAddress or None
+            except pj.Error:
+                pass  # its stream is being made anew
+        return LegCondition(self._state, codec, codec is not None and self.is_encrypted, address)
+
+    @property
+    def _state(self) -> LegState:
+        if self.over or self._hung_up:
+            return LegState.GONE if self.over else LegState.ENDING
+        if self.established:
+            return LegState.UP
+        rings = self._last_response > TRYING if self.incoming else self.early
+        return LegState.RINGING if rings else LegState.CALLING
 
     @property
     def has_audio(self) -> bool:

@@ -103,6 +103,10 @@ class MidCall:
         self._encryption.forget(leg.id)
         self._watchdog.forget(leg.id)
 
+    def silent_s(self, leg: LegId) -> float | None:
+        """For how many seconds nothing has come from a leg; None: nobody looks after it."""
+        return self._watchdog.silent_s(leg)
+
     # --- what the parts ask
 
     def _wants_info(self, leg: LegControl) -> bool:

@@ -60,6 +60,13 @@ class Watchdog:
             self._timer.cancel()
             self._timer = None
 
+    def silent_s(self, leg: LegId) -> float | None:
+        """For how many seconds nothing has come from a leg, to `LOOK_S`; None: nobody looks after it."""
+        packets, since = self._heard.get(leg, (-1, 0.0))
+        if packets < 0 or not self._should_be_heard(leg):
+            return None
+        return 0.0 if self._activity(leg) != packets else self._clock.now().steady - since
+
     def forget(self, leg: LegId) -> None:
         """The leg is over."""
         self._heard.pop(leg, None)
