@@ -64,7 +64,7 @@ def test_which_way_the_audio_takes_is_told_of_calls_with_two_legs(bench: Bench) 
     [call] = bench.engine.call_records()
     bench.pass_time(7)
     found = bench.engine.open_calls()[call.call]
-    assert (found.way, found.state, found.duration_s) == (RELAYED, "up", 7)
+    assert (found.way, found.state, round(found.duration_s)) == (RELAYED, "up", 7)
     assert [(leg.side, leg.peer, leg.condition.state) for leg in found.legs] == [
         ("pbx", "asterisk", "up"), ("trunk", "platform", "up"),
     ]  # fmt: skip
