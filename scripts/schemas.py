@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.report.schemas import asyncapi, json_schemas
 from gateway.web import openapi
+from gateway.web.platforms import openapi as platforms
 
 DIRECTORY = Path(__file__).parents[1] / "docs" / "schema"
 
@@ -17,7 +18,8 @@ def documents() -> dict[str, dict[str, Any]]:
     """Each file's name and content."""
     schemas = {f"{name}.json": schema for name, schema in json_schemas().items()}
     # Of no release: or each would change it.
-    return {**schemas, "asyncapi.json": asyncapi(), "openapi.json": openapi.document("1")}
+    http = {"openapi.json": openapi.document("1"), "platform.openapi.json": platforms.document("1")}
+    return {**schemas, "asyncapi.json": asyncapi(), **http}
 
 
 def text(document: dict[str, Any]) -> str:

@@ -3,20 +3,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeAlias
-
-from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.documents import AvailabilityData
 from gateway.web import answers
-
-Part: TypeAlias = dict[str, Any]
-Answers: TypeAlias = Mapping[int, tuple[type[BaseModel] | None, str]]
-"""By status: what is answered, None for text; and when."""
+from gateway.web.openapi_form import Answers, Operation, Part, written
 
 _ID = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"}
 _LIMIT: Part = {
@@ -31,17 +23,6 @@ _GUARDED: Answers = {
     403: (answers.Failure, "no token is configured: nothing can be changed over HTTP; or this one is not good for it"),
     413: (answers.Failure, "the body is too large"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Operation:
-    name: str
-    words: str
-    answers: Answers
-    parameters: tuple[Part, ...] = ()
-    body: type[BaseModel] | None = None
-    body_is_required: bool = True
-    guarded: bool = field(default=False)
 
 
 def _query(name: str, schema: Part, words: str, *, required: bool = True) -> Part:
@@ -82,37 +63,37 @@ _CANCEL = {
     **_GUARDED,
 }
 
-OPERATIONS: Mapping[tuple[str, str], _Operation] = {
-    ("get", "/metrics"): _Operation("metrics", "For Prometheus.", {200: (None, "in Prometheus' text format")}),
-    ("get", "/healthz"): _Operation("health", "Whether it answers.", {200: (answers.Health, "it does")}),
-    ("get", "/readyz"): _Operation(
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("get", "/metrics"): Operation("metrics", "For Prometheus.", {200: (None, "in Prometheus' text format")}),
+    ("get", "/healthz"): Operation("health", "Whether it answers.", {200: (answers.Health, "it does")}),
+    ("get", "/readyz"): Operation(
         "readiness",
         "Whether it takes calls and can store what becomes of them.",
         {200: (answers.Readiness, "it does"), 503: (answers.Readiness, "it does not; `missing` says why")},
     ),
-    ("get", "/api/openapi.json"): _Operation(
+    ("get", "/api/openapi.json"): Operation(
         "description", "This document.", {200: (answers.Description, "OpenAPI 3.1")}
     ),
-    ("get", "/api/status"): _Operation("status", "How the gateway is.", {200: (answers.Status, "as it is now")}),
-    ("get", "/api/calls"): _Operation(
+    ("get", "/api/status"): Operation("status", "How the gateway is.", {200: (answers.Status, "as it is now")}),
+    ("get", "/api/calls"): Operation(
         "calls",
         "Calls under way; with any parameter but `limit`, those that are over too.",
         {200: (answers.CallList, "newest first"), **_NO_QUESTION, **_UNREADABLE},
         parameters=_OF_CALLS,
     ),
-    ("get", "/api/dialogs"): _Operation(
+    ("get", "/api/dialogs"): Operation(
         "dialogs",
         "SIP dialogs that PJSIP holds, and who holds each.",
         {200: (answers.DialogList, "the oldest first, 200 at most"), 400: (answers.Failure, "`limit` is no number")},
         parameters=(_LIMIT,),
     ),
-    ("get", "/api/transfers"): _Operation(
+    ("get", "/api/transfers"): Operation(
         "transfers",
         "Transfers under way and remembered; with any parameter but `limit`, all that are in the history.",
         {200: (answers.TransferList, "newest first"), **_NO_QUESTION, **_UNREADABLE},
         parameters=_OF_TRANSFERS,
     ),
-    ("get", "/api/transfers/{id}"): _Operation(
+    ("get", "/api/transfers/{id}"): Operation(
         "transfer",
         "One transfer, with its trail.",
         {
@@ -122,10 +103,10 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         },
         parameters=_path("the transfer's id"),
     ),
-    ("get", "/api/queues"): _Operation(
+    ("get", "/api/queues"): Operation(
         "queues", "What the gateway knows of the queues.", {200: (answers.QueueList, "as it is now")}
     ),
-    ("get", "/api/explain"): _Operation(
+    ("get", "/api/explain"): Operation(
         "explain",
         "Where a transfer would go, now or at another time, and why.",
         {
@@ -141,7 +122,7 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
             ),
         ),
     ),
-    ("get", "/api/availability"): _Operation(
+    ("get", "/api/availability"): Operation(
         "availability",
         "Whether a transfer would be accepted now, and who is there, before it is promised.",
         {
@@ -160,7 +141,7 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
             ),
         ),
     ),
-    ("get", "/api/audit"): _Operation(
+    ("get", "/api/audit"): Operation(
         "audit",
         "Who has given which command, and what came of it.",
         {
@@ -172,7 +153,7 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         parameters=(_LIMIT,),
         guarded=True,
     ),
-    ("post", "/api/calls/{id}/transfer"): _Operation(
+    ("post", "/api/calls/{id}/transfer"): Operation(
         "transferCall",
         "Transfer a running call.",
         {
@@ -185,7 +166,7 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         body=answers.TransferBody,
         guarded=True,
     ),
-    ("post", "/api/calls/{id}/cancel"): _Operation(
+    ("post", "/api/calls/{id}/cancel"): Operation(
         "cancelCallsTransfer",
         "Call off the transfer of a call that nobody has answered yet.",
         _CANCEL,
@@ -194,7 +175,7 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         body_is_required=False,
         guarded=True,
     ),
-    ("post", "/api/calls/{id}/hangup"): _Operation(
+    ("post", "/api/calls/{id}/hangup"): Operation(
         "hangUpCall",
         "End a running call, each of its legs, whatever it is at.",
         {
@@ -207,7 +188,7 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         body_is_required=False,
         guarded=True,
     ),
-    ("post", "/api/transfers/{id}/cancel"): _Operation(
+    ("post", "/api/transfers/{id}/cancel"): Operation(
         "cancelTransfer",
         "Call off a transfer that nobody has answered yet.",
         _CANCEL,
@@ -216,7 +197,7 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         body_is_required=False,
         guarded=True,
     ),
-    ("post", "/api/probe"): _Operation(
+    ("post", "/api/probe"): Operation(
         "probe",
         "Call a destination for a moment.",
         {
@@ -227,7 +208,7 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         body=answers.ProbeBody,
         guarded=True,
     ),
-    ("post", "/api/forget"): _Operation(
+    ("post", "/api/forget"): Operation(
         "forget",
         "Erase a caller from all that is stored.",
         {
@@ -238,7 +219,7 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         body=answers.ForgetBody,
         guarded=True,
     ),
-    ("post", "/api/reload"): _Operation(
+    ("post", "/api/reload"): Operation(
         "reload",
         "Load the configuration anew.",
         {
@@ -255,64 +236,17 @@ OPERATIONS: Mapping[tuple[str, str], _Operation] = {
 
 def document(version: str) -> Part:
     """The document, of the gateway of this version."""
-    written: set[type[BaseModel]] = {
-        answers.Failure,
-        *(model for each in OPERATIONS.values() for model, _ in each.answers.values() if model),
-    }
-    taken = {each.body for each in OPERATIONS.values() if each.body}
-    chosen: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-        *((model, "serialization") for model in written),
-        *((model, "validation") for model in taken),
-    ]
-    chosen.sort(key=lambda pair: pair[0].__name__)
-    schemas, definitions = models_json_schema(chosen, ref_template="#/components/schemas/{model}")
-    paths: dict[str, Part] = {}
-    for (method, path), operation in OPERATIONS.items():
-        paths.setdefault(path, {})[method] = _written(operation, {pair[0]: part for pair, part in schemas.items()})
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Transfer gateway",
-            "version": version,
-            "description": "Metrics, health and what operators may ask. Fields may be added to every answer.",
-            "license": {"name": "GPL-2.0-or-later", "identifier": "GPL-2.0-or-later"},
-        },
-        "servers": [{"url": "/"}],
-        "paths": paths,
-        "components": {
-            "schemas": definitions["$defs"],
-            "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "that of `token_file` in `[http]`"}
-            },
-        },
-    }
+    return written(
+        OPERATIONS,
+        of_all=_OF_ALL,
+        title="Transfer gateway",
+        version=version,
+        description="Metrics, health and what operators may ask. Fields may be added to every answer.",
+        schemes={"token": {"type": "http", "scheme": "bearer", "description": "that of `token_file` in `[http]`"}},
+    )
 
 
 @cache
 def body(version: str) -> bytes:
     """The document as it is served."""
     return json.dumps(document(version), ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _written(operation: _Operation, schemas: Mapping[Any, Part]) -> Part:
-    made: Part = {
-        "operationId": operation.name,
-        "summary": operation.words,
-        "responses": {
-            str(status): {"description": words, **({"content": _content(model, schemas)} if status != 304 else {})}
-            for status, (model, words) in sorted({**_OF_ALL, **operation.answers}.items())
-        },
-    }
-    if operation.parameters:
-        made["parameters"] = list(operation.parameters)
-    if operation.body is not None:
-        made["requestBody"] = {"required": operation.body_is_required, "content": _content(operation.body, schemas)}
-    if operation.guarded:
-        made["security"] = [{"token": []}]
-    return made
-
-
-def _content(model: type[BaseModel] | None, schemas: Mapping[Any, Part]) -> Part:
-    if model is None:
-        return {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")}
-    return {"application/json": {"schema": schemas[model]}}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is said before a transfer is promised, and what a REFER then gets, over random states of a real PBX's queues.
 
+It is asked over HTTP, and by the tool that an assistant calls.
 `STATES=500` in the environment plays so many; a caller and an assistant talk all the while, and each transfer that is
 accepted is called off again.
 """
@@ -20,6 +21,7 @@ from tests.e2e.mix import lines
 from tests.e2e.scene import Scene, hang_up, scene
 from tests.support.company import settings
 from tests.support.configuration import TOKEN
+from tests.support.platform_client import asking
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from tests.support.ami import Ami
     from tests.support.asterisk import Asterisk
     from tests.support.peer_call import Call
+    from tests.support.platform_client import PlatformClient
 
 pytestmark = pytest.mark.pbx
 
@@ -65,8 +68,9 @@ async def staffed(pbx: Asterisk) -> AsyncIterator[None]:
 class Compared:
     """A scene in which a caller talks to the assistant, and what was compared in it."""
 
-    def __init__(self, play: Scene, ami: Ami, assistant: Call) -> None:
+    def __init__(self, play: Scene, ami: Ami, assistant: Call, platform: PlatformClient) -> None:
         self._play = play
+        self._platform = platform
         self._ami = ami
         self._assistant = assistant
         self._agents: dict[str, list[tuple[str, bool]]] = {}  # by queue and penalty: state, and whether paused
@@ -83,8 +87,11 @@ class Compared:
                 await self._ami.action("QueuePause", Queue=queue, Interface=interface, Paused=str(paused).lower())
         await self._settled()
         document = await self._play.gateway.get("/api/availability?number=main-line")
-        for said in document["destinations"]:
-            await self._compare(said)
+        asked = [("check_availability", {"destination": said["number"]}) for said in document["destinations"]]
+        for said, heard in zip(document["destinations"], await self._platform.call_tools(*asked), strict=True):
+            if heard != {name: said[name] for name in heard}:
+                self.differences.append(f"said {said}, and the assistant heard {heard}")
+            await self._compare(heard | {"sip_code": said["sip_code"]})
 
     async def _compare(self, said: dict[str, Any]) -> None:
         told = await self._assistant.refer(f"<sip:{said['number']}@{self._play.gateway.sip[0]}>")
@@ -127,14 +134,15 @@ class Compared:
         return len(there), idle, sum(paused for _, paused in there)
 
 
-@pytest.mark.keeps("19.10")
+@pytest.mark.keeps("19.10", "19.16")
 async def test_it_says_what_a_refer_then_gets(pbx: Asterisk) -> None:
     files = settings(pbx.net, pbx=pbx)
     files.line.update({"destinations": DESTINATIONS, "answer": "strict", "fallback": "patient"})
+    client = asking(files, "hms")
     chance = random.Random(SEED)
-    async with staffed(pbx), scene(pbx, files=files) as play, pbx.ami() as ami:
+    async with staffed(pbx), scene(pbx, files=files) as play, pbx.ami() as ami, client as platform:
         caller, assistant = await play.talk()
-        compared = Compared(play, ami, assistant)
+        compared = Compared(play, ami, assistant, platform)
         for _ in range(STATES):
             await compared.in_state(chance)
         print(f"\n{STATES} states, {compared.reasons.total()} transfers: {dict(compared.reasons)}")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """HMS Sovereign as a server meets it: the requests of its webhooks and tools, signed as its guide says.
 
-Written from what is published of the platform alone; nothing here is the gateway's.
+Written from what is published of the platform alone; but for where it asks nothing here is the gateway's.
 """
 
 from __future__ import annotations
@@ -17,11 +17,28 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 
+from tests.support.processes import free_port
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from tests.support.configuration import Configuration
+
 Json = dict[str, Any]
+
+
+SECRET = "the platform's own secret"
+
+
+def asking(files: Configuration, trunk: str, **platform: Any) -> PlatformClient:
+    """Have the platform of a trunk ask a gateway with these files; `platform` is more of its table."""
+    port = next(port for port in iter(free_port, 0) if port != files.main["http"]["port"])
+    files.main["platform"] = {"port": port, **platform}
+    files.profiles[trunk]["platform"] = {"form": "hms", "secret_files": ["platform.secret"]}
+    files.secrets["sip_profiles/platform.secret"] = SECRET
+    scheme = "https" if "tls_key" in platform else "http"
+    return PlatformClient(f"{scheme}://127.0.0.1:{port}/platform/{trunk}", SECRET)
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:

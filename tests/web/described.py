@@ -3,6 +3,7 @@
 
 import contextlib
 import warnings
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import requests
@@ -24,26 +25,35 @@ FEWER = {"POST /api/reload": 5}
 
 def exercise(url: str, token: str, *, examples: int = 15) -> dict[str, set[int]]:
     """Ask; the statuses that each operation has answered with. Raises AssertionError with the first answer at fault."""
+    document = requests.get(f"{url}/api/openapi.json", timeout=10).json()
+    return exercise_described(document, url, {"headers": {"Authorization": f"Bearer {token}"}}, examples=examples)
+
+
+def exercise_described(
+    document: Any, url: str, proof: Mapping[str, Any], *, examples: int = 15, without: Collection[str] = ()
+) -> dict[str, set[int]]:
+    """The same of any document; `proof` are arguments of requests', `without` the names of checks that are left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _exercise(url, token, examples)
+        return _exercise(document, url, proof, examples, WITHOUT.union(without))
 
 
-def _exercise(url: str, token: str, examples: int) -> dict[str, set[int]]:
-    schema = schemathesis.openapi.from_dict(requests.get(f"{url}/api/openapi.json", timeout=10).json())
+def _exercise(
+    document: Any, url: str, proof: Mapping[str, Any], examples: int, without: Collection[str]
+) -> dict[str, set[int]]:
+    schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=url)
     seen: dict[str, set[int]] = {}
     for result in schema.get_all_operations():
         operation: Any = result.ok()  # type: ignore[union-attr]  # one that is no operation raises
         name = f"{operation.method.upper()} {operation.path}"
-        seen[name] = _asked(operation, token, FEWER.get(name, examples))
+        seen[name] = _asked(operation, proof, FEWER.get(name, examples), without)
     return seen
 
 
-def _asked(operation: Any, token: str, examples: int) -> set[int]:
+def _asked(operation: Any, proof: Mapping[str, Any], examples: int, without: Collection[str]) -> set[int]:
     statuses: set[int] = set()
-    checks = [check for check in CHECKS.get_all() if check.__name__ not in WITHOUT]
-    headers = {"Authorization": f"Bearer {token}"}
+    checks = [check for check in CHECKS.get_all() if check.__name__ not in without]
 
     for mode in GenerationMode:
 
@@ -56,9 +66,9 @@ def _asked(operation: Any, token: str, examples: int) -> set[int]:
         )
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case: Any) -> None:
-            answer = case.call(headers=headers)
+            answer = case.call(**proof)
             statuses.add(answer.status_code)
-            case.validate_response(answer, checks=checks, headers=headers)
+            case.validate_response(answer, checks=checks, headers=proof.get("headers"))
 
         # What takes neither parameters nor a body can't be asked wrongly.
         with contextlib.suppress(Unsatisfiable):

@@ -6,31 +6,33 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import Literal
 
-OF_ONE = 250
-"""Requests a second of one address."""
-OF_KNOWN = 300
+WINDOW_S = 5
+"""Over so long requests are counted: what a network has held up for a second comes all at once."""
+OF_ONE = 250 * WINDOW_S
+"""Requests of one address."""
+OF_KNOWN = 300 * WINDOW_S
 """… of all addresses that have proved lately who they are."""
-OF_STRANGERS = 50
+OF_STRANGERS = 50 * WINDOW_S
 """… of all others: they take nothing of what is there for those."""
 KNOWN_S = 600.0
 MOST_KNOWN = 1000
 MOST_SIGNATURES = 100_000
-"""More than OF_KNOWN requests a second leave behind within the tolerance of 300 s."""
+"""More than as many as OF_KNOWN leave behind within the tolerance of 300 s."""
 
 
 class Rates:
-    """Counts requests second by second."""
+    """Counts requests, window by window."""
 
     def __init__(self) -> None:
-        self._second = -1
+        self._window = -1
         self._of: Counter[str] = Counter()
         self._known = self._strangers = 0
         self._proved: OrderedDict[str, float] = OrderedDict()  # the newest last
 
     def admit(self, source: str, now: float) -> bool:
         """Whether a request of this address is let in; `now` in seconds of a steady clock."""
-        if int(now) != self._second:
-            self._second, self._known, self._strangers = int(now), 0, 0
+        if (window := int(now // WINDOW_S)) != self._window:
+            self._window, self._known, self._strangers = window, 0, 0
             self._of.clear()
         known = now - self._proved.get(source, float("-inf")) < KNOWN_S
         if self._of[source] >= OF_ONE or (self._known >= OF_KNOWN if known else self._strangers >= OF_STRANGERS):

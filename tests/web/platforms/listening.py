@@ -27,6 +27,7 @@ def files(**platform: Any) -> Configuration:
     """Two trunks whose platforms ask, each with a number of its own, and one whose platform does not."""
     made = Configuration("127.0.0.2")
     made.main["gateway"]["state_dir"] = "/tmp/transfer-gateway-test"
+    made.main["http"]["port"] = 0
     made.main["platform"] = {"port": free_port(), **platform}
     for name, host, secret in (("hms", "203.0.113.10", SECRET), ("spare", "203.0.113.11", SPARE_SECRET)):
         made.trunk(name, host, platform={"form": "hms", "secret_files": [f"{name}-webhook.secret"]})

@@ -165,16 +165,17 @@ async def test_nothing_else_is_served_there(gateway: Listening, path: str) -> No
 def test_nobody_takes_what_is_there_for_another() -> None:
     rates = Rates()
     assert all(rates.admit("platform", 10.0) for _ in range(limits.OF_STRANGERS))
-    assert not rates.admit("platform", 10.5)
-    rates.proved("platform", 10.5)
-    assert all(rates.admit("platform", 11.0) for _ in range(limits.OF_ONE))
-    assert not rates.admit("platform", 11.0)
+    assert not rates.admit("platform", 14.9)
+    rates.proved("platform", 14.9)
+    assert all(rates.admit("platform", 15.0) for _ in range(limits.OF_ONE))
+    assert not rates.admit("platform", 19.9)
     # Strangers, however many, have their own part.
-    admitted = [rates.admit(f"stranger {one}", 12.0) for one in range(1000)]
+    admitted = [rates.admit(f"stranger {one}", 20.0) for one in range(9999)]
     assert sum(admitted) == limits.OF_STRANGERS
-    assert rates.admit("platform", 12.5)
+    assert rates.admit("platform", 22.5)
     # … and whoever has proved who they are, a while ago, is one again.
-    assert [rates.admit("platform", 12.5 + limits.KNOWN_S) for _ in range(99)].count(True) == limits.OF_STRANGERS
+    again = [rates.admit("platform", 22.5 + limits.KNOWN_S) for _ in range(limits.OF_ONE)]
+    assert sum(again) == limits.OF_STRANGERS
     for one in range(limits.MOST_KNOWN + 1):
         rates.proved(f"{one}", 20.0)
     assert len(rates._proved) == limits.MOST_KNOWN
