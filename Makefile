@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # make setup   everything that is needed, on a Debian machine with git, make and Python >= 3.11
-# make demo    a PBX, a caller, an assistant and four transfers, on the terminal (ONCE=1: end after them)
+# make demo    a PBX, a caller, an assistant, four transfers and one not promised, on the terminal (ONCE=1: end after them)
 # make test    all checks and all tests
 # make fuzz    ten minutes of broken input from every side, under AddressSanitizer and UBSan (SECONDS=600, SEED=…);
 #              a minute of it is in make test

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`make demo`: a company, a caller, an assistant and four transfers, on the terminal as they happen.
+"""`make demo`: a company, a caller, an assistant, four transfers and one that is not promised, on the terminal.
 
 Afterwards everything stays up, with another call now and then, until Ctrl-C, and all the while a browser is shown the
-dashboards; with --once (or ONCE=1) it ends after the four, with exit code 0 only if all of them did what they should.
+dashboards; with --once (or ONCE=1) it ends after them, with exit code 0 only if all of them did what they should.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 SCENE_S = 30.0
 """How long a scene may take before it counts as stuck."""
 PAUSE_S = 20.0
-"""Between two calls, after the four."""
+"""Between two calls, after all scenes were played."""
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main() -> int:
     """Run the demo; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
-    parser.add_argument("--once", action="store_true", help="end after the four transfers")
+    parser.add_argument("--once", action="store_true", help="end after the scenes")
     once = parser.parse_args().once or os.environ.get("ONCE", "") not in ("", "0")
     try:
         programs()
@@ -174,7 +174,7 @@ ask it         .venv/bin/transfer-gateway explain {target} --config {company.gat
         for fault in stage.faults:
             _say(f"  {fault}")
     else:
-        _say("All four did what they should.")
+        _say("All of them did what they should.")
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -19,6 +20,7 @@ from tests.support.company import NUMBER, settings
 from tests.support.configuration import Configuration, Table
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
+from tests.support.platform_client import asking
 from tests.support.processes import Net
 from tests.support.prometheus import Prometheus
 from tests.support.subscriber import Subscriber
@@ -63,6 +65,14 @@ DESTINATIONS: tuple[Table, ...] = (
         "overflow": ["anna"],
     },
     {"id": "anna", "number": "+31612345682", "description": "Whoever asks for Anna by name", "extension": "6001"},
+    {
+        "id": "workshop",
+        "number": "+31612345683",
+        "name": "the workshop",
+        "description": "Whoever wants to bring something to the workshop",
+        "extension": "6003",
+        "hours": "workshop",
+    },
     {"id": "director", "number": "+31612345681", "description": "Whoever insists on the director", "extension": "6010"},
 )
 NUMBERS = {destination["id"]: destination["number"] for destination in DESTINATIONS}
@@ -93,7 +103,10 @@ class Company:
             self.broker = await self._start(Broker())
             self.news = await stack.enter_async_context(Subscriber(self.broker, "transfer-gateway/#"))
             self.assistant = await stack.enter_async_context(Peer(self.net.trunk))
-            self.gateway = await self._start(Gateway(self._configuration()))
+            files = self._configuration()
+            self.platform = asking(files, "hms")
+            self.gateway = await self._start(Gateway(files))
+            await stack.enter_async_context(self.platform)
             self.prometheus = Prometheus(self.gateway.url.removeprefix("http://"), rules=RULES)
             stack.push_async_exit(self.prometheus)
             await self.prometheus.__aenter__()
@@ -133,4 +146,6 @@ class Company:
         files = settings(self.net, pbx=self.pbx, broker=self.broker, gateway={"instance": INSTANCE})
         files.main["numbers"].clear()
         files.number("main-line", NUMBER, "hms", "asterisk", DESTINATIONS)
+        later = (datetime.now(UTC) + timedelta(days=3)).strftime("%a").lower()
+        files.main["hours"] = {"workshop": {"time_zone": "UTC", "weekly": {later: ["09:00-17:00"]}}}
         return files

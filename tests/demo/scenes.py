@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The four transfers of the demo. Each tells whether all went as it should, by what people heard and what was reported.
+"""The four transfers of the demo, and the one that is not promised.
 
-Whoever is said to hear somebody has that one's tone in what arrived, and a new tone each time it matters: an old one
-could still be in the ear.
+Each tells whether all went as it should, by what people heard and what was reported. Whoever is said to hear somebody
+has that one's tone in what arrived, and a new tone each time it matters: an old one could still be in the ear.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -176,6 +178,24 @@ async def failed(stage: Stage) -> None:
         await stage.outcome(known, **expected)
 
 
+async def not_promised(stage: Stage) -> None:
+    """A destination that is closed: the assistant asks first, hears it, and asks for no transfer."""
+    known = stage.outcomes
+    async with conversation(stage) as (caller, assistant):
+        said = await _ask(stage, "check_availability", {"destination": NUMBERS["workshop"]})
+        stage.check("the assistant hears that nobody is there", said["available"] is False, said)
+        stage.check(
+            "… and what to say to the caller", said["sentence"].startswith("The workshop is closed until"), said
+        )
+        stage.ladder.tell(f'the assistant promises nothing: "{said["sentence"]}"')
+        listed = await _ask(stage, "list_destinations", {})
+        others = [one["name"] for one in listed["destinations"] if one["available"]]
+        stage.check("… and who else is there", "anna" in others and "the workshop" not in others, listed)
+        stage.ladder.tell(f"the assistant offers {', '.join(others)}")
+        await _still_together(stage, caller, assistant)
+    stage.check("no transfer was asked for, and so none was refused", stage.outcomes == known)
+
+
 SCENES = (
     Scene(
         "Completed: a queue with people in it",
@@ -198,12 +218,27 @@ SCENES = (
         "The director's line looks fine until it is rung, and is busy. The caller is given back to the assistant.",
         failed,
     ),
+    Scene(
+        "Not promised: it is closed, and the assistant has asked first",
+        "Mrs Jansen wants to bring her machine to the workshop. The assistant asks the gateway by its tool before it\n"
+        "promises anything, over HTTP, and hears that the workshop is closed.",
+        not_promised,
+    ),
 )
 
 
 async def _refer(assistant: Call, destination: str) -> Message:
     gateway = assistant.remote[0]
     return await assistant.refer(f"<sip:{NUMBERS[destination]}@{gateway}>")
+
+
+async def _ask(stage: Stage, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The assistant's platform calls one of its tools."""
+    asked = time.monotonic()
+    [result] = await stage.company.platform.call_tools((tool, arguments))
+    stage.ladder.message(asked, "assistant", "gateway", "tool-calls", f"over HTTP: {tool} {json.dumps(arguments)}")
+    stage.ladder.message(time.monotonic(), "gateway", "assistant", "200 OK")
+    return result
 
 
 async def _pick_up(stage: Stage, caller: Call, phone: Agent) -> None:

@@ -141,7 +141,7 @@ async def test_a_newcomer_sees_the_funnel_of_the_demo_in_a_browser(tmp_path: Pat
     try:
         await demo.ready(played, 100)
         said = demo.log.read_text()
-        assert "All four did what they should." in said
+        assert "All of them did what they should." in said
         [prometheus] = re.findall(r"^prometheus  (\S+)", said, re.MULTILINE)
         assert "transfer_gateway_build_info" in (await got(f"{prometheus}/api/v1/label/__name__/values"))[1]
         if missing():
