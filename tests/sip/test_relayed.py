@@ -14,16 +14,16 @@ import pytest
 from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, Bed, Pair, Stage
 from tests.sip.hearing import RINGBACK_HZ
 from tests.sip.mid_call import both_hear
+from tests.sip.speaking import Speaker, heard
 from tests.sip.talking import gateway_media, talking
 from tests.support.processes import eventually
-from tests.support.rtp import EVENT, HEADER, KEYS
+from tests.support.rtp import EVENT, KEYS
 from tests.support.sip_message import events_of, sdp
 from tests.support.timeline import is_one_stream
 
 if TYPE_CHECKING:
     from tests.sip.bed import Bed
     from tests.support.peer_call import Call
-    from tests.support.rtp import Packet
 
 pytestmark = pytest.mark.sip
 
@@ -36,7 +36,6 @@ PAIRS = {
 }
 AT_ONCE_S = 0.005
 """No clock of 20 ms lies between."""
-PCMA = 8
 
 
 async def goes(bed: Bed, path: str, why: str) -> None:
@@ -48,49 +47,6 @@ async def goes(bed: Bed, path: str, why: str) -> None:
         return call["audio"] == {"path": path, "why": why} and counted == (1 if why == "waiting" else 2)
 
     await eventually(is_told, f"{path}: {why}")
-
-
-class Speaker:
-    """Speaks for one end, packet by packet, in the place of its tone."""
-
-    def __init__(self, call: Call) -> None:
-        call.media.pause()
-        self._media = call.media
-        self._to = gateway_media(call)
-        self.sequence, self.stamp, self.ssrc = 40_000, random.getrandbits(32), random.getrandbits(32)
-
-    def say(self, mark: bytes, *, late: int = 0, kind: int = PCMA, first: int = 0x80, before: bytes = b"") -> float:
-        """Send one packet with this beginning; `late`: as the one so many before. Returns when."""
-        header = HEADER.pack(
-            first, kind, (self.sequence - late) & 0xFFFF, (self.stamp - late * 160) & 0xFFFFFFFF, self.ssrc
-        )
-        self._media.transmit(self._sealed(header + before + mark.ljust(160, b"\xd5")), self._to)
-        if not late:
-            self.go_on()
-        return time.monotonic()
-
-    def go_on(self, packets: int = 1) -> None:
-        """Leave out so many."""
-        self.sequence += packets
-        self.stamp = (self.stamp + 160 * packets) & 0xFFFFFFFF
-
-    def _sealed(self, packet: bytes) -> bytes:
-        return packet if self._media.cipher is None else self._media.cipher.seal(packet)
-
-
-async def heard(call: Call, mark: bytes) -> Packet:
-    """Wait until a packet with this beginning has come."""
-
-    def found() -> Packet | None:
-        return next((one for one in call.media.received if one.payload.startswith(mark)), None)
-
-    async def there() -> bool:
-        return found() is not None
-
-    await eventually(there, f"{mark!r}", every_s=0.002)
-    packet = found()
-    assert packet
-    return packet
 
 
 async def lead(speaker: Speaker, call: Call) -> None:

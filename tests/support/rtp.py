@@ -139,6 +139,13 @@ class Rtp:
         """Read nothing any more: for an end that nobody asks what it hears, and that need not cost anything."""
         self._loop.remove_reader(self._socket)
 
+    def heed(self) -> None:
+        """Read again, and nothing of what has come meanwhile."""
+        with suppress(BlockingIOError):
+            while True:
+                self._socket.recv(1)
+        self._loop.add_reader(self._socket, self._receive)
+
     def heard(self, seconds: float = 0.3, *, before: float | None = None, wire: bool = False) -> tones.Pcm:
         """What arrived in the last so many seconds (before a time.monotonic(), default now), gaps left out.
 

@@ -6,6 +6,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "media_threads.hpp"
 #include "modules.hpp"
 #include "relay.hpp"
 #include "rtp_source.hpp"
@@ -17,24 +18,11 @@ namespace {
 pjmedia_transport_op guarded_;
 const pjmedia_transport_op *original_ = nullptr;
 
-pj_status_t media_start(pjmedia_transport *transport, pj_pool_t *pool, const pjmedia_sdp_session *local,
-                        const pjmedia_sdp_session *remote, unsigned index)
-{
-    pj_grp_lock_t *lock = transport->grp_lock;
-    if (lock)
-        pj_grp_lock_acquire(lock);
-    const pj_status_t status = original_->media_start(transport, pool, local, remote, index);
-    if (lock)
-        pj_grp_lock_release(lock);
-    return status;
-}
-
 void guard(int call, pjmedia_transport *transport)
 {
     if (!original_) {
         original_ = transport->op;
         guarded_ = *transport->op;
-        guarded_.media_start = guarded<&media_start>;
         guard_source(guarded_);
     }
     if (transport->op == original_ && guard_transport(call, transport))
@@ -68,6 +56,7 @@ pjmedia_transport *on_create_media_transport(pjsua_call_id call, unsigned index,
 void guard_media_start()
 {
     pjsua_var.ua_cfg.cb.on_create_media_transport = guarded<&on_create_media_transport, nullptr>;
+    MediaThread::begin_all(pjsua_var.med_endpt); // now: what they take of the system is not a call's
     prepare_relays();
     watch_sources();
 }

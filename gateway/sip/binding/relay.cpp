@@ -60,10 +60,10 @@ void prepare(RelayPort &port, pjsua_call_media &media, const pjmedia_stream_info
     port.speaks = (in.dir & PJMEDIA_DIR_ENCODING) != 0;
     port.rate = port.stream->rtcp.clock_rate;
     port.types.fill(NOT_PASSED);
-    port.types[in.rx_pt & 0x7F] = static_cast<int>(out.tx_pt);
+    port.types[in.rx_pt & 0x7F] = static_cast<std::int8_t>(out.tx_pt & 0x7F);
     port.keys = in.rx_event_pt > 0 ? in.rx_event_pt & 0x7F : NOT_PASSED;
     if (keys && port.keys != NOT_PASSED && out.tx_event_pt > 0)
-        port.types[static_cast<std::size_t>(port.keys)] = out.tx_event_pt;
+        port.types[static_cast<std::size_t>(port.keys)] = static_cast<std::int8_t>(out.tx_event_pt & 0x7F);
     const std::lock_guard<std::mutex> sending(port.sending);
     const pjmedia_rtp_hdr &next = port.stream->enc->rtp.out_hdr;
     port.out.is(pj_ntohl(next.ssrc), pj_ntohs(next.seq), pj_ntohl(next.ts), OneStream::Clock::now());
@@ -113,7 +113,7 @@ bool relay(int one, int other, bool keysToOne, bool keysToOther)
     if (one == other || !told(first, in) || !told(second, out))
         return false;
     {
-        const std::lock_guard<std::shared_mutex> changing(relay_links);
+        const std::lock_guard<RelayLinks> changing(relay_links);
         RelayPort *a = port_of(first->tp), *b = port_of(second->tp);
         if (a->to != b) {
             part(*a);
@@ -138,7 +138,7 @@ void unrelay(int callId)
     if (!port)
         return;
     {
-        const std::lock_guard<std::shared_mutex> changing(relay_links);
+        const std::lock_guard<RelayLinks> changing(relay_links);
         part(*port);
     }
     if (media->strm.a.conf_slot != PJSUA_INVALID_ID)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <shared_mutex>
 
 #include <pjlib.h>
 #include <pjsua-lib/pjsua.h>
@@ -13,7 +14,7 @@
 
 namespace gateway {
 
-std::shared_mutex relay_links;
+RelayLinks relay_links;
 
 namespace {
 
@@ -98,8 +99,12 @@ Fate pass(RelayPort &port, const void *packet, pj_ssize_t length, bool &keyPasse
         return Fate::STREAM;
     }
     const int type = port.types[header->pt];
-    bool restarted = false;
-    if (counted(*port.stream, *header, size, type != NOT_PASSED, restarted))
+    bool restarted = false, good;
+    {
+        const std::lock_guard<std::mutex> counting(port.counting);
+        good = counted(*port.stream, *header, size, type != NOT_PASSED, restarted);
+    }
+    if (good)
         send_on(port, *header, payload, size, type, restarted);
     return Fate::TAKEN;
 }
@@ -115,30 +120,23 @@ void hold(RelayPort &port, const void *packet)
     port.passes = false;
 }
 
-/* A packet has come, and is the peer's; in PJSIP's media thread, as all that comes. */
+/* A packet has come, and is the peer's; in a thread of media_threads.hpp, as all that comes. */
 void on_rtp(pjmedia_tp_cb_param *param)
 {
     auto *port = static_cast<RelayPort *>(param->user_data);
     if (!port)
         return;
-    pjmedia_transport_attach_param user;
+    Above above;
     {
-        const std::shared_lock<std::shared_mutex> linked(relay_links);
-        user = port->user;
+        const std::shared_lock<RelayLinks> linked(relay_links);
+        above = port->above;
         const bool readable = param->size >= static_cast<pj_ssize_t>(HEADER);
         if (readable && port->to && pass(*port, param->pkt, param->size, key_passed_) == Fate::TAKEN)
             return;
         if (readable && !port->to)
             hold(*port, param->pkt);
     }
-    if (user.rtp_cb2) {
-        pjmedia_tp_cb_param given = *param;
-        given.user_data = user.user_data;
-        user.rtp_cb2(&given);
-        param->rem_switch = given.rem_switch;
-    } else if (user.rtp_cb) {
-        user.rtp_cb(user.user_data, param->pkt, param->size);
-    }
+    param->rem_switch = above.take_rtp(*param);
     key_passed_ = false;
 }
 
@@ -147,16 +145,16 @@ void on_rtcp(void *data, void *packet, pj_ssize_t size)
     auto *port = static_cast<RelayPort *>(data);
     if (!port)
         return;
-    pjmedia_transport_attach_param user;
+    Above above;
     {
-        const std::shared_lock<std::shared_mutex> linked(relay_links);
-        user = port->user;
+        const std::shared_lock<RelayLinks> linked(relay_links);
+        above = port->above;
         if (port->to && size >= 0) {
             RelayPort &to = *port->to;
             std::array<pj_uint8_t, MOST_RTCP> sent;
             std::size_t length = 0;
             {
-                const std::scoped_lock sending(port->sending, to.sending);
+                const std::scoped_lock sending(port->counting, to.counting, port->sending, to.sending);
                 const Reporter from{port, *port->stream, port->out, port->report};
                 const Reporter onto{&to, *to.stream, to.out, to.report};
                 length = relayed_rtcp(from, onto, packet, static_cast<std::size_t>(size), sent);
@@ -166,17 +164,16 @@ void on_rtcp(void *data, void *packet, pj_ssize_t size)
             return;
         }
     }
-    if (user.rtcp_cb)
-        user.rtcp_cb(user.user_data, packet, size);
+    above.take_rtcp(packet, size);
 }
 
 pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attach_param *param)
 {
     RelayPort *port = port_of(transport);
     {
-        const std::lock_guard<std::shared_mutex> changing(relay_links);
+        const std::lock_guard<RelayLinks> changing(relay_links);
         part(*port);
-        port->user = *param;
+        port->above = Above(*param);
     }
     pjmedia_transport_attach_param own = *param;
     own.user_data = port;
@@ -190,19 +187,19 @@ void detach(pjmedia_transport *transport, void *)
 {
     RelayPort *port = port_of(transport);
     {
-        const std::lock_guard<std::shared_mutex> changing(relay_links);
+        const std::lock_guard<RelayLinks> changing(relay_links);
         part(*port);
     }
     port->below->detach(transport, port); // which waits for a packet that is being read
-    const std::lock_guard<std::shared_mutex> changing(relay_links);
-    pj_bzero(&port->user, sizeof(port->user));
+    const std::lock_guard<RelayLinks> changing(relay_links);
+    port->above = Above();
 }
 
 /* What PJMEDIA's stream says: nothing while another leg speaks here. */
 pj_status_t send_rtp(pjmedia_transport *transport, const void *packet, pj_size_t size)
 {
     RelayPort *port = port_of(transport);
-    const std::shared_lock<std::shared_mutex> linked(relay_links);
+    const std::shared_lock<RelayLinks> linked(relay_links);
     if (port->to)
         return PJ_SUCCESS;
     std::array<pj_uint8_t, PJMEDIA_MAX_MTU> copy;
@@ -232,7 +229,7 @@ pj_status_t send_rtcp2(pjmedia_transport *transport, const pj_sockaddr_t *to, un
                        pj_size_t size)
 {
     RelayPort *port = port_of(transport);
-    const std::shared_lock<std::shared_mutex> linked(relay_links);
+    const std::shared_lock<RelayLinks> linked(relay_links);
     if (port->to)
         return PJ_SUCCESS;
     std::array<pj_uint8_t, MOST_RTCP> copy;
@@ -256,7 +253,7 @@ pj_status_t destroy(pjmedia_transport *transport)
 {
     RelayPort *port = port_of(transport);
     {
-        const std::lock_guard<std::shared_mutex> changing(relay_links);
+        const std::lock_guard<RelayLinks> changing(relay_links);
         part(*port);
     }
     return port->below->destroy(transport);

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 
 #include <pjmedia.h>
@@ -10,6 +11,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "above.hpp"
 #include "calls.hpp"
 #include "dropped_media.hpp"
 #include "modules.hpp"
@@ -50,8 +52,10 @@ struct Origin {
     pj_sockaddr address;
 };
 
-/* Hangs on the `user_data` of its transport, whose group lock guards all but `dropped`. */
+/* Hangs on the `user_data` of its transport. */
 struct Gate {
+    std::mutex lock; // for all but `dropped`
+    Above above;
     int call = PJSUA_INVALID_ID;
     RtpSource rule = RTP_SOURCE_ADDRESS;
     Origin signalling;
@@ -60,25 +64,7 @@ struct Gate {
     bool mixed = false;             // RTCP comes and goes with RTP (RFC 5761)
     Spoken spoken;
     std::shared_ptr<Dropped> dropped = std::make_shared<Dropped>();
-    pjmedia_transport_attach_param user; // the stream's, or SRTP's
     pjmedia_transport *transport = nullptr;
-    pj_grp_lock_t *lock = nullptr;
-};
-
-struct Locked {
-    explicit Locked(const Gate *gate) : lock_(gate->lock)
-    {
-        pj_grp_lock_acquire(lock_);
-    }
-    ~Locked()
-    {
-        pj_grp_lock_release(lock_);
-    }
-    Locked(const Locked &) = delete;
-    Locked &operator=(const Locked &) = delete;
-
-private:
-    pj_grp_lock_t *lock_;
 };
 
 pjmedia_transport_op udp_;
@@ -98,22 +84,22 @@ const pj_sockaddr *known(const Source &source)
     return source.host ? &source.where : nullptr;
 }
 
-/* A packet has come to the RTP socket; in PJSIP's media thread. */
+/* A packet has come to the RTP socket; in a thread of media_threads.hpp. */
 void on_rtp(pjmedia_tp_cb_param *param)
 {
     Gate *gate = static_cast<Gate *>(param->user_data);
     if (!gate)
         return;
-    pjmedia_transport_attach_param user;
+    Above above;
     bool turn = false;
     int type = -1;
     {
-        const Locked locked(gate);
+        const std::lock_guard<std::mutex> locked(gate->lock);
         if (param->size >= 0 && !gate->rtp.takes(*param->src_addr)) {
             drop(gate->dropped, gate->dropped->rtp, *param->src_addr, known(gate->rtp), gate->rtp.port);
             return;
         }
-        user = gate->user;
+        above = gate->above;
         turn = param->size >= 0 && gate->rule == RTP_SOURCE_LATCHED &&
                pj_sockaddr_cmp(&gate->sentTo, param->src_addr) != 0;
         if (turn)
@@ -121,14 +107,9 @@ void on_rtp(pjmedia_tp_cb_param *param)
         if (param->size >= 0 && gate->spoken.hears(param->pkt, param->size, type))
             turn_to(gate->call, type);
     }
-    if (user.rtp_cb2) {
-        pjmedia_tp_cb_param given = *param;
-        given.user_data = user.user_data;
-        given.src_addr = nullptr; // without it, a stream keeps to what it was told
-        user.rtp_cb2(&given);
-    } else if (user.rtp_cb) {
-        user.rtp_cb(user.user_data, param->pkt, param->size);
-    }
+    pjmedia_tp_cb_param given = *param;
+    given.src_addr = nullptr; // without it, a stream keeps to what it was told
+    above.take_rtp(given);
     param->rem_switch = turn;
 }
 
@@ -138,9 +119,9 @@ void on_rtcp(void *data, void *packet, pj_ssize_t size)
     Gate *gate = static_cast<Gate *>(data);
     if (!gate)
         return;
-    pjmedia_transport_attach_param user;
+    Above above;
     {
-        const Locked locked(gate);
+        const std::lock_guard<std::mutex> locked(gate->lock);
         if (size >= 0) {
             pjmedia_transport_info info;
             pjmedia_transport_info_init(&info);
@@ -150,10 +131,9 @@ void on_rtcp(void *data, void *packet, pj_ssize_t size)
                 return;
             }
         }
-        user = gate->user;
+        above = gate->above;
     }
-    if (user.rtcp_cb)
-        user.rtcp_cb(user.user_data, packet, size);
+    above.take_rtcp(packet, size);
 }
 
 /* The call has its number, but may not have its INVITE session yet: that is there once media is attached. */
@@ -196,9 +176,9 @@ void begin(Gate &gate)
 pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attach_param *param)
 {
     Gate *gate = gate_of(transport);
-    const Locked locked(gate);
+    const std::lock_guard<std::mutex> locked(gate->lock);
     know_call(*gate);
-    gate->user = *param;
+    gate->above = Above(*param);
     gate->sentTo = param->rem_addr;
     gate->reportedTo = param->rem_rtcp;
     if (!pj_sockaddr_has_addr(&gate->reportedTo)) {
@@ -219,8 +199,8 @@ void detach(pjmedia_transport *transport, void *)
 {
     Gate *gate = gate_of(transport);
     udp_.detach(transport, gate); // which waits for a packet that is being read
-    const Locked locked(gate);
-    pj_bzero(&gate->user, sizeof(gate->user));
+    const std::lock_guard<std::mutex> locked(gate->lock);
+    gate->above = Above();
 }
 
 /* PJMEDIA would send its reports to whoever has sent three. */
@@ -232,7 +212,7 @@ pj_status_t send_rtcp2(pjmedia_transport *transport, const pj_sockaddr_t *to, un
     Gate *gate = gate_of(transport);
     pj_sockaddr address;
     {
-        const Locked locked(gate);
+        const std::lock_guard<std::mutex> locked(gate->lock);
         address = gate->reportedTo;
         if (gate->rule == RTP_SOURCE_LATCHED && gate->mixed) {
             address = gate->sentTo;
@@ -305,14 +285,12 @@ void guard_source(pjmedia_transport_op &op)
 bool guard_transport(int callId, pjmedia_transport *transport)
 {
     auto gate = std::make_unique<Gate>();
-    pj_bzero(&gate->user, sizeof(gate->user));
     pj_bzero(&gate->sentTo, sizeof(gate->sentTo));
     pj_bzero(&gate->reportedTo, sizeof(gate->reportedTo));
     gate->call = callId;
     gate->transport = transport;
-    gate->lock = transport->grp_lock;
     gate->signalling = latest_; // it counts if it turns out to be of the same call
-    if (pj_grp_lock_add_handler(gate->lock, nullptr, gate.get(), guarded<&on_destroyed>) != PJ_SUCCESS)
+    if (pj_grp_lock_add_handler(transport->grp_lock, nullptr, gate.get(), guarded<&on_destroyed>) != PJ_SUCCESS)
         return false;
     transport->user_data = gate.get();
     gates_.insert(gate.release());
@@ -324,7 +302,7 @@ void unlatch(int callId)
     for (Gate *gate : gates_) {
         if (gate->call != callId || gate->rule == RTP_SOURCE_ADDRESS)
             continue;
-        const Locked own(gate);
+        const std::lock_guard<std::mutex> locked(gate->lock);
         gate->rtp.port = gate->rtcp.port = false;
     }
 }
