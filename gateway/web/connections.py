@@ -7,10 +7,12 @@ import asyncio
 import logging
 import ssl
 from collections import Counter
-from typing import cast
+from typing import Protocol, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+
+from gateway.web.handshakes import TlsServer
 
 MOST, MOST_OF_ONE = 200, 50
 FIRST_WORD_S = 5.0
@@ -96,6 +98,13 @@ async def noting(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
+class Listening(Protocol):
+    """A server that listens."""
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+
+
 async def listen(
     runner: web.AppRunner,
     host: str,
@@ -104,7 +113,7 @@ async def listen(
     *,
     tls: ssl.SSLContext | None = None,
     decompress: bool = True,
-) -> asyncio.Server:
+) -> Listening:
     """Serve on an address, within the limits. Raises OSError when the address or port can't be had.
 
     Without `decompress` bodies are given as they were sent.
@@ -117,6 +126,11 @@ async def listen(
     def connection() -> _Connection:
         return _Connection(server, present, logger, decompress=decompress)
 
-    limit = FIRST_WORD_S if tls is not None else None
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(connection, host, port, ssl=tls, ssl_handshake_timeout=limit)
+    def has_room(source: str, waiting: Counter[str]) -> bool:
+        return present[source] + waiting[source] < MOST_OF_ONE and present.total() + waiting.total() < MOST
+
+    if tls is None:
+        return await asyncio.get_running_loop().create_server(connection, host, port)
+    over_tls = TlsServer(connection, tls, has_room, FIRST_WORD_S)
+    over_tls.listen(host, port)
+    return over_tls

@@ -21,7 +21,7 @@ from gateway.core.record import TransferRecord
 from gateway.ports import Clock, Operations, UnreadableError
 from gateway.web import openapi
 from gateway.web.availability import availability_response
-from gateway.web.connections import listen, noting
+from gateway.web.connections import Listening, listen, noting
 from gateway.web.guard import Problem, errors_as_json, json_response, own_hosts_only, server_log
 from gateway.web.history import CALL, TRANSFER, asks_history, page_response
 from gateway.web.json_body import NoJsonError, parsed
@@ -63,7 +63,7 @@ class WebServer:
         self.configure(token, host_names, tokens)
         self._clock = clock
         self._runner: web.AppRunner | None = None
-        self._listening: asyncio.Server | None = None
+        self._listening: Listening | None = None
 
     async def start(self, host: str, port: int) -> None:
         """Listen; with port 0, don't. Raises OSError when the address or port can't be had."""

@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.core.numbers import e164
 from gateway.ports.platform import OTHER, UNPROVED, PlatformObserver, PlatformResult
-from gateway.web.connections import listen, noting
+from gateway.web.connections import Listening, listen, noting
 from gateway.web.guard import Sometimes, errors_as_json, json_response, server_log
 from gateway.web.json_body import MAX_DEPTH, NoJsonError, is_deeper_than, parsed
 from gateway.web.platforms.events import Form, Handlers, JsonObject, PlatformEvent, PlatformProblem, Told
@@ -52,7 +52,7 @@ class PlatformListener:
         self._refused = Sometimes()
         self._tls: ssl.SSLContext | None = None
         self._runner: web.AppRunner | None = None
-        self._listening: asyncio.Server | None = None
+        self._listening: Listening | None = None
         self.configure(config)
 
     def configure(self, config: Config) -> None:

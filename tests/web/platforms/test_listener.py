@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.ports.platform import PlatformResult
 from gateway.report.platform_metrics import PlatformMetrics
+from gateway.web import connections
 from gateway.web.platforms import limits, listener
 from gateway.web.platforms.events import Handler, JsonObject, PlatformEvent
 from gateway.web.platforms.limits import Rates
@@ -216,6 +217,34 @@ async def test_it_listens_over_tls_and_takes_a_renewed_certificate(tmp_path: Pat
         gateway.listener.configure(config)
         async with gateway.client(tls=trusting_second) as renewed:
             assert (await renewed.post(renewed.event("status-update"))).status == 200
+
+
+@pytest.mark.slow
+@pytest.mark.keeps("19.15")
+async def test_who_does_not_get_through_the_handshake_counts_too(tmp_path: Path) -> None:
+    made = Authority(tmp_path / "pki").identity("127.0.0.1")
+    written = files(tls_certificate=str(made.certificate), tls_key=str(made.key))
+    gateway = Listening(tmp_path / "etc", written)
+    port = written.main["platform"]["port"]
+    with patch.object(connections, "FIRST_WORD_S", 0.5):
+        async with gateway.running():
+            silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(connections.MOST_OF_ONE)]
+            one_more = await asyncio.open_connection("127.0.0.1", port)
+            assert await asyncio.wait_for(one_more[0].read(), 0.4) == b""
+            # Others are none the worse for it.
+            other = aiohttp.TCPConnector(local_addr=("127.0.0.66", 0), ssl=made.client(shown=False))
+            async with aiohttp.ClientSession(connector=other) as session, session.post(gateway.url()) as answer:
+                assert answer.status == 401
+            for reader, writer in (one_more, *silent):
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+                writer.close()
+            # Nonsense in place of a handshake ends that connection alone.
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            async with gateway.client(tls=made.client(shown=False)) as platform:
+                assert (await platform.post(platform.event("status-update"))).status == 200
 
 
 async def test_without_the_table_nobody_listens(gateway: Listening) -> None:
