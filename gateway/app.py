@@ -87,6 +87,7 @@ class App:
             webhook_observer=WebhookMetrics(self.metrics.registry),
             keep=_keep(config),
             on_history=HistoryMetrics(self.metrics.registry),
+            on_platform_call=self.metrics.platform_call,
         )
         self.reporter.configure(_queues(config))
         self.reporter.webhooks.configure(_receivers(config))
@@ -98,10 +99,9 @@ class App:
         self.web = WebServer(self.operations, metrics=self.metrics.render, token=None, clock=clock)
         self._configure_web(config)
         self._platform_metrics = PlatformMetrics(self.metrics.registry, TYPES, TOOLS)
-        self._platform_metrics.configure(_with_platform(config))
-        self.platforms = PlatformListener(
-            config, handlers(self.operations, self._platform_metrics), clock, self._platform_metrics
-        )
+        handling = handlers(self.operations, self._platform_metrics, self.reporter.platform_report)
+        self.platforms = PlatformListener(config, handling, clock, self._platform_metrics)
+        self._configure_platforms(config)
         self._availability = AvailabilityNotices(
             lambda: self._config, self.engine.situation, self.reporter.availability, clock
         )
@@ -192,8 +192,8 @@ class App:
         self.reporter.configure(_queues(config))
         self.reporter.history.configure(_keep(config))
         self._configure_web(config)
-        self._platform_metrics.configure(_with_platform(config))
         self.platforms.configure(config)
+        self._configure_platforms(config)
         _configure_log(config)
 
     def _configure_web(self, config: Config) -> None:
@@ -208,6 +208,11 @@ class App:
             for one in http.tokens
         ]
         self.web.configure(http.token.get_secret_value() if http.token else None, http.host_names, tokens)
+
+    def _configure_platforms(self, config: Config) -> None:
+        trunks = _with_platform(config)
+        self._platform_metrics.configure(trunks)
+        self.reporter.platform.configure(active=bool(trunks), own=[number.number for number in config.numbers])
 
     def _log_in(self, config: Config) -> None:
         if (broker := _broker(config)) is not None:

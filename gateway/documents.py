@@ -16,7 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from gateway.core.model import TransferId
 from gateway.core.outcome import Outcome, Reason
-from gateway.core.record import Attempt, CallRecord, LegMedia, TransferRecord
+from gateway.core.record import (
+    Attempt,
+    CallRecord,
+    JoinedCall,
+    JoinedTransfer,
+    LegMedia,
+    PlatformCallRecord,
+    PlatformView,
+    TransferRecord,
+)
 from gateway.core.state_sources import StateSource
 
 Timestamp = Annotated[
@@ -100,6 +109,11 @@ def _published(declared: Any) -> Any:
 
 _PUBLISHED: dict[Any, Any] = {datetime: Timestamp, TransferId: Ulid, float: Seconds, int: SipCode}
 _PUBLISHED |= {Attempt: _data("AttemptData", Attempt), LegMedia: LegMediaData}
+_PUBLISHED |= {
+    PlatformView: _data("PlatformViewData", PlatformView, candidates=(Count, ...)),
+    JoinedTransfer: _data("JoinedTransferData", JoinedTransfer, candidates=(Count, ...)),
+    JoinedCall: _data("JoinedCallData", JoinedCall, candidates=(Count, ...)),
+}
 
 TransferData = _data("TransferData", TransferRecord, call_ids=(TransferCallIds, ...))
 EndedTransferData = create_model(
@@ -113,6 +127,19 @@ EndedTransferData = create_model(
 )
 OpenCallData = _data("OpenCallData", CallRecord, call_ids=(CallCallIds, ...))
 CallData = create_model("CallData", __base__=OpenCallData, __doc__=CallRecord.__doc__, ended_at=(Timestamp, ...))
+
+
+PlatformCallData = _data(
+    "PlatformCallData",
+    PlatformCallRecord,
+    clock_off_s=(
+        Annotated[
+            float | None,
+            Field(description="how much later than it says a report came; null: no more than times are compared by"),
+        ],
+        ...,
+    ),
+)
 
 
 class QueueData(Published):

@@ -17,6 +17,7 @@ from gateway.core.numbers import caller_named
 from gateway.ports import Author, GivenCommand, HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
 from gateway.report.backlog import backlog_document
 from gateway.report.erasing import forgotten_document
+from gateway.report.history.rows import CALL
 from gateway.report.store_file import StoreError
 
 if TYPE_CHECKING:
@@ -95,7 +96,11 @@ class Operating:
 
     def calls(self) -> Sequence[CallRecord]:
         """See ports.Operations."""
-        return self._parts.engine.call_records()
+        platform = self._parts.reporter.platform
+        records = self._parts.engine.call_records()
+        if not platform.active:
+            return records
+        return [replace(record, platform=platform.of_open_call(record)) for record in records]
 
     def open_calls(self) -> Mapping[str, OpenCall]:
         """See ports.Operations."""
@@ -117,7 +122,8 @@ class Operating:
             query = replace(query, caller=caller_named(query.caller, config.gateway.default_country))
         try:
             known = self.open_calls()
-            under_way = [open_call_document(call, known.get(call.call)) for call in self.calls()]
+            calls = self.calls() if what == CALL else ()
+            under_way = [open_call_document(call, known.get(call.call)) for call in calls]
             return await self._parts.reporter.page(what, query, under_way)
         except StoreError as error:
             raise UnreadableError(str(error)) from error

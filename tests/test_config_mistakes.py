@@ -63,7 +63,7 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ("port = 0", f'port = 0\n{WEBHOOK.replace("/hook", "/a b")}', f"webhooks[crm].url: {NO_ADDRESS}"),
         ("port = 0", f'port = 0\n{WEBHOOK.replace("//", "//us:secret@")}', "webhooks[crm].url: must not hold a user or a password: the receiver knows us by the signature"),
         ("port = 0", f"port = 0\n{WEBHOOK}events = []\n", "webhooks[crm].events: must not be empty"),
-        ("port = 0", f'port = 0\n{WEBHOOK}events = ["transfer.over.v1"]\n', 'webhooks[crm].events[1]: must be \'transfer.requested.v1\', \'transfer.accepted.v1\', \'transfer.ringing.v1\', \'transfer.connected.v1\', \'transfer.ended.v1\' or \'call.ended.v1\', is "transfer.over.v1"'),
+        ("port = 0", f'port = 0\n{WEBHOOK}events = ["transfer.over.v1"]\n', 'webhooks[crm].events[1]: must be \'transfer.requested.v1\', \'transfer.accepted.v1\', \'transfer.ringing.v1\', \'transfer.connected.v1\', \'transfer.ended.v1\', \'call.ended.v1\' or \'platform.call.v1\', is "transfer.over.v1"'),
         ("port = 0", f'port = 0\n{WEBHOOK.replace("crm.secret", "sip_profiles/ami.secret")}', 'webhooks[crm].secret_file: its file must hold "whsec_" and a key of 24 to 64 bytes in base64'),
         ("port = 0", f"port = 0\n{PLATFORM}", "platform.port: is missing, and there is no default"),
         ("port = 0", f"port = 0\n{PLATFORM}port = 0\n", "platform.port: must be at least 1, is 0"),

@@ -10,11 +10,23 @@ from typing import Any
 from gateway.core.model import Entry, FinalNotify, PbxState
 from gateway.core.open_call import OpenCall, OpenLeg
 from gateway.core.outcome import CallEnd, Outcome, Reason
-from gateway.core.record import Attempt, CallRecord, LegMedia, TransferRecord
+from gateway.core.platform_calls import MatchedBy, Promise, PromisedBy
+from gateway.core.record import (
+    Attempt,
+    CallRecord,
+    JoinedCall,
+    JoinedTransfer,
+    LegMedia,
+    PlatformCallRecord,
+    PlatformView,
+    TransferRecord,
+)
 
 TRANSFER_ROLES = ("transferor", "transferee", "target")
 CALL_SIDES = ("trunk", "pbx")
-_FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in (Attempt, LegMedia, TransferRecord, CallRecord)}
+_PARTS = (Attempt, LegMedia, PlatformView, JoinedTransfer, JoinedCall)
+_RECORDS = (TransferRecord, CallRecord, PlatformCallRecord)
+_FIELDS = {kind: tuple(each.name for each in fields(kind)) for kind in (*_PARTS, *_RECORDS)}
 
 
 def timestamp(at: datetime) -> str:
@@ -58,6 +70,16 @@ def _leg_document(leg: OpenLeg) -> dict[str, object]:
     }
 
 
+def platform_call_document(record: PlatformCallRecord) -> dict[str, object]:
+    """The data of `platform.call.v1`, and one entry of `/api/platform-calls`."""
+    return _fields(record)
+
+
+def platform_view_document(view: PlatformView) -> dict[str, object]:
+    """`platform` in the data of a transfer or call."""
+    return _fields(view)
+
+
 def _document(record: TransferRecord | CallRecord, legs: tuple[str, ...]) -> dict[str, object]:
     document = {name: _json_form(getattr(record, name)) for name in _FIELDS[type(record)]}
     return document | {"call_ids": {leg: _json_form(record.call_ids.get(leg)) for leg in legs}}
@@ -96,13 +118,13 @@ def _object(mapping: Mapping[str, object]) -> dict[str, Any]:
     return {_text(name): _json_form(value) for name, value in mapping.items()}
 
 
-def _fields(part: Attempt | LegMedia) -> dict[str, Any]:
+def _fields(part: Any) -> dict[str, Any]:
     return {name: _json_form(getattr(part, name)) for name in _FIELDS[type(part)]}
 
 
 _FORMS: dict[Any, Callable[[Any], Any]] = {
     **dict.fromkeys((type(None), bool, int), _as_it_is),
-    **dict.fromkeys((Entry, FinalNotify, Outcome, Reason, CallEnd), _member),
+    **dict.fromkeys((Entry, FinalNotify, Outcome, Reason, CallEnd, MatchedBy, Promise, PromisedBy), _member),
     str: _text,
     float: _seconds,
     datetime: timestamp,
@@ -110,8 +132,7 @@ _FORMS: dict[Any, Callable[[Any], Any]] = {
     list: _list,
     dict: _object,
     Mapping: _object,
-    Attempt: _fields,
-    LegMedia: _fields,
+    **dict.fromkeys(_PARTS, _fields),
 }
 
 

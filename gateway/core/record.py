@@ -13,6 +13,7 @@ from typing import Annotated
 
 from gateway.core.model import Entry, FinalNotify, TransferId
 from gateway.core.outcome import CallEnd, Outcome, Reason
+from gateway.core.platform_calls import MatchedBy, Promise, PromisedBy
 
 
 class Milestone(StrEnum):
@@ -33,6 +34,21 @@ class Attempt:
     extension: str  # empty: the gate passed the destination over
     reason: Reason | None = None
     sip_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformView:
+    """What the voice platform said of its call that a transfer or call of ours belongs to."""
+
+    # Joined by number, caller and time: see `core.platform_calls`.
+    platform: str
+    call_id: Annotated[str | None, "the platform's own id; null: several of its calls fit, or the caller is erased"]
+    matched_by: MatchedBy
+    candidates: int = 1  # how many of the platform's calls fit
+    status: Annotated[str | None, "as the platform names it"] = None
+    ended_reason: Annotated[str | None, "as the platform names it; null: it goes on, or nothing is told"] = None
+    error: str | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +84,7 @@ class TransferRecord:
     locale: Annotated[str, "the caller's language, ISO 639-1"] = "en"
     sentence: Annotated[str | None, "why the caller was not put through, as it may be told; null: nothing is"] = None
     author: Annotated[str | None, "who gave the command, such as the name of a token; null: a peer asked"] = None
+    platform: Annotated[PlatformView | None, "what the voice platform said of its call by then; null: nothing"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +124,48 @@ class CallRecord:
     reason: Annotated[CallEnd | None, "why it ended; null while it lasts"] = None
     call_ids: Mapping[str, str | None] = field(default_factory=dict)  # SIP Call-IDs by side: trunk, pbx
     media: tuple[LegMedia, ...] = ()  # of each leg that had audio; empty while the call lasts
+    platform: Annotated[PlatformView | None, "what the voice platform said of its call by then; null: nothing"] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedTransfer:
+    """A transfer that a call of the platform may have asked for."""
+
+    transfer: TransferId
+    matched_by: MatchedBy
+    candidates: int = 1  # how many of the platform's calls it fits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedCall:
+    """A call of ours that a call of the platform may be."""
+
+    call: str
+    matched_by: MatchedBy
+    candidates: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformCallRecord:
+    """A call of a voice platform that is over, as the platform tells of it, and what of ours belongs to it."""
+
+    # No summary, transcript, recording or analysis is in it, or stored anywhere.
+    id: Annotated[str, "ours; the same for the same call of the same platform"]
+    platform: str
+    call_id: Annotated[str | None, "the platform's own, opaque; null: the caller is erased"]
+    number: Annotated[str, "id of the assigned number"]
+    caller: Annotated[str | None, "E.164; null: withheld, or not told"] = None
+    status: Annotated[str | None, "as the platform names it"] = None
+    ended_reason: Annotated[str | None, "as the platform names it"] = None
+    error: str | None = None
+    started_at: Annotated[datetime | None, "by the platform's clock, as far as it can be told"] = None
+    ended_at: Annotated[datetime | None, "by the platform's clock"] = None
+    duration_s: float | None = None
+    reported_at: Annotated[datetime, "by our clock, when the platform first said that it is over"]
+    clock_off_s: Annotated[
+        float | None, "how much later than it says a report came; null: no more than times are compared by"
+    ] = None
+    promise: Annotated[Promise, "whether the assistant promised a transfer, and what came of that"] = Promise.NONE
+    promised_by: Annotated[PromisedBy | None, "what says so; null: nothing does"] = None
+    transfers: tuple[JoinedTransfer, ...] = ()  # oldest first
+    calls: tuple[JoinedCall, ...] = ()

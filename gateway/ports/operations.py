@@ -100,7 +100,7 @@ class Operations(Protocol):
         """Running and remembered transfers, newest first, or the one of this id. Raises UnreadableError."""
 
     async def history(self, what: str, query: HistoryQuery) -> HistoryPage:
-        """A page of "transfer" or "call", under way or over, newest first. Raises UnreadableError."""
+        """A page of "transfer", "call" or "platform_call", under way or over, newest first. Raises UnreadableError."""
 
     async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
         """The transfer of this id, once it is over and in the history, with its `events`. Raises UnreadableError."""

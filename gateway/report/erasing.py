@@ -38,13 +38,16 @@ class Erased:
 
     transfers: int = 0  # of the history
     calls: int = 0
+    platform_calls: int = 0
     events: int = 0  # of the journal, that wait or are remembered
     refused: int = 0  # … that are dead letters of a sink
     others: int = 0  # transfers and calls among those of the history that are others', and named them somewhere
 
     def with_history(self, done: Forgetting) -> Erased:
         """The same, with what was found in the history."""
-        return replace(self, transfers=done.transfers, calls=done.calls, others=done.others)
+        return replace(
+            self, transfers=done.transfers, calls=done.calls, platform_calls=done.platform_calls, others=done.others
+        )
 
     @property
     def document(self) -> dict[str, int]:
@@ -52,6 +55,7 @@ class Erased:
         return {
             "history_transfers": self.transfers,
             "history_calls": self.calls,
+            "history_platform_calls": self.platform_calls,
             "history_others": self.others,
             "outbox_events": self.events,
             "outbox_refused": self.refused,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The events that leave the gateway: CloudEvents 1.0 in structured JSON, and their JSON Schema."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,10 +11,27 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 from ulid import ULID
 
-from gateway.core.event_types import CALL_ENDED, CallEndedType, EarlierType, TransferEndedType
-from gateway.core.json_form import call_document, timestamp, transfer_document
-from gateway.core.record import CallRecord, Milestone, TransferRecord
-from gateway.documents import CallData, EndedTransferData, Published, Timestamp, TransferData, Ulid
+from gateway.core.event_types import (
+    CALL_ENDED,
+    PLATFORM_CALL,
+    CallEndedType,
+    EarlierType,
+    PlatformCallType,
+    TransferEndedType,
+)
+from gateway.core.json_form import call_document, platform_call_document, timestamp, transfer_document
+from gateway.core.record import CallRecord, Milestone, PlatformCallRecord, TransferRecord
+from gateway.documents import (
+    CallData,
+    EndedTransferData,
+    PlatformCallData,
+    Published,
+    Timestamp,
+    TransferData,
+    Ulid,
+)
+
+_ULID_TIME_BYTES, _ULID_RANDOM_BYTES = 6, 10
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
@@ -54,15 +72,30 @@ class CallEndedEvent(_Event):
     data: CallData  # type: ignore[valid-type]
 
 
-Event = Annotated[TransferEvent | TransferEndedEvent | CallEndedEvent, Field(discriminator="type")]
-_EVENTS: TypeAdapter[TransferEvent | TransferEndedEvent | CallEndedEvent] = TypeAdapter(Event)
+class PlatformCallEvent(_Event):
+    """A call of the voice platform is over, or more is known of one that is: the newest counts."""
+
+    type: PlatformCallType
+    time: Timestamp
+    subject: str = Field(description="the `id` in its data")
+    datacontenttype: Literal["application/json"] = "application/json"
+    data: PlatformCallData  # type: ignore[valid-type]
+
+
+Event = Annotated[TransferEvent | TransferEndedEvent | CallEndedEvent | PlatformCallEvent, Field(discriminator="type")]
+_EVENTS: TypeAdapter[TransferEvent | TransferEndedEvent | CallEndedEvent | PlatformCallEvent] = TypeAdapter(Event)
 
 
 class _Told(TypedDict):
     data: TransferRecord
 
 
+class _ToldPlatformCall(TypedDict):
+    data: PlatformCallRecord
+
+
 _TOLD = TypeAdapter(_Told)
+_TOLD_PLATFORM_CALL = TypeAdapter(_ToldPlatformCall)
 
 
 def transfer_event(instance: str, milestone: Milestone, record: TransferRecord, now: datetime) -> dict[str, object]:
@@ -102,6 +135,23 @@ def call_event(instance: str, record: CallRecord, now: datetime) -> dict[str, ob
     }
 
 
+def platform_call_event(instance: str, record: PlatformCallRecord, now: datetime) -> dict[str, object]:
+    """The event of a call of the platform. What is known being the same, it has the same id, in another life too."""
+    document = platform_call_document(record)
+    said = json.dumps([instance, document], sort_keys=True).encode()
+    moment = int(record.reported_at.timestamp() * 1000).to_bytes(_ULID_TIME_BYTES, "big")
+    return {
+        "specversion": "1.0",
+        "id": str(ULID(moment + hashlib.sha256(said).digest()[:_ULID_RANDOM_BYTES])),
+        "source": f"/transfer-gateway/{instance}",
+        "type": PLATFORM_CALL,
+        "time": timestamp(now),
+        "subject": record.id,
+        "datacontenttype": "application/json",
+        "data": document,
+    }
+
+
 def write(event: Mapping[str, object]) -> tuple[str, ValidationError | None]:
     """An event as JSON, and what about it is not as the schema says: it is worth more than none all the same."""
     try:
@@ -113,6 +163,11 @@ def write(event: Mapping[str, object]) -> tuple[str, ValidationError | None]:
 def read_transfer(payload: str) -> TransferRecord:
     """The record of which an event tells, with times to the millisecond. Raises pydantic.ValidationError."""
     return _TOLD.validate_json(payload)["data"]
+
+
+def read_platform_call(payload: str) -> PlatformCallRecord:
+    """The record of which an event tells. Raises pydantic.ValidationError."""
+    return _TOLD_PLATFORM_CALL.validate_json(payload)["data"]
 
 
 def event_id(payload: str) -> str:

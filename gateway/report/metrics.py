@@ -22,7 +22,8 @@ from prometheus_client import (
 from gateway.core.media_way import WAYS, Decision
 from gateway.core.model import PbxState, TransferId
 from gateway.core.outcome import CallEnd, Outcome, Reason
-from gateway.core.record import CallRecord, TransferRecord
+from gateway.core.platform_calls import Promise
+from gateway.core.record import CallRecord, PlatformCallRecord, TransferRecord
 from gateway.core.transfer.state import State
 from gateway.report.backlog import BacklogState
 from gateway.report.exposition import written
@@ -43,6 +44,7 @@ from gateway.report.labels import (
 )
 
 STAGES = tuple(state.value for state in State if state is not State.ENDED)
+SETTLED = tuple(promise.value for promise in Promise if promise is not Promise.PENDING)
 LAG_EVERY_S = 0.5
 
 # The edges of buckets are where telephony draws a line; docs/operations.md says which.
@@ -115,6 +117,11 @@ class Metrics:
         self._media_dropped = counter(
             "media_packets_dropped_total", "Packets that came from elsewhere than a call's peer.", "kind"
         )
+        self._platform_calls = counter(
+            "platform_calls_total",
+            "Calls that a voice platform has reported the end of, by what came of a promised transfer.",
+            "number", "promise",
+        )  # fmt: skip
         self._ways = gauge("media_legs", "Legs with a partner, by the way that their audio takes.", "path", "reason")
         self._reload_ok = gauge("config_last_reload_successful", "Whether the last (re)load was taken.")
         self._reload_at = gauge("config_last_reload_success_timestamp_seconds", "When the running one was loaded.")
@@ -158,6 +165,10 @@ class Metrics:
         for gauge in (self._waiting, self._longest, self._proven):
             _exchange(gauge, before, now)
         _exchange(self._agents, with_states(before), with_states(now))
+        for number in plan.numbers:
+            for promise in SETTLED:
+                self._platform_calls.labels(number, promise)
+        _drop(self._platform_calls, lambda labels: labels["number"] not in plan.numbers)
         for counter in (self._transfers, self._milestones):
             _drop(counter, lambda labels: not is_configured(plan, labels["number"], labels["destination"]))
         destinations = {*all_destinations(plan), UNKNOWN}
@@ -217,6 +228,11 @@ class Metrics:
     def target_setup(self, seconds: float, transfer: TransferId) -> None:
         """See ports.Observer."""
         self._setup.observe(seconds, _exemplar(transfer))
+
+    def platform_call(self, record: PlatformCallRecord) -> None:
+        """A call that a platform has reported is settled."""
+        if record.number in self._plan.numbers:
+            self._platform_calls.labels(record.number, record.promise.value).inc()
 
     def request_rejected(self, reason: Reason, count: int = 1) -> None:
         """See ports.Observer."""

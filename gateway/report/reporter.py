@@ -8,27 +8,36 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
 
-from gateway.core.json_form import queue_document, timestamp, transfer_document
+from gateway.core.json_form import (
+    platform_call_document,
+    platform_view_document,
+    queue_document,
+    timestamp,
+    transfer_document,
+)
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome, Reason
-from gateway.core.record import CallRecord, Milestone, TransferRecord
+from gateway.core.platform_calls import PlatformCall
+from gateway.core.record import CallRecord, Milestone, PlatformCallRecord, PlatformView, TransferRecord
 from gateway.ports import Clock, HistoryPage, HistoryQuery
 from gateway.report.backlog import BacklogState
 from gateway.report.cursors import StoredEvent
 from gateway.report.erasing import Erased, forget, left_aside, tidy
-from gateway.report.event import call_event, event_id, read_transfer, transfer_event, write
+from gateway.report.event import call_event, event_id, platform_call_event, read_transfer, transfer_event, write
 from gateway.report.history.asking import HistoryAsking
 from gateway.report.history.callers import Callers
 from gateway.report.history.chain import NO_HEAD
 from gateway.report.history.retention import Keep
-from gateway.report.history.rows import TRANSFER
+from gateway.report.history.rows import ID_FIELD, PLATFORM_CALL, TRANSFER
 from gateway.report.history.state import HistoryState
 from gateway.report.journal import ANSWER_S, Journal
+from gateway.report.platform.calls import PlatformCalls
+from gateway.report.platform.recalling import Recalling
 from gateway.report.sinks.history import NAME as HISTORY
 from gateway.report.sinks.history import HistorySink
 from gateway.report.sinks.log import log_milestone
@@ -42,6 +51,7 @@ from gateway.report.store_file import StoreError
 
 SINK = "mqtt"  # the name of its place in the journal
 FORGET_S = 300.0  # a million rows take 20 s of CPU; a disk that takes longer hangs
+REPORT_S = 0.3  # a platform waits for its answer
 UNKNOWN = "unknown"  # stands in topics for a number that is none of ours
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -69,6 +79,7 @@ class EventReporter:
         webhook_observer: WebhookObserver | None = None,
         keep: Keep = Keep(),  # noqa: B008 -- it never changes
         on_history: Callable[[HistoryState], None] = lambda _state: None,
+        on_platform_call: Callable[[PlatformCallRecord], None] = lambda _record: None,
     ) -> None:
         self._instance = instance
         self._clock = clock
@@ -95,6 +106,10 @@ class EventReporter:
         self._head = NO_HEAD
         self._asking = HistoryAsking(state_dir)
         self._callers = Callers(state_dir)
+        self.platform = PlatformCalls(
+            clock, self._platform_call, on_platform_call, lambda caller: self._callers.forms(caller, alone=True)
+        )
+        self._recalling = Recalling(self.platform, self._asking, self._journal, clock)
         self._state_dir = state_dir
         self._sinks: list[Sink] = [*((self._mqtt,) if self._mqtt else ()), self.webhooks, self.history]
         self._queues: Mapping[str, Collection[str]] | None = None
@@ -106,7 +121,9 @@ class EventReporter:
         Returns those transfers. Raises StoreError when the journal can't be used.
         """
         interrupted = []
-        for record in _records(await self._journal.open()):
+        left = _records(await self._journal.open())
+        await self._recalling.all()
+        for record in left:
             ended = replace(
                 record,
                 outcome=Outcome.INTERRUPTED,
@@ -175,15 +192,19 @@ class EventReporter:
         """Transfers under way and remembered, newest first, or one of them. Raises StoreError when none can be read."""
         remembered = await self._journal.history(limit=limit, transfer=transfer)
         # A thousand of them take tens of ms, in which no SIP message would be answered.
-        return await asyncio.to_thread(_records, remembered)
+        records = await asyncio.to_thread(_records, remembered)
+        return [_viewed(record, self.platform.view(record.transfer)) for record in records]
 
     async def page(self, what: str, query: HistoryQuery, calls: Sequence[dict[str, Any]]) -> HistoryPage:
         """Transfers or calls, under way (`calls` are those) and over, newest first. Raises StoreError."""
         live = calls
-        if what == TRANSFER:
+        if what == PLATFORM_CALL:
+            live = [platform_call_document(record) for record in self.platform.published]
+        elif what == TRANSFER:
             remembered = await self._journal.history(untaken_by=HISTORY)
             live = [transfer_document(record) for record in await asyncio.to_thread(_records, remembered)]
-        return await self._asking.page(what, query, live)
+        page = await self._asking.page(what, query, live)
+        return replace(page, documents=[self._with_view(what, document) for document in page.documents])
 
     async def past_transfer(self, transfer: str) -> dict[str, Any] | None:
         """A transfer that is in the history, with the events that told of it. Raises StoreError."""
@@ -191,7 +212,26 @@ class EventReporter:
         if found is None:
             return None
         events = [{"id": event, "type": kind, "time": time} for event, kind, time in found.events]
-        return {**found.document, "events": events}
+        return {**self._with_view(TRANSFER, found.document), "events": events}
+
+    def _with_view(self, what: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With what a platform has told since it was stored."""
+        view = None if what == PLATFORM_CALL else self.platform.view(document[ID_FIELD[what]])
+        return document if view is None else {**document, "platform": platform_view_document(view)}
+
+    async def platform_report(self, report: PlatformCall) -> None:
+        """A platform has reported. Returns when that is on disk, or soon where the disk hangs; never raises."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REPORT_S):
+                    if report.over and not self.platform.knows(report.platform, report.call_id):
+                        await self._recalling.one(report.platform, report.call_id)
+            if self.platform.told(report) is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(REPORT_S):
+                        await self._journal.flush()
+        except Exception:  # the platform can do nothing about it
+            log.exception("event-lost", platform=report.platform)
 
     async def forget(self, caller: str) -> tuple[Erased, Sequence[str]]:
         """Take a caller out of all that is stored; what that was, and the files that only a person may delete.
@@ -201,6 +241,7 @@ class EventReporter:
         try:
             async with asyncio.timeout(FORGET_S):
                 forms = await asyncio.to_thread(self._callers.forms, caller, alone=True)
+                self.platform.forget(forms)
                 found = await self.history.forget(lambda: self._journal.change(forget(forms)), forms)
                 return found, await asyncio.to_thread(left_aside, self._state_dir)
         except TimeoutError:
@@ -221,6 +262,7 @@ class EventReporter:
     def transfer(self, milestone: Milestone, record: TransferRecord) -> None:
         """See ports.Reporter."""
         try:
+            record = _viewed(record, self.platform.transfer(record))
             log_milestone(milestone, record)
             self._store_transfer(milestone, record)
         except Exception:  # calls hang on whoever reports
@@ -250,7 +292,7 @@ class EventReporter:
     def call_ended(self, record: CallRecord) -> None:
         """See ports.Reporter."""
         try:
-            self._store_call(record)
+            self._store_call(_viewed(record, self.platform.call_ended(record)))
         except Exception:  # calls hang on whoever reports
             log.exception("event-lost", call=record.call)
 
@@ -259,6 +301,13 @@ class EventReporter:
         payload, odd = write(event)
         if odd is not None:
             log.error("call-event-unfit", call=record.call, why=str(odd), exc_info=odd)
+        self._put(event, record.number, payload)
+
+    def _platform_call(self, record: PlatformCallRecord) -> None:
+        event = platform_call_event(self._instance, record, self._clock.now().wall)
+        payload, odd = write(event)
+        if odd is not None:
+            log.error("platform-event-unfit", call=record.id, why=str(odd), exc_info=odd)
         self._put(event, record.number, payload)
 
     def queue_snapshot(self, state: PbxState) -> None:
@@ -284,6 +333,13 @@ class EventReporter:
             elif queue not in self._unfit_queues:
                 self._unfit_queues.add(queue)
                 log.warning("queue-not-published", queue=queue)
+
+
+_Record = TypeVar("_Record", TransferRecord, CallRecord)
+
+
+def _viewed(record: _Record, view: PlatformView | None) -> _Record:
+    return record if view is None else replace(record, platform=view)
 
 
 def _not_before(record: TransferRecord, at: datetime) -> datetime:

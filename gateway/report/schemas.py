@@ -11,11 +11,12 @@ from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway.commands import CancelCommand, HangUpCommand, TransferCommand
-from gateway.core.event_types import CALL_ENDED, EARLIER, EVENT_TYPES, TRANSFER_ENDED
+from gateway.core.event_types import CALL_ENDED, EARLIER, EVENT_TYPES, PLATFORM_CALL, TRANSFER_ENDED
 from gateway.documents import AvailabilityData, ChainData, ErrorData, Published, QueueData, StatusData, TransferData
 from gateway.report.event import (
     CONTENT_TYPE,
     CallEndedEvent,
+    PlatformCallEvent,
     TransferEndedEvent,
     TransferEvent,
     schema,
@@ -68,6 +69,7 @@ MESSAGES: Mapping[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     **{kind: (_milestone(kind), "serialization") for kind in EARLIER},
     TRANSFER_ENDED: (TransferEndedEvent, "serialization"),
     CALL_ENDED: (CallEndedEvent, "serialization"),
+    PLATFORM_CALL: (PlatformCallEvent, "serialization"),
     "status": (StatusData, "serialization"),
     "queue": (QueueData, "serialization"),
     "availability": (AvailabilityData, "serialization"),

@@ -19,6 +19,7 @@ from gateway.documents import (
     Count,
     ErrorData,
     OpenCallData,
+    PlatformCallData,
     Published,
     QueueData,
     SipCode,
@@ -119,6 +120,13 @@ class TransferList(Published):
     """Transfers, newest first."""
 
     transfers: list[TransferData]  # type: ignore[valid-type]  # made of the record
+    next: Next = None
+
+
+class PlatformCallList(Published):
+    """Calls of voice platforms that are over, newest first."""
+
+    platform_calls: list[PlatformCallData]  # type: ignore[valid-type]  # made of the record
     next: Next = None
 
 

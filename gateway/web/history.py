@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What `/api/transfers` and `/api/calls` are asked of the history: filters, and pages that follow one another."""
+"""What is asked of the history over HTTP: filters, and pages that follow one another."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from gateway.core.outcome import CallEnd, Outcome, Reason
+from gateway.core.platform_calls import Promise
 from gateway.ports import Operations, UnreadableError
 from gateway.ports.history import HistoryPage, HistoryQuery
 from gateway.web.guard import Problem, json_response
@@ -19,17 +20,19 @@ PAGE = 50
 LONGEST_PAGE = 1000
 MAX_TEXT = 200
 
-TRANSFER, CALL = "transfer", "call"
+TRANSFER, CALL, PLATFORM_CALL = "transfer", "call", "platform_call"
 _FILTERS: Mapping[str, tuple[str, ...]] = {
     TRANSFER: ("number", "destination", "outcome", "reason", "caller", "text"),
     CALL: ("number", "destination", "reason", "caller"),
+    PLATFORM_CALL: ("number", "promise", "caller"),
 }
 _WORDS: Mapping[tuple[str, str], tuple[str, ...]] = {
     (TRANSFER, "outcome"): tuple(Outcome),
     (TRANSFER, "reason"): tuple(Reason),
     (CALL, "reason"): tuple(CallEnd),
+    (PLATFORM_CALL, "promise"): tuple(Promise),
 }
-_PARAMETERS = ("cursor", "since", "until", "number", "destination", "outcome", "reason", "caller", "text")
+_PARAMETERS = ("cursor", "since", "until", "number", "destination", "outcome", "reason", "caller", "text", "promise")
 
 
 def asks_history(request: web.Request) -> bool:
@@ -38,7 +41,7 @@ def asks_history(request: web.Request) -> bool:
 
 
 async def page_response(request: web.Request, operations: Operations, what: str, limit: int | None) -> web.Response:
-    """`{"transfers": […], "next": …}`, or `calls`: `next` is the `cursor` of the page that follows, null at the end."""
+    """`{"transfers": […], "next": …}`, or another list: `next` is the `cursor` of the next page, null at the end."""
     query = _query(request, what, limit)
     try:
         page = await operations.history(what, query)
@@ -63,7 +66,7 @@ def _query(request: web.Request, what: str, limit: int | None) -> HistoryQuery:
         until=_moment("until", given["until"]) if "until" in given else None,
         number=filters.get("number"),
         destination=filters.get("destination"),
-        outcome=filters.get("outcome"),
+        outcome=filters.get("outcome") or filters.get("promise"),
         reason=filters.get("reason"),
         caller=filters.get("caller"),
         text=filters.get("text"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from gateway.core.outcome import CallEnd, Outcome, Reason
+from gateway.core.platform_calls import Promise
 from gateway.documents import AvailabilityData
 from gateway.web import answers
 from gateway.web.openapi_form import Answers, Operation, Part, written
@@ -53,6 +54,10 @@ _OF_TRANSFERS = (
     _filter("outcome", "what became of it", {"enum": list(Outcome)}),
     _filter("reason", "why", {"enum": list(Reason)}),
     _filter("text", "words of the trail; in quotation marks those that follow one another", {"type": "string"}),
+)
+_OF_PLATFORM_CALLS = (
+    *(each for each in _OF_BOTH if each["name"] != "destination"),
+    _filter("promise", "what came of the transfer that was promised", {"enum": list(Promise)}),
 )
 _NO_QUESTION: Answers = {400: (answers.Failure, "a parameter says nothing that can be asked")}
 
@@ -102,6 +107,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             **_UNREADABLE,
         },
         parameters=_path("the transfer's id"),
+    ),
+    ("get", "/api/platform-calls"): Operation(
+        "platformCalls",
+        "Calls of the voice platforms that are over, as the platforms tell of them, and what of ours belongs to them.",
+        {200: (answers.PlatformCallList, "newest first"), **_NO_QUESTION, **_UNREADABLE},
+        parameters=_OF_PLATFORM_CALLS,
     ),
     ("get", "/api/queues"): Operation(
         "queues", "What the gateway knows of the queues.", {200: (answers.QueueList, "as it is now")}

@@ -23,7 +23,7 @@ from gateway.web import openapi
 from gateway.web.availability import availability_response
 from gateway.web.connections import Listening, listen, noting
 from gateway.web.guard import Problem, errors_as_json, json_response, own_hosts_only, server_log
-from gateway.web.history import CALL, TRANSFER, asks_history, page_response
+from gateway.web.history import CALL, PLATFORM_CALL, TRANSFER, asks_history, page_response
 from gateway.web.json_body import NoJsonError, parsed
 from gateway.web.parameters import known_parameters_only
 from gateway.web.tokens import ABOUT, AUTHOR, ONE_FOR_ALL, Permission, Token, needs
@@ -109,6 +109,7 @@ class WebServer:
             web.get("/api/dialogs", self._get_dialogs),
             web.get("/api/transfers", self._get_transfers),
             web.get("/api/transfers/{id}", self._get_transfer),
+            web.get("/api/platform-calls", self._get_platform_calls),
             web.get("/api/queues", self._get_queues),
             web.get("/api/explain", self._get_explain),
             web.get("/api/availability", self._get_availability),
@@ -170,6 +171,9 @@ class WebServer:
         for record in await self._read(transfer=wanted):
             return json_response(transfer_document(record))
         raise Problem(404, "unknown-transfer", f"no transfer {wanted} is under way or remembered")
+
+    async def _get_platform_calls(self, request: web.Request) -> web.Response:
+        return await page_response(request, self._operations, PLATFORM_CALL, _limit(request))
 
     async def _read(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         try:

@@ -39,6 +39,7 @@ _STEPS = (
 )
 _WITHIN = '@time_to_human_seconds_bucket{instance=~"$instance",le="180.0"}'
 _TAKEN = '@time_to_human_seconds_count{instance=~"$instance"}'
+_PROMISED = f'@platform_calls_total{{{_OF},promise=~"broken|unclear"}}'
 _NOT_COMPLETED = f'@transfers_total{{{_OF},outcome!="completed"}}'
 
 ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
@@ -131,6 +132,19 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 ),
                 stacked=True,
                 transfers="reason=${__field.labels.reason}",
+            ),
+            Graph(
+                "Promised, and never asked for",
+                "Calls of the voice platform whose assistant promised a transfer that was never asked for (broken), or "
+                "of which that cannot be told (unclear). Nothing where no platform tells of its calls.",
+                COUNT,
+                (
+                    Query(
+                        f"{increase(_PROMISED, '$__rate_interval', 'promise')} > 0",
+                        "{{promise}}",
+                    ),
+                ),
+                stacked=True,
             ),
             Heat(
                 "How long it took to reach a person",

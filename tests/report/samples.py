@@ -3,10 +3,12 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from gateway.core.model import Entry, FinalNotify, PbxState, QueueState, TransferId
 from gateway.core.outcome import CallEnd, Outcome, Reason
-from gateway.core.record import Attempt, CallRecord, TransferRecord
+from gateway.core.platform_calls import MatchedBy, Promise, PromisedBy
+from gateway.core.record import Attempt, CallRecord, JoinedTransfer, PlatformCallRecord, TransferRecord
 from gateway.core.state_sources import StateSource
 
 START = datetime(2026, 3, 2, 9, 30, 0, 123456, tzinfo=UTC)
@@ -64,6 +66,27 @@ def refused(transfer: str = ID) -> TransferRecord:
         decided_at=after(0.001),
         ended_at=after(0.001),
     )
+
+
+def platform_call(**changes: Any) -> PlatformCallRecord:
+    """A call of the platform that is over, and whose transfer is `ID`."""
+    made = PlatformCallRecord(
+        id="0123456789abcdef0123456789abcdef",
+        platform="hms",
+        call_id="call-_+31201112222_kq7x",
+        number="main-line",
+        caller="+31201112222",
+        status="ended",
+        ended_reason="user_hangup",
+        started_at=after(-60),
+        ended_at=after(1),
+        duration_s=61,
+        reported_at=after(2),
+        promise=Promise.KEPT,
+        promised_by=PromisedBy.SPOKEN,
+        transfers=(JoinedTransfer(transfer=TransferId(ID), matched_by=MatchedBy.CALLER),),
+    )
+    return replace(made, **changes)
 
 
 def call() -> CallRecord:

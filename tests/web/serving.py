@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 
 from gateway.core.availability import availability_document
 from gateway.core.gate import Situation
-from gateway.core.json_form import call_document, transfer_document
+from gateway.core.json_form import call_document, platform_call_document, transfer_document
 from gateway.core.media_way import RELAYED
 from gateway.core.model import Destination, PbxState
 from gateway.core.open_call import LegCondition, LegState, OpenCall, OpenLeg
@@ -35,6 +35,11 @@ from tests.support.processes import free_port
 
 LINE = line(SALES, Destination("reception", "600"))
 TOKEN = "correct horse"
+DOCUMENTS = {
+    "transfer": transfer_document(samples.completed("01A")),
+    "call": call_document(samples.call()),
+    "platform_call": platform_call_document(samples.platform_call()),
+}
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 BODY = {"type": "transfer", "destination": "sales", "message": "one moment"}
 
@@ -76,8 +81,7 @@ class Gateway(Commanded, Operations):
         self.asked.append((what, query))
         if self.disk_fails:
             raise UnreadableError("disk I/O error")
-        document = transfer_document(samples.completed("01A")) if what == "transfer" else call_document(samples.call())
-        return HistoryPage([document], self.next)
+        return HistoryPage([DOCUMENTS[what]], self.next)
 
     async def forget(self, caller: str) -> Mapping[str, Any]:
         self.asked.append(("forget", caller))

@@ -27,12 +27,15 @@ def figures_document(figures: Figures) -> dict[str, Any]:
     }
 
 
-def training_document(counting: Counting, targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def training_document(
+    counting: Counting, targets: Sequence[Mapping[str, Any]], never_came: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """What is worth telling the assistant, or whoever staffs the destinations."""
     return {
         "no_destination": list(targets),
         "closed": [each._asdict() for each in counting.closed],
         "unreached": [each._asdict() for each in counting.unreached],
+        "never_came": list(never_came),
     }
 
 
@@ -84,6 +87,7 @@ def _table(document: Mapping[str, Any]) -> Iterator[str]:
         ("no_destination", "asked for, and no destination"),
         ("closed", "asked for when closed"),
         ("unreached", "tried while open, and nobody was reached"),
+        ("never_came", "promised by the assistant, and never asked for"),
     ):
         if found := document["training"][name]:
             yield from ("", f"training opportunity: {words}")

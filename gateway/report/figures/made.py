@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +13,18 @@ from typing import Any
 
 from gateway.core.json_form import timestamp
 from gateway.core.outcome import Reason
+from gateway.core.platform_calls import Promise
 from gateway.ports.history import HistoryQuery
 from gateway.report.figures.counting import By, Counting, ZoneOf
 from gateway.report.figures.document import report_document, training_document
 from gateway.report.history.questions import HistoryReader
-from gateway.report.history.rows import TRANSFER
+from gateway.report.history.rows import PLATFORM_CALL, TRANSFER
 from gateway.report.store_file import StoreError
 
 __all__ = ["StoreError", "Wanted", "report"]
 
 MOST_TARGETS = 10_000  # different ones: a hostile peer may ask for anything
+MOST_CALLS = 1000  # that are listed
 _OTHERS = ("", "(others)")
 
 
@@ -43,7 +46,7 @@ def report(directory: Path, wanted: Wanted, zone_of: ZoneOf) -> dict[str, Any]:
         for row in reader.overview(wanted.since, wanted.until):
             if wanted.number is None or row.number == wanted.number:
                 counting.add(row)
-        training = training_document(counting, _no_destination(reader, wanted))
+        training = training_document(counting, _no_destination(reader, wanted), _never_came(reader, wanted))
     finally:
         reader.close()
     return {
@@ -52,6 +55,14 @@ def report(directory: Path, wanted: Wanted, zone_of: ZoneOf) -> dict[str, Any]:
         "number": wanted.number,
         **report_document(counting, wanted.by, training),
     }
+
+
+def _never_came(reader: HistoryReader, wanted: Wanted) -> Sequence[dict[str, Any]]:
+    """Calls of platforms whose promised transfer was never asked for, the newest first."""
+    query = HistoryQuery(since=wanted.since, until=wanted.until, number=wanted.number, outcome=Promise.BROKEN)
+    rows = itertools.islice(reader.walk(PLATFORM_CALL, query), MOST_CALLS)
+    shown = ("number", "platform", "ended_at", "promised_by", "ended_reason", "call_id")
+    return [{name: row.document[name] for name in shown} for row in rows]
 
 
 def _no_destination(reader: HistoryReader, wanted: Wanted) -> Sequence[dict[str, Any]]:

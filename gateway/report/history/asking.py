@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from gateway.ports.history import HistoryPage, HistoryQuery
 from gateway.report.history.keys import first_key, key_of
 from gateway.report.history.questions import Found, HistoryReader, NoHistoryError
-from gateway.report.history.rows import ID_FIELD, TRANSFER, Document, trail_text
+from gateway.report.history.rows import ID_FIELD, PLATFORM_CALL, TRANSFER, Document, begun_at, trail_text
 from gateway.report.history.words import has, phrases
 from gateway.report.store_file import StoreError
 from gateway.report.worker import BusyError, Worker
@@ -42,6 +42,10 @@ class HistoryAsking:
             found = await self._ask(self._find, what, replace(query, limit=query.limit + 1))
         except NoHistoryError:
             found = []
+        if what == PLATFORM_CALL:
+            # What is in memory is newer than what is stored, and may be of another kind by now.
+            newer = {document["id"] for document in live}
+            found = [each for each in found if each.document["id"] not in newer]
         stored = {each.document[ID_FIELD[what]] for each in found}
         waiting = [
             (key, document)
@@ -92,7 +96,7 @@ class HistoryAsking:
 
 
 def _key(what: str, document: Mapping[str, Any]) -> int | None:
-    begun = document["requested_at" if what == TRANSFER else "started_at"]
+    begun = begun_at(what, document)
     return key_of(datetime.fromisoformat(begun), document[ID_FIELD[what]]) if begun else None
 
 
@@ -105,6 +109,8 @@ def _is_asked_for(what: str, key: int, document: Document, query: HistoryQuery) 
     if query.until is not None and key >= first_key(query.until):
         return False
     wanted = {name: value for name in _SAME if (value := getattr(query, name)) is not None}
+    if what == PLATFORM_CALL and "outcome" in wanted:
+        wanted["promise"] = wanted.pop("outcome")
     if any(document.get(name) != value for name, value in wanted.items()):
         return False
     if query.text is None:

@@ -20,7 +20,10 @@ _KEY_BYTES = 32
 _HASH_HEX = 24  # 96 bits: no two callers of a lifetime have the same
 _HEAD, _TAIL = 3, 2
 _HASH, _DOTS = "hmac:", "…"
-_TEXTS = ("requested_target", "fault", "trail", "sentence", "call_ids", "context")
+_TEXTS = (
+    *("requested_target", "fault", "trail", "sentence", "call_ids", "context"),
+    *("platform", "call_id", "ended_reason", "error"),  # a platform may name its calls after their callers
+)
 """Fields that may name a caller in passing."""
 
 
@@ -111,7 +114,13 @@ def erased(data: Mapping[str, Any], forms: Collection[str], caller: str | None =
         left |= {name: None for name in ("caller",) if name in left} | {
             name: {} for name in ("context",) if name in left
         }
-        left["call_ids"] = dict.fromkeys(left.get("call_ids") or ())
+        if "call_ids" in left:
+            left["call_ids"] = dict.fromkeys(left["call_ids"] or ())
+        # By its id the platform knows who called.
+        if "call_id" in left:
+            left["call_id"] = None
+        if isinstance(left.get("platform"), dict):
+            left["platform"] = {**left["platform"], "call_id": None}
     return None if left == data and was not in forms else left
 
 

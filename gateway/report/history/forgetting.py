@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from gateway.report.history import cleaning, index
 from gateway.report.history.callers import erased
 from gateway.report.history.retention import TABLES
-from gateway.report.history.rows import CALL, TRANSFER, holds, pack_record, trail_text, unpack
+from gateway.report.history.rows import CALL, PLATFORM_CALL, TRANSFER, holds, pack_record, trail_text, unpack
 
 AT_ONCE = 2000  # rows of one part: some 20 ms
 _LAST = (1 << 63) - 1
+_NEXT = {TRANSFER: CALL, CALL: PLATFORM_CALL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Forgetting:
 
     transfers: int = 0
     calls: int = 0
-    others: int = 0  # among both, those of other callers, or of nobody known
+    platform_calls: int = 0
+    others: int = 0  # among all, those of other callers, or of nobody known
     what: str = TRANSFER  # that is read next, below this key
     below: int = _LAST
     over: bool = False
@@ -37,8 +39,8 @@ def forget_some(db: sqlite3.Connection, forms: Collection[str], done: Forgetting
     """Take a caller, in all these forms, out of some more rows, until it is over. Raises sqlite3.Error."""
     if done.below:
         return _forget_rows(db, forms, done)
-    if done.what == TRANSFER:
-        return replace(done, what=CALL, below=_LAST)
+    if (following := _NEXT.get(done.what)) is not None:
+        return replace(done, what=following, below=_LAST)
     return replace(done, over=not cleaning.clean(db))
 
 
@@ -47,7 +49,7 @@ def _forget_rows(db: sqlite3.Connection, forms: Collection[str], done: Forgettin
     marks = [json.dumps(form.removeprefix("+"))[1:-1].encode() for form in forms]
     table = TABLES[done.what]
     chosen = f"SELECT at, kind, caller, record FROM {table} WHERE at < ? ORDER BY at DESC LIMIT ?"  # noqa: S608
-    counts = {TRANSFER: done.transfers, CALL: done.calls}
+    found = 0
     others, below = done.others, 0
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -56,16 +58,23 @@ def _forget_rows(db: sqlite3.Connection, forms: Collection[str], done: Forgettin
             if caller not in forms and not _may_name(record, marks):
                 continue
             if _forget_row(db, done.what, (at, kind, caller, record), forms):
-                counts[done.what] += 1
+                found += 1
                 others += caller not in forms
-        cleaning.note(db, sum(counts.values()) - done.transfers - done.calls)
+        cleaning.note(db, found)
         below = rows[-1][0] if len(rows) == AT_ONCE else 0
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
-    return replace(done, transfers=counts[TRANSFER], calls=counts[CALL], others=others, below=below)
+    match done.what:
+        case "transfer":
+            done = replace(done, transfers=done.transfers + found)
+        case "call":
+            done = replace(done, calls=done.calls + found)
+        case _:
+            done = replace(done, platform_calls=done.platform_calls + found)
+    return replace(done, others=others, below=below)
 
 
 def _may_name(record: bytes, marks: Sequence[bytes]) -> bool:
@@ -88,7 +97,7 @@ def _forget_row(
     if data is None:
         return False
     db.execute(
-        f"UPDATE {TABLES[what]} SET caller = ?, record = ? WHERE at = ?",  # noqa: S608 -- one of two
+        f"UPDATE {TABLES[what]} SET caller = ?, record = ? WHERE at = ?",  # noqa: S608 -- one of ours
         (None if caller in forms else caller, pack_record(data, events), at),
     )
     old, new = trail_text(before), trail_text(data)

@@ -15,7 +15,7 @@ class HistoryMetrics:
         def gauge(name: str, help_text: str, *labels: str) -> Gauge:
             return Gauge(f"transfer_gateway_history_{name}", help_text, labels, registry=registry)
 
-        self._rows = gauge("rows", "Transfers and calls that can be asked for.", "kind")
+        self._rows = gauge("rows", "Transfers, calls and calls of platforms that can be asked for.", "kind")
         self._bytes = gauge("bytes", "What the history takes up on disk.")
         self._writable = gauge("writable", "Whether the history can be written.")
         self._gone = Counter(
@@ -24,7 +24,7 @@ class HistoryMetrics:
         )  # fmt: skip
         self._deleted: Mapping[str, int] | None = None  # in the history, when it was last looked at
         self._writable.set(1)
-        for kind in ("transfer", "call"):
+        for kind in ("transfer", "call", "platform-call"):
             self._rows.labels(kind)
         for why in ("age", "size"):
             self._gone.labels(why)
@@ -36,6 +36,7 @@ class HistoryMetrics:
             return
         self._rows.labels("transfer").set(size.transfers)
         self._rows.labels("call").set(size.calls)
+        self._rows.labels("platform-call").set(size.platform_calls)
         self._bytes.set(size.bytes)
         for why, count in size.deleted.items():
             before = count if self._deleted is None else self._deleted.get(why, 0)

@@ -39,12 +39,13 @@ def note(db: sqlite3.Connection, form: CallerForm) -> None:
         0 if form == "full" else db.execute(f"SELECT coalesce(max(at) + 1, 0) FROM {table}").fetchone()[0]  # noqa: S608
         for table in TABLES.values()
     ]
-    db.execute("UPDATE naming SET form = ?, transfers = ?, calls = ?", (form, *ends))
+    columns = ", ".join(f"{table} = ?" for table in TABLES.values())
+    db.execute(f"UPDATE naming SET form = ?, {columns}", (form, *ends))  # noqa: S608 -- names of ours
 
 
 def left(db: sqlite3.Connection) -> int:
     """How many rows have not been looked at yet."""
-    found = db.execute("SELECT transfers, calls FROM naming").fetchone()
+    found = db.execute(f"SELECT {', '.join(TABLES.values())} FROM naming").fetchone()  # noqa: S608 -- names of ours
     counted = [
         db.execute(f"SELECT count(*) FROM {table} WHERE at < ?", (below,)).fetchone()[0] if below else 0  # noqa: S608
         for table, below in zip(TABLES.values(), found, strict=True)
@@ -68,14 +69,14 @@ def rename(db: sqlite3.Connection, callers: Callers, form: CallerForm) -> Rename
 
 def _rename(db: sqlite3.Connection, callers: Callers, form: CallerForm) -> Renamed:
     for what, table in TABLES.items():
-        (below,) = db.execute(f"SELECT {table} FROM naming").fetchone()  # noqa: S608 -- one of two
+        (below,) = db.execute(f"SELECT {table} FROM naming").fetchone()  # noqa: S608 -- one of ours
         if not below:
             continue
         chosen = f"SELECT at, kind, caller, record FROM {table} WHERE at < ? ORDER BY at DESC LIMIT ?"  # noqa: S608
         rows = db.execute(chosen, (below, AT_ONCE)).fetchall()
         renamed = sum(_rename_row(db, what, row, callers, form) for row in rows)
         reached = rows[-1][0] if len(rows) == AT_ONCE else 0
-        db.execute(f"UPDATE naming SET {table} = ?", (reached,))  # noqa: S608 -- one of two
+        db.execute(f"UPDATE naming SET {table} = ?", (reached,))  # noqa: S608 -- one of ours
         cleaning.note(db, renamed)
         return Renamed(renamed, more=True)
     return Renamed()
@@ -95,7 +96,7 @@ def _rename_row(
     shown = callers.kept(caller, form) if full else caller
     data = without_caller(before, caller if full else None, shown or "…")
     db.execute(
-        f"UPDATE {TABLES[what]} SET caller = ?, record = ? WHERE at = ?",  # noqa: S608 -- one of two
+        f"UPDATE {TABLES[what]} SET caller = ?, record = ? WHERE at = ?",  # noqa: S608 -- one of ours
         (shown, pack_record(data, events) if before else record, at),
     )
     old, new = trail_text(before), trail_text(data)

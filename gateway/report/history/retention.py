@@ -16,11 +16,11 @@ from datetime import datetime, timedelta
 from gateway.report.history import chain, hunts, index
 from gateway.report.history.callers import CallerForm
 from gateway.report.history.keys import first_key
-from gateway.report.history.rows import CALL, TRANSFER
+from gateway.report.history.rows import CALL, PLATFORM_CALL, TRANSFER
 
 AT_ONCE = 500  # rows of one transaction
 PART = 20  # of all rows: so many go when there are too many
-TABLES = {TRANSFER: "transfers", CALL: "calls"}
+TABLES = {TRANSFER: "transfers", CALL: "calls", PLATFORM_CALL: "platform_calls"}
 AGE, SIZE, FORGOTTEN = "age", "size", "forgotten"
 
 
@@ -39,7 +39,7 @@ def delete_expired(db: sqlite3.Connection, keep: Keep, now: datetime) -> int:
     limits = {False: first_key(now - timedelta(days=keep.days)), True: first_key(now - timedelta(keep.failures_days))}
     for what, table in TABLES.items():
         for kind, failed in db.execute("SELECT id, failed FROM kinds WHERE what = ?", (what,)).fetchall():
-            chosen = f"SELECT at FROM {table} WHERE kind = ? AND at < ? ORDER BY at LIMIT ?"  # noqa: S608 -- one of two
+            chosen = f"SELECT at FROM {table} WHERE kind = ? AND at < ? ORDER BY at LIMIT ?"  # noqa: S608 -- one of ours
             keys = [at for (at,) in db.execute(chosen, (kind, limits[bool(failed)], AT_ONCE))]
             if keys:
                 return _delete(db, what, keys, AGE)
@@ -99,7 +99,7 @@ def _delete_oldest(db: sqlite3.Connection, most: int) -> int:
     oldest = []
     for what, table in TABLES.items():
         for (kind,) in db.execute("SELECT id FROM kinds WHERE what = ? AND failed = ?", (what, more)).fetchall():
-            chosen = f"SELECT at FROM {table} WHERE kind = ? ORDER BY at LIMIT ?"  # noqa: S608 -- one of two
+            chosen = f"SELECT at FROM {table} WHERE kind = ? ORDER BY at LIMIT ?"  # noqa: S608 -- one of ours
             oldest += [(at, what) for (at,) in db.execute(chosen, (kind, most))]
     oldest = sorted(oldest)[:most]
     return sum(_delete(db, what, [at for at, of in oldest if of == what], SIZE) for what in TABLES)
@@ -135,7 +135,7 @@ def _delete(db: sqlite3.Connection, what: str, keys: list[int], why: str) -> int
                 kind, record = db.execute("SELECT kind, record FROM transfers WHERE at = ?", (at,)).fetchone()
                 index.remove(db, at, kind, index.text_of(record))
                 hunts.remove(db, at)
-            db.execute(f"DELETE FROM {TABLES[what]} WHERE at = ?", (at,))  # noqa: S608 -- one of two
+            db.execute(f"DELETE FROM {TABLES[what]} WHERE at = ?", (at,))  # noqa: S608 -- one of ours
         db.execute(
             "INSERT INTO deleted VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
             (why, what, len(keys)),

@@ -15,7 +15,8 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from gateway.core.outcome import CallEnd, Outcome
-from gateway.core.record import CallRecord, Milestone, TransferRecord
+from gateway.core.platform_calls import Promise
+from gateway.core.record import CallRecord, Milestone, PlatformCallRecord, TransferRecord
 from gateway.report.history.keys import first_key
 
 Id: TypeAlias = bytes | str
@@ -24,12 +25,11 @@ Told: TypeAlias = tuple[str, str, str]
 """Id, type and time of an event."""
 Document: TypeAlias = dict[str, Any]
 
-TRANSFER, CALL = "transfer", "call"
-ID_FIELD = {TRANSFER: "transfer", CALL: "call"}
-_FIELDS = {
-    TRANSFER: tuple(each.name for each in fields(TransferRecord)),
-    CALL: tuple(each.name for each in fields(CallRecord)),
-}
+TRANSFER, CALL, PLATFORM_CALL = "transfer", "call", "platform_call"
+ID_FIELD = {TRANSFER: "transfer", CALL: "call", PLATFORM_CALL: "id"}
+_RECORDS = {TRANSFER: TransferRecord, CALL: CallRecord, PLATFORM_CALL: PlatformCallRecord}
+_FIELDS = {what: tuple(each.name for each in fields(record)) for what, record in _RECORDS.items()}
+_MOMENTS = {TRANSFER: ("decided", "ringing", "answered", "human", "ended"), CALL: ("connected", "ended")}
 _KIND_FIELDS = ("number", "trunk", "pbx", "entry", "destination", "outcome", "reason")
 _BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's, as ULIDs are written
 _VALUES = {digit: value for value, digit in enumerate(_BASE32)}
@@ -62,7 +62,7 @@ _FORM = b"\x01"
 class Row:
     """A transfer or a call that is over."""
 
-    what: str  # TRANSFER or CALL
+    what: str  # TRANSFER, CALL or PLATFORM_CALL
     which: str  # its id
     begun: datetime
     kind: tuple[str, ...]  # values of _KIND_FIELDS; empty where there is none
@@ -75,10 +75,8 @@ class Row:
 
 def read_row(data: Mapping[str, Any], events: Sequence[Told]) -> Row:
     """The row of a record, from the data of its last event. Raises KeyError, TypeError or ValueError."""
-    what = TRANSFER if "requested_at" in data else CALL
-    begun = _moment(data["requested_at" if what is TRANSFER else "started_at"])
-    columns = ("decided", "ringing", "answered", "human", "ended") if what is TRANSFER else ("connected", "ended")
-    failed = data["outcome"] != Outcome.COMPLETED if what is TRANSFER else data["reason"] not in {CallEnd.HUNG_UP, None}
+    what = PLATFORM_CALL if "promise" in data else TRANSFER if "requested_at" in data else CALL
+    begun = _moment(begun_at(what, data) or "")
     which = data[ID_FIELD[what]]
     if not isinstance(which, str) or not which:
         raise TypeError("the record has no id")
@@ -87,13 +85,38 @@ def read_row(data: Mapping[str, Any], events: Sequence[Told]) -> Row:
         what=what,
         which=which,
         begun=begun,
-        kind=tuple(str(data.get(name) or "") for name in _KIND_FIELDS),
-        failed=failed,
+        kind=tuple(str(data.get(_kind_field(what, name)) or "") for name in _KIND_FIELDS),
+        failed=_failed(what, data),
         caller=data.get("caller") or None,
-        moments={f"{name}_ms": _since(begun, data.get(f"{name}_at")) for name in columns},
+        moments={f"{name}_ms": _since(begun, data.get(f"{name}_at")) for name in _MOMENTS.get(what, ())},
         data=dict(data),
         events=tuple(events),
     )
+
+
+def begun_at(what: str, data: Mapping[str, Any]) -> str | None:
+    """When it began, by which rows are in order. Raises KeyError."""
+    if what == PLATFORM_CALL:
+        begun: str | None = data["started_at"] or data["ended_at"] or data["reported_at"]
+        return begun
+    text: str | None = data["requested_at" if what == TRANSFER else "started_at"]
+    return text
+
+
+def _failed(what: str, data: Mapping[str, Any]) -> bool:
+    match what:
+        case "transfer":
+            return bool(data["outcome"] != Outcome.COMPLETED)
+        case "call":
+            return data["reason"] not in {CallEnd.HUNG_UP, None}
+    return data["promise"] in {Promise.BROKEN, Promise.UNCLEAR}
+
+
+def _kind_field(what: str, name: str) -> str:
+    """What stands in the column of this name; a platform's own words are no kind: they have no end."""
+    if what != PLATFORM_CALL or name == "number":
+        return name
+    return "promise" if name == "outcome" else ""
 
 
 def _moment(text: str) -> datetime:

@@ -21,6 +21,7 @@ class HistorySize:
     oldest_at: float | None  # seconds since 1970
     deleted: Mapping[str, int]  # by why: age, size
     head: Head = NO_HEAD  # of the chain
+    platform_calls: int = 0
     in_full: int = 0  # rows that may still name their caller in full, while `callers` says otherwise
 
 
@@ -43,6 +44,7 @@ def history_document(state: HistoryState, *, waiting: int, refused: int) -> dict
         "refused": refused,
         "transfers": size and size.transfers,
         "calls": size and size.calls,
+        "platform_calls": size and size.platform_calls,
         "bytes": size and size.bytes,
         "oldest_at": size and size.oldest_at and timestamp(datetime.fromtimestamp(size.oldest_at, UTC)),
         "deleted": size and dict(size.deleted),

@@ -17,9 +17,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.core.event_types import CALL_ENDED, TRANSFER_ENDED
+from gateway.core.event_types import CALL_ENDED, PLATFORM_CALL, TRANSFER_ENDED
 from gateway.report.cursors import StoredEvent
-from gateway.report.history import chain, hunts, index, naming, retention
+from gateway.report.history import chain, hunts, index, naming, platform_calls, retention
 from gateway.report.history.callers import CallerForm, Callers, without_caller
 from gateway.report.history.forgetting import Forgetting, forget_some
 from gateway.report.history.keys import key_of, moment_of
@@ -100,6 +100,13 @@ class HistoryStore:
 
     def _take(self, db: sqlite3.Connection, event_id: str, event: Mapping[str, Any], keep: Keep) -> None:
         kind, data = event.get("type", TRANSFER_ENDED), event["data"]
+        if kind == PLATFORM_CALL:
+            row = read_row(data, [(event_id, kind, event["time"])])
+            caller = self._callers.kept(row.caller, keep.callers)
+            if keep.callers != "full":
+                row = replace(row, data=without_caller(row.data, row.caller, caller or "…"))
+            platform_calls.take(db, row, caller, self._kind(db, row))
+            return
         is_call = kind == CALL_ENDED
         which = data["call" if is_call else "transfer"]
         told: list[Told] = [(event_id, kind, event["time"])] if event_id else []
@@ -207,6 +214,7 @@ class HistoryStore:
         return HistorySize(
             transfers=db.execute("SELECT count(*) FROM transfers").fetchone()[0],
             calls=db.execute("SELECT count(*) FROM calls").fetchone()[0],
+            platform_calls=db.execute("SELECT count(*) FROM platform_calls").fetchone()[0],
             bytes=retention.used_bytes(db),
             oldest_at=None if begun is None else moment_of(begun).timestamp(),
             deleted=retention.deleted(db),

@@ -3,20 +3,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+from gateway.core.platform_calls import PlatformCall
 from gateway.ports import Operations
 from gateway.ports.platform import PlatformObserver
 from gateway.web.platforms.events import Handler, Handlers
 from gateway.web.platforms.hms_events import AssistantRequests, ToolCalls
+from gateway.web.platforms.reports import REPORT, STATUS, report_handlers
 from gateway.web.platforms.tools import Tools
 
-TYPES = ("tool-calls", "assistant-request")
+TYPES = ("tool-calls", "assistant-request", STATUS, REPORT)
 """Those that are handled, for the metrics."""
 
 
-def handlers(operations: Operations, observer: PlatformObserver) -> Handlers:
-    """By form and type."""
+def handlers(
+    operations: Operations, observer: PlatformObserver, report: Callable[[PlatformCall], Awaitable[None]]
+) -> Handlers:
+    """By form and type; `report` is told of calls of platforms."""
     return {
         ("hms", "tool-calls"): Handler(ToolCalls(Tools(operations, observer))),
         # Nothing leaves the platform's own assistant in force, whatever goes wrong here.
         ("hms", "assistant-request"): Handler(AssistantRequests(operations), otherwise={}),
+        **report_handlers(report),
     }

@@ -12,14 +12,17 @@ import pytest
 
 from gateway import cli
 from gateway.core.outcome import Reason
+from gateway.core.platform_calls import Promise
 from gateway.core.record import Milestone, TransferRecord
+from gateway.report.cursors import StoredEvent
+from gateway.report.event import platform_call_event
 from gateway.report.figures import made
 from gateway.report.figures.made import Wanted, report
 from gateway.report.history.retention import Keep
 from gateway.report.history.store import HistoryStore
 from tests.config_directory import MAIN, write
 from tests.report import samples
-from tests.report.history.made_up import ended, mixed, told, whole
+from tests.report.history.made_up import ended, mixed, stored, told, whole
 
 pytestmark = pytest.mark.slow
 
@@ -27,9 +30,13 @@ SPAN = ("--since", "2026-03-01", "--until", "2026-03-31")
 
 
 def store(directory: Path, *records: TransferRecord) -> None:
+    put(directory, [told(Milestone.ENDED, record) for record in records])
+
+
+def put(directory: Path, events: list[StoredEvent]) -> None:
     history = HistoryStore(directory)
     history.open()
-    history.apply([told(Milestone.ENDED, record) for record in records], Keep())
+    history.apply(events, Keep())
     history.close()
 
 
@@ -84,6 +91,7 @@ def test_json_has_all_of_it(capsys: pytest.CaptureFixture[str], directory: Path)
         ],
         "closed": [{"number": "main-line", "destination": "sales", "asked": 1, "hours": {"19:00": 1}}],
         "unreached": [{"number": "main-line", "destination": "desk", "asked": 1, "reasons": {"no-answer": 1}}],
+        "never_came": [],
     }
 
 
@@ -168,3 +176,25 @@ def test_milestones_of_what_still_runs_are_no_transfer(tmp_path: Path) -> None:
     history.close()
     found = report(tmp_path, Wanted(samples.after(-9), samples.after(100)), lambda _n, _d: UTC)
     assert found["total"]["asked"] == 1
+
+
+def test_what_was_promised_and_never_came_is_a_training_opportunity(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = samples.platform_call(promise=Promise.BROKEN, transfers=())
+    other = samples.platform_call(id="b" * 32, promise=Promise.KEPT)
+    put(directory / "state", [stored(platform_call_event("pbx-1", one, samples.START)) for one in (broken, other)])
+
+    _, out, _ = run(capsys, directory, *SPAN, "--format", "json")
+    assert json.loads(out)["training"]["never_came"] == [
+        {
+            "number": "main-line",
+            "platform": "hms",
+            "ended_at": "2026-03-02T09:30:01.123Z",
+            "promised_by": "spoken-message",
+            "ended_reason": "user_hangup",
+            "call_id": "call-_+31201112222_kq7x",
+        }
+    ]
+    _, out, _ = run(capsys, directory, *SPAN)
+    assert "training opportunity: promised by the assistant, and never asked for\nnumber" in out

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from gateway.core.model import DeviceState, PbxState, QueueState
+from gateway.core.platform_calls import PlatformCall
 from gateway.core.state_sources import StateSource
 from gateway.ports import Operations
 from gateway.ports.platform import PlatformResult
@@ -63,8 +64,11 @@ class Company:
         self.gateway = Listening(directory, written)
         self.bench = Bench(self.gateway.config())
         operations = cast(Operations, self.bench.engine)
-        self.gateway.handlers = dict(handlers(operations, self.gateway.observed))
+        self.gateway.handlers = dict(handlers(operations, self.gateway.observed, self._report))
         self.staff()
+
+    async def _report(self, report: PlatformCall) -> None:
+        raise NotImplementedError
 
     def staff(self, sales: int = 2, *, anna: DeviceState = DeviceState.IDLE) -> None:
         """So many agents of sales are free, and Anna's phone is in this state."""
