@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 
 MAX_DEPTH = 32
+MAX_PARTS, MAX_COMMAS = 10_000, 50_000
+"""Objects and arrays, and what stands between their values: to read more would hold everybody else up."""
 
 
 class NoJsonError(ValueError):
@@ -21,6 +23,11 @@ def parsed(body: bytes) -> object:
     except (ValueError, RecursionError):
         raise NoJsonError from None
     return document
+
+
+def has_too_many_parts(body: bytes) -> bool:
+    """Whether it would take long to read; those in texts count as well."""
+    return body.count(b"{") + body.count(b"[") > MAX_PARTS or body.count(b",") > MAX_COMMAS
 
 
 def is_deeper_than(document: object, depth: int = MAX_DEPTH) -> bool:

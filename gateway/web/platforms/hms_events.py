@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gateway.ports import Operations
 from gateway.web.platforms.events import JsonObject, PlatformEvent
-from gateway.web.platforms.tools import Tools
+from gateway.web.platforms.tools import Asked, Tools
 
 MAX_CALLS = 25
 """In one request."""
@@ -28,15 +28,16 @@ class ToolCalls:
         ids = [call.get("id") if isinstance(call, Mapping) else None for call in calls]
         if not all(isinstance(one, str) and 0 < len(one) <= MAX_ID for one in ids):
             return {"error": "tool_call_list: each call must have an id"}
-        return {"results": [{"tool_call_id": call["id"], "result": self._result(event, call)} for call in calls]}
+        asked = self._tools.asked(event.trunk, event.number, event.called)
+        return {"results": [{"tool_call_id": call["id"], "result": _result(asked, call)} for call in calls]}
 
-    def _result(self, event: PlatformEvent, call: Mapping[str, object]) -> JsonObject:
-        function = call.get("function")
-        name = function.get("name") if isinstance(function, Mapping) else None
-        arguments = function.get("arguments") if isinstance(function, Mapping) else None
-        tool = name if isinstance(name, str) else ""
-        # A tool that takes nothing may be called with nothing.
-        return self._tools.call(event.trunk, event.number, event.called, tool, {} if arguments is None else arguments)
+
+def _result(asked: Asked, call: Mapping[str, object]) -> JsonObject:
+    function = call.get("function")
+    name = function.get("name") if isinstance(function, Mapping) else None
+    arguments = function.get("arguments") if isinstance(function, Mapping) else None
+    # A tool that takes nothing may be called with nothing.
+    return asked.call(name if isinstance(name, str) else "", {} if arguments is None else arguments)
 
 
 class AssistantRequests:

@@ -17,7 +17,7 @@ from gateway.core.numbers import e164
 from gateway.ports.platform import OTHER, UNPROVED, PlatformObserver, PlatformResult
 from gateway.web.connections import Listening, listen, noting
 from gateway.web.guard import Sometimes, errors_as_json, json_response, server_log
-from gateway.web.json_body import MAX_DEPTH, NoJsonError, is_deeper_than, parsed
+from gateway.web.json_body import MAX_DEPTH, NoJsonError, has_too_many_parts, is_deeper_than, parsed
 from gateway.web.platforms.events import Form, Handlers, JsonObject, PlatformEvent, PlatformProblem, Told
 from gateway.web.platforms.hms import TOLERANCE_S, Hms
 from gateway.web.platforms.limits import Rates, Signatures
@@ -215,6 +215,8 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _document(body: bytes) -> JsonObject:
+    if has_too_many_parts(body):
+        raise PlatformProblem(400, "bad-request", "the body holds too many values", PlatformResult.UNREADABLE)
     try:
         document = parsed(body)
     except NoJsonError:

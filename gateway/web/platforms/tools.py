@@ -30,10 +30,11 @@ log = structlog.get_logger(__name__)
 
 
 class _ToolError(Exception):
-    """What a model has asked cannot be answered; `more` helps it to ask better."""
+    """What a model has asked cannot be answered; `more` helps it to ask better. `reason` is for the log."""
 
-    def __init__(self, message: str, **more: object) -> None:
+    def __init__(self, reason: str, message: str, **more: object) -> None:
         super().__init__(message)
+        self.reason = reason
         self.more = more
 
 
@@ -44,39 +45,61 @@ class Tools:
         self._operations = operations
         self._observer = observer
 
-    def call(
-        self, trunk: str, number: AssignedNumber | None, called: str | None, tool: str, arguments: object
-    ) -> JsonObject:
-        """The result of a tool, or `{"error": "…"}`; `called` is what the platform names as the number called."""
+    def asked(self, trunk: str, number: AssignedNumber | None, called: str | None) -> Asked:
+        """By a call for this number; `called` is what the platform names as the number called."""
+        return Asked(self._operations, self._observer, trunk, number, called)
+
+
+class Asked:
+    """One request: all that is asked in it is answered about one moment, and no more is looked up than once."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        observer: PlatformObserver,
+        trunk: str,
+        number: AssignedNumber | None,
+        called: str | None,
+    ) -> None:
+        self._operations = operations
+        self._observer = observer
+        self._trunk = trunk
+        self._number = number
+        self._called = called
+        self._whole: list[Mapping[str, Any]] | None = None
+
+    def call(self, tool: str, arguments: object) -> JsonObject:
+        """The result of a tool, or `{"error": "…"}`."""
+        # What a model has said is not for the log: it may be what a caller has told it.
         try:
-            result = self._call(number, called, tool, arguments)
+            result = self._call(tool, arguments)
+            about = {"destination": result.get("destination"), "reason": result.get("reason")}
         except _ToolError as error:
-            result = {"error": str(error), **error.more}
+            result, about = {"error": str(error), **error.more}, {"reason": error.reason}
         came = _in_a_word(tool, result)
-        self._observer.tool_called(trunk, tool, came)
-        about = {"destination": result.get("destination"), "reason": result.get("reason"), "why": result.get("error")}
+        self._observer.tool_called(self._trunk, tool, came)
         known = tool if tool in TOOLS else "other"
         log.info(
-            "tool-called", trunk=trunk, number=number.id if number else None, tool=known, result=came,
+            "tool-called", trunk=self._trunk, number=self._number.id if self._number else None, tool=known, result=came,
             **{name: value for name, value in about.items() if value is not None},
         )  # fmt: skip
         return result
 
-    def _call(self, number: AssignedNumber | None, called: str | None, tool: str, arguments: object) -> dict[str, Any]:
+    def _call(self, tool: str, arguments: object) -> dict[str, Any]:
         if tool not in TOOLS:
-            raise _ToolError(f"there is no tool {tool[:SHOWN]}; there are {' and '.join(TOOLS)}")
+            raise _ToolError("unknown-tool", f"there is no tool {tool[:SHOWN]}; there are {' and '.join(TOOLS)}")
+        number = self._number
         if number is None:
-            named = "names no number that was called" if called is None else f"is for {called[:SHOWN]}"
-            raise _ToolError(f"this call {named}, for which this gateway knows no destinations")
+            named = "names no number that was called" if self._called is None else f"is for {self._called[:SHOWN]}"
+            raise _ToolError("unknown-number", f"this call {named}, for which this gateway knows no destinations")
         if not isinstance(arguments, Mapping):
-            raise _ToolError("arguments: must be an object")
+            raise _ToolError("bad-arguments", "arguments: must be an object")
         if tool == LIST_DESTINATIONS:
             return {"destinations": [_part(one, _LISTED) for one in self._all(number) if one["number"]]}
         asked = arguments.get("destination")
         if not isinstance(asked, str) or not asked.strip():
-            raise _ToolError(
-                "destination: is missing; give the number of one of these", destinations=self._names(number)
-            )
+            problem = "destination: is missing; give the number of one of these"
+            raise _ToolError("bad-arguments", problem, destinations=_names(number))
         return _part(self._one(number, asked), _TOLD)
 
     def _one(self, number: AssignedNumber, asked: str) -> Mapping[str, Any]:
@@ -92,15 +115,17 @@ class Tools:
             else:
                 return found
         problem = f'there is no destination "{asked[:SHOWN]}"; give the number of one of these'
-        raise _ToolError(problem, destinations=self._names(number))
+        raise _ToolError("unknown-destination", problem, destinations=_names(number))
 
     def _all(self, number: AssignedNumber) -> list[Mapping[str, Any]]:
-        return _destinations(self._operations.availability(number.id, None))
+        if self._whole is None:
+            self._whole = _destinations(self._operations.availability(number.id, None))
+        return self._whole
 
-    @staticmethod
-    def _names(number: AssignedNumber) -> list[dict[str, str | None]]:
-        offered = [each for each in number.destinations.values() if each.number]
-        return [{"destination": each.id, "name": each.spoken_name, "number": each.number} for each in offered]
+
+def _names(number: AssignedNumber) -> list[dict[str, str | None]]:
+    offered = [each for each in number.destinations.values() if each.number]
+    return [{"destination": each.id, "name": each.spoken_name, "number": each.number} for each in offered]
 
 
 def _destinations(document: Mapping[str, object]) -> list[Mapping[str, Any]]:

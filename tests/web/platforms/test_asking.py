@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.core.model import DeviceState, PbxState, QueueState
 from gateway.core.platform_calls import PlatformCall
@@ -168,13 +169,18 @@ WRONG: dict[str, Any] = {
 @pytest.mark.keeps("19.17")
 @pytest.mark.parametrize(("call", "problem"), WRONG.values(), ids=WRONG)
 async def test_a_mistake_is_told_so_that_a_model_can_mend_it(company: Company, call: Any, problem: str) -> None:
-    async with company.platform() as platform:
-        wrong, right = await platform.call_tools(call, ("check_availability", {"destination": "sales"}))
+    with capture_logs() as logs:
+        async with company.platform() as platform:
+            wrong, right = await platform.call_tools(call, ("check_availability", {"destination": "sales"}))
     assert wrong["error"].startswith(problem)
     assert right["available"]
     if "these" in wrong["error"]:
         assert wrong["destinations"][0] == {"destination": "sales", "name": "onze verkoop", "number": SALES}
     assert [result for *_, result in company.gateway.observed.tools] == ["error", "available"]
+    # What a model says may be what a caller told it.
+    told = [line for line in logs if line["event"] == "tool-called"]
+    assert not [line for line in told if "mars" in str(line) or "http" in str(line)]
+    assert told[0]["reason"] in ("unknown-tool", "bad-arguments", "unknown-destination")
 
 
 @pytest.mark.keeps("19.17")

@@ -52,6 +52,9 @@ UNREADABLE = {
     "33-deep": json.dumps({"message": {"type": "status-update", "more": nested(31)}}).encode(),
     "a-thousand-deep": b'{"message":' + b"[" * 1000 + b"]" * 1000 + b"}",
     "too-deep-to-parse": b"[" * 200_000,
+    "many-lists": b'{"message": {"type": "status-update", "more": [' + b",".join([b"[]"] * 10_000) + b"]}}",
+    "many-objects": b'{"message": {"type": "status-update", "more": [' + b",".join([b"{}"] * 10_000) + b"]}}",
+    "many-numbers": b'{"message": {"type": "status-update", "more": [' + b",".join([b"1"] * 50_001) + b"]}}",
     "zipped": gzip.compress(b'{"message": {"type": "status-update"}}'),
     "many-digits": b'{"message": {"type": "status-update", "more": ' + b"9" * 10_000 + b"}}",
 }
@@ -69,6 +72,14 @@ async def test_what_cannot_be_read_is_refused_though_it_is_signed(gateway: Liste
         assert (await platform.post(platform.event("status-update"))).status == 200
     assert gateway.observed.asked[0] == ("hms", "unknown", PlatformResult.UNREADABLE)
     assert len(gateway.events) == 1
+
+
+@pytest.mark.keeps("19.14")
+async def test_a_report_of_a_long_call_is_read(gateway: Listening) -> None:
+    said = [{"role": "assistant", "content": "Yes, of course, one moment, please, I will have a look. " * 3}] * 2400
+    async with gateway.running() as platform:
+        assert (await platform.post(platform.event("status-update", messages=said))).status == 200
+    assert gateway.events[0].message["messages"] == said
 
 
 @pytest.mark.keeps("19.14")
