@@ -21,7 +21,7 @@ from gateway.announcing import AvailabilityNotices
 from gateway.audit import AuditTrail
 from gateway.background import BackgroundTasks
 from gateway.clock import LoopClock
-from gateway.config import Config, load
+from gateway.config import BROKERS_AUTHORITY, Config, load
 from gateway.engine import Engine
 from gateway.expiring import CertificateWatch
 from gateway.following import Following
@@ -270,6 +270,7 @@ def _broker(config: Config) -> Broker | None:
         base_topic=mqtt.base_topic,
         tls=mqtt.tls,
         ca_file=mqtt.ca_file,
+        ca_digest=config.digests.get(BROKERS_AUTHORITY, ""),
         username=mqtt.username or None,
         password=mqtt.password.get_secret_value() if mqtt.password else None,
         home_assistant=mqtt.home_assistant,

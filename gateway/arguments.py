@@ -67,6 +67,9 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
     schema.add_argument("of", choices=("event", "config"), help="of the events, or of the configuration")
     status = command("status", "tell how the running gateway is")
     status.add_argument("--json", action="store_true", help="as JSON")
+    reload = command("reload", "have the running gateway take the configuration, and tell what it has taken")
+    reload.add_argument("--pid", metavar="PID", type=_pid, help="by a signal to this process, without a token")
+    reload.add_argument("--json", action="store_true", help="as JSON")
     _add_report(command("report", "tell what became of those who asked for a person, from the history"))
     transfer = command("transfer", "transfer a running call")
     transfer.add_argument("call", metavar="CALL", help="the call's id, as /api/calls tells it")
@@ -101,6 +104,12 @@ def _add_report(report: argparse.ArgumentParser) -> None:
         default=[],
         help="with --verify: a line of the chain as it was noted elsewhere; may be given several times",
     )
+
+
+def _pid(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text} is no process that could be a gateway")
+    return int(text)
 
 
 def _head(text: str) -> tuple[int, str]:

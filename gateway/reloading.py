@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from gateway import systemd
-from gateway.config import Config, ConfigError, in_force, load
+from gateway.config import Config, ConfigError, differences, in_force, load
 from gateway.ports import Reloaded
 
 log = structlog.get_logger("app")
@@ -20,6 +20,8 @@ log = structlog.get_logger("app")
 PATIENCE_S = 30.0
 """How long reading the configuration may take: a file system may not answer at all."""
 SERVING = "serving"
+MOST_LOGGED = 20
+"""How many of the changed keys a line of the log names."""
 
 Part = Callable[[Config], None]
 """Takes a configuration, or raises; given the one before it, it goes back to that."""
@@ -46,6 +48,10 @@ class Reloader:
         self._begun = self._closed = self._hangs = False
         self.loaded_at = datetime.now(UTC)
         self.restart_needed: tuple[str, ...] = started.outdated
+        self.applied: tuple[str, ...] = ()
+        """What the reload has changed that was taken last."""
+        self.done = 0
+        """How many are over, taken or not."""
         self.refusal: Refusal | None = None
 
     def ask(self) -> None:
@@ -73,6 +79,7 @@ class Reloader:
             systemd.reloading()
             try:
                 self.refusal = await self._reload()
+                self.done += 1
                 try:
                     self._told(self)
                 except Exception:
@@ -81,7 +88,9 @@ class Reloader:
                 # Or systemd would hold the gateway for 'reloading' until its next start.
                 if not self._closed:
                     systemd.ready(self.summary)
-            return Reloaded(self.refusal.mistakes if self.refusal else (), self.restart_needed)
+            if self.refusal is not None:
+                return Reloaded(self.refusal.mistakes, self.restart_needed)
+            return Reloaded((), self.restart_needed, self.applied)
 
     def close(self) -> None:
         """Reload no more: the gateway stops."""
@@ -109,10 +118,13 @@ class Reloader:
 
     @property
     def document(self) -> Mapping[str, Any]:
-        """What `/api/status` tells: `loaded_at` of the configuration in force, the last reload's refusal, its files."""
+        """What `/api/status` tells: what is in force since when, what came of the last reload, what was read."""
         refusal = self.refusal
         return {
             "loaded_at": _clock(self.loaded_at),
+            "applied": list(self.applied),
+            "reloads": self.done,
+            "reloading": self.reloading,
             "refused_at": _clock(refusal.at) if refusal else None,
             "mistakes": list(refusal.mistakes) if refusal else [],
             "files": {
@@ -128,7 +140,7 @@ class Reloader:
             return Refusal(now, [f"{self._started.directory} is still being read for the reload before"])
         try:
             async with asyncio.timeout(PATIENCE_S):
-                config, restart_needed = await asyncio.to_thread(self._read)
+                config, restart_needed, applied = await asyncio.to_thread(self._read)
             if self._closed:
                 return Refusal(now, ["the gateway is stopping"])
             self._take_over(config)
@@ -145,16 +157,24 @@ class Reloader:
             mistakes = [f"the gateway failed to take it: {what}"]
             log.exception("reload-refused", mistakes=mistakes)
             return Refusal(now, mistakes)
-        self.config, self.loaded_at, self.restart_needed = config, now, restart_needed
+        self.config, self.loaded_at, self.restart_needed, self.applied = config, now, restart_needed, applied
         if restart_needed:
             log.warning("restart-needed", changed=list(restart_needed))
-        log.info("reloaded", numbers=len(config.numbers))
+        more = len(self.applied) - MOST_LOGGED
+        log.info(
+            "reloaded",
+            numbers=len(config.numbers),
+            applied=list(self.applied[:MOST_LOGGED]),
+            further=more if more > 0 else None,
+        )
         return None
 
-    def _read(self) -> tuple[Config, tuple[str, ...]]:
+    def _read(self) -> tuple[Config, tuple[str, ...], tuple[str, ...]]:
+        """The configuration, what takes a restart, and what it changes."""
         self._hangs = True
         try:
-            return _prepared(self._started)
+            config, restart_needed = _prepared(self._started)
+            return config, restart_needed, differences(self.config.values, config.values)
         finally:
             self._hangs = False
 

@@ -2,6 +2,9 @@
 """How the command asks a gateway that is running on this machine: over its own HTTP API."""
 
 import json
+import os
+import signal
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from gateway.config import HttpSettings
 
 TIMEOUT_S = 2.0
+RELOAD_S = 40.0
+"""Longer than the gateway itself waits for its files."""
 
 
 class RemoteError(Exception):
@@ -99,6 +104,47 @@ def not_in_force(http: "HttpSettings", instance: str, directory: Path) -> Iterat
             yield f"{name}: changed since the running gateway read it; a {file['renewed_by']} brings it"
     for key in status.get("restart_needed", []):
         yield f"{key}: the running gateway has another value; a restart brings it"
+
+
+def reload_by_signal(http: "HttpSettings", instance: str, pid: int) -> dict[str, Any] | None:
+    """Have the process load its configuration (SIGHUP), and wait until it has: what `/api/status` then says of it.
+
+    None: the process was told, and nobody here tells what came of it. Raises RemoteError where it cannot be told, or
+    does not end its reload.
+    """
+    before = _reloads(http, instance)
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except OSError as error:
+        raise RemoteError(f"process {pid} cannot be told to reload: {error.strerror}") from None
+    if before is None:
+        return None
+    until = time.monotonic() + RELOAD_S
+    while time.monotonic() < until:
+        time.sleep(0.05)
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            raise RemoteError(f"process {pid} has ended") from None
+        try:
+            status = ask(http, "/api/status")
+        except RemoteError:
+            continue  # it is busy, or another one starts
+        configuration = status.get("configuration", {})
+        # One that was under way before may have ended without what is on disk now.
+        if configuration.get("reloads", 0) != before and not configuration.get("reloading"):
+            return status
+    raise RemoteError(f"the gateway has not ended its reload within {RELOAD_S:.0f} s")
+
+
+def _reloads(http: "HttpSettings", instance: str) -> int | None:
+    """How many reloads the running gateway has done; None: it does not tell, or is another one."""
+    try:
+        status = ask(http, "/api/status")
+    except RemoteError:
+        return None
+    done = status.get("configuration", {}).get("reloads")
+    return done if status.get("instance") == instance and isinstance(done, int) else None
 
 
 def _refused(url: str, error: urllib.error.HTTPError) -> RemoteError:

@@ -125,6 +125,23 @@ is 'refuses it when nobody has checked it' within 5 refusal_told
 sees TransferGatewayReloadRefused 'gateway.toml: .*is not TOML' '"mistakes": \[.*is not TOML'
 is 'and goes on all the same' serves
 mv /tmp/good.toml /etc/$unit/gateway.toml
+sed 's/^udp_port = 5060/&\ntcp_port = 5060/' /etc/$unit/gateway.toml >/tmp/tcp.toml
+cp /etc/$unit/gateway.toml /tmp/good.toml
+cp /etc/$unit/sip_profiles/hms.toml /tmp/hms.toml
+cp /tmp/tcp.toml /etc/$unit/gateway.toml
+sed -i 's/^transport = "udp"/transport = "tcp"/' /etc/$unit/sip_profiles/hms.toml
+is 'check takes what only the running gateway refuses' transfer-gateway check
+is 'which fails the reload all the same' not systemctl reload $unit
+is 'and the journal has it from the command' logged 'refused: sip_profiles/hms.toml: transport'
+is 'and goes on as before' serves
+cp /tmp/good.toml /etc/$unit/gateway.toml
+cp /tmp/hms.toml /etc/$unit/sip_profiles/hms.toml
+sed -i 's/^log_level = "info"/log_level = "debug"/' /etc/$unit/gateway.toml
+is 'reloads with another log level' systemctl reload $unit
+is 'and the journal says that it was applied' logged 'applied: gateway.log_level'
+sed -i 's/^log_level = "debug"/log_level = "info"/' /etc/$unit/gateway.toml
+is 'and goes back to the one before' systemctl reload $unit
+rm /tmp/good.toml
 echo a-rotated-secret-of-32-characters >/etc/$unit/sip_profiles/ami.secret
 is 'reloads with a rotated secret' systemctl reload $unit
 is 'and has it, or says that it takes a restart' within 5 rotated

@@ -13,7 +13,8 @@ from typing import Any, Final
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from gateway.config import Config, ConfigError, in_force, load, profiles, settings
+from gateway.app import _broker as broker
+from gateway.config import Config, ConfigError, differences, in_force, load, profiles, settings
 from gateway.config.changes import AT_START
 from gateway.config.profiles import PbxProfile, PlatformForm, QueueSource, TrunkProfile
 from gateway.config.settings import (
@@ -304,6 +305,14 @@ def test_a_reload_applies_a_key_or_says_that_it_takes_a_restart(tmp_path: Path, 
     else:
         assert restart_needed == ()
         assert meaning(config, table, key) == meaning(loaded, table, key)
+    applied = differences(started.values, config.values)
+    if key in AT_START.get(table, ()):
+        assert not applied
+    elif key in {"id", "name"}:  # by which it is another one
+        assert all(each.endswith("]") for each in applied) or key in applied[0]
+    else:
+        assert applied
+        assert any(f".{key}" in each.replace(": ", ".") for each in applied)
     # Put back, it is as if nothing had been.
     again, restart_needed = in_force(started, written(tmp_path, before()))
     assert restart_needed == ()
@@ -323,6 +332,25 @@ def test_a_renewed_certificate_takes_a_restart_though_its_file_has_the_same_name
 
 
 @pytest.mark.slow
+@pytest.mark.keeps("20.3")
+def test_a_renewed_authority_of_the_broker_is_proved_by_a_new_login(tmp_path: Path) -> None:
+    files = before()
+    del files["gateway.toml"]["platform"], files["sip_profiles/platform.toml"]["platform"]
+    files["gateway.toml"]["mqtt"] |= {"tls": True, "ca_file": "authority.pem"}
+    (tmp_path / "authority.pem").write_text(certificate("one"))
+    started = written(tmp_path, files)
+    (tmp_path / "authority.pem").write_text(certificate("another"))
+    config, restart_needed = in_force(started, load(tmp_path))
+    assert restart_needed == ()
+    assert differences(started.values, config.values) == ("mqtt.ca_file",)
+    assert broker(config) != broker(started)  # and who is another one is logged in to anew
+    files["gateway.toml"]["mqtt"]["ca_file"] = "two.pem"
+    config, restart_needed = in_force(started, written(tmp_path, files))
+    assert restart_needed == ("mqtt.ca_file",)
+    assert broker(config) == broker(started)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["mqtt", "platform"])
 def test_a_table_that_is_added_or_taken_out_takes_a_restart(tmp_path: Path, table: str) -> None:
     files = before()
@@ -333,6 +361,9 @@ def test_a_table_that_is_added_or_taken_out_takes_a_restart(tmp_path: Path, tabl
     for started, loaded in ((with_it, without), (without, with_it)):
         config, restart_needed = in_force(started, loaded)
         assert (getattr(config, table), restart_needed) == (getattr(started, table), (table,))
+        of_table = [each for each in differences(started.values, config.values) if each.startswith(table)]
+        assert of_table == []
+    assert table in differences(with_it.values, without.values)
 
 
 def test_what_does_not_go_together_with_what_runs_is_refused(tmp_path: Path) -> None:

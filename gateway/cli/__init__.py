@@ -56,6 +56,7 @@ _COMMANDS = {
     "tool": configured.print_tool,
     "schema": configured.print_schema,
     "status": running.status,
+    "reload": running.reload,
     "report": reports.report_outcomes,
     "transfer": running.transfer,
     "cancel": running.cancel,

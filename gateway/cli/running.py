@@ -4,11 +4,11 @@
 import argparse
 import json
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.terminal import DONE, UsageError, complain, load_config, print_table
-from gateway.remote import RefusedError, RemoteError, ask
+from gateway.cli.terminal import DONE, FAILED, UsageError, complain, load_config, print_table
+from gateway.remote import RELOAD_S, RefusedError, RemoteError, ask, reload_by_signal
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -24,6 +24,44 @@ def status(options: argparse.Namespace) -> int:
     else:
         print_table(answer)
     return DONE
+
+
+def reload(options: argparse.Namespace) -> int:
+    """Have the running gateway take the configuration, and tell what it has taken."""
+    config = load_config(options)
+    if options.pid is None:
+        try:
+            answer = ask(config.http, "/api/reload", {}, within_s=RELOAD_S)
+        except RefusedError as error:
+            if error.code != "bad-configuration":
+                raise
+            return _reload_refused(error.answer.get("mistakes", []))
+    else:
+        status = reload_by_signal(config.http, config.gateway.instance, options.pid)
+        if status is None:
+            complain("told it to reload; what came of it is in its log, as its HTTP API tells nothing here")
+            return DONE
+        told = status["configuration"]
+        if told.get("refused_at"):
+            return _reload_refused(told["mistakes"])
+        answer = {"reloaded": True, "applied": told["applied"], "restart_needed": status["restart_needed"]}
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False))
+        return DONE
+    for key in answer["applied"]:
+        print(f"applied: {key}")
+    for key in answer["restart_needed"]:
+        print(f"restart needed: {key}")
+    if not answer["applied"]:
+        print("nothing else has changed" if answer["restart_needed"] else "nothing has changed")
+    return DONE
+
+
+def _reload_refused(mistakes: Sequence[str]) -> int:
+    for mistake in mistakes:
+        complain(f"refused: {mistake}")
+    complain("the configuration before it stays in force")
+    return FAILED
 
 
 def transfer(options: argparse.Namespace) -> int:

@@ -2,13 +2,15 @@
 """The configuration: one directory of TOML files, checked as a whole before any of it is used."""
 
 from gateway.config.changes import in_force
+from gateway.config.differences import differences
 from gateway.config.fields import uri_host, uri_port
-from gateway.config.loading import Config, json_schema, load
+from gateway.config.loading import BROKERS_AUTHORITY, Config, json_schema, load
 from gateway.config.mistakes import ConfigError, Mistake
 from gateway.config.profiles import PbxProfile, PlatformForm, QueueSource, TrunkProfile
 from gateway.config.settings import GatewaySettings, HttpSettings, MqttSettings, PlatformSettings, SipSettings
 
 __all__ = [
+    "BROKERS_AUTHORITY",
     "Config",
     "ConfigError",
     "GatewaySettings",
@@ -21,6 +23,7 @@ __all__ = [
     "QueueSource",
     "SipSettings",
     "TrunkProfile",
+    "differences",
     "in_force",
     "json_schema",
     "load",

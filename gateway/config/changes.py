@@ -9,7 +9,7 @@ from typing import TypeVar
 from gateway.config.checks import check_listening
 from gateway.config.credentials import ReadFile, file_name
 from gateway.config.fields import Section
-from gateway.config.loading import READ_ONCE, Config
+from gateway.config.loading import BROKERS_AUTHORITY, READ_ONCE, Config
 from gateway.config.mistakes import ConfigError, Mistake
 
 S = TypeVar("S", bound=Section)
@@ -57,9 +57,10 @@ def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
             if started.platform and loaded.platform
             else started.platform
         ),
-        digests=started.digests,
+        digests=_digests(started, loaded),
         certificates={**_certificates(loaded, sip=False), **_certificates(started, sip=True)},
         files={**loaded.files, **_read_once(started)},
+        values=_values(started, loaded),
     )
     mistakes = [
         Mistake(mistake.file, mistake.key, f"{mistake.problem} (as long as the gateway is not restarted)")
@@ -68,6 +69,33 @@ def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
     if mistakes:
         raise ConfigError(mistakes)
     return config, (*_restart_needed(started, loaded), *loaded.outdated)
+
+
+def _values(started: Config, loaded: Config) -> dict[str, object]:
+    """What each key means while those that are read at the start, and tables that came or went, stay as they were."""
+    kept = {f"{table}.{key}" for table, keys in AT_START.items() for key in keys}
+    if _same_authority(started, loaded):
+        kept.remove("mqtt.ca_file")
+    whole = [table for table in AT_START if (getattr(started, table) is None) is not (getattr(loaded, table) is None)]
+
+    def stays(name: str) -> bool:
+        return name in kept or any(name == table or name.startswith(f"{table}.") for table in whole)
+
+    return {
+        **{name: value for name, value in loaded.values.items() if not stays(name)},
+        **{name: value for name, value in started.values.items() if stays(name)},
+    }
+
+
+def _digests(started: Config, loaded: Config) -> dict[str, str]:
+    """Of the files that PJSIP has read; and of the broker's authority, which is read anew at each login."""
+    source = loaded if _same_authority(started, loaded) else started
+    return {**started.digests, BROKERS_AUTHORITY: source.digests.get(BROKERS_AUTHORITY, "")}
+
+
+def _same_authority(started: Config, loaded: Config) -> bool:
+    """Whether the file is of the same name; what it holds may be new."""
+    return bool(started.mqtt and loaded.mqtt and started.mqtt.ca_file == loaded.mqtt.ca_file)
 
 
 def _kept(table: str, started: S, loaded: S) -> S:
@@ -96,6 +124,6 @@ def _restart_needed(started: Config, loaded: Config) -> Iterator[str]:
         for key in keys:
             name = f"{table}.{key}"
             # A renewed certificate has the name of the old one.
-            same_file = started.digests.get(name) == loaded.digests.get(name)
+            same_file = table != "sip" or started.digests.get(name) == loaded.digests.get(name)
             if getattr(before, key) != getattr(now, key) or not same_file:
                 yield name

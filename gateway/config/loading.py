@@ -3,7 +3,7 @@
 
 import ipaddress
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -16,6 +16,7 @@ from gateway.config.certificates import check_certificates
 from gateway.config.checks import check
 from gateway.config.conversion import announcement, assigned_number, schedule
 from gateway.config.credentials import ReadFile, digest, files_read, outdated
+from gateway.config.differences import Values, values_of
 from gateway.config.fields import IpNetwork, Surroundings
 from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
@@ -39,6 +40,7 @@ MAIN_FILE = "gateway.toml"
 PROFILES = "sip_profiles"
 READ_ONCE = ("tls_certificate", "tls_key", "tls_ca")
 """Keys of `[sip]` whose files PJSIP reads when it begins to listen, and never again."""
+BROKERS_AUTHORITY = "mqtt.ca_file"
 Profile = TrunkProfile | PbxProfile
 
 
@@ -68,13 +70,16 @@ class Config:
     numbers: tuple[AssignedNumber, ...]
     trunks: Mapping[str, TrunkProfile]  # by name; those that a number names
     pbxs: Mapping[str, PbxProfile]
-    # SHA-256 of what the files held that PJSIP reads once, by key; it stays in this process.
+    # SHA-256 of what the files held that PJSIP reads once, and of the broker's authority, by key. They stay in this
+    # process.
     digests: Mapping[str, str] = field(default_factory=dict)
     # Files of which $CREDENTIALS_DIRECTORY holds an older copy; relative to the directory where they are in it.
     outdated: tuple[str, ...] = ()
     history: HistorySettings = field(default_factory=HistorySettings)
     files: Mapping[str, ReadFile] = field(default_factory=dict)  # what was read of secrets, keys and sounds
     certificates: Mapping[str, datetime] = field(default_factory=dict)  # until when each is good, by key
+    # What every key means, to be compared with another configuration; it stays in this process.
+    values: Values = field(default_factory=dict, repr=False)
     platform: PlatformSettings | None = None  # None: platforms can ask nothing over HTTP
 
     @cached_property
@@ -178,11 +183,23 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         numbers=tuple(assigned_number(number, schedules, main.gateway) for number in main.numbers),
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},
         pbxs={name: profile for name, profile in profiles.items() if isinstance(profile, PbxProfile)},
-        digests={f"sip.{key}": digest(getattr(main.sip, key)) for key in READ_ONCE if secrets},
+        digests=_digests(main.sip, main.mqtt) if secrets else {},
         outdated=outdated(around.found, directory) if secrets else (),
         files=files_read(around.found, directory, begun),
         certificates=ends_of_certificates(main) if secrets else {},
+        values=dict(_values(main, profiles, files=secrets)),
     )
+
+
+def _digests(sip: SipSettings, mqtt: MqttSettings | None) -> dict[str, str]:
+    read_once = {f"sip.{key}": digest(getattr(sip, key)) for key in READ_ONCE}
+    return {**read_once, BROKERS_AUTHORITY: digest(mqtt.ca_file if mqtt is not None else None)}
+
+
+def _values(main: GatewayFile, profiles: Mapping[str, Profile], *, files: bool) -> Iterator[tuple[str, object]]:
+    yield from values_of("", main, files=files)
+    for name, profile in profiles.items():
+        yield from values_of(f"{PROFILES}/{name}.toml: ", profile, files=files)
 
 
 def _reading_order(mistake: Mistake) -> tuple[bool, str]:

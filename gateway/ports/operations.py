@@ -76,6 +76,7 @@ class Reloaded:
 
     mistakes: Sequence[str]  # that kept the configuration from being taken; none: it was
     restart_needed: Sequence[str] = ()  # keys and secret files of which the running gateway has another value
+    applied: Sequence[str] = ()  # keys that have another value now
 
 
 class Operations(Protocol):

@@ -263,6 +263,7 @@ class ReloadAnswer(Published):
     """The configuration is in force, but for what takes a restart."""
 
     reloaded: Literal[True]
+    applied: list[str]
     restart_needed: list[str]
 
 

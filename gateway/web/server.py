@@ -265,7 +265,7 @@ class WebServer:
             message = "the configuration has mistakes, so the old one stays in force"
             more = {"mistakes": list(done.mistakes), "restart_needed": restart_needed}
             raise Problem(422, "bad-configuration", message, more=more)
-        return json_response({"reloaded": True, "restart_needed": restart_needed})
+        return json_response({"reloaded": True, "applied": list(done.applied), "restart_needed": restart_needed})
 
 
 @web.middleware

@@ -138,7 +138,11 @@ async def test_a_reload_brings_a_webhook_and_the_status_tells_of_it(directory: P
         (directory / "crm.secret").write_text(SECRET)
         more = f'\n[[webhooks]]\nid = "crm"\nurl = "{server.url}"\nsecret_file = "crm.secret"\n'
         written(directory, tmp_path / "state", port, more)
-        assert (await gateway.post("/api/reload"))[1] == {"reloaded": True, "restart_needed": []}
+        assert (await gateway.post("/api/reload"))[1] == {
+            "reloaded": True,
+            "applied": ["webhooks[crm]"],
+            "restart_needed": [],
+        }
         gateway.app.reporter.transfer(Milestone.ENDED, samples.refused())
         await until(lambda: len(server.taken) == 1, "the receiver has the event")
         told = (await gateway.get("/api/status"))[1]["webhooks"]

@@ -46,11 +46,24 @@ async def reload(gateway: Gateway, token: str = TOKEN) -> tuple[int, dict[str, A
     return status, json.loads(text)
 
 
+def taken(applied: list[str], restart_needed: list[str] | None = None) -> tuple[int, dict[str, Any]]:
+    """What `reload` gives when it has been taken."""
+    return 200, {"reloaded": True, "applied": applied, "restart_needed": restart_needed or []}
+
+
+async def command(gateway: Gateway, *arguments: str) -> tuple[int, str]:
+    """The exit code of `transfer-gateway`, and what it prints."""
+    line = [sys.executable, "-m", "gateway.cli", *arguments, "--config", str(gateway.directory)]
+    asked = await asyncio.create_subprocess_exec(
+        *line, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    printed = (await asked.communicate())[0].decode()
+    return asked.returncode or 0, printed
+
+
 async def check(gateway: Gateway) -> str:
     """What `transfer-gateway check` prints."""
-    command = [sys.executable, "-m", "gateway.cli", "check", "--config", str(gateway.directory)]
-    asked = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    return (await asked.communicate())[0].decode()
+    return (await command(gateway, "check"))[1]
 
 
 async def numbers(gateway: Gateway) -> bool:
@@ -69,15 +82,15 @@ async def test_what_takes_a_restart_is_told_until_it_is_put_back(wires: Net) -> 
         sip = gateway.files.sip
         assert (await gateway.get("/api/status"))["restart_needed"] == []
         sip["max_calls"], sip["rtp_timeout_s"] = 77, 100
-        for _ in range(2):
-            assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": ["sip.max_calls"]})
+        for applied in (["sip.rtp_timeout_s"], []):
+            assert await reload(gateway) == taken(applied, restart_needed=["sip.max_calls"])
             status = await gateway.get("/api/status")
             assert status["restart_needed"] == ["sip.max_calls"]
             assert status["configuration"]["mistakes"] == []
             assert await gateway.metric(f"{METRIC}_restart_needed") == 1
             assert await gateway.metric(f"{METRIC}_last_reload_successful") == 1
         del sip["max_calls"]
-        assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
+        assert await reload(gateway) == taken([])
         assert (await gateway.get("/api/status"))["restart_needed"] == []
         assert await gateway.metric(f"{METRIC}_restart_needed") == 0
 
@@ -111,7 +124,10 @@ async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(wires: Net
         # Those that PJSIP had taken have been given back: there is room for as many again.
         del main["numbers"][11:]
         status, body = await reload(gateway)
-        assert (status, body) == (200, {"reloaded": True, "restart_needed": []})
+        assert status == 200
+        added = f"numbers[{gateway.files.line['id']}].destinations[added]"
+        peers = [f"numbers[n{each}]" for each in range(10)] + [f"sip_profiles/t{each}.toml" for each in range(10)]
+        assert body["applied"] == [added, *peers]
         assert await numbers(gateway)
         assert (await gateway.get("/api/status"))["configuration"]["refused_at"] is None
 
@@ -124,7 +140,7 @@ async def test_peers_may_come_and_go_for_as_long_as_one_likes(wires: Net) -> Non
         for each in range(40):  # PJSUA was compiled for 32
             gateway.files.profiles[f"t{each}"] = {**assistant_at, "options_interval_s": 0}
             number["trunk"] = f"t{each}"
-            assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
+            assert (await reload(gateway))[0] == 200
         assert list((await gateway.get("/api/status"))["trunks"]) == ["t39"]
         assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
 
@@ -182,7 +198,7 @@ async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: N
         assert not await seen("before")
         log = gateway.files.main["gateway"]
         log["log_level"] = "debug"
-        assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
+        assert await reload(gateway) == taken(["gateway.log_level"])
         assert await seen("meanwhile")
         assert "RX " in gateway.log
         log |= {"log_level": "info", "log_format": "json"}
@@ -247,7 +263,7 @@ async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires:
     async with reloadable(wires) as gateway:
         assert (await gateway.http("GET", "/readyz", host="pbx.example.com"))[0] == 421
         gateway.files.main["http"]["host_names"] = ["pbx.example.com"]
-        assert await reload(gateway) == (200, {"reloaded": True, "restart_needed": []})
+        assert await reload(gateway) == taken(["http.host_names"])
         assert (await gateway.http("GET", "/readyz", host="pbx.example.com"))[0] == 200
         assert (await gateway.http("GET", "/readyz", host="eve.example.com"))[0] == 421
 
@@ -279,3 +295,32 @@ async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(wir
         assert states == ["RELOADING=1", "READY=1"] * (len(states) // 2)
         assert all(re.search(r"^MONOTONIC_USEC=\d+$", each, re.MULTILINE) for each in told if "RELOADING" in each)
         assert await gateway.metric(f"{METRIC}_last_reload_successful") == 1
+
+
+@pytest.mark.keeps("20.1")
+@pytest.mark.parametrize("by_signal", [True, False], ids=["by signal", "with the token"])
+async def test_the_command_says_what_a_reload_has_applied_and_fails_where_it_was_refused(
+    wires: Net, by_signal: bool
+) -> None:
+    async with reloadable(wires) as gateway:
+        arguments = ["reload", *(["--pid", str(gateway.child.pid)] if by_signal else [])]
+        add_destination(gateway)
+        gateway.files.sip["max_calls"] = 77
+        gateway.write()
+        code, printed = await command(gateway, *arguments)
+        assert (code, printed.splitlines()) == (
+            0, [f"applied: numbers[{gateway.files.line['id']}].destinations[added]", "restart needed: sip.max_calls"],
+        )  # fmt: skip
+        assert await numbers(gateway)
+        assert (await gateway.get("/api/status"))["configuration"]["applied"]
+        # What only what runs makes a mistake: `check` by itself has nothing against it.
+        gateway.files.sip["tcp_port"] = 5060
+        gateway.files.profiles["asterisk"]["transport"] = "tcp"
+        gateway.write()
+        code, printed = await command(gateway, *arguments)
+        assert code == 1
+        assert "transfer-gateway: refused: sip_profiles/asterisk.toml: transport: " in printed
+        assert printed.endswith("the configuration before it stays in force\n")
+        (gateway.directory / "gateway.toml").write_text("[gateway")
+        assert (await command(gateway, *arguments))[0] == 78
+        assert (await gateway.get("/api/status"))["configuration"]["reloads"] == 2

@@ -130,7 +130,7 @@ class Gateway(Commanded, Operations):
 
     async def reload(self) -> Reloaded:
         self.asked.append(("reload",))
-        return Reloaded(self.mistakes, ["sip.udp_port"])
+        return Reloaded(self.mistakes, ["sip.udp_port"], ["history.days"])
 
 
 def metrics(accept: str) -> tuple[bytes, str]:

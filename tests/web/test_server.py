@@ -111,7 +111,7 @@ async def test_a_call_is_transferred_with_the_token(ask: Client, gateway: Gatewa
 async def test_a_reload_tells_every_mistake(ask: Client, gateway: Gateway) -> None:
     assert await ask("/api/reload", "POST", headers=RIGHT) == (
         200,
-        {"reloaded": True, "restart_needed": ["sip.udp_port"]},
+        {"reloaded": True, "applied": ["history.days"], "restart_needed": ["sip.udp_port"]},
     )
     gateway.mistakes = ["gateway.toml: sip.udp_port: 70000 is no port"]
     status, body = await ask("/api/reload", "POST", headers=RIGHT)

@@ -44,6 +44,7 @@ class Broker:
     base_topic: str = "transfer-gateway"
     tls: bool = False
     ca_file: Path | None = None  # None: the system's authorities
+    ca_digest: str = ""  # of what it holds: a renewed one is another broker, and is logged in to anew
     username: str | None = None
     password: str | None = None
     keepalive_s: int = 15
