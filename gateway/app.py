@@ -21,6 +21,7 @@ from gateway.announcing import AvailabilityNotices
 from gateway.audit import AuditTrail
 from gateway.background import BackgroundTasks
 from gateway.clock import LoopClock
+from gateway.condition import listening
 from gateway.config import BROKERS_AUTHORITY, Config, load
 from gateway.engine import Engine
 from gateway.expiring import CertificateWatch
@@ -155,6 +156,7 @@ class App:
                 version=gateway.__version__,
                 pjsip=PJSIP_VERSION,
                 instance=self._config.gateway.instance,
+                sip=listening(self._config)["sip"],
             )
             await self._stop.wait()
             await self._drain()

@@ -7,11 +7,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 import gateway
+from gateway.condition import Parts, because, conditions, listening, problems
 from gateway.core.json_form import open_call_document
 from gateway.core.numbers import caller_named
 from gateway.ports import Author, GivenCommand, HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
@@ -21,30 +22,12 @@ from gateway.report.history.rows import CALL
 from gateway.report.store_file import StoreError
 
 if TYPE_CHECKING:
-    from gateway.audit import AuditTrail
     from gateway.core.model import PbxState
     from gateway.core.open_call import OpenCall
     from gateway.core.record import CallRecord, TransferRecord
-    from gateway.engine import Engine
     from gateway.ports import FollowedPbx
-    from gateway.reloading import Reloader
-    from gateway.report.reporter import EventReporter
-    from gateway.user_agent import UserAgent
 
 log = structlog.get_logger("app")
-
-
-class Parts(Protocol):
-    """The parts of the gateway that are asked."""
-
-    engine: Engine
-    reporter: EventReporter
-    sip: UserAgent
-    sources: Mapping[str, FollowedPbx]
-    reloader: Reloader
-    audit: AuditTrail
-    started_at: datetime
-    serving: bool  # the transports are open, and nothing has asked for the end
 
 
 class Operating:
@@ -57,13 +40,8 @@ class Operating:
 
     def ready(self) -> tuple[bool, Mapping[str, bool]]:
         """See ports.Operations."""
-        conditions = {
-            "transports": self._parts.serving,
-            "configuration": True,
-            "not-draining": not self._parts.engine.draining,
-            "outbox": self._parts.reporter.outbox.writable,
-        }
-        return all(conditions.values()), conditions
+        found = conditions(self._parts)
+        return all(found.values()), found
 
     def status(self) -> Mapping[str, Any]:
         """See ports.Operations."""
@@ -75,14 +53,23 @@ class Operating:
             "version": gateway.__version__,
             "pjsip": self._pjsip,
             "started_at": self._parts.started_at.isoformat(timespec="seconds"),
+            "problems": problems(self._parts),
+            "listening": listening(config),
             "calls": len(self._parts.engine.calls),
             "transfers": len(self._parts.engine.transfers),
             "sip": self._parts.sip.counts,
             "stack": self._parts.sip.stack,
             "watches": self._parts.sip.subscriptions.count,
-            "pbx": {name: {"up": source.up} for name, source in self._parts.sources.items()},
-            "trunks": {name: {"up": up} for name, up in self._parts.sip.trunks.up.items()},
-            "mqtt": {"configured": config.mqtt is not None, "connected": self._parts.reporter.connected},
+            "pbx": {name: _pbx_document(source) for name, source in self._parts.sources.items()},
+            "trunks": {
+                name: {"up": up, "because": None if up else self._parts.sip.trunks.failures.get(name)}
+                for name, up in self._parts.sip.trunks.up.items()
+            },
+            "mqtt": {
+                "configured": config.mqtt is not None,
+                "connected": self._parts.reporter.connected,
+                "because": self._parts.reporter.broker_failure or None,
+            },
             "outbox": backlog_document(self._parts.reporter.outbox),
             "webhooks": self._parts.reporter.webhooks.document,
             "history": self._parts.reporter.history.document,
@@ -207,3 +194,8 @@ class Operating:
     async def reload(self) -> Reloaded:
         """See ports.Operations."""
         return await self._parts.reloader.reload()
+
+
+def _pbx_document(source: FollowedPbx) -> dict[str, object]:
+    why = None if source.up else because(source.failure or source.state.unknown_because)
+    return {"up": source.up, "because": why}

@@ -17,6 +17,10 @@ class Trunks(Protocol):
     def up(self) -> Mapping[str, bool | None]:
         """Whether each answers, by name; None: nobody asks it."""
 
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Why each that does not answer was found not to, by name; one that was not heard of yet is not among them."""
+
 
 class Subscriptions(ExtensionWatcher, Protocol):
     """What the PBXs are asked to tell over SIP."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class FakeUserAgent(FakeSip):
     """Implements app.UserAgent. `fails` names what it fails in: "start", "stop" or "reconfigure"."""
 
-    trunks = SimpleNamespace(up={"platform": True})
+    trunks = SimpleNamespace(up={"platform": True}, failures={})
     subscriptions: Any = SimpleNamespace(count=0)
 
     def __init__(self, clock: VirtualClock, fails: str = "") -> None:
@@ -140,7 +140,7 @@ async def until(holds: Callable[[], bool], what: str) -> None:
 
 
 async def serving(gateway: Running, life: asyncio.Task[None]) -> None:
-    await until(lambda: life.done() or gateway.app.operations.ready()[0], "it serves")
+    await until(lambda: life.done() or gateway.app.serving, "it serves")
 
 
 async def over(gateway: Running, life: asyncio.Task[None]) -> None:

@@ -79,7 +79,7 @@ CHANGES: Final[Tables] = {
         "password_file": "two.secret", "base_topic": "other", "home_assistant": True,
     },
     "http": {"bind_address": "127.0.0.8", "port": 9471, "token_file": "two.secret", "host_names": ["pbx.example.com"],
-             "tokens": []},
+             "tokens": [], "ready_needs": ["pbx"]},
     "http.tokens": {"name": "other", "secret_file": "two.secret", "may": ["read"], "numbers": ["main-line"]},
     "platform": {
         "bind_address": "127.0.0.8", "port": 9472, "path": "/other", "tls_certificate": "two.pem",

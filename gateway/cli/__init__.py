@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from gateway.arguments import parser
 from gateway.cli import configured, reports, running
+from gateway.cli import status as page
 from gateway.cli.terminal import CONFIGURATION, FAILED, USAGE, UsageError, complain
 from gateway.remote import RemoteError
 
@@ -55,7 +56,7 @@ _COMMANDS = {
     "probe": configured.probe_destinations,
     "tool": configured.print_tool,
     "schema": configured.print_schema,
-    "status": running.status,
+    "status": page.status,
     "reload": running.reload,
     "report": reports.report_outcomes,
     "transfer": running.transfer,

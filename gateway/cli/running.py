@@ -16,16 +16,6 @@ if TYPE_CHECKING:
 FORGET_S = 310.0  # longer than the gateway itself waits for its disk
 
 
-def status(options: argparse.Namespace) -> int:
-    """How the gateway stands."""
-    answer = ask(load_config(options, secrets=False).http, "/api/status")
-    if options.json:
-        print(json.dumps(answer, ensure_ascii=False))
-    else:
-        print_table(answer)
-    return DONE
-
-
 def reload(options: argparse.Namespace) -> int:
     """Have the running gateway take the configuration, and tell what it has taken."""
     config = load_config(options)

@@ -4,7 +4,7 @@
 from gateway.config.changes import in_force
 from gateway.config.differences import differences
 from gateway.config.fields import uri_host, uri_port
-from gateway.config.loading import BROKERS_AUTHORITY, Config, json_schema, load
+from gateway.config.loading import BROKERS_AUTHORITY, Config, http_settings, json_schema, load
 from gateway.config.mistakes import ConfigError, Mistake
 from gateway.config.profiles import PbxProfile, PlatformForm, QueueSource, TrunkProfile
 from gateway.config.settings import GatewaySettings, HttpSettings, MqttSettings, PlatformSettings, SipSettings
@@ -24,6 +24,7 @@ __all__ = [
     "SipSettings",
     "TrunkProfile",
     "differences",
+    "http_settings",
     "in_force",
     "json_schema",
     "load",

@@ -21,7 +21,7 @@ from gateway.config.settings import (
 )
 from gateway.core.model import WhenUnknown
 from gateway.core.numbers import TargetError, lookup_keys
-from gateway.core.state_sources import Ability
+from gateway.core.state_sources import Ability, StateSource
 
 MAIN = "gateway.toml"
 Profiles = Mapping[str, TrunkProfile | PbxProfile]
@@ -43,6 +43,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
     if "platform" not in written:
         yield from unheard_platforms(profiles)
     yield from _webhooks(main.webhooks)
+    yield from _ready_needs(main, profiles)
     yield from _tokens(main.http, [number.id for number in main.numbers])
     yield from _assigned_numbers(main.numbers)
     for number in main.numbers:
@@ -51,6 +52,25 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from _targets(number, main.numbers, country)
         yield from _states(number, profiles)
         yield from emergencies(number, country)
+
+
+def _ready_needs(main: GatewayFile, profiles: Profiles) -> Iterator[Mistake]:
+    """What can never be there would keep every call away."""
+    trunks = [profiles.get(number.trunk) for number in main.numbers]
+    pbxs = [profiles.get(number.pbx) for number in main.numbers]
+    told = {
+        "pbx": any(isinstance(one, PbxProfile) and one.queues.source is not StateSource.NONE for one in pbxs),
+        "trunk": any(isinstance(one, TrunkProfile) and one.is_asked for one in trunks),
+        "broker": main.mqtt is not None,
+    }
+    why = {
+        "pbx": "no PBX tells its state: source in [queues] of its profile",
+        "trunk": "no trunk is asked whether it is there: options_interval_s in its profile",
+        "broker": "there is no [mqtt]",
+    }
+    for need in main.http.ready_needs:
+        if not told[need] and (need == "broker" or main.numbers):
+            yield Mistake(MAIN, "http.ready_needs", f'"{need}" would never be there, as {why[need]}')
 
 
 def check_listening(

@@ -142,6 +142,17 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "transfer-gateway"}
 
 
+def http_settings(directory: Path) -> HttpSettings:
+    """`[http]` alone, as far as it is right, for who asks a gateway that runs. Raises ConfigError: there is no TOML."""
+    mistakes: list[Mistake] = []
+    table = read_table(directory, MAIN_FILE, mistakes)
+    if table is None:
+        raise ConfigError(mistakes)
+    around = Surroundings(directory.absolute(), credentials=credentials_directory(), secrets=False)
+    main = read_model(GatewayFile, table, file=MAIN_FILE, around=around, mistakes=mistakes)
+    return main.http if main is not None else HttpSettings()
+
+
 def load(directory: Path, *, secrets: bool = True) -> Config:
     """Read and check the configuration in `directory`. Raises ConfigError with every mistake in it.
 

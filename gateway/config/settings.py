@@ -108,6 +108,7 @@ TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone, json_schema_input_typ
 Holidays = Annotated[str, AfterValidator(_holidays)]
 Locale = Annotated[str, AfterValidator(_locale)]
 TokenPermission = Literal["read", "transfer", "probe", "forget", "reload"]
+ReadyNeed = Literal["pbx", "trunk", "broker"]
 Failure = Literal["busy", "no-answer", "declined", "unreachable"]
 
 
@@ -200,6 +201,7 @@ class HttpSettings(Section):
     port: Port = 9470
     token: SecretFile | None = Field(default=None, alias="token_file")
     tokens: Annotated[tuple[TokenSettings, ...], Field(max_length=50)] = ()
+    ready_needs: tuple[ReadyNeed, ...] = ()  # what `/readyz` hangs on besides the gateway itself
     host_names: tuple[HostName, ...] = ()  # by which a browser or proxy may ask a server that is bound to loopback
 
 

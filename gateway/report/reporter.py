@@ -184,6 +184,11 @@ class EventReporter:
         return self._mqtt is not None and self._mqtt.connected
 
     @property
+    def broker_failure(self) -> str:
+        """Why the broker is not there; empty: it is, none is configured, or it is not known yet."""
+        return self._mqtt.failure if self._mqtt is not None else ""
+
+    @property
     def outbox(self) -> BacklogState:
         """How much waits for the broker."""
         return self._backlog.state

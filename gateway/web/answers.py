@@ -61,6 +61,8 @@ class Status(BaseModel):
     version: str
     pjsip: str
     started_at: str
+    problems: list[str] = Field(description="what is not well, in words; empty: all is")
+    listening: dict[str, list[str]] = Field(description="addresses, by `sip` and `http`")
     calls: Count
     transfers: Count
     webhooks: dict[str, Any]

@@ -74,8 +74,13 @@ async def test_what_can_be_asked_of_it(directory: Path) -> None:
     async with running(directory) as gateway:
         caller = gateway.called()
         status = (await gateway.get("/api/status"))[1]
-        assert (status["state"], status["calls"], status["trunks"]) == ("online", 1, {"platform": {"up": True}})
-        assert status["pbx"] == {"asterisk": {"up": False}}
+        assert (status["state"], status["calls"], status["trunks"]) == (
+            "online",
+            1,
+            {"platform": {"up": True, "because": None}},
+        )
+        assert (status["pbx"]["asterisk"]["up"], "connect" in status["pbx"]["asterisk"]["because"]) == (False, True)
+        assert status["listening"] == {"sip": ["udp 127.0.0.2:5060"], "http": [f"127.0.0.1:{gateway.port}"]}
         calls = (await gateway.get("/api/calls"))[1]["calls"]
         assert (await gateway.get("/api/transfers"))[1]["transfers"] == []
         assert [state["pbx"] for state in (await gateway.get("/api/queues"))[1]["pbxs"]] == ["asterisk"]
@@ -127,7 +132,7 @@ async def test_a_broker_that_is_not_there_is_said_to_be_configured(directory: Pa
     more = f'\n[mqtt]\nhost = "127.0.0.1"\nport = {free_port()}\n'
     async with running(written(directory, tmp_path / "state", port, more)) as gateway:
         status = (await gateway.get("/api/status"))[1]
-        assert status["mqtt"] == {"configured": True, "connected": False}
+        assert (status["mqtt"]["configured"], status["mqtt"]["connected"]) == (True, False)
 
 
 async def test_a_reload_brings_a_webhook_and_the_status_tells_of_it(directory: Path, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ async def test_what_has_no_hint_is_unknown_and_the_trail_says_so(gateway: Gatewa
     line = "extension 6999 (dialog-info): state unknown, asterisk answers 404 to our subscription to its dialog"
     await says(gateway, "accepted", line, "missing")
     await says(gateway, "accepted", "queue sales (dialog-info): state unknown, dialog-info tells nothing", "sales")
-    assert (await gateway.get("/api/status"))["pbx"] == {"asterisk": {"up": True}}
+    assert (await gateway.get("/api/status"))["pbx"] == {"asterisk": {"up": True, "because": None}}
 
 
 async def test_a_caller_is_put_through_to_a_phone_that_is_there_and_to_no_other(

@@ -69,7 +69,7 @@ async def test_a_broker_that_is_not_trusted_leaves_no_socket_open(tmp_path: Path
             "does a second gateway run as instance pbx-1?",
             False,
         ),
-        (aiomqtt.MqttError("[Errno 111] Connection refused"), "Connection refused", False),
+        (aiomqtt.MqttError("[Errno 111] Connection refused"), ":1883: Connection refused", False),
     ],
 )
 def test_an_error_says_what_an_operator_can_do(error: aiomqtt.MqttError, says: str, hopeless: bool) -> None:

@@ -69,9 +69,12 @@ async def test_a_trunk_is_up_when_it_answers_options_and_down_when_it_does_not(w
         options = (await nth(trunk, "OPTIONS", 1)).message
         assert options.uri.startswith(f"sip:{wires.trunk}")
         await becomes(gateway, 1)
-        assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": True}}
+        assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": True, "because": None}}
         trunk.answers["OPTIONS"] = 503
         await becomes(gateway, 0)
+        status = await gateway.get("/api/status")
+        assert status["trunks"] == {"hms": {"up": False, "because": "OPTIONS: 503"}}
+        assert "trunk hms: OPTIONS: 503" in status["problems"]
         trunk.answers["OPTIONS"] = 404  # whoever refuses is there
         await becomes(gateway, 1)
         assert gateway.log.count("trunk-down") == 1
@@ -82,7 +85,7 @@ async def test_a_trunk_that_is_not_asked_gets_no_options(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk, gateway_with(wires, options_interval_s=0) as gateway:
         assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
         assert not trunk.received("OPTIONS")
-        assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": None}}
+        assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": None, "because": None}}
 
 
 @pytest.mark.keeps("7.3")

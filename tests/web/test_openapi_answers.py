@@ -37,6 +37,8 @@ class Busy(Gateway):
             "version": "1",
             "pjsip": "2",
             "started_at": "2026-03-02T09:30:00",
+            "problems": [],
+            "listening": {"sip": [], "http": []},
         }
         return {**known, "calls": 1, "transfers": 1, "webhooks": {}, "restart_needed": []}
 

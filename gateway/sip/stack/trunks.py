@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 # Made by our own transaction layer as well, when nobody answers or nothing can be sent (RFC 3261 §8.1.3.1).
 UNANSWERED = (408, 502, 503)
+TIMED_OUT = 408
 AGAIN_S, REFUSED_AGAIN_S = 30.0, 300.0
 """When a registration that is not there is asked for again. PJSUA does so by itself after answers that it holds for
 temporary, and never after others, which may pass as well: a registrar that has lost its database says 403 or 404."""
@@ -35,6 +36,7 @@ class TrunkWatch:
         """Asks a trunk's registrar again."""
         self._clock = clock
         self._up: dict[str, bool] = {}
+        self._codes: dict[str, int] = {}  # of those that are down
         self._asked: dict[int, str] = {}
         self._tokens = itertools.count(1)
         self._accounts: Mapping[str, int] = {}
@@ -47,12 +49,22 @@ class TrunkWatch:
         """What is known, by trunk; None of one that nobody asks."""
         return {name: self._up.get(name, False) if trunk.is_asked else None for name, trunk in self._trunks.items()}
 
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """What came of the last question to each that does not answer."""
+        return {name: self._why(name, code) for name, code in self._codes.items() if name in self._trunks}
+
+    def _why(self, name: str, code: int) -> str:
+        what = "the registration" if self._trunks[name].registers else "OPTIONS"
+        return f"no answer to {what}" if code == TIMED_OUT else f"{what}: {code}"
+
     def watch(self, trunks: Mapping[str, TrunkProfile], accounts: Mapping[str, int]) -> None:
         """Watch these from now on; `accounts` are PJSUA's, by peer."""
         self.stop()
         self._trunks, self._accounts = trunks, accounts
         # What was known of one that is asked no more is no finding once it is asked again.
         self._up = {name: up for name, up in self._up.items() if name in trunks and trunks[name].is_asked}
+        self._codes = {name: code for name, code in self._codes.items() if name in self._up}
         for name, trunk in trunks.items():
             if trunk.is_asked and not trunk.registers:
                 self._ask(name, trunk)
@@ -104,7 +116,13 @@ class TrunkWatch:
             self.answered(token, 503)
 
     def _found(self, name: str, up: bool, code: int) -> None:
-        if name not in self._trunks or self._up.get(name) is up:
+        if name not in self._trunks:
+            return
+        if up:
+            self._codes.pop(name, None)
+        else:
+            self._codes[name] = code
+        if self._up.get(name) is up:
             return
         self._up[name] = up
         if up:

@@ -104,7 +104,7 @@ async def test_a_pbx_is_unknown(pbx: Asterisk, tmp_path: Path) -> None:
         await logged(gateway, "ami-login-refused")
         assert await gateway.metric("transfer_gateway_pbx_up") == 0
         seen = await desk.carry_out("TransferGatewayPbxUnknown")
-        assert re.search(r"^  asterisk\n    up +no$", seen["transfer-gateway status"], re.MULTILINE)
+        assert re.search(r"^PBXs +asterisk: not known: ", seen["transfer-gateway status"], re.MULTILINE)
         assert "login refused" in seen.api("/api/queues")["pbxs"][0]["unknown_because"]
         assert seen.log("ami-login-refused")
         assert seen.log("pbx-unknown") == ""
@@ -130,7 +130,7 @@ async def test_a_trunk_is_down(own_net: Net, tmp_path: Path) -> None:
     async with Gateway(files) as gateway:
         await logged(gateway, "trunk-down", 40)
         seen = await Desk(gateway, tmp_path).carry_out("TransferGatewayTrunkDown")
-        assert re.search(r"^  main-line\n    up +no$", seen["transfer-gateway status"], re.MULTILINE)
+        assert re.search(r"^trunks +main-line: not up: ", seen["transfer-gateway status"], re.MULTILINE)
         assert "code=408" in seen.log("trunk-down")
         assert seen.log("server-down") == ""
         seen.everything()

@@ -54,7 +54,7 @@ async def test_a_restart_is_needed(own_net: Net, tmp_path: Path) -> None:
         gateway.child.signal(signal.SIGHUP)
         await until(gateway, "config_restart_needed", 1)
         seen = await Desk(gateway, tmp_path).carry_out("TransferGatewayRestartNeeded")
-        assert re.search(r"^restart_needed +sip.udp_port$", seen["transfer-gateway status"], re.MULTILINE)
+        assert re.search(r"^  ! a restart is needed for sip.udp_port$", seen["transfer-gateway status"], re.MULTILINE)
         assert "sip.udp_port" in seen["transfer-gateway check"]
         assert seen["systemctl restart transfer-gateway"] == ""
         seen.everything()

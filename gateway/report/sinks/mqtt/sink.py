@@ -91,6 +91,11 @@ class MqttSink:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
 
+    @property
+    def failure(self) -> str:
+        """Why the broker is not there; empty: it is, or that is not known yet."""
+        return "" if self.connected else self._complaint
+
     def log_in(self, broker: Broker) -> None:
         """Connect anew, at once, where `broker` is not the one that we are connected to."""
         if broker != self._broker:
