@@ -155,6 +155,7 @@ def test_a_mistake_in_the_main_file(tmp_path: Path, old: str, new: str, told: st
         ('kind = "trunk"', 'kind = "trunk"\npass_headers = ["Via"]', "pass_headers[1]: Via belongs to one leg and can't be passed on"),
         ('kind = "trunk"', 'kind = "trunk"\npass_headers = ["X A"]', 'pass_headers[1]: must be a header\'s name, or its beginning and a star, such as "X-*"; is "X A"'),
         ('kind = "trunk"', 'kind = "trunk"\nusername = "me"', "file: username and password_file go together: give both, or neither"),
+        ('kind = "trunk"', 'kind = "trunk"\nmedia = "direct"\nrtp_source = "latched"', 'file: media = "direct" has audio go past the gateway, and rtp_source = "latched" needs the audio here; change one of the two'),
         ('kind = "trunk"', 'kind = "trunk"\nchallenge = true', "file: challenge = true needs the username and password_file it asks for"),
         ('kind = "trunk"', 'kind = "trunk"\nregister = "yes"', 'register: must be true or false, is "yes"'),
         ('kind = "trunk"', 'kind = "trunk"\npassword = "x"', "password: is no known key; did you mean password_file?"),

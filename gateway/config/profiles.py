@@ -47,13 +47,16 @@ Transport = Literal["udp", "tcp", "tls"]
 Srtp = Literal["off", "optional", "required"]
 # Where its media comes from: the address of its description, its host, or the host that its signalling comes from.
 RtpSource = Literal["sdp", "sdp-host", "latched"]
-# Whether its packets may go on as they are, to a side with the same codec, or always through the conference bridge.
-Media = Literal["relay", "bridge"]
+# Whether its packets may go on as they are, to a side with the same codec, or always through the conference bridge; or
+# from there to here without us, where the other side's profile says so too.
+Media = Literal["relay", "bridge", "direct"]
 # How the caller is named: in From alone, or in P-Asserted-Identity too, to a peer that keeps withheld numbers to itself
 # (RFC 3325 §7).
 Identity = Literal["from", "asserted"]
 # What tells the peer whom the caller had called before they were transferred (RFC 5806, RFC 7044).
 Diversion = Literal["off", "diversion", "history-info"]
+_NEEDS_US = ("required", "latched", "info")
+"""Settings of srtp, rtp_source and dtmf with which audio has to come to us."""
 Codec = Literal["PCMA", "PCMU", "G722", "opus"]
 Header = Annotated[str, AfterValidator(_header)]
 Codecs = Annotated[tuple[Codec, ...], Field(min_length=1)]
@@ -108,6 +111,14 @@ class _Profile(Section):
     def _has_credentials(self) -> Self:
         if bool(self.username) is not bool(self.password):
             raise ValueError("username and password_file go together: give both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _may_be_direct(self) -> Self:
+        for key, value in (("srtp", self.srtp), ("rtp_source", self.rtp_source), ("dtmf", self.dtmf)):
+            if self.media == "direct" and value in _NEEDS_US:
+                problem = f'{key} = "{value}" needs the audio here; change one of the two'
+                raise ValueError(f'media = "direct" has audio go past the gateway, and {problem}')
         return self
 
 

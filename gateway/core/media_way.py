@@ -10,12 +10,13 @@ class Path(StrEnum):
 
     RELAY = "relay"
     BRIDGE = "bridge"
+    DIRECT = "direct"  # it goes from peer to peer, and past the gateway
 
 
 class Why(StrEnum):
     """What decided it."""
 
-    SAME_CODEC = "same-codec"  # the one reason to relay
+    SAME_CODEC = "same-codec"  # the reason to relay; and to have it go past us, where both profiles say so
     NO_AUDIO = "no-audio"  # a leg has none yet, or any more
     SETTING = "setting"  # `media = "bridge"` in a profile
     CODEC = "another-codec"
@@ -23,6 +24,10 @@ class Why(StrEnum):
     WAITING = "waiting"  # a caller hears an announcement, ringback or what a target sends before its answer
     KEYS = "keys"  # a key is being sent that came in some other way than as an event of the same codec's clock
     NOT_RELAYED = "not-relayed"  # PJSIP has given the stream up meanwhile
+    # Why it is relayed all the same where both profiles say `media = "direct"`:
+    ENCRYPTED = "encrypted"  # each peer has keys that the other has not
+    PAYLOAD_TYPES = "payload-types"  # the two have other numbers for one codec, or other versions of IP
+    DECLINED = "declined"  # a peer would not send elsewhere, or keys that come by INFO have to reach it from us
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Decision:
 
 
 RELAYED = Decision(Path.RELAY, Why.SAME_CODEC)
+DIRECT = Decision(Path.DIRECT, Why.SAME_CODEC)
+_NOT_DIRECT = frozenset({Why.ENCRYPTED, Why.PAYLOAD_TYPES, Why.DECLINED})
 
 
 def bridged(why: Why) -> Decision:
@@ -41,5 +48,15 @@ def bridged(why: Why) -> Decision:
     return Decision(Path.BRIDGE, why)
 
 
-WAYS = (RELAYED, *(bridged(why) for why in Why if why is not Why.SAME_CODEC))
+def relayed(why: Why) -> Decision:
+    """The relay, where it is not to be: for this reason."""
+    return Decision(Path.RELAY, why)
+
+
+WAYS = (
+    RELAYED,
+    DIRECT,
+    *(relayed(why) for why in Why if why in _NOT_DIRECT),
+    *(bridged(why) for why in Why if why is not Why.SAME_CODEC and why not in _NOT_DIRECT),
+)
 """All that there are."""

@@ -83,6 +83,7 @@ class SipAgent:
             self._legs, self._pairs, self._media, self._dialogs, self._referrals, listener, clock, self._kick
         )
         self._midcall = self._supervision.midcall
+        self._media.tell_misplaced(self._midcall.misplaced)
         self.subscriptions = Subscriptions(self._accounts.extension, self._kick, clock)
 
     # --- life
@@ -133,6 +134,7 @@ class SipAgent:
         self._accounts.open(config, self._transports, self._legs.peers)
         self._supervision.configure(config)
         self._media.configure(config)
+        pj.show_descriptions(self._media.reads_descriptions)
         self._front.configure(config, self._accounts.numbers)
         self._watch_trunks()
         set_log_level(debug=config.gateway.log_level == "debug")

@@ -70,6 +70,23 @@ class RelayPath:
         """See media_path.MediaPath."""
         return None
 
+    def tell_misplaced(self, _misplaced: Callable[[LegId], None]) -> None:
+        """See media_path.MediaPath."""
+
+    def is_misplaced(self, _leg: LegId) -> bool:
+        """See media_path.MediaPath."""
+        return False
+
+    def offering_again(self, _leg: LegId) -> None:
+        """See media_path.MediaPath."""
+
+    def declined(self, _leg: LegId, _code: int) -> None:
+        """See media_path.MediaPath."""
+
+    def goes_past(self, _leg: LegId) -> bool:
+        """See media_path.MediaPath."""
+        return False
+
     def keys_follow(self, _leg: LegId) -> None:
         """See media_path.MediaPath."""
 

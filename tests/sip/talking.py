@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.sip.bed import Bed, Stage
 from tests.support.end import both_hear
+from tests.support.processes import eventually
 from tests.support.sip_message import media_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,17 @@ async def talking(bed: Bed, name: str) -> AsyncIterator[tuple[Stage, Call, Call]
         await both_hear(caller, assistant)
         await caller.hang_up()
         await assistant.wait_request("BYE")
+
+
+async def goes(bed: Bed, path: str, why: str) -> None:
+    """Wait until the one call's audio takes this way, for this reason, and the legs that have audio are counted so."""
+
+    async def is_told() -> bool:
+        (call,) = (await bed.gateway.get("/api/calls"))["calls"]
+        counted = await bed.gateway.metric("transfer_gateway_media_legs", path=path, reason=why)
+        return call["audio"] == {"path": path, "why": why} and counted == (1 if why == "waiting" else 2)
+
+    await eventually(is_told, f"{path}: {why}")
 
 
 def gateway_media(call: Call) -> tuple[str, int]:

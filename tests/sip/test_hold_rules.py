@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -13,7 +14,24 @@ from gateway.sip.calls.pairs import Pairs
 from tests.bench.clock import VirtualClock
 from tests.bench.leg import FakeLeg
 
+if TYPE_CHECKING:
+    from gateway.core.model import LegId
+    from gateway.sip.calls.media_path import MediaPath
+
 NONE, SENDS, HEARS, BOTH = Direction.NONE, Direction.SENDS, Direction.HEARS, Direction.BOTH
+
+
+class Unmoved:
+    """Implements what Holds asks of media_path.MediaPath: audio stays where it is."""
+
+    def is_misplaced(self, _leg: LegId) -> bool:
+        return False
+
+    def offering_again(self, leg: LegId) -> None:
+        pass
+
+    def declined(self, leg: LegId, code: int) -> None:
+        pass
 
 
 class Stage:
@@ -22,7 +40,7 @@ class Stage:
     def __init__(self) -> None:
         self.clock, self.pairs = VirtualClock(datetime(2026, 11, 29, tzinfo=UTC)), Pairs()
         self.kicks = 0
-        self.holds = Holds(self.pairs, self.clock, self._kick)
+        self.holds = Holds(self.pairs, cast("MediaPath", Unmoved()), self.clock, self._kick)
         self.caller, self.assistant = FakeLeg("caller", incoming=True), FakeLeg("assistant")
         for leg in (self.caller, self.assistant):
             self.holds.established(leg)

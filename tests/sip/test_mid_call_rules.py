@@ -22,11 +22,16 @@ class Stage(TwoLegs):
     def __init__(self, **profile: str) -> None:
         super().__init__(joined=False)
         self.silent: set[LegId] = set()  # legs without audio
+        self.past: set[LegId] = set()  # legs whose audio goes past us
         self.lost: list[tuple[LegId, CallEnd]] = []
         media: Any = SimpleNamespace(
             has_media=lambda leg: leg not in self.silent,
             activity=lambda leg: self.legs[leg].activity,
             keys_follow=lambda _leg: None,
+            is_misplaced=lambda _leg: False,
+            offering_again=lambda _leg: None,
+            declined=lambda _leg, _code: None,
+            goes_past=lambda leg: leg in self.past,
         )
         self.calls = MidCall(
             self.legs.get, self.pairs, media, self.clock, lambda *what: self.lost.append(what), lambda: None
@@ -139,3 +144,13 @@ def test_nothing_runs_on_once_it_is_stopped() -> None:
     stage.calls.exchanged(stage.agent)
     stage.calls.stop()
     assert stage.clock.waiting == 0
+
+
+@pytest.mark.keeps("17.31")
+def test_whose_audio_goes_past_us_is_not_silent() -> None:
+    stage = Stage()
+    stage.past.add(stage.agent.id)
+    for _ in range(10):
+        stage.caller.activity += 1
+        stage.clock.advance(2)
+    assert stage.lost == []

@@ -15,7 +15,7 @@ from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, Bed, Pair, Stage
 from tests.sip.hearing import RINGBACK_HZ
 from tests.sip.mid_call import both_hear
 from tests.sip.speaking import Speaker, heard
-from tests.sip.talking import gateway_media, talking
+from tests.sip.talking import gateway_media, goes, talking
 from tests.support.processes import eventually
 from tests.support.rtp import EVENT, KEYS
 from tests.support.sip_message import events_of, sdp
@@ -36,17 +36,6 @@ PAIRS = {
 }
 AT_ONCE_S = 0.005
 """No clock of 20 ms lies between."""
-
-
-async def goes(bed: Bed, path: str, why: str) -> None:
-    """Wait until the one call's audio takes this way, for this reason, and the legs that have audio are counted so."""
-
-    async def is_told() -> bool:
-        (call,) = (await bed.gateway.get("/api/calls"))["calls"]
-        counted = await bed.gateway.metric("transfer_gateway_media_legs", path=path, reason=why)
-        return call["audio"] == {"path": path, "why": why} and counted == (1 if why == "waiting" else 2)
-
-    await eventually(is_told, f"{path}: {why}")
 
 
 async def lead(speaker: Speaker, call: Call) -> None:

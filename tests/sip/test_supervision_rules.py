@@ -64,6 +64,7 @@ class Stage:
         media: Any = self._saying("negotiated", "stopped", "changed", "forget", "keys_follow")
         media.activity = lambda leg: self.legs[leg].activity
         media.has_media = lambda _leg: True
+        media.is_misplaced = media.goes_past = lambda _leg: False
         media.counted = lambda leg: f"counts of {leg.id}"
         others: Any = SimpleNamespace(forget=lambda _leg: None, ended=lambda _dialog: None)
         self.supervision = Supervision(

@@ -38,7 +38,7 @@ KEY_S = 0.26
 class Bridge:
     """Implements media_path.MediaPath."""
 
-    reads_descriptions = False  # PJMEDIA's sockets are where they say
+    reads_descriptions = False  # PJMEDIA's sockets are where they say, unless audio goes past them
 
     def __init__(self, pairs: Pairs, leg_of: Callable[[LegId | None], Leg | None], clock: Clock) -> None:
         """`leg_of` finds a leg by its id while it lasts."""
@@ -50,7 +50,7 @@ class Bridge:
         self._sounds = BridgeSounds(clock)
         self._ringbacks: dict[LegId, Ringback[pj.AudioMedia]] = {}  # of those who wait
         self._next_look: Timer | None = None
-        self._relays = Relays(pairs, leg_of)
+        self._relays = Relays(pairs, leg_of, clock)
         self._sending: dict[LegId, Timer] = {}  # keys, to whom
 
     def stop(self) -> None:
@@ -67,6 +67,12 @@ class Bridge:
     def configure(self, config: Config) -> None:
         """See media_path.MediaPath."""
         self._relays.configure(config)
+        direct = any(profile.media == "direct" for profile in (*config.trunks.values(), *config.pbxs.values()))
+        self.reads_descriptions = direct or type(self).reads_descriptions
+
+    def tell_misplaced(self, misplaced: Callable[[LegId], None]) -> None:
+        """See media_path.MediaPath."""
+        self._relays.direct.tell(misplaced)
 
     def tell(self, changed: Callable[[Decision | None, Decision | None], None]) -> None:
         """See media_path.MediaPath."""
@@ -76,11 +82,29 @@ class Bridge:
 
     def sent(self, leg: LegId, description: str, *, answers: bool) -> str:
         """See media_path.MediaPath."""
-        return description
+        return self._relays.direct.sent(leg, description, answers=answers)
 
     def received(self, leg: LegId, description: str, *, answers: bool) -> str:
         """See media_path.MediaPath."""
+        self._relays.direct.received(leg, description)
         return description
+
+    def is_misplaced(self, leg: LegId) -> bool:
+        """See media_path.MediaPath."""
+        return self._relays.direct.is_misplaced(leg)
+
+    def offering_again(self, leg: LegId) -> None:
+        """See media_path.MediaPath."""
+        self._relays.direct.offering(leg)
+
+    def declined(self, leg: LegId, code: int) -> None:
+        """See media_path.MediaPath."""
+        self._relays.direct.declined(leg, code)
+        self._carry_out(leg, self._pairs.partner(leg))
+
+    def goes_past(self, leg: LegId) -> bool:
+        """See media_path.MediaPath."""
+        return self._relays.direct.goes_past(leg)
 
     def offering(self, leg: LegId, beside: Leg | None) -> None:
         """See media_path.MediaPath: what `beside` speaks comes first; anything else has to be transcoded."""
@@ -97,6 +121,7 @@ class Bridge:
         if port is None:
             return
         self._ports[leg.id] = port
+        self._relays.direct.negotiated(leg.id)
         self._heard.pop(leg.id, None)  # went away with the old port
         other = self._pairs.partner(leg.id)
         if other is not None and (ringback := self._ringbacks.get(other)):

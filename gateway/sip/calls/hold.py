@@ -2,7 +2,8 @@
 """Who is on hold: what the peer of each leg wants to send and to hear, told to whoever is at the other end of it.
 
 A direction is offered anew (RFC 3264 §8.4) whenever it differs from what the leg's peer was told last: because its
-partner's peer has held or resumed, or because it has another partner. The transferor's music passes as it comes.
+partner's peer has held or resumed, or because it has another partner. The transferor's music passes as it comes. So is
+where the peer is to send its audio, if the path that it takes wants that elsewhere.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.core.model import LegId
     from gateway.ports import Clock, Timer
     from gateway.sip.calls.leg_control import LegControl
+    from gateway.sip.calls.media_path import MediaPath
     from gateway.sip.calls.pairs import Pairs
 
 log = structlog.get_logger(__name__)
@@ -47,9 +49,10 @@ class _Side:
 class Holds:
     """Keeps what every leg's peer is told in step with what its partner's peer wants."""
 
-    def __init__(self, pairs: Pairs, clock: Clock, kick: Callable[[], None]) -> None:
+    def __init__(self, pairs: Pairs, media: MediaPath, clock: Clock, kick: Callable[[], None]) -> None:
         """`kick` is called after a request was sent."""
         self._pairs = pairs
+        self._media = media
         self._clock = clock
         self._kick = kick
         self._sides: dict[LegId, _Side] = {}
@@ -96,6 +99,10 @@ class Holds:
         self._side(leg)
         self._soon(leg.id)
 
+    def misplaced(self, leg: LegId) -> None:
+        """The leg's peer is to send its audio somewhere else."""
+        self._soon(leg)
+
     def answered(self, leg: LegControl, method: str, code: int) -> None:
         """A request of ours in the leg's dialog was answered."""
         side = self._sides.get(leg.id)
@@ -108,7 +115,9 @@ class Holds:
             self._again(side, random.randint(low, high) / 100)  # noqa: S311 - nobody guards a secret with it
             return
         if code >= 300:
-            log.warning("hold-refused", leg=leg.id, peer=leg.peer.name, direction=asked.name, code=code)
+            if asked != side.told:
+                log.warning("hold-refused", leg=leg.id, peer=leg.peer.name, direction=asked.name, code=code)
+            self._media.declined(leg.id, code)
         side.told = asked
         side.attempts = 0
         self._soon(leg.id)
@@ -148,6 +157,7 @@ class Holds:
         if side.attempts > ATTEMPTS:
             log.warning("hold-given-up", leg=side.leg.id, peer=side.leg.peer.name)
             side.told, side.attempts = self._wanted(side), 0
+            self._media.declined(side.leg.id, REQUEST_PENDING)
             return
         if side.timer is not None:
             side.timer.cancel()
@@ -157,9 +167,12 @@ class Holds:
         side.timer = None
         leg = side.leg
         wanted = self._wanted(side)
-        if leg.over or leg.ending or not leg.established or side.asked is not None or wanted == side.told:
+        if leg.over or leg.ending or not leg.established or side.asked is not None:
+            return
+        if wanted == side.told and not self._media.is_misplaced(leg.id):
             return
         side.asked = wanted
+        self._media.offering_again(leg.id)
         if leg.offer(wanted):
             self._kick()
         else:

@@ -34,6 +34,21 @@ class MediaPath(Protocol):
     def tell(self, changed: Callable[[Decision | None, Decision | None], None]) -> None:
         """Have it told of each leg which way its audio had, and has; None: it has no partner."""
 
+    def tell_misplaced(self, misplaced: Callable[[LegId], None]) -> None:
+        """Have it told of a leg whose peer is to be offered another place for its audio (`is_misplaced`)."""
+
+    def is_misplaced(self, leg: LegId) -> bool:
+        """Whether the leg's peer was told to send its audio to where it is no longer, or not yet, to go."""
+
+    def offering_again(self, leg: LegId) -> None:
+        """The next offer for this leg is a re-INVITE of our own accord."""
+
+    def declined(self, leg: LegId, code: int) -> None:
+        """The leg's peer has refused that offer: what was agreed before stands."""
+
+    def goes_past(self, leg: LegId) -> bool:
+        """Whether the leg's peer was told to send its audio to somebody else."""
+
     def offering(self, leg: LegId, beside: Leg | None) -> None:
         """The next offer that is made is for this leg, which is being dialled; `beside` will hear it."""
 

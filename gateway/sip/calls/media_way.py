@@ -47,7 +47,7 @@ class Side:
     """One of the two, with what its profile says."""
 
     format: Format | None
-    media: Literal["relay", "bridge"] = "relay"
+    media: Literal["relay", "bridge", "direct"] = "relay"
     wants_info: bool = False
 
     def takes_events_of(self, other: Side) -> bool:

@@ -44,10 +44,10 @@ class MidCall:
         self._clock = clock
         self._lost = lost
         self._config: Config | None = None
-        self._holds = Holds(pairs, clock, kick)
+        self._holds = Holds(pairs, media, clock, kick)
         self._keypads = Keypads(pairs, leg_of, self._wants_info, self._can_take, clock, kick, media.keys_follow)
         self._encryption = Encryption(self._wants_encryption)
-        self._watchdog = Watchdog(pairs, leg_of, media.activity, self._holds.should_be_heard, clock, lost)
+        self._watchdog = Watchdog(pairs, leg_of, media.activity, self._should_be_heard, clock, lost)
 
     def configure(self, config: Config) -> None:
         """Take the settings, at the start and whenever they change."""
@@ -85,6 +85,10 @@ class MidCall:
         self._holds.answered(leg, method, code)
         self._keypads.answered(leg.id, method, code)
 
+    def misplaced(self, leg: LegId) -> None:
+        """The leg's peer is to send its audio somewhere else."""
+        self._holds.misplaced(leg)
+
     def joined(self, one: LegControl, other: LegControl) -> None:
         """Two legs are each other's partners, and talk."""
         self._keypads.joined(one, other)
@@ -108,6 +112,9 @@ class MidCall:
         return self._watchdog.silent_s(leg)
 
     # --- what the parts ask
+
+    def _should_be_heard(self, leg: LegId) -> bool:
+        return self._holds.should_be_heard(leg) and not self._media.goes_past(leg)
 
     def _wants_info(self, leg: LegControl) -> bool:
         profile = self._profile(leg)

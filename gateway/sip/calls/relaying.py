@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 
 from gateway.core.media_way import RELAYED, Decision, Path, Why, bridged
+from gateway.sip.calls.direct import Direct
 from gateway.sip.calls.media_way import Format, Side, decide
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from gateway.config import Config
     from gateway.core.model import LegId
+    from gateway.ports import Clock
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.pairs import Pairs
 
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
 class Relays:
     """Carries out, leg by leg, what is decided."""
 
-    def __init__(self, pairs: Pairs, leg_of: Callable[[LegId | None], Leg | None]) -> None:
+    def __init__(self, pairs: Pairs, leg_of: Callable[[LegId | None], Leg | None], clock: Clock) -> None:
         """`leg_of` finds a leg by its id while it lasts."""
         self._pairs = pairs
         self._leg_of = leg_of
+        self.direct = Direct(leg_of, clock)
         self._config: Config | None = None
         self._tell: Callable[[Decision | None, Decision | None], None] | None = None
         self._decided: dict[LegId, Decision] = {}
@@ -46,6 +49,7 @@ class Relays:
     def send_keys(self, leg: LegId, *, begin: bool) -> None:
         """A leg is about to be sent keys by its own stream, or has been: that needs the bridge's clock."""
         (self._keys.add if begin else self._keys.discard)(leg)
+        self.direct.keep(leg)
 
     def settle(self, leg: LegId) -> bool:
         """Relay the leg's audio if that may be; whether it is. If not, its port of the bridge works."""
@@ -57,6 +61,7 @@ class Relays:
         if partner is None or other is None:
             self._note(leg, None)
             pj.unrelay(mine.getId())
+            self.direct.leave(leg)
             return False
         first, second = self._side(mine), self._side(other)
         waits = self._pairs.talks_with(leg) is None
@@ -65,21 +70,26 @@ class Relays:
             events = first.takes_events_of(second), second.takes_events_of(first)
             if not pj.relay(mine.getId(), other.getId(), *events):
                 decision = bridged(Why.NOT_RELAYED)
-        self._note(leg, decision)
         if decision.path is Path.BRIDGE:
+            self.direct.leave(leg, decision.why)
             pj.unrelay(mine.getId())
-        return decision.path is Path.RELAY
+        else:
+            decision = self.direct.settle(mine, other, first, second)
+        self._note(leg, decision)
+        return decision.path is not Path.BRIDGE
 
     def forget(self, leg: LegId) -> None:
         """The leg is over."""
         self._note(leg, None)
         self._keys.discard(leg)
+        self.direct.forget(leg)
 
     def stop(self) -> None:
         """Let go of everything."""
         for leg in list(self._decided):
             self._note(leg, None)
         self._keys.clear()
+        self.direct.stop()
 
     def _note(self, leg: LegId, decision: Decision | None) -> None:
         before = self._decided.pop(leg, None)
