@@ -181,7 +181,7 @@ class SipAgent:
         if invitation is None or self._legs.making is None:
             raise RuntimeError("a call without an invitation")
         leg = Leg(account, self._legs.making, invitation.peer, True, self._supervision, self._clock, index)
-        leg.sip_call_id = leg.getInfo().callIdString
+        leg.sip_call_id = pj.sip_call_id_of(index)
         leg.connected.begin(invitation.asserted)
         self._legs.add(leg)
         self._supervision.expiries.watch(leg, invitation.expires_s)
@@ -212,7 +212,7 @@ class SipAgent:
         if leg is None or leg.over:
             raise NotSentError(NotSent.NO_LEG, "the leg is gone")
         _, uri = self._accounts.extension(leg.peer.name, order.user)
-        self._referrals.send(order.leg, leg.getId(), uri, order.transfer, order.headers)
+        self._referrals.send(order.leg, leg.number, uri, order.transfer, order.headers)
         self._kick()
 
     def heard(self, leg: LegId) -> int:

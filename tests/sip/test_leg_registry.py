@@ -13,7 +13,7 @@ NAMES = st.sampled_from(["a", "b", "c"])
 
 
 def leg(name: str, call_id: str) -> Any:
-    return SimpleNamespace(id=name, peer=SimpleNamespace(name="hms"), sip_call_id=call_id, getId=lambda: ord(name))
+    return SimpleNamespace(id=name, peer=SimpleNamespace(name="hms"), sip_call_id=call_id, number=ord(name))
 
 
 @given(st.lists(st.tuples(st.booleans(), NAMES, NAMES), max_size=20))

@@ -12,6 +12,11 @@ ONE = StreamCounts(
 )
 
 
+def test_counts_are_read_as_the_binding_tells_them() -> None:
+    assert StreamCounts.read((300, 3, 1, 2000, 9000, 310, 2, 40_000)) == ONE
+    assert StreamCounts.read((300, 3, 1, 2000, 9000, 310, -1, -1)) == replace(ONE, sent_lost=None, round_trip_us=None)
+
+
 def test_a_leg_without_a_stream_has_no_media() -> None:
     assert total([]) is None
 

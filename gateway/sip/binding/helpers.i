@@ -9,6 +9,7 @@
 #include "dialogs.hpp"
 #include "dropped_media.hpp"
 #include "front.hpp"
+#include "leg_call.hpp"
 #include "loop.hpp"
 #include "media_start.hpp"
 #include "media.hpp"
@@ -22,10 +23,17 @@
 #include "resolver.hpp"
 #include "rtp_source.hpp"
 #include "subscriptions.hpp"
+#include "unheard.hpp"
 #include "watches.hpp"
 %}
 
 %feature("director") gateway::RequestHandler;
+%template(LongVector) std::vector<long>;
+%feature("director") gateway::LegCall;
+// These become the others, in C++.
+%feature("nodirector") gateway::LegCall::onCallState;
+%feature("nodirector") gateway::LegCall::onCallMediaState;
+%feature("nodirector") gateway::LegCall::onStreamDestroyed;
 %nodefaultctor gateway::SipRequest;
 
 
@@ -45,6 +53,7 @@
 %include "dialogs.hpp"
 %include "dropped_media.hpp"
 %include "front.hpp"
+%include "leg_call.hpp"
 %include "loop.hpp"
 %include "media_start.hpp"
 %include "media.hpp"
@@ -58,6 +67,7 @@
 %include "sessions.hpp"
 %include "shown.hpp"
 %include "subscriptions.hpp"
+%include "unheard.hpp"
 %include "watches.hpp"
 
 %exception;

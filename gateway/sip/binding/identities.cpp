@@ -2,6 +2,7 @@
 #include "identities.hpp"
 
 #include <string>
+#include <string_view>
 
 #include <pjsip.h>
 #include <pjsip_ua.h>
@@ -9,6 +10,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "calls.hpp"
+#include "fields.hpp"
 #include "modules.hpp"
 #include "requests.hpp"
 
@@ -42,6 +44,21 @@ pj_bool_t on_response(pjsip_rx_data *rdata)
     return PJ_FALSE;
 }
 
+}
+
+std::string identity_of(const pjsip_rx_data *rdata)
+{
+    std::string found = "\r\n";
+    bool more = false;
+    for (const Field &field : fields_of({rdata->msg_info.msg_buf, static_cast<size_t>(rdata->msg_info.len)})) {
+        const bool sender = same(field.name, "From") || same(field.name, "f");
+        if (!sender && !same(field.name, "P-Asserted-Identity") && !same(field.name, "P-Preferred-Identity") &&
+            !same(field.name, "Remote-Party-ID") && !same(field.name, "RPID-Privacy") && !same(field.name, "Privacy"))
+            continue;
+        more = more || !sender;
+        found.append(field.name).append(": ").append(field.value).append("\r\n");
+    }
+    return more ? found : "";
 }
 
 void watch_identities()

@@ -5,7 +5,15 @@
  */
 #pragma once
 
+#include <string>
+
+struct pjsip_rx_data;
+
 namespace gateway {
+
+/* What a message says of its sender, if it is more than From: those of its header fields alone, behind an empty start line.
+ * Empty: it says nothing of that. */
+std::string identity_of(const pjsip_rx_data *rdata);
 
 /* Hand such responses to the RequestHandler. Once, after libInit. */
 void watch_identities();

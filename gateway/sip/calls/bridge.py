@@ -113,7 +113,7 @@ class Bridge:
     def answering(self, leg: Leg, beside: Leg | None) -> None:
         """See media_path.MediaPath: what `beside` speaks comes first, if the leg has offered that."""
         if wanted := _codecs(beside):
-            pj.prefer_in_answer(leg.getId(), wanted)
+            pj.prefer_in_answer(leg.number, wanted)
 
     def negotiated(self, leg: Leg) -> None:
         """See media_path.MediaPath: the leg has a (new) port."""
@@ -144,17 +144,13 @@ class Bridge:
     def packets(self, leg: LegId | None) -> int:
         """See media_path.MediaPath."""
         found = self._leg_of(leg)
-        stream = found.stream if found is not None else None
-        if found is None or stream is None:
-            return 0
-        statistics = found.getStreamStat(stream)  # named: a part does not keep alive what it is a part of
-        control = statistics.rtcp
-        return control.rxStat.pkt
+        counting = found.counting if found is not None else None
+        return counting.received if counting is not None else 0
 
     def activity(self, leg: LegId) -> int:
         """See media_path.MediaPath."""
         found = self._leg_of(leg)
-        return pj.packets_received(found.getId()) if found is not None else -1
+        return pj.packets_received(found.number) if found is not None else -1
 
     def counted(self, leg: Leg) -> LegMedia | None:
         """See media_path.MediaPath."""
@@ -247,7 +243,7 @@ class Bridge:
 
 def _codecs(leg: Leg | None) -> list[str]:
     """What a leg speaks, or would."""
-    return list(pj.codecs_of(leg.getId())) if leg is not None and not leg.over else []
+    return list(pj.codecs_of(leg.number)) if leg is not None and not leg.over else []
 
 
 def _start(source: pj.AudioMedia, sink: pj.AudioMedia) -> bool:

@@ -74,7 +74,8 @@ class Dialler:
             self._legs.making = None
         if leg.over:
             raise NotSentError(NotSent.REFUSED, "the call ended before it began")
-        pj.watch_call(leg.getId())
-        leg.sip_call_id = leg.getInfo().callIdString
+        leg.number = leg.getId()
+        pj.watch_call(leg.number)
+        leg.sip_call_id = pj.sip_call_id_of(leg.number)
         self._legs.add(leg)
         self.failover.dialled(leg, order, base, profile.transport, attempt)

@@ -12,6 +12,7 @@ from gateway.core.model import LegId, Peer
 from gateway.core.open_call import LegCondition, LegState
 from gateway.core.outcome import CallEnd
 from gateway.sip.calls.leg_control import Direction, Exchange, KeyPress, KeyWay
+from gateway.sip.calls.media_way import Format
 from gateway.sip.calls.stream_counts import StreamCounts
 from gateway.sip.stack.callbacks import guarded
 from gateway.sip.stack.header_vector import sip_headers
@@ -60,8 +61,8 @@ class Notifier(Protocol):
         """Call `then` once no NOTIFY waits to be sent or answered."""
 
 
-class Leg(pj.Call):
-    """A pj.Call with a name; whoever owns the registry keeps it alive until it has ended.
+class Leg(pj.LegCall):
+    """A pj.LegCall with a name; whoever owns the registry keeps it alive until it has ended.
 
     Implements leg_control.LegControl.
     """
@@ -77,6 +78,8 @@ class Leg(pj.Call):
         index: int = pj.PJSUA_INVALID_ID,
     ) -> None:
         super().__init__(account, index)
+        self.number = index
+        """PJSUA's of the call, as long as it lasts."""
         self.id = leg
         self.peer = peer
         self.incoming = incoming
@@ -102,23 +105,29 @@ class Leg(pj.Call):
         self.unanswerable = False  # it ended because it could not be answered
         self._last_response = TRYING  # the last response to the INVITE
         self._audio: int | None = None  # which of its streams
+        self._format: Format | None = None
+        self._format_is_known = False
         self._counted: list[StreamCounts] = []  # of streams that are gone
 
     @guarded(None)
-    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # pjsua2's name
+    def onState(self, call: int, state: int, code: int, accepted: str) -> None:  # the binding's name
         """PJSUA: the INVITE session changed its state."""
-        self._state_changed(prm.e)
+        self.number = call
+        self._state_changed(state, code, accepted)
 
     @guarded(None)
-    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:
+    def onMedia(self, call: int, stream: int) -> None:
         """PJSUA: media was started, changed or stopped."""
-        self._media_changed()
+        self.number = call
+        self._format_is_known = False
+        self._media_changed(stream)
 
     @guarded(None)
-    def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:
+    def onCounted(self, counts: Sequence[int]) -> None:
         """PJSUA: a stream is about to go, and what it has counted with it."""
+        self._format_is_known = False
         if not self.over:
-            self._counted += self._counts(prm.streamIdx)
+            self._counted.append(StreamCounts.read(counts))
 
     @guarded(None)
     def onDtmfEvent(self, prm: pj.OnDtmfEventParam) -> None:
@@ -144,7 +153,7 @@ class Leg(pj.Call):
 
         Raises pj.Error when that cannot be done; PJSUA may have refused the INVITE and ended the leg by then.
         """
-        if code == PROGRESS and not self.getInfo().remOfferer:
+        if code == PROGRESS and not pj.was_offered(self.number):
             code = RINGING  # without an offer there is no media before the answer
         if self.established or code <= self._last_response:
             return
@@ -214,7 +223,7 @@ class Leg(pj.Call):
     @property
     def is_unacknowledged(self) -> bool:
         """Whether its 2xx waits for an ACK of ours: once PJSIP is through with it, for one that cannot be sent."""
-        return not self.over and not self._hung_up and self.getInfo().state == pj.PJSIP_INV_STATE_CONNECTING
+        return not self.over and not self._hung_up and pj.state_of(self.number) == pj.PJSIP_INV_STATE_CONNECTING
 
     @property
     def ending(self) -> bool:
@@ -224,57 +233,42 @@ class Leg(pj.Call):
     @property
     def is_encrypted(self) -> bool:
         """See leg_control.LegControl."""
-        return pj.is_encrypted(self.getId())
+        return pj.is_encrypted(self.number)
 
     @property
     def was_answered_by_anything(self) -> bool:
         """See leg_control.LegControl."""
-        return pj.is_answered_by_anything(self.getId())
+        return pj.is_answered_by_anything(self.number)
 
     @property
     def exchange(self) -> Exchange | None:
         """See leg_control.LegControl."""
-        found = pj.exchange_of(self.getId())
+        found = pj.exchange_of(self.number)
         return Exchange(bool(found[0]), Direction(found[1]), Direction(found[2])) if found else None
-
-    @property
-    def stream(self) -> int | None:
-        """Which of its streams brings audio."""
-        if self.over or self._audio is None:
-            return None
-        info = self.getInfo()  # named: a part does not keep alive what it is a part of
-        for index, media in enumerate(info.media):
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in _HEARD:
-                return index
-        return None
 
     @property
     def counted(self) -> list[StreamCounts]:
         """What its streams have counted, those included that a new description has put an end to."""
-        stream = self.stream
-        return [*self._counted, *(self._counts(stream) if stream is not None else ())]
+        now = self.counting
+        return [*self._counted, now] if now is not None else self._counted
 
-    def _counts(self, stream: int) -> list[StreamCounts]:
-        """Of one stream; of one that is no audio, or gone, there are none."""
-        try:
-            statistics = self.getStreamStat(stream)  # named: a part does not keep alive what it is a part of
-        except pj.Error:
-            return []
-        control = statistics.rtcp
-        came, went, trip = control.rxStat, control.txStat, control.rttUsec
-        jitter = came.jitterUsec
-        return [
-            StreamCounts(
-                received=came.pkt,
-                lost=came.loss,
-                discarded=came.discard,
-                jitter_us=jitter.mean,
-                jitter_max_us=jitter.max,
-                sent=went.pkt,
-                sent_lost=went.loss if went.updateCount else None,
-                round_trip_us=trip.mean if trip.n else None,
-            )
-        ]
+    @property
+    def counting(self) -> StreamCounts | None:
+        """What the stream has counted that brings its audio now; None: there is none."""
+        if self.over or self._audio is None:
+            return None
+        counts = pj.counts_of(self.number)
+        return StreamCounts.read(counts) if counts else None
+
+    @property
+    def format(self) -> Format | None:
+        """What its stream is, as negotiated; None: there is none."""
+        if self.over:
+            return None
+        if not self._format_is_known:
+            self._format = Format.read(pj.media_format(self.number))
+            self._format_is_known = self._format is not None
+        return self._format
 
     @property
     def condition(self) -> LegCondition:
@@ -307,62 +301,47 @@ class Leg(pj.Call):
         """The leg's port of PJMEDIA's bridge; a codec that changes makes another one."""
         return self.getAudioMedia(self._audio) if self._audio is not None else None
 
-    def _state_changed(self, event: pj.SipEvent) -> None:
-        info = self.getInfo()
+    def _state_changed(self, state: int, code: int, accepted: str) -> None:
         if not self.sip_call_id:
-            self.sip_call_id = info.callIdString
-        self.early = info.state == pj.PJSIP_INV_STATE_EARLY and not self.incoming
+            self.sip_call_id = pj.sip_call_id_of(self.number)
+        self.early = state == pj.PJSIP_INV_STATE_EARLY and not self.incoming
         if self.early:
             self.progressed_at = self._clock.now().steady
-            self._events.progress(self, info.lastStatusCode)
-        elif info.state == pj.PJSIP_INV_STATE_CONNECTING and not self.incoming:
+            self._events.progress(self, code)
+        elif state == pj.PJSIP_INV_STATE_CONNECTING and not self.incoming:
             self._taken = True
-            if event.type == pj.PJSIP_EVENT_TSX_STATE and event.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
-                self.connected.answered(event.body.tsxState.src.rdata.wholeMsg)
+            if accepted:
+                self.connected.answered(accepted)
             self._events.taken(self)
-        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
-            if not self.incoming and (self._given_up or self._cannot_talk(info)):
+        elif state == pj.PJSIP_INV_STATE_CONFIRMED and not self.established:
+            if not self.incoming and (self._given_up or pj.has_no_audio(self.number)):
                 return  # PJSUA is on its way to end it
             self.established = True
             self.established_at = self._clock.now().steady
-            self.dialog = pj.dialog_of(self.getId())
-            pj.watch_call(self.getId())
+            self.dialog = pj.dialog_of(self.number)
+            pj.watch_call(self.number)
             self._events.answered(self)
-        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
+        elif state == pj.PJSIP_INV_STATE_DISCONNECTED and not self.over:
             self._counted, self.over = self.counted, True
             self.unanswerable = self._answering
-            code = self.lost_code if self._given_up or self._useless else info.lastStatusCode
+            if self._given_up or self._useless:
+                code = self.lost_code
             try:
                 self._events.ended(self, code, self._expired or (not self._hung_up and self.why is None))
             finally:
                 pj.release_call(self)
+                self.number = pj.PJSUA_INVALID_ID
 
     @property
     def _useless(self) -> bool:
         """Whether it was answered, and that has established nothing (RFC 3261 §13.2.2.4)."""
         return self._taken and not self.established and not self._hung_up
 
-    @staticmethod
-    def _cannot_talk(info: pj.CallInfo) -> bool:
-        """Whether an answer left no audio: in the clear where encryption is required, or with no codec of ours."""
-        audio = [media for media in info.media if media.type == pj.PJMEDIA_TYPE_AUDIO]
-        return all(media.status in (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR) for media in audio)
-
-    def _media_changed(self) -> None:
-        if self.over:
+    def _media_changed(self, stream: int) -> None:
+        if self.over or (stream < 0 and self._audio is None):
             return
-        info = self.getInfo()  # owns what it lists: without a name it would be freed under the loop
-        for index, media in enumerate(info.media):
-            if media.type != pj.PJMEDIA_TYPE_AUDIO or media.status not in _HEARD:
-                continue
-            if media.audioConfSlot != pj.PJSUA_INVALID_ID:  # or its stream could not be made
-                self._audio = index
-                self._events.media(self)
-                return
-        if self._audio is not None:
-            self._audio = None
-            self._events.media(self)
+        self._audio = stream if stream >= 0 else None
+        self._events.media(self)
 
 
 _METHODS = {KeyWay.EVENT: pj.PJSUA_DTMF_METHOD_RFC2833, KeyWay.INFO: pj.PJSUA_DTMF_METHOD_SIP_INFO}
-_HEARD = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD, pj.PJSUA_CALL_MEDIA_LOCAL_HOLD)

@@ -72,14 +72,14 @@ class LegRegistry:
             self._forget_call_id(before)
         self._by_call_id[leg.sip_call_id] += 1
         self._by_id[leg.id] = leg
-        self._by_number[leg.getId()] = leg
+        self._by_number[leg.number] = leg
         self._none.clear()
 
     def release(self, leg: Leg) -> None:
         """Its PJSUA call is over."""
         # PJSUA is still inside this object: it may not be collected before that has returned.
         asyncio.get_running_loop().call_soon(lambda gone: None, leg)
-        self._by_number.pop(leg.getId(), None)
+        self._by_number.pop(leg.number, None)
 
     def remove(self, leg: Leg) -> None:
         """The leg is over."""

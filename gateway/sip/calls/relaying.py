@@ -9,7 +9,7 @@ import pjsua2 as pj
 
 from gateway.core.media_way import RELAYED, Decision, Path, Why, bridged
 from gateway.sip.calls.direct import Direct
-from gateway.sip.calls.media_way import Format, Side, decide
+from gateway.sip.calls.media_way import Side, decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class Relays:
         other = self._leg_of(partner)
         if partner is None or other is None:
             self._note(leg, None)
-            pj.unrelay(mine.getId())
+            pj.unrelay(mine.number)
             self.direct.leave(leg)
             return False
         first, second = self._side(mine), self._side(other)
@@ -68,11 +68,11 @@ class Relays:
         decision = decide(first, second, waits=waits, keys=not self._keys.isdisjoint((leg, partner)))
         if decision == RELAYED:
             events = first.takes_events_of(second), second.takes_events_of(first)
-            if not pj.relay(mine.getId(), other.getId(), *events):
+            if not pj.relay(mine.number, other.number, *events):
                 decision = bridged(Why.NOT_RELAYED)
         if decision.path is Path.BRIDGE:
             self.direct.leave(leg, decision.why)
-            pj.unrelay(mine.getId())
+            pj.unrelay(mine.number)
         else:
             decision = self.direct.settle(mine, other, first, second)
         self._note(leg, decision)
@@ -99,7 +99,7 @@ class Relays:
             self._tell(before, decision)
 
     def _side(self, leg: Leg) -> Side:
-        found = Format.read(pj.media_format(leg.getId())) if not leg.over else None
+        found = leg.format
         profile = self._config.profile(leg.peer.name) if self._config is not None else None
         if profile is None:
             return Side(found)

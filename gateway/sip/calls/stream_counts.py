@@ -26,6 +26,15 @@ class StreamCounts:
     sent_lost: int | None  # as the peer's reports tell; None: there were none
     round_trip_us: float | None  # the mean; None: nothing to measure it by
 
+    @classmethod
+    def read(cls, told: Sequence[int]) -> StreamCounts:
+        """As the binding's counts_of() tells them."""
+        received, lost, discarded, jitter_us, jitter_max_us, sent, sent_lost, round_trip_us = told
+        return cls(
+            received, lost, discarded, jitter_us, jitter_max_us, sent,
+            sent_lost if sent_lost >= 0 else None, round_trip_us if round_trip_us >= 0 else None,
+        )  # fmt: skip
+
 
 def total(streams: Sequence[StreamCounts]) -> LegMedia | None:
     """All of a leg's streams as one; None where no audio was ever agreed on."""

@@ -36,6 +36,8 @@ class Endpoint(pj.Endpoint):
         with refused_as("PJSIP cannot be started"):
             endpoint.libCreate()
             endpoint.libInit(settings.endpoint_config(sip.max_calls, debug))
+            pj.leave_unheard()
+            pj.tell_states()
             pj.guard_media_start()
             endpoint.audDevManager().setNullDev()
         return endpoint
