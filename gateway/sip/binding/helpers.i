@@ -35,7 +35,28 @@
 %feature("nodirector") gateway::LegCall::onCallMediaState;
 %feature("nodirector") gateway::LegCall::onStreamDestroyed;
 %nodefaultctor gateway::SipRequest;
+%extend gateway::SipRequest {
+%pythoncode %{
+    def values(self, name, compact=""):
+        """The values of each header of this name or (when not empty) compact name, unparsed, in their order."""
+        read = self.__dict__.get("read")
+        if read is None:
+            told = self.fields()
+            read = {}
+            for at in range(0, len(told), 2):
+                read.setdefault(told[at].lower(), []).append((at, told[at + 1]))
+            self.__dict__["read"] = read
+        found = read.get(name.lower(), ())
+        if compact and (brief := read.get(compact.lower())):
+            found = sorted((*found, *brief))
+        return tuple(value for _, value in found)
 
+    def remove(self, name):
+        """Take every header of this name out of the request, before PJSUA sees it."""
+        self.__dict__.pop("read", None)
+        self.take_out(name)
+%}
+}
 
 // An exception that went on through SWIG's wrapper would end the process.
 %include <exception.i>

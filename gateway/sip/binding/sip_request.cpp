@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sip_request.hpp"
 
+#include <string_view>
+
 #include <pjsip.h>
 #include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
@@ -20,6 +22,24 @@ void add_headers(pjsip_hdr *list, pj_pool_t *pool, const std::vector<pj::SipHead
         pj_str_t name = view_of(header.hName), value = view_of(header.hValue);
         pj_list_push_back(list, pjsip_generic_string_hdr_create(pool, &name, &value));
     }
+}
+
+namespace {
+
+/* The value of a header as PJSIP writes it; false: it cannot be written. */
+bool value_of(const pjsip_hdr *header, std::string &value)
+{
+    char line[PJSIP_MAX_PKT_LEN];
+    const int length = pjsip_hdr_print_on(const_cast<pjsip_hdr *>(header), line, sizeof(line));
+    if (length <= 0)
+        return false;
+    const std::string_view printed(line, static_cast<std::size_t>(length));
+    const std::size_t colon = printed.find(':');
+    const std::size_t start = printed.find_first_not_of(" \t", colon == std::string_view::npos ? 0 : colon + 1);
+    value = start == std::string_view::npos ? "" : printed.substr(start);
+    return true;
+}
+
 }
 
 SipRequest::SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog)
@@ -43,24 +63,27 @@ void SipRequest::expire()
     dialog_ = nullptr;
 }
 
+std::vector<std::string> SipRequest::fields() const
+{
+    std::vector<std::string> found;
+    const pjsip_hdr *headers = rdata_ ? &rdata_->msg_info.msg->hdr : nullptr;
+    for (const pjsip_hdr *header = headers ? headers->next : nullptr; header != headers; header = header->next)
+        if (std::string value; value_of(header, value)) {
+            found.push_back(text_of(header->name));
+            found.push_back(value);
+        }
+    return found;
+}
+
 std::vector<std::string> SipRequest::values(const std::string &name, const std::string &compact) const
 {
     std::vector<std::string> found;
-    if (!rdata_)
-        return found;
     const pj_str_t wanted = view_of(name), brief = view_of(compact);
-    const pjsip_hdr *headers = &rdata_->msg_info.msg->hdr;
-    for (const pjsip_hdr *header = headers->next; header != headers; header = header->next) {
-        if (pj_stricmp(&header->name, &wanted) != 0 && (!brief.slen || pj_stricmp(&header->name, &brief) != 0))
-            continue;
-        char line[PJSIP_MAX_PKT_LEN];
-        const int length = pjsip_hdr_print_on(const_cast<pjsip_hdr *>(header), line, sizeof(line));
-        if (length <= 0)
-            continue;
-        const std::string printed(line, length);
-        const size_t colon = printed.find(':');
-        const size_t start = printed.find_first_not_of(" \t", colon == std::string::npos ? 0 : colon + 1);
-        found.push_back(start == std::string::npos ? "" : printed.substr(start));
+    const pjsip_hdr *headers = rdata_ ? &rdata_->msg_info.msg->hdr : nullptr;
+    for (const pjsip_hdr *header = headers ? headers->next : nullptr; header != headers; header = header->next) {
+        const bool named = pj_stricmp(&header->name, &wanted) == 0 || (brief.slen && pj_stricmp(&header->name, &brief) == 0);
+        if (std::string value; named && value_of(header, value))
+            found.push_back(value);
     }
     return found;
 }
@@ -143,7 +166,7 @@ std::string SipRequest::bodyType() const
     return body ? text_of(body->content_type.type) + "/" + text_of(body->content_type.subtype) : "";
 }
 
-void SipRequest::remove(const std::string &name)
+void SipRequest::take_out(const std::string &name)
 {
     if (!rdata_)
         return;

@@ -30,8 +30,8 @@ public:
     long cseq;
     bool answered;
 
-    /* The values of each header of this name or (when not empty) compact name, unparsed, in their order. */
-    std::vector<std::string> values(const std::string &name, const std::string &compact = "") const;
+    /* Name and value of each header, unparsed, one behind the other. In Python, values() asks for them once. */
+    std::vector<std::string> fields() const;
 
     /* The whole message, as it was received. */
     std::string text() const;
@@ -52,11 +52,14 @@ public:
     std::string bodyType() const;
 
     /* Take every header of this name out of the request, before PJSUA sees it. */
-    void remove(const std::string &name);
+    void take_out(const std::string &name);
 
 #ifndef SWIG
     SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog);
     void expire();
+
+    /* The values of each header of this name or (when not empty) compact name, unparsed, in their order. */
+    std::vector<std::string> values(const std::string &name, const std::string &compact = "") const;
 
     /* As respond(), and where there can be no transaction, or must not be, without one. */
     void refuse(int code, const std::string &reason, const std::vector<pj::SipHeader> &headers, bool transaction = true);

@@ -15,7 +15,7 @@ from gateway.core.numbers import parse_target
 from gateway.ports import IncomingCall
 from gateway.sip.requests.expiry import expires_s
 from gateway.sip.text.headers import allowed, header_fields, parse_name_addr, single_values
-from gateway.sip.text.identity import called_uris, caller_ids, diverted_users, hops_left, is_private, read_asserted
+from gateway.sip.text.identity import asserted_in, called_uris, caller_ids, diverted_users, hops_left, is_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def read_invitation(
     request: pj.SipRequest, peer: Peer, pass_headers: tuple[str, ...], own_user: str, replaces: LegId | None = None
 ) -> Invitation:
     """Read the INVITE of a peer; `own_user` is the user part of the Contact that the peer knows us by."""
-    text = request.text()
+    fields = header_fields(request.text())
     calling = caller_ids(request.values("From", "f"), request.values("P-Asserted-Identity"))
     preferred = caller_ids((), request.values("P-Preferred-Identity"))
     remote_party = [*request.values("Remote-Party-ID"), *request.values("RPID-Privacy")]
@@ -76,9 +76,9 @@ def read_invitation(
             request.requestUri, own_user, request.values("P-Called-Party-ID"), request.values("To", "t")
         ),
         calling=calling,
-        asserted=read_asserted(text),
+        asserted=asserted_in(fields),
         diverting=tuple(uri for uri in diverting if uri),
-        context=allowed(header_fields(text), pass_headers),
+        context=allowed(fields, pass_headers),
         replaces=replaces,
         private=is_private(privacy, (*calling, *preferred), remote_party),
         diverted=diverted_users(diversion, request.values("History-Info"), privacy),

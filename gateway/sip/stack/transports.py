@@ -94,6 +94,9 @@ def _version(host: str) -> int | None:
         return None
 
 
+_host = lru_cache(maxsize=1024)(uri_host)
+
+
 def versions(sip: SipSettings) -> list[int]:
     """The versions of IP that we listen on."""
     addresses = [sip.bind_address, sip.bind_address6] if sip.bind_address6 else [sip.bind_address]
@@ -102,7 +105,7 @@ def versions(sip: SipSettings) -> list[int]:
 
 def version_of(sip: SipSettings, profile: TrunkProfile | PbxProfile) -> int:
     """The version of IP that a peer is reached by: that of its address; of a name, the first we listen on."""
-    host = uri_host(profile.outbound if isinstance(profile, TrunkProfile) else profile.address)
+    host = _host(profile.outbound if isinstance(profile, TrunkProfile) else profile.address)
     if version := _version(host):
         return version
     if not host and profile.addresses and profile.addresses[0].version in versions(sip):

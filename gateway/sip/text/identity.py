@@ -108,8 +108,13 @@ def read_asserted(message: str, sender: Sequence[str] = ()) -> Asserted:
 
     `sender` is the value of From where that says it too.
     """
+    return asserted_in(header_fields(message), sender)
+
+
+def asserted_in(fields: Iterable[tuple[str, str]], sender: Sequence[str] = ()) -> Asserted:
+    """The same of a message's header fields."""
     read: dict[str, list[str]] = {}
-    for name, value in header_fields(message):
+    for name, value in fields:
         read.setdefault(name.lower(), []).append(value)
     remote_party, privacy = read.get("remote-party-id", []), read.get("privacy", [])
     identities = caller_ids(sender, read.get("p-asserted-identity") or remote_party)
