@@ -31,7 +31,7 @@ from gateway.sip.requests.invitation import Invitation
 from gateway.sip.requests.referrals import Referrals
 from gateway.sip.requests.subscriptions import Subscriptions
 from gateway.sip.stack import transports
-from gateway.sip.stack.accounts import Accounts
+from gateway.sip.stack.accounts import Accounts, release_ports
 from gateway.sip.stack.endpoint import Endpoint, set_log_level
 from gateway.sip.stack.front import Front
 from gateway.sip.stack.held_dialogs import held_dialogs
@@ -72,7 +72,7 @@ class SipAgent:
         self._accounts = Accounts(config, self._incoming, self.trunks.registered)
         self.trunks.register = self._accounts.register
         self._dropped_media = DroppedMedia(self._accounts.peer_of, listener.media_dropped, clock)
-        self._legs = LegRegistry()
+        self._legs = LegRegistry(release_ports)
         self._capacity = Capacity(self._accounts, self._legs)
         self._pairs = Pairs()
         self._media = media(self._pairs, self._legs.get, clock)
@@ -173,6 +173,9 @@ class SipAgent:
         self._invitation = invitation
         self._legs.making = LegId(f"in-{next(self._numbers)}")
         self._endpoint.account = self._accounts.number(invitation.peer)
+        config = self._accounts.config
+        if profile := config.profile(invitation.peer.name):
+            self._accounts.take_ports(config.sip, profile)
 
     def _incoming(self, account: pj.Account, index: int) -> None:
         """PJSUA made a call of the expected INVITE."""

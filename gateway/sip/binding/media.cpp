@@ -9,8 +9,6 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
-#include <sys/resource.h>
-
 #include "audio_only.hpp"
 #include "calls.hpp"
 #include "encryption.hpp"
@@ -24,12 +22,8 @@ namespace gateway {
 
 namespace {
 
-/* Descriptors kept for what must go on when calls have taken all others: connections, files, the web server. */
-const long SPARE_DESCRIPTORS = 64;
-
 std::map<int, std::vector<std::string>> codecs_;
 std::vector<std::string> next_offer_;
-int next_port_ = 0;
 
 pjmedia_sdp_media *audio_of(const pjmedia_sdp_session *sdp)
 {
@@ -170,20 +164,6 @@ void on_sdp_created(pjsua_call_id callId, pjmedia_sdp_session *sdp, pj_pool_t *p
     show(callId, true, offered != nullptr, *sdp, pool);
 }
 
-/* A bound socket, or -1. */
-int bound(int family, pj_sockaddr &address, int port)
-{
-    pj_sock_t made;
-    if (pj_sock_socket(family, pj_SOCK_DGRAM() | pj_SOCK_CLOEXEC(), 0, &made) != PJ_SUCCESS)
-        return -2;
-    pj_sockaddr_set_port(&address, static_cast<pj_uint16_t>(port));
-    if (pj_sock_bind(made, &address, pj_sockaddr_get_len(&address)) != PJ_SUCCESS) {
-        pj_sock_close(made);
-        return -1;
-    }
-    return static_cast<int>(made);
-}
-
 }
 
 void govern_media()
@@ -262,44 +242,6 @@ bool is_encrypted(int callId)
     const auto *srtp = static_cast<const pjmedia_srtp_info *>(
         pjmedia_transport_info_get_spc_info(&info, PJMEDIA_TRANSPORT_TYPE_SRTP));
     return srtp && srtp->active;
-}
-
-bool find_rtp_ports(int account, const std::string &address, int low, int high, int pairs)
-{
-    pj_str_t text;
-    text.ptr = const_cast<char *>(address.data());
-    text.slen = static_cast<pj_ssize_t>(address.size());
-    const int family = address.find(':') == std::string::npos ? pj_AF_INET() : pj_AF_INET6();
-    pj_sockaddr where;
-    if (pj_sockaddr_init(family, &where, nullptr, 0) != PJ_SUCCESS ||
-        pj_sockaddr_set_str_addr(family, &where, &text) != PJ_SUCCESS)
-        return false;
-    rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    const int first = low + low % 2;
-    int found = 0, chosen = 0;
-    if (next_port_ < first || next_port_ + 1 > high)
-        next_port_ = first;
-    int port = next_port_;
-    for (int tried = 0; found < pairs && tried <= (high - first) / 2; ++tried) {
-        const int rtp = bound(family, where, port);
-        const int rtcp = rtp < 0 ? -1 : bound(family, where, port + 1);
-        const bool exhausted = rtp == -2 || rtcp == -2 || rtp >= static_cast<long>(limit.rlim_cur) - SPARE_DESCRIPTORS;
-        if (rtp >= 0)
-            pj_sock_close(rtp);
-        if (rtcp >= 0)
-            pj_sock_close(rtcp);
-        if (exhausted)
-            return false;
-        if (rtp >= 0 && rtcp >= 0 && ++found == 1)
-            chosen = port;
-        port = port + 3 > high ? first : port + 2;
-    }
-    if (found < pairs)
-        return false;
-    pjsua_var.acc[account].next_rtp_port = static_cast<pj_uint16_t>(chosen);
-    next_port_ = chosen + 2;
-    return true;
 }
 
 bool speaks_one_of(int account, const pjmedia_sdp_media *media)

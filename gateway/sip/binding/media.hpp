@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Codecs by call, and RTP ports for all of them.
+ * Codecs by call.
  *
  * PJSUA has one list of codecs for everybody. Here each account has its own, and each call may prefer what the other leg
- * of its conversation speaks. PJSUA also counts RTP ports by account, from the same first one, and tries no more than a
- * hundred of them; here one search finds a free pair for whichever call comes next.
+ * of its conversation speaks.
  */
 #pragma once
 
@@ -35,10 +34,6 @@ std::vector<std::string> codecs_of(int callId);
 
 /* Whether a call's audio is encrypted. */
 bool is_encrypted(int callId);
-
-/* Find `pairs` free pairs of ports (RTP even, RTCP above it) among [low, high] on an address, and have the account's
- * next call take the first. False: the ports are taken, or descriptors have run out. */
-bool find_rtp_ports(int account, const std::string &address, int low, int high, int pairs);
 
 #ifndef SWIG
 /* Whether a format is that of a codec we have, and not of events. */

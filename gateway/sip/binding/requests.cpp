@@ -24,6 +24,7 @@
 #include "referrals.hpp"
 #include "registrations.hpp"
 #include "resolver.hpp"
+#include "rtp_ports.hpp"
 #include "sending.hpp"
 #include "strictness.hpp"
 #include "strings.hpp"
@@ -305,6 +306,7 @@ void set_request_handler(RequestHandler *handler)
     end_all_subscriptions();
     end_all_referrals();
     forget_watches();
+    release_rtp_ports();
     if (!handler)
         return;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();

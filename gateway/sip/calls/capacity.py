@@ -32,4 +32,4 @@ class Capacity:
         profile = config.profile(peer.name)
         if profile is None or self._legs.occupied + legs > self._most_legs:
             return False
-        return self._accounts.has_ports(config.sip, profile, legs)
+        return self._accounts.has_ports(config.sip, profile, legs, hold=len(self._legs) > 0)

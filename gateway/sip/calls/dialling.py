@@ -51,7 +51,7 @@ class Dialler:
         profile = config.profile(order.peer.name)
         if profile is None:
             raise NotSentError(NotSent.NO_PEER, f"{order.peer.name} is no longer configured")
-        if not self._accounts.has_ports(config.sip, profile, 1):
+        if not self._accounts.take_ports(config.sip, profile):
             raise NotSentError(NotSent.NO_ROOM, "no RTP ports or descriptors are left")
         base = profile.outbound if isinstance(profile, TrunkProfile) else profile.address
         uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)

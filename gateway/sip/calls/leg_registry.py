@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 class LegRegistry:
     """Found by their ids, by PJSUA's numbers, and by their Call-IDs."""
 
-    def __init__(self) -> None:
+    def __init__(self, emptied: Callable[[], None] = lambda: None) -> None:
+        """`emptied` is called when the last leg is over."""
+        self._emptied = emptied
         self._by_id: dict[LegId, Leg] = {}
         self._by_number: dict[int, Leg] = {}
         self._by_peer: Counter[str] = Counter()
@@ -89,6 +91,7 @@ class LegRegistry:
             self._forget_call_id(gone)
         if not self._by_id:
             self._none.set()
+            self._emptied()
 
     def _forget_call_id(self, leg: Leg) -> None:
         self._by_call_id[leg.sip_call_id] -= 1

@@ -32,6 +32,8 @@ class Account(pj.Account):
         self, peer: str, incoming: Callable[[Account, int], None], registered: Callable[[str, bool, int, int], None]
     ) -> None:
         super().__init__()
+        self.number = pj.PJSUA_INVALID_ID
+        """PJSUA's, once it was created."""
         self._peer = peer
         self._incoming = incoming
         self._registered = registered
@@ -104,12 +106,13 @@ class Accounts:
             account = Account(profile.name, self._incoming, self._registered)
             with refused_as(f"PJSIP has no account for {profile.name}"):
                 account.create(wanted)
+            account.number = account.getId()
             self._by_peer[profile.name] = account
         else:
             with refused_as(f"PJSIP does not change the account of {profile.name}"):
                 account.modify(wanted)
-        pj.set_codecs(account.getId(), list(profile.codecs))
-        take_from(account.getId(), profile)
+        pj.set_codecs(account.number, list(profile.codecs))
+        take_from(account.number, profile)
 
     def close(self) -> None:
         """Give them all up; before PJSIP ends."""
@@ -127,7 +130,7 @@ class Accounts:
 
     def number(self, peer: Peer) -> int:
         """PJSUA's number of a peer's account."""
-        return self._by_peer[peer.name].getId()
+        return self._by_peer[peer.name].number
 
     def extension(self, pbx: str, extension: str) -> tuple[int, str]:
         """The account and the URI for an extension of a PBX. Raises NotSentError."""
@@ -140,19 +143,32 @@ class Accounts:
     @property
     def numbers(self) -> Mapping[str, int]:
         """PJSUA's numbers, by peer."""
-        return {name: account.getId() for name, account in self._by_peer.items()}
+        return {name: account.number for name, account in self._by_peer.items()}
 
     def peer_of(self, number: int) -> str:
         """The name of the peer whose account has this number with PJSUA; empty: it is nobody's."""
-        return next((name for name, account in self._by_peer.items() if account.getId() == number), "")
+        return next((name for name, account in self._by_peer.items() if account.number == number), "")
 
-    def has_ports(self, sip: SipSettings, profile: TrunkProfile | PbxProfile, pairs: int) -> bool:
-        """Whether there are so many free pairs of RTP ports, and descriptors; the peer's next call takes the first."""
-        account = self._by_peer.get(profile.name)
-        if account is None:  # the gateway stops, and is still asked over HTTP what it would do
+    def has_ports(self, sip: SipSettings, profile: TrunkProfile | PbxProfile, pairs: int, *, hold: bool) -> bool:
+        """Whether there are so many free pairs of RTP ports, and descriptors; `hold` them for the next calls."""
+        if profile.name not in self._by_peer:  # the gateway stops, and is still asked over HTTP what it would do
             return False
-        address = transports.bound(sip, transports.version_of(sip, profile))
-        return pj.find_rtp_ports(account.getId(), address, sip.rtp_port_min, sip.rtp_port_max, pairs)
+        return pj.find_rtp_ports(*_rtp_range(sip, profile), pairs, hold)
+
+    def take_ports(self, sip: SipSettings, profile: TrunkProfile | PbxProfile) -> bool:
+        """Have the peer's next call take a free pair of RTP ports; False: there is none."""
+        account = self._by_peer.get(profile.name)
+        return account is not None and pj.use_rtp_ports(account.number, *_rtp_range(sip, profile))
+
+
+def release_ports() -> None:
+    """Hold no RTP ports for the next calls any more."""
+    pj.release_rtp_ports()
+
+
+def _rtp_range(sip: SipSettings, profile: TrunkProfile | PbxProfile) -> tuple[str, int, int]:
+    """Where the RTP ports of a peer's calls are: the address, the lowest and the highest."""
+    return transports.bound(sip, transports.version_of(sip, profile)), sip.rtp_port_min, sip.rtp_port_max
 
 
 def _register(account: Account, *, active: bool) -> None:
