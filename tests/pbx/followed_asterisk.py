@@ -14,6 +14,7 @@ from tests.pbx.followed import followed
 from tests.support.asterisk import GATEWAY_AMI, Asterisk
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AbstractAsyncContextManager
 
     from gateway.core.model import QueueState
@@ -29,6 +30,7 @@ def running(
     secret: str = GATEWAY_AMI[1],
     max_age: timedelta = timedelta(seconds=10),
     timing: AmiTiming = TIMING,
+    extensions: Collection[str] = ("6001", "6002", "6009", "6500"),
 ) -> AbstractAsyncContextManager[AmiSource]:
     source = AmiSource(
         pbx="office",
@@ -37,7 +39,7 @@ def running(
         username=GATEWAY_AMI[0],
         secret=secret,
         queues={"sales", "slow", "support", "tiny"},
-        extensions={"6001", "6002", "6009", "6500"},
+        extensions=set(extensions),
         listener=listener,
         max_age=max_age,
         timing=timing,

@@ -71,6 +71,31 @@ async def test_every_change_counts_as_the_pbx_itself_counts(pbx: Asterisk, phone
         await agreed()
 
 
+@pytest.mark.keeps("20.26")
+async def test_a_phone_that_is_unplugged_is_not_there_whatever_its_do_not_disturb_says(
+    pbx: Asterisk, phones: Phones, listener: Listener
+) -> None:
+    """Asterisk says of the hint that it is idle: a do-not-disturb that was set once is a device that is there."""
+    carol = await phones("6003")
+
+    async def becomes(state: DeviceState) -> None:
+        await listener.until(lambda: listener.states[-1].extensions.get("6013") is state, within=15)
+
+    async with running(pbx, listener, extensions=("6003", "6013")):
+        await listener.known(within=BOOT_S)
+        await becomes(DeviceState.IDLE)
+        await pbx.cli("devstate change Custom:DND6003 BUSY")
+        await becomes(DeviceState.BUSY)
+        await pbx.cli("devstate change Custom:DND6003 NOT_INUSE")
+        await becomes(DeviceState.IDLE)
+        await carol.stop()
+        await becomes(DeviceState.UNAVAILABLE)
+        listed = [one for one in await pbx.action("ExtensionStateList") if one.get("Exten") == "6013"]
+        assert [(one["Status"], one["Hint"]) for one in listed] == [("0", "PJSIP/6003&Custom:DND6003")]
+        await carol.start()
+        await becomes(DeviceState.IDLE)
+
+
 async def test_an_event_is_in_the_snapshot_within_milliseconds(
     pbx: Asterisk, phones: Phones, listener: Listener, capsys: pytest.CaptureFixture[str]
 ) -> None:

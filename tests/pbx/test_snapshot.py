@@ -268,15 +268,48 @@ def test_hints(snapshot: Snapshot, status: int, state: DeviceState | None) -> No
 
 def test_without_a_hint_the_device_speaks(snapshot: Snapshot) -> None:
     snapshot.load_hints([hint("6001", 0)])
-    assert snapshot.without_hint() == ("6002",)
-    snapshot.load_device("6002", "NOT_INUSE")
+    assert snapshot.devices_to_ask() == ("PJSIP/6002",)
+    snapshot.load_device("PJSIP/6002", "NOT_INUSE")
     assert snapshot.extension_states()["6002"] is DeviceState.IDLE
     snapshot.apply(event("DeviceStateChange", Device="PJSIP/6002", State="INUSE"), NOW)
     assert snapshot.extension_states()["6002"] is DeviceState.IN_USE
     snapshot.apply(event("DeviceStateChange", Device="PJSIP/6001", State="INUSE"), NOW)
     assert snapshot.extension_states()["6001"] is DeviceState.IDLE
-    snapshot.load_device("6002", "INVALID")
+    snapshot.load_device("PJSIP/6002", "INVALID")
     assert "6002" not in snapshot.extension_states()
+
+
+DND = "PJSIP/6001&Custom:DND6001,CustomPresence:6001"  # as FreePBX writes it
+
+
+@pytest.mark.keeps("20.26")
+@pytest.mark.parametrize(
+    ("hint_of", "status", "devices", "state"),
+    [
+        (DND, 0, {"PJSIP/6001": "UNAVAILABLE"}, DeviceState.UNAVAILABLE),
+        (DND, 0, {"PJSIP/6001": "NOT_INUSE"}, DeviceState.IDLE),
+        (DND, 2, {"PJSIP/6001": "NOT_INUSE"}, DeviceState.BUSY),
+        (DND, 2, {"PJSIP/6001": "UNAVAILABLE"}, DeviceState.UNAVAILABLE),
+        (DND, 0, {}, DeviceState.IDLE),  # not asked yet
+        (DND, -1, {"PJSIP/6001": "NOT_INUSE"}, DeviceState.IDLE),  # no hint: the device speaks
+        ("PJSIP/6001&SIP/6001", 0, {"PJSIP/6001": "UNAVAILABLE", "SIP/6001": "NOT_INUSE"}, DeviceState.IDLE),
+        ("PJSIP/6001&SIP/6001", 0, {"PJSIP/6001": "UNAVAILABLE", "SIP/6001": "UNAVAILABLE"}, DeviceState.UNAVAILABLE),
+        ("PJSIP/6001&SIP/6001", 0, {"PJSIP/6001": "UNAVAILABLE"}, DeviceState.IDLE),
+        ("PJSIP/6001", 0, {"PJSIP/6001": "UNAVAILABLE"}, DeviceState.IDLE),  # the hint alone is as good
+        ("&".join(f"PJSIP/{n}" for n in range(40)), 0, {}, DeviceState.IDLE),
+    ],
+)
+def test_a_hint_of_several_devices_is_no_phone_that_is_there(
+    snapshot: Snapshot, hint_of: str, status: int, devices: dict[str, str], state: DeviceState
+) -> None:
+    snapshot.load_hints([event("ExtensionStatus", Exten="6001", Context="phones", Status=status, Hint=hint_of)])
+    for device, value in devices.items():
+        snapshot.apply(event("DeviceStateChange", Device=device, State=value), NOW)
+    assert snapshot.extension_states().get("6001") is state
+    if "Custom" in hint_of and status >= 0:
+        assert snapshot.devices_to_ask() == ("PJSIP/6001", "PJSIP/6002")
+    snapshot.load_hints([])
+    assert snapshot.devices_to_ask() == ("PJSIP/6001", "PJSIP/6002")
 
 
 def test_contexts_that_disagree_tell_nothing(snapshot: Snapshot) -> None:

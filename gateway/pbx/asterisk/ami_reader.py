@@ -19,7 +19,7 @@ from gateway.pbx.asterisk.ami_connection import ActionRefusedError, Connection, 
 from gateway.pbx.asterisk.refusals import Refusals, is_unknown
 from gateway.pbx.asterisk.snapshot import Effect, Snapshot
 
-_PLAIN_EXTENSION = re.compile(r"[A-Za-z0-9_.+-]+")
+_PLAIN_DEVICE = re.compile(r"[A-Za-z0-9]+/[A-Za-z0-9_.+@-]+")
 UNHEARD = 2  # changes without an event until that is told
 
 EventClass = Literal["agent", "call"]
@@ -142,17 +142,17 @@ class AmiReader:
 
     async def _ask_devices(self, connection: Connection) -> None:
         # Events tell a device's state only where the PBX has the module for it.
-        for extension in self._snapshot.without_hint():
-            if not _PLAIN_EXTENSION.fullmatch(extension):
+        for device in self._snapshot.devices_to_ask():
+            if not _PLAIN_DEVICE.fullmatch(device):
                 continue
-            take = partial(self._take_device, extension)
-            device = f"DEVICE_STATE(PJSIP/{extension})"
+            take = partial(self._take_device, device)
+            variable = f"DEVICE_STATE({device})"
             try:
-                await connection.action("Getvar", within=self._within, on_reply=take, Variable=device)
+                await connection.action("Getvar", within=self._within, on_reply=take, Variable=variable)
             except ActionRefusedError as error:
                 why = self._refusals.refused("Getvar", error)
                 self.extensions_withheld = self.extensions_withheld or why
-                self._took(self._snapshot.load_device(extension, ""))
+                self._took(self._snapshot.load_device(device, ""))
 
     def _is_watched(self, item: Message) -> bool:
         return item.get("Exten") in self._snapshot.extensions
@@ -168,8 +168,8 @@ class AmiReader:
         if any(extension in now and now[extension] != known for extension, known in before.items()):
             self._changed_unheard("call")
 
-    def _take_device(self, extension: str, reply: Reply) -> None:
-        self._took(self._snapshot.load_device(extension, reply.response.get("Value")))
+    def _take_device(self, device: str, reply: Reply) -> None:
+        self._took(self._snapshot.load_device(device, reply.response.get("Value")))
 
     def _compare(self, reply: Reply) -> None:
         if not self._snapshot.agrees(reply.items):

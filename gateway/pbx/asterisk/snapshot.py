@@ -45,6 +45,7 @@ _HINT_BITS = (
 MAX_MEMBERS = 1_000
 MAX_CALLERS = 1_000
 MAX_CONTEXTS = 16  # in which an extension has hints
+MAX_PARTS = 16  # of a hint
 LONGEST_WAIT_S = 7 * 86_400
 
 _MEMBER_EVENTS = frozenset(
@@ -68,7 +69,9 @@ class Snapshot:
         self._context = context
         self._queues: dict[str, Queue] = {}  # by name in lower case: Asterisk matches queues so
         self._hints: dict[str, dict[str, DeviceState]] = {}  # by extension, then context
-        self._devices: dict[str, DeviceState] = {}  # by extension
+        self._phones: dict[str, frozenset[str]] = {}  # devices of hints that combine several, by extension
+        self._devices: dict[str, DeviceState] = {}  # by name, such as PJSIP/6001
+        self._device_names: frozenset[str] | None = None  # that are watched; None: to be found out anew
         self.asks_queues = True  # whether the PBX tells a queue that it is asked for
         self.watch(queues, extensions)
 
@@ -79,15 +82,20 @@ class Snapshot:
         for known, watched in (
             (self._queues, self.queues),
             (self._hints, self.extensions),
-            (self._devices, self.extensions),
+            (self._phones, self.extensions),
         ):
             for name in known.keys() - watched:
                 del known[name]
+        self._device_names = None
+        for device in self._devices.keys() - self._watched_devices():
+            del self._devices[device]
 
     def forget(self) -> None:
         """Know nothing any more."""
         self._queues.clear()
         self._hints.clear()
+        self._phones.clear()
+        self._device_names = None
         self._devices.clear()
 
     # What is known
@@ -97,12 +105,19 @@ class Snapshot:
         return {name: self._queues[key].state(name, now) for key, name in self.queues.items() if key in self._queues}
 
     def extension_states(self) -> dict[str, DeviceState]:
-        """Each extension of known state: by its hint, else by the PJSIP device of the same name."""
+        """Each extension of known state: by its hint, else by the PJSIP device of the same name.
+
+        Of several devices in one hint Asterisk tells what matters most, and idle matters more than away: with
+        `PJSIP/6001&Custom:DND6001`, as FreePBX writes it, an extension would be idle whose phone is unplugged.
+        """
         states = {}
         for extension in sorted(self.extensions):
             told = set(self._hints.get(extension, {}).values())
-            if not told and extension in self._devices:
-                told = {self._devices[extension]}
+            if not told and own_device(extension) in self._devices:
+                told = {self._devices[own_device(extension)]}
+            phones = {self._devices.get(phone) for phone in self._phones.get(extension, ())}
+            if told and phones == {DeviceState.UNAVAILABLE}:
+                told = {DeviceState.UNAVAILABLE}
             # Hints in several contexts that disagree tell nothing.
             if len(told) == 1:
                 states[extension] = told.pop()
@@ -112,9 +127,15 @@ class Snapshot:
         """Watched queues that the PBX does not have."""
         return frozenset(name for key, name in self.queues.items() if key not in self._queues)
 
-    def without_hint(self) -> tuple[str, ...]:
-        """Extensions whose state only their device can tell."""
-        return tuple(sorted(self.extensions - self._hints.keys()))
+    def devices_to_ask(self) -> tuple[str, ...]:
+        """Devices of which hints don't tell enough: of extensions without one, and the phones of those of several."""
+        without = {own_device(extension) for extension in self.extensions - self._hints.keys()}
+        return tuple(sorted(without.union(*self._phones.values())))
+
+    def _watched_devices(self) -> frozenset[str]:
+        if self._device_names is None:
+            self._device_names = frozenset(map(own_device, self.extensions)).union(*self._phones.values())
+        return self._device_names
 
     @property
     def hints(self) -> Mapping[str, Mapping[str, DeviceState]]:
@@ -177,21 +198,21 @@ class Snapshot:
 
     def load_hints(self, items: Iterable[Message]) -> Effect:
         """Replace the hints by what ExtensionStateList listed."""
-        before = self._hints
-        self._hints = {}
+        before, phones = self._hints, self._phones
+        self._hints, self._phones, self._device_names = {}, {}, None
         for item in items:
             self._hint(item)
-        return Effect.NONE if self._hints == before else Effect.CHANGED
+        return Effect.NONE if (self._hints, self._phones) == (before, phones) else Effect.CHANGED
 
-    def load_device(self, extension: str, state: str) -> Effect:
-        """Take the state of the PJSIP device of an extension: NOT_INUSE, UNAVAILABLE and so on."""
-        known = _DEVICE.get(state) if extension in self.extensions else None
-        if known is self._devices.get(extension):
+    def load_device(self, device: str, state: str) -> Effect:
+        """Take the state of a device, such as PJSIP/6001: NOT_INUSE, UNAVAILABLE and so on."""
+        known = _DEVICE.get(state) if device in self._watched_devices() else None
+        if known is self._devices.get(device):
             return Effect.NONE
         if known is None:
-            del self._devices[extension]
+            del self._devices[device]
         else:
-            self._devices[extension] = known
+            self._devices[device] = known
         return Effect.CHANGED
 
     def apply(self, event: Message, at: datetime) -> Effect:
@@ -200,8 +221,7 @@ class Snapshot:
             case "ExtensionStatus":
                 return self._hint(event)
             case "DeviceStateChange":
-                technology, _, name = event.get("Device").partition("/")
-                return self.load_device(name, event.get("State")) if technology == "PJSIP" else Effect.NONE
+                return self.load_device(event.get("Device"), event.get("State"))
             case name if name in _MEMBER_EVENTS:
                 return self._queue_event(event, self._member_event)
             case "AgentComplete":
@@ -267,11 +287,25 @@ class Snapshot:
             return Effect.NONE
         if state is not None:
             self._hints.setdefault(extension, {})[context] = state
+            self._note_phones(extension, event.get("Hint"))
         elif before is not None:
             del self._hints[extension][context]
             if not self._hints[extension]:
                 del self._hints[extension]
+                self._phones.pop(extension, None)
         return Effect.NONE if state is before else Effect.CHANGED
+
+    def _note_phones(self, extension: str, hint: str) -> None:
+        """Remember the phones of a hint of several devices: `PJSIP/6001&Custom:DND6001,CustomPresence:6001`."""
+        parts = hint.partition(",")[0].split("&")
+        phones = frozenset(part for part in parts if "/" in part) if 1 < len(parts) <= MAX_PARTS else frozenset()
+        if hint and phones != self._phones.get(extension, frozenset()):
+            self._phones[extension], self._device_names = phones, None
+
+
+def own_device(extension: str) -> str:
+    """The device of an extension that has no hint."""
+    return f"PJSIP/{extension}"
 
 
 def _hint_state(status: int | None) -> DeviceState | None:
