@@ -42,6 +42,7 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
 
     command("run", "run the gateway until it is stopped")
     check = command("check", "print every mistake in the configuration")
+    check.add_argument("--strict", action="store_true", help="end with 1 where there are warnings")
     check.add_argument("--tool", metavar="FILE", type=Path, help="compare an assistant's JSON with the destinations")
     _add_number(check)
     explain = command("explain", "tell where a transfer would go, and why")

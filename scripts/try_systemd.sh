@@ -130,6 +130,11 @@ cp /etc/$unit/gateway.toml /tmp/good.toml
 cp /etc/$unit/sip_profiles/hms.toml /tmp/hms.toml
 cp /tmp/tcp.toml /etc/$unit/gateway.toml
 sed -i 's/^transport = "udp"/transport = "tcp"/' /etc/$unit/sip_profiles/hms.toml
+chmod 600 /etc/$unit/gateway.toml
+warned() { transfer-gateway check | grep -q "$1"; }
+is 'check warns root of what the service cannot read' warned "warning: gateway.toml: mode: the service's user"
+chmod 644 /etc/$unit/gateway.toml
+is 'and not of what it can, nor of a secret that systemd hands it' not warned 'cannot read it'
 is 'check takes what only the running gateway refuses' transfer-gateway check
 is 'which fails the reload all the same' not systemctl reload $unit
 is 'and the journal has it from the command' logged 'refused: sip_profiles/hms.toml: transport'

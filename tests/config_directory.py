@@ -62,6 +62,13 @@ addresses = ["203.0.113.10", "198.51.100.0/24", "127.0.0.0/8"]
 outbound = "sip:203.0.113.10:5060"
 """
 
+PRIVATE_TRUNK = """\
+kind = "trunk"
+addresses = ["10.1.0.0/16"]
+outbound = "sip:10.1.2.3:5060"
+"""
+"""One whose addresses are none of the documentation's."""
+
 PBX = """\
 kind = "pbx"
 address = "sip:127.0.0.1:5070"

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import __version__, cli
 from gateway.config import load
-from tests.config_directory import MAIN, PBX, TRUNK, write
+from tests.config_directory import MAIN, PBX, PRIVATE_TRUNK, TRUNK, write
 from tests.support.command_line import run
 
 
@@ -21,6 +21,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def test_check_says_what_it_found(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
+    write(directory, profiles={"platform": PRIVATE_TRUNK, "asterisk": PBX})
     code, out, _ = run(capsys, directory, "check")
     assert code == 0
     assert out == f"{directory}: no mistakes. Numbers: 1, destinations: 3, trunks: platform, PBXs: asterisk\n"

@@ -8,7 +8,7 @@ from socket import SOCK_DGRAM
 import pytest
 
 from gateway.report.store_file import StoreFile
-from tests.config_directory import MAIN, PBX, write
+from tests.config_directory import MAIN, PBX, PRIVATE_TRUNK, write
 from tests.support.command_line import run, running_gateway
 from tests.support.processes import free_port
 
@@ -180,6 +180,7 @@ def test_check_warns_of_what_the_running_gateway_has_not_taken_yet(
             "configuration": {"files": {secret: {"read_at": long_ago, "renewed_by": "restart"}}},
             "restart_needed": ["sip.udp_port"],
         }
+        write(tmp_path, (tmp_path / "gateway.toml").read_text(), {"platform": PRIVATE_TRUNK, "asterisk": PBX})
         code, out, _ = run(capsys, tmp_path, "check")
         assert code == 0
         assert out.splitlines()[:-1] == [

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def check(options: argparse.Namespace) -> int:
     """Whether the configuration holds, and an assistant's tool with it."""
     from gateway.config import ConfigError, load  # noqa: PLC0415
+    from gateway.config.advice import advise  # noqa: PLC0415
+    from gateway.config.host import look_around  # noqa: PLC0415
 
     try:
         config = load(options.config)
@@ -29,14 +31,16 @@ def check(options: argparse.Namespace) -> int:
         return CONFIGURATION
     if options.tool:
         return _check_tool(config, number_of(config, options.number), options.tool)
-    for line in not_in_force(config.http, config.gateway.instance, config.directory):
+    warnings = [str(each) for each in dict.fromkeys((*advise(config), *look_around(config)))]
+    warnings += not_in_force(config.http, config.gateway.instance, config.directory)
+    for line in warnings:
         print(f"warning: {line}")
     destinations = sum(len(number.destinations) for number in config.numbers)
     print(
         f"{options.config}: no mistakes. Numbers: {len(config.numbers)}, destinations: {destinations}, "
         f"trunks: {', '.join(config.trunks)}, PBXs: {', '.join(config.pbxs)}"
     )
-    return DONE
+    return FAILED if options.strict and warnings else DONE
 
 
 def _check_tool(config: "Config", number: "AssignedNumber", file: Path) -> int:

@@ -44,6 +44,7 @@ class Surroundings:
     credentials: Path | None = None  # $CREDENTIALS_DIRECTORY (systemd.exec(5))
     secrets: bool = True  # False: whoever asks may not read them, and needs none
     found: dict[Path, Path] = field(default_factory=dict)  # each file read -> where it would lie without credentials
+    secret: set[Path] = field(default_factory=set)  # those of them that are nobody else's business
 
 
 def _slug(text: str) -> str:
@@ -229,8 +230,10 @@ def _secret(name: object, info: ValidationInfo) -> SecretStr:
     if isinstance(name, SecretStr):
         return name
     path = found_file(name, info)
-    if isinstance(info.context, Surroundings) and not info.context.secrets:
-        return UNREAD
+    if isinstance(info.context, Surroundings):
+        if not info.context.secrets:
+            return UNREAD
+        info.context.secret.add(path)
     try:
         # Some editors begin a file with a byte order mark, which would be part of the password, and not be seen.
         text = path.read_text(encoding="utf-8-sig").strip("\r\n")
@@ -283,7 +286,18 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 SipUri = Annotated[str, AfterValidator(_sip_uri)]
 SipUriOrNothing = Annotated[str, _or_nothing(_sip_uri)]
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+def _key_file(name: object, info: ValidationInfo) -> Path:
+    path = found_file(name, info)
+    if isinstance(info.context, Surroundings):
+        info.context.secret.add(path)
+    return path
+
+
 ReadableFile = Annotated[Path, BeforeValidator(found_file, json_schema_input_type=str)]
+KeyFile = Annotated[Path, BeforeValidator(_key_file, json_schema_input_type=str)]
+"""A readable file that holds a private key."""
 SecretFile = Annotated[SecretStr, BeforeValidator(_secret, json_schema_input_type=str)]
 """In the file the name of the file that holds the secret, in the model the secret itself."""
 SigningSecretFile = Annotated[SecretFile, AfterValidator(_signing_secret)]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from gateway.config.certificates import check_certificates
 from gateway.config.checks import check
 from gateway.config.conversion import announcement, assigned_number, schedule
-from gateway.config.credentials import ReadFile, digest, files_read, outdated
+from gateway.config.credentials import ReadFile, digest, file_name, files_read, outdated
 from gateway.config.differences import Values, values_of
 from gateway.config.fields import IpNetwork, Surroundings
 from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
@@ -77,6 +77,7 @@ class Config:
     outdated: tuple[str, ...] = ()
     history: HistorySettings = field(default_factory=HistorySettings)
     files: Mapping[str, ReadFile] = field(default_factory=dict)  # what was read of secrets, keys and sounds
+    secret_files: frozenset[str] = frozenset()  # those of them that are nobody else's business
     certificates: Mapping[str, datetime] = field(default_factory=dict)  # until when each is good, by key
     # What every key means, to be compared with another configuration; it stays in this process.
     values: Values = field(default_factory=dict, repr=False)
@@ -197,6 +198,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         digests=_digests(main.sip, main.mqtt) if secrets else {},
         outdated=outdated(around.found, directory) if secrets else (),
         files=files_read(around.found, directory, begun),
+        secret_files=frozenset(file_name(around.found.get(path, path), directory) for path in around.secret),
         certificates=ends_of_certificates(main) if secrets else {},
         values=dict(_values(main, profiles, files=secrets)),
     )

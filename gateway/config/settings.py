@@ -22,6 +22,7 @@ from gateway.config.fields import (
     HostName,
     HttpPath,
     HttpUrl,
+    KeyFile,
     NamedHours,
     NameServer,
     Port,
@@ -135,7 +136,7 @@ class SipSettings(Section):
     tcp_port: Port = 0
     tls_port: Port = 0
     tls_certificate: ReadableFile | None = None
-    tls_key: ReadableFile | None = None
+    tls_key: KeyFile | None = None
     tls_ca: ReadableFile | None = None  # absent: the system's
     tls_verify_client: Flag = False  # who connects to us has to show a certificate as well
     public_address: AddressOrNothing = ""
@@ -215,7 +216,7 @@ class PlatformSettings(Section):
     port: Annotated[int, Field(strict=True, ge=1, le=65535)]
     path: HttpPath = "/platform"  # a trunk's requests come to <path>/<name of its profile>
     tls_certificate: ReadableFile | None = None
-    tls_key: ReadableFile | None = None
+    tls_key: KeyFile | None = None
     public_url: HttpUrl | None = None  # by which the platform reaches `path`; for `transfer-gateway tool` alone
 
     @model_validator(mode="after")

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is no mistake in a configuration, and yet hardly meant: warnings of `transfer-gateway check`. Pure."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from gateway.config.fields import uri_host
+from gateway.config.loading import MAIN_FILE, PROFILES, Config
+from gateway.config.mistakes import Mistake
+from gateway.core.model import AssignedNumber, FinalNotify
+
+_EXAMPLES = tuple(
+    ipaddress.ip_network(each)
+    for each in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")
+)
+"""Networks that documentation uses and nobody has (RFC 5737, RFC 3849, RFC 9637)."""
+_EXAMPLE_NAMES = re.compile(r"(?:.*\.)?(?:example(?:\.(?:com|net|org))?|invalid)\.?", re.IGNORECASE)
+"""Names that nobody has (RFC 2606)."""
+_PLACEHOLDER = re.compile(r"\b(?:CHANGE[-_ ]?ME|REPLACE[-_ ]?ME)\b", re.IGNORECASE)
+_OF_HOSTS = {
+    "address", "addresses", "bind_address", "bind_address6", "host", "host_names", "name_servers", "outbound",
+    "public_address", "public_address6", "public_url", "url",
+}  # fmt: skip
+"""The keys whose values name hosts."""
+_FREE_TEXT = {"description", "message", "name"}
+
+
+def advise(config: Config) -> Iterator[Mistake]:
+    """Every warning that the configuration alone gives reason for."""
+    for name, value in config.values.items():
+        key = name.rpartition(".")[2].rpartition(": ")[2]
+        if key in _OF_HOSTS and (example := _example(value)):
+            yield _at(name, f'"{example}" is an example of the documentation, which leads nowhere; put yours there')
+        if key not in _FREE_TEXT and _PLACEHOLDER.search(_text(value)):
+            what = "its file holds" if isinstance(value, SecretStr) else "is"
+            yield _at(name, f"{what} a placeholder (CHANGE-ME); put yours there")
+    yield from _http(config)
+    for number in config.numbers:
+        yield from _ring_times(config, number)
+        yield from _ways_in(config, number)
+
+
+def _at(name: str, problem: str) -> Mistake:
+    """A warning about a key that is named as `Config.values` names it."""
+    file, separator, key = name.partition(": ")
+    return Mistake(file, key, problem) if separator else Mistake(MAIN_FILE, name, problem)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return " ".join(value) if isinstance(value, tuple) and all(isinstance(each, str) for each in value) else str(value)
+
+
+def _example(value: object) -> str:
+    """The first example of the documentation in it; empty: there is none."""
+    for each in value if isinstance(value, tuple) else (value,):
+        text = str(each)
+        if "://" in text:
+            host = urlsplit(text).hostname or ""
+        elif text.startswith(("sip:", "sips:")):
+            host = uri_host(text)
+        else:
+            host = text
+        try:
+            network = ipaddress.ip_network(host)
+        except ValueError:
+            if _EXAMPLE_NAMES.fullmatch(host):
+                return text
+            continue
+        if any(network.version == one.version and network.overlaps(one) for one in _EXAMPLES):
+            return str(network.network_address) if network.num_addresses == 1 else str(network)
+    return ""
+
+
+def _http(config: Config) -> Iterator[Mistake]:
+    if config.http.port and ipaddress.ip_address(config.http.bind_address).is_unspecified:
+        problem = "whoever reaches this host reads its calls and callers there, which needs no token; name one address"
+        yield Mistake(MAIN_FILE, "http.bind_address", f"{config.http.bind_address}: {problem}")
+
+
+def _ring_times(config: Config, number: AssignedNumber) -> Iterator[Mistake]:
+    """Phones that are not let ring for as long as it says."""
+    trunk, total = config.trunks[number.trunk], config.values.get(f"numbers[{number.id}].total_ring_s")
+    for destination in number.destinations:
+        where = f"numbers[{number.id}].destinations[{destination}].ring_timeout_s"
+        rings = config.values.get(where)
+        if not isinstance(rings, int | float):
+            continue
+        if isinstance(total, int | float) and total < rings:
+            problem = f"{rings:g} s are never reached: total_ring_s of {number.id} is {total:g}"
+            yield Mistake(MAIN_FILE, where, problem)
+        if trunk.deadline_s < rings and trunk.final_notify is not FinalNotify.ON_RING:
+            then = "the dialling ends" if trunk.at_deadline == "cancel" else "the platform is told that nobody answered"
+            problem = f"{rings:g} s are more than {trunk.name} waits for the outcome (deadline_s, {trunk.deadline_s:g})"
+            yield Mistake(MAIN_FILE, where, f"{problem}: {then} before")
+
+
+def _ways_in(config: Config, number: AssignedNumber) -> Iterator[Mistake]:
+    """A number that the PBX sends callers to, whose assistant cannot be called."""
+    if config.trunks[number.trunk].outbound:
+        return
+    hands_down = config.pbxs[number.pbx].transfer_mode == "hand-down"
+    if number.answer is None or hands_down:
+        why = "hands down callers of its own" if hands_down else "alone can send callers to it, as it has no answer"
+        problem = f'"" lets nobody call the assistant of {number.id}: {number.pbx} {why}'
+        yield Mistake(f"{PROFILES}/{number.trunk}.toml", "outbound", problem)
