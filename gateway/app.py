@@ -45,7 +45,8 @@ from gateway.threads import DaemonPool
 from gateway.user_agent import MakeUserAgent
 from gateway.web.platforms.handlers import TYPES, handlers
 from gateway.web.platforms.listener import PlatformListener
-from gateway.web.platforms.tools import TOOLS
+from gateway.web.platforms.mcp import McpServer
+from gateway.web.platforms.tools import TOOLS, Tools
 from gateway.web.server import WebServer
 from gateway.web.tokens import Permission, Token
 
@@ -101,7 +102,9 @@ class App:
         self._configure_web(config)
         self._platform_metrics = PlatformMetrics(self.metrics.registry, TYPES, TOOLS)
         handling = handlers(self.operations, self._platform_metrics, self.reporter.platform_report)
-        self.platforms = PlatformListener(config, handling, clock, self._platform_metrics)
+        tools = Tools(self.operations, self._platform_metrics)
+        mcp = McpServer(self.operations, tools, gateway.__version__, self._platform_metrics.mcp_asked)
+        self.platforms = PlatformListener(config, handling, clock, self._platform_metrics, mcp)
         self._configure_platforms(config)
         self._availability = AvailabilityNotices(
             lambda: self._config, self.engine.situation, self.reporter.availability, clock

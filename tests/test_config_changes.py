@@ -24,6 +24,7 @@ from gateway.config.settings import (
     HistorySettings,
     HoursSettings,
     HttpSettings,
+    McpTokenSettings,
     MqttSettings,
     NumberSettings,
     PlatformSettings,
@@ -46,6 +47,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "http": HttpSettings,
     "http.tokens": TokenSettings,
     "platform": PlatformSettings,
+    "platform.mcp_tokens": McpTokenSettings,
     "webhooks": WebhookSettings,
     "history": HistorySettings,
     "hours": HoursSettings,
@@ -83,8 +85,9 @@ CHANGES: Final[Tables] = {
     "http.tokens": {"name": "other", "secret_file": "two.secret", "may": ["read"], "numbers": ["main-line"]},
     "platform": {
         "bind_address": "127.0.0.8", "port": 9472, "path": "/other", "tls_certificate": "two.pem",
-        "tls_key": "two.pem", "public_url": "https://gw.example.com/platform",
+        "tls_key": "two.pem", "public_url": "https://gw.example.com/platform", "mcp_path": "/tools", "mcp_tokens": [],
     },
+    "platform.mcp_tokens": {"name": "other", "secret_file": "two.secret", "numbers": ["main-line"]},
     "webhooks": {
         "id": "other", "url": "https://other.example.com/", "secret_file": "two.secret", "events": ["call.ended.v1"],
         "ca_file": "two.pem",
@@ -155,7 +158,10 @@ def before(**listening: int) -> dict[str, Tables]:
                 "port": 9470, "token_file": "one.secret",
                 "tokens": [{"name": "crm", "secret_file": "three.secret", "may": ["transfer"]}],
             },
-            "platform": {"port": 9474, "tls_certificate": "one.pem", "tls_key": "one.pem"},
+            "platform": {
+                "port": 9474, "tls_certificate": "one.pem", "tls_key": "one.pem",
+                "mcp_tokens": [{"name": "mcp", "secret_file": "three.secret"}],
+            },
             "webhooks": [{"id": "crm", "url": "https://crm.example.com/hooks", "secret_file": "one.secret"}],
             "history": {},
             "hours": {"office": {"time_zone": "Europe/Amsterdam", "weekly": {}}},
@@ -203,6 +209,7 @@ def table_of(files: dict[str, Tables], table: str) -> Tables:
         "hours": main["hours"]["office"],
         "hours.weekly": main["hours"]["office"]["weekly"],
         "http.tokens": main["http"]["tokens"][0],
+        "platform.mcp_tokens": main["platform"]["mcp_tokens"][0],
         "webhooks": main["webhooks"][0],
         "numbers": main["numbers"][0],
         "numbers.destinations": main["numbers"][0]["destinations"][0],
@@ -222,6 +229,9 @@ def meaning(config: Config, table: str, key: str) -> str:
             return _text((schedule, [schedule.holiday(day) for day in HOLIDAYS]))
         case "http.tokens":
             return _text(getattr(config.http.tokens[0], _field(TokenSettings, key)))
+        case "platform.mcp_tokens":
+            assert config.platform is not None
+            return _text(getattr(config.platform.mcp_tokens[0], _field(McpTokenSettings, key)))
         case "webhooks":
             return _text(getattr(config.webhooks[0], _field(WebhookSettings, key)))
         case "numbers" | "numbers.destinations":

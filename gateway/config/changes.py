@@ -35,7 +35,7 @@ AT_START: Mapping[str, tuple[str, ...]] = {
     ),
     "mqtt": ("host", "port", "tls", "ca_file", "base_topic", "home_assistant"),
     "http": ("bind_address", "port"),
-    "platform": ("bind_address", "port", "path", "tls_certificate", "tls_key"),
+    "platform": ("bind_address", "port", "path", "tls_certificate", "tls_key", "mcp_path"),
 }
 """The keys that are read when the gateway starts, by their table. A reload applies every other key."""
 

@@ -14,9 +14,11 @@ from gateway.config.settings import (
     DestinationSettings,
     GatewayFile,
     HttpSettings,
+    McpTokenSettings,
     NumberSettings,
     PlatformSettings,
     SipSettings,
+    TokenSettings,
     WebhookSettings,
 )
 from gateway.core.model import WhenUnknown
@@ -44,7 +46,11 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from unheard_platforms(profiles)
     yield from _webhooks(main.webhooks)
     yield from _ready_needs(main, profiles)
-    yield from _tokens(main.http, [number.id for number in main.numbers])
+    numbers = [number.id for number in main.numbers]
+    of_all = {main.http.token.get_secret_value().strip(): "token_file"} if main.http.token else {}
+    yield from _tokens("http.tokens", main.http.tokens, of_all, numbers)
+    if main.platform is not None:
+        yield from _tokens("platform.mcp_tokens", main.platform.mcp_tokens, {}, numbers)
     yield from _assigned_numbers(main.numbers)
     for number in main.numbers:
         yield from _names(number, _ids(written["numbers"], number.id), hours)
@@ -161,11 +167,16 @@ def _webhooks(webhooks: Iterable[WebhookSettings]) -> Iterator[Mistake]:
         ids.add(webhook.id)
 
 
-def _tokens(http: HttpSettings, numbers: Collection[str]) -> Iterator[Mistake]:
+def _tokens(
+    table: str,
+    tokens: Iterable[TokenSettings | McpTokenSettings],
+    owners: dict[str, str],
+    numbers: Collection[str],
+) -> Iterator[Mistake]:
+    """`owners`: whose secrets are known already."""
     names: set[str] = set()
-    owners = {http.token.get_secret_value().strip(): "token_file"} if http.token else {}
-    for token in http.tokens:
-        where = f"http.tokens[{token.name}]"
+    for token in tokens:
+        where = f"{table}[{token.name}]"
         if token.name in names:
             yield Mistake(MAIN, f"{where}.name", f'"{token.name}" is taken by another token')
         owner = owners.setdefault(token.secret.get_secret_value().strip(), token.name)

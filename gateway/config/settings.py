@@ -206,6 +206,14 @@ class HttpSettings(Section):
     host_names: tuple[HostName, ...] = ()  # by which a browser or proxy may ask a server that is bound to loopback
 
 
+class McpTokenSettings(Section):
+    """`[[platform.mcp_tokens]]`: a bearer token with which a client of the MCP server asks."""
+
+    name: Slug
+    secret: SecretFile = Field(alias="secret_file")
+    numbers: Annotated[tuple[Slug, ...], Field(min_length=1)] | None = None  # absent: all
+
+
 class PlatformSettings(Section):
     """`[platform]`: where voice platforms ask and tell over HTTP; each trunk with a `[platform]` of its own has a path.
 
@@ -218,11 +226,15 @@ class PlatformSettings(Section):
     tls_certificate: ReadableFile | None = None
     tls_key: KeyFile | None = None
     public_url: HttpUrl | None = None  # by which the platform reaches `path`; for `transfer-gateway tool` alone
+    mcp_path: HttpPath = "/mcp"  # of the MCP server
+    mcp_tokens: Annotated[tuple[McpTokenSettings, ...], Field(max_length=50)] = ()  # none: there is no MCP server
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if bool(self.tls_certificate) is not bool(self.tls_key):
             raise ValueError("tls_certificate and tls_key go together: give both, or neither")
+        if self.mcp_path.rpartition("/")[0] == self.path:
+            raise ValueError(f'mcp_path may not lie in path, where trunks have theirs; is "{self.mcp_path}"')
         return self
 
 

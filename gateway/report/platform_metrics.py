@@ -9,6 +9,8 @@ from gateway.ports.platform import OTHER, UNPROVED, PlatformResult
 
 _BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 TOOL_RESULTS = ("available", "unavailable", "listed", "error")
+MCP_METHODS = ("server/discover", "initialize", "ping", "tools/list", "tools/call")
+MCP_RESULTS = ("answered", "error", "not-proved", "refused")
 _BEFORE_PROOF = frozenset(PlatformResult) - {PlatformResult.ANSWERED, PlatformResult.IGNORED}
 
 
@@ -30,6 +32,12 @@ class PlatformMetrics:
             "transfer_gateway_platform_answer_seconds", "From a platform's request to its answer.", buckets=_BUCKETS,
             registry=registry,
         )  # fmt: skip
+        self._mcp = Counter(
+            "transfer_gateway_mcp_requests_total", "Requests of MCP clients.", ("method", "result"), registry=registry
+        )
+        for method in (*MCP_METHODS, OTHER):
+            for came in MCP_RESULTS:
+                self._mcp.labels(method, came)
         for result in (PlatformResult.NOT_FOUND, PlatformResult.TOO_MANY):
             self._requests.labels(UNPROVED, UNPROVED, result)
         self._known: set[str] = set()
@@ -56,6 +64,10 @@ class PlatformMetrics:
         shown = kind if known and kind in self._kinds else UNPROVED
         self._requests.labels(trunk if known else UNPROVED, shown, result).inc()
         self._seconds.observe(max(0.0, seconds))
+
+    def mcp_asked(self, method: str, result: str) -> None:
+        """A client of the MCP server has asked: which of its methods, or "other", and what came of it."""
+        self._mcp.labels(method if method in MCP_METHODS else OTHER, result).inc()
 
     def tool_called(self, trunk: str, tool: str, result: str) -> None:
         """See PlatformObserver."""

@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from gateway.core.numbers import e164
 from gateway.ports.platform import OTHER, UNPROVED, PlatformObserver, PlatformResult
 from gateway.web.connections import Listening, listen, noting
-from gateway.web.guard import Sometimes, errors_as_json, json_response, server_log
+from gateway.web.guard import Problem, Sometimes, errors_as_json, json_response, server_log
 from gateway.web.json_body import MAX_DEPTH, NoJsonError, has_too_many_parts, is_deeper_than, parsed
 from gateway.web.platforms.events import Form, Handlers, JsonObject, PlatformEvent, PlatformProblem, Told
 from gateway.web.platforms.hms import TOLERANCE_S, Hms
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.core.routing import Routes
     from gateway.ports import Clock
     from gateway.web.platforms.events import Handler
+    from gateway.web.platforms.mcp import McpServer
 
 MAX_BODY = 512 * 1024
 """Bytes: a report may hold all that was said in a long call."""
@@ -43,8 +44,16 @@ log = structlog.get_logger(__name__)
 class PlatformListener:
     """Serves what `[platform]` says, and nothing where it says nothing; `handlers` is looked at for each request."""
 
-    def __init__(self, config: Config, handlers: Handlers, clock: Clock, observer: PlatformObserver) -> None:
+    def __init__(
+        self,
+        config: Config,
+        handlers: Handlers,
+        clock: Clock,
+        observer: PlatformObserver,
+        mcp: McpServer | None = None,
+    ) -> None:
         self._handlers = handlers
+        self._mcp = mcp
         self._clock = clock
         self._observer = observer
         self._rates = Rates()
@@ -58,6 +67,8 @@ class PlatformListener:
     def configure(self, config: Config) -> None:
         """Take other secrets, numbers and trunks, and a renewed certificate, at once."""
         self._config = config
+        if self._mcp is not None:
+            self._mcp.configure(config)
         settings = config.platform
         if self._tls is not None and settings is not None:
             try:
@@ -73,6 +84,7 @@ class PlatformListener:
             return
         app = web.Application(middlewares=[noting, errors_as_json], client_max_size=MAX_BODY)
         app.router.add_post(f"{settings.path}/{{trunk}}", self._receive)
+        app.router.add_post(settings.mcp_path, self._receive_mcp)
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0)
         await self._runner.setup()
         try:
@@ -93,6 +105,17 @@ class PlatformListener:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    async def _receive_mcp(self, request: web.Request) -> web.StreamResponse:
+        """Have the MCP server answer, within the same rates."""
+        source = request.remote or ""
+        if self._mcp is None:
+            raise Problem(404, "not-found", "there is nothing at this address")
+        if not self._rates.admit(source, self._clock.now().steady):
+            raise Problem(429, "too-many-requests", "more requests than are taken", headers={"Retry-After": "1"})
+        response = await self._mcp.receive(request)
+        self._rates.proved(source, self._clock.now().steady)
+        return response
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         """Let a request in, or not; count it in either case."""
