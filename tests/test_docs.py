@@ -15,6 +15,7 @@ from gateway.report.event import schema
 from gateway.report.history.metrics import HistoryMetrics
 from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
+from gateway.report.platform_metrics import PlatformMetrics
 from gateway.report.webhook_metrics import WebhookMetrics
 
 ROOT = Path(__file__).parents[1]
@@ -112,6 +113,7 @@ def test_every_metric_to_alert_on_exists() -> None:
     metrics = Metrics(version="0", pjsip="0")
     WebhookMetrics(metrics.registry)
     HistoryMetrics(metrics.registry)
+    PlatformMetrics(metrics.registry)
     metrics.configure(Plan({"main-line": ("sales",)}, {"asterisk": ("sales",)}, ("hms",)))
     exported = {line.split()[2] for line in metrics.render()[0].decode().splitlines() if line.startswith("# TYPE ")}
     section = OPERATIONS.partition("## What to alert on")[2].partition("\n## ")[0]

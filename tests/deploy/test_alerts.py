@@ -17,6 +17,7 @@ from gateway.cli import main
 from gateway.report.history.metrics import HistoryMetrics
 from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
+from gateway.report.platform_metrics import PlatformMetrics
 from gateway.report.webhook_metrics import WebhookMetrics
 from tests.support.fetch import programs
 
@@ -73,6 +74,7 @@ def test_every_metric_in_a_rule_is_exported_or_recorded() -> None:
     metrics.certificates_end({"sip.tls_certificate": datetime.now(UTC)})
     WebhookMetrics(metrics.registry).configured(["crm"])
     HistoryMetrics(metrics.registry)
+    PlatformMetrics(metrics.registry).configure(["hms"])
     exported = {line.split("{")[0].split()[0] for line in metrics.render()[0].decode().splitlines() if line[0] != "#"}
     recorded = {rule["record"] for rule in rules if "record" in rule}
     named = {name for rule in rules for name in re.findall(r"\b(?:\w+:)?transfer_gateway_\w+(?::\w+)?", rule["expr"])}

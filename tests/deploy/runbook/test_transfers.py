@@ -11,7 +11,9 @@ import pytest
 from tests.deploy.runbook.desk import Desk
 from tests.e2e.scene import scene
 from tests.sip.scene import LINES, Scene, settings
+from tests.support.configuration import TOKEN
 from tests.support.gateway import Gateway
+from tests.support.platform_client import asking
 from tests.support.processes import eventually
 from tests.support.rtp import Rtp
 from tests.support.sip_message import media_of
@@ -157,4 +159,23 @@ async def test_requests_are_rejected(own_net: Net, tmp_path: Path) -> None:
         assert own_net.host(99) in seen.log("request-rejected")
         assert len(seen.log("request-rejected").splitlines()) == 1
         assert seen.log("requests-rejected") == ""
+        seen.everything()
+
+
+async def test_a_platform_is_refused(own_net: Net, tmp_path: Path) -> None:
+    files = settings(own_net, LINE)
+    client = asking(files, "main-line")
+    client.number = LINES["main"].number
+    async with Gateway(files) as gateway, client as platform:
+        for _ in range(3):
+            assert (await platform.post(platform.event("tool-calls"), secret="the platform's new secret")).status == 401
+        seen = await Desk(gateway, tmp_path).carry_out("TransferGatewayPlatformRefused")
+        assert "code=signature-wrong" in seen.log("platform-request-refused")
+        assert seen.log("platform-handler-failed") == ""
+        assert "no mistakes" in seen["transfer-gateway check"]
+        files.secrets["sip_profiles/platform.secret"] = "the platform's new secret"
+        gateway.write()
+        assert (await gateway.http("POST", "/api/reload", token=TOKEN))[0] == 200
+        platform.secret = "the platform's new secret"
+        assert (await platform.call_tools(("list_destinations", {})))[0]["destinations"]
         seen.everything()
