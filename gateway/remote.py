@@ -83,6 +83,8 @@ def _answer(
             raise _refused(url, error) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
+        if isinstance(reason, OSError):
+            reason = reason.strerror or str(reason) or type(reason).__name__
         raise RemoteError(f"no gateway answers at {url} ({reason})") from None
 
 

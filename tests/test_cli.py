@@ -127,6 +127,17 @@ def test_probe_cannot_call_without_a_gateway(capsys: pytest.CaptureFixture[str],
     assert "the gateway has no HTTP port" in err
 
 
+def test_probe_cannot_call_without_a_token_and_says_so_once(
+    capsys: pytest.CaptureFixture[str], directory: Path
+) -> None:
+    main = directory / "gateway.toml"
+    main.write_text(main.read_text().replace("port = 0\n", "port = 9470\n"))
+    code, out, err = run(capsys, directory, "probe", "--call")
+    assert (code, out) == (1, "")
+    assert "set token_file in [http]" in err
+    assert len(err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["dial"], ["explain"], ["schema", "x"], ["explain", "2001", "--at", "noon"], ["check", "more"]]
 )

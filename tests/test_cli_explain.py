@@ -64,6 +64,16 @@ def test_explain_as_json_is_what_the_contract_says(capsys: pytest.CaptureFixture
     assert "hours: office is closed: opens Fri 09:00" in answer["trail"]
 
 
+def test_explain_says_that_it_is_the_overflow_that_would_take_it(
+    capsys: pytest.CaptureFixture[str], directory: Path
+) -> None:
+    code, out, _ = run(capsys, directory, "explain", "sip:2001@gw", "--at", WEDNESDAY_NOON)
+    assert code == 0
+    assert out.splitlines()[:3] == [
+        "decision     accept", "destination  support", "overflow     sales is refused (outside-hours)",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("target", "reason", "sip_code"),
     [("+31699999999", "unknown-destination", 404), ("http://example.com", "bad-request", 400)],

@@ -76,6 +76,7 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ("port = 0", f'port = 0\n{TOKEN}{TOKEN.replace("crm", "bot")}', "http.tokens[bot].secret_file: holds the secret of crm: nobody could tell the two apart"),
         ("port = 0", f'port = 0\n{TOKEN}numbers = ["main-lin"]\n', 'http.tokens[crm].numbers: "main-lin" is no assigned number; did you mean main-line?'),
         ("port = 0", f"port = 0\n{TOKEN.replace('read', 'sing')}", "http.tokens[crm].may[1]: must be 'read', 'transfer', 'probe', 'forget' or 'reload', is \"sing\""),
+        ('"Europe/Amsterdam"', '"GMT+1"', 'hours.office.time_zone: "GMT+1" is no known time zone; a name such as "Europe/Amsterdam" is needed'),
         ('"Europe/Amsterdam"', '"Europe/Amsterdm"', 'hours.office.time_zone: "Europe/Amsterdm" is no known time zone; did you mean Europe/Amsterdam?'),
         ('holidays = "NL"', 'holidays = "BE-XX"', "hours.office.holidays: BE has no subdivision XX; known are Flemish, French, German"),
         ('holidays = "NL"', 'holidays = "Nowhere"', 'hours.office.holidays: "Nowhere" is no country whose holidays are known; such as "NL" or "DE-BY" is needed'),
@@ -292,9 +293,14 @@ def test_certificates_and_keys_that_do_not_go_together(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_toml_or_not_there(tmp_path: Path) -> None:
-    assert mistakes(tmp_path / "nowhere") == ["gateway.toml: file: can't be read: No such file or directory"]
+    assert mistakes(tmp_path / "nowhere") == [
+        f"gateway.toml: file: {tmp_path}/nowhere/gateway.toml can't be read: No such file or directory"
+    ]
     (found,) = mistakes(write(tmp_path, main=MAIN + "\n[sip]\n"))
     assert re.fullmatch(r"gateway\.toml: line \d+, column \d+: is not TOML: .*twice.*", found)
+    (found,) = mistakes(write(tmp_path, main=MAIN.replace("udp_port = 5060", "udp_port = 5060\nudp_port = 5061")))
+    assert found.startswith("gateway.toml: line 9, column ")
+    assert found.endswith("is not TOML: the key stands there twice; the second time up to here")
     (tmp_path / "gateway.toml").write_bytes(b"\xff\xfe")
     assert mistakes(tmp_path) == ["gateway.toml: file: is not UTF-8 text, as TOML must be"]
 

@@ -3,6 +3,7 @@
 
 import argparse
 import json
+import re
 import urllib.parse
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from gateway.remote import RemoteError, ask, not_in_force
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.core.model import AssignedNumber
+
+_PASSED_OVER = re.compile(r"overflow: (\S+ is refused \([a-z-]+\));")
 
 
 def check(options: argparse.Namespace) -> int:
@@ -82,6 +85,8 @@ def explain_target(options: argparse.Namespace) -> int:
     else:
         print(f"decision     {answer['decision']}")
         print(f"destination  {answer['destination'] or '-'}")
+        for passed_over in filter(None, map(_PASSED_OVER.match, answer["trail"])):
+            print(f"overflow     {passed_over[1]}")
         print(f"extension    {answer['extension'] or '-'}")
         print(f"reason       {answer['reason']} ({answer['sip_code']})")
         print("trail")

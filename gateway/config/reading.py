@@ -15,6 +15,7 @@ from gateway.config.mistakes import Location, Mistake, in_words, key_name
 M = TypeVar("M", bound=BaseModel)
 Table = dict[str, Any]
 
+_TWICE = "the key stands there twice; the second time up to here"
 _PASSES = 8  # each takes out what was wrong; validators of whole tables speak up once their parts are right
 
 
@@ -28,14 +29,15 @@ def read_table(directory: Path, file: str, mistakes: list[Mistake]) -> Table | N
             return None
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        mistakes.append(Mistake(file, "file", f"can't be read: {error.strerror}"))
+        mistakes.append(Mistake(file, "file", f"{path} can't be read: {error.strerror}"))
     except UnicodeDecodeError:
         mistakes.append(Mistake(file, "file", "is not UTF-8 text, as TOML must be"))
     except RecursionError:
         mistakes.append(Mistake(file, "file", "is not TOML: lists or tables in one another, too many of them"))
     except ValueError as error:  # also of a number with thousands of digits
         problem, _, place = str(error).partition(" (at ")
-        mistakes.append(Mistake(file, place.rstrip(")") or "file", f"is not TOML: {problem}"))
+        words = _TWICE if problem == "Cannot overwrite a value" else problem
+        mistakes.append(Mistake(file, place.rstrip(")") or "file", f"is not TOML: {words}"))
     return None
 
 

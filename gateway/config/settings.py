@@ -44,6 +44,7 @@ from gateway.core.model import WhenUnknown
 from gateway.core.sentence import LOCALES
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_OFFSET = re.compile(r"[+-][0-9]")
 _INTERVAL = re.compile(r"(?P<from>[0-9]{2}:[0-9]{2})\s*[-–]\s*(?P<to>[0-9]{2}:[0-9]{2})")
 
 
@@ -60,7 +61,9 @@ def _time_zone(text: object) -> ZoneInfo:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         hint = did_you_mean(text, available_timezones()) if text else ""
-        hint = hint if hint.startswith("did you mean") else 'a name such as "Europe/Amsterdam" is needed'
+        # A clock that is so many hours off is no zone: it knows no summer time, and its sign is doubtful.
+        meant = hint.startswith("did you mean") and not _OFFSET.search(text)
+        hint = hint if meant else 'a name such as "Europe/Amsterdam" is needed'
         raise ValueError(f'"{text[:60]}" is no known time zone; {hint}') from None
 
 

@@ -265,6 +265,7 @@ class Engine:
         if found is None and call is not None and call.newest is not None:
             found = call, call.newest
         if found is None:
+            self._too_late(which, author)
             raise LookupError(f"no transfer {which} is under way")
         call, running = found
         _allow(author, call.number.id)
@@ -273,6 +274,13 @@ class Engine:
         run = self._loop.executor.running_transfers[running.id]
         self._loop.feed(call.id, ev.Cancelled(self._clock.now(), running.id, _name_of(author) or ""))
         return run.record
+
+    def _too_late(self, which: str, author: Author | None) -> None:
+        """Raises TooLateError where the caller is with the target by now, NotAllowedError where that is not theirs."""
+        put_through = (call for call in self.calls if call.destination and which in (call.id, call.transfer))
+        if (call := next(put_through, None)) is not None:
+            _allow(author, call.number.id)
+            raise TooLateError(f"transfer {call.transfer} is over: the caller has been put through")
 
     # --- ports.PbxListener
 

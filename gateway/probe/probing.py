@@ -62,7 +62,7 @@ class ProbeFinding:
         if self.pbx is not None and not self.pbx.good:
             return f"the PBX {self.pbx.text}"
         if self.call is not None and not self.call.get("reached"):
-            return f"the call failed: {self.call.get('text', '')}"
+            return "the call failed"
         return None
 
     @property
@@ -112,6 +112,9 @@ def probe(config: Config, wanted: Sequence[ProbeTarget], *, call: bool) -> Probe
 
     Raises RemoteError when calls are wanted and no gateway runs.
     """
+    if call and config.http.port and config.http.token is None:
+        needs = "the running gateway makes the calls, and is asked with a token: set token_file in [http], and reload"
+        raise RemoteError(f"--call: {needs}")
     try:
         answers = [_ask_gateway(config, each) for each in wanted]
         source, note = "gateway", ""

@@ -11,7 +11,7 @@ from gateway.config import load
 from gateway.core.model import LegId, PbxState, QueueState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.state_sources import StateSource
-from gateway.ports import NotSent, NotSentError, TooLateError
+from gateway.ports import Author, NotAllowedError, NotSent, NotSentError, TooLateError
 from tests.bench import ASSIGNED, PBX, SALES, SUPPORT, TRUNK, Bench, play
 from tests.bench.bench import Source
 from tests.config_directory import PBX as PBX_PROFILE
@@ -171,6 +171,26 @@ def test_what_is_not_under_way_can_be_neither_transferred_nor_cancelled(bench: B
     bench.answers(bench.dialled)
     [running] = bench.engine.transfers
     with pytest.raises(TooLateError):
+        bench.engine.cancel_transfer(running.id)
+
+
+@pytest.mark.keeps("20.27")
+def test_it_is_too_late_to_cancel_once_the_caller_is_put_through(bench: Bench) -> None:
+    caller, assistant = bench.bridged()
+    bench.refer(assistant)
+    [running] = bench.engine.transfers
+    [call] = bench.engine.call_records()
+    bench.answers(bench.dialled)
+    bench.pass_time(5)
+    assert bench.engine.transfers == []
+    for which in (running.id, call.call):
+        with pytest.raises(TooLateError):
+            bench.engine.cancel_transfer(which)
+    with pytest.raises(NotAllowedError):
+        bench.engine.cancel_transfer(running.id, None, Author("shop", frozenset({"other-line"})))
+    bench.fails(caller, 200)
+    bench.pass_time(1)
+    with pytest.raises(LookupError):
         bench.engine.cancel_transfer(running.id)
 
 

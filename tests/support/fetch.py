@@ -75,8 +75,9 @@ class Programs:
 
 def cache_dir() -> Path:
     """Where everything that was fetched or built is kept; TRANSFER_GATEWAY_CACHE overrides it."""
-    chosen = os.environ.get("TRANSFER_GATEWAY_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "transfer-gateway"
+    if chosen := os.environ.get("TRANSFER_GATEWAY_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "transfer-gateway"
 
 
 def programs() -> Programs:
