@@ -108,13 +108,14 @@ class Reloader:
     @property
     def summary(self) -> str:
         """One line for `systemctl status`."""
+        said = [SERVING]
+        if self.restart_needed:
+            said.append(f"restart needed for {', '.join(self.restart_needed)}")
         if self.refusal is not None:
             first, *others = self.refusal.mistakes
             more = f" (and {len(others)} more)" if others else ""
-            return f"{SERVING}; the reload of {_clock(self.refusal.at)} was refused: {first}{more}"
-        if self.restart_needed:
-            return f"{SERVING}; restart needed for {', '.join(self.restart_needed)}"
-        return SERVING
+            said.append(f"the reload of {_clock(self.refusal.at)} was refused: {first}{more}")
+        return "; ".join(said)
 
     @property
     def document(self) -> Mapping[str, Any]:

@@ -185,6 +185,9 @@ async def test_what_waits_for_a_restart_is_compared_with_what_runs(
         assert {"event": "restart-needed", "changed": ["sip.udp_port"], "log_level": "warning"} in lines
         assert systemd()[-1] == "STATUS=serving; restart needed for sip.udp_port"
         assert reloader.config.sip.udp_port == 5060
+    write(directory, "[gateway")  # a refusal hides nothing of it
+    assert (await reloader.reload()).restart_needed == ("sip.udp_port",)
+    assert systemd()[-1].startswith("STATUS=serving; restart needed for sip.udp_port; the reload of ")
     with_drain(directory, 7)
     done = await reloader.reload()
     assert (list(done.mistakes), done.restart_needed) == ([], ())
