@@ -125,7 +125,7 @@ class _Profile(Section):
 class PlatformForm(Section):
     """`[platform]` of a trunk: in which form its platform asks and tells over HTTP, and how it proves who it is."""
 
-    form: Literal["hms"]
+    form: Literal["hms", "vapi", "retell"]
     # One, and others while they are exchanged, or where the platform signs with several.
     secrets: Annotated[tuple[SecretFile, ...], Field(min_length=1, max_length=4, alias="secret_files")]
 

@@ -21,6 +21,8 @@ from gateway.web.json_body import MAX_DEPTH, NoJsonError, has_too_many_parts, is
 from gateway.web.platforms.events import Form, Handlers, JsonObject, PlatformEvent, PlatformProblem, Told
 from gateway.web.platforms.hms import TOLERANCE_S, Hms
 from gateway.web.platforms.limits import Rates, Signatures
+from gateway.web.platforms.retell import Retell
+from gateway.web.platforms.vapi import Vapi
 
 if TYPE_CHECKING:
     from gateway.config import Config, PlatformForm, PlatformSettings
@@ -36,7 +38,7 @@ BODY_S = 5.0
 """How long a body may take to come."""
 ANSWER_S = 0.9
 """How long whoever handles a request may take: the platform waits for 5 s or longer, a caller for less."""
-FORMS: Mapping[str, Form] = {"hms": Hms()}
+FORMS: Mapping[str, Form] = {"hms": Hms(), "vapi": Vapi(), "retell": Retell()}
 
 log = structlog.get_logger(__name__)
 
