@@ -20,6 +20,8 @@ FIRST_WORD_S = 5.0
 IDLE_S = 15.0
 """How long a connection may take for its next request."""
 LINGER_S = 2.0
+STOP_S = 2.0
+"""How long what was asked may take to be answered at the end."""
 STUCK_S, LOOK_S = 20.0, 5.0
 """How long answers may wait for a client that does not read them, and how often that is looked at."""
 
@@ -98,39 +100,62 @@ async def noting(request: web.Request, handler: Handler) -> web.StreamResponse:
     return await handler(request)
 
 
-class Listening(Protocol):
-    """A server that listens."""
-
+class _Listening(Protocol):
     def close(self) -> None:
         """Let nobody in any more."""
 
 
-async def listen(
-    runner: web.AppRunner,
-    host: str,
-    port: int,
-    logger: logging.Logger,
-    *,
-    tls: ssl.SSLContext | None = None,
-    decompress: bool = True,
-) -> Listening:
-    """Serve on an address, within the limits. Raises OSError when the address or port can't be had.
+class Served:
+    """An application that is served, within the limits, from `start` to `stop`."""
 
-    Without `decompress` bodies are given as they were sent.
-    """
-    server = runner.server
-    if server is None:
-        raise RuntimeError("the runner is not set up")
-    present: Counter[str] = Counter()
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._runner: web.AppRunner | None = None
+        self._listening: _Listening | None = None
 
-    def connection() -> _Connection:
-        return _Connection(server, present, logger, decompress=decompress)
+    async def start(
+        self,
+        app: web.Application,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        decompress: bool = True,
+    ) -> None:
+        """Raises OSError when the address or port can't be had. Without `decompress` bodies are given as they came."""
+        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=STOP_S)
+        await self._runner.setup()
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the runner is not set up")
+        try:
+            self._listening = await self._listen(server, host, port, tls, decompress=decompress)
+        except OSError:
+            await self.stop()
+            raise
 
-    def has_room(source: str, waiting: Counter[str]) -> bool:
-        return present[source] + waiting[source] < MOST_OF_ONE and present.total() + waiting.total() < MOST
+    async def stop(self) -> None:
+        """Answer what was asked, and close. Safe to call twice."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
 
-    if tls is None:
-        return await asyncio.get_running_loop().create_server(connection, host, port)
-    over_tls = TlsServer(connection, tls, has_room, FIRST_WORD_S)
-    over_tls.listen(host, port)
-    return over_tls
+    async def _listen(
+        self, server: web.Server, host: str, port: int, tls: ssl.SSLContext | None, *, decompress: bool
+    ) -> _Listening:
+        present: Counter[str] = Counter()
+
+        def connection() -> _Connection:
+            return _Connection(server, present, self._logger, decompress=decompress)
+
+        def has_room(source: str, waiting: Counter[str]) -> bool:
+            return present[source] + waiting[source] < MOST_OF_ONE and present.total() + waiting.total() < MOST
+
+        if tls is None:
+            return await asyncio.get_running_loop().create_server(connection, host, port)
+        over_tls = TlsServer(connection, tls, has_room, FIRST_WORD_S)
+        over_tls.listen(host, port)
+        return over_tls

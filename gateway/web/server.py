@@ -21,7 +21,7 @@ from gateway.core.record import TransferRecord
 from gateway.ports import Clock, Operations, UnreadableError
 from gateway.web import openapi
 from gateway.web.availability import availability_response
-from gateway.web.connections import Listening, listen, noting
+from gateway.web.connections import Served, noting
 from gateway.web.guard import Problem, errors_as_json, json_response, own_hosts_only, server_log
 from gateway.web.history import CALL, PLATFORM_CALL, TRANSFER, asks_history, page_response
 from gateway.web.json_body import NoJsonError, parsed
@@ -62,8 +62,7 @@ class WebServer:
         self._metrics = metrics
         self.configure(token, host_names, tokens)
         self._clock = clock
-        self._runner: web.AppRunner | None = None
-        self._listening: Listening | None = None
+        self._served = Served(server_log(__name__))
 
     async def start(self, host: str, port: int) -> None:
         """Listen; with port 0, don't. Raises OSError when the address or port can't be had."""
@@ -74,23 +73,12 @@ class WebServer:
             middlewares.append(own_hosts_only(lambda: self._host_names))
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
         app.add_routes(self._routes())
-        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0)
-        await self._runner.setup()
-        try:
-            self._listening = await listen(self._runner, host, port, server_log(__name__))
-        except OSError:
-            await self.stop()
-            raise
+        await self._served.start(app, host, port)
         log.info("http-served", address=f"{host}:{port}", changes="with a token" if self._tokens else "refused")
 
     async def stop(self) -> None:
         """Answer what was asked, and close. Safe to call twice."""
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._served.stop()
 
     def configure(self, token: str | None, host_names: Collection[str], tokens: Sequence[Token] = ()) -> None:
         """Take other tokens and other names, at once."""

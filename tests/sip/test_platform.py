@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,24 +22,35 @@ from tests.support.platform_client import SECRET, PlatformClient, asking, signat
 from tests.web.described import exercise_described
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from tests.support.configuration import Configuration
     from tests.support.peer_call import Call
     from tests.support.processes import Net
 
 pytestmark = pytest.mark.sip
 
 PBX_PORT = 5070
+Talking = tuple[Gateway, Peer, PlatformClient, "Call", "Call"]
 PER_SECOND, REFERS_PER_SECOND, SECONDS = 200, 20, 5
 
 
-async def refers(net: Net, gateway: Gateway, pbx: Peer, platform: Peer, number: str) -> tuple[Call, Call]:
-    """A caller and the assistant, who talk."""
-    caller = pbx.invite(f"sip:{number}@{net.gateway}", gateway.sip, hz=CALLER_HZ)
-    assistant = await platform.wait_call()
-    await assistant.answer(hz=ASSISTANT_HZ)
-    await caller.answered()
-    return caller, assistant
+@asynccontextmanager
+async def talking(net: Net, files: Configuration, client: PlatformClient) -> AsyncIterator[Talking]:
+    """A caller who talks to the assistant, and its platform, which asks by `client`."""
+    client.number = LINES["main"].number
+    async with (
+        Peer(net.pbx, PBX_PORT, user="pbx") as pbx,
+        Peer(net.host(LINES["main"].host)) as trunk,
+        Gateway(files) as gateway,
+        client as platform,
+    ):
+        caller = pbx.invite(f"sip:{client.number}@{net.gateway}", gateway.sip, hz=CALLER_HZ)
+        assistant = await trunk.wait_call()
+        await assistant.answer(hz=ASSISTANT_HZ)
+        await caller.answered()
+        yield gateway, pbx, platform, caller, assistant
 
 
 @pytest.mark.keeps("19.16", "19.13")
@@ -51,14 +63,7 @@ async def test_an_assistant_hears_beforehand_what_its_refer_then_gets(own_net: N
     files.secrets |= {"gw.crt": identity.certificate.read_text(), "gw.key": identity.key.read_text()}
     client = asking(files, "main", tls_certificate="gw.crt", tls_key="gw.key")
     client.tls = identity.client(shown=False)
-    client.number = LINES["main"].number
-    async with (
-        Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx,
-        Peer(own_net.host(LINES["main"].host)) as trunk,
-        Gateway(files) as gateway,
-        client as platform,
-    ):
-        caller, assistant = await refers(own_net, gateway, pbx, trunk, LINES["main"].number)
+    async with talking(own_net, files, client) as (gateway, pbx, platform, caller, assistant):
         [listed] = await platform.call_tools(("list_destinations", {}))
         numbers = {one["destination"]: one["number"] for one in listed["destinations"]}
         assert "voicemail" not in numbers
@@ -130,16 +135,9 @@ async def test_two_hundred_questions_a_second_beside_twenty_transfers_a_second(o
 async def test_slow_and_unproved_requests_harm_neither_answers_nor_transfers(own_net: Net) -> None:
     files = settings(own_net, {"main": LINES["main"]})
     client = asking(files, "main")
-    client.number = LINES["main"].number
     port = files.main["platform"]["port"]
     slow = b"POST /platform/main HTTP/1.1\r\nHost: gw\r\nContent-Length: 1000\r\n\r\n{"
-    async with (
-        Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx,
-        Peer(own_net.host(LINES["main"].host)) as trunk,
-        Gateway(files) as gateway,
-        client as platform,
-    ):
-        caller, assistant = await refers(own_net, gateway, pbx, trunk, LINES["main"].number)
+    async with talking(own_net, files, client) as (gateway, pbx, platform, caller, assistant):
         await platform.call_tools(("list_destinations", {}))
         opened = [await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.77", 0)) for _ in range(40)]
         for _, writer in opened:

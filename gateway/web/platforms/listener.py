@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.core.numbers import e164
 from gateway.ports.platform import OTHER, UNPROVED, PlatformObserver, PlatformResult
-from gateway.web.connections import Listening, listen, noting
+from gateway.web.connections import Served, noting
 from gateway.web.guard import Problem, Sometimes, errors_as_json, json_response, server_log
 from gateway.web.json_body import MAX_DEPTH, NoJsonError, has_too_many_parts, is_deeper_than, parsed
 from gateway.web.platforms.events import Form, Handlers, JsonObject, PlatformEvent, PlatformProblem, Told
@@ -62,8 +62,7 @@ class PlatformListener:
         self._signatures = Signatures(TOLERANCE_S)
         self._refused = Sometimes()
         self._tls: ssl.SSLContext | None = None
-        self._runner: web.AppRunner | None = None
-        self._listening: Listening | None = None
+        self._served = Served(server_log(__name__))
         self.configure(config)
 
     def configure(self, config: Config) -> None:
@@ -87,26 +86,14 @@ class PlatformListener:
         app = web.Application(middlewares=[noting, errors_as_json], client_max_size=MAX_BODY)
         app.router.add_post(f"{settings.path}/{{trunk}}", self._receive)
         app.router.add_post(settings.mcp_path, self._receive_mcp)
-        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=2.0)
-        await self._runner.setup()
-        try:
-            self._tls = _context(settings)
-            where, logger = (settings.bind_address, settings.port), server_log(__name__)
-            self._listening = await listen(self._runner, *where, logger, tls=self._tls, decompress=False)
-        except OSError:
-            await self.stop()
-            raise
+        self._tls = _context(settings)
+        await self._served.start(app, settings.bind_address, settings.port, tls=self._tls, decompress=False)
         address = f"{settings.bind_address}:{settings.port}"
         log.info("platform-served", address=address, path=settings.path, tls=self._tls is not None)
 
     async def stop(self) -> None:
         """Answer what was asked, and close. Safe to call twice."""
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._served.stop()
 
     async def _receive_mcp(self, request: web.Request) -> web.StreamResponse:
         """Have the MCP server answer, within the same rates."""
