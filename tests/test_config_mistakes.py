@@ -364,7 +364,10 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
             'form = "hms"\nsecret_files = ["none.secret"]\n',
             "platform.secret_files[1]: there is no file {directory}/sip_profiles/none.secret",
         ),
-        ('form = "hsm"\nsecret_files = ["ami.secret"]\n', "platform.form: must be 'hms', is \"hsm\""),
+        (
+            'form = "hsm"\nsecret_files = ["ami.secret"]\n',
+            "platform.form: must be 'hms', 'vapi' or 'retell', is \"hsm\"",
+        ),
         ('secret_files = ["ami.secret"]\n', "platform.form: is missing, and there is no default"),
     ],
 )
