@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from gateway.arguments import parser
 from gateway.cli import configured, reports, running
 from gateway.cli import status as page
+from gateway.cli import why as one
 from gateway.cli.terminal import CONFIGURATION, FAILED, USAGE, UsageError, complain
 from gateway.remote import RemoteError
 
@@ -57,6 +58,7 @@ _COMMANDS = {
     "tool": configured.print_tool,
     "schema": configured.print_schema,
     "status": page.status,
+    "why": one.why,
     "reload": running.reload,
     "report": reports.report_outcomes,
     "transfer": running.transfer,

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command `why`: what became of one transfer, step by step, from the gateway that runs or else from its history."""
+
+import argparse
+import json
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gateway.cli.terminal import DONE, load_config
+from gateway.remote import RefusedError, RemoteError, ask
+
+if TYPE_CHECKING:
+    from gateway.config import Config
+
+_STEPS = {
+    "requested_at": "asked for",
+    "decided_at": "decided",
+    "ringing_at": "rang",
+    "answered_at": "answered by the PBX",
+    "human_at": "answered by a person",
+    "ended_at": "over",
+}
+
+
+def why(options: argparse.Namespace) -> int:
+    """What became of a transfer."""
+    config = load_config(options, secrets=False)
+    told = _transfer(config, options.transfer)
+    if options.json:
+        print(json.dumps(told, ensure_ascii=False))
+    else:
+        print("\n".join(page(told)))
+    return DONE
+
+
+def _transfer(config: "Config", which: str) -> Mapping[str, Any]:
+    """Raises RemoteError where neither the gateway nor the history knows it."""
+    try:
+        return ask(config.http, f"/api/transfers/{urllib.parse.quote(which, safe='')}")
+    except RefusedError:
+        raise
+    except RemoteError as error:
+        found = _stored(config, which)
+        if found is None:
+            raise RemoteError(f"{error}, and the history has no transfer {which}") from None
+        return found
+
+
+def _stored(config: "Config", which: str) -> Mapping[str, Any] | None:
+    from pathlib import Path  # noqa: PLC0415
+
+    from gateway.report.history.questions import HistoryReader  # noqa: PLC0415
+    from gateway.report.history.rows import TRANSFER  # noqa: PLC0415
+    from gateway.report.store_file import StoreError  # noqa: PLC0415
+
+    reader = HistoryReader(Path(config.gateway.state_dir))
+    try:
+        found = reader.get(TRANSFER, which)
+    except StoreError:
+        return None
+    finally:
+        reader.close()
+    return found.document if found is not None else None
+
+
+def page(told: Mapping[str, Any]) -> Iterator[str]:
+    """The page, from the transfer's document."""
+    outcome = f"{told['outcome']}, {told['reason']} ({told['sip_code']})" if told["outcome"] else "under way"
+    yield f"{told['transfer']}: {outcome}"
+    yield f"  {told['requested_target']} was asked for on {told['number'] or 'no number of ours'}, by {_asked(told)}"
+    if told["fault"]:
+        yield f"  ! {told['fault']}"
+    if told["sentence"]:
+        yield f'  the caller may be told: "{told["sentence"]}"'
+    yield ""
+    yield from _times(told)
+    yield ""
+    yield "what was checked"
+    yield from (f"  {line}" for line in told["trail"])
+    if told["attempts"]:
+        yield ""
+        yield "who was tried"
+        yield from (_attempt(each) for each in told["attempts"])
+    yield ""
+    yield "the calls, by their Call-ID"
+    yield from (f"  {role:<11} {call_id}" for role, call_id in told["call_ids"].items() if call_id)
+
+
+def _asked(told: Mapping[str, Any]) -> str:
+    return f"command of {told['author']}" if told["entry"] == "command" else f"a {told['entry'].upper()}"
+
+
+def _times(told: Mapping[str, Any]) -> Iterator[str]:
+    begun = datetime.fromisoformat(told["requested_at"])
+    for field, words in _STEPS.items():
+        if told[field]:
+            after_s = (datetime.fromisoformat(told[field]) - begun).total_seconds()
+            yield f"{told[field]}  +{after_s:8.3f} s  {words}"
+    if told["returned_to_transferor"]:
+        yield f"{'':24}  {'':11}  the caller went back to the assistant"
+
+
+def _attempt(told: Mapping[str, Any]) -> str:
+    where = (
+        f"{told['destination']}, {told['extension']}" if told["extension"] else f"{told['destination']}, passed over"
+    )
+    code = f" ({told['sip_code']})" if told["sip_code"] else ""
+    return f"  {where}: {told['reason'] or 'under way'}{code}"
