@@ -8,7 +8,7 @@ from functools import cache
 import phonenumbers
 
 from gateway.config.mistakes import Mistake
-from gateway.config.settings import DestinationSettings, NumberSettings
+from gateway.config.settings import NumberSettings
 
 MAIN = "gateway.toml"
 EVERYWHERE = frozenset({"112", "911"})
@@ -18,13 +18,13 @@ _SEPARATORS = re.compile(r"[-+_.!]")
 
 def emergencies(number: NumberSettings, default_country: str | None) -> Iterator[Mistake]:
     """Destinations by which an emergency service would be called, and that do not say so a second time."""
-    countries = tuple(sorted(filter(None, {default_country, _country_of(number.number)})))
+    countries = tuple(sorted(filter(None, {default_country, country_of(number.number)})))
     for destination in number.destinations:
         where = f"numbers[{number.id}].destinations[{destination.id}]"
         if (given := destination.emergency) is not None and given != destination.extension:
             problem = f'must be the extension once more, "{destination.extension}"; is "{given}"'
             yield Mistake(MAIN, f"{where}.emergency", problem)
-        elif given is None and (whose := _whose_emergency(destination, countries)) is not None:
+        elif given is None and (whose := _whose_emergency(destination.extension, countries)) is not None:
             problem = (
                 f'"{destination.extension}" is an emergency number{whose}; if it is to be called, say so once more: '
                 f'emergency = "{destination.extension}"'
@@ -32,9 +32,14 @@ def emergencies(number: NumberSettings, default_country: str | None) -> Iterator
             yield Mistake(MAIN, f"{where}.extension", problem)
 
 
-def _whose_emergency(destination: DestinationSettings, countries: tuple[str, ...]) -> str | None:
+def is_emergency(extension: str, *countries: str) -> bool:
+    """Whether dialling this calls an emergency service, anywhere or in one of these countries."""
+    return _whose_emergency(extension, countries) is not None
+
+
+def _whose_emergency(extension: str, countries: tuple[str, ...]) -> str | None:
     """Whose emergency number is dialled, in words that follow it; None: nobody's."""
-    digits = _SEPARATORS.sub("", destination.extension)
+    digits = _SEPARATORS.sub("", extension)
     if not digits.isdecimal():  # a code of the PBX's own, such as *112
         return None
     if digits in EVERYWHERE:
@@ -49,7 +54,7 @@ def _is_emergency_in(digits: str, country: str) -> bool:
     return shortnumberinfo.is_emergency_number(digits, country)
 
 
-def _country_of(number: str) -> str | None:
+def country_of(number: str) -> str | None:
     """The country of a number in E.164; None for one that belongs to none, such as +800."""
     try:
         region = phonenumbers.region_code_for_number(phonenumbers.parse(number))

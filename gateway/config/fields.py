@@ -73,8 +73,13 @@ def _dialled(text: str) -> str:
     return text
 
 
+def is_queue_name(text: str) -> bool:
+    """Whether a queue can be watched that is called so on its PBX."""
+    return re.fullmatch(r"[A-Za-z0-9_.@-]{1,80}", text) is not None
+
+
 def _queue_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.@-]{1,80}", text):
+    if not is_queue_name(text):
         raise ValueError(f'must be the queue\'s name on the PBX: letters, digits and _.@-; is "{text[:80]}"')
     return text
 
