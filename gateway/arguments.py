@@ -13,6 +13,7 @@ DEFAULT_DIRECTORY = Path("/etc/transfer-gateway")
 TIME_HELP = (
     "at another time than now, such as 2026-12-24T18:00; without a zone, by the clock of the destination's hours"
 )
+INIT_HELP = "ask the PBX what it has, and you what it cannot know; write the files of a gateway"
 _HASH = re.compile("[0-9a-f]{64}")  # SHA-256
 YEARS = range(1970, 9999)
 """Those in which every zone can tell the time."""
@@ -40,6 +41,7 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
         added.set_defaults(command=functions[name])
         return added
 
+    _add_init(commands.add_parser("init", help=INIT_HELP, description=INIT_HELP), functions["init"])
     command("run", "run the gateway until it is stopped")
     check = command("check", "print every mistake in the configuration")
     check.add_argument("--strict", action="store_true", help="end with 1 where there are warnings")
@@ -87,6 +89,35 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
     forget.add_argument("caller", metavar="NUMBER", help="the caller's number, or their name where they have none")
     forget.add_argument("--json", action="store_true", help="as JSON")
     return made
+
+
+def _add_init(init: argparse.ArgumentParser, function: object) -> None:
+    init.set_defaults(command=function)
+    init.add_argument(
+        "--answers", metavar="FILE", type=Path, help="TOML with the answers (default: they are asked for)"
+    )
+    init.add_argument(
+        "--output", metavar="DIR", type=Path, default=DEFAULT_DIRECTORY, help="where it writes (default: %(default)s)"
+    )
+    init.add_argument("--force", action="store_true", help="write over what is there, and keep that beside it")
+    init.add_argument("--manager-host", metavar="HOST", help="of the PBX's manager interface (AMI)")
+    init.add_argument("--manager-port", metavar="PORT", type=_port, help="likewise (5038, where nothing else says)")
+    init.add_argument("--manager-user", metavar="USER", help="default: one of the PBX's manager.conf, if that is here")
+    init.add_argument("--manager-secret-file", metavar="FILE", type=Path, help="holds that user's secret")
+    init.add_argument(
+        "--asterisk-etc",
+        metavar="DIR",
+        type=Path,
+        default=Path("/etc/asterisk"),
+        help="the PBX's configuration, which is read and never changed (default: %(default)s)",
+    )
+    init.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) < 65536):
+        raise argparse.ArgumentTypeError(f"{text} is no port")
+    return int(text)
 
 
 def _add_report(report: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from gateway.arguments import parser
-from gateway.cli import configured, reports, running
+from gateway.cli import configured, reports, running, setting_up
 from gateway.cli import status as page
 from gateway.cli import why as one
 from gateway.cli.terminal import CONFIGURATION, FAILED, USAGE, UsageError, complain
@@ -51,6 +51,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 _COMMANDS = {
+    "init": setting_up.init,
     "run": _run,
     "check": configured.check,
     "explain": configured.explain_target,

@@ -40,6 +40,9 @@ __all__ = [
 class Asterisk(AsteriskServer):
     """One PBX: `async with Asterisk(net) as pbx`. It can be stopped, killed and started again on the same ports."""
 
+    hints = "transfer-destinations"
+    """The context that holds the phones' hints."""
+
     def __init__(self, net: Net, *, installed: Programs | None = None) -> None:
         super().__init__(installed)
         self.net = net
@@ -92,7 +95,7 @@ class Asterisk(AsteriskServer):
         async with asyncio.timeout(timeout_s), self.ami() as ami:
             while True:
                 seen = len(ami.events)
-                state = await ami.action("ExtensionState", Context="transfer-destinations", Exten=extension)
+                state = await ami.action("ExtensionState", Context=self.hints, Exten=extension)
                 if int(state[0]["Status"]) == status:
                     return
                 await ami.event("ExtensionStatus", after=seen, timeout_s=timeout_s, Exten=extension)

@@ -91,7 +91,7 @@ class Agent:
                     # The PBX may still count a contact from before a crash, so the phone must have its own 200 too.
                     if " 200 OK " not in log.read_text(errors="replace"):
                         return False
-                    where = {"Context": "transfer-destinations", "Exten": self.extension}
+                    where = {"Context": self._pbx.hints, "Exten": self.extension}
                     return (await ami.action("ExtensionState", **where))[0]["Status"] == "0"
 
                 await self._child.ready(available)
