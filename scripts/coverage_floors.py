@@ -26,6 +26,7 @@ FLOORS = {
     "ports": 98,
     "probe": 78,
     "report": 83,
+    "setting_up": 96,
     "sip": 73,
     "sip/text": 91,
     "web": 98,

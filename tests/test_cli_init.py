@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -18,8 +19,11 @@ import pytest
 
 from gateway import cli
 from gateway.config import load
+from gateway.setting_up.answers import GatewayAnswers, ManagerAnswers, PbxAnswers, PlatformAnswers, read_answers
+from gateway.setting_up.making import make_files
+from gateway.setting_up.plan import plan
 from tests.pbx.fake_ami import FakeAmi
-from tests.setting_up.pbxs import NUMBER, SALES, answers
+from tests.setting_up.pbxs import FREEPBX, NUMBER, SALES, answers
 from tests.setting_up.test_survey import DENIED, scripted
 from tests.support.configuration import toml
 
@@ -324,3 +328,28 @@ def test_who_stops_answering_has_written_nothing(place: Place) -> None:
     code, heard = talk.ended()
     assert (code, place.written.exists()) == (2, False)
     assert "the answers ended before the questions did; nothing was written" in heard
+
+
+def test_the_shipped_example_of_answers_is_right(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "deploy/config/answers.toml").read_text()
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    uncommented = re.sub(r"^# (?=[a-z_]+ = )", "", text, flags=re.MULTILINE).replace(
+        "/root/ami-admin.secret", str(secret)
+    )
+    (tmp_path / "trunk.secret").write_text("x")
+    for each in (text.replace("/root/ami-admin.secret", str(secret)), uncommented):
+        (tmp_path / "answers.toml").write_text(each)
+        answered, table = read_answers(tmp_path / "answers.toml")
+        made = plan(FREEPBX, answered, manager=("127.0.0.1", 5038))
+        assert make_files(made, table["hours"], tmp_path)
+    given = {f"{name}.{key}" for name in ("manager", "gateway", "platform", "pbx") for key in table[name]}
+    known = {
+        f"{name}.{field.alias or key}"
+        for name, model in (
+            ("manager", ManagerAnswers), ("gateway", GatewayAnswers),
+            ("platform", PlatformAnswers), ("pbx", PbxAnswers),
+        )
+        for key, field in model.model_fields.items()
+    }  # fmt: skip
+    assert known - given == {"gateway.http_port", "gateway.tls_certificate", "gateway.tls_key", "pbx.addresses"}

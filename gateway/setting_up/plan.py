@@ -21,6 +21,7 @@ from gateway.setting_up.found import SPECIAL, Found, FoundTransport, Place
 FREEPBX_CONTEXT = "from-internal"
 SIP_PORT, OTHER_SIP_PORT = 5060, 5080
 _LOOPBACK = "127.0.0.2"
+_NOT_OF_A_SLUG = re.compile(r"[^a-z0-9]+")
 _CONTEXT = re.compile(r"[A-Za-z0-9_.@-]{1,79}")
 _QUEUE_IN_DIALPLAN = re.compile(r"[\w.@-](?:[\w .@-]{0,78}[\w.@-])?")
 
@@ -298,7 +299,7 @@ def _goto(place: Place) -> str:
 def slug(text: str) -> str:
     """A name as an id: lower-case letters, digits and hyphens; empty where nothing of it is left."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain)[:48].strip("-")
+    return _NOT_OF_A_SLUG.sub("-", plain)[:48].strip("-")
 
 
 def proposed_locale(found: Found) -> str:

@@ -12,7 +12,8 @@ PRODUCT = Path(__file__).parents[2] / "gateway"
 NAMED = set(StateSource) - {"none"}
 NAMES = re.compile(rf"\b({'|'.join(NAMED)}|StateSource)\b")
 """Where none of them stands, none is named."""
-HOMES = {"core/state_sources.py", "pbx"}  # where a source may be named: its line, and what makes and runs it
+HOMES = {"core/state_sources.py", "pbx", "setting_up/gateway_files.py"}
+"""Where a source may be named: its line, what makes and runs it, and the profile that `init` writes."""
 
 
 def named_in(module: Path) -> Iterator[str]:

@@ -87,6 +87,7 @@ async def stranger(own_net: Net, request: pytest.FixtureRequest) -> AsyncIterato
         yield pbx
 
 
+@pytest.mark.keeps("20.60")
 async def test_a_caller_is_put_through_by_what_was_written(stranger: UntouchedAsterisk, tmp_path: Path) -> None:
     net, freepbx = stranger.net, isinstance(stranger, FreePbx)
     files = Configuration(net.gateway)

@@ -263,6 +263,7 @@ FOUND = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.keeps("20.61")
 @pytest.mark.thorough
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(found=FOUND)

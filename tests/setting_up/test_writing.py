@@ -49,6 +49,7 @@ def test_written_with_the_right_modes_whatever_the_umask(target: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["gateway"]
 
 
+@pytest.mark.keeps("20.62")
 def test_what_does_not_hold_together_is_not_written(target: Path) -> None:
     before = content(target) if target.exists() else None
 
@@ -61,6 +62,7 @@ def test_what_does_not_hold_together_is_not_written(target: Path) -> None:
     assert not [path for path in target.parent.rglob("*") if "init" in path.name]
 
 
+@pytest.mark.keeps("20.62")
 def test_nothing_is_overwritten_without_being_told(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text("mine")
     with pytest.raises(WritingError, match=r"c\.toml in .* would be overwritten; with --force"):
@@ -73,6 +75,7 @@ def test_nothing_is_overwritten_without_being_told(tmp_path: Path) -> None:
     assert len(content(tmp_path)) == 3 + 1 + 3
 
 
+@pytest.mark.keeps("20.62")
 def test_what_fails_in_the_middle_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.toml").write_text("mine")
     (tmp_path / "c.toml").write_text("mine too")
