@@ -60,7 +60,7 @@ class PlatformListener:
         self._observer = observer
         self._rates = Rates()
         self._signatures = Signatures(TOLERANCE_S)
-        self._refused = Sometimes()
+        self._refused: dict[tuple[str, str], Sometimes] = {}  # by trunk and code
         self._tls: ssl.SSLContext | None = None
         self._served = Served(server_log(__name__))
         self.configure(config)
@@ -196,7 +196,8 @@ class PlatformListener:
         return json_response(dict(handler.otherwise))
 
     def _tell(self, request: web.Request, asked: _Asked, problem: PlatformProblem) -> None:
-        others = self._refused.others()
+        # What strangers knock at must not keep back what a platform does wrong.
+        others = self._refused.setdefault((asked.trunk, problem.code), Sometimes()).others()
         if others is not None:
             about = {"trunk": asked.trunk, "remote": request.remote, "code": problem.code, "why": str(problem)}
             log.warning("platform-request-refused", **about, others_since=others)
@@ -212,6 +213,11 @@ class _Asked:
 
 async def _body(request: web.Request) -> bytes:
     """The body as it was sent. Raises PlatformProblem."""
+    too_large = PlatformProblem(
+        413, "too-large", f"the body has more than {MAX_BODY} bytes", PlatformResult.TOO_LARGE, close=True
+    )
+    if (request.content_length or 0) > MAX_BODY:
+        raise too_large
     try:
         async with asyncio.timeout(BODY_S):
             return await request.read()
@@ -219,8 +225,7 @@ async def _body(request: web.Request) -> bytes:
         message = f"the body has not come within {BODY_S:g} s"
         raise PlatformProblem(408, "too-slow", message, PlatformResult.TOO_SLOW, close=True) from None
     except web.HTTPRequestEntityTooLarge:
-        message = f"the body has more than {MAX_BODY} bytes"
-        raise PlatformProblem(413, "too-large", message, PlatformResult.TOO_LARGE, close=True) from None
+        raise too_large from None
     except (HttpProcessingError, web.RequestPayloadError, ConnectionError):
         message = "the body cannot be read"
         raise PlatformProblem(400, "bad-request", message, PlatformResult.UNREADABLE, close=True) from None

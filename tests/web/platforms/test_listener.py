@@ -15,6 +15,7 @@ from unittest.mock import patch
 import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from gateway.ports.platform import PlatformResult
 from gateway.report.platform_metrics import PlatformMetrics
@@ -90,8 +91,18 @@ async def test_what_is_32_deep_and_as_large_as_may_be_is_taken(gateway: Listenin
         assert (await platform.post({"message": message})).status == 200
         message["text"] += "x"
         answer = await platform.post({"message": message})
-    assert (answer.status, answer.json["code"]) == (413, "too-large")
-    assert gateway.observed.asked[-1] == ("hms", "unknown", PlatformResult.TOO_LARGE)
+        assert (answer.status, answer.json["code"]) == (413, "too-large")
+        # … nor is it read to the end where its length is not told beforehand, or waited for where it is.
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.written.main["platform"]["port"])
+        writer.write(f"POST /platform/hms HTTP/1.1\r\nHost: gw\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n".encode())
+        assert b" 413 " in await asyncio.wait_for(reader.readline(), 2)
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.written.main["platform"]["port"])
+        writer.write(b"POST /platform/hms HTTP/1.1\r\nHost: gw\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"80001\r\n" + b"x" * 0x80001 + b"\r\n")
+        assert b" 413 " in await asyncio.wait_for(reader.readline(), 2)
+        writer.close()
+    assert gateway.observed.asked[1:] == [("hms", "unknown", PlatformResult.TOO_LARGE)] * 3
     assert len(gateway.events) == 1
 
 
@@ -228,6 +239,18 @@ async def test_it_listens_over_tls_and_takes_a_renewed_certificate(tmp_path: Pat
         gateway.listener.configure(config)
         async with gateway.client(tls=trusting_second) as renewed:
             assert (await renewed.post(renewed.event("status-update"))).status == 200
+
+
+@pytest.mark.keeps("19.15")
+async def test_strangers_do_not_hide_what_a_platform_does_wrong(gateway: Listening) -> None:
+    with capture_logs() as logs:
+        async with gateway.running() as platform:
+            for number in range(3):
+                await platform.post({}, url=gateway.url("nobody"))
+                await platform.post(platform.event("status-update"), secret="another")
+                await platform.post(b"{" * (number + 1))
+    told = [(line["trunk"], line["code"]) for line in logs if line["event"] == "platform-request-refused"]
+    assert told == [("unknown", "not-found"), ("hms", "signature-wrong"), ("hms", "bad-json")]
 
 
 @pytest.mark.slow
