@@ -74,7 +74,11 @@ logged() { journalctl -q -u $unit -o cat | grep -q -- "$1"; }
 rotated() { grep -q rotated "$credential" || restart_told; } # systemd 252 copies it anew, others do not
 refusal_told() { [[ $(of StatusText) == *refused*gateway.toml* && $(of ActiveState) == active ]]; }
 restart_told() { [[ $(of StatusText) == *'restart needed for sip_profiles/ami.secret' ]]; }
-nothing_waits() { ! transfer-gateway status | grep -q "a restart is needed"; }
+nothing_waits() {
+    local page
+    page=$(transfer-gateway status) || true # which fails where anything is not well
+    grep -q '^listens ' <<< "$page" && ! grep -q 'a restart is needed' <<< "$page"
+}
 hidden() { ! setpriv --reuid=65534 --regid=65534 --clear-groups cat "$1" >/dev/null 2>&1; }
 ended() { [[ $(of ActiveState) == "$1" && $(of Result) == "$2" && $(of ExecMainStatus) == "$3" ]]; }
 not() { ! "$@" 2>/dev/null; }
