@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
@@ -118,3 +120,25 @@ def test_a_port_that_it_cannot_have_is_named(directory: Path, port: int, logs: l
         assert app.main(directory, agent.made) == 1
     assert str(port) in next(line["error"] for line in logs if line["event"] == "cannot-start")
     assert agent.life == ["start", "stop"]
+
+
+@pytest.mark.keeps("19.28")
+async def test_a_promise_that_is_not_kept_is_counted_when_it_is_too_late(directory: Path, port: int) -> None:
+    ended = (BEGIN - timedelta(seconds=5)).isoformat()
+    told = {"end_reason": "call_transferred", "ended_at": ended, "duration_seconds": 60}
+    async with running(directory) as gateway, client(port) as platform:
+        report = platform.event("end-of-call-report", **told)
+        assert (await platform.post(report, at=BEGIN.timestamp())).json == {}
+        assert await promised(gateway) == {"pending"}
+        gateway.clock.advance(89)
+        assert "broken" not in await promised(gateway)
+        gateway.clock.advance(2)
+        assert await promised(gateway) == {"broken"}
+        name = 'transfer_gateway_platform_calls_total{number="main-line",promise="broken"} 1.0'
+        async with aiohttp.ClientSession() as asking, asking.get(f"http://127.0.0.1:{gateway.port}/metrics") as answer:
+            assert name in await answer.text()
+
+
+async def promised(gateway: Running) -> set[str]:
+    _, told = await gateway.get("/api/platform-calls")
+    return {one["promise"] for one in told["platform_calls"]}

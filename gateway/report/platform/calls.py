@@ -8,14 +8,13 @@ is stored: a gateway that is killed publishes nothing twice, and forgets no prom
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway.core.model import TransferId
 from gateway.core.platform_calls import (
     LONGEST,
     SETTLES,
@@ -23,21 +22,18 @@ from gateway.core.platform_calls import (
     Ours,
     PlatformCall,
     Promise,
-    judged,
     match,
     merged,
-    of_one,
 )
 from gateway.core.record import (
     CallRecord,
-    JoinedCall,
-    JoinedTransfer,
     PlatformCallRecord,
     PlatformView,
     TransferRecord,
 )
 from gateway.report.history.callers import is_full
 from gateway.report.platform.held import Known, Mine, OurCalls, PlatformsCalls, id_of
+from gateway.report.platform.records import as_stored, call_of, record_of, view_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,8 +44,6 @@ MOST_CALLS = 5000  # of one platform, under way or not settled for long
 MOST_OURS = 10_000  # transfers and calls of ours that a report may still come for
 KEPT = SETTLES + timedelta(minutes=10)
 """How long a call that is over is held in memory, so that reports that come twice are known."""
-_TIMES = ("began_at", "ended_at", "heard_at", "over_at", "reported_at")
-_SECONDS = ("duration_s", "clock_off_s")
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +87,7 @@ class PlatformCalls:
     def told(self, report: PlatformCall) -> PlatformCallRecord | None:
         """A platform has reported; what is known of the call by now, if it is over."""
         now = self._clock.now().wall
-        report = _as_stored(
+        report = as_stored(
             replace(
                 report,
                 names=self._names_of(report.caller),
@@ -139,24 +133,7 @@ class PlatformCalls:
         """Know again a call that was published before, unless it is known or its caller was erased."""
         if self._calls.get(record.id) is not None or record.call_id is None:
             return
-        call = PlatformCall(
-            platform=record.platform,
-            call_id=record.call_id,
-            number=record.number,
-            caller=record.caller if is_full(record.caller) else None,
-            names=self._names_of(record.caller),
-            status=record.status,
-            over=True,
-            ended_reason=record.ended_reason,
-            error=record.error,
-            began_at=record.started_at,
-            ended_at=record.ended_at,
-            duration_s=record.duration_s,
-            over_at=record.ended_at,
-            reported_at=record.reported_at,
-            clock_off_s=record.clock_off_s or 0.0,  # a report that comes again comes late
-            promised_by=record.promised_by,
-        )
+        call = call_of(record, record.call_id, self._names_of(record.caller))
         nameless = record.caller is not None and not call.names
         is_settled = record.promise is not Promise.PENDING and record.reported_at + SETTLES <= self._clock.now().wall
         known = self._hold(Known(record.id, call, last=record, nameless=nameless, settled=is_settled))
@@ -177,13 +154,13 @@ class PlatformCalls:
     def view(self, which: str) -> PlatformView | None:
         """What the platform says of the call that this transfer or call of ours belongs to; None: nothing."""
         mine = self._ours.get(which)
-        return self._seen(mine.fits) if mine else None
+        return view_of(mine.fits, self._calls) if mine else None
 
     def of_open_call(self, record: CallRecord) -> PlatformView | None:
         """What the platform says of a call of ours that goes on."""
         if not self._active or record.number is None:
             return None
-        return self._seen(self._fitting(self._spanned(record, record.number)))
+        return view_of(self._fitting(self._spanned(record, record.number)), self._calls)
 
     def knows(self, platform: str, call_id: str) -> bool:
         """Whether a call of a platform is in memory."""
@@ -246,69 +223,15 @@ class PlatformCalls:
             if (shares := self._calls.get(other)) is not None:
                 self._tell(shares)
 
-    def _seen(self, fits: dict[str, MatchedBy]) -> PlatformView | None:
-        by = of_one(fits)
-        known = next((known for which in fits if (known := self._calls.get(which))), None)
-        if by is None or known is None:
-            return None
-        call = known.call
-        if by is MatchedBy.AMBIGUOUS:
-            return PlatformView(platform=call.platform, call_id=None, matched_by=by, candidates=len(fits))
-        return PlatformView(
-            platform=call.platform,
-            call_id=call.call_id,
-            matched_by=by,
-            status=call.status,
-            ended_reason=call.ended_reason,
-            error=call.error,
-            ended_at=call.until,
-        )
-
     # --- what is said
 
     def _tell(self, known: Known) -> PlatformCallRecord | None:
         """Publish what is known of a call that is over, unless that was published already."""
-        record = self._record(known)
+        record = record_of(known, self._ours)
         if record is not None and record != known.last:
             known.last = record
             self._publish(record)
         return record
-
-    def _record(self, known: Known) -> PlatformCallRecord | None:
-        call, told = known.call, known.last
-        if call.reported_at is None:
-            return None
-        mine = [one for which in known.ours if (one := self._ours.get(which))]
-        transfers, calls = _joined(sorted(mine, key=lambda one: one.order))
-        if told is not None:
-            # What was joined before, and is no longer in memory, stays joined.
-            transfers = [one for one in told.transfers if self._ours.get(one.transfer) is None] + transfers
-            calls = [one for one in told.calls if self._ours.get(one.call) is None] + calls
-        promise = judged(
-            call,
-            came=any(one.matched_by is not MatchedBy.AMBIGUOUS for one in transfers),
-            may_have_come=known.nameless or bool(transfers),
-            settled=known.settled,
-        )
-        return PlatformCallRecord(
-            id=known.id,
-            platform=call.platform,
-            call_id=call.call_id,
-            number=call.number,
-            caller=call.caller,
-            status=call.status,
-            ended_reason=call.ended_reason,
-            error=call.error,
-            started_at=call.since,
-            ended_at=call.until,
-            duration_s=call.duration_s,
-            reported_at=call.reported_at,
-            clock_off_s=call.clock_off_s if call.clock_is_off else None,
-            promise=promise,
-            promised_by=call.promised_by,
-            transfers=tuple(transfers),
-            calls=tuple(calls),
-        )
 
     # --- time
 
@@ -355,25 +278,3 @@ class PlatformCalls:
         names = self._names_of_ours(record.caller)
         since = record.started_at
         return Ours(id=record.call, number=number, names=names, since=since, until=max(since, until))
-
-
-def _as_stored(report: PlatformCall) -> PlatformCall:
-    """The same as precisely as it is stored, so that what comes again after a kill is found to be the same."""
-    exact = {name: getattr(report, name) for name in _TIMES}
-    moments = {name: at.replace(microsecond=at.microsecond // 1000 * 1000) for name, at in exact.items() if at}
-    seconds = {name: round(value, 3) for name in _SECONDS if (value := getattr(report, name)) is not None}
-    return replace(report, **moments, **seconds)
-
-
-def _joined(mine: Iterable[Mine]) -> tuple[list[JoinedTransfer], list[JoinedCall]]:
-    transfers, calls = [], []
-    for one in mine:
-        by = of_one(one.fits)
-        if by is None:
-            continue
-        if one.is_transfer:
-            found = TransferId(one.ours.id)
-            transfers.append(JoinedTransfer(transfer=found, matched_by=by, candidates=len(one.fits)))
-        else:
-            calls.append(JoinedCall(call=one.ours.id, matched_by=by, candidates=len(one.fits)))
-    return transfers, calls
