@@ -132,6 +132,24 @@ def test_http_for_everybody(tmp_path: Path, address: str) -> None:
     assert warning.startswith(f"gateway.toml: http.bind_address: {address}: ")
 
 
+@pytest.mark.keeps("19.21")
+def test_a_listener_for_platforms_that_is_hardly_meant(tmp_path: Path) -> None:
+    asking = f'{TRUNK}\n[platform]\nform = "hms"\nsecret_files = ["ami.secret"]\n'
+    local = f"{MAIN}\n[platform]\nport = 9471\n"
+    assert advice(tmp_path, local, asking) == []
+    [warning] = advice(tmp_path, f'{local}bind_address = "10.1.0.1"\n', asking)
+    assert warning.startswith("gateway.toml: platform.bind_address: 10.1.0.1 without tls_certificate: ")
+    [warning] = advice(tmp_path, local)
+    assert warning.startswith("gateway.toml: platform.port: nobody may ask there: ")
+    (tmp_path / "acme.json").write_text('{"type": "transfer_call", "destinations": []}')
+    told = MAIN.replace('answer = "support"\n', 'answer = "support"\nassistant_file = "acme.json"\n')
+    [warning] = advice(tmp_path, told)
+    assert warning == (
+        "gateway.toml: numbers[main-line].assistant_file: nobody asks for it: "
+        "sip_profiles/platform.toml has no [platform]"
+    )
+
+
 @pytest.mark.keeps("20.4")
 def test_strict_ends_with_1_where_there_is_a_warning(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     write(tmp_path, profiles={"platform": TRUNK, "asterisk": PBX})

@@ -39,6 +39,7 @@ def advise(config: Config) -> Iterator[Mistake]:
             what = "its file holds" if isinstance(value, SecretStr) else "is"
             yield _at(name, f"{what} a placeholder (CHANGE-ME); put yours there")
     yield from _http(config)
+    yield from _platforms(config)
     for number in config.numbers:
         yield from _ring_times(config, number)
         yield from _ways_in(config, number)
@@ -81,6 +82,24 @@ def _http(config: Config) -> Iterator[Mistake]:
     if config.http.port and ipaddress.ip_address(config.http.bind_address).is_unspecified:
         problem = "whoever reaches this host reads its calls and callers there, which needs no token; name one address"
         yield Mistake(MAIN_FILE, "http.bind_address", f"{config.http.bind_address}: {problem}")
+
+
+def _platforms(config: Config) -> Iterator[Mistake]:
+    """A listener that is open to eavesdroppers, or that nobody may ask; an assistant that nobody can ask for."""
+    settings = config.platform
+    asking = [name for name, trunk in config.trunks.items() if trunk.platform is not None]
+    if settings is not None:
+        if settings.tls_certificate is None and not ipaddress.ip_address(settings.bind_address).is_loopback:
+            problem = f"{settings.bind_address} without tls_certificate: on the way everybody reads who calls whom"
+            yield Mistake(MAIN_FILE, "platform.bind_address", problem)
+        if not asking and not settings.mcp_tokens:
+            problem = "nobody may ask there: no profile has a [platform], and there are no mcp_tokens"
+            yield Mistake(MAIN_FILE, "platform.port", problem)
+    for number in config.numbers:
+        if number.assistant is not None and number.trunk not in asking:
+            where = f"numbers[{number.id}].assistant_file"
+            problem = f"nobody asks for it: {PROFILES}/{number.trunk}.toml has no [platform]"
+            yield Mistake(MAIN_FILE, where, problem)
 
 
 def _ring_times(config: Config, number: AssignedNumber) -> Iterator[Mistake]:
