@@ -100,7 +100,7 @@ def test_what_it_writes_and_says(place: Place, capsys: pytest.CaptureFixture[str
     assert (code, err) == (0, "")
     assert out.startswith("Asterisk 22.1.0, queues: 2, hints: 1, endpoints: 1\n")
     assert f"Written to {place.written}, and checked:\n  gateway.toml\n" in out
-    assert "Until the PBX has read its files, which is the next thing to do" in out
+    assert "Until the PBX has read its files, which is the next thing to do, it does not know the gateway.\n" in out
     assert "\n1. Have the PBX read the three files\n     install -D -m 640 " in out
     assert "     asterisk -rx 'core reload'\n" in out
     config = load(place.written)
@@ -302,6 +302,10 @@ def test_asked_at_a_terminal(place: Place) -> None:
         talk.answers("SIP port of the gateway [5080]", "99999")
         talk.hears("It must be a port")
         talk.answers("SIP port of the gateway", "5090")
+        talk.answers("SIP address of the PBX [sip:127.0.0.1:5060]", "sip:127.0.0.2:5090")
+        talk.hears("is the gateway itself; calls would come back to it")
+        talk.answers("Address by which platform and PBX reach the gateway [127.0.0.2]", "")
+        talk.answers("SIP port of the gateway [5080]", "5090")
         talk.answers("SIP address of the PBX [sip:127.0.0.1:5060]", "")
         code, heard = talk.ended()
     assert code == 0, heard

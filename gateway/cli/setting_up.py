@@ -7,14 +7,14 @@ import getpass
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gateway.cli.configured import warnings_of
 from gateway.cli.terminal import DONE, FAILED, UsageError, complain, print_rows
 
 if TYPE_CHECKING:
-    from gateway.config import Config
     from gateway.probe.probing import ProbeReport
     from gateway.setting_up.asterisk_files import ManagerUser
     from gateway.setting_up.found import Found
@@ -64,18 +64,19 @@ def init(options: argparse.Namespace) -> int:
     try:
         user = _manager(options, given[0].manager if given else None, asks=given is None)
         found = _survey(options, user)
-        planned, hours = _planned(found, user, given)
+        planned, hours = _planned(found, user, given, directory)
         files = make_files(planned, hours, directory)
         backups = write_all(directory, files, _check, force=options.force)
     except (SurveyError, WritingError) as error:
         complain(str(error))
         return FAILED
-    config, report = _probed(directory)
-    left = steps(planned, directory, options.asterisk_etc, [name for name in files if name.startswith("assistant/")])
+    tools = [name for name in files if name.startswith("assistant/")]
+    left = steps(planned, directory, options.asterisk_etc, tools)
+    done = _Done(directory, list(files), backups, found, planned, *_probed(directory), left)
     if options.json:
-        print(json.dumps(_document(directory, list(files), backups, found, planned, report, left), ensure_ascii=False))
+        print(json.dumps(done.document(), ensure_ascii=False))
     else:
-        _print(directory, list(files), backups, found, planned, config, report, left)
+        done.print()
     return DONE
 
 
@@ -128,11 +129,12 @@ def _survey(options: argparse.Namespace, user: "ManagerUser | None") -> "Found":
     return replace(found, transports=transports, generated=asterisk_files.generated_by_freepbx(etc), untold=untold)
 
 
-def _planned(found: "Found", user: "ManagerUser | None", given: Any) -> tuple["Plan", dict[str, Any]]:
+def _planned(found: "Found", user: "ManagerUser | None", given: Any, directory: Path) -> tuple["Plan", dict[str, Any]]:
     """The plan, and the hours as they were written. Where nothing was given, a person is asked."""
     from gateway.config import ConfigError  # noqa: PLC0415
     from gateway.setting_up.answers import answers_of  # noqa: PLC0415
     from gateway.setting_up.machine import address_of, address_towards, time_zone  # noqa: PLC0415
+    from gateway.setting_up.making import make_files  # noqa: PLC0415
     from gateway.setting_up.plan import plan  # noqa: PLC0415
     from gateway.setting_up.questions import Interview  # noqa: PLC0415
 
@@ -142,19 +144,29 @@ def _planned(found: "Found", user: "ManagerUser | None", given: Any) -> tuple["P
         towards = address_towards(answers.platform.addresses[0])
         return plan(found, answers, manager=manager, own_address=towards)
 
-    if given is not None:
-        answers, table = given
-        return made(answers), table.get("hours", {})
-    interview = Interview(_Terminal(), found, time_zone())
-    table = interview.whole()
-    for again in (True, False):
+    def answered(table: dict[str, Any]) -> "Plan":
         mistakes: list[Any] = []
         answers = answers_of(table, _ANSWERS, Path.cwd(), mistakes)
         if answers is None or mistakes:
             raise ConfigError(mistakes)
-        if again:
-            table = interview.places(table, made(answers))
-    return made(answers), table.get("hours", {})
+        return made(answers)
+
+    if given is not None:
+        answers, table = given
+        return made(answers), table.get("hours", {})
+    person = _Terminal()
+    interview = Interview(person, found, time_zone())
+    table = interview.whole()
+    proposed = answered(table)
+    while True:
+        whole = interview.places(table, proposed)
+        try:
+            planned = answered(whole)
+            make_files(planned, whole.get("hours", {}), directory)
+        except ConfigError as error:  # what was answered before is right by itself, and not to be asked again
+            person.say(f"\n{error}")
+        else:
+            return planned, whole.get("hours", {})
 
 
 def _check(directory: Path) -> None:
@@ -163,78 +175,79 @@ def _check(directory: Path) -> None:
     load(directory)
 
 
-def _probed(directory: Path) -> tuple["Config", "ProbeReport"]:
+def _probed(directory: Path) -> tuple[list[str], "ProbeReport"]:
+    """What `check` warns of, and what `probe` finds."""
     from gateway.config import load  # noqa: PLC0415
     from gateway.probe import ProbeTarget, probe  # noqa: PLC0415
 
     config = load(directory)
     wanted = [ProbeTarget(number, each) for number in config.numbers for each in number.destinations]
-    return config, probe(config, wanted, call=False)
+    return warnings_of(config), probe(config, wanted, call=False)
 
 
-def _is_ready(report: "ProbeReport") -> bool:
-    """Whether the PBX knows the gateway, tells it of its queues, and has every extension.
+@dataclass(frozen=True)
+class _Done:
+    """What was done, and what is left, to be told."""
 
-    A PBX that does not know who asks answers OPTIONS with a challenge, which alone is no problem of a destination.
-    """
-    told = report.source != "configuration"
-    return told and all(
-        each.problem is None and each.pbx is not None and each.pbx.code is not None and each.pbx.code < 300
-        for each in report.findings
-    )
+    directory: Path
+    files: Sequence[str]
+    backups: Sequence[str]
+    found: "Found"
+    planned: "Plan"
+    warnings: Sequence[str]
+    report: "ProbeReport"
+    left: Sequence["Step"]
 
+    @property
+    def ready(self) -> bool:
+        """Whether the PBX knows the gateway, tells it of its queues, and has every extension.
 
-def _document(
-    directory: Path,
-    files: Sequence[str],
-    backups: Sequence[str],
-    found: "Found",
-    planned: "Plan",
-    report: "ProbeReport",
-    left: Sequence["Step"],
-) -> dict[str, object]:
-    return {
-        "directory": str(directory),
-        "files": list(files),
-        "backups": list(backups),
-        "pbx": planned.kind,
-        "found": found.document(),
-        "notes": list(planned.notes),
-        "ready": _is_ready(report),
-        "probes": [each.document() for each in report.findings],
-        "left": [each.document() for each in left],
-    }
-
-
-def _print(
-    directory: Path,
-    files: Sequence[str],
-    backups: Sequence[str],
-    found: "Found",
-    planned: "Plan",
-    config: "Config",
-    report: "ProbeReport",
-    left: Sequence["Step"],
-) -> None:
-    title = "FreePBX" if planned.kind == "freepbx" else "Asterisk"
-    hints = len({each.place for each in found.hints})
-    print(f"{title} {found.version}, queues: {len(found.queues)}, hints: {hints}, endpoints: {len(found.endpoints)}")
-    for note in planned.notes:
-        print(f"  {note}")
-    print(f"\nWritten to {directory}, and checked:")
-    for name in files:
-        print(f"  {name}")
-    for name in backups:
-        print(f"  {name}, as it was before")
-    print()
-    rows = [each.row(called=False) for each in report.findings]
-    print_rows(("destination", "extension", "result", "PBX", "gate"), rows)
-    if not _is_ready(report):
-        print(
-            "\nUntil the PBX has read its files, which is the next thing to do, it neither knows nor tells the gateway."
+        A PBX that does not know who asks answers OPTIONS with a challenge, which alone is no problem of a destination.
+        """
+        told = self.report.source != "configuration"
+        return told and all(
+            each.problem is None and each.pbx is not None and each.pbx.code is not None and each.pbx.code < 300
+            for each in self.report.findings
         )
-    print("\nLeft to do:")
-    for position, step in enumerate(left, 1):
-        print(f"\n{position}. {step.what}")
-        for command in step.commands:
-            print(f"     {command}")
+
+    def document(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "directory": str(self.directory),
+            "files": list(self.files),
+            "backups": list(self.backups),
+            "pbx": self.planned.kind,
+            "found": self.found.document(),
+            "notes": list(self.planned.notes),
+            "warnings": list(self.warnings),
+            "ready": self.ready,
+            "probes": [each.document() for each in self.report.findings],
+            "left": [each.document() for each in self.left],
+        }
+
+    def print(self) -> None:
+        """For people."""
+        found, title = self.found, "FreePBX" if self.planned.kind == "freepbx" else "Asterisk"
+        hints = len({each.place for each in found.hints})
+        print(
+            f"{title} {found.version}, queues: {len(found.queues)}, hints: {hints}, endpoints: {len(found.endpoints)}"
+        )
+        for note in self.planned.notes:
+            print(f"  {note}")
+        print(f"\nWritten to {self.directory}, and checked:")
+        for name in self.files:
+            print(f"  {name}")
+        for name in self.backups:
+            print(f"  {name}, as it was before")
+        for line in self.warnings:
+            print(f"warning: {line}")
+        print()
+        rows = [each.row(called=False) for each in self.report.findings]
+        print_rows(("destination", "extension", "result", "PBX", "gate"), rows)
+        if not self.ready:
+            print("\nUntil the PBX has read its files, which is the next thing to do, it does not know the gateway.")
+        print("\nLeft to do:")
+        for position, step in enumerate(self.left, 1):
+            print(f"\n{position}. {step.what}")
+            for command in step.commands:
+                print(f"     {command}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gateway.setting_up.plan import Plan, PlannedDestination, PlannedNumber
 from gateway.setting_up.platforms import PLATFORMS
-from gateway.setting_up.toml_text import comment, key, lines
+from gateway.setting_up.toml_text import comment, key, lines, with_comment
 
 MANAGER_USER = "transfer-gateway"
 HTTP_SECRET, AMI_SECRET = "http.secret", "ami.secret"
@@ -39,7 +39,7 @@ def main_file(plan: Plan, hours: Mapping[str, object]) -> str:
             ("rtp_port_max", 29999, ""),
         ]
     )
-    text += "\n[http]" + " " * 36 + "# metrics, health and the API\n"
+    text += "\n" + with_comment("[http]", "metrics, health and the API")
     text += lines(
         [
             ("bind_address", "127.0.0.1", ""),
@@ -78,9 +78,9 @@ def _number(plan: Plan, number: PlannedNumber) -> str:
         ]
     )
     if number.answer is None:
-        text += '# answer = "…"                           # where a call from the trunk to the number itself goes\n'
+        text += with_comment('# answer = "…"', "where a call from the trunk to the number itself goes")
     if number.fallback is None:
-        text += '# fallback = "…"                         # when nobody is left to take a caller back\n'
+        text += with_comment('# fallback = "…"', "when nobody is left to take a caller back")
     return text + "".join(_destination(each) for each in number.destinations)
 
 
@@ -99,9 +99,9 @@ def _destination(each: PlannedDestination) -> str:
         ]
     )
     if each.number is None:
-        text += '# number = "+…"                          # without it the assistant\'s tool does not offer this one\n'
+        text += with_comment('# number = "+…"', "without it the assistant's tool does not offer this one")
     if not each.description:
-        text += '# description = "…"                      # for the assistant: when to use it\n'
+        text += with_comment('# description = "…"', "for the assistant: when to use it")
     return text
 
 
@@ -116,7 +116,7 @@ def trunk_profile(plan: Plan) -> str:
     return f"{text}\n" + lines(
         [
             ("kind", "trunk", ""),
-            ("addresses", [_network(each) for each in given.addresses], "where its requests come from"),
+            ("addresses", [network_text(each) for each in given.addresses], "where its requests come from"),
             ("transport", given.transport, ""),
             ("outbound", given.outbound, "where calls for the assistant go" if given.outbound else "no calls go to it"),
             ("username", given.username or None, ""),
@@ -133,7 +133,7 @@ def pbx_profile(plan: Plan) -> str:
     text = comment(
         f"{title}, made by transfer-gateway init. What it needs for this lies in pbx/, beside sip_profiles/."
     )
-    addresses = [_network(each) for each in plan.answers.pbx.addresses]
+    addresses = [network_text(each) for each in plan.answers.pbx.addresses]
     text += "\n" + lines(
         [
             ("kind", "pbx", ""),
@@ -154,7 +154,7 @@ def pbx_profile(plan: Plan) -> str:
     )
 
 
-def _network(network: object) -> str:
+def network_text(network: object) -> str:
     """A network as it is written: one address without its length."""
     text = str(network)
     return text.removesuffix("/32") if ":" not in text else text.removesuffix("/128")

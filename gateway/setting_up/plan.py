@@ -111,6 +111,11 @@ class _Planner:
         if ipaddress.ip_address(address).is_unspecified:
             problem = f'"{address}" is every address: give the one by which the platform and the PBX reach the gateway'
             self._mistakes.append(Mistake("answers", "gateway.address", problem))
+        networks = self._answers.platform.addresses
+        if is_loopback(address) and not any(each.network_address.is_loopback for each in networks):
+            self._notes.append(
+                f"{address} is reached from this machine alone: [gateway] address must be one that the platform reaches"
+            )
         pbx_address = self._answers.pbx.address or self._proposed_pbx(address)
         numbers = tuple(self._number(position, each, country) for position, each in enumerate(self._answers.numbers))
         if self._mistakes:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.setting_up.gateway_files import network_text
 from gateway.setting_up.plan import Plan
 
 PBX_FILES = {"pjsip": "pjsip.d", "extensions": "extensions.d", "manager": "manager.d"}
@@ -106,7 +107,7 @@ def _numbers(plan: Plan) -> list[Step]:
 
 def _platform(plan: Plan, directory: Path, tools: Sequence[str]) -> list[Step]:
     platform = plan.answers.platform
-    networks = ", ".join(str(each) for each in platform.addresses)
+    networks = ", ".join(network_text(each) for each in platform.addresses)
     transport = "UDP" if platform.transport == "udp" else "TCP"
     port = plan.port + 1 if platform.transport == "tls" else plan.port
     found = [

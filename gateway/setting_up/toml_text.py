@@ -37,8 +37,13 @@ def lines(entries: Iterable[tuple[str, object, str]]) -> str:
     for name, given, comment in entries:
         if given is not None:
             line = f"{key(name)} = {value(given)}"
-            text += f"{line:<41} # {comment}\n" if comment else f"{line}\n"
+            text += with_comment(line, comment) if comment else f"{line}\n"
     return text
+
+
+def with_comment(line: str, said: str) -> str:
+    """A line, and in a column beside it what is said of it."""
+    return f"{line:<41} # {said}\n"
 
 
 def comment(text: str, width: int = 116) -> str:

@@ -57,6 +57,8 @@ def test_the_gateway_and_a_pbx_on_one_machine_do_not_take_each_others_port() -> 
     # A PBX that listens everywhere sends from the address that it is asked at.
     assert (made.address, made.port, made.pbx_address) == ("192.0.2.5", 5080, "sip:192.0.2.5:5060")
     local = planned(PLAIN, answers(), own_address="127.0.0.1")
+    assert "127.0.0.2 is reached from this machine alone" in "".join(local.notes)
+    assert "reached from this machine alone" not in "".join(made.notes)
     assert (local.address, local.port, local.pbx_address) == ("127.0.0.2", 5080, "sip:127.0.0.1:5060")
     own = replace(PLAIN, transports=(FoundTransport("udp", "udp", "127.0.0.1", 5070),))
     assert (planned(own, answers()).port, planned(own, answers()).pbx_address) == (5060, "sip:127.0.0.1:5070")
