@@ -122,7 +122,9 @@ class EventReporter:
         """
         interrupted = []
         left = _records(await self._journal.open())
-        await self._recalling.all()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                await self._recalling.all()
         for record in left:
             ended = replace(
                 record,

@@ -42,20 +42,25 @@ class Hms:
 
     def read(self, document: JsonObject) -> Told:
         """See Form."""
-        message = document.get("message")
-        if not isinstance(message, dict):
-            raise unreadable("message: must be an object")
-        kind = message.get("type")
-        if not isinstance(kind, str) or not 0 < len(kind) <= MAX_TYPE:
-            raise unreadable("message.type: must be the type of the event")
-        called = message.get("phone_number")
-        number = called.get("number") if isinstance(called, dict) else None
-        return Told(kind, message, number if isinstance(number, str) else None)
+        return message_told(document, "phone_number")
 
 
 def signature(secret: bytes, timestamp: str, body: bytes) -> str:
     """The signature in 64 hexadecimal digits."""
     return hmac.new(secret, timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def message_told(document: JsonObject, number_field: str) -> Told:
+    """What a document says that has a `message`, with a type and, in this field, the number called."""
+    message = document.get("message")
+    if not isinstance(message, dict):
+        raise unreadable("message: must be an object")
+    kind = message.get("type")
+    if not isinstance(kind, str) or not 0 < len(kind) <= MAX_TYPE:
+        raise unreadable("message.type: must be the type of the event")
+    called = message.get(number_field)
+    number = called.get("number") if isinstance(called, dict) else None
+    return Told(kind, message, number if isinstance(number, str) else None)
 
 
 def unreadable(what: str) -> PlatformProblem:

@@ -15,7 +15,7 @@ from gateway.core.assistant import CHECK_AVAILABILITY
 from gateway.core.model import AssignedNumber
 from gateway.ports.platform import PlatformResult
 from gateway.web.platforms.events import JsonObject, PlatformEvent, PlatformProblem, Proof, Told
-from gateway.web.platforms.hms import MAX_TYPE, unreadable
+from gateway.web.platforms.hms import message_told
 from gateway.web.platforms.hms_events import MAX_CALLS, MAX_ID
 from gateway.web.platforms.tools import Asked, Tools
 
@@ -41,15 +41,7 @@ class Vapi:
 
     def read(self, document: JsonObject) -> Told:
         """See Form."""
-        message = document.get("message")
-        if not isinstance(message, dict):
-            raise unreadable("message: must be an object")
-        kind = message.get("type")
-        if not isinstance(kind, str) or not 0 < len(kind) <= MAX_TYPE:
-            raise unreadable("message.type: must be the type of the event")
-        called = message.get("phoneNumber")
-        number = called.get("number") if isinstance(called, dict) else None
-        return Told(kind, message, number if isinstance(number, str) else None)
+        return message_told(document, "phoneNumber")
 
 
 class ToolCalls:

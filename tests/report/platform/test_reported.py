@@ -170,6 +170,21 @@ def nothing_names_the_caller(directory: Path) -> None:
     assert not [path for path in directory.iterdir() if b"1112222" in path.read_bytes()]
 
 
+async def test_a_history_that_hangs_does_not_keep_the_gateway_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.report.reporter.ANSWER_S", 0.05)
+    made = EventReporter(instance="pbx-1", state_dir=tmp_path, version="1", broker=None, clock=Standing(samples.START))
+
+    async def hangs(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(made._asking, "page", hangs)
+    async with asyncio.timeout(5):
+        await active(made).start()
+    await made.stop()
+
+
 async def test_a_disk_that_cannot_be_read_loses_no_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with recording(tmp_path) as reporter:
 
