@@ -86,10 +86,6 @@ exten => _+X.,1,Dial(PJSIP/${EXTEN}@transfer-gateway,60)
 
 def manager(plan: Plan, secret: str) -> str:
     """The manager user with which the gateway watches queues and extensions."""
-    loopback = ipaddress.ip_address(plan.manager[0]).is_loopback
-    permit = "127.0.0.0/255.0.0.0" if loopback else f"{plan.address}/255.255.255.255"
-    if ":" in plan.manager[0]:
-        permit = "::1/128" if loopback else f"{plan.address}/128"
     return (
         _HEAD.format(what=": the manager user of the gateway. It can look and not touch.")
         + f"""; manager.conf must say 'enabled = yes' and should say 'bindaddr = 127.0.0.1'.
@@ -97,8 +93,7 @@ def manager(plan: Plan, secret: str) -> str:
 [{MANAGER_USER}]
 ; The same as in sip_profiles/ami.secret of the gateway.
 secret = {secret}
-deny = 0.0.0.0/0.0.0.0
-permit = {permit}
+{_access(plan)}
 read = system,call,agent
 write = reporting
 ; The class call also tells every step of every call; what does not match is not sent.
@@ -107,3 +102,12 @@ eventfilter = ^Event: (BlindTransfer|DialEnd|Hangup)
 writetimeout = 1000
 """
     )
+
+
+def _access(plan: Plan) -> str:
+    """From where the gateway logs in: this machine, or the address by which the PBX knows it."""
+    source = ipaddress.ip_address(plan.manager[0] if plan.manager_is_here else plan.address)
+    if source.version == 6:
+        return f"deny = ::/0\npermit = {source}/128"
+    permit = "127.0.0.0/255.0.0.0" if source.is_loopback else f"{source}/255.255.255.255"
+    return f"deny = 0.0.0.0/0.0.0.0\npermit = {permit}"

@@ -77,6 +77,11 @@ class Plan:
         return "trunk" if self.answers.platform.name == "generic" else self.answers.platform.name
 
     @property
+    def manager_is_here(self) -> bool:
+        """Whether the manager interface is asked at a loopback address, and so from one."""
+        return is_loopback(self.manager[0])
+
+    @property
     def dialled(self) -> dict[str, PlannedDestination]:
         """Every extension that the gateway may dial, once."""
         return {each.extension: each for number in self.numbers for each in number.destinations}

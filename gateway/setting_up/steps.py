@@ -40,7 +40,7 @@ def steps(plan: Plan, directory: Path, etc: Path, tools: Sequence[str]) -> list[
         Step("Have the PBX read the three files", _installing(plan, directory, etc)),
         *_numbers(plan),
         Step(
-            "Let the service read its secrets, and start it",
+            f"Let the service read its secrets{_key_besides(plan)}, and start it",
             (
                 f"install -D -m 644 {_quoted(directory / UNIT_ADDITION)} {_UNIT_PLACE}",
                 "systemctl daemon-reload",
@@ -60,6 +60,12 @@ def steps(plan: Plan, directory: Path, etc: Path, tools: Sequence[str]) -> list[
             0, Step(f"Say in {file} how {', '.join(unknown)} is dialled: there is a line to complete for each")
         )
     return found
+
+
+def _key_besides(plan: Plan) -> str:
+    """A key of TLS stays where it is, and the service runs as a user of its own."""
+    key = plan.answers.gateway.tls_key
+    return "" if key is None else f" and {key} (docs/operations.md, Secrets)"
 
 
 def _installing(plan: Plan, directory: Path, etc: Path) -> tuple[str, ...]:

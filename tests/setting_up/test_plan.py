@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from gateway.config import Config, ConfigError, load
 from gateway.setting_up.found import Found, FoundHint, FoundQueue, FoundTransport, Line, Place
 from gateway.setting_up.making import make_files
+from gateway.setting_up.steps import steps
 from gateway.setting_up.writing import write_all
 from tests.setting_up.pbxs import FREEPBX, NUMBER, PLAIN, SALES, answers, planned, texts
+from tests.support.certificates import Authority
 
 EXTENSIONS = "pbx/extensions.d/transfer-gateway.conf"
 
@@ -232,6 +234,35 @@ def test_a_trunk_with_a_password_over_tls(tmp_path: Path) -> None:
     assert secret == {"http.secret", "ami.secret", "trunk.secret", "transfer-gateway.conf"}
     everything = "".join(path.read_text() for path in written.rglob("*") if path.is_file() and path.name not in secret)
     assert "s3;cret" not in everything
+
+
+@pytest.mark.slow
+def test_a_platform_over_tls(tmp_path: Path) -> None:
+    identity = Authority(tmp_path / "ca").identity("gw.example.com")
+    certificate = {"tls_certificate": str(identity.certificate), "tls_key": str(identity.key)}
+    table = answers(
+        gateway={"address": "192.0.2.5", **certificate},
+        platform={"name": "twilio", "addresses": ["203.0.113.10"], "transport": "tls"},
+    )
+    config = loaded(PLAIN, table, tmp_path)
+    assert (config.sip.udp_port, config.sip.tls_port) == (5080, 5081)
+    told = [step.what for step in steps(planned(PLAIN, table), tmp_path, Path("/etc/asterisk"), [])]
+    assert any(str(identity.key) in each for each in told)
+    assert any("let 203.0.113.10 in to TCP port 5081 of 192.0.2.5" in each for each in told)
+    del table["gateway"]["tls_key"], table["gateway"]["tls_certificate"]
+    with pytest.raises(ConfigError, match="tls_port needs it"):
+        loaded(PLAIN, table, tmp_path / "without")
+
+
+def test_over_ipv6_and_from_afar(tmp_path: Path) -> None:
+    six = planned(PLAIN, answers(gateway={"address": "2001:db8::5"}), manager=("2001:db8::7", 5038))
+    said = texts(six, answers(), tmp_path)
+    assert "contact = sip:[2001:db8::5]:5060\n" in said["pbx/pjsip.d/transfer-gateway.conf"]
+    assert "deny = ::/0\npermit = 2001:db8::5/128\n" in said["pbx/manager.d/transfer-gateway.conf"]
+    assert six.pbx_address == "sip:[2001:db8::7]:5060"
+    four = planned(PLAIN, answers(), manager=("198.51.100.7", 5038))
+    said = texts(four, answers(), tmp_path)
+    assert "permit = 192.0.2.5/255.255.255.255\n" in said["pbx/manager.d/transfer-gateway.conf"]
 
 
 HARMLESS = re.compile(
