@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from gateway.core.outcome import Outcome, Reason
 from gateway.core.platform_calls import PlatformCall
 from gateway.core.record import CallRecord, Milestone, PlatformCallRecord, PlatformView, TransferRecord
 from gateway.ports import Clock, HistoryPage, HistoryQuery
+from gateway.report.after_turn import AfterTurn
 from gateway.report.backlog import BacklogState
 from gateway.report.cursors import StoredEvent
 from gateway.report.erasing import Erased, forget, left_aside, tidy
@@ -114,6 +116,7 @@ class EventReporter:
         self._sinks: list[Sink] = [*((self._mqtt,) if self._mqtt else ()), self.webhooks, self.history]
         self._queues: Mapping[str, Collection[str]] | None = None
         self._unfit_queues: set[str] = set()
+        self._reports = AfterTurn()
 
     async def start(self) -> list[TransferRecord]:
         """Open the journal, report every transfer the last run left under way as interrupted, and connect.
@@ -137,6 +140,7 @@ class EventReporter:
             # Stored in one transaction with the end of its running state: killed here, the rest is found again.
             self.transfer(Milestone.ENDED, ended)
             interrupted.append(ended)
+        self.settle()
         # A disk that takes nothing must not keep the gateway from taking calls: the journal writes it down later.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_S):
@@ -147,6 +151,7 @@ class EventReporter:
 
     async def stop(self, flush_s: float = 5.0) -> None:
         """Send what each sink takes within `flush_s`; the rest stays in the journal for the next start."""
+        self.settle()
         await asyncio.gather(self._asking.stop(), *(sink.stop(flush_s) for sink in self._sinks))
         await self._journal.close()
 
@@ -197,6 +202,7 @@ class EventReporter:
 
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> list[TransferRecord]:
         """Transfers under way and remembered, newest first, or one of them. Raises StoreError when none can be read."""
+        self.settle()
         remembered = await self._journal.history(limit=limit, transfer=transfer)
         # A thousand of them take tens of ms, in which no SIP message would be answered.
         records = await asyncio.to_thread(_records, remembered)
@@ -204,6 +210,7 @@ class EventReporter:
 
     async def page(self, what: str, query: HistoryQuery, calls: Sequence[dict[str, Any]]) -> HistoryPage:
         """Transfers or calls, under way (`calls` are those) and over, newest first. Raises StoreError."""
+        self.settle()
         live = calls
         if what == PLATFORM_CALL:
             live = [platform_call_document(record) for record in self.platform.published]
@@ -245,6 +252,7 @@ class EventReporter:
 
         Raises StoreError; what is done by then is done, and the rest is when it is asked again.
         """
+        self.settle()
         try:
             async with asyncio.timeout(FORGET_S):
                 forms = await asyncio.to_thread(self._callers.forms, caller, alone=True)
@@ -268,6 +276,13 @@ class EventReporter:
 
     def transfer(self, milestone: Milestone, record: TransferRecord) -> None:
         """See ports.Reporter."""
+        self._reports.put(partial(self._report_transfer, milestone, record))
+
+    def settle(self) -> None:
+        """Report now what is to be reported after this turn of the loop."""
+        self._reports.do()
+
+    def _report_transfer(self, milestone: Milestone, record: TransferRecord) -> None:
         try:
             record = _viewed(record, self.platform.transfer(record))
             log_milestone(milestone, record)
@@ -298,6 +313,9 @@ class EventReporter:
 
     def call_ended(self, record: CallRecord) -> None:
         """See ports.Reporter."""
+        self._reports.put(partial(self._report_call, record))
+
+    def _report_call(self, record: CallRecord) -> None:
         try:
             self._store_call(_viewed(record, self.platform.call_ended(record)))
         except Exception:  # calls hang on whoever reports

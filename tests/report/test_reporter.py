@@ -36,6 +36,7 @@ async def reporting(directory: Path, **options: Any) -> AsyncIterator[tuple[Even
 
 
 async def stored(reporter: EventReporter) -> list[tuple[str, dict[str, Any]]]:
+    reporter.settle()
     await reporter._journal.flush()
     return [(event.topic, json.loads(event.payload)) for event in await reporter._backlog.fetch(0, 1000)]
 
@@ -51,10 +52,12 @@ async def test_a_transfer_is_one_line_in_the_log_and_each_milestone_another_at_d
             reporter.transfer(Milestone.ENDED, samples.completed())
             reporter.transfer(Milestone.RINGING, replace(samples.requested("01X"), fault="the PBX vanished"))
             reporter.transfer(Milestone.ENDED, replace(samples.refused("01X"), fault="the PBX vanished"))
+            real.settle()
             caplog.set_level(logging.DEBUG, "gateway.report.sinks.log")
             reporter.transfer(Milestone.REQUESTED, samples.requested())
             reporter.call_ended(samples.call())
             reporter.queue_snapshot(samples.pbx_state())
+            real.settle()
     assert [(line["log_level"], line["event"], line["transfer"]) for line in logs] == [
         ("info", "transfer-ended", samples.ID),
         ("warning", "transfer-ringing", "01X"),
@@ -103,6 +106,7 @@ async def test_an_outcome_that_looks_odd_is_told_all_the_same(tmp_path: Path) ->
     async with reporting(tmp_path) as (reporter, _):
         with capture_logs() as logs:
             reporter.transfer(Milestone.ENDED, replace(samples.refused(), sip_code=99))
+            reporter.settle()
         ((_, event),) = await stored(reporter)
     assert (event["type"], event["data"]["sip_code"]) == ("transfer.ended.v1", 99)
     assert "error" in [line["log_level"] for line in logs]
@@ -123,6 +127,7 @@ async def test_a_record_that_is_not_as_it_should_be_is_told_as_it_is_and_harms_n
         with capture_logs() as logs:
             reporter.call_ended(replace(samples.call(), talk_s=-3600.0))
             reporter.transfer(Milestone.ENDED, replace(samples.completed(), sip_code=7))
+            reporter.settle()
         _, call = (await stored(reporter))[-2]
         _, transfer = (await stored(reporter))[-1]
     assert (call["type"], call["specversion"], call["data"]["talk_s"]) == ("call.ended.v1", "1.0", -3600.0)
@@ -139,6 +144,7 @@ async def test_what_cannot_be_told_at_all_is_logged_and_harms_nobody(tmp_path: P
         with capture_logs() as logs:
             reporter.call_ended(replace(samples.call(), started_at=cast("datetime", object())))
             reporter.transfer(Milestone.ENDED, replace(samples.completed(), entry=cast("Entry", object())))
+            reporter.settle()
     lost = [line for line in logs if line["event"] == "event-lost"]
     assert [line.get("call") or line.get("transfer") for line in lost] == [samples.call().call, samples.ID]
 

@@ -34,6 +34,7 @@ async def reporting(directory: Path, **options: Any) -> AsyncIterator[EventRepor
 
 async def settled(reporter: EventReporter) -> None:
     """Wait until the history has all that was reported."""
+    reporter.settle()
     async with asyncio.timeout(10):
         await reporter._journal.flush()
         await reporter._journal.backlogs["history"].empty.wait()
