@@ -158,7 +158,7 @@ echo a-rotated-secret-of-more-characters >/etc/$unit/sip_profiles/ami.secret
 kill -HUP "$pid"
 is 'a secret that systemd has not copied takes a restart' within 5 logged 'restart-needed.*ami.secret'
 is 'as does its status' restart_told
-sees TransferGatewayRestartNeeded 'restart_needed +sip_profiles/ami.secret'
+sees TransferGatewayRestartNeeded 'a restart is needed for .*sip_profiles/ami.secret'
 is 'which ends with the restart' within 5 nothing_waits
 pid=$(of MainPID)
 sees TransferGatewayHistoryTooSmall '"history": ' 'Filesystem'
