@@ -3,6 +3,7 @@
  * What the gateway adds to pjsua2.
  */
 %{
+#include "bridge_clock.hpp"
 #include "calls.hpp"
 #include "capabilities.hpp"
 #include "contacts.hpp"
@@ -69,6 +70,7 @@
     }
 }
 
+%include "bridge_clock.hpp"
 %include "calls.hpp"
 %include "capabilities.hpp"
 %include "contacts.hpp"

@@ -39,5 +39,5 @@ class Endpoint(pj.Endpoint):
             pj.leave_unheard()
             pj.tell_states()
             pj.guard_media_start()
-            endpoint.audDevManager().setNullDev()
+            pj.begin_bridge_clock()
         return endpoint

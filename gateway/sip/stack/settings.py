@@ -52,7 +52,7 @@ def endpoint_config(max_calls: int, debug: bool) -> pj.EpConfig:
     config.medConfig.quality = RESAMPLING
     config.medConfig.noVad = True  # silence suppression would cut the line that a person listens to
     config.medConfig.ecTailLen = 0
-    config.medConfig.sndAutoCloseTime = -1  # the null sound device is the bridge's clock
+    config.medConfig.sndAutoCloseTime = -1  # there is no sound device; see binding/bridge_clock.hpp
     config.medConfig.threadCnt = 1
     return config
 
