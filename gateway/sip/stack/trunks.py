@@ -56,7 +56,9 @@ class TrunkWatch:
 
     def _why(self, name: str, code: int) -> str:
         what = "the registration" if self._trunks[name].registers else "OPTIONS"
-        return f"no answer to {what}" if code == TIMED_OUT else f"{what}: {code}"
+        if code == TIMED_OUT:
+            return f"no answer to {what}"
+        return f"{what}: {code}, or no way leads there" if code in UNANSWERED else f"{what}: {code}"
 
     def watch(self, trunks: Mapping[str, TrunkProfile], accounts: Mapping[str, int]) -> None:
         """Watch these from now on; `accounts` are PJSUA's, by peer."""
