@@ -38,17 +38,17 @@ class Count:
     most: float
 
 
-# About twice of what was counted on 29 November 2026: 546, 65, 19,700, 219, 2,150, 94, 6, 3, 563 and 106. What takes
-# less for good gets a lower bound.
-CALLS = Count("calls from Python to PJSUA2", 1_000)
-CALLBACKS = Count("callbacks from PJSUA2 to Python", 120)
-PYTHON = Count("allocations by Python", 38_000)
-PJSIP = Count("allocations by PJSIP", 400)
-OTHERS = Count("allocations by other libraries", 4_000)
+# A third above what was counted on 29 November 2026: 189, 26, 17,300, 217, 1,590, 95, 6.5, 3, 503 and 121; about twice
+# where it depends on how many events a commit or a wake-up finds. What takes less for good gets a lower bound.
+CALLS = Count("calls from Python to PJSUA2", 250)
+CALLBACKS = Count("callbacks from PJSUA2 to Python", 34)
+PYTHON = Count("allocations by Python", 23_000)
+PJSIP = Count("allocations by PJSIP", 285)
+OTHERS = Count("allocations by other libraries", 2_100)
 STATEMENTS = Count("SQL statements", 180)
-PUBLISHED = Count("MQTT messages", 12)
-LOGGED = Count("lines of the log", 7)
-SYSTEM_CALLS = Count("system calls, waits left out", 1_100)
+PUBLISHED = Count("MQTT messages", 9)
+LOGGED = Count("lines of the log", 4)
+SYSTEM_CALLS = Count("system calls, waits left out", 1_000)
 READS_AND_WRITES = Count("reads and writes", 220)
 
 
