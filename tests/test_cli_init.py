@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import pty
@@ -357,3 +358,31 @@ def test_the_shipped_example_of_answers_is_right(tmp_path: Path) -> None:
         for key, field in model.model_fields.items()
     }  # fmt: skip
     assert known - given == {"gateway.http_port", "gateway.tls_certificate", "gateway.tls_key", "pbx.addresses"}
+
+
+class Typing(io.StringIO):
+    """What somebody types at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_typed_all_at_once(place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = iter([SECRET])
+    monkeypatch.setattr("getpass.getpass", lambda *_args, **_more: next(secrets))
+    places = ["127.0.0.2", "5060", "sip:127.0.0.2:5060", "127.0.0.2", "5060", "sip:127.0.0.1:5070"]
+    typed = ["admin", "", "127.0.0.9", "", "", NUMBER, "", "", "", "-", SALES, "", "", "", *places]
+    monkeypatch.setattr("sys.stdin", Typing("\n".join([*typed, ""])))
+    with manager_interface() as port:
+        code, out, err = place.init(capsys, "--json", "--manager-port", str(port))
+    assert code == 0, err
+    assert json.loads(out)["found"]["version"] == "22.1.0"
+    assert "is the gateway itself" in err
+    assert [each.id for each in load(place.written).numbers[0].destinations.values()] == ["sales"]
+
+
+def test_a_disk_that_takes_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = [{"number": NUMBER, "destinations": [{"extension": "6001", "id": "anna"}]}]
+    place.written = place.directory / "admin.secret" / "written"  # below a file
+    code, _, err = place.init(capsys, *place.answer(None, numbers=numbers))
+    assert (code, err.partition(": ")[2][:21]) == (1, "nothing was written: ")
