@@ -143,3 +143,24 @@ async def test_a_caller_is_put_through_by_what_was_written(stranger: UntouchedAs
         assert (transfer["outcome"], transfer["destination"]) == ("completed", "sales")
         await hang_up(caller)
         await gateway.idle()
+
+
+async def test_a_user_that_may_only_look_is_told_what_matters(stranger: UntouchedAsterisk, tmp_path: Path) -> None:
+    """The shipped user's one right, `write = reporting`, tells of queues, hints, dialplan and channels."""
+    (stranger.etc / "manager.conf").write_text(
+        (stranger.etc / "manager.conf").read_text() + "\n[looker]\nsecret = looks\nread = agent\nwrite = reporting\n"
+    )
+    stranger.carry_out(["asterisk -rx 'manager reload'"])
+    table = answers(stranger.net, stranger.ami_port, 0, {"extension": "6001", "id": "anna"})
+    table["manager"]["username"] = "looker"
+    (tmp_path / "looks").write_text("looks")
+    table["manager"]["secret_file"] = "looks"
+    code, said, complaints = await init(tmp_path, stranger, table)
+    assert code == 0, complaints
+    freepbx = isinstance(stranger, FreePbx)
+    assert said["found"]["queues"].keys() == ({"6500"} if freepbx else {"sales", "slow", "support", "tiny"})
+    assert {"6001", "6002"} <= set(said["found"]["hints"])
+    assert said["found"]["untold"].keys() == {"endpoints"}  # transports are in pjsip.conf, which is here
+    assert said["found"]["transports"] == [f"udp:{stranger.host}:5070"]
+    dialplan = (tmp_path / "written/pbx/extensions.d/transfer-gateway.conf").read_text()
+    assert f"exten => 6001,1,Goto({'from-internal' if freepbx else 'company'},6001,1)\n" in dialplan
