@@ -36,24 +36,8 @@ in_use() { # whether a process runs from this directory
     grep -aqsF -f - /proc/[0-9]*/cmdline /proc/[0-9]*/maps <<<"$1/"
 }
 
-# Whether a release can run: its imports, its command, the configuration that is shipped with it. Run from elsewhere, so
-# that nothing of this tree is found.
-works() {
-    local release=$1 trial ok
-    trial=$(mktemp -d)
-    (
-        cd /
-        unset PYTHONPATH PYTHONHOME CREDENTIALS_DIRECTORY
-        "$release/venv/bin/python" -I -c 'import pjsua2, gateway.app, gateway.probe' &&
-            "$release/bin/transfer-gateway" --version >&2 &&
-            cp -r "$release/share/deploy/config/gateway.toml" "$trial/" &&
-            cp -r "$release/share/sip_profiles" "$trial/" &&
-            echo secret-of-a-trial >"$trial/sip_profiles/ami.secret" &&
-            "$release/bin/transfer-gateway" check --config "$trial" >&2
-    ) && ok=1 || ok=0
-    rm -rf "$trial"
-    ((ok))
-}
+# Whether a release can run.
+works() { scripts/works.sh "$1/venv/bin/python" "$1/share" "$1/bin/transfer-gateway"; }
 
 accepts() { "$1/bin/transfer-gateway" check --config "$configuration" >/dev/null 2>&1; }
 

@@ -25,7 +25,7 @@ case "$*" in
     *'-m scripts.binding'*) step=binding ;;
     *'-m pip wheel'*) step=wheel ;;
     *'-m pip install'*'--no-index'*) step=gateway ;;
-    *'-I -c import'*) step=imports ;;
+    *'-c import'*) step=imports ;;
 esac
 here=$(cd "$(dirname "$0")" && pwd)
 [[ $BREAKS != "$step" ]] || { echo "no $step today" >&2; exit 1; }
@@ -63,7 +63,8 @@ class Tree:
         self.hanging = directory / "hanging"
         self.command = directory / "command"
         (self.path / "scripts").mkdir(parents=True)
-        shutil.copy(ROOT / "scripts" / "install.sh", self.path / "scripts")
+        for script in ("install.sh", "works.sh"):
+            shutil.copy(ROOT / "scripts" / script, self.path / "scripts")
         for shipped in ("deploy", "sip_profiles"):
             shutil.copytree(ROOT / shipped, self.path / shipped)
         (self.path / "requirements.txt").touch()
