@@ -3,7 +3,7 @@
 
 import argparse
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,24 @@ INIT_HELP = "ask the PBX what it has, and you what it cannot know; write the fil
 _HASH = re.compile("[0-9a-f]{64}")  # SHA-256
 YEARS = range(1970, 9999)
 """Those in which every zone can tell the time."""
+EXAMPLES = {
+    "run": ("", "--config ./configuration"),
+    "check": ("", "--strict", "--tool assistant.json --number main-line"),
+    "explain": ("+31612345678 --number main-line", "sales --at 2026-12-24T18:00"),
+    "tool": ("--number main-line",),
+    "probe": ("", "sales --call"),
+    "schema": ("event", "config"),
+    "status": ("", "--json"),
+    "reload": ("", "--json"),
+    "report": ("", "--since 2026-11-01 --by destination", "--proof 2026-11 > november", "--verify november"),
+    "transfer": ("01J8Z3K4M5N6P7Q8R9S0T1V2W3 sales",),
+    "cancel": ("01J8Z3K4M5N6P7Q8R9S0T1V2W3",),
+    "hangup": ("01J8Z3K4M5N6P7Q8R9S0T1V2W3",),
+    "forget": ("+31612345678",),
+    "init": ("", "--answers answers.toml --output ./configuration"),
+    "why": ("01J8Z3K4M5N6P7Q8R9S0T1V2W3",),
+}
+"""What may follow each command."""
 
 
 def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
@@ -37,11 +55,11 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
     commands = made.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, parents=[common], help=text, description=text)
+        added = _add_command(commands, name, text, parents=[common])
         added.set_defaults(command=functions[name])
         return added
 
-    _add_init(commands.add_parser("init", help=INIT_HELP, description=INIT_HELP), functions["init"])
+    _add_init(_add_command(commands, "init", INIT_HELP), functions["init"])
     command("run", "run the gateway until it is stopped")
     check = command("check", "print every mistake in the configuration")
     check.add_argument("--strict", action="store_true", help="end with 1 where there are warnings")
@@ -89,6 +107,23 @@ def parser(functions: Mapping[str, object]) -> argparse.ArgumentParser:
     forget.add_argument("caller", metavar="NUMBER", help="the caller's number, or their name where they have none")
     forget.add_argument("--json", action="store_true", help="as JSON")
     return made
+
+
+def _add_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> argparse.ArgumentParser:
+    lines = [f"  transfer-gateway {name} {rest}".rstrip() for rest in EXAMPLES[name]]
+    return commands.add_parser(
+        name,
+        parents=parents,
+        help=text,
+        description=text,
+        epilog="\n".join(["examples:", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _add_init(init: argparse.ArgumentParser, function: object) -> None:

@@ -2,6 +2,7 @@
 """What `transfer-gateway` prints, and the exit codes it ends with."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from gateway import __version__, cli
+from gateway.arguments import EXAMPLES, parser
 from gateway.config import load
 from tests.config_directory import MAIN, PBX, PRIVATE_TRUNK, TRUNK, write
 from tests.support.command_line import run
@@ -146,6 +148,16 @@ def test_wrong_usage_ends_with_2(capsys: pytest.CaptureFixture[str], arguments: 
         cli.main(arguments)
     assert caught.value.code == 2
     assert "usage: transfer-gateway" in capsys.readouterr().err
+
+
+def test_every_help_has_examples_that_are_right(capsys: pytest.CaptureFixture[str]) -> None:
+    given = parser(dict.fromkeys(EXAMPLES))
+    for command, examples in EXAMPLES.items():
+        for example in examples:
+            given.parse_args([command, *shlex.split(example.partition(">")[0])])  # would end with 2
+        with pytest.raises(SystemExit):
+            given.parse_args([command, "--help"])
+        assert f"examples:\n  transfer-gateway {command}" in capsys.readouterr().out
 
 
 @pytest.mark.slow
