@@ -13,6 +13,8 @@
 #              half a minute; fails where any of it is far too much; it is in make test
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
 #              Grafana's own schema, and draws docs/pictures (needs Node.js, npm and Chromium)
+# make deb     the Debian package, into build/, for this machine's release or DIST=bookworm, DIST=trixie (as root: it is
+#              compiled in a clean root of that release, which mmdebstrap makes once)
 # make check   the checks and the quick tests
 # Every target sets up first, which costs nothing once all is there.
 
@@ -24,8 +26,9 @@ SECONDS ?= 600
 SEED ?=
 TRANSFERS ?= 2000
 BENCH ?=
+DIST ?=
 WORKERS ?= 8
-IN_PROCESS := not sip and not broker and not pbx and not thorough and not alone
+IN_PROCESS := not booted and not sip and not broker and not pbx and not thorough and not alone
 QUICK := $(IN_PROCESS) and not slow
 # Where there is room for it, these keep their files in memory: they would wait for the disk with each transaction.
 IN_MEMORY = $(shell df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 500000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
@@ -35,7 +38,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled measure bench bench-quick dashboards check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled measure bench bench-quick dashboards deb check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -54,11 +57,14 @@ lint: setup
 
 # Those without SIP, broker and PBX first, with what they reach of each package; then those with them side by side, most
 # of which wait; then what measures, loads or floods, two at a time: each of them leaves a core free, or runs little at all.
+# At last the package, in a Debian that is booted for it: with this machine's own network, by which what it is made of is
+# fetched.
 test: lint
 	$(IN_MEMORY) $(BIN)/pytest -n 2 -m "$(IN_PROCESS)" --cov --cov-report=json:build/coverage.json
 	$(BIN)/python -m scripts.coverage_floors build/coverage.json
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not ($(IN_PROCESS))"
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not booted and not ($(IN_PROCESS))"
 	$(BIN)/pytest -n 2 --dist loadfile -m alone
+	$(BIN)/pytest -m booted
 	$(BIN)/python -m tests.compare.quick
 
 fuzz: setup
@@ -80,6 +86,12 @@ dashboards: setup
 	@$(BIN)/python -m scripts.dashboards
 	@scripts/dashboards/schema/hold.sh
 	@scripts/dashboards/pictures/draw.sh
+
+# mmdebstrap makes Debian roots, systemd-container boots them.
+deb test: export ALSO := mmdebstrap systemd-container
+
+deb: setup
+	@$(BIN)/python -m scripts.deb $(if $(DIST),--dist $(DIST))
 
 check: lint
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --hypothesis-profile=quick -m "$(QUICK)"

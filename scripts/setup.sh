@@ -55,6 +55,10 @@ install_system_packages() {
     [[ $py_headers == headers ]] || wanted+=("python$py_version-dev")
     [[ $py_venv == venv ]] || wanted+=("python$py_version-venv")
 
+    # What single targets of the Makefile need besides.
+    # shellcheck disable=SC2206 # a list of names
+    wanted+=(${ALSO:-})
+
     if ! command -v dpkg-query >/dev/null; then
         command -v g++ >/dev/null && command -v swig >/dev/null ||
             fail "this is not Debian, and there is no g++ or no swig" "install what Debian calls: ${wanted[*]}"
