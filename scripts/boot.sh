@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Boots a Debian with a systemd of its own, without any network but loopback, runs a script in it, and powers it off:
+#
+#   boot.sh ROOT TRIAL [OPTION…]   ROOT is the system, TRIAL a directory that is /trial in it, OPTIONs are systemd-nspawn's
+#
+# TRIAL/trial.sh is run, and what it prints is in TRIAL/findings; scripts/booted.sh is there for it as /trial/booted.sh.
+# Takes root and systemd-container. Five minutes at most.
+set -euo pipefail
+root=$1 trial=$2
+shift 2
+cp "$(dirname "$0")/booted.sh" "$trial/"
+rm -f "$trial/findings"
+cat >"$trial/trial.service" <<'UNIT'
+[Unit]
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+[Service]
+Type=oneshot
+TimeoutStartSec=280
+ExecStart=/usr/bin/bash /trial/trial.sh
+StandardOutput=truncate:/trial/findings
+StandardError=inherit
+UNIT
+timeout 300 systemd-nspawn -q -D "$root" --machine="trial-$$" --boot --register=no --keep-unit --private-network \
+    --link-journal=no --bind="$trial:/trial" --bind-ro="$trial/trial.service:/etc/systemd/system/trial.service" "$@" \
+    systemd.wants=trial.service </dev/null >"$trial/console" 2>&1 || true
+[[ -s $trial/findings ]] || { cat "$trial/console" >&2; exit 1; }

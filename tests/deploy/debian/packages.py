@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Packages of several versions, good and bad, and a Debian that has what they depend on, and nothing of theirs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.deb.system import debian_root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scripts.deb.package import Staging
+
+BOOTED = ("systemd", "systemd-sysv", "dbus", "curl", "sip-tester")
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+
+
+def _with(text: str) -> Callable[[Path], None]:
+    """Adds `text` to the module that serves."""
+
+    def change(site: Path) -> None:
+        module = site / "gateway" / "app.py"
+        # The file may be a link into the tree that others are packed of; the compiled one would be taken in its place.
+        content = module.read_text()
+        module.unlink()
+        module.write_text(f"{content}\n{text}\n")
+        for compiled in (site / "gateway" / "__pycache__").glob("app.*.pyc"):
+            compiled.unlink()
+
+    return change
+
+
+VERSIONS: dict[str, tuple[str, Callable[[Path], None] | None]] = {
+    "first": ("1.0", None),
+    "second": ("2.0", None),
+    "broken": ("3.0", _with("raise ImportError('it is broken')")),
+    "stillborn": ("4.0", _with("import os\nif 'NOTIFY_SOCKET' in os.environ: raise SystemExit(1)")),
+    "last": ("5.0", None),
+}
+
+
+def pack_all(staging: Staging, target: Path) -> None:
+    """Put a package of each version into `target`, under the name that the trial knows."""
+    for name, (version, change) in VERSIONS.items():
+        staging.pack(version, target, quick=True, change=change).rename(target / f"{name}.deb")
+
+
+def clean_root(release: str, package: Path) -> Path:
+    """A system with what `package` says that it depends on, and with what the trial needs. Read only."""
+    asked = subprocess.run(["dpkg-deb", "-f", package, "Depends"], check=True, capture_output=True, text=True)
+    names = sorted({each.split()[0] for each in asked.stdout.split(",")})
+    return debian_root("boot", release, (*BOOTED, *names))
+
+
+def findings(root: Path, trial: Path) -> dict[str, list[str]]:
+    """What the trial in that directory says, by its parts, in the system `root`, which stays as it is."""
+    subprocess.run([SCRIPTS / "boot.sh", root, trial, "--volatile=overlay"], check=True, timeout=320)
+    said = (trial / "findings").read_text()
+    parts = [part.splitlines() for part in ("\n" + said).split("\n# ")]
+    return {lines[0]: lines[1:] for lines in parts if lines}

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The package in a booted systemd: installed, started, upgraded under calls, refused, removed, purged."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from scripts.deb.package import staged
+from scripts.deb.system import RELEASES
+from tests.deploy.debian.packages import clean_root, findings, pack_all
+
+pytestmark = [pytest.mark.booted, pytest.mark.timeout(600)]
+
+HERE = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+CHOSEN = os.environ.get("DIST", HERE if HERE in RELEASES else "bookworm")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    missing = [program for program in ("mmdebstrap", "systemd-nspawn") if shutil.which(program) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"booting a Debian takes root, and {', '.join(missing) or 'what this machine has'}")
+    trial = tmp_path_factory.mktemp("trial")
+    with staged(CHOSEN) as staging:
+        pack_all(staging, trial)
+        shutil.copy(Path(__file__).with_name("trial.sh"), trial)
+        with ThreadPoolExecutor() as pool:
+            warnings = pool.submit(staging.examine, trial / "first.deb")  # raises where lintian finds an error
+            said = findings(clean_root(CHOSEN, trial / "first.deb"), trial)
+    said["warnings"] = warnings.result().splitlines()
+    print("\n".join(line for part in said.values() for line in part))
+    return said
+
+
+def holds(lines: list[str]) -> None:
+    failed = [line for line in lines if not line.startswith("ok ")]
+    assert len(lines) > 1
+    assert failed == []
+
+
+@pytest.mark.keeps("20.40")
+def test_it_installs_without_network_and_starts_nothing(told: dict[str, list[str]]) -> None:
+    holds(told["install"])
+
+
+@pytest.mark.keeps("20.41")
+def test_with_a_configuration_it_starts_and_takes_a_call(told: dict[str, list[str]]) -> None:
+    holds(told["service"])
+
+
+@pytest.mark.keeps("20.42")
+def test_an_upgrade_drains_the_calls_and_keeps_configuration_and_state(told: dict[str, list[str]]) -> None:
+    holds(told["upgrade"])
+
+
+@pytest.mark.keeps("20.43")
+def test_a_release_that_does_not_work_replaces_nothing(told: dict[str, list[str]]) -> None:
+    holds(told["broken"])
+
+
+@pytest.mark.keeps("20.43")
+def test_a_release_that_does_not_start_gives_way_to_the_one_before(told: dict[str, list[str]]) -> None:
+    holds(told["stillborn"])
+
+
+@pytest.mark.keeps("20.44")
+def test_a_release_that_refuses_the_configuration_waits_for_it(told: dict[str, list[str]]) -> None:
+    holds(told["refused"])
+
+
+@pytest.mark.keeps("20.45")
+def test_a_removal_leaves_configuration_and_state(told: dict[str, list[str]]) -> None:
+    holds(told["remove"])
+
+
+@pytest.mark.keeps("20.45")
+def test_a_purge_leaves_nothing(told: dict[str, list[str]]) -> None:
+    *lines, last = told["purge"]
+    holds(lines)
+    assert last == "all of it holds"
+
+
+def test_lintian_warns_of_nothing(told: dict[str, list[str]]) -> None:
+    assert [line for line in told["warnings"] if not line.startswith("I:")] == []

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash disable=SC2024
+# The life of a package, from a clean system to a clean system. /trial has the packages first, second, broken (does not
+# pass its self-test), stillborn (passes it, and ends when the service starts) and last, each of a higher version.
+# A line with # in front begins a part.
+source /trial/booted.sh
+export DEBIAN_FRONTEND=noninteractive
+etc=/etc/$unit
+home=/usr/lib/$unit
+
+part() { printf '# %s\n' "$1"; }
+files() { # all that there is, but for what programs and dpkg keep for themselves
+    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /trial \
+        -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path '/var/lib/systemd/*' \) \
+        -prune -o -print | sort
+}
+install() { apt-get install -q -y --allow-downgrades "/trial/$1.deb" >/tmp/installed 2>&1; }
+said() { grep -q -- "$1" /tmp/installed; }
+leads() { [[ $(readlink $home/current) == "$1"*/*"$2"* ]]; }
+state() { dpkg-query -W -f '${db:Status-Abbrev}' $unit 2>/dev/null; }
+checks() { transfer-gateway check >/dev/null 2>&1; }
+reconfigures() { dpkg --configure $unit >/tmp/installed 2>&1; }
+pid() { of MainPID; }
+as_it_was() { [[ $(pid) == "$1" ]] && serves; }
+config_kept() { sha256sum --quiet -c /tmp/config.sums; }
+remembers() { curl -s '127.0.0.1:9470/api/transfers?cursor=' | grep -q '"transfer": ".*"outcome": "completed"'; }
+conffile() { grep -q '^LoadCredential=ami' /etc/systemd/system/$unit.service.d/secrets.conf; }
+completes() { # a line that is begun, and the word that it is completed by
+    local -a COMP_WORDS COMPREPLY
+    read -ra COMP_WORDS <<<"$unit $1"
+    local COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+    _transfer_gateway
+    [[ ${COMPREPLY[*]} == "$2" ]]
+}
+ends() { wait "$1"; }
+
+set -o pipefail
+part install
+files >/tmp/before
+is 'installs without network or compiler' install first
+is 'and says what comes next' said 'transfer-gateway init'
+is 'is not enabled' not systemctl --quiet is-enabled $unit
+is 'is not started' test "$(of ActiveState)" = inactive
+is 'nor does it start without a configuration' not systemctl start $unit
+is 'as the journal says' logged 'asserts\? failed'
+is 'has its files as they were packed' dpkg --verify $unit
+is 'has its command' test "$(transfer-gateway --version)"
+is 'has its manual' test -s /usr/share/man/man1/transfer-gateway.1.gz
+source /usr/share/bash-completion/completions/$unit
+is 'its completion knows the commands' completes 'chec' check
+is 'and what an option may be' completes 'report --by ho' hour
+is 'systemd finds nothing wrong with the unit' test -z "$(systemd-analyze verify $unit.service 2>&1 | grep -v 'man ')"
+
+part service
+configure /usr/share/$unit 4
+sed -i 's/^#\(LoadCredential=ami\)/\1/' /etc/systemd/system/$unit.service.d/secrets.conf
+systemctl daemon-reload
+find $etc /etc/systemd/system/$unit.service.d -type f -exec sha256sum {} + >/tmp/config.sums
+is 'the configuration passes' checks
+is 'enabled and started, it is ready' systemctl -q enable --now $unit
+is '/readyz says 200' serves
+trunk
+pbx
+is 'bridges a call' calls 500
+is 'transfers a caller' transfers 500
+is 'and remembers it' within 5 remembers
+
+part upgrade
+before=$(pid)
+calls 60000 & long=$!
+is 'a call is under way' within 5 calls_run 1
+is 'upgrades' install second
+is 'the call was ended by the drain' not ends $long
+is 'as the journal says' logged drain-timeout
+is 'the new release runs' within 10 serves
+is 'it is another process' test "$(pid)" != "$before"
+is 'of the new release' leads releases 2.0
+is 'nothing is left of the old one' test "$(ls $home/releases | wc -l)$(ls $home)" = $'1current\nreleases'
+is 'the configuration is kept' config_kept
+is 'so is the conffile' conffile
+is 'so is the state' remembers
+is 'it is still enabled' systemctl --quiet is-enabled $unit
+
+part broken
+before=$(pid)
+calls 8000 & during=$!
+is 'a call is under way' within 5 calls_run 1
+is 'an upgrade to a release that does not work fails' not install broken
+is 'and says so' said 'the new release does not work'
+is 'as does dpkg' test "$(state)" = 'iF '
+is 'what ran goes on' as_it_was "$before"
+is 'the call too' ends $during
+is 'of the release before' leads kept 2.0
+is 'its command works' checks
+is 'it can be restarted' systemctl restart $unit
+is 'and serves' serves
+before=$(pid)
+is 'a repeated configuration fails as well' not reconfigures
+is 'and changes nothing' as_it_was "$before"
+
+part stillborn
+is 'an upgrade to a release that does not start fails' not install stillborn
+is 'and says so' said 'the new release does not start'
+is 'the one before is back' within 15 serves
+is 'as it was before the broken one' leads kept 2.0
+is 'and takes calls' calls 200
+
+part refused
+before=$(pid)
+mv $etc/gateway.toml /tmp/good.toml
+echo '[gateway' >$etc/gateway.toml
+is 'an upgrade under a configuration with mistakes fails' not install last
+is 'and names them' said 'gateway.toml: .*is not TOML'
+is 'what ran goes on' as_it_was "$before"
+mv /tmp/good.toml $etc/gateway.toml
+is 'once it is mended dpkg goes on' reconfigures
+is 'with the new release' leads releases 5.0
+is 'which serves' within 10 serves
+is 'as another process' test "$(pid)" != "$before"
+is 'dpkg has it all' test "$(state)" = 'ii '
+is 'nothing is left of the others' test "$(ls $home/releases | wc -l)$(ls $home)" = $'1current\nreleases'
+is 'an earlier one may take its place' install second
+is 'and serves' within 10 serves
+is 'it says which it is' leads releases 2.0
+
+part remove
+is 'is removed' apt-get remove -q -y $unit >/tmp/installed
+is 'the service is gone' test "$(of LoadState) $(of ActiveState)" = 'not-found inactive'
+is 'so are its files' test ! -e $home -a ! -e /usr/bin/$unit -a ! -e /usr/share/$unit
+is 'and the link that had it started' test ! -L /etc/systemd/system/multi-user.target.wants/$unit.service
+is 'the configuration is there' config_kept
+is 'so is the state' test -s /var/lib/$unit/history.db
+
+part purge
+is 'is purged' apt-get purge -q -y $unit >/tmp/installed
+files >/tmp/after
+is 'all is as it was before' diff /tmp/before /tmp/after
+((failed)) || echo 'all of it holds'
