@@ -15,6 +15,7 @@ files() { # all that there is, but for what programs and dpkg keep for themselve
         -prune -o -print | sort
 }
 install() { apt-get install -q -y --allow-downgrades "/trial/$1.deb" >/tmp/installed 2>&1; }
+takes_away() { apt-get "$1" -q -y $unit >/tmp/installed 2>&1; }
 said() { grep -q -- "$1" /tmp/installed; }
 leads() { [[ $(readlink $home/current) == "$1"*/*"$2"* ]]; }
 state() { dpkg-query -W -f '${db:Status-Abbrev}' $unit 2>/dev/null; }
@@ -124,7 +125,7 @@ is 'and serves' within 10 serves
 is 'it says which it is' leads releases 2.0
 
 part remove
-is 'is removed' apt-get remove -q -y $unit >/tmp/installed
+is 'is removed' takes_away remove
 is 'the service is gone' test "$(of LoadState) $(of ActiveState)" = 'not-found inactive'
 is 'so are its files' test ! -e $home -a ! -e /usr/bin/$unit -a ! -e /usr/share/$unit
 is 'and the link that had it started' test ! -L /etc/systemd/system/multi-user.target.wants/$unit.service
@@ -132,7 +133,7 @@ is 'the configuration is there' config_kept
 is 'so is the state' test -s /var/lib/$unit/history.db
 
 part purge
-is 'is purged' apt-get purge -q -y $unit >/tmp/installed
+is 'is purged' takes_away purge
 files >/tmp/after
 is 'all is as it was before' diff /tmp/before /tmp/after
 ((failed)) || echo 'all of it holds'
