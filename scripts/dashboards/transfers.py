@@ -136,11 +136,11 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Graph(
                 "Promised, and never asked for",
                 "Calls of the voice platform whose assistant promised a transfer that was never asked for (broken), or "
-                "of which that cannot be told (unclear). Nothing where no platform tells of its calls.",
+                "of which that cannot be told (unclear). Zero where no platform tells of its calls.",
                 COUNT,
                 (
                     Query(
-                        f"{increase(_PROMISED, '$__rate_interval', 'promise')} > 0",
+                        increase(_PROMISED, "$__rate_interval", "promise"),
                         "{{promise}}",
                     ),
                 ),
