@@ -172,10 +172,10 @@ def unit(key: str) -> list[str]:
 def test_a_reload_by_systemd_fails_where_the_configuration_has_mistakes(
     tmp_path: Path, main: str, exit_code: int
 ) -> None:
-    check, hang_up = unit("ExecReload")
+    check, tell = unit("ExecReload")
     [start] = unit("ExecStart")
-    assert hang_up == "/bin/sh -c 'kill -HUP $MAINPID'"
     program, _, directory = shlex.split(start)[0], *shlex.split(start)[-2:]
+    assert tell.endswith(f"{program} reload --pid $MAINPID --config {directory}")
     write(tmp_path, main)
     # As systemd would expand it, with this gateway in place of the installed one.
     assert check.startswith("+/usr/bin/env ")

@@ -55,6 +55,15 @@ def clean_root(release: str, package: Path) -> Path:
     return debian_root("boot", release, (*BOOTED, *names))
 
 
+def why_not_entered(root: Path) -> str:
+    """What this machine says where no system can be run inside it, as in some containers; empty: it can."""
+    options = ("-q", "--register=no", "--keep-unit", "--private-network", "--volatile=overlay")
+    entered = subprocess.run(
+        ["systemd-nspawn", *options, "-D", root, "true"], check=False, capture_output=True, text=True, timeout=60
+    )
+    return "" if entered.returncode == 0 else entered.stderr.strip() or f"exit code {entered.returncode}"
+
+
 def findings(root: Path, trial: Path) -> dict[str, list[str]]:
     """What the trial in that directory says, by its parts, in the system `root`, which stays as it is."""
     subprocess.run([SCRIPTS / "boot.sh", root, trial, "--volatile=overlay"], check=True, timeout=320)
