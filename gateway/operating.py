@@ -155,6 +155,10 @@ class Operating:
         """See ports.Operations."""
         self._parts.audit.note(command)
 
+    async def commands_kept(self) -> None:
+        """See ports.Operations."""
+        await self._parts.audit.kept()
+
     def audit(self, most: int) -> Sequence[Mapping[str, Any]]:
         """See ports.Operations."""
         return self._parts.audit.newest(most)

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
+from gateway import audit
 from gateway.audit import AT_HAND, AuditTrail
 from gateway.ports import GivenCommand
 from tests.bench.clock import VirtualClock
@@ -80,3 +84,60 @@ async def test_a_full_disk_is_told_once_and_the_trail_goes_on_in_memory(tmp_path
         await trail.stop()
     assert [each["event"] for each in logs].count("audit-unwritten") == 1
     assert [each["call"] for each in trail.newest(9)] == ["c2", "c1"]
+
+
+async def test_a_line_does_not_wait_for_the_disk_that_hangs_over_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: goes_on.wait())
+    trail = await opened(tmp_path)
+    for call in ("c1", "c2", "c3"):
+        trail.note(given(call))
+        await trail.kept()
+        assert json.loads((tmp_path / "audit.jsonl").read_text().splitlines()[-1])["call"] == call
+    goes_on.set()
+    await trail.stop()
+
+
+async def test_all_that_was_written_is_brought_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: sizes.append(os.fstat(descriptor).st_size))
+    trail = await opened(tmp_path)
+    for call in ("c1", "c2", "c3"):
+        trail.note(given(call))
+    await trail.stop()
+    assert sizes[-1] == (tmp_path / "audit.jsonl").stat().st_size
+
+
+async def test_an_answer_waits_for_its_line_for_so_long_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on, real = threading.Event(), os.open
+
+    def hangs(*arguments: object) -> int:
+        goes_on.wait()
+        return real(*arguments)  # type: ignore[arg-type]  # as they were given
+
+    trail = await opened(tmp_path)
+    monkeypatch.setattr(os, "open", hangs)
+    monkeypatch.setattr(audit, "KEPT_S", 0.01)
+    trail.note(given())
+    await trail.kept()
+    assert not (tmp_path / "audit.jsonl").exists()
+    assert len(trail.newest(9)) == 1
+    goes_on.set()
+    await trail.stop()
+    assert (tmp_path / "audit.jsonl").exists()
+
+
+async def test_a_disk_that_takes_nothing_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    trail = await opened(tmp_path)
+    with capture_logs() as logs:
+        for call in ("c1", "c2"):
+            trail.note(given(call))
+            await trail.kept()
+        await trail.stop()
+    assert [each["event"] for each in logs].count("audit-unwritten") == 1

@@ -86,7 +86,7 @@ class WebServer:
         self._host_names = host_names
 
     def _routes(self) -> list[web.RouteDef]:
-        guarded = needs(lambda: self._tokens, self._operations.note_command)
+        guarded = needs(lambda: self._tokens, self._operations)
         return [
             web.get("/metrics", self._get_metrics),
             web.get("/healthz", self._get_health),

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.commands import CommandError
-from gateway.ports import Author, GivenCommand
+from gateway.ports import Author, GivenCommand, Operations
 from gateway.web.guard import Problem, Sometimes
 
 
@@ -54,11 +54,12 @@ _wrong_token = Sometimes()
 
 
 def needs(
-    current: Callable[[], Sequence[Token]], note: Callable[[GivenCommand], object]
+    current: Callable[[], Sequence[Token]], operations: Operations
 ) -> Callable[[Permission, Handler, str], Handler]:
     """Let only those in who have one of the `current` tokens that is good for it; without one configured, nobody.
 
-    What they ask for is given to `note` as the command `action`, with what came of it; an empty one is none.
+    What they ask for is noted as the command `action`, with what came of it, before they are answered; an empty one is
+    none.
     """
 
     def guard(permission: Permission, handler: Handler, action: str = "") -> Handler:
@@ -77,7 +78,9 @@ def needs(
                 return response
             finally:
                 if action:
-                    note(GivenCommand(token.name, "http", action, result, **request[ABOUT], remote=request.remote))
+                    given = GivenCommand(token.name, "http", action, result, **request[ABOUT], remote=request.remote)
+                    operations.note_command(given)
+                    await operations.commands_kept()
 
         return guarded
 

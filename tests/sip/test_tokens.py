@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sip
 
 PBX_PORT = 5070
+SOURCE = Path(__file__).parents[1] / "support" / "hanging_disk.c"
 CRM, SHOP, AUDITOR = "the crm's token", "the shop's token", "the auditor's token"
 
 
@@ -90,3 +93,23 @@ async def test_who_may_and_who_did(own_net: Net) -> None:
         await gateway.kill()
         await gateway.start()
         assert await trail(gateway) == expected
+
+
+@pytest.fixture
+def hanging_disk(tmp_path: Path) -> Path:
+    """What has a gateway wait for its disk without end."""
+    made = tmp_path / "hanging_disk.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", made, SOURCE], check=True)
+    return made
+
+
+@pytest.mark.keeps("16.212")
+async def test_what_was_answered_is_in_the_trail_though_the_disk_hangs(own_net: Net, hanging_disk: Path) -> None:
+    gateway = with_tokens(own_net)
+    gateway.env = {"LD_PRELOAD": str(hanging_disk), "HANGS_AT": "/audit.jsonl"}
+    async with gateway:
+        for token, expected in ((CRM, 403), (AUDITOR, 403), (SHOP, 403)):
+            assert (await ask(gateway, "/api/reload", token))[0] == expected
+        await gateway.kill()
+        await gateway.start()
+        assert [author for author, _, _ in await trail(gateway)] == ["shop", "auditor", "crm"]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.ports import Author, GivenCommand, NotAllowedError, TooLateError
 from tests.report import samples
@@ -16,10 +18,16 @@ class Commanded:
         """What a transfer comes to."""
         self.asked: list[tuple[object, ...]] = []
         self.given: list[GivenCommand] = []
+        self.kept = 0
+        """So many of them outlive the gateway."""
         self.authors: list[Author | None] = []
 
     def note_command(self, command: GivenCommand) -> None:
         self.given.append(command)
+
+    async def commands_kept(self) -> None:
+        await asyncio.sleep(0)
+        self.kept = len(self.given)
 
     def cancel_transfer(
         self, which: str, command_id: str | None = None, author: Author | None = None
