@@ -36,7 +36,7 @@ from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
 from gateway.report.platform_metrics import PlatformMetrics
 from gateway.report.reporter import EventReporter
-from gateway.report.sinks.mqtt.connection import Broker
+from gateway.report.sinks.mqtt.broker import Broker
 from gateway.report.sinks.webhook.receiver import Receiver
 from gateway.report.store_file import StoreError
 from gateway.report.webhook_metrics import WebhookMetrics

@@ -111,7 +111,8 @@ install_release() {
 
     say "making $release"
     "${PYTHON:-python3}" -m venv "$release/venv"
-    into() { "$release/venv/bin/python" -m pip install -qq --disable-pip-version-check "$@"; }
+    # Compiled here, whatever pip is set up for: the service writes no bytecode, and would compile all of it at each start.
+    into() { "$release/venv/bin/python" -m pip install -qq --disable-pip-version-check --compile "$@"; }
     into --require-hashes -r requirements.txt
     say "installing the SIP binding and the gateway"
     binding=$(.venv/bin/python -m scripts.binding)

@@ -45,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     # Until the gateway can reload there is nothing to reload, and nothing to end for.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from gateway.app import main as serve  # noqa: PLC0415 - brings the SIP stack
+    from gateway.memory import lasting  # noqa: PLC0415 - the module's docstring says why
+
+    with lasting():
+        from gateway.app import main as serve  # noqa: PLC0415 - brings the SIP stack
 
     return serve(options.config)
 

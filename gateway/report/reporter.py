@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The reporter: every milestone becomes a log line and an event in the journal, from where sinks take it."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import re
@@ -9,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
@@ -43,13 +45,14 @@ from gateway.report.platform.recalling import Recalling
 from gateway.report.sinks.history import NAME as HISTORY
 from gateway.report.sinks.history import HistorySink
 from gateway.report.sinks.log import log_milestone
-from gateway.report.sinks.mqtt.connection import Broker
-from gateway.report.sinks.mqtt.listening import CommandHandler
-from gateway.report.sinks.mqtt.sink import MqttSink
+from gateway.report.sinks.mqtt.broker import Broker, CommandHandler
 from gateway.report.sinks.sink import Sink
 from gateway.report.sinks.webhook.webhooks import WebhookObserver, Webhooks
 from gateway.report.store import Put, Remembered, TransferChange
 from gateway.report.store_file import StoreError
+
+if TYPE_CHECKING:
+    from gateway.report.sinks.mqtt.sink import MqttSink
 
 SINK = "mqtt"  # the name of its place in the journal
 FORGET_S = 300.0  # a million rows take 20 s of CPU; a disk that takes longer hangs
@@ -91,6 +94,8 @@ class EventReporter:
         self._backlog = self._journal.backlogs[SINK]
         self._mqtt: MqttSink | None = None
         if broker is not None:
+            from gateway.report.sinks.mqtt.sink import MqttSink  # noqa: PLC0415 - it brings the client, and takes its time
+
             self._mqtt = MqttSink(
                 broker, self._backlog, version=version, clock=clock, on_command=on_command, on_connected=on_connected
             )

@@ -12,7 +12,7 @@ from gateway.clock import LoopClock
 from gateway.core.moment import Moment
 from gateway.core.record import Milestone
 from gateway.report.reporter import EventReporter
-from gateway.report.sinks.mqtt.connection import Broker as Address
+from gateway.report.sinks.mqtt.broker import Broker as Address
 from tests.report import samples
 from tests.report.listener import Received
 

@@ -11,7 +11,8 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gateway.report.sinks.mqtt.connection import Broker, connected
+from gateway.report.sinks.mqtt.broker import Broker
+from gateway.report.sinks.mqtt.connection import connected
 from gateway.report.sinks.mqtt.refusals import explain
 from tests.support.certificates import Authority
 

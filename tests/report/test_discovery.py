@@ -13,7 +13,7 @@ from gateway.core.json_form import queue_document
 from gateway.core.model import PbxState
 from gateway.core.record import Milestone
 from gateway.report.event import call_event, transfer_event
-from gateway.report.sinks.mqtt.connection import Broker
+from gateway.report.sinks.mqtt.broker import Broker
 from gateway.report.sinks.mqtt.discovery import message, topic
 from tests.report import samples
 

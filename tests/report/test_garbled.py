@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import aiomqtt
 import pytest
 
-from gateway.report.sinks.mqtt.connection import Broker, Client, connected
+from gateway.report.sinks.mqtt.broker import Broker
+from gateway.report.sinks.mqtt.connection import Client, connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -77,7 +77,7 @@ from pathlib import Path
 import uvloop
 from gateway.clock import LoopClock
 from gateway.core.record import Milestone
-from gateway.report.sinks.mqtt.connection import Broker
+from gateway.report.sinks.mqtt.broker import Broker
 from gateway.report.reporter import EventReporter
 from tests.report import samples
 

@@ -21,10 +21,10 @@ PYTHON = """\
 step=$*
 case "$*" in
     *'-m venv'*) step=venv ;;
-    *'-m pip install'*'--require-hashes'*) step=packages ;;
+    *'-m pip install'*'--compile'*'--require-hashes'*) step=packages ;;
     *'-m scripts.binding'*) step=binding ;;
     *'-m pip wheel'*) step=wheel ;;
-    *'-m pip install'*'--no-index'*) step=gateway ;;
+    *'-m pip install'*'--compile'*'--no-index'*) step=gateway ;;
     *'-c import'*) step=imports ;;
 esac
 here=$(cd "$(dirname "$0")" && pwd)

@@ -29,7 +29,7 @@ from gateway.report.history.store import HistoryStore
 from gateway.report.journal import Journal
 from gateway.report.reporter import EventReporter
 from gateway.report.sinks.history import HistorySink
-from gateway.report.sinks.mqtt.connection import Broker
+from gateway.report.sinks.mqtt.broker import Broker
 from gateway.report.store import Store
 from gateway.report.store_file import StoreError
 from tests.report import samples

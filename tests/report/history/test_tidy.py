@@ -18,7 +18,7 @@ from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
 from gateway.report.history.callers import Callers
 from gateway.report.history.retention import Keep
-from gateway.report.sinks.mqtt.connection import Broker
+from gateway.report.sinks.mqtt.broker import Broker
 from tests.report import samples
 from tests.report.history.made_up import ended
 from tests.report.history.recording import reporting, settled

@@ -12,7 +12,6 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,34 +25,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.report.sinks.mqtt.broker import Broker
 from gateway.report.sinks.mqtt.refusals import PACKET_TOO_LARGE, NoAnswerError, PublishRefusedError
 
 IN_FLIGHT = 16  # paho holds back more than 20, and replies and the status need room too
 ANSWER_S = 10.0  # a broker that takes longer is given up
 MAX_INCOMING = 64 * 1024  # bytes; the broker keeps larger packets to itself (MQTT 5 §3.1.2.11.4)
 DISCONNECT_WITH_WILL = 0x04
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is, and who we are to it."""
-
-    instance: str  # slug
-    host: str
-    port: int = 1883
-    base_topic: str = "transfer-gateway"
-    tls: bool = False
-    ca_file: Path | None = None  # None: the system's authorities
-    ca_digest: str = ""  # of what it holds: a renewed one is another broker, and is logged in to anew
-    username: str | None = None
-    password: str | None = None
-    keepalive_s: int = 15
-    home_assistant: bool = False  # it is told of the gateway
-
-    @property
-    def base(self) -> str:
-        """What every topic begins with, without a slash at its end."""
-        return f"{self.base_topic}/{self.instance}"
 
 
 class TlsSocket(ssl.SSLSocket):

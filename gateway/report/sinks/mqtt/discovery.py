@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from gateway.report.sinks.mqtt.connection import Broker
+from gateway.report.sinks.mqtt.broker import Broker
 
 PREFIX = "homeassistant"
 """Where it listens unless it was configured otherwise."""

@@ -2,7 +2,7 @@
 """Listens for commands at the broker, and answers them."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -10,6 +10,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.ports import Clock, sleep
+from gateway.report.sinks.mqtt.broker import CommandHandler
 from gateway.report.sinks.mqtt.connection import Client
 from gateway.report.sinks.mqtt.hang_ups import LEFT_OUT_S
 from gateway.report.sinks.mqtt.notices import Notices
@@ -18,9 +19,6 @@ MAX_TOPIC = 256  # characters of a response topic
 KIND = "commands"
 COMMANDS = ("transfer", "cancel", "hangup")
 """What is listened for under `commands/`."""
-
-CommandHandler = Callable[[bytes, str | None, bytes | None], Awaitable[Mapping[str, object] | None]]
-"""Carries out a command: payload, response topic, correlation data -> the reply, None for none."""
 
 
 class Listening:

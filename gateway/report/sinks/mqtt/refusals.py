@@ -12,7 +12,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 if TYPE_CHECKING:
-    from gateway.report.sinks.mqtt.connection import Broker
+    from gateway.report.sinks.mqtt.broker import Broker
 
 SESSION_TAKEN_OVER = 0x8E
 PACKET_TOO_LARGE = 0x95

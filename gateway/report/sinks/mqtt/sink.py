@@ -19,9 +19,10 @@ from gateway.core.json_form import timestamp
 from gateway.ports import Clock, sleep, time_limit
 from gateway.report.backlog import Backlog
 from gateway.report.sinks.mqtt import discovery
-from gateway.report.sinks.mqtt.connection import Broker, Client, connected
+from gateway.report.sinks.mqtt.broker import Broker, CommandHandler
+from gateway.report.sinks.mqtt.connection import Client, connected
 from gateway.report.sinks.mqtt.delivery import Delivery
-from gateway.report.sinks.mqtt.listening import CommandHandler, Listening, as_json
+from gateway.report.sinks.mqtt.listening import Listening, as_json
 from gateway.report.sinks.mqtt.notices import Notices
 from gateway.report.sinks.mqtt.refusals import SESSION_TAKEN_OVER, explain, reason_of
 
