@@ -132,6 +132,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 ),
                 stacked=True,
                 transfers="reason=${__field.labels.reason}",
+                width=6,
             ),
             Graph(
                 "Promised, and never asked for",
@@ -145,6 +146,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                     ),
                 ),
                 stacked=True,
+                width=6,
             ),
             Heat(
                 "How long it took to reach a person",
@@ -158,6 +160,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                         exemplars=True,
                     ),
                 ),
+                width=6,
             ),
             Graph(
                 "Time to a person",
@@ -167,6 +170,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                     Query(_human("0.5", "$__rate_interval"), "median", exemplars=True),
                     Query(_human("0.95", "$__rate_interval"), "95 %"),
                 ),
+                width=6,
             ),
         ),
     ),
