@@ -3,6 +3,7 @@
 
 import json
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +88,12 @@ def test_a_gateway_that_does_not_end_its_reload_is_told_of(
 
 @pytest.mark.keeps("20.1")
 def test_a_gateway_that_ends_meanwhile_is_told_of(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    with running_gateway(tmp_path) as gateway, subprocess.Popen(["sleep", "60"]) as ends:
+    # Whoever has the tests run may have them ignore the signal (nohup), and their children with them.
+    mortal = "import signal, time; signal.signal(signal.SIGHUP, signal.SIG_DFL); print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", mortal]
+    with running_gateway(tmp_path) as gateway, subprocess.Popen(command, stdout=subprocess.PIPE) as ends:
+        assert ends.stdout
+        ends.stdout.readline()
         gateway.answer = {"instance": "test-1", "configuration": {"reloads": 3}}
         threading.Thread(target=ends.wait).start()  # or it would be there still, as a zombie
         code, _, err = run(capsys, tmp_path, "reload", "--pid", str(ends.pid))
