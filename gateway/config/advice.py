@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from gateway.config.emergency import country_of, outside_line
 from gateway.config.fields import uri_host
 from gateway.config.loading import MAIN_FILE, PROFILES, Config
 from gateway.config.mistakes import Mistake
@@ -43,6 +44,7 @@ def advise(config: Config) -> Iterator[Mistake]:
     for number in config.numbers:
         yield from _ring_times(config, number)
         yield from _ways_in(config, number)
+        yield from _outside_lines(config, number)
 
 
 def _at(name: str, problem: str) -> Mistake:
@@ -128,3 +130,22 @@ def _ways_in(config: Config, number: AssignedNumber) -> Iterator[Mistake]:
         why = "hands down callers of its own" if hands_down else "alone can send callers to it, as it has no answer"
         problem = f'"" lets nobody call the assistant of {number.id}: {number.pbx} {why}'
         yield Mistake(f"{PROFILES}/{number.trunk}.toml", "outbound", problem)
+
+
+def _outside_lines(config: Config, number: AssignedNumber) -> Iterator[Mistake]:
+    """What may be an emergency number behind the digit for an outside line, and no extension in use looks like it."""
+    countries = tuple(sorted(filter(None, {config.gateway.default_country, country_of(number.number)})))
+    dialled = {one.extension for each in config.numbers if each.pbx == number.pbx for one in each.destinations.values()}
+    in_use = {(one[0], len(one)) for one in dialled if one.isdecimal() and outside_line(one, *countries) is None}
+    for destination in number.destinations.values():
+        where, extension = f"numbers[{number.id}].destinations[{destination.id}]", destination.extension
+        behind = outside_line(extension, *countries)
+        if behind is None or behind.is_certain or (extension[0], len(extension)) in in_use:
+            continue
+        if config.values.get(f"{where}.emergency") == extension:
+            continue
+        problem = (
+            f'"{extension}" calls the emergency number {behind.number}{behind.whose} where {behind.digit} leads '
+            f'outside; where it does not, or that is meant, say so: emergency = "{extension}"'
+        )
+        yield Mistake(MAIN_FILE, f"{where}.extension", problem)

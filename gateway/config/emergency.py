@@ -4,6 +4,7 @@
 import re
 from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 import phonenumbers
 
@@ -14,6 +15,17 @@ MAIN = "gateway.toml"
 EVERYWHERE = frozenset({"112", "911"})
 """What mobile phones and most networks take for an emergency, whatever the country (3GPP TS 22.101 §10.1.1)."""
 _SEPARATORS = re.compile(r"[-+_.!]")
+_BEHIND = re.compile(r"[-+_.!]*(?P<digit>[09])(?P<apart>[-+_.!pPwW]*)(?P<number>[0-9].*)")
+"""A digit that leads outside on most PBXs, a pause or nothing, and what is dialled there."""
+
+
+class OutsideLine(NamedTuple):
+    """An emergency number behind the digit for an outside line."""
+
+    digit: str
+    number: str  # "112"
+    whose: str  # " of GB", or nothing
+    is_certain: bool  # or else an extension may well look like that
 
 
 def emergencies(number: NumberSettings, default_country: str | None) -> Iterator[Mistake]:
@@ -24,9 +36,9 @@ def emergencies(number: NumberSettings, default_country: str | None) -> Iterator
         if (given := destination.emergency) is not None and given != destination.extension:
             problem = f'must be the extension once more, "{destination.extension}"; is "{given}"'
             yield Mistake(MAIN, f"{where}.emergency", problem)
-        elif given is None and (whose := _whose_emergency(destination.extension, countries)) is not None:
+        elif given is None and (what := _emergency(destination.extension, countries)) is not None:
             problem = (
-                f'"{destination.extension}" is an emergency number{whose}; if it is to be called, say so once more: '
+                f'"{destination.extension}" is {what}; if it is to be called, say so once more: '
                 f'emergency = "{destination.extension}"'
             )
             yield Mistake(MAIN, f"{where}.extension", problem)
@@ -34,7 +46,31 @@ def emergencies(number: NumberSettings, default_country: str | None) -> Iterator
 
 def is_emergency(extension: str, *countries: str) -> bool:
     """Whether dialling this calls an emergency service, anywhere or in one of these countries."""
-    return _whose_emergency(extension, countries) is not None
+    return _emergency(extension, countries) is not None
+
+
+def outside_line(extension: str, *countries: str) -> OutsideLine | None:
+    """The emergency number that would be called if the first digit of this leads outside.
+
+    With 0, or with a pause after it, that is certain: 0 begins no extension where it leads outside or to the operator.
+    Behind a 9 a number of two digits is none: 915 is an extension in France, where 0 leads outside.
+    """
+    found = _BEHIND.fullmatch(extension)
+    if found is None or (whose := _whose_emergency(found["number"], countries)) is None:
+        return None
+    digit, number = found["digit"], _SEPARATORS.sub("", found["number"])
+    is_certain = digit == "0" or found["apart"] != ""
+    return OutsideLine(digit, number, whose, is_certain) if is_certain or len(number) > 2 else None
+
+
+def _emergency(extension: str, countries: tuple[str, ...]) -> str | None:
+    """What of an emergency this certainly is, in words; None: nothing."""
+    if (whose := _whose_emergency(extension, countries)) is not None:
+        return f"an emergency number{whose}"
+    behind = outside_line(extension, *countries)
+    if behind is None or not behind.is_certain:
+        return None
+    return f"the emergency number {behind.number}{behind.whose} behind {behind.digit}, the digit for an outside line"
 
 
 def _whose_emergency(extension: str, countries: tuple[str, ...]) -> str | None:
