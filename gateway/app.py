@@ -114,7 +114,7 @@ class App:
         self._certificates = CertificateWatch(self.metrics.certificates_end, clock)
         # Those first that may not take a configuration; those last that begin with a new login.
         parts = (self.sip.reconfigure, self._take_over, self._following.follow, self._log_in)
-        self.reloader = Reloader(config, parts, self._reload_done)
+        self.reloader = Reloader(config, parts, self._reload_done, self.audit.note)
         self.metrics.reload_done(taken=True, at=self.started_at, restart_needed=len(config.outdated))
 
     @property

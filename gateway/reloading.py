@@ -13,13 +13,15 @@ import structlog
 
 from gateway import systemd
 from gateway.config import Config, ConfigError, differences, in_force, load
-from gateway.ports import Reloaded
+from gateway.ports import GivenCommand, Reloaded
 
 log = structlog.get_logger("app")
 
 PATIENCE_S = 30.0
 """How long reading the configuration may take: a file system may not answer at all."""
 SERVING = "serving"
+SIGNAL = "signal"
+"""Who asked by SIGHUP, for the audit trail: the system tells no name."""
 MOST_LOGGED = 20
 """How many of the changed keys a line of the log names."""
 
@@ -36,12 +38,22 @@ class Refusal:
 
 
 class Reloader:
-    """Holds the configuration in force, and replaces it. `told` hears of the end of each reload."""
+    """Holds the configuration in force, and replaces it. `told` hears of the end of each reload.
 
-    def __init__(self, started: Config, parts: Sequence[Part], told: Callable[[Reloader], None]) -> None:
+    `note` is given what came of those that a signal asked for: of others whoever passes them on knows who asked.
+    """
+
+    def __init__(
+        self,
+        started: Config,
+        parts: Sequence[Part],
+        told: Callable[[Reloader], None],
+        note: Callable[[GivenCommand], None] = lambda _: None,
+    ) -> None:
         self._started = self.config = started
         self._parts = parts
         self._told = told
+        self._note = note
         self._lock = asyncio.Lock()
         self._asked = False
         self._by_signal: asyncio.Task[None] | None = None
@@ -69,7 +81,8 @@ class Reloader:
     async def _as_asked(self) -> None:
         while self._asked:
             self._asked = False
-            await self.reload()
+            done = await self.reload()
+            self._note(GivenCommand(SIGNAL, SIGNAL, "reload", "bad-configuration" if done.mistakes else "done"))
 
     async def reload(self) -> Reloaded:
         """Load the configuration anew and have every part take it; whatever fails, the old one stays in force."""

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from gateway import reloading
 from gateway.config import Config, load
+from gateway.ports import GivenCommand
 from gateway.reloading import Reloader
 from tests.config_directory import MAIN, write
 from tests.support.processes import eventually
@@ -212,6 +213,29 @@ async def test_a_reload_that_was_asked_for_too_early_comes_when_the_gateway_serv
     await eventually(idle, "it is over")
     assert parts.has == [7, 7, 7]
     assert systemd() == ["RELOADING=1", "READY=1", "STATUS=serving"]
+
+
+@pytest.mark.keeps("19.42")
+async def test_what_came_of_a_signal_is_noted_and_nothing_of_others(
+    directory: Path, systemd: Callable[[], list[str]]
+) -> None:
+    config = load(directory)
+    noted: list[GivenCommand] = []
+    reloader = Reloader(config, [], lambda _reloader: None, noted.append)
+    reloader.begin()
+
+    async def idle() -> bool:
+        return not reloader.reloading
+
+    await reloader.reload()
+    assert noted == []
+    for content, result in ((MAIN, "done"), ("[gateway", "bad-configuration")):
+        write(directory, content)
+        reloader.ask()
+        await eventually(idle, "it is over")
+        assert noted.pop() == GivenCommand("signal", "signal", "reload", result)
+        assert noted == []
+    assert systemd()
 
 
 @pytest.mark.keeps("16.164")

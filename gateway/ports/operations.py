@@ -29,7 +29,7 @@ class GivenCommand:
     """A command that an author has given, and what came of it. No caller is named."""
 
     author: str
-    via: str  # "http" | "mqtt"
+    via: str  # "http" | "mqtt" | "signal"
     action: str  # "transfer" | "cancel" | "hangup" | "probe" | "forget" | "reload"
     result: str  # "done" | "accepted", or the code of the error
     call: str | None = None

@@ -193,15 +193,15 @@ class AuditEntry(Published):
     """A command that was given."""
 
     at: Timestamp
-    author: str = Field(description="name of the token; `token_file` for that of [http], `mqtt` for the broker")
-    via: Literal["http", "mqtt"]
+    author: str = Field(description="name of the token; `token_file` for that of [http], `mqtt`, or `signal`")
+    via: Literal["http", "mqtt", "signal"]
     action: Literal["transfer", "cancel", "hangup", "probe", "forget", "reload"]
     result: str = Field(description="`done`, `accepted`, or the code of the error")
     call: str | None
     transfer: str | None
     number: str | None
     destination: str | None
-    remote: str | None = Field(description="the address that it came from; null: over the broker")
+    remote: str | None = Field(description="the address that it came from; null: over the broker, or a signal")
 
 
 class AuditTrail(Published):

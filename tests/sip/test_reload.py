@@ -268,7 +268,7 @@ async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires:
         assert (await gateway.http("GET", "/readyz", host="eve.example.com"))[0] == 421
 
 
-@pytest.mark.keeps("16.106", "16.110")
+@pytest.mark.keeps("16.106", "16.110", "19.42")
 async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(wires: Net, systemd: Systemd) -> None:
     told: list[str] = []
 
@@ -295,6 +295,14 @@ async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(wir
         assert states == ["RELOADING=1", "READY=1"] * (len(states) // 2)
         assert all(re.search(r"^MONOTONIC_USEC=\d+$", each, re.MULTILINE) for each in told if "RELOADING" in each)
         assert await gateway.metric(f"{METRIC}_last_reload_successful") == 1
+        # Who asked is kept, too, and what came of it.
+        status, text = await gateway.http("GET", "/api/audit", token=TOKEN)
+        entries = json.loads(text)["commands"]
+        assert (status, len(entries)) == (200, len(states) // 2)
+        assert {(one["author"], one["via"], one["action"], one["remote"]) for one in entries} == {
+            ("signal", "signal", "reload", None)
+        }
+        assert [entries[0]["result"], entries[-1]["result"]] == ["done", "bad-configuration"]
 
 
 @pytest.mark.keeps("20.1")
