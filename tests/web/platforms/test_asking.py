@@ -25,6 +25,8 @@ from tests.bench.bench import Source
 from tests.support.platform_client import PlatformClient
 from tests.web.platforms.listening import Listening, files
 
+pytestmark = pytest.mark.slow  # a server, and whoever asks it, at sockets
+
 SALES, ANNA = "+31612345678", "+31612345681"
 ASSISTANT = {
     "name": "Acme",

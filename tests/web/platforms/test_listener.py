@@ -28,6 +28,8 @@ from tests.support.certificates import Authority
 from tests.support.platform_client import signature
 from tests.web.platforms.listening import SECRET, Listening, files
 
+pytestmark = pytest.mark.slow  # a server, and whoever asks it, at sockets
+
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Listening:

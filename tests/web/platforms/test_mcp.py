@@ -27,6 +27,8 @@ from tests.bench.jumping_loop import clock_of_loop
 from tests.support.mcp_client import called, mcp_client
 from tests.web.platforms.listening import Listening, Observed, files
 
+pytestmark = pytest.mark.slow  # a server, and whoever asks it, at sockets
+
 TOKEN, BOTH = "the token of the main line", "the token of both lines"
 META = {
     "io.modelcontextprotocol/protocolVersion": MODERN,

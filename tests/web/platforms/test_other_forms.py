@@ -24,6 +24,8 @@ from tests.bench.bench import Bench, Source
 from tests.support.company import NUMBER
 from tests.web.platforms.listening import SECRET, SPARE_NUMBER, SPARE_SECRET, Listening, files
 
+pytestmark = pytest.mark.slow  # a server, and whoever asks it, at sockets
+
 SALES, CLOSED = "+31612345678", "+31612345687"
 
 

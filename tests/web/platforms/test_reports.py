@@ -19,6 +19,8 @@ from gateway.web.platforms.events import PlatformEvent, PlatformProblem
 from gateway.web.platforms.reports import MAX_CALL_ID, read_report, report_handlers
 from tests.web.platforms.listening import Listening, files
 
+pytestmark = pytest.mark.slow  # a server, and whoever asks it, at sockets
+
 NOW = datetime(2026, 11, 2, 9, 0, 30, tzinfo=UTC)
 SALES = Destination("sales", "6500", message="One moment, I put you through.")
 LINE = AssignedNumber("main-line", "+31201234567", "hms", "asterisk", {"sales": SALES}, country="NL")
