@@ -7,7 +7,6 @@ fragment in the final NOTIFY (RFC 3420).
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +16,7 @@ import pytest_asyncio
 
 from tests.pbx.fake_ami import Block, FakeAmi, listing, member
 from tests.sip.sipp_steps import OVER, bye, notify, played, refer, response
+from tests.sip.spoken import Talk, fragment, handed_on
 from tests.support.configuration import TOKEN, Configuration, Table
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
@@ -26,8 +26,6 @@ from tests.support.sipp import Sipp
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.support.peer_call import Call
-    from tests.support.sip_message import Message
 
 pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="session")]  # the loop that plays the AMI
 
@@ -190,46 +188,6 @@ async def gateway(own_net: Net) -> AsyncIterator[Gateway]:
         await started.idle()
 
 
-@dataclass
-class Talk:
-    """A caller who talks to the agent of a platform, behind one PBX."""
-
-    net: Net
-    gateway: Gateway
-    pbx: Peer
-    platform: Peer
-    number: str
-
-    def fresh(self, number: str) -> Call:
-        """The platform calls a destination by a fresh INVITE."""
-        return self.platform.invite(f"sip:{number}@{self.net.gateway}", self.gateway.sip)
-
-    async def transferor(self) -> tuple[Call, Call]:
-        """The caller's leg and the agent's, who talk."""
-        caller = self.pbx.invite(f"sip:{self.number}@{self.net.gateway}", self.gateway.sip)
-        agent = await self.platform.wait_call()
-        await agent.answer()
-        await caller.answered()
-        return caller, agent
-
-    async def rejects(self, code: int) -> None:
-        """The PBX refuses the next call, or lets it ring."""
-        target = await self.pbx.wait_call()
-        if code:
-            target.reject(code)
-        else:
-            await target.ring()
-            await target.wait_request("CANCEL")
-
-
-def fragment(notify: Message) -> str:
-    """The status line in a NOTIFY, whole."""
-    assert notify["Content-Type"].startswith("message/sipfrag")
-    assert notify.body.endswith(b"\r\n")
-    assert notify.body.count(b"\n") == 1
-    return notify.body.decode().removesuffix("\r\n")
-
-
 async def read_from_refer(talk: Talk, told: Told) -> str:
     """The status line that says why: of the REFER's response, or else of the final NOTIFY. The caller stays."""
     caller, agent = await talk.transferor()
@@ -306,12 +264,6 @@ async def test_a_transfer_that_is_called_off(own_net: Net, gateway: Gateway) -> 
         assert fragment((await agent.notifies())[-1]) == "SIP/2.0 487 Het doorverbinden is afgebroken"
         await caller.hang_up()
         await agent.wait_request("BYE")
-
-
-def handed_on(messages: str) -> set[str]:
-    """What LiveKit would tell its agent of the failures in SIPp's log: code and reason phrase, and nothing else."""
-    found = re.findall(r"^SIP/2\.0 ([3-6]\d\d) (.+?)\r?$", messages, re.MULTILINE)
-    return {f"call transfer failed: sip status: {code}: {phrase}" for code, phrase in found}
 
 
 REFUSED = tuple(told for told in TOLD if told.rejected is None and told.destination)
