@@ -215,7 +215,8 @@ class Engine:
         started = self._clock.now().steady
         call = self.calls.of(request.leg)
         consulted = self.calls.of(request.consultation) if request.consultation else None
-        judged = self._loop.desk().refer(call, request, consulted)
+        former = next(iter(self.calls.involving(request.leg)), None)
+        judged = self._loop.desk().refer(call, request, consulted, former)
         begun = self._loop.begin(call, judged, request.handle)
         self._observer.refer_answered(self._clock.now().steady - started, begun.transfer)
 

@@ -47,15 +47,25 @@ class Desk:
     situation: gate.Situation
     now: Moment
 
-    def refer(self, call: Call | None, request: ReferRequest, consulted: Call | None) -> Judged:
-        """A REFER about a leg of `call`; `consulted` is the call of the leg that its Replaces names."""
+    def refer(
+        self, call: Call | None, request: ReferRequest, consulted: Call | None, former: Call | None = None
+    ) -> Judged:
+        """A REFER about a leg of `call`; `consulted` is the call of the leg that its Replaces names.
+
+        `former` is the call of a leg that is part of none any more: why it is refused is told in that call's language.
+        """
         manner = self._manner(request)
         problem = (request.problem, request.problem_text) if request.problem else None
         if request.consultation is not None and problem is None:
-            return self._attended(request, call, request.consultation, consulted, manner)
-        return self._blind(
-            call, request.leg, Entry.REFER, request.target, manner=manner, context=request.context, problem=problem
-        )
+            judged = self._attended(request, call, request.consultation, consulted, manner)
+        else:
+            judged = self._blind(
+                call, request.leg, Entry.REFER, request.target, manner=manner, context=request.context, problem=problem
+            )
+        if call is not None or former is None:
+            return judged
+        record = replace(judged.event.record, locale=former.number.locale)
+        return replace(judged, event=replace(judged.event, record=record))
 
     def command(self, call: Call, destination: str, message: str | None = None, author: str | None = None) -> Judged:
         """A command to transfer a running call.

@@ -249,10 +249,12 @@ def _join_failed(turn: Turn, event: JoinFailed) -> None:
 def _leg_failed(turn: Turn, event: LegFailed) -> None:
     leg = event.leg
     running = turn.call.transferring(leg)
+    sentence = None
     if running is not None and leg == running.machine.transferee:
         turn.put(replace(running, present=running.present - {leg}))
         turn.feed(running.id, ev.TransfereeGone(running.at(turn.now), event.text))
-    turn.do(HangUp(leg, 500, Reason.GATEWAY_ERROR))
+        sentence = _sentence(turn, running)
+    turn.do(HangUp(leg, 500, Reason.GATEWAY_ERROR, sentence=sentence))
     _leg_ended(turn, LegEnded(event.now, leg, 500, by_peer=False, next=event.next))
 
 
@@ -287,19 +289,29 @@ def _end(turn: Turn, by: str) -> None:
     """Hang up every leg, and wait for none: it may be that one never tells of its end."""
     ended, was_up = turn.call.record(turn.now, "gateway", CallEnd.BY_COMMAND), turn.call.up
     legs = tuple(turn.call.legs.values())
+    sentences: dict[LegId, str | None] = {}
     for running in turn.call.transfers:
         if running.holds_transferee:
-            turn.put(replace(running, present=running.present - {running.machine.transferee}))
+            transferee = running.machine.transferee
+            turn.put(replace(running, present=running.present - {transferee}))
             turn.feed(running.id, ev.TransfereeGone(running.at(turn.now), ended_by=by))
+            sentences[transferee] = _sentence(turn, running)
     turn.drop(*(leg.id for leg in legs))
     turn.call = replace(turn.call, up=False)
     for leg in legs:
         if was_up:
             turn.do(HangUp(leg.id, 200, Reason.ANSWERED))
         else:
-            turn.do(HangUp(leg.id, Reason.CANCELLED.sip_code, Reason.CANCELLED))
+            told = sentences.get(leg.id)
+            turn.do(HangUp(leg.id, Reason.CANCELLED.sip_code, Reason.CANCELLED, sentence=told))
     if was_up:
         turn.do(ReportCall(ended, event=ended.destination is not None, legs=legs))
+
+
+def _sentence(turn: Turn, running: Running) -> str | None:
+    """Why the caller of a transfer is not put through, as far as its record says it by now."""
+    after = turn.call.running(running.id)
+    return after.record.sentence if after else None
 
 
 # --- what a transfer learns
