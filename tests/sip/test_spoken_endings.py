@@ -205,6 +205,7 @@ async def test_a_fault_of_our_own_with_a_fresh_invite(talk: Talk) -> None:
     await target.wait_request("BYE")
 
 
+@pytest.mark.keeps("19.38")
 async def test_a_caller_who_hangs_up_is_told_nothing(talk: Talk) -> None:
     caller, agent = await talk.transferor()
     assert (await agent.refer(f"<sip:{OPEN}@gw.example>")).code == 202
