@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.config import PbxProfile, SipSettings, uri_host, uri_port
+from gateway.config.authorities import trusting
 
 WITHIN_S = 3.0
 _T1_S = 0.5  # RFC 3261 §17.1.2.2: when a request over UDP is sent again, doubled each time
@@ -94,7 +95,7 @@ async def _exchange(pbx: PbxProfile, sip: SipSettings, extension: str, source: s
 
 
 def _tls(sip: SipSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(sip.tls_ca) if sip.tls_ca else None)
+    context = trusting(sip.tls_ca)
     if sip.tls_certificate and sip.tls_key:
         context.load_cert_chain(str(sip.tls_certificate), str(sip.tls_key))
     return context

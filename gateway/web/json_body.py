@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 
 MAX_DEPTH = 32
+MAX_NESTED = 500
+"""Objects and arrays in one another that are read at all: a Python that goes deeper would have others choke on them."""
 MAX_PARTS, MAX_COMMAS = 10_000, 50_000
 """Objects and arrays, and what stands between their values: to read more would hold everybody else up."""
 
@@ -18,6 +20,8 @@ def parsed(body: bytes) -> object:
     """What the body says. Raises NoJsonError."""
     try:
         document: object = json.loads(body, parse_constant=_no_number)
+        if is_deeper_than(document, MAX_NESTED):
+            raise NoJsonError
         # Half a surrogate pair is JSON and no text: nothing that is made of it could be sent or stored.
         json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError):

@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.config.authorities import trusting
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -34,7 +36,7 @@ class Identity:
 
     def client(self, *, shown: bool = True) -> ssl.SSLContext:
         """For who connects: it checks the other side, and shows its own certificate."""
-        context = ssl.create_default_context(cafile=str(self.authority))
+        context = trusting(self.authority)
         if shown:
             context.load_cert_chain(self.certificate, self.key)
         return context

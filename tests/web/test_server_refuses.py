@@ -108,6 +108,7 @@ async def test_without_a_configured_token_nothing_can_be_changed_at_all(gateway:
         ("/api/probe", {"method": "POST", "data": b'{"number":' + b"9" * 5_000 + b"}"}, 400, "bad-json"),
         ("/api/probe", {"method": "POST", "data": b'{"number":1e999,"destination":null}'}, 400, "bad-request"),
         ("/api/probe", {"method": "POST", "data": b'{"a":' * 9_000 + b"1" + b"}" * 9_000}, 400, "bad-json"),
+        ("/api/probe", {"method": "POST", "data": b'{"a":' * 501 + b"1" + b"}" * 501}, 400, "bad-json"),
         ("/api/probe", {"method": "POST", "data": b""}, 400, "bad-json"),
         ("/api/calls/c1/transfer", {"method": "POST", "data": rb'{"type":"\udc80"}'}, 400, "bad-json"),
         ("/api/calls/c1/cancel", {"method": "POST", "data": rb'{"type":"\udc80"}'}, 400, "bad-json"),

@@ -25,6 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.config.authorities import trusting
 from gateway.report.sinks.mqtt.broker import Broker
 from gateway.report.sinks.mqtt.refusals import PACKET_TOO_LARGE, NoAnswerError, PublishRefusedError
 
@@ -319,7 +320,7 @@ async def connected(broker: Broker, will: aiomqtt.Will | None) -> AsyncIterator[
 async def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
     try:
         # It reads files.
-        context = await asyncio.to_thread(ssl.create_default_context, cafile=ca_file)
+        context = await asyncio.to_thread(trusting, ca_file)
     except OSError as error:
         raise aiomqtt.MqttError(f"ca_file {ca_file} cannot be used: {error}") from error
     context.sslsocket_class = TlsSocket

@@ -16,6 +16,7 @@ from enum import Enum
 import aiohttp
 
 import gateway
+from gateway.config.authorities import trusting
 from gateway.ports import Clock, time_limit
 from gateway.report.cursors import StoredEvent
 from gateway.report.event import CONTENT_TYPE
@@ -92,7 +93,7 @@ class Post:
             authority = self._receiver.ca_file
             trusted: ssl.SSLContext | bool = True
             if authority is not None:
-                trusted = await asyncio.to_thread(ssl.create_default_context, cafile=authority)
+                trusted = await asyncio.to_thread(trusting, authority)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=1, ssl=trusted, keepalive_timeout=_KEEP_ALIVE_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
