@@ -9,7 +9,7 @@ from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.platform_calls import Promise
 from gateway.documents import AvailabilityData
 from gateway.web import answers
-from gateway.web.openapi_form import Answers, Operation, Part, written
+from gateway.web.openapi_form import Answers, Nothing, Operation, Part, written
 
 _ID = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"}
 _LIMIT: Part = {
@@ -138,7 +138,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "Whether a transfer would be accepted now, and who is there, before it is promised.",
         {
             200: (AvailabilityData, "what the gate would say of each destination, with a weak ETag"),
-            304: (None, "the same as the document whose ETag is in If-None-Match"),
+            304: (Nothing, "the same as the document whose ETag is in If-None-Match"),
             400: (answers.Failure, "a parameter is missing"),
             404: (answers.Failure, "no such number is assigned, or it has no such destination"),
         },

@@ -9,6 +9,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 Part: TypeAlias = dict[str, Any]
+
+
+class Nothing(BaseModel):
+    """An answer without a body."""
+
+
 Answers: TypeAlias = Mapping[int, tuple[type[BaseModel] | None, str]]
 """By status: what is answered, None for text; and when."""
 
@@ -24,6 +30,8 @@ class Operation:
     body: type[BaseModel] | None = None
     body_is_required: bool = True
     guarded: bool = field(default=False)
+    proved_by: tuple[str, ...] = ()
+    """Names of schemes, each of which is enough; where it is `guarded` all that there are are needed."""
 
 
 def written(
@@ -40,7 +48,7 @@ def written(
     models: set[type[BaseModel]] = {
         *(model for model, _ in everywhere.values() if model),
         *(model for each in operations.values() for model, _ in each.answers.values() if model),
-    }
+    } - {Nothing}
     taken = {each.body for each in operations.values() if each.body}
     chosen: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         *((model, "serialization") for model in models),
@@ -54,6 +62,8 @@ def written(
         part = _operation(operation, by_model, everywhere)
         if operation.guarded:
             part["security"] = [{name: [] for name in schemes}]
+        elif operation.proved_by:
+            part["security"] = [{name: []} for name in operation.proved_by]
         paths.setdefault(path, {})[method] = part
     return {
         "openapi": "3.1.0",
@@ -74,7 +84,10 @@ def _operation(operation: Operation, schemas: Mapping[Any, Part], of_all: Answer
         "operationId": operation.name,
         "summary": operation.words,
         "responses": {
-            str(status): {"description": words, **({"content": _content(model, schemas)} if status != 304 else {})}
+            str(status): {
+                "description": words,
+                **({"content": _content(model, schemas)} if model is not Nothing else {}),
+            }
             for status, (model, words) in sorted({**of_all, **operation.answers}.items())
         },
     }

@@ -7,19 +7,16 @@ import asyncio
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import requests
 
-from gateway.web.platforms.openapi import OPERATIONS, document
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES, settings
 from tests.support.certificates import Authority
 from tests.support.gateway import Gateway
 from tests.support.many_transfers import ManyTransfers, configured
 from tests.support.peer import Peer
-from tests.support.platform_client import SECRET, PlatformClient, asking, signature
-from tests.web.described import exercise_described
+from tests.support.platform_client import PlatformClient, asking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -155,40 +152,3 @@ async def test_slow_and_unproved_requests_harm_neither_answers_nor_transfers(own
             writer.close()
         await caller.hang_up()
         assert await gateway.metric("transfer_gateway_platform_requests_total", result="not-proved") == 100
-
-
-class Signing(requests.auth.AuthBase):
-    """Signs whatever is sent, a second earlier each time: the same twice would be a replay."""
-
-    def __init__(self) -> None:
-        self._sent = 0
-
-    def __call__(self, request: Any) -> Any:
-        body = request.body or b""
-        raw = body.encode() if isinstance(body, str) else body
-        self._sent += 1
-        at = str(int(time.time()) - self._sent % 250)
-        request.headers["X-Webhook-Timestamp"] = at
-        request.headers["X-Webhook-Signature"] = f"sha256={signature(SECRET, at, raw)}"
-        return request
-
-
-@pytest.mark.keeps("19.20")
-async def test_the_running_gateway_answers_platforms_as_its_document_says(own_net: Net) -> None:
-    files = settings(own_net, {"main": LINES["main"]})
-    client = asking(files, "main")
-    described = document("1")
-    # The trunk is one of many that there could be.
-    [path] = described["paths"]
-    described["paths"][path]["post"]["parameters"][0]["schema"] = {"enum": ["main", "nobody"]}
-    base = client.url.removesuffix("/platform/main")
-    async with Gateway(files) as gateway:
-        # Each request is signed, so what a request without proof gets is not for these checks.
-        without = ("ignored_auth", "missing_required_header")
-        proof = {"auth": Signing()}
-        seen = await asyncio.to_thread(exercise_described, described, base, proof, examples=60, without=without)
-        assert {f"{method.upper()} {path}" for method, path in OPERATIONS} == set(seen)
-        [statuses] = seen.values()
-        assert statuses >= {200, 400, 404}
-        assert not [status for status in statuses if status >= 500]
-        assert (await gateway.get("/api/status"))["calls"] == 0

@@ -3,7 +3,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import requests
@@ -30,16 +30,30 @@ def exercise(url: str, token: str, *, examples: int = 15) -> dict[str, set[int]]
 
 
 def exercise_described(
-    document: Any, url: str, proof: Mapping[str, Any], *, examples: int = 15, without: Collection[str] = ()
+    document: Any,
+    url: str,
+    proof: Mapping[str, Any],
+    *,
+    examples: int = 15,
+    without: Collection[str] = (),
+    first: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, set[int]]:
-    """The same of any document; `proof` are arguments of requests', `without` the names of checks that are left out."""
+    """The same of any document; `proof` are arguments of requests', `without` the names of checks that are left out.
+
+    `first` are requests of each operation that are asked before any other: arguments of schemathesis' Case.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _exercise(document, url, proof, examples, WITHOUT.union(without))
+        return _exercise(document, url, proof, examples, WITHOUT.union(without), first)
 
 
 def _exercise(
-    document: Any, url: str, proof: Mapping[str, Any], examples: int, without: Collection[str]
+    document: Any,
+    url: str,
+    proof: Mapping[str, Any],
+    examples: int,
+    without: Collection[str],
+    first: Sequence[Mapping[str, Any]],
 ) -> dict[str, set[int]]:
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=url)
@@ -47,13 +61,27 @@ def _exercise(
     for result in schema.get_all_operations():
         operation: Any = result.ok()  # type: ignore[union-attr]  # one that is no operation raises
         name = f"{operation.method.upper()} {operation.path}"
-        seen[name] = _asked(operation, proof, FEWER.get(name, examples), without)
+        seen[name] = _asked(operation, proof, FEWER.get(name, examples), without, first)
     return seen
 
 
-def _asked(operation: Any, proof: Mapping[str, Any], examples: int, without: Collection[str]) -> set[int]:
+def _asked(
+    operation: Any,
+    proof: Mapping[str, Any],
+    examples: int,
+    without: Collection[str],
+    first: Sequence[Mapping[str, Any]],
+) -> set[int]:
     statuses: set[int] = set()
     checks = [check for check in CHECKS.get_all() if check.__name__ not in without]
+
+    def ask_once(case: Any) -> None:
+        answer = case.call(**proof)
+        statuses.add(answer.status_code)
+        case.validate_response(answer, checks=checks, headers=proof.get("headers"))
+
+    for request in first:
+        ask_once(operation.Case(**request))
 
     for mode in GenerationMode:
 
@@ -66,9 +94,7 @@ def _asked(operation: Any, proof: Mapping[str, Any], examples: int, without: Col
         )
         @given(case=operation.as_strategy(generation_mode=mode))
         def ask(case: Any) -> None:
-            answer = case.call(**proof)
-            statuses.add(answer.status_code)
-            case.validate_response(answer, checks=checks, headers=proof.get("headers"))
+            ask_once(case)
 
         # What takes neither parameters nor a body can't be asked wrongly.
         with contextlib.suppress(Unsatisfiable):
