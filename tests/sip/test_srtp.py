@@ -13,11 +13,12 @@ import pytest_asyncio
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER, CALLER_HZ, PORT, TARGET_HZ, Bed, Pair, Stage
 from tests.support.peer import Peer
 from tests.support.phone import Encryption, Phone
-from tests.support.processes import Net
+from tests.support.processes import Net, eventually
 from tests.support.srtp import keys_of, profile_of
 
 if TYPE_CHECKING:
     from tests.support.peer_call import Call
+    from tests.support.rtp import Rtp
 
 pytestmark = pytest.mark.sip
 
@@ -82,12 +83,24 @@ async def test_a_transfer_to_a_phone_with_encryption_and_another_codec(bed: Bed)
         await assistant.refer(ANNA.strip("<>"))
         await caller.media.hears(TARGET_HZ)
         await anna.hears(CALLER_HZ)
+        await hears_loudly(caller.media, TARGET_HZ)
         assert re.findall(r"^a=rtpmap:9 (\S+)", anna.log, re.MULTILINE) == ["G722/8000"] * 2  # offered, and answered
         for phone in (assistant, anna):
             assert len(set(re.findall(r"inline:(\S+)", phone.log))) >= 2  # a key for each direction
         await caller.hang_up()
         await anna.event("CALL_CLOSED")
         await bed.gateway.idle()
+
+
+async def hears_loudly(rtp: Rtp, hz: float) -> None:
+    """Wait until a second of sound has come and this tone is heard still: its beginning may be louder than the rest."""
+    enough = len(rtp.received) + 50
+
+    async def has_come() -> bool:
+        return len(rtp.received) >= enough
+
+    await eventually(has_come, "a second of sound")
+    await rtp.hears(hz)
 
 
 @pytest.mark.keeps("8.11")

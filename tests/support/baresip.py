@@ -36,6 +36,7 @@ class Agent:
     """One phone. `hz` is the tone its person speaks; None: it returns what it hears (an echo), unrecorded."""
 
     modules: tuple[str, ...] = ("g711", "aubridge", "aufile", "uuid")
+    voice_rate = tones.RATE
 
     def __init__(
         self,
@@ -190,8 +191,8 @@ class Agent:
             source = player = "aubridge,echo"
         else:
             # It does not repeat a file, so the file outlasts every call.
-            voice = np.tile(tones.tone(self.hz, 1), VOICE_S)
-            source = f"aufile,{tones.write_wav(self._directory / 'voice.wav', voice)}"
+            voice = np.tile(tones.tone(self.hz, 1, rate=self.voice_rate), VOICE_S)
+            source = f"aufile,{tones.write_wav(self._directory / 'voice.wav', voice, self.voice_rate)}"
             player = f"aufile,{self.recording}"
         mode = "auto" if self.manner == "answer" else "manual"
         config = {
@@ -200,7 +201,7 @@ class Agent:
             "audio_source": source,
             "audio_player": player,
             "audio_alert": "aubridge,alert",
-            "ausrc_srate": "8000",
+            "ausrc_srate": str(self.voice_rate),
             "auplay_srate": "8000",
             "ausrc_channels": "1",
             "auplay_channels": "1",

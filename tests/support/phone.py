@@ -20,6 +20,10 @@ Encryption = Literal["", "srtp", "srtp-mand"]
 """RTP; SRTP if the other side has it; SRTP or nothing (baresip's `mediaenc`)."""
 
 
+WIDE = 16000
+"""Samples a second in G.722."""
+
+
 class Phone(Agent):
     """`async with Phone(host, hz=700, codecs=("opus/48000/2",), encryption="srtp-mand") as assistant`."""
 
@@ -43,6 +47,8 @@ class Phone(Agent):
         self.events = []
         self._installed = programs()
         self._codecs = ",".join(codecs)
+        if any(codec.startswith("G722") for codec in codecs):
+            self.voice_rate = WIDE  # what it makes of 8000 samples has a 250th of their amplitude
         self._encryption = encryption
         self._transport = transport
         self._identity = identity

@@ -41,9 +41,9 @@ def prepare() -> None:
         _codes(codec)
 
 
-def tone(hz: float, seconds: float, amplitude: int = 8000) -> Pcm:
+def tone(hz: float, seconds: float, amplitude: int = 8000, rate: int = RATE) -> Pcm:
     """A sine of `hz`; it continues without a click when repeated, if hz * seconds is whole."""
-    time = np.arange(round(seconds * RATE)) / RATE
+    time = np.arange(round(seconds * rate)) / rate
     return (amplitude * np.sin(2 * np.pi * hz * time)).astype(np.int16)
 
 
@@ -93,11 +93,11 @@ async def until_heard(listen: Callable[[], Pcm], hz: float, *, timeout_s: float,
     return time.monotonic() - start
 
 
-def write_wav(path: Path, pcm: Pcm) -> Path:
+def write_wav(path: Path, pcm: Pcm, rate: int = RATE) -> Path:
     """Write a WAV file that Asterisk and baresip play; returns its path."""
     data = pcm.astype("<i2").tobytes()
     riff = struct.pack("<4sI4s", b"RIFF", 36 + len(data), b"WAVE")
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
     path.write_bytes(riff + form + struct.pack("<4sI", b"data", len(data)) + data)
     return path
 
