@@ -47,7 +47,7 @@ CALLED_OFF = "Het doorverbinden is afgebroken"
 
 def settings(net: Net) -> Configuration:
     """Two Dutch platforms: one is refused in the REFER's response, one in the final NOTIFY."""
-    files = Configuration(net.gateway, drain_timeout_s=2)
+    files = Configuration(net.gateway, drain_timeout_s=5)
     files.pbx("pbx", f"sip:{net.pbx}:{PBX_PORT}")
     company: list[Table] = [
         {"id": "patient", "number": OPEN, "extension": "6021", "name": NAME},
@@ -245,7 +245,7 @@ async def test_a_gateway_that_stops(own_net: Net, gateway: Gateway) -> None:
             async def ended() -> bool:
                 return gateway.child.exit_code is not None
 
-            await eventually(ended, "the gateway's end")
+            await eventually(ended, "the gateway's end", timeout_s=30)
             await gateway.start()
 
 
