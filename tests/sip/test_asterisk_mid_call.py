@@ -31,9 +31,11 @@ PAIRS = {
 async def test_keys_each_once_both_ways_and_around_a_transfer(far_bed: FarBed, name: str, way: str) -> None:
     async with FarStage(far_bed, name) as at:
         person, assistant = await at.conversation(way)
+        # One after the other: an Asterisk that sends a key sends a packet of it for each packet that it receives. Two
+        # that do so at the same time answer each other's, and their keys take seconds or never come.
         person.media.press("159D")
-        assistant.media.press("2#")
         await has_keys(assistant, "159D")
+        assistant.media.press("2#")
         await has_keys(person, "2#")
         await at.refer(assistant)
         target = await at.people.wait_call()
@@ -42,8 +44,8 @@ async def test_keys_each_once_both_ways_and_around_a_transfer(far_bed: FarBed, n
         await both_hear(person, target)
         await has_keys(target, "73")
         person.media.press("44")
-        target.media.press("0")
         await has_keys(target, "7344")
+        target.media.press("0")
         await has_keys(person, "2#0")
         await at.platform.released(name)
         await at.hang_up(person, target)
