@@ -201,7 +201,8 @@ async def test_a_hash_is_erased_and_a_mask_that_others_share_is_not(tmp_path: Pa
         reporter.transfer(Milestone.ENDED, replace(ended(50), caller=EVE))
         await settled(reporter)
         assert (await reporter.forget(EVE))[0].transfers == 0
-    [row] = HistoryReader(tmp_path).find(TRANSFER, HistoryQuery(since=samples.after(40)))
+    with closing(HistoryReader(tmp_path)) as reader:
+        [row] = reader.find(TRANSFER, HistoryQuery(since=samples.after(40)))
     assert row.document["caller"] == "+31…77"
 
 
@@ -293,7 +294,8 @@ async def test_rows_are_read_some_at_a_time_and_events_come_in_after_it(
         assert (found.transfers, found.calls) == (2, 1)
         assert parts > 5
         await settled(reporter)
-        assert HistoryReader(tmp_path).get(TRANSFER, "t000050")
+        with closing(HistoryReader(tmp_path)) as reader:
+            assert reader.get(TRANSFER, "t000050")
 
 
 async def test_without_a_gateway_it_is_done_on_the_files(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ async def test_what_ends_is_in_the_history_with_its_events(tmp_path: Path) -> No
         reporter.transfer(Milestone.ENDED, samples.completed())
         reporter.call_ended(samples.call())
         await settled(reporter)
-        [row] = HistoryReader(tmp_path).find(TRANSFER, HistoryQuery())
+        with closing(HistoryReader(tmp_path)) as reader:
+            [row] = reader.find(TRANSFER, HistoryQuery())
         assert [kind for _, kind, _ in row.events] == ["transfer.requested.v1", "transfer.ended.v1"]
         assert stored(tmp_path, CALL) == [samples.call().call]
         assert {file.stat().st_mode & 0o777 for file in files(tmp_path)} == {0o600}
@@ -100,7 +102,9 @@ async def test_kill_9_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     transfers = stored(tmp_path)
     assert transfers == [f"t{n:06}" for n in range(len(transfers))]
     assert len(transfers) >= told
-    for row in HistoryReader(tmp_path).find(TRANSFER, HistoryQuery(limit=100_000)):
+    with closing(HistoryReader(tmp_path)) as reader:
+        rows = reader.find(TRANSFER, HistoryQuery(limit=100_000))
+    for row in rows:
         assert len({event for event, _, _ in row.events}) == len(row.events) >= 2
 
 

@@ -327,3 +327,4 @@ def test_a_file_that_is_still_being_made_is_no_history_yet(tmp_path: Path, versi
     made.open()
     made.close()
     assert found(reader) == []
+    reader.close()
