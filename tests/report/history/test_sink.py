@@ -72,6 +72,7 @@ async def main():
         reporter.transfer(Milestone.ENDED, ended(n))
         n += 1
         if n % 7 == 0:
+            reporter.settle()
             await reporter._journal.flush()
             print(n, flush=True)
 
