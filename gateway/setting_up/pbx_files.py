@@ -36,7 +36,7 @@ rtp_symmetric = no
 rewrite_contact = no
 timers = yes
 timers_sess_expires = 1800
-
+{_media(plan)}
 [transfer-gateway]
 type = aor
 contact = sip:{host}:{plan.port}
@@ -48,6 +48,18 @@ type = identify
 endpoint = transfer-gateway
 match = {plan.address}
 """
+    )
+
+
+def _media(plan: Plan) -> str:
+    """On a machine with several addresses audio would come from another one than its descriptions name."""
+    if not plan.media_address:
+        return ""
+    return (
+        "; Audio comes from the address that SIP names, and from no other one of this machine: the gateway takes\n"
+        "; none from elsewhere.\n"
+        f"media_address = {plan.media_address}\n"
+        "bind_rtp_to_media_address = yes\n"
     )
 
 

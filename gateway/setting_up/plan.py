@@ -70,6 +70,7 @@ class Plan:
     manager: tuple[str, int]  # host and port of the manager interface
     numbers: tuple[PlannedNumber, ...]
     notes: tuple[str, ...]
+    media_address: str = ""  # the one that the PBX has its audio come from, where it takes SIP at that address alone
 
     @property
     def trunk(self) -> str:
@@ -137,6 +138,7 @@ class _Planner:
             manager=self._manager,
             numbers=numbers,
             notes=(*_untold(self._found), *dict.fromkeys(self._notes)),
+            media_address=self._media_address(pbx_address),
         )
 
     # Where everybody is.
@@ -168,6 +170,10 @@ class _Planner:
             )
         port = transport.port if transport else SIP_PORT
         return f"sip:[{host}]:{port}" if ":" in host else f"sip:{host}:{port}"
+
+    def _media_address(self, pbx_address: str) -> str:
+        host = uri_host(pbx_address)
+        return host if any(each.address == host for each in self._found.transports) else ""
 
     def _proposed_port(self, address: str, pbx_address: str) -> int:
         if not self._is_here:

@@ -119,10 +119,11 @@ async def test_with_call_a_person_is_reached_for_a_moment(pbx: Asterisk, phones:
         assert (code, document["source"]) == (1, "gateway")
         assert {target: each["problem"] for target, each in found.items()} == {
             "anna": None,
-            "busy": "the call failed: busy (486)",
+            "busy": "the call failed",
             "support": "queue-unstaffed",
             "sales": None,
         }
+        assert found["busy"]["call"]["text"] == "busy (486)"
         assert found["anna"]["call"]["reached"]
         assert found["support"]["call"] is None  # what the gate refuses is not called
         await anna.event("CALL_CLOSED", count=2)

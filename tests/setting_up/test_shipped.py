@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.config import load
 from gateway.setting_up import gateway_files, pbx_files
+from gateway.setting_up.found import FoundTransport
 from gateway.setting_up.platforms import PLATFORMS
 from tests.config_directory import MAIN, PBX, write
 from tests.setting_up.pbxs import PLAIN, answers, planned
@@ -67,3 +69,11 @@ def test_the_profiles_of_platforms(platform: str, tmp_path: Path) -> None:
     # Without the key Referred-By travels as well; what is shipped has no reason to keep it back.
     assert ours.model_dump(exclude={"pass_headers"}) == given.model_dump(exclude={"pass_headers"})
     assert set(given.transfer_headers) <= set(ours.transfer_headers)
+
+
+def test_a_pbx_at_one_address_of_several_has_its_audio_come_from_there() -> None:
+    at_one = replace(PLAIN, transports=(FoundTransport("udp", "udp", "192.0.2.7", 5060),))
+    dialled = planned(at_one, answers(gateway={"address": "192.0.2.8"}, pbx={"address": "sip:192.0.2.7:5060"}))
+    assert "media_address = 192.0.2.7\nbind_rtp_to_media_address = yes\n" in pbx_files.pjsip(dialled)
+    elsewhere = planned(at_one, answers(gateway={"address": "192.0.2.8"}, pbx={"address": "sip:192.0.2.9:5060"}))
+    assert "media_address" not in pbx_files.pjsip(elsewhere)

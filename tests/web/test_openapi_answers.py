@@ -61,8 +61,8 @@ class Busy(Gateway):
         command_id: str | None = None,
         author: Author | None = None,
     ) -> TransferRecord:
-        record = super().transfer_call("c1" if len(call) % 2 else "gone", destination, message, command_id, author)
-        return samples.refused() if len(destination) % 2 else record
+        record = super().transfer_call("c1" if len(call) % 3 else "gone", destination, message, command_id, author)
+        return record if len(destination) % 3 else samples.refused()
 
     def cancel_transfer(
         self, which: str, command_id: str | None = None, author: Author | None = None
@@ -97,7 +97,7 @@ def url() -> Iterator[str]:
 
 
 def test_every_answer_is_as_it_says(url: str) -> None:
-    seen = exercise(url, TOKEN)
+    seen = exercise(url, TOKEN, examples=20)
     assert len(seen) == len(OPERATIONS)
     assert seen["POST /api/calls/{id}/transfer"] >= {202, 400, 401, 404, 409}
     assert seen["POST /api/transfers/{id}/cancel"] >= {200, 401, 404, 409}
