@@ -23,10 +23,16 @@ FEWER = {"POST /api/reload": 5}
 """Fewer examples, for what takes a while."""
 
 
-def exercise(url: str, token: str, *, examples: int = 15) -> dict[str, set[int]]:
-    """Ask; the statuses that each operation has answered with. Raises AssertionError with the first answer at fault."""
+def exercise(
+    url: str, token: str, *, examples: int = 15, also: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+) -> dict[str, set[int]]:
+    """Ask; the statuses that each operation has answered with. Raises AssertionError with the first answer at fault.
+
+    `also` are requests that an operation, by its name, is asked before any other.
+    """
     document = requests.get(f"{url}/api/openapi.json", timeout=10).json()
-    return exercise_described(document, url, {"headers": {"Authorization": f"Bearer {token}"}}, examples=examples)
+    proof = {"headers": {"Authorization": f"Bearer {token}"}}
+    return exercise_described(document, url, proof, examples=examples, also=also or {})
 
 
 def exercise_described(
@@ -37,6 +43,7 @@ def exercise_described(
     examples: int = 15,
     without: Collection[str] = (),
     first: Sequence[Mapping[str, Any]] = (),
+    also: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> dict[str, set[int]]:
     """The same of any document; `proof` are arguments of requests', `without` the names of checks that are left out.
 
@@ -44,7 +51,7 @@ def exercise_described(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _exercise(document, url, proof, examples, WITHOUT.union(without), first)
+        return _exercise(document, url, proof, examples, WITHOUT.union(without), first, also or {})
 
 
 def _exercise(
@@ -54,6 +61,7 @@ def _exercise(
     examples: int,
     without: Collection[str],
     first: Sequence[Mapping[str, Any]],
+    also: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> dict[str, set[int]]:
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=url)
@@ -61,7 +69,7 @@ def _exercise(
     for result in schema.get_all_operations():
         operation: Any = result.ok()  # type: ignore[union-attr]  # one that is no operation raises
         name = f"{operation.method.upper()} {operation.path}"
-        seen[name] = _asked(operation, proof, FEWER.get(name, examples), without, first)
+        seen[name] = _asked(operation, proof, FEWER.get(name, examples), without, (*first, *also.get(name, ())))
     return seen
 
 

@@ -97,7 +97,17 @@ def url() -> Iterator[str]:
 
 
 def test_every_answer_is_as_it_says(url: str) -> None:
-    seen = exercise(url, TOKEN, examples=20)
+    # What chance draws depends on which modules are loaded: what the assertions want is asked in any case.
+    seen = exercise(url, TOKEN, also={
+        "POST /api/calls/{id}/transfer": [
+            {"path_parameters": {"id": call}, "body": {"type": "transfer", "destination": destination}}
+            for call, destination in (("c1", "sales"), ("c1", "tax"), ("abc", "sales"))
+        ],
+        "POST /api/transfers/{id}/cancel": [
+            {"path_parameters": {"id": name}} for name in ("abc", "abcd", "abcde")
+        ],
+        "POST /api/calls/{id}/hangup": [{"path_parameters": {"id": name}} for name in ("abc", "abcd")],
+    })  # fmt: skip
     assert len(seen) == len(OPERATIONS)
     assert seen["POST /api/calls/{id}/transfer"] >= {202, 400, 401, 404, 409}
     assert seen["POST /api/transfers/{id}/cancel"] >= {200, 401, 404, 409}
