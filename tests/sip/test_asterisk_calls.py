@@ -58,9 +58,10 @@ async def test_a_call_and_a_transfer(far_bed: FarBed, name: str, way: str) -> No
         outcome = await at.outcome()
         assert (outcome["outcome"], outcome["entry"]) == ("completed", "refer")
         await at.hang_up(person, target)
-    exchange = [one.label for _, one in await at.messages(at.platform) if one.method in {"NOTIFY", "BYE"}]
+    messages = [one for _, one in await at.messages(at.platform)]
+    exchange = [one.label for one in messages if one.method in {"NOTIFY", "BYE"}]
     # Asterisk may answer the first NOTIFY when the second, and even the BYE, is there already.
-    assert [label for label in exchange if not label.startswith("200")] == ["NOTIFY 100", "NOTIFY 200", "BYE"]
+    assert [label for label in exchange if not label.startswith("200")] == ["NOTIFY 100", "NOTIFY 200", "BYE"], messages
     assert sorted(label for label in exchange if label.startswith("200")) == ["200 BYE", "200 NOTIFY", "200 NOTIFY"]
     for far, end in ((far_bed.platform, ends.trunk), (far_bed.pbx, ends.pbx)):
         assert await at.betrayed(far) == set()

@@ -125,7 +125,7 @@ class FarAsterisk(AsteriskServer):
         for one in re.finditer(heading, log):
             lines = log[one.end() : one.end() + int(one[2])].splitlines()
             if "" not in lines:
-                break  # Asterisk is still writing it down
+                continue  # the last one, which Asterisk is still writing down; or another thread has written into it
             found.append((one[1] == "Transmitting", Message.parse("\r\n".join([*lines, ""]).encode())))
         return found
 
