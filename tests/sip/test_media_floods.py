@@ -35,7 +35,8 @@ LATER_S = 0.005
 MALLORY = 98
 
 FLOOD = """
-import random, socket, struct, sys, time
+import random, signal, socket, struct, sys, time
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGINT may be ignored, as in a job of a shell's background
 fd, host, port, rate, kind = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 out = socket.socket(fileno=fd)
 noise = [random.randbytes(random.randrange(1, 200)) for _ in range(500)] + [b""]
@@ -71,7 +72,7 @@ async def flood(sender: socket.socket, to: tuple[str, int], kind: str) -> AsyncI
     try:
         yield
     finally:
-        child.send_signal(2)
+        child.terminate()
         told = await child.stdout.read()
         await child.wait()
     assert float(told) >= 0.8 * RATE
