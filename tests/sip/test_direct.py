@@ -11,7 +11,7 @@ import pytest
 from tests.sip.bed import ANNA, ASSISTANT_HZ, TARGET_HZ, Pair, Stage
 from tests.sip.hearing import RINGBACK_HZ
 from tests.sip.mid_call import both_hear
-from tests.sip.talking import goes
+from tests.sip.talking import goes, talking
 from tests.support.processes import eventually
 from tests.support.sip_message import sdp
 
@@ -52,9 +52,7 @@ def offers(call: Call) -> int:
 
 @pytest.mark.keeps("17.31")
 async def test_two_who_talk_send_to_each_other(bed: Bed) -> None:
-    async with Stage(bed, "direct") as at:
-        caller, assistant = await at.conversation()
-        await both_hear(caller, assistant)
+    async with talking(bed, "direct") as (_, caller, assistant):
         await send_to(caller, assistant, bed)
         await both_hear(caller, assistant)
         caller.media.press("5")
@@ -62,8 +60,6 @@ async def test_two_who_talk_send_to_each_other(bed: Bed) -> None:
         await asyncio.sleep(SIP["rtp_timeout_s"] + 3)  # nothing comes to us, and that is no reason to end it
         await both_hear(caller, assistant)
         assert offers(caller) == offers(assistant) == 1
-        await caller.hang_up()
-        await assistant.wait_request("BYE")
 
 
 @pytest.mark.keeps("17.32")
@@ -89,8 +85,7 @@ async def test_a_transfer_has_the_audio_come_to_us_and_go_past_again(bed: Bed) -
 
 @pytest.mark.keeps("17.33")
 async def test_hold_and_another_port_are_passed_on(bed: Bed) -> None:
-    async with Stage(bed, "direct") as at:
-        caller, assistant = await at.conversation()
+    async with talking(bed, "direct") as (_, caller, assistant):
         await send_to(caller, assistant, bed)
         await assistant.reinvite(direction="sendonly")
         await caller.told("sendonly")
@@ -102,9 +97,6 @@ async def test_hold_and_another_port_are_passed_on(bed: Bed) -> None:
         assistant.move()
         assert (await assistant.reinvite()).code == 200
         await send_to(caller, assistant, bed)
-        await both_hear(caller, assistant)
-        await caller.hang_up()
-        await assistant.wait_request("BYE")
 
 
 @pytest.mark.keeps("17.34")
@@ -132,24 +124,16 @@ async def test_who_will_not_send_elsewhere_is_relayed(bed: Bed) -> None:
 
 @pytest.mark.keeps("17.34")
 async def test_one_profile_alone_changes_nothing(bed: Bed) -> None:
-    async with Stage(bed, "half") as at:
-        caller, assistant = await at.conversation()
+    async with talking(bed, "half") as (_, caller, assistant):
         await goes(bed, "relay", "same-codec")
         await asyncio.sleep(2)
         assert offers(caller) == offers(assistant) == 0
-        await caller.hang_up()
-        await assistant.wait_request("BYE")
 
 
 @pytest.mark.keeps("17.34")
 async def test_keys_of_their_own_and_other_numbers_keep_it_here(bed: Bed) -> None:
-    async with Stage(bed, "sealed") as at:
-        at.trunk.encryption = at.pbx.encryption = "required"
-        caller, assistant = await at.conversation()
+    async with talking(bed, "sealed"):
         await goes(bed, "relay", "encrypted")
-        await both_hear(caller, assistant)
-        await caller.hang_up()
-        await assistant.wait_request("BYE")
     async with Stage(bed, "direct") as at:
         caller, assistant = await at.conversation()
         without = sdp(caller.media.host, caller.media.port, ("PCMA",), events=None)
@@ -162,12 +146,8 @@ async def test_keys_of_their_own_and_other_numbers_keep_it_here(bed: Bed) -> Non
 
 @pytest.mark.keeps("17.34")
 async def test_a_key_that_comes_by_info_has_the_audio_come_here(bed: Bed) -> None:
-    async with Stage(bed, "direct") as at:
-        caller, assistant = await at.conversation()
+    async with talking(bed, "direct") as (_, caller, assistant):
         await send_to(caller, assistant, bed)
         await assistant.press_infos("7")
         await caller.has_keys("7")
         await goes(bed, "relay", "declined")
-        await both_hear(caller, assistant)
-        await caller.hang_up()
-        await assistant.wait_request("BYE")
