@@ -7,11 +7,7 @@ from collections.abc import Mapping
 
 from gateway.ports import Operations
 from gateway.web.platforms.events import JsonObject, PlatformEvent
-from gateway.web.platforms.tools import Asked, Tools
-
-MAX_CALLS = 25
-"""In one request."""
-MAX_ID = 200
+from gateway.web.platforms.tools import Asked, Tools, named_calls
 
 
 class ToolCalls:
@@ -22,14 +18,11 @@ class ToolCalls:
 
     async def __call__(self, event: PlatformEvent) -> JsonObject:
         """A result for each call; an error where it is not known to which call that would belong."""
-        calls = event.message.get("tool_call_list")
-        if not isinstance(calls, list) or not 0 < len(calls) <= MAX_CALLS:
-            return {"error": f"tool_call_list: must be a list of 1 to {MAX_CALLS} calls"}
-        ids = [call.get("id") if isinstance(call, Mapping) else None for call in calls]
-        if not all(isinstance(one, str) and 0 < len(one) <= MAX_ID for one in ids):
-            return {"error": "tool_call_list: each call must have an id"}
+        calls = named_calls(event.message, "tool_call_list")
+        if isinstance(calls, str):
+            return {"error": calls}
         asked = self._tools.asked(event.trunk, event.number, event.called)
-        return {"results": [{"tool_call_id": call["id"], "result": _result(asked, call)} for call in calls]}
+        return {"results": [{"tool_call_id": which, "result": _result(asked, call)} for which, call in calls]}
 
 
 def _result(asked: Asked, call: Mapping[str, object]) -> JsonObject:

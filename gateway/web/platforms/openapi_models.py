@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from gateway.web.answers import Failure
 from gateway.web.platforms.hms import MAX_TYPE
-from gateway.web.platforms.hms_events import MAX_CALLS, MAX_ID
 from gateway.web.platforms.mcp_messages import MAX_ID as MAX_MCP_ID
+from gateway.web.platforms.tools import MAX_CALLS, MAX_ID
 
 ToolName: TypeAlias = Literal["check_availability", "list_destinations"] | str
 """Those that are answered; any other gets an error."""

@@ -6,7 +6,7 @@ What they say is decided by the gate of a REFER (`core.availability`). A mistake
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import structlog
@@ -18,6 +18,9 @@ from gateway.ports.platform import PlatformObserver
 from gateway.web.platforms.events import JsonObject
 
 TOOLS = (CHECK_AVAILABILITY, LIST_DESTINATIONS)
+MAX_CALLS = 25
+"""Of tools, in one request."""
+MAX_ID = 200
 MAX_NAMED = 200  # characters of what a model calls a destination
 SHOWN = 60
 _TOLD = (
@@ -121,6 +124,20 @@ class Asked:
         if self._whole is None:
             self._whole = _destinations(self._operations.availability(number.id, None))
         return self._whole
+
+
+def named_calls(message: JsonObject, key: str) -> Sequence[tuple[str, JsonObject]] | str:
+    """The calls of tools that a message lists under `key`, each with its id; or what is wrong with the list."""
+    calls = message.get(key)
+    if not isinstance(calls, list) or not 0 < len(calls) <= MAX_CALLS:
+        return f"{key}: must be a list of 1 to {MAX_CALLS} calls"
+    found = []
+    for call in calls:
+        which = call.get("id") if isinstance(call, dict) else None
+        if not isinstance(which, str) or not 0 < len(which) <= MAX_ID:
+            return f"{key}: each call must have an id"
+        found.append((which, call))
+    return found
 
 
 def _names(number: AssignedNumber) -> list[dict[str, str | None]]:

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from gateway.core.assistant import CHECK_AVAILABILITY
 from gateway.core.model import AssignedNumber
 from gateway.ports.platform import PlatformResult
+from gateway.web.json_body import NoJsonError, parsed
 from gateway.web.platforms.events import JsonObject, PlatformEvent, PlatformProblem, Proof, Told
 from gateway.web.platforms.hms import message_told
-from gateway.web.platforms.hms_events import MAX_CALLS, MAX_ID
-from gateway.web.platforms.tools import Asked, Tools
+from gateway.web.platforms.tools import Asked, Tools, named_calls
 
 SECRET = "X-Vapi-Secret"  # noqa: S105 -- the name of a header
 MAX_ARGUMENTS = 4096
@@ -52,14 +52,11 @@ class ToolCalls:
 
     async def __call__(self, event: PlatformEvent) -> JsonObject:
         """See PlatformEvent."""
-        calls = event.message.get("toolCallList")
-        if not isinstance(calls, list) or not 0 < len(calls) <= MAX_CALLS:
-            return {"error": f"toolCallList: must be a list of 1 to {MAX_CALLS} calls"}
-        ids = [call.get("id") if isinstance(call, Mapping) else None for call in calls]
-        if not all(isinstance(one, str) and 0 < len(one) <= MAX_ID for one in ids):
-            return {"error": "toolCallList: each call must have an id"}
+        calls = named_calls(event.message, "toolCallList")
+        if isinstance(calls, str):
+            return {"error": calls}
         asked = self._tools.asked(event.trunk, event.number, event.called)
-        results = [(call["id"], asked.call(*_function(call))) for call in calls]
+        results = [(which, asked.call(*_function(call))) for which, call in calls]
         return {"results": [{"toolCallId": which, "result": _in_a_line(result)} for which, result in results]}
 
 
@@ -129,8 +126,8 @@ def _function(call: Mapping[str, object]) -> tuple[str, object]:
     arguments = fields.get("arguments", fields.get("parameters"))
     if isinstance(arguments, str) and len(arguments) <= MAX_ARGUMENTS:
         try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
+            arguments = parsed(arguments.encode())
+        except NoJsonError:
             arguments = ""  # no object
     return name if isinstance(name, str) else "", {} if arguments is None else arguments
 

@@ -133,6 +133,9 @@ async def test_vapi_s_tools_are_answered_by_the_id_of_each_call(asking: Asking) 
         {"id": "b", "type": "function", "function": {"name": "list_destinations", "arguments": {}}},
         {"id": "c", "function": {"name": "check_availability", "arguments": '{"destination": "sales"}'}},
         {"id": "d", "name": "check_availability", "parameters": "{"},
+        # JSON that would not have been taken as a body: half a surrogate pair, and no number.
+        {"id": "e", "name": "check_availability", "parameters": '{"destination": "\\ud800"}'},
+        {"id": "f", "name": "check_availability", "parameters": '{"destination": "sales", "at": NaN}'},
     ]
     async with asking.running():
         status, told = await asking.vapi({"type": "tool-calls", "toolCallList": calls})
@@ -141,7 +144,7 @@ async def test_vapi_s_tools_are_answered_by_the_id_of_each_call(asking: Asking) 
         assert (results["a"]["available"], results["a"]["sentence"]) == (False, "Closed is gesloten.")
         assert len(results["b"]["destinations"]) >= 2
         assert results["c"]["available"]
-        assert "error" in results["d"]
+        assert results["d"] == results["e"] == results["f"] == {"error": "arguments: must be an object"}
         assert all("\n" not in one["result"] for one in told["results"])
         wrongs: list[object] = [None, [], [{}], "x"]
         for wrong in wrongs:
