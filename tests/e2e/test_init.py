@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
-import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ import pytest_asyncio
 from tests.e2e.scene import ANNA_HZ, Scene, hang_up
 from tests.support.ami import ADMINISTRATOR
 from tests.support.baresip import Agent
+from tests.support.command_line import transfer_gateway
 from tests.support.configuration import Configuration, toml
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
@@ -70,16 +69,11 @@ async def init(
     """Run the command with these answers: exit code, what it says in JSON, complaints."""
     (directory / "admin.secret").write_text(ADMINISTRATOR[1])
     (directory / "answers.toml").write_text(toml(table))
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli", "init", "--json", "--answers", str(directory / "answers.toml")),
+    code, out, err = await transfer_gateway(
+        *("init", "--json", "--answers", str(directory / "answers.toml")),
         *("--output", str(directory / "written"), "--asterisk-etc", str(pbx.etc), *options),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await child.communicate()
-    assert child.returncode is not None
-    return child.returncode, json.loads(out) if out else {}, err.decode()
+    return code, json.loads(out) if out else {}, err
 
 
 @pytest_asyncio.fixture(params=[UntouchedAsterisk, FreePbx], ids=["asterisk", "freepbx"])

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.command_line import transfer_gateway
 from tests.support.company import settings
 from tests.support.configuration import Configuration
 from tests.support.gateway import Gateway
@@ -25,15 +24,7 @@ CLOSED = {"time_zone": "Europe/Amsterdam", "weekly": {}}
 
 async def probe(gateway: Gateway, *arguments: str) -> tuple[int, str, str]:
     """Run the command on the gateway's configuration: exit code, output, complaints."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli", "probe", "--config", str(gateway.directory), *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await child.communicate()
-    assert child.returncode is not None
-    return child.returncode, out.decode(), err.decode()
+    return await transfer_gateway("probe", "--config", str(gateway.directory), *arguments)
 
 
 async def probed(gateway: Gateway, *arguments: str) -> tuple[int, dict[str, Any], dict[str, dict[str, Any]]]:

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.reconciled.kinds import Key
 from tests.reconciled.world import TRANSFERS
+from tests.support.command_line import transfer_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -93,13 +92,9 @@ async def of_history(gateway: Gateway) -> list[dict[str, Any]]:
 
 async def command(gateway: Gateway, *arguments: str) -> str:
     """What `transfer-gateway` prints. Raises AssertionError where it fails."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.cli", *arguments, "--config", str(gateway.directory),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    printed, complaints = await process.communicate()
-    assert process.returncode == 0, complaints.decode()
-    return printed.decode()
+    code, printed, complaints = await transfer_gateway(*arguments, "--config", str(gateway.directory))
+    assert code == 0, complaints
+    return printed
 
 
 async def report(gateway: Gateway) -> dict[str, Any]:

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import sqlite3
-import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.sip.scene import ANNA, EXTENSIONS, OVERFLOWS, UNKNOWN
+from tests.support.command_line import transfer_gateway
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -30,14 +29,11 @@ CHANGED = (
 )
 
 
-async def report(directory: Path) -> tuple[int | None, dict[str, Any], str]:
+async def report(directory: Path) -> tuple[int, dict[str, Any], str]:
     """Exit code, figures and complaints of the command."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway.cli", "report", "--by", "destination", "--format", "json",
-        "--config", str(directory), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    printed, complaints = await process.communicate()
-    return process.returncode, json.loads(printed), complaints.decode()
+    figures = ("report", "--by", "destination", "--format", "json", "--config", str(directory))
+    code, printed, complaints = await transfer_gateway(*figures)
+    return code, json.loads(printed), complaints
 
 
 async def stored(scene: Scene) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The command line, and a stand-in for the running gateway that it asks."""
 
+import asyncio
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,19 @@ def run(capsys: pytest.CaptureFixture[str], directory: Path, *arguments: str) ->
     code = cli.main([*arguments, "--config", str(directory)])
     printed = capsys.readouterr()
     return code, printed.out, printed.err
+
+
+async def transfer_gateway(*arguments: str) -> tuple[int, str, str]:
+    """Run the command in a process of its own: exit code, output, complaints."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await child.communicate()
+    assert child.returncode is not None
+    return child.returncode, out.decode(), err.decode()
 
 
 class Gateway:

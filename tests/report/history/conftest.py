@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A store of history; what its disk refused is tried again at once."""
+"""A store of history, and who reads it; what its disk refused is tried again at once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.report.history.questions import HistoryReader
 from gateway.report.history.store import HistoryStore
 from gateway.report.sinks import history as sink
 
@@ -25,5 +26,13 @@ def store(tmp_path: Path) -> Iterator[HistoryStore]:
     """Open, in a directory of the test's own."""
     made = HistoryStore(tmp_path)
     made.open()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[HistoryReader]:
+    """Of what is in the same directory."""
+    made = HistoryReader(tmp_path)
     yield made
     made.close()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -33,13 +32,6 @@ MANY = 1500
 BUSY = 3
 LINE = "capacity: 1 of 500 calls"
 CALLER = "+31201112222"
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[HistoryReader]:
-    made = HistoryReader(tmp_path)
-    yield made
-    made.close()
 
 
 def fill(directory: Path) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -31,13 +30,6 @@ from tests.report import samples
 from tests.report.history.made_up import call_over, stored, whole
 
 CALLER = "+31201112222"
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[HistoryReader]:
-    made = HistoryReader(tmp_path)
-    yield made
-    made.close()
 
 
 def told(at: float = 2, **changes: Any) -> StoredEvent:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -34,13 +34,6 @@ from tests.report import samples
 from tests.report.history.made_up import call_over, ended, mixed, over, told, whole
 
 KEEP = Keep()
-
-
-@pytest.fixture
-def reader(tmp_path: Path) -> Iterator[HistoryReader]:
-    made = HistoryReader(tmp_path)
-    yield made
-    made.close()
 
 
 def found(reader: HistoryReader, what: str = TRANSFER, **query: Any) -> list[Found]:
