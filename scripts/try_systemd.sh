@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Boots a Debian with a systemd of its own, installs the committed gateway and this tree's unit there, and tries what
-# the unit promises, and what docs/runbook.md has one do with systemctl and journalctl. Takes root, mmdebstrap and systemd-container; about two minutes, and seconds when DIR keeps the
-# machine from the last time: scripts/try_systemd.sh [DIR]
+# the unit promises, and what docs/runbook.md has one do with systemctl and journalctl. Takes root, mmdebstrap and
+# systemd-container; about two minutes, and less when DIR keeps the machine from the last time:
+# scripts/try_systemd.sh [DIR]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -40,37 +41,10 @@ sed 's/^#\(LoadCredential=ami\)/\1/' deploy/systemd/transfer-gateway.service >"$
 
 cp docs/runbook.md "$root/runbook.md"
 
-cat >"$root/etc/systemd/system/trial.service" <<'UNIT'
-[Unit]
-SuccessAction=poweroff-force
-FailureAction=poweroff-force
-[Service]
-Type=oneshot
-TimeoutStartSec=240
-ExecStart=/usr/bin/bash /trial.sh
-StandardOutput=truncate:/findings
-StandardError=inherit
-[Install]
-WantedBy=multi-user.target
-UNIT
-cat >"$root/trial.sh" <<'TRIAL'
-unit=transfer-gateway
-failed=0
-is() { # what it is about, then a command
-    local about=$1 began=$EPOCHREALTIME
-    shift
-    if "$@"; then printf 'ok     %s' "$about"; else printf 'FAILED %s' "$about"; failed=1; fi
-    awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf " (%.1f s)\n", b - a }'
-}
-of() { systemctl show --value -p "$1" $unit; }
-within() { # seconds, then a command that is to succeed by then
-    local end=$((SECONDS + $1))
-    shift
-    until "$@"; do ((SECONDS < end)) || return 1; sleep 0.1; done
-}
-serves() { [[ $(of ActiveState) == active && $(curl -s -o /dev/null -w '%{http_code}' 127.0.0.1:9470/readyz) == 200 ]]; }
+mkdir -p "$work/trial"
+cat >"$work/trial/trial.sh" <<'TRIAL'
+source /trial/booted.sh
 restarted() { [[ $(of NRestarts) == "$1" ]] && serves; }
-logged() { journalctl -q -u $unit -o cat | grep -q -- "$1"; }
 rotated() { grep -q rotated "$credential" || restart_told; } # systemd 252 copies it anew, others do not
 refusal_told() { [[ $(of StatusText) == *refused*gateway.toml* && $(of ActiveState) == active ]]; }
 restart_told() { [[ $(of StatusText) == *'restart needed for sip_profiles/ami.secret' ]]; }
@@ -81,9 +55,6 @@ nothing_waits() {
 }
 hidden() { ! setpriv --reuid=65534 --regid=65534 --clear-groups cat "$1" >/dev/null 2>&1; }
 ended() { [[ $(of ActiveState) == "$1" && $(of Result) == "$2" && $(of ExecMainStatus) == "$3" ]]; }
-not() { ! "$@" 2>/dev/null; }
-journal() { if ((failed)); then journalctl -q -u $unit -o short-precise; fi; }
-trap journal EXIT
 # The commands of an alert's section, carried out; each of the patterns is to be found in what they print.
 steps() { sed -n "/^## $1\$/,/^## [^ ]*\$/p" /runbook.md | sed -n '/^```$/,/^```$/p' | grep -v '^```$'; }
 sees() {
@@ -94,8 +65,7 @@ sees() {
 }
 export PATH=$PATH:/opt/$unit/bin
 
-export TERM=xterm
-sipp -sn uas -aa -i 127.0.0.3 -p 5060 -nostdin >/dev/null 2>&1 &
+trunk
 
 complaints=$(systemd-analyze verify $unit.service 2>&1)
 is "systemd finds nothing wrong with the unit${complaints:+: $complaints}" test -z "$complaints"
@@ -112,8 +82,6 @@ credential=/run/credentials/$unit.service/ami.secret
 is 'has its secret' test -s $credential
 for file in $credential /etc/$unit/sip_profiles/ami.secret /proc/"$pid"/environ; do is "others do not read $file" hidden "$file"; done
 
-call_runs() { curl -s 127.0.0.1:9470/api/status | grep -q '"calls": *1'; }
-calls() { sipp -sn uac -s +31201234567 -i 127.0.0.1 -p 5070 -m 1 -d "$1" -timeout 20 -nostdin 127.0.0.2:5060 >/dev/null 2>&1; }
 is 'bridges a call from the PBX to the trunk' calls 1000
 
 is 'reloads' systemctl reload $unit
@@ -182,7 +150,7 @@ kill -STOP "$(of MainPID)"
 is 'frozen: the watchdog brings it back' within 40 restarted 2
 is 'as the journal says' logged 'Watchdog timeout'
 calls 15000 &
-is 'takes a call' within 5 call_runs
+is 'takes a call' within 5 calls_run 1
 is 'stops, with a call under way' systemctl stop $unit
 is 'which got its time' logged drain-timeout
 is 'with 0' ended inactive success 0
@@ -193,9 +161,6 @@ is 'and was never in the journal' not logged 'a-secret-of\|a-rotated-secret'
 exit $failed
 TRIAL
 
-ln -sfn ../trial.service "$root/etc/systemd/system/multi-user.target.wants/trial.service"
-rm -f "$root/findings"
-timeout 300 systemd-nspawn -q -D "$root" --machine=trial --boot --register=no --keep-unit --private-network \
-    --link-journal=no </dev/null >"$work/console" 2>&1 || true
-cat "$root/findings"
-grep -qx 'all of it holds' "$root/findings"
+scripts/boot.sh "$root" "$work/trial"
+cat "$work/trial/findings"
+grep -qx 'all of it holds' "$work/trial/findings"
