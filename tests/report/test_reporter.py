@@ -21,6 +21,7 @@ from gateway.report import store
 from gateway.report.reporter import EventReporter
 from tests.report import samples
 from tests.report.reporting import Standing
+from tests.report.written import written
 
 
 @asynccontextmanager
@@ -36,8 +37,7 @@ async def reporting(directory: Path, **options: Any) -> AsyncIterator[tuple[Even
 
 
 async def stored(reporter: EventReporter) -> list[tuple[str, dict[str, Any]]]:
-    reporter.settle()
-    await reporter._journal.flush()
+    await written(reporter)
     return [(event.topic, json.loads(event.payload)) for event in await reporter._backlog.fetch(0, 1000)]
 
 

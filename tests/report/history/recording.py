@@ -15,6 +15,7 @@ from gateway.report.history.rows import TRANSFER
 from gateway.report.reporter import EventReporter
 from tests.report import samples
 from tests.report.reporting import Standing
+from tests.report.written import written
 
 
 def files(directory: Path, pattern: str = "history.db*") -> list[Path]:
@@ -34,9 +35,8 @@ async def reporting(directory: Path, **options: Any) -> AsyncIterator[EventRepor
 
 async def settled(reporter: EventReporter) -> None:
     """Wait until the history has all that was reported."""
-    reporter.settle()
     async with asyncio.timeout(10):
-        await reporter._journal.flush()
+        await written(reporter)
         await reporter._journal.backlogs["history"].empty.wait()
 
 

@@ -36,6 +36,7 @@ from tests.report import samples
 from tests.report.history.made_up import ended, over
 from tests.report.history.recording import reporting, settled
 from tests.report.reporting import until
+from tests.report.written import written
 from tests.support.processes import free_port
 
 pytestmark = pytest.mark.slow
@@ -134,7 +135,7 @@ async def test_dead_letters_are_reached_too(tmp_path: Path, broker: Broker) -> N
         await settled(reporter)
         for event in await reporter._backlog.fetch(0, 2):
             reporter._backlog.refuse(event.seq, "Not authorized")
-        await reporter._journal.flush()
+        await written(reporter)
         found, _ = await reporter.forget(EVE)
         assert (found.events, found.refused) == (2, 2)
         assert naming(texts(tmp_path), EVE) == 0
@@ -183,7 +184,7 @@ async def test_what_is_on_its_way_into_the_history_is_not_missed(
         report(reporter)
         await begun.wait()
         forgetting = asyncio.create_task(reporter.forget(EVE))
-        await reporter._journal.flush()
+        await written(reporter)
         released.set_result(None)
         await forgetting
         await settled(reporter)
@@ -285,7 +286,7 @@ async def test_rows_are_read_some_at_a_time_and_events_come_in_after_it(
         with monkeypatch.context() as taking:
             taking.setattr(HistorySink, "_take_some", takes)
             reporter.transfer(Milestone.ENDED, replace(ended(50), caller=BOB))
-            await reporter._journal.flush()
+            await written(reporter)
             for _ in range(10):
                 await asyncio.sleep(0)
             takes.assert_not_called()

@@ -59,6 +59,7 @@ from gateway.report.reporter import EventReporter
 from tests.report import samples
 from tests.report.history.made_up import ended
 from tests.report.reporting import Standing
+from tests.report.written import written
 
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
@@ -72,8 +73,7 @@ async def main():
         reporter.transfer(Milestone.ENDED, ended(n))
         n += 1
         if n % 7 == 0:
-            reporter.settle()
-            await reporter._journal.flush()
+            await written(reporter)
             print(n, flush=True)
 
 asyncio.run(main())
