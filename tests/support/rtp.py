@@ -37,6 +37,8 @@ OPUS = 96
 OPUS_SILENCE = b"\xf8\xff\xfe"
 """A frame of 20 ms (RFC 6716 §3.1)."""
 VERSION = 2
+GLANCE_S = 0.5
+"""How often an end that ignores its audio looks at it: SRTP's count is lost with 32,768 packets (RFC 3711 §3.3.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Rtp:
         self._remote: tuple[str, int] | None = None
         self._presses: list[tuple[str, int]] = []  # key, packets
         self._task: asyncio.Task[None] | None = None
+        self._glancing: asyncio.TimerHandle | None = None
         self._ssrc = random.getrandbits(32)
         # One stream, whatever pauses it makes: SRTP counts how often its numbers have begun anew (RFC 3711 §3.3.1).
         self._sequence, self._timestamp = random.getrandbits(16), random.getrandbits(32)
@@ -85,9 +88,11 @@ class Rtp:
         self._loop.add_reader(self._socket, self._receive)
 
     def close(self) -> None:
-        """Stop, and give the port back."""
+        """Stop, and give the port back. Closing it again does nothing."""
+        if self._socket.fileno() < 0:
+            return
         self.pause()
-        self._loop.remove_reader(self._socket)
+        self._stop_reading()
         self._socket.close()
 
     @property
@@ -136,15 +141,30 @@ class Rtp:
             self._task = None
 
     def ignore(self) -> None:
-        """Read nothing any more: for an end that nobody asks what it hears, and that need not cost anything."""
-        self._loop.remove_reader(self._socket)
+        """Read next to nothing any more: for an end that nobody asks what it hears, and that need not cost anything."""
+        self._stop_reading()
+        self._glance()
 
     def heed(self) -> None:
         """Read again, and nothing of what has come meanwhile."""
-        with suppress(BlockingIOError):
-            while True:
-                self._socket.recv(1)
+        self._stop_reading()
+        self._forget_what_came()
         self._loop.add_reader(self._socket, self._receive)
+
+    def _glance(self) -> None:
+        self._forget_what_came()
+        self._glancing = self._loop.call_later(GLANCE_S, self._glance)
+
+    def _forget_what_came(self) -> None:
+        known, unopened = len(self.received), len(self.unopened)
+        self._receive()
+        del self.received[known:], self.unopened[unopened:]
+
+    def _stop_reading(self) -> None:
+        self._loop.remove_reader(self._socket)
+        if self._glancing is not None:
+            self._glancing.cancel()
+            self._glancing = None
 
     def heard(self, seconds: float = 0.3, *, before: float | None = None, wire: bool = False) -> tones.Pcm:
         """What arrived in the last so many seconds (before a time.monotonic(), default now), gaps left out.
