@@ -24,8 +24,9 @@ using Seconds = std::chrono::duration<double>;
 /* From the second on a fair share is ever less. */
 const double LATE_S = 0.1, VERY_LATE_S = 0.25;
 /* Calls a second that we take of all together: at first, and at most. What we can take on this machine we learn: less by
- * so much for each HICCUP that we are late, and so many more for each call taken in time while about as many come. */
-const double AT_FIRST = 100, AT_MOST = 1000, LESS = 0.7, MORE = 0.2;
+ * so much for each HICCUP that we are late, and so many more for each call taken in time while about as many come. Until we
+ * were late for the first time we know no limit, and twice as many may come each second (as TCP's slow start, RFC 5681 3.1). */
+const double AT_FIRST = 100, AT_MOST = 1000, LESS = 0.7, MORE = 0.2, MORE_AT_FIRST = 1;
 /* Calls that one peer may make at once, beyond its share of those. */
 const double BURST = 50;
 /* Calls asked for in a second, by all together, that are not what makes anybody late: who is late with them lacks a processor. */
@@ -77,7 +78,7 @@ struct Peer {
 std::map<int, Peer> peers_;
 double waited_s_ = 0, limit_ = AT_FIRST;
 Clock::time_point measured_{}, late_since_{}, lowered_{};
-bool late_ = false;
+bool late_ = false, was_late_ = false;
 
 struct Demand {
     double all = 0, others = 0; /* calls asked for in the last second */
@@ -139,6 +140,7 @@ void measure(const pjsip_rx_data *datagram)
     if (is_late(time) && time - lowered_ > HICCUP) {
         limit_ = std::max(FEW, limit_ * LESS);
         lowered_ = time;
+        was_late_ = true;
     }
 }
 
@@ -158,7 +160,7 @@ Verdict weigh(int account, bool measured)
     if (late && asked.all >= FEW && its * asked.asking * std::max(1.0, waited_s_ / VERY_LATE_S) >= asked.all)
         return Verdict::TOO_BUSY;
     if (!late && asked.all >= limit_ / 2)
-        limit_ = std::min(AT_MOST, limit_ + MORE);
+        limit_ = std::min(AT_MOST, limit_ + (was_late_ ? MORE : MORE_AT_FIRST));
     return Verdict::WELCOME;
 }
 
