@@ -56,7 +56,7 @@ nothing_waits() {
 hidden() { ! setpriv --reuid=65534 --regid=65534 --clear-groups cat "$1" >/dev/null 2>&1; }
 ended() { [[ $(of ActiveState) == "$1" && $(of Result) == "$2" && $(of ExecMainStatus) == "$3" ]]; }
 # The commands of an alert's section, carried out; each of the patterns is to be found in what they print.
-steps() { sed -n "/^## $1\$/,/^## [^ ]*\$/p" /runbook.md | sed -n '/^```$/,/^```$/p' | grep -v '^```$'; }
+steps() { sed -n "/^## $1\$/,/^## [^ ]*\$/p" /runbook.md | sed -n '/^```sh$/,/^```$/p' | grep -v '^```'; }
 sees() {
     local alert=$1 pattern
     shift

@@ -40,7 +40,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 def test_the_drawing_of_the_house_has_every_room_and_no_other() -> None:
-    tree = re.search(r"^```\ngateway/\n(.*?)^```", ARCHITECTURE, re.MULTILINE | re.DOTALL)
+    tree = re.search(r"^```text\ngateway/\n(.*?)^```", ARCHITECTURE, re.MULTILINE | re.DOTALL)
     assert tree
     drawn = set(re.findall(r"(?<=\s)(\w+\.py|\w+/)(?=[\s;:,)])", tree[1]))
     rooms = {

@@ -55,7 +55,7 @@ def test_the_runbook_has_a_section_for_each_alert_with_steps_and_an_end() -> Non
     assert set(re.findall(r"^## (\w+)$", RUNBOOK, re.MULTILINE)) == names
     for name in names:
         steps = section(RUNBOOK, name)
-        assert "\n```\n" in steps, name
+        assert "\n```sh\n" in steps, name
         assert re.search(r"^Over ", steps, re.MULTILINE), name
 
 
@@ -100,7 +100,7 @@ def test_every_step_of_the_runbook_names_what_there_is(capsys: pytest.CaptureFix
     slugs = set(re.findall(r"^\| `([a-z-]+)` \| ", OPERATIONS, re.MULTILINE))
     steps = [
         line
-        for block in re.findall(r"^```\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
+        for block in re.findall(r"^```sh\n(.*?)^```", RUNBOOK, re.MULTILINE | re.DOTALL)
         for line in block.splitlines()
     ]
     unknown = []

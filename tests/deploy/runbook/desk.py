@@ -7,16 +7,14 @@ says. With a systemd that is one scripts/try_systemd.sh carries those steps out.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import re
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.processes import eventually
+from tests.support.shell import Shell, gateway_programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 LOG = "journalctl -u transfer-gateway | grep "
-LIMIT_S = 20.0
 
 
 def section(alert: str) -> str:
@@ -36,7 +33,7 @@ def section(alert: str) -> str:
 
 def steps(alert: str) -> list[str]:
     """The commands of its section."""
-    [block] = re.findall(r"^```\n(.*?)^```", section(alert), re.MULTILINE | re.DOTALL)
+    [block] = re.findall(r"^```sh\n(.*?)^```", section(alert), re.MULTILINE | re.DOTALL)
     found: list[str] = block.splitlines()
     return found
 
@@ -75,15 +72,7 @@ class Desk:
 
     def __init__(self, gateway: Gateway, directory: Path, within: Callable[[], Sequence[str]] = tuple) -> None:
         self._gateway = gateway
-        self._within = within
-        self._programs = directory / "programs"
-        self._programs.mkdir()
-        command = f'exec {sys.executable} -m gateway.cli "$@" --config {gateway.directory}'
-        journal = f'[ "$*" = "-u transfer-gateway" ] && cat {gateway.directory}/gateway.log'
-        for name, script in {"transfer-gateway": command, "journalctl": journal}.items():
-            file = self._programs / name
-            file.write_text(f"#!/bin/sh\n{script}\n")
-            file.chmod(0o755)
+        self._shell = Shell(directory, gateway_programs(gateway.directory), within)
 
     async def carry_out(self, alert: str, *, transfer: str = "", mend: Callable[[], object] | None = None) -> Seen:
         """All steps of a section, in their order, with this transfer's id for ID.
@@ -107,14 +96,7 @@ class Desk:
         return step.replace("/var/lib/transfer-gateway", self._gateway.files.main["gateway"]["state_dir"])
 
     async def _run(self, command: str) -> str:
-        path = f"{self._programs}:{os.environ['PATH']}"
-        child = await asyncio.create_subprocess_exec(
-            *self._within(), "bash", "-c", command, cwd=ROOT, env={**os.environ, "PATH": path},
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        async with asyncio.timeout(LIMIT_S):
-            said, _ = await child.communicate()
-        return said.decode()
+        return (await self._shell.run(command))[1]
 
     async def systemctl(self, verb: str) -> str:
         """What systemd does to the unit, and says."""
