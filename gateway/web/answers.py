@@ -37,6 +37,22 @@ class Description(BaseModel):
     paths: dict[str, Any]
 
 
+class Addresses(Published):
+    """What can be asked for; for a browser, which takes text, the same as text."""
+
+    name: Literal["transfer-gateway"]
+    version: str
+    addresses: dict[str, str] = Field(description="what each is for, by method and path")
+
+
+class Answered(Published):
+    """What is answered to a POST."""
+
+    ignored: list[str] = Field(
+        default_factory=list, description="fields of a body that mean nothing here; absent where there are none"
+    )
+
+
 class Health(Published):
     """The process answers."""
 
@@ -152,7 +168,7 @@ class ForgetBody(BaseModel):
     caller: str = Field(min_length=1, max_length=200, description="their number, as it is dialled")
 
 
-class ForgetAnswer(Published):
+class ForgetAnswer(Answered):
     """What was erased, by where it was; what will still be stored; and what was not reached."""
 
     erased: dict[str, Count]
@@ -233,13 +249,13 @@ class HangUpBody(BaseModel):
     id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
 
 
-class HangUpAnswer(Published):
+class HangUpAnswer(Answered):
     """The call, as it was when it ended."""
 
     call: CallData  # type: ignore[valid-type]  # made of the record
 
 
-class TransferAnswer(Published):
+class TransferAnswer(Answered):
     """The transfer as far as it is known."""
 
     transfer: TransferData  # type: ignore[valid-type]  # made of the record
@@ -252,7 +268,7 @@ class ProbeBody(BaseModel):
     destination: str
 
 
-class ProbeAnswer(Published):
+class ProbeAnswer(Answered):
     """What came of a test call."""
 
     reached: bool
@@ -261,7 +277,7 @@ class ProbeAnswer(Published):
     seconds: float = Field(ge=0)
 
 
-class ReloadAnswer(Published):
+class ReloadAnswer(Answered):
     """The configuration is in force, but for what takes a restart."""
 
     reloaded: Literal[True]
@@ -269,7 +285,7 @@ class ReloadAnswer(Published):
     restart_needed: list[str]
 
 
-class Failure(Published):
+class Failure(Answered):
     """An answer that is no success."""
 
     error: ErrorData

@@ -69,6 +69,7 @@ _CANCEL = {
 }
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("get", "/"): Operation("addresses", "Where everything is.", {200: (answers.Addresses, "what each is for")}),
     ("get", "/metrics"): Operation("metrics", "For Prometheus.", {200: (None, "in Prometheus' text format")}),
     ("get", "/healthz"): Operation("health", "Whether it answers.", {200: (answers.Health, "it does")}),
     ("get", "/readyz"): Operation(

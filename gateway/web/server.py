@@ -20,11 +20,12 @@ from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
 from gateway.ports import Clock, Operations, UnreadableError
 from gateway.web import openapi
+from gateway.web.addresses import addresses_response
 from gateway.web.availability import availability_response
+from gateway.web.bodies import json_object, json_object_if_any, naming_what_is_ignored
 from gateway.web.connections import Served, noting
 from gateway.web.guard import Problem, errors_as_json, json_response, own_hosts_only, server_log
 from gateway.web.history import CALL, PLATFORM_CALL, TRANSFER, asks_history, page_response
-from gateway.web.json_body import NoJsonError, parsed
 from gateway.web.parameters import known_parameters_only
 from gateway.web.tokens import ABOUT, AUTHOR, ONE_FOR_ALL, Permission, Token, needs
 
@@ -68,7 +69,9 @@ class WebServer:
         """Listen; with port 0, don't. Raises OSError when the address or port can't be had."""
         if port == 0:
             return
-        middlewares: list[Middleware] = [noting, errors_as_json, known_parameters_only, _command_errors]
+        middlewares: list[Middleware] = [
+            noting, naming_what_is_ignored, errors_as_json, known_parameters_only, _command_errors,
+        ]  # fmt: skip
         if ipaddress.ip_address(host).is_loopback:
             middlewares.append(own_hosts_only(lambda: self._host_names))
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
@@ -88,6 +91,7 @@ class WebServer:
     def _routes(self) -> list[web.RouteDef]:
         guarded = needs(lambda: self._tokens, self._operations)
         return [
+            web.get("/", self._get_addresses),
             web.get("/metrics", self._get_metrics),
             web.get("/healthz", self._get_health),
             web.get("/readyz", self._get_ready),
@@ -110,6 +114,9 @@ class WebServer:
             web.post("/api/forget", guarded(Permission.FORGET, self._post_forget, "forget")),
             web.post("/api/reload", guarded(Permission.RELOAD, self._post_reload, "reload")),
         ]
+
+    async def _get_addresses(self, request: web.Request) -> web.Response:
+        return addresses_response(request)
 
     async def _get_metrics(self, request: web.Request) -> web.Response:
         # Thousands of series take tens of ms, in which no SIP message would be answered.
@@ -137,7 +144,8 @@ class WebServer:
         if asks_history(request):
             return await page_response(request, self._operations, CALL, _limit(request))
         known = self._operations.open_calls()
-        calls = [open_call_document(record, known.get(record.call)) for record in self._operations.calls()]
+        records = self._operations.calls()[: _limit(request)]
+        calls = [open_call_document(record, known.get(record.call)) for record in records]
         return json_response({"calls": calls})
 
     async def _get_dialogs(self, request: web.Request) -> web.Response:
@@ -193,7 +201,7 @@ class WebServer:
         return json_response({"commands": list(self._operations.audit(DEFAULT_AUDIT if most is None else most))})
 
     async def _post_transfer(self, request: web.Request) -> web.Response:
-        body = await _json_object(request)
+        body = await json_object(request)
         command = read_as(TransferCommand, {**body, "call": request.match_info["id"]})
         request[ABOUT]["call"] = command.call
         record = command.carry_out(self._operations, request[AUTHOR])
@@ -205,7 +213,7 @@ class WebServer:
         return json_response({"transfer": document}, status=202)
 
     async def _post_cancel(self, request: web.Request) -> web.Response:
-        body = await _json_object(request) if request.body_exists else {}
+        body = await json_object_if_any(request)
         named = {"transfer": request.match_info["id"], "call": None}  # whichever it is
         record = read_as(CancelCommand, {"type": "cancel", **body, **named}).carry_out(
             self._operations, request[AUTHOR]
@@ -214,7 +222,7 @@ class WebServer:
         return json_response({"transfer": transfer_document(record)})
 
     async def _post_hang_up(self, request: web.Request) -> web.Response:
-        body = await _json_object(request) if request.body_exists else {}
+        body = await json_object_if_any(request)
         command = read_as(HangUpCommand, {"type": "hangup", **body, "call": request.match_info["id"]})
         request[ABOUT]["call"] = command.call
         record = command.carry_out(self._operations, request[AUTHOR])
@@ -222,7 +230,7 @@ class WebServer:
         return json_response({"call": call_document(record)})
 
     async def _post_probe(self, request: web.Request) -> web.Response:
-        body = await _json_object(request)
+        body = await json_object(request)
         number, destination = body.get("number"), body.get("destination")
         if not isinstance(number, str) or not isinstance(destination, str):
             raise Problem(400, "bad-request", "number and destination: must be the ids of what is to be called")
@@ -236,7 +244,7 @@ class WebServer:
         return json_response(asdict(result))
 
     async def _post_forget(self, request: web.Request) -> web.Response:
-        caller = (await _json_object(request)).get("caller")
+        caller = (await json_object(request)).get("caller")
         if not isinstance(caller, str) or not 0 < len(caller) <= MAX_CALLER:
             raise Problem(400, "bad-request", "caller: must be the number that is to be forgotten")
         try:
@@ -246,7 +254,9 @@ class WebServer:
         except UnreadableError as error:
             raise Problem(503, "unreadable", f"not all of it could be erased; ask again: {error}") from None
 
-    async def _post_reload(self, _request: web.Request) -> web.Response:
+    async def _post_reload(self, request: web.Request) -> web.Response:
+        with contextlib.suppress(Problem):  # whatever it says, it changes nothing
+            await json_object_if_any(request)
         done = await self._operations.reload()
         restart_needed = list(done.restart_needed)
         if done.mistakes:
@@ -305,13 +315,3 @@ def _moment(text: str) -> datetime:
     if moment is None or not 1970 <= moment.year < 9999:  # those in which every zone can tell the time
         raise Problem(400, "bad-request", "at: must be a time such as 2026-03-02T09:30 or 2026-03-02T09:30:00+01:00")
     return moment
-
-
-async def _json_object(request: web.Request) -> dict[str, object]:
-    try:
-        body = parsed(await request.read())
-    except NoJsonError:
-        raise Problem(400, "bad-json", "the body must be JSON") from None
-    if not isinstance(body, dict):
-        raise Problem(400, "bad-request", "the body must be a JSON object")
-    return body
