@@ -113,7 +113,7 @@ install_release() {
     "${PYTHON:-python3}" -m venv "$release/venv"
     # Compiled here, whatever pip is set up for: the service writes no bytecode, and would compile all of it at each start.
     into() { "$release/venv/bin/python" -m pip install -qq --disable-pip-version-check --compile "$@"; }
-    into --require-hashes -r requirements.txt
+    into --require-hashes -r requirements.txt -r requirements-watch.txt
     say "installing the SIP binding and the gateway"
     binding=$(.venv/bin/python -m scripts.binding)
     rm -rf build # or files deleted since the last time would be installed too

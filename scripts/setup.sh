@@ -103,7 +103,7 @@ install_dependencies() {
 
 install_project() {
     local key
-    key=$(hash_of pyproject.toml requirements.in requirements-built.in gateway/__init__.py)
+    key=$(hash_of pyproject.toml requirements.in requirements-built.in requirements-watch.in gateway/__init__.py)
     done_before project "$key" && return
     say "installing the gateway itself, editable"
     .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable . ||

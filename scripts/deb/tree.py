@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The private tree: a virtual environment on the release's own Python, written by hand so that it can be moved.
 
-It holds the packages of requirements.txt, each checked against its hash, our binding and the gateway, all compiled.
+It holds the packages of requirements.txt and requirements-watch.txt, each checked against its hash, our binding and the gateway, all compiled.
 """
 
 from __future__ import annotations
@@ -52,14 +52,17 @@ def private_tree(system: System, target: Path) -> None:
 
 
 def _locked_packages(system: System) -> Path:
-    requirements = SOURCE / "requirements.txt"
+    requirements = [SOURCE / name for name in ("requirements.txt", "requirements-watch.txt")]
+    words = [word for path in requirements for word in ("-r", str(path))]
 
     def make(work: Path) -> None:
-        say(f"the packages of requirements.txt for Python {system.python}, each checked against its hash")
-        _install(work / "site", "--no-deps", "--require-hashes", *_for(system), "-r", str(requirements))
+        say(
+            f"the packages of requirements.txt and requirements-watch.txt for Python {system.python}, each checked against its hash"
+        )
+        _install(work / "site", "--no-deps", "--require-hashes", *_for(system), *words)
         _finish(system, work / "site")
 
-    key = cache.digest(requirements, system.python, str(system.libc), system.architecture, Path(__file__))
+    key = cache.digest(*requirements, system.python, str(system.libc), system.architecture, Path(__file__))
     with cache.locked():
         return cache.keep("packages", key, make) / "site"
 
@@ -87,7 +90,7 @@ def _source_alone(target: Path) -> Path:
     """The gateway's source, and nothing that an earlier build has left beside it."""
     left = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(SOURCE / "gateway", target / "gateway", ignore=left)
-    for name in ("pyproject.toml", "requirements.in", "requirements-built.in", "LICENSE"):
+    for name in ("pyproject.toml", "requirements.in", "requirements-built.in", "requirements-watch.in", "LICENSE"):
         shutil.copy(SOURCE / name, target)
     return target
 
