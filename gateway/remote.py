@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,18 @@ if TYPE_CHECKING:
     from gateway.config import HttpSettings
 
 TIMEOUT_S = 2.0
+MOST_BYTES = 64 * 1024 * 1024
+"""Of an answer; the largest page of transfers is a tenth of it."""
 RELOAD_S = 40.0
 """Longer than the gateway itself waits for its files."""
 
 
 class RemoteError(Exception):
     """No gateway answers where the configuration says it should, or not with what was asked for."""
+
+
+class UnreachableError(RemoteError):
+    """Nothing answers there at all."""
 
 
 class RefusedError(RemoteError):
@@ -41,7 +48,7 @@ def ask(
 
     Raises RefusedError when it says no, and RemoteError when it does not answer as it should.
     """
-    answer = _answer(http, path, body, within_s, json.load)
+    answer = _answer(http, path, body, within_s, lambda response: json.loads(_whole(response)))
     if not isinstance(answer, dict):
         raise RemoteError(f"what answers at {_url(http)} is no gateway")
     return answer
@@ -49,8 +56,16 @@ def ask(
 
 def read_metrics(http: "HttpSettings") -> str:
     """What Prometheus would be told, in its text format. Raises RemoteError."""
-    text: str = _answer(http, "/metrics", None, TIMEOUT_S, lambda response: response.read().decode())
+    text: str = _answer(http, "/metrics", None, TIMEOUT_S, lambda response: _whole(response).decode())
     return text
+
+
+def _whole(response: Any) -> bytes:
+    """The body. Raises ValueError where no gateway would ever send so much."""
+    body: bytes = response.read(MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise ValueError("too much")
+    return body
 
 
 def _url(http: "HttpSettings") -> str:
@@ -81,11 +96,15 @@ def _answer(
     except urllib.error.HTTPError as error:
         with error:
             raise _refused(url, error) from None
-    except (OSError, ValueError) as error:
+    except (ValueError, RecursionError):
+        raise RemoteError(f"what answers at {url} is no gateway") from None
+    except OSError as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, OSError):
             reason = reason.strerror or str(reason) or type(reason).__name__
-        raise RemoteError(f"no gateway answers at {url} ({reason})") from None
+        raise UnreachableError(f"no gateway answers at {url} ({reason})") from None
+    except HTTPException as error:
+        raise RemoteError(f"what answers at {url} is no gateway ({type(error).__name__})") from None
 
 
 def not_in_force(http: "HttpSettings", instance: str, directory: Path) -> Iterator[str]:

@@ -5,33 +5,59 @@ What a command needs is imported when it runs, so that checking a configuration 
 """
 
 import argparse
+import contextlib
+import io
+import os
 import signal
 import sys
 from collections.abc import Sequence
 
-from gateway.arguments import parser
-from gateway.cli import configured, reports, running, setting_up
+from gateway.arguments import parse
+from gateway.cli import configured, listing, reports, running, setting_up, watching
 from gateway.cli import status as page
 from gateway.cli import why as one
-from gateway.cli.terminal import CONFIGURATION, FAILED, USAGE, UsageError, complain
-from gateway.remote import RemoteError
+from gateway.cli.output import choose_colors
+from gateway.cli.terminal import CONFIGURATION, FAILED, INTERRUPTED, USAGE, UsageError, complain
+from gateway.remote import RemoteError, UnreachableError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 78 configuration."""
-    options = parser(_COMMANDS).parse_args(arguments)
+    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 78 configuration, 130 interrupted."""
+    _take_every_text()
+    try:
+        try:
+            return _carried_out(arguments)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _write_nowhere()
+        return FAILED
+    except KeyboardInterrupt:
+        with contextlib.suppress(KeyboardInterrupt, OSError):
+            print(file=sys.stderr)  # what comes next stands below the ^C
+        return INTERRUPTED
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        _write_nowhere()
+        complain(f"the output cannot be written: {error.strerror or error}")
+        return FAILED
+
+
+def _carried_out(arguments: Sequence[str] | None) -> int:
+    options = parse(_COMMANDS, arguments)
+    choose_colors(options.color)
     try:
         return int(options.command(options))
     except UsageError as error:
         complain(str(error))
         return USAGE
+    except UnreachableError as error:
+        complain(f"{error}; does it run? systemctl status transfer-gateway tells, on another host another --config")
+        return FAILED
     except RemoteError as error:
         complain(str(error))
-        return FAILED
-    except BrokenPipeError:  # whoever read our output has seen enough
-        sys.stdout = None
-        return FAILED
-    except KeyboardInterrupt:
         return FAILED
     except Exception as error:
         from gateway.config import ConfigError  # noqa: PLC0415 - the module's docstring says why
@@ -40,6 +66,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         complain(str(error))
         return CONFIGURATION
+
+
+def _take_every_text() -> None:
+    """A terminal that has no such letter shows its code; without this the command would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _write_nowhere() -> None:
+    """Let the interpreter's own last flush go well."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -62,6 +103,10 @@ _COMMANDS = {
     "tool": configured.print_tool,
     "schema": configured.print_schema,
     "status": page.status,
+    "watch": watching.watch,
+    "calls": listing.calls,
+    "transfers": listing.transfers,
+    "queues": listing.queues,
     "why": one.why,
     "reload": running.reload,
     "report": reports.report_outcomes,

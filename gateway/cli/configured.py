@@ -5,18 +5,20 @@ import argparse
 import json
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.terminal import CONFIGURATION, DONE, FAILED, UsageError, complain, load_config, number_of, print_rows
+from gateway.cli.output import BAD, DOUBTFUL, GOOD, TITLE, Line, print_json, print_page, print_rows, say
+from gateway.cli.terminal import CONFIGURATION, DONE, FAILED, UsageError, complain, load_config, number_of
 from gateway.remote import RemoteError, ask, not_in_force
 
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.core.model import AssignedNumber
 
+LABEL_WIDTH = 13  # columns
 _PASSED_OVER = re.compile(r"overflow: (\S+ is refused \([a-z-]+\));")
 
 
@@ -27,20 +29,30 @@ def check(options: argparse.Namespace) -> int:
     try:
         config = load(options.config)
     except ConfigError as error:
-        for mistake in error.mistakes:
-            print(mistake)
+        if options.json:
+            found = [{"file": each.file, "key": each.key, "problem": each.problem} for each in error.mistakes]
+            print_json({"ok": False, "mistakes": found, "warnings": []})
+        else:
+            for mistake in error.mistakes:
+                say(mistake, BAD)
         return CONFIGURATION
     if options.tool:
-        return _check_tool(config, number_of(config, options.number), options.tool)
+        return _check_tool(config, number_of(config, options.number), options.tool, as_json=options.json)
     warnings = warnings_of(config)
-    for line in warnings:
-        print(f"warning: {line}")
+    failed = options.strict and bool(warnings)
     destinations = sum(len(number.destinations) for number in config.numbers)
-    print(
-        f"{options.config}: no mistakes. Numbers: {len(config.numbers)}, destinations: {destinations}, "
-        f"trunks: {', '.join(config.trunks)}, PBXs: {', '.join(config.pbxs)}"
-    )
-    return FAILED if options.strict and warnings else DONE
+    if options.json:
+        names = {"numbers": [each.id for each in config.numbers], "trunks": [*config.trunks], "pbxs": [*config.pbxs]}
+        print_json({"ok": not failed, "mistakes": [], "warnings": warnings, **names, "destinations": destinations})
+    else:
+        for line in warnings:
+            say(f"warning: {line}", DOUBTFUL)
+        say(
+            f"{options.config}: no mistakes. Numbers: {len(config.numbers)}, destinations: {destinations}, "
+            f"trunks: {', '.join(config.trunks)}, PBXs: {', '.join(config.pbxs)}",
+            GOOD,
+        )
+    return FAILED if failed else DONE
 
 
 def warnings_of(config: "Config") -> list[str]:
@@ -52,7 +64,7 @@ def warnings_of(config: "Config") -> list[str]:
     return [*found, *not_in_force(config.http, config.gateway.instance, config.directory)]
 
 
-def _check_tool(config: "Config", number: "AssignedNumber", file: Path) -> int:
+def _check_tool(config: "Config", number: "AssignedNumber", file: Path, *, as_json: bool) -> int:
     from gateway.core.assistant import TRANSFER_CALL, find  # noqa: PLC0415
     from gateway.tool import differences  # noqa: PLC0415
 
@@ -62,14 +74,18 @@ def _check_tool(config: "Config", number: "AssignedNumber", file: Path) -> int:
         raise UsageError(f"{file} can't be read: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise UsageError(f"{file} is not JSON") from None
-    if not tools:
-        print(f"{file}: there is no tool of type {TRANSFER_CALL} in it")
-        return FAILED
     found = [each for tool in tools for each in differences(tool, number, config.routes)]
-    for where, what in found:
-        print(f"{file}: {where}: {what}")
-    if not found:
-        print(f"{file}: offers what {number.id} has, in the same words")
+    if not tools:
+        found = [("the file", f"there is no tool of type {TRANSFER_CALL} in it")]
+    if as_json:
+        print_json({"ok": not found, "differences": [{"where": where, "what": what} for where, what in found]})
+    elif not tools:
+        say(f"{file}: there is no tool of type {TRANSFER_CALL} in it", BAD)
+    else:
+        for where, what in found:
+            say(f"{file}: {where}: {what}", BAD)
+    if not found and not as_json:
+        say(f"{file}: offers what {number.id} has, in the same words", GOOD)
     return FAILED if found else DONE
 
 
@@ -87,20 +103,25 @@ def explain_target(options: argparse.Namespace) -> int:
         complain(f"{error}; this answer is made from the configuration alone")
         answer = _explain_offline(config, number, options.target, options.at)
     if options.json:
-        print(json.dumps(answer, ensure_ascii=False))
+        print_json(answer)
     else:
-        print(f"decision     {answer['decision']}")
-        print(f"destination  {answer['destination'] or '-'}")
-        for passed_over in filter(None, map(_PASSED_OVER.match, answer["trail"])):
-            print(f"overflow     {passed_over[1]}")
-        print(f"extension    {answer['extension'] or '-'}")
-        print(f"reason       {answer['reason']} ({answer['sip_code']})")
-        print("trail")
-        for line in answer["trail"]:
-            print(f"  {line}")
-        if answer.get("sentence"):
-            print(f"sentence     {answer['sentence']}")
+        print_page(_explanation(answer), LABEL_WIDTH)
     return DONE if answer["decision"] == "accept" else FAILED
+
+
+def _explanation(answer: Mapping[str, Any]) -> Iterator[Line]:
+    accepted = answer["decision"] == "accept"
+    yield Line(answer["decision"], GOOD if accepted else BAD, "decision")
+    yield Line(answer["destination"] or "-", label="destination")
+    for passed_over in filter(None, map(_PASSED_OVER.match, answer["trail"])):
+        yield Line(passed_over[1], DOUBTFUL, "overflow")
+    yield Line(answer["extension"] or "-", label="extension")
+    yield Line(f"{answer['reason']} ({answer['sip_code']})", label="reason")
+    yield Line("trail", TITLE)
+    for line in answer["trail"]:
+        yield Line(f"  {line}")
+    if answer.get("sentence"):
+        yield Line(answer["sentence"], label="sentence")
 
 
 def _explain_offline(config: "Config", number: "AssignedNumber", text: str, at: datetime | None) -> Mapping[str, Any]:
@@ -132,9 +153,9 @@ def print_tool(options: argparse.Namespace) -> int:
                 "no public_url in [platform]: without a url the platform calls the tools at the assistant's webhook"
             )
         tools = [made, check_availability(number, url), list_destinations(url)]
-        print(json.dumps(tools, ensure_ascii=False, indent=2))
+        print_json(tools, indent=2)
     else:
-        print(json.dumps(made, ensure_ascii=False, indent=2))
+        print_json(made, indent=2)
     return DONE
 
 
@@ -161,7 +182,7 @@ def probe_destinations(options: argparse.Namespace) -> int:
     fails = any(each.problem for each in result.findings)
     if options.json:
         probes = [each.document() for each in result.findings]
-        print(json.dumps({"ok": not fails, "source": result.source, "probes": probes}, ensure_ascii=False))
+        print_json({"ok": not fails, "source": result.source, "probes": probes})
     else:
         head = ("destination", "extension", "result", *(("call",) if options.call else ()), "PBX", "gate")
         print_rows(head, [each.row(called=options.call) for each in result.findings])

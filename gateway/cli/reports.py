@@ -2,13 +2,13 @@
 """The command `report`: figures of what was asked for, proofs of them, and whether all who count agree."""
 
 import argparse
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli.terminal import DONE, FAILED, UsageError, complain, load_config, number_of, print_table
+from gateway.cli.output import BAD, DOUBTFUL, GOOD, print_json, print_table, say
+from gateway.cli.terminal import DONE, FAILED, UsageError, complain, load_config, number_of
 from gateway.remote import RemoteError, ask, read_metrics
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def report_outcomes(options: argparse.Namespace) -> int:
     from gateway.report.figures.zones import Zones  # noqa: PLC0415
 
     if options.verify:
-        return _verify(options.verify, options.head)
+        return _verify(options.verify, options.head, as_json=options.json)
     config = load_config(options, secrets=False)
     zones = Zones(config.numbers)
     now = datetime.now(UTC)
@@ -42,8 +42,8 @@ def report_outcomes(options: argparse.Namespace) -> int:
     except StoreError as error:
         complain(str(error))
         return FAILED
-    if options.format == "json":
-        print(json.dumps(made, ensure_ascii=False))
+    if options.json or options.format == "json":
+        print_json(made)
     else:
         print((as_csv if options.format == "csv" else as_table)(made), end="")
     for difference in reconciled["differences"]:
@@ -77,7 +77,7 @@ def _prove(config: "Config", month: str, zone: tzinfo, now: datetime) -> int:
     return DONE
 
 
-def _verify(file: Path, heads: Sequence[tuple[int, str]]) -> int:
+def _verify(file: Path, heads: Sequence[tuple[int, str]], *, as_json: bool) -> int:
     from gateway.report.figures.verifying import ProofError, verify  # noqa: PLC0415
 
     try:
@@ -86,10 +86,17 @@ def _verify(file: Path, heads: Sequence[tuple[int, str]]) -> int:
     except OSError as error:
         raise UsageError(f"{file} can't be read: {error.strerror}") from None
     except ProofError as error:
-        print(f"{file}: {error}")
+        if as_json:
+            print_json({"ok": False, "problem": str(error)})
+        else:
+            say(f"{file}: {error}", BAD)
         return FAILED
-    print(f"{file}: lines {found.first} to {found.last} of the chain: nothing changed, added or missing")
+    if as_json:
+        span = {"first": found.first, "last": found.last}
+        print_json({"ok": True, "problem": None, **span, "notes": list(found.notes), "figures": found.figures})
+        return DONE
+    say(f"{file}: lines {found.first} to {found.last} of the chain: nothing changed, added or missing", GOOD)
     for note in found.notes:
-        print(f"note: {note}")
+        say(f"note: {note}", DOUBTFUL)
     print_table(found.figures)
     return DONE

@@ -2,12 +2,12 @@
 """Commands to a running gateway: what it does, and what it is to do with a call, a transfer or a caller's traces."""
 
 import argparse
-import json
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.terminal import DONE, FAILED, UsageError, complain, load_config, print_table
+from gateway.cli.output import ASIDE, DOUBTFUL, print_json, print_table, say
+from gateway.cli.terminal import DONE, FAILED, UsageError, complain, load_config
 from gateway.remote import RELOAD_S, RefusedError, RemoteError, ask, reload_by_signal
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def reload(options: argparse.Namespace) -> int:
         except RefusedError as error:
             if error.code != "bad-configuration":
                 raise
-            return _reload_refused(error.answer.get("mistakes", []))
+            return _reload_refused(error.answer.get("mistakes", []), as_json=options.json)
     else:
         status = reload_by_signal(config.http, config.gateway.instance, options.pid)
         if status is None:
@@ -33,21 +33,23 @@ def reload(options: argparse.Namespace) -> int:
             return DONE
         told = status["configuration"]
         if told.get("refused_at"):
-            return _reload_refused(told["mistakes"])
+            return _reload_refused(told["mistakes"], as_json=options.json)
         answer = {"reloaded": True, "applied": told["applied"], "restart_needed": status["restart_needed"]}
     if options.json:
-        print(json.dumps(answer, ensure_ascii=False))
+        print_json(answer)
         return DONE
     for key in answer["applied"]:
-        print(f"applied: {key}")
+        say(f"applied: {key}")
     for key in answer["restart_needed"]:
-        print(f"restart needed: {key}")
+        say(f"restart needed: {key}", DOUBTFUL)
     if not answer["applied"]:
-        print("nothing else has changed" if answer["restart_needed"] else "nothing has changed")
+        say("nothing else has changed" if answer["restart_needed"] else "nothing has changed", ASIDE)
     return DONE
 
 
-def _reload_refused(mistakes: Sequence[str]) -> int:
+def _reload_refused(mistakes: Sequence[str], *, as_json: bool) -> int:
+    if as_json:
+        print_json({"reloaded": False, "mistakes": list(mistakes)})
     for mistake in mistakes:
         complain(f"refused: {mistake}")
     complain("the configuration before it stays in force")
@@ -65,9 +67,9 @@ def transfer(options: argparse.Namespace) -> int:
     except RefusedError as error:
         if error.code != "refused":
             raise
-        print(json.dumps(error.answer.get("transfer"), ensure_ascii=False))
+        print_json(error.answer.get("transfer"))
         raise
-    print(json.dumps(answer.get("transfer"), ensure_ascii=False))
+    print_json(answer.get("transfer"))
     if options.message:
         complain("nobody hears the message: give the destination an announcement, or have the platform say it before")
     return DONE
@@ -77,7 +79,7 @@ def cancel(options: argparse.Namespace) -> int:
     """Have a transfer called off."""
     which = urllib.parse.quote(options.transfer, safe="")
     answer = ask(load_config(options).http, f"/api/transfers/{which}/cancel", {"type": "cancel"})
-    print(json.dumps(answer.get("transfer"), ensure_ascii=False))
+    print_json(answer.get("transfer"))
     return DONE
 
 
@@ -85,7 +87,7 @@ def hang_up(options: argparse.Namespace) -> int:
     """Have a call ended."""
     which = urllib.parse.quote(options.call, safe="")
     answer = ask(load_config(options).http, f"/api/calls/{which}/hangup", {"type": "hangup"})
-    print(json.dumps(answer.get("call"), ensure_ascii=False))
+    print_json(answer.get("call"))
     return DONE
 
 
@@ -100,7 +102,7 @@ def forget(options: argparse.Namespace) -> int:
     except RemoteError as error:
         answer = _forget_offline(config, options.caller, error)
     if options.json:
-        print(json.dumps(answer, ensure_ascii=False))
+        print_json(answer)
     else:
         print_table(answer["erased"])
         for kind, count in answer["under_way"].items():

@@ -4,7 +4,6 @@
 import argparse
 import asyncio
 import getpass
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.cli.configured import warnings_of
-from gateway.cli.terminal import DONE, FAILED, UsageError, complain, print_rows
+from gateway.cli.output import DOUBTFUL, print_json, print_rows, say
+from gateway.cli.terminal import DONE, FAILED, UsageError, complain
 
 if TYPE_CHECKING:
     from gateway.probe.probing import ProbeReport
@@ -74,7 +74,7 @@ def init(options: argparse.Namespace) -> int:
     left = steps(planned, directory, options.asterisk_etc, tools)
     done = _Done(directory, list(files), backups, found, planned, *_probed(directory), left)
     if options.json:
-        print(json.dumps(done.document(), ensure_ascii=False))
+        print_json(done.document())
     else:
         done.print()
     return DONE
@@ -229,25 +229,27 @@ class _Done:
         """For people."""
         found, title = self.found, "FreePBX" if self.planned.kind == "freepbx" else "Asterisk"
         hints = len({each.place for each in found.hints})
-        print(
-            f"{title} {found.version}, queues: {len(found.queues)}, hints: {hints}, endpoints: {len(found.endpoints)}"
-        )
+        say(f"{title} {found.version}, queues: {len(found.queues)}, hints: {hints}, endpoints: {len(found.endpoints)}")
         for note in self.planned.notes:
-            print(f"  {note}")
-        print(f"\nWritten to {self.directory}, and checked:")
+            say(f"  {note}")
+        print()
+        say(f"Written to {self.directory}, and checked:")
         for name in self.files:
-            print(f"  {name}")
+            say(f"  {name}")
         for name in self.backups:
-            print(f"  {name}, as it was before")
+            say(f"  {name}, as it was before")
         for line in self.warnings:
-            print(f"warning: {line}")
+            say(f"warning: {line}", DOUBTFUL)
         print()
         rows = [each.row(called=False) for each in self.report.findings]
         print_rows(("destination", "extension", "result", "PBX", "gate"), rows)
         if not self.ready:
-            print("\nUntil the PBX has read its files, which is the next thing to do, it does not know the gateway.")
-        print("\nLeft to do:")
+            print()
+            say("Until the PBX has read its files, which is the next thing to do, it does not know the gateway.")
+        print()
+        say("Left to do:")
         for position, step in enumerate(self.left, 1):
-            print(f"\n{position}. {step.what}")
+            print()
+            say(f"{position}. {step.what}")
             for command in step.commands:
-                print(f"     {command}")
+                say(f"     {command}")

@@ -2,10 +2,10 @@
 """The command `status`: a page about a running gateway, what is not well first, and an exit code that tells it too."""
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from gateway.cli.output import ASIDE, BAD, DOUBTFUL, GOOD, PLAIN, Line, print_json, print_page
 from gateway.cli.terminal import DONE, FAILED, complain, load_config
 from gateway.remote import RemoteError, ask
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FAILURES = 5  # that are shown
 LOOKED_THROUGH = 100  # transfers
-WIDTH = 12  # of what stands before a line
+LABEL_WIDTH = 14  # columns
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def status(options: argparse.Namespace) -> int:
 def _told(http: "HttpSettings", *, as_json: bool) -> int:
     told = ask(http, "/api/status")
     if as_json:
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(told)
     else:
         queues = ask(http, "/api/queues").get("queues", [])
         transfers = ask(http, f"/api/transfers?limit={LOOKED_THROUGH}").get("transfers", [])
@@ -46,64 +46,102 @@ def _told(http: "HttpSettings", *, as_json: bool) -> int:
             lines = list(page(told, queues, transfers))
         except (KeyError, TypeError) as error:
             raise RemoteError(f"what answers is no gateway of this release ({error})") from None
-        print("\n".join(lines))
+        print_page(lines, LABEL_WIDTH)
     return FAILED if told.get("problems") else DONE
 
 
-def page(told: Document, queues: Sequence[Document], transfers: Sequence[Document]) -> Iterator[str]:
+def page(told: Document, queues: Sequence[Document], transfers: Sequence[Document]) -> Iterator[Line]:
     """The page, from `/api/status`, `/api/queues` and `/api/transfers`."""
     found = told.get("problems", [])
-    verdict = "all is well" if not found else f"{len(found)} problem{'s' if len(found) > 1 else ''}"
-    yield f"{told['instance']} ({told['state']}, {told['version']}): {verdict}"
-    yield from (f"  ! {problem}" for problem in found)
-    yield ""
-    yield from _group("since", [told["started_at"]])
+    yield verdict(told)
+    yield from (Line(f"  ! {problem}", BAD) for problem in found)
+    yield Line("")
+    yield from _group("since", [Line(told["started_at"])])
     listening = told.get("listening", {})  # one of a release before tells less
-    yield from _group("listens", [f"{kind.upper()} {each}" for kind, found in listening.items() for each in found])
-    yield from _group("trunks", [f"{name}: {_standing(one, 'up')}" for name, one in told["trunks"].items()])
-    yield from _group("PBXs", [f"{name}: {_standing(one, 'known')}" for name, one in told["pbx"].items()])
-    yield from _group("broker", [_broker(told["mqtt"], told["outbox"])])
-    yield from _group("webhooks", [f"{name}: {_standing(one, 'up')}" for name, one in told["webhooks"].items()])
+    yield from _group(
+        "listens", [Line(f"{kind.upper()} {each}") for kind, found in listening.items() for each in found]
+    )
+    yield from _group("trunks", standings(told["trunks"], "up"))
+    yield from _group("PBXs", standings(told["pbx"], "known"))
+    yield from _group("broker", [broker(told["mqtt"], told["outbox"])])
+    yield from _group("webhooks", standings(told["webhooks"], "up"))
     yield from _group("queues", [_queue(each) for each in queues])
-    yield from _group("calls", [str(told["calls"])])
-    yield from _group("transfers", [_under_way(each) for each in transfers if each["outcome"] is None] or ["none"])
-    failed = [each for each in transfers if each["outcome"] not in (None, "completed")][:FAILURES]
-    yield from _group("not reached", [_failure(each) for each in failed] or ["none"])
+    yield from _group("calls", [Line(str(told["calls"]))])
+    none = [Line("none", ASIDE)]
+    yield from _group("transfers", [_under_way(each) for each in transfers if each["outcome"] is None] or none)
+    yield from _group("not reached", [_failure(each) for each in not_reached(transfers)[:FAILURES]] or none)
 
 
-def _group(name: str, lines: Sequence[str]) -> Iterator[str]:
+def verdict(told: Document) -> Line:
+    """Which gateway it is, and whether all is well."""
+    found = told.get("problems", [])
+    words = "all is well" if not found else f"{len(found)} problem{'s' if len(found) > 1 else ''}"
+    return Line(f"{told['instance']} ({told['state']}, {told['version']}): {words}", BAD if found else GOOD)
+
+
+def not_reached(transfers: Sequence[Document]) -> list[Document]:
+    """Those that are over, and put nobody through."""
+    return [each for each in transfers if each["outcome"] not in (None, "completed")]
+
+
+def _group(name: str, lines: Sequence[Line]) -> Iterator[Line]:
     for line in lines:
-        yield f"{name:<{WIDTH}}  {line}"
+        yield line._replace(label=name)
         name = ""
 
 
-def _standing(told: Document, good: str) -> str:
+def standings(told: Mapping[str, Document], good: str) -> list[Line]:
+    """Of each by its name whether it is up, or whatever `good` says instead, and why not."""
+    return [_standing(name, one, good) for name, one in told.items()]
+
+
+def _standing(name: str, told: Document, good: str) -> Line:
     if told["up"]:
-        return good
-    return "not asked" if told["up"] is None else f"not {good}: {told.get('because') or 'not heard of yet'}"
+        return Line(f"{name}: {good}", GOOD)
+    if told["up"] is None:
+        return Line(f"{name}: not asked", ASIDE)
+    return Line(f"{name}: not {good}: {told.get('because') or 'not heard of yet'}", BAD)
 
 
-def _broker(told: Document, outbox: Document) -> str:
+def broker(told: Document, outbox: Document) -> Line:
+    """Whether there is a connection to the broker, and what waits for it."""
     if not told["configured"]:
-        return "none is configured"
+        return Line("none is configured", ASIDE)
     waiting = f"{outbox['events']} events wait"
-    return f"connected, {waiting}" if told["connected"] else f"not connected: {told.get('because') or '-'}; {waiting}"
+    if told["connected"]:
+        return Line(f"connected, {waiting}", GOOD)
+    return Line(f"not connected: {told.get('because') or '-'}; {waiting}", BAD)
 
 
-def _queue(told: Document) -> str:
+def _queue(told: Document) -> Line:
     if not told["known"]:
-        return f"{told['queue']}: unknown, {told['unknown_because']}"
-    return f"{told['queue']}: {told['available']} of {told['logged_in']} agents free, {told['callers']} waiting"
+        return Line(f"{told['queue']}: unknown, {told['unknown_because']}", BAD)
+    free, agents = told["available"], told["logged_in"]
+    style = PLAIN if free else DOUBTFUL
+    return Line(f"{told['queue']}: {free} of {agents} agents free, {told['callers']} waiting", style)
 
 
-def _under_way(told: Document) -> str:
-    stage = next((name for name in ("answered", "ringing", "decided") if told[f"{name}_at"]), "requested")
-    return f"{told['transfer']}  {told['number']} to {told['destination'] or told['requested_target']}, {stage}"
+def _under_way(told: Document) -> Line:
+    return Line(f"{told['transfer']}  {told['number']} to {destination(told)}, {stage(told)}")
 
 
-def _failure(told: Document) -> str:
-    """When, which one, where to and why; the last line of its trail says most."""
-    where = told["destination"] or told["requested_target"]
-    why = told["fault"] or (told["trail"][-1] if told["trail"] else "")
-    line = f"{told['requested_at']}  {told['transfer']}  {where}: {told['outcome']}, {told['reason']}"
-    return f"{line} ({why})" if why else line
+def stage(told: Document) -> str:
+    """How far a transfer under way has come."""
+    return next((name for name in ("answered", "ringing", "decided") if told[f"{name}_at"]), "requested")
+
+
+def destination(told: Document) -> str:
+    """Where a transfer leads, or was to lead."""
+    return str(told["destination"] or told["requested_target"])
+
+
+def because(told: Document) -> str:
+    """Why a transfer ended as it did, in words; the last line of its trail says most."""
+    return str(told["fault"] or (told["trail"][-1] if told["trail"] else ""))
+
+
+def _failure(told: Document) -> Line:
+    """When, which one, where to and why."""
+    line = f"{told['requested_at']}  {told['transfer']}  {destination(told)}: {told['outcome']}, {told['reason']}"
+    why = because(told)
+    return Line(f"{line} ({why})" if why else line)

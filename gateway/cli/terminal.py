@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all commands share: exit codes, what an argument names, and how it is told on the terminal."""
+"""What all commands share: exit codes, what an argument names, and how it is said that something is wrong."""
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from gateway.cli.output import BAD, painted, shown
 
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.core.model import AssignedNumber
 
 DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78  # 78: EX_CONFIG of sysexits.h
+INTERRUPTED = 130  # 128 and SIGINT, as shells count
 
 
 class UsageError(Exception):
@@ -37,37 +40,10 @@ def number_of(config: "Config", text: str | None) -> "AssignedNumber":
     return number
 
 
-def complain(text: str) -> None:
-    """Say on standard error what is wrong."""
-    print(f"transfer-gateway: {text}" if "\n" not in text else text, file=sys.stderr)
-
-
-def print_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table: its head, and its rows below."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    for row in (head, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def print_table(table: Mapping[str, Any], indent: str = "") -> None:
-    """Names and values, what stands within another value indented."""
-    width = max((len(key) for key in table), default=0)
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            print(f"{indent}{key}")
-            print_table(value, f"{indent}  ")
-        else:
-            print(f"{indent}{key:<{width}}  {_cell(value)}")
-
-
-def _cell(value: object) -> str:
-    match value:
-        case True | False:
-            return "yes" if value else "no"
-        case None | {} | []:
-            return "-"
-        case list():
-            return ", ".join(_cell(each) for each in value)
-        case dict():
-            return " ".join(f"{key}={_cell(each)}" for key, each in value.items())
-    return str(value)
+def complain(text: str, style: str = BAD) -> None:
+    """Say on standard error what is wrong: a line, or several that stand for themselves."""
+    lines = text.split("\n")
+    name = "transfer-gateway: " if len(lines) == 1 else ""
+    with contextlib.suppress(OSError):  # nobody can be told that nobody can be told
+        for line in lines:
+            print(f"{painted(name, style, sys.stderr)}{shown(line)}", file=sys.stderr)

@@ -2,12 +2,12 @@
 """The command `why`: what became of one transfer, step by step, from the gateway that runs or else from its history."""
 
 import argparse
-import json
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from gateway.cli.output import print_json, say_all
 from gateway.cli.terminal import DONE, load_config
 from gateway.remote import RefusedError, RemoteError, ask
 
@@ -29,9 +29,9 @@ def why(options: argparse.Namespace) -> int:
     config = load_config(options, secrets=False)
     told = _transfer(config, options.transfer)
     if options.json:
-        print(json.dumps(told, ensure_ascii=False))
+        print_json(told)
     else:
-        print("\n".join(page(told)))
+        say_all(page(told))
     return DONE
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The private tree: a virtual environment on the release's own Python, written by hand so that it can be moved.
 
-It holds the packages of requirements.txt and requirements-watch.txt, each checked against its hash, our binding and the gateway, all compiled.
+It holds the packages of requirements.txt and requirements-watch.txt, each checked against its hash, our binding and the
+gateway, all compiled.
 """
 
 from __future__ import annotations
@@ -56,9 +57,7 @@ def _locked_packages(system: System) -> Path:
     words = [word for path in requirements for word in ("-r", str(path))]
 
     def make(work: Path) -> None:
-        say(
-            f"the packages of requirements.txt and requirements-watch.txt for Python {system.python}, each checked against its hash"
-        )
+        say(f"the packages of the requirements for Python {system.python}, each checked against its hash")
         _install(work / "site", "--no-deps", "--require-hashes", *_for(system), *words)
         _finish(system, work / "site")
 

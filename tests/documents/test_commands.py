@@ -34,6 +34,7 @@ SHOWN = {
     "operations.md: transfer-gateway status": [
         "all is well", '"ready": *true', "agents free", '"dialogs"', "^TRANSFER: completed", '"reloaded": true',
     ],
+    "operations.md: transfer-gateway watch": ['"reachable": true', "^none$", '"known": true'],
     "operations.md: curl -s 'localhost:9470/api/transfers?cursor='": ['"next"', '"calls"'],
     "operations.md: transfer-gateway report": ["reached", "sales", "main-line|number"],
     "operations.md: transfer-gateway report --proof": ["."],
