@@ -16,6 +16,7 @@ from pathlib import Path
 
 FLOORS = {
     "app.py": 95,
+    "arguments": 97,
     "background.py": 100,
     "cli": 92,
     "config": 97,

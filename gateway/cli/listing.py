@@ -74,8 +74,6 @@ def _query(options: argparse.Namespace, what: str) -> dict[str, str]:
             query[name] = (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
     if query or options.limit is not None or what == "transfers":
         query["limit"] = str(options.limit or NEWEST)
-    if options.limit is not None and what == "calls":
-        query.setdefault("cursor", "")
     return query
 
 

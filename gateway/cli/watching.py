@@ -16,7 +16,7 @@ import time
 import tty
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.cli.looks import Look, look, missed, sections
 from gateway.cli.output import BAD, Line, print_json, print_page, print_rows
@@ -50,8 +50,9 @@ def watch(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         complain(f"watch draws with {error.name}, which is not installed: pip install 'transfer-gateway[watch]'")
         return FAILED
-    with _keys(), Screen(options.interval) as screen:
-        return _drawn(eye, screen, _Bell(), options.interval)
+    bell = _Bell()
+    with _signals(bell), _keys(), Screen(options.interval) as screen:
+        return _drawn(eye, screen, bell, options.interval)
 
 
 class _Eye:
@@ -166,18 +167,38 @@ def _look_into(eye: _Eye, looks: queue.SimpleQueue[Look | str], bell: _Bell) -> 
 
 
 class _Bell:
-    """Has whoever waits for `heard` go on: when it is rung, and when the terminal gets another size."""
+    """Has whoever waits for `heard` go on, once it is rung."""
 
     def __init__(self) -> None:
-        self.heard, self._rung = os.pipe()
-        os.set_blocking(self._rung, False)
-        signal.set_wakeup_fd(self._rung, warn_on_full_buffer=False)
-        signal.signal(signal.SIGWINCH, lambda *_: None)
+        self.heard, self.rung = os.pipe()
+        os.set_blocking(self.rung, False)
 
     def ring(self) -> None:
-        """Ring it; from any thread."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._rung, b"!")
+        """Ring it; from any thread, and when nobody waits any more."""
+        with contextlib.suppress(OSError):
+            os.write(self.rung, b"!")
+
+
+@contextlib.contextmanager
+def _signals(bell: _Bell) -> Iterator[None]:
+    """Have the bell ring when the window gets another size, and what ends us let the terminal be put in order first."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    handlers: dict[signal.Signals, Any] = {
+        **dict.fromkeys(_ENDED_BY, end),
+        signal.SIGWINCH: lambda *_: None,
+        signal.SIGTSTP: signal.SIG_IGN,  # or the shell would go on in our screen
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    rung = signal.set_wakeup_fd(bell.rung, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(rung)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -188,13 +209,6 @@ def _keys() -> Iterator[None]:
         return
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
-
-    def end(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    for each in _ENDED_BY:
-        signal.signal(each, end)
-    signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # or the shell would go on in our screen
     try:
         tty.setcbreak(terminal, termios.TCSANOW)
         yield

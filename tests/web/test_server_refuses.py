@@ -79,7 +79,7 @@ async def test_without_a_configured_token_nothing_can_be_changed_at_all(gateway:
 @pytest.mark.parametrize(
     ("path", "options", "status", "code"),
     [
-        ("/", {}, 404, "not-found"),
+        ("/api", {}, 404, "not-found"),
         ("/api/transfers/none", {}, 404, "unknown-transfer"),
         ("/api/transfers?limit=-1", {}, 400, "bad-request"),
         ("/api/transfers?limit=%C2%B2", {}, 400, "bad-request"),
