@@ -224,6 +224,8 @@ CALENDARS = {"holidays.countries"}
         (["tool"], OF_THE_GATEWAY | CALENDARS),
         (["transfer", "c1", "2001"], OF_THE_GATEWAY | CALENDARS),
         (["cancel", "c1"], OF_THE_GATEWAY | CALENDARS),
+        (["watch", "--once"], OF_THE_GATEWAY | CALENDARS | {"rich"}),
+        (["transfers"], OF_THE_GATEWAY | CALENDARS | {"rich"}),
         (["explain", "2001"], OF_THE_GATEWAY),
     ],
     ids=lambda words: " ".join(words if isinstance(words, list) else sorted(words)),

@@ -324,6 +324,33 @@ async def test_colors_are_for_terminals_that_have_them(
 
 @pytest.mark.slow
 @pytest.mark.keeps("20.80")
+async def test_a_page_is_no_wider_than_the_terminal(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        why = "the queue sales has nobody who is logged in, and the overflow is closed until Wednesday at nine"
+        gateway.answer = {
+            "decision": "refuse", "destination": None, "extension": None, "reason": "queue-unstaffed", "sip_code": 480,
+            "trail": [why], "sentence": why,
+        }  # fmt: skip
+        words = ("explain", "2001", "--config", str(tmp_path))
+        async with Terminal(*words, columns=40) as terminal:
+            assert await terminal.ended() == 1
+    lines = terminal.text.splitlines()
+    at = lines.index("trail") + 1
+    assert lines[at : at + 3] == [
+        "  the queue sales has nobody who is",
+        "    logged in, and the overflow is",
+        "    closed until Wednesday at nine",
+    ]
+    assert [line[13:] for line in lines[at + 3 :]] == [
+        "the queue sales has nobody",
+        "  who is logged in, and the",
+        "  overflow is closed until",
+        "  Wednesday at nine",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.keeps("20.80")
 async def test_no_terminal_gets_no_colors_unless_it_is_told(tmp_path: Path) -> None:
     write(tmp_path, MAIN.replace("udp_port", "upd_port"))
     for words, colored in (([], False), (["--color", "always"], True)):

@@ -20,7 +20,7 @@ NAME = "transfer-gateway"
 _TAIL = f"""\
 .SH EXIT STATUS
 0: done. 1: failed, or what was asked about is not well. 2: wrong usage.
-78: the configuration has mistakes, or cannot be read.
+78: the configuration has mistakes, or cannot be read. 130: ended by Ctrl\\-C.
 .SH FILES
 .TP
 .I {DEFAULT_DIRECTORY}
