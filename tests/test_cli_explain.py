@@ -33,7 +33,7 @@ def test_explain_without_a_gateway_answers_from_the_configuration_and_says_so(
         "  peer: an operator",
         "  number: main-line on trunk platform",
         "  destination: sales, extension 6500",
-        "  hours: office is open until 17:30",
+        "  hours: office is open until 17:30, for sales",
         "  queue sales: state unknown, no running gateway was asked: allowed, as when_unknown says",
         "  capacity: 0 of 10 calls",
     ]
@@ -51,8 +51,8 @@ def test_explain_reads_a_time_by_the_clock_of_the_hours_and_not_of_the_machine(
         _, before, _ = run(capsys, directory, "explain", "sales", "--at", "2026-03-02T17:29")
         _, after, _ = run(capsys, directory, "explain", "sales", "--at", "2026-03-02T17:31")
     time.tzset()
-    assert "  hours: office is open until 17:30" in before.splitlines()
-    assert "  hours: office is open until 17:30" not in after.splitlines()
+    assert "  hours: office is open until 17:30, for sales" in before.splitlines()
+    assert "  hours: office is open until 17:30, for sales" not in after.splitlines()
 
 
 def test_explain_as_json_is_what_the_contract_says(capsys: pytest.CaptureFixture[str], directory: Path) -> None:
@@ -61,7 +61,7 @@ def test_explain_as_json_is_what_the_contract_says(capsys: pytest.CaptureFixture
     assert code == 0
     assert list(answer) == ["decision", "destination", "extension", "reason", "sip_code", "trail", "sentence"]
     assert (answer["decision"], answer["destination"], answer["extension"]) == ("accept", "support", "6501")
-    assert "hours: office is closed: opens Fri 09:00" in answer["trail"]
+    assert "hours: office is closed: opens Fri 09:00, for sales" in answer["trail"]
 
 
 def test_explain_says_that_it_is_the_overflow_that_would_take_it(

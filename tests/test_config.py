@@ -55,7 +55,8 @@ def test_who_is_on_call_takes_calls_whenever_the_office_is_closed(tmp_path: Path
     def reached(at: str) -> tuple[object, object]:
         moment = on_the_clock(datetime.fromisoformat(at), "support", number, config.routes)
         found = explain("support", number, config.routes, Situation(moment))
-        return found["destination"], next(line for line in cast("list[str]", found["trail"]) if "hours: !" in line)
+        [line] = [line for line in cast("list[str]", found["trail"]) if "hours: !" in line]
+        return found["destination"], line.removesuffix(", for support")
 
     assert reached("2026-04-20T12:00") == ("voicemail", "hours: !office is closed (office is open until 17:30)")
     assert reached("2026-04-20T17:30") == ("support", "hours: !office is open (office is closed: opens Fri 09:00)")

@@ -37,9 +37,9 @@ def check_in_order(
 
 def _check_hours(destination: Destination, now: datetime) -> Finding:
     if destination.hours is None:
-        return Finding(Reason.ACCEPTED, ("hours: always open",))
+        return Finding(Reason.ACCEPTED, (f"hours: always open, for {destination.id}",))
     found = opening(destination.hours, now)
-    lines = (f"hours: {found.text}",)
+    lines = (f"hours: {found.text}, for {destination.id}",)
     if found.open:
         return Finding(Reason.ACCEPTED, lines)
     reason = Reason.HOLIDAY if found.holiday else Reason.OUTSIDE_HOURS

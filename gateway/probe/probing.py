@@ -74,7 +74,7 @@ class ProbeFinding:
     def row(self, *, called: bool) -> tuple[str, ...]:
         """For people: destination, extension, result, what came of the call, what the PBX says, what the gate found."""
         name = self.target if self.destination in (self.target, None) else f"{self.target} ({self.destination})"
-        trail = [line for line in self.gate["trail"] if line != "hours: always open"]
+        trail = [line for line in self.gate["trail"] if not line.startswith("hours: always open")]
         state = [line for line in trail if line.split(" ", 1)[0] in _TELLING]
         own = state[: next((n for n, line in enumerate(state) if line.startswith("overflow:")), len(state))]
         result = self.problem or (f"ok, by overflow to {self.overflow}" if self.overflow else "ok")

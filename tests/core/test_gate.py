@@ -36,7 +36,7 @@ def test_a_staffed_queue_is_put_through_and_the_trail_tells_every_step() -> None
         "peer: hms, a trunk",
         "number: main-line on trunk hms",
         "destination: sales, extension 6500",
-        "hours: office is open until 17:30",
+        "hours: office is open until 17:30, for sales",
         "queue sales: 2 of 3 agents free, 0 waiting",
         "capacity: 12 of 500 calls, 2 of 10 at sales",
     )
@@ -53,7 +53,7 @@ def test_explain_gives_the_decision_in_the_words_of_the_contract() -> None:
             "peer: hms, a trunk",
             "number: main-line on trunk hms",
             "destination: sales, extension 6500",
-            "hours: office is open until 17:30",
+            "hours: office is open until 17:30, for sales",
             "queue sales: no agent is logged in",
         ],
         "sentence": "Nobody is available at sales right now.",
@@ -93,7 +93,7 @@ def test_outside_hours_says_when_to_come_back() -> None:
     decision = gate(SALES, state=pbx(queue()), now=datetime(2026, 3, 4, 17, 30, tzinfo=UTC))
     assert decision.reason is Reason.OUTSIDE_HOURS
     assert decision.retry_after_s == (15 * 60 + 30) * 60
-    assert decision.trail[-1] == "hours: office is closed: opens Thu 09:00"
+    assert decision.trail[-1] == "hours: office is closed: opens Thu 09:00, for sales"
 
 
 def test_a_holiday_has_its_own_reason() -> None:

@@ -28,13 +28,13 @@ def test_a_refusal_goes_on_to_the_first_overflow_destination_that_is_open() -> N
     assert decision.destination is VOICEMAIL
     assert decision.refusals == (("sales", Reason.AGENTS_BUSY), ("support", Reason.QUEUE_UNSTAFFED))
     assert decision.trail[3:] == (
-        "hours: office is open until 17:30",
+        "hours: office is open until 17:30, for sales",
         "queue sales: 0 of 3 agents free, 0 waiting; at least 1 must be free",
         "overflow: sales is refused (agents-busy); next is support, 6501",
-        "hours: always open",
+        "hours: always open, for support",
         "queue support: no agent is logged in",
         "overflow: support is refused (queue-unstaffed); next is voicemail, 190",
-        "hours: always open",
+        "hours: always open, for voicemail",
         "extension 190: idle",
         "capacity: 0 of 500 calls",
     )

@@ -25,10 +25,10 @@ def test_a_time_without_a_zone_is_one_on_the_clock_of_the_hours(tmp_path: Path) 
         return [line for line in trail if line.startswith("hours")]
 
     # Amsterdam is at UTC+1 then, and at UTC+2 in summer; the office opens at 9.
-    assert hours("2026-03-02T08:59") != hours("2026-03-02T09:00") == ["hours: office is open until 17:30"]
-    assert hours("2026-07-06T08:59") != hours("2026-07-06T09:00") == ["hours: office is open until 17:30"]
+    assert hours("2026-03-02T08:59") != hours("2026-03-02T09:00") == ["hours: office is open until 17:30, for sales"]
+    assert hours("2026-07-06T08:59") != hours("2026-07-06T09:00") == ["hours: office is open until 17:30, for sales"]
     assert hours("2026-03-02T09:00") == hours("2026-03-02T08:00Z") == hours("2026-03-02T09:00+01:00")
-    assert hours("2026-03-02T17:29", "sip:2001@gw") == ["hours: office is open until 17:30"]
+    assert hours("2026-03-02T17:29", "sip:2001@gw") == ["hours: office is open until 17:30, for sales"]
     assert engine.explain("support", "main-line", datetime.fromisoformat("2026-03-02T03:00"))["decision"] == "accept"
     assert engine.explain("nobody", "main-line", datetime.fromisoformat("2026-03-02T03:00"))["decision"] == "refuse"
 

@@ -50,7 +50,7 @@ def completed(transfer: str = ID) -> TransferRecord:
         answered_at=after(4.2),
         human_at=after(6),
         ended_at=after(4.3),
-        trail=("hours: office is open until 17:30", "queue sales: 2 of 3 agents free, 0 waiting"),
+        trail=("hours: office is open until 17:30, for sales", "queue sales: 2 of 3 agents free, 0 waiting"),
         call_ids={"transferor": "a@trunk", "transferee": "b@pbx", "target": "c@pbx"},
     )
 
