@@ -71,5 +71,6 @@ class FreePbx(UntouchedAsterisk):
             "@PORT@": str(SIP_PORT),
             "@PROVIDER@": self.net.provider,
             "@AMI_PORT@": str(self.ami_port),
+            "@VOICEMAIL_HZ@": "850",
         }
         self.install(FREEPBX, values)
