@@ -13,6 +13,7 @@
 #              half a minute; fails where any of it is far too much; it is in make test
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
 #              Grafana's own schema, and draws docs/pictures (needs Node.js, npm and Chromium)
+# make docs    the documents as a site, into build/site: to be opened there, or served; it fails where there is anything to warn of
 # make deb     the Debian package, into build/, for this machine's release or DIST=bookworm, DIST=trixie (as root: it is
 #              compiled in a clean root of that release, which mmdebstrap makes once)
 # make check   the checks and the quick tests
@@ -38,7 +39,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled measure bench bench-quick dashboards deb check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled measure bench bench-quick dashboards docs deb check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -86,6 +87,9 @@ dashboards: setup
 	@$(BIN)/python -m scripts.dashboards
 	@scripts/dashboards/schema/hold.sh
 	@scripts/dashboards/pictures/draw.sh
+
+docs: setup
+	@$(BIN)/python -m scripts.website
 
 # mmdebstrap makes Debian roots, systemd-container boots them.
 deb test: export ALSO := mmdebstrap systemd-container

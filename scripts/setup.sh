@@ -130,7 +130,7 @@ make_venv() {
 
 install_dependencies() {
     .venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes \
-        -r requirements.txt -r requirements-dev.txt ||
+        -r requirements.txt -r requirements-dev.txt -r requirements-docs.txt ||
         fail "pip could not install them (see above)" "check the package index pip is set up with (pip config list) and the network"
     remember dependencies "$dependencies_key"
 }
@@ -167,7 +167,7 @@ check_python
 missing=()
 look_for_system_packages
 venv_key="$py_path $py_version"
-dependencies_key=$(hash_of requirements.txt requirements-dev.txt)
+dependencies_key=$(hash_of requirements.txt requirements-dev.txt requirements-docs.txt)
 project_key=$(hash_of pyproject.toml requirements.in requirements-built.in requirements-watch.in gateway/__init__.py)
 binding_key="$(hash_of gateway/sip/binding/*.{h,hpp,cpp,i} scripts/binding/*.py) ${PJPROJECT_SOURCE:-}"
 
@@ -194,7 +194,7 @@ for name in "${due[@]}"; do
             step venv "making .venv with Python $py_version ($py_path)" make_venv
             ;;
         dependencies)
-            step dependencies "installing the Python packages of requirements.txt and requirements-dev.txt, each checked against its hash" install_dependencies
+            step dependencies "installing the Python packages of requirements.txt, requirements-dev.txt and requirements-docs.txt, each checked against its hash" install_dependencies
             ;;
         project) step project "installing the gateway itself, editable" install_project ;;
         binding) step binding "making the SIP binding (pjsua2), from the cache or else compiled" build_binding ;;

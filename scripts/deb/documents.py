@@ -64,8 +64,8 @@ def manual() -> str:
     for name, command in commands().items():
         usage = " ".join(command.format_usage().split()).removeprefix(f"usage: {NAME} {name}").replace("[-h] ", "")
         lines += [f".SS {name}{_text(usage)}", f"{_text(_sentence(command.description or name))}"]
-        for action in _arguments(command):
-            lines += [".TP", f".B {_text(_named(action))}", _text(_help(command, action))]
+        for action in arguments(command):
+            lines += [".TP", f".B {_text(named(action))}", _text(explained(command, action))]
         if command.epilog:
             lines += [".PP", ".nf", *(_text(line) for line in command.epilog.splitlines()), ".fi"]
     return "\n".join(lines) + f"\n{_TAIL}"
@@ -76,15 +76,12 @@ def completion() -> str:
     known = commands()
     words, values = [], []
     for name, command in known.items():
-        options = [option for action in _arguments(command) for option in action.option_strings]
+        options = [option for action in arguments(command) for option in action.option_strings]
         choices = [
-            str(choice)
-            for action in _arguments(command)
-            if not action.option_strings
-            for choice in action.choices or ()
+            str(choice) for action in arguments(command) if not action.option_strings for choice in action.choices or ()
         ]
         words.append(f"        {name}) words={shlex.quote(' '.join([*options, *choices]))} ;;")
-        for action in _arguments(command):
+        for action in arguments(command):
             pattern = "|".join(f"'{name} {option}'" for option in action.option_strings)
             if action.choices and pattern:
                 values.append(f"        {pattern}) words={shlex.quote(' '.join(map(str, action.choices)))} ;;")
@@ -111,18 +108,21 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _arguments(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+def arguments(command: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """What may follow it."""
     return (action for action in command._actions if action.help != argparse.SUPPRESS)  # noqa: SLF001
 
 
-def _named(action: argparse.Action) -> str:
+def named(action: argparse.Action) -> str:
+    """An argument as it is written: its options, and what follows them."""
     value = action.metavar or "|".join(map(str, action.choices or ())) or action.dest
     if not action.option_strings:
         return str(value)
     return ", ".join(action.option_strings) + ("" if action.nargs == 0 else f" {value}")
 
 
-def _help(command: argparse.ArgumentParser, action: argparse.Action) -> str:
+def explained(command: argparse.ArgumentParser, action: argparse.Action) -> str:
+    """What an argument is for, with its default."""
     return (action.help or "") % {**vars(action), "prog": command.prog}
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
-from tests.documents.blocks import COMMANDS, HERE, NEW_HOST, ROOT, Block, all_blocks, blocks, commands
+from tests.documents.blocks import COMMANDS, DOCUMENTS, HERE, NEW_HOST, ROOT, Block, all_blocks, blocks, commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,12 @@ READERS: dict[str, Callable[[str], Any]] = {"toml": tomllib.loads, "json": json.
 DRY = commands("dry run")
 
 
-def test_every_block_says_what_it_is() -> None:
+def test_every_block_has_a_fence_and_says_what_it_is() -> None:
+    reader = MarkdownIt("commonmark")
+    indented = [
+        path.name for path in DOCUMENTS if any(one.type == "code_block" for one in reader.parse(path.read_text()))
+    ]
+    assert indented == []
     assert [str(block) for block in all_blocks() if block.language not in LANGUAGES] == []
 
 

@@ -28,6 +28,8 @@ SALES = "+31612345678"
 TOKEN = "a-token-of-32-characters-or-more"
 
 SHOWN = {
+    "README.md: transfer-gateway status": ["all is well", "accepted", '"available"'],
+    "README.md: transfer-gateway why": ["answered by the PBX", "answered by a person", '"human_at": "'],
     "README.md: sudo transfer-gateway explain": ["queue sales: 1 of 1 agents free", '"type": "transfer_call"'],
     "configuration.md: transfer-gateway check": ["no mistakes", "queue sales", '"name": "check_availability"'],
     "events.md: mosquitto_sub": ["^transfer-gateway/test/"],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ["requirements.txt", "requirements-watch.txt", "requirements-dev.txt"]
+LOCKS = ["requirements.txt", "requirements-watch.txt", "requirements-dev.txt", "requirements-docs.txt"]
 
 
 def pins(lock: str) -> dict[str, str]:
