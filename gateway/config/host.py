@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.config.access import may, may_read
 from gateway.config.loading import MAIN_FILE, PROFILES, Config
 from gateway.config.mistakes import Mistake
 
@@ -138,7 +139,7 @@ def _is_ours(address: str) -> bool:
 
 def _readable_by_others(config: Config) -> Iterator[Mistake]:
     for name in sorted(config.secret_files):
-        if _may_read(config.directory / name, None, set()):
+        if may_read(config.directory / name, None, set()):
             problem = "everybody on this machine can read this secret; chmod o-rwx"
             yield Mistake(name, "mode", problem)
 
@@ -161,7 +162,7 @@ def _state(config: Config, found: Service | None) -> Iterator[Mistake]:
     user, groups = found.ids if found is not None and os.geteuid() == 0 else (os.geteuid(), set(os.getgroups()))
     if user == 0 and os.geteuid() == 0:
         return
-    if not _may(existing, user, groups, stat.S_IWOTH | stat.S_IXOTH):
+    if not may(existing, user, groups, stat.S_IWOTH | stat.S_IXOTH):
         whom = f"the service ({found.user or 'its user'})" if found is not None and os.geteuid() == 0 else "you"
         what = "cannot be written to" if existing == directory else f"is not there, and {existing} cannot be written to"
         yield Mistake(MAIN_FILE, "gateway.state_dir", f"{directory} {what} by {whom}")
@@ -177,31 +178,6 @@ def _unreadable(config: Config, found: Service) -> Iterator[Mistake]:
     handed = {name for name in config.files if Path(name).name in found.credentials}
     for name in sorted({MAIN_FILE, *profiles, *config.files} - handed):
         path = config.directory / name
-        if path.exists() and not _may_read(path, user, groups):
+        if path.exists() and not may_read(path, user, groups):
             way = f", nor is it handed to it (LoadCredential={path.name}:{path})" if name in config.secret_files else ""
             yield Mistake(name, "mode", f"the service's user, {found.user or 'root'}, cannot read it{way}")
-
-
-def _may_read(path: Path, user: int | None, groups: set[int]) -> bool:
-    return _may(path, user, groups, stat.S_IROTH)
-
-
-def _may(path: Path, user: int | None, groups: set[int], wanted: int) -> bool:
-    """Whether the mode of a file gives this user these rights, and each directory above lets them pass.
-
-    `user` None: one who owns nothing. `wanted` are bits of others. Access control lists are not looked at.
-    """
-    try:
-        found = path.resolve(strict=True)
-        above = [(each, stat.S_IXOTH) for each in found.parents]
-        return all(_granted(each.stat(), user, groups, bits) for each, bits in ((found, wanted), *above))
-    except OSError:
-        return False
-
-
-def _granted(status: os.stat_result, user: int | None, groups: set[int], wanted: int) -> bool:
-    if user is not None and status.st_uid == user:
-        wanted <<= 6
-    elif status.st_gid in groups:
-        wanted <<= 3
-    return status.st_mode & wanted == wanted
