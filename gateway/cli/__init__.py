@@ -54,7 +54,7 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
         complain(str(error))
         return USAGE
     except UnreachableError as error:
-        complain(f"{error}; does it run? systemctl status transfer-gateway tells, on another host another --config")
+        complain(f"{error}; does it run? systemctl status transfer-gateway tells")
         return FAILED
     except RemoteError as error:
         complain(str(error))

@@ -213,4 +213,5 @@ def _keys() -> Iterator[None]:
         tty.setcbreak(terminal, termios.TCSANOW)
         yield
     finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # it may be what has gone
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)

@@ -36,6 +36,8 @@ async def test_what_happens_is_seen_and_so_is_a_gateway_that_went_away(own_net: 
         terminal.resize(60, 12)
         await terminal.shows("calls (1)", "q ends")
         assert max(map(len, terminal.text.splitlines())) <= 60
+        terminal.resize(20, 3)
+        await terminal.shows("conformance (online")
         terminal.resize(120, 40)
         await terminal.shows("is closed: opens")
 
