@@ -120,6 +120,7 @@ class Host:
         return await self._shell.run(text, cwd=self.directory, TOKEN=TOKEN)
 
 
+@pytest.mark.timeout(300)  # some forty processes, one after the other
 @pytest.mark.pbx
 @pytest.mark.broker
 @pytest.mark.keeps("20.91")
@@ -157,7 +158,16 @@ async def test_every_step_of_a_set_up_works_on_a_new_host(tmp_path: Path) -> Non
     for shipped in ("deploy", "sip_profiles"):
         (share / shipped).symlink_to(ROOT / shipped)
     configuration = root / "etc/transfer-gateway"
-    shell = Shell(tmp_path, {**gateway_programs(configuration), "sudo": 'exec "$@"'})
+    group = "transfer-gateway-secrets"
+    shell = Shell(
+        tmp_path,
+        {
+            **gateway_programs(configuration),
+            "sudo": 'exec "$@"',
+            "groupadd": f'[ "$*" = "--system {group}" ]',
+            "chgrp": f'[ "$1" = {group} ] && [ -f "$2" ]',
+        },
+    )
     found = commands(NEW_HOST)
     assert len(found) > 3
     for block in found:
@@ -166,6 +176,9 @@ async def test_every_step_of_a_set_up_works_on_a_new_host(tmp_path: Path) -> Non
         assert code == 0, f"{block}: {said}"
         print(f"--- {block}\n{said}")
     assert (configuration / "http.secret").stat().st_mode & 0o777 == 0o600
+    assert (configuration / "sip_profiles/ami.secret").stat().st_mode & 0o777 == 0o640
+    [added] = (root / "etc/systemd/system/transfer-gateway.service.d").iterdir()
+    assert added.read_text() == f"[Service]\nSupplementaryGroups={group}\n"
     assert list((root / "etc/grafana/provisioning").rglob("*.yaml"))
     [prometheus] = [block for block in all_blocks("yaml") if "scrape_configs" in block.text]
     (root / "etc/prometheus/prometheus.yml").write_text(prometheus.text)
