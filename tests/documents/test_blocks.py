@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-LANGUAGES = {COMMANDS, "text", "toml", "json", "yaml", "ini"}
+LANGUAGES = {COMMANDS, "console", "text", "toml", "json", "yaml", "ini"}
 READERS: dict[str, Callable[[str], Any]] = {"toml": tomllib.loads, "json": json.loads, "yaml": yaml.safe_load}
 DRY = commands("dry run")
 
@@ -40,6 +40,8 @@ def test_every_block_of_commands_is_run_or_says_why_not() -> None:
     ways = {way: [block for block in found if block.way == way] for way in {block.way for block in found}}
     print("\n".join(f"{block!s:36}{block.way or 'run':9}{block.word}" for block in found))
     assert ways.keys() <= {HERE, NEW_HOST, "run by", "dry run", "not run"}
+    # What was typed and printed once is played again by somebody.
+    assert [str(block) for block in all_blocks("console") if block.way != "run by"] == []
     # They are run by tests that read the very document.
     for block in (block for block in all_blocks() if block.way == "run by"):
         path = ROOT / block.word

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.support.configuration import Configuration
 
 SALES = "+31612345678"
+SHARE = ("opt/transfer-gateway/share", "usr/share/transfer-gateway")
+"""Where `make install` and the package put what is shipped."""
 TOKEN = "a-token-of-32-characters-or-more"
 
 SHOWN = {
@@ -152,11 +154,11 @@ async def test_every_command_works_where_a_gateway_runs(
 @pytest.mark.keeps("20.91")
 async def test_every_step_of_a_set_up_works_on_a_new_host(tmp_path: Path) -> None:
     root = tmp_path / "host"
-    share = root / "opt/transfer-gateway/share"
-    for directory in ("etc/grafana/provisioning", "etc/prometheus", "var/lib/grafana", "opt/transfer-gateway/share"):
+    for directory in ("etc/grafana/provisioning", "etc/prometheus", "var/lib/grafana", *SHARE):
         (root / directory).mkdir(parents=True)
-    for shipped in ("deploy", "sip_profiles"):
-        (share / shipped).symlink_to(ROOT / shipped)
+    for share in SHARE:
+        for shipped in ("deploy", "sip_profiles"):
+            (root / share / shipped).symlink_to(ROOT / shipped)
     configuration = root / "etc/transfer-gateway"
     group = "transfer-gateway-secrets"
     shell = Shell(
@@ -171,7 +173,7 @@ async def test_every_step_of_a_set_up_works_on_a_new_host(tmp_path: Path) -> Non
     found = commands(NEW_HOST)
     assert len(found) > 3
     for block in found:
-        text = re.sub(r"(?<![\w.])(?=/(?:etc|opt|var/lib)/)", str(root), block.text)
+        text = re.sub(r"(?<![\w.])(?=/(?:etc|opt|usr/share|var/lib)/)", str(root), block.text)
         code, said = await shell.run(text)
         assert code == 0, f"{block}: {said}"
         print(f"--- {block}\n{said}")
