@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.report.schemas import asyncapi
 from gateway.web import openapi
 from gateway.web.platforms import openapi as platforms
-from scripts.website.markdown import code, literal, table
+from scripts.website.markdown import code, literal, moved, rows, table
+
+DOCUMENT = "docs/events.md"
+WORDED = ("TransferData", "EndedTransferData", "LegMediaData")
+"""The data whose fields DOCUMENT has in tables."""
 
 Schema = Mapping[str, Any]
 _TYPES = {"object": "object", "number": "number", "integer": "whole number", "boolean": "true or false",
@@ -27,10 +32,11 @@ Made of the code when the site was built. How to use them is in [Operations](../
 """
 
 
-def events() -> str:
-    """The page of topics, messages and their fields."""
+def events(text: str) -> str:
+    """The page of topics, messages and their fields; `text` is DOCUMENT, which has words for some fields."""
     document = asyncapi()
-    messages, schemas = document["components"]["messages"], document["components"]["schemas"]
+    messages = document["components"]["messages"]
+    schemas = _worded(document["components"]["schemas"], text)
     topics = []
     for operation in document["operations"].values():
         channel = document["channels"][operation["channel"]["$ref"].rpartition("/")[2]]
@@ -71,6 +77,24 @@ def addresses() -> str:
                     )
         parts.append(table(["address", "", "parameters", "token", "answers"], lines))
     return "\n".join(parts)
+
+
+def _worded(schemas: Mapping[str, Schema], text: str) -> Mapping[str, Schema]:
+    """The schemas, whose fields have the document's words where the models have none."""
+    words = {
+        field: moved(cells[1], DOCUMENT)
+        for _, cells in rows(text, "| field | |")
+        for field in re.findall(r"`(\w+)`", cells[0])
+    }
+
+    def with_words(schema: Schema) -> Schema:
+        fields = schema["properties"].items()
+        return {
+            **schema,
+            "properties": {field: {"description": words.get(field, ""), **each} for field, each in fields},
+        }
+
+    return {name: with_words(schema) if name in WORDED else schema for name, schema in schemas.items()}
 
 
 def _parameter(parameter: Schema, document: Schema) -> str:

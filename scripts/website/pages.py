@@ -89,7 +89,7 @@ def write(target: Path) -> list[Any]:
 def reference() -> Iterator[tuple[str, str]]:
     """Each page that is made of the code: its file's name, and what it says."""
     yield "configuration.md", configuration.page((ROOT / configuration.DOCUMENT).read_text())
-    yield "events.md", messages.events()
+    yield "events.md", messages.events((ROOT / messages.DOCUMENT).read_text())
     yield "http.md", messages.addresses()
     yield "metrics.md", lists.metrics()
     yield "reasons.md", lists.reasons((ROOT / lists.OPERATIONS).read_text())

@@ -18,7 +18,7 @@ from gateway.core.outcome import Reason
 from scripts.website import configuration
 from scripts.website.lists import command_line, metrics, reasons
 from scripts.website.messages import addresses, events
-from scripts.website.pages import ROOT, navigation, write
+from scripts.website.pages import ROOT, navigation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,15 +124,19 @@ def test_search_finds_what_only_the_reference_says(site: Path) -> None:
 @pytest.mark.slow
 def test_a_link_that_leads_nowhere_fails_the_build(tmp_path: Path) -> None:
     pages = tmp_path / "pages"
-    placed = write(pages)
-    page = pages / "docs" / "glossary.md"
-    page.write_text(f"{page.read_text()}\n[gone](events.md#nowhere) and [away](nothing.md)\n")
+    pages.mkdir()
+    (pages / "README.md").write_text("# One\n\n[gone](two.md#nowhere), [away](nothing.md), [there](two.md#two)\n")
+    (pages / "two.md").write_text("# Two\n")
+    (pages / "three.md").write_text("# In no navigation\n")
+    placed = [{"One": "README.md"}, {"Two": "two.md"}]
     code = "from scripts.website.__main__ import *; render(Path(sys.argv[1]), Path(sys.argv[2]), eval(sys.argv[3]))"
     command = [sys.executable, "-c", code, str(pages), str(tmp_path / "site"), repr(placed)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "'#nowhere'" in done.stderr
     assert "nothing.md" in done.stderr
+    assert "three.md" in done.stderr
+    assert "#two'" not in done.stderr
 
 
 @pytest.mark.keeps("20.92")
@@ -167,7 +171,11 @@ def test_the_reference_has_every_key_reason_metric_message_address_and_command()
         "| `transfer_gateway_transfers_total` | counter | `number`, `entry`, `destination`, `outcome`, `reason` |"
         in metrics()
     )
-    assert "## transfer.ended.v1" in events()
+    messages = events((ROOT / "docs" / "events.md").read_text())
+    assert "## transfer.ended.v1" in messages
+    assert re.search(
+        r"^\| `returned_to_transferor` \| .* \| whether the caller was given back \|$", messages, re.MULTILINE
+    )
     assert "`POST /api/calls/{id}/hangup`" in addresses()
     assert "`--proof MONTH`" in command_line()
 
