@@ -87,6 +87,17 @@ def test_without_arguments_it_says_what_to_do_first_and_what_is_used_most(
 
 
 @pytest.mark.keeps("20.80")
+def test_where_there_is_no_configuration_it_says_how_to_get_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for directory in (tmp_path, tmp_path / "nowhere"):
+        code, _, err = run(capsys, directory, "status")
+        assert code == 78
+        last = f"nothing is in {directory}: init writes a configuration, --config names another"
+        assert err.splitlines()[-1] == f"transfer-gateway: {last}"
+
+
+@pytest.mark.keeps("20.80")
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -347,6 +358,24 @@ async def test_a_page_is_no_wider_than_the_terminal(tmp_path: Path) -> None:
         "  overflow is closed until",
         "  Wednesday at nine",
     ]
+
+
+@pytest.mark.keeps("20.80")
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (None, ["to     why", "sales  nobody is logged in, and the overflow is closed"]),
+        (50, ["to     why", "sales  nobody is logged in, and the overflow is", "       closed"]),
+        (30, ["to     why", "sales  nobody is logged in,", "       and the overflow is", "       closed"]),
+        (26, ["to     why", "sales", "    nobody is logged in,", "    and the overflow is", "    closed"]),
+    ],
+)
+def test_a_table_is_no_wider_than_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int | None, lines: list[str]
+) -> None:
+    monkeypatch.setattr(output, "columns", lambda: width)
+    output.print_rows(("to", "why"), [("sales", "nobody is logged in, and the overflow is closed")])
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 @pytest.mark.slow

@@ -15,7 +15,8 @@ GOOD, BAD, DOUBTFUL, TITLE, ASIDE = "32", "31", "33", "1", "2"
 PLAIN = ""
 # Control characters, and those that have text run the other way: who calls chooses what stands in a trail.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-_NARROWEST = 20  # columns beside a label
+_NARROWEST = 20  # columns beside a label, or in a table's last
+_INDENT = 4
 
 _choice = "auto"
 
@@ -102,12 +103,26 @@ def columns() -> int | None:
 
 
 def print_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table: its head, and its rows below."""
+    """A table: its head, and its rows below. On a terminal the last column is as wide as there is room."""
     cells = [[shown(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     for at, row in enumerate(cells):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        print(painted(line, PLAIN if at else TITLE))
+        before = "".join(f"{cell:<{width}}  " for cell, width in zip(row[:-1], widths[:-1], strict=True))
+        for line in _last_column(before, row[-1], columns()):
+            print(painted(line.rstrip(), PLAIN if at else TITLE))
+
+
+def _last_column(before: str, text: str, width: int | None) -> Iterator[str]:
+    """A row whose last cell takes more lines, each below its beginning; where that is too far right, further left."""
+    if width is None or len(before) + len(text) <= width:
+        yield before + text
+        return
+    if (room := width - len(before)) < _NARROWEST:
+        yield before
+        before, room = " " * _INDENT, max(width - _INDENT, _NARROWEST)
+    for part in textwrap.wrap(text, room, break_on_hyphens=False):
+        yield before + part
+        before = " " * len(before)
 
 
 def print_table(table: Mapping[str, Any], indent: str = "") -> None:
