@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Phones
     from tests.support.asterisk import Asterisk
+    from tests.support.baresip import Agent, Manner
     from tests.support.peer_call import Call
     from tests.support.sip_message import Message
 
@@ -161,6 +162,18 @@ async def truth(pbx: Asterisk) -> AsyncIterator[Truth]:
         yield Truth(pbx, gateway, caller)
 
 
+@pytest.fixture
+def phones(pbx: Asterisk, phones: Phones) -> Phones:
+    """Starts phones of which the PBX knows that they are idle: it learns so a little after it has registered them."""
+
+    async def start(extension: str, *, hz: int | None = 440, manner: Manner = "answer") -> Agent:
+        phone = await phones(extension, hz=hz, manner=manner)
+        await pbx.until_state(extension, 0)
+        return phone
+
+    return start
+
+
 async def test_of_one_agent_in_every_state(truth: Truth, phones: Phones) -> None:
     pbx = truth.pbx
     await truth.compare("nobody has a phone", "6500")
@@ -196,6 +209,7 @@ async def test_of_one_agent_in_every_state(truth: Truth, phones: Phones) -> None
     await pbx.until_state("6001", 4)
     await truth.compare("unregistered", "6500")
     await anna.start()
+    await pbx.until_state("6001", 0)
     await truth.compare("registered again", "6500")
     await anna.kill()
     await pbx.until_state("6001", 4)
@@ -236,8 +250,10 @@ async def test_of_a_full_queue_and_of_several_agents(truth: Truth, phones: Phone
     await pbx.until_state("6002", 1)
     await truth.compare("both on a call", "6500")
     await bert.stop()
+    await pbx.until_state("6002", 4)
     await truth.compare("one on a call, one gone", "6500")
     await anna.hang_up()
+    await pbx.until_state("6001", 0)
     await truth.compare("nobody waits, one may", "6510")
     await carla.dial("6011")
     await pbx.until_state("6003", 1)
@@ -261,6 +277,8 @@ async def test_of_extensions_and_ring_groups(truth: Truth, phones: Phones) -> No
     await bert.stop()
     await anna.hang_up()
     await anna.stop()
+    for extension in ("6001", "6002"):
+        await pbx.until_state(extension, 4)
     await truth.compare("both gone", "6530")
     await truth.compare("gone", "6001")
     truth.conclude()

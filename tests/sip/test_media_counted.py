@@ -53,7 +53,8 @@ async def test_the_end_of_a_call_tells_how_each_leg_was_heard(own_net: Net, firs
         assert leg["side"] == "pbx"
         # 50 packets a second, of which no peer here reports anything.
         assert leg["packets_received"] > 25
-        assert leg["packets_sent"] >= heard[call_id] > 25
+        # One may be on its way while a new description comes, and counts with neither.
+        assert leg["packets_sent"] >= heard[call_id] - 1 > 25
         assert (leg["packets_sent_lost"], leg["round_trip_ms"]) == (None, None)
         assert 0 <= leg["jitter_ms"] <= leg["jitter_max_ms"]
     assert media[caller.call_id]["packets_lost"] == LOST
