@@ -14,6 +14,8 @@ namespace {
 /* How long PJSIP may go on before whatever else waits on the loop has its turn. */
 constexpr std::chrono::milliseconds TURN(5);
 
+bool more_ = false;
+
 }
 
 /*
@@ -35,8 +37,10 @@ pj_status_t __wrap_pjsip_endpt_handle_events2(pjsip_endpoint *endpoint, const pj
         wait = *longest;
     pj_status_t status = PJ_SUCCESS;
     const auto end = std::chrono::steady_clock::now() + TURN;
+    int events = 0;
     do {
-        const int events = pj_ioqueue_poll(pjsip_endpt_get_ioqueue(endpoint), &wait);
+        more_ = true; // should a callback throw: nobody knows what it has left
+        events = pj_ioqueue_poll(pjsip_endpt_get_ioqueue(endpoint), &wait);
         if (events < 0)
             status = pj_get_netos_error();
         if (events <= 0)
@@ -44,6 +48,7 @@ pj_status_t __wrap_pjsip_endpt_handle_events2(pjsip_endpoint *endpoint, const pj
         handled += static_cast<unsigned>(events);
         wait = {0, 0};
     } while (std::chrono::steady_clock::now() < end);
+    more_ = events > 0;
     if (count)
         *count = handled;
     return status;
@@ -59,6 +64,11 @@ int loop_fd()
     // The handle of the epoll and kqueue back ends is a pointer to their descriptor.
     const void *handle = pj_ioqueue_get_os_handle(pjsip_endpt_get_ioqueue(endpoint));
     return handle ? *static_cast<const int *>(handle) : -1;
+}
+
+bool more_events()
+{
+    return more_;
 }
 
 void set_log_level(int level)

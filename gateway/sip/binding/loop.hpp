@@ -9,6 +9,9 @@ namespace gateway {
 /* The epoll descriptor of PJSIP's ioqueue, readable when there is something to poll; -1 before libInit. */
 int loop_fd();
 
+/* Whether the last look at PJSIP ended before everything that had come was dealt with. */
+bool more_events();
+
 /* How much PJSIP writes to stdout until libInit sets its own level: 0 nothing, 5 everything. */
 void set_log_level(int level);
 

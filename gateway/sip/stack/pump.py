@@ -63,13 +63,14 @@ class Pump:
         if not self._running:
             return
         try:
-            events = self._endpoint.libHandleEvents(0)
+            self._endpoint.libHandleEvents(0)
+            more = pj.more_events()
         except Exception:
             # It would be the last look otherwise, and nobody would be told: the watchdog only knows the loop.
             log.exception("sip-poll-failed")
-            events = 0
-        if events > 0:
-            # There may be more, of which no edge tells; whatever else waits on the loop has its turn first.
+            more = False
+        if more:
+            # No edge tells of it; whatever else waits on the loop has its turn first.
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_later(0, self._poll)
