@@ -119,6 +119,12 @@ def _context(text: str) -> str:
     return text
 
 
+def _interface(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]+/[A-Za-z0-9_.+@-]{1,79}", text):
+        raise ValueError(f'must be a technology and a name, such as "PJSIP/provider"; is "{text[:80]}"')
+    return text
+
+
 def _or_nothing(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(lambda text: check(text) if text else text)
 
@@ -282,6 +288,7 @@ QueueName = Annotated[str, AfterValidator(_queue_name)]
 Topic = Annotated[str, AfterValidator(_topic)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 ContextOrNothing = Annotated[str, _or_nothing(_context)]
+Interface = Annotated[str, AfterValidator(_interface)]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[IpNetwork, BeforeValidator(_network, json_schema_input_type=str)]
 NameServer = Annotated[str, AfterValidator(_name_server)]

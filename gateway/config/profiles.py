@@ -12,6 +12,7 @@ from gateway.config.fields import (
     ContextOrNothing,
     Count,
     Flag,
+    Interface,
     IpNetwork,
     Network,
     Seconds,
@@ -176,6 +177,7 @@ class QueueSource(Section):
     password: SecretFile | None = Field(default=None, alias="password_file")
     max_age_s: Seconds = 10
     extension_context: ContextOrNothing = ""  # of the dialplan, that holds the hints; empty: wherever they are
+    outside_lines: tuple[Interface, ...] = ()  # the PBX's channels that lead out of it, beside those that name a number
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:

@@ -40,7 +40,7 @@ from gateway.config.fields import (
 from gateway.config.mistakes import did_you_mean
 from gateway.config.sounds import SoundFile
 from gateway.core.event_types import EVENT_TYPES, EventType
-from gateway.core.model import WhenUnknown
+from gateway.core.model import OnVoicemail, WhenUnknown
 from gateway.core.sentence import LOCALES
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -126,6 +126,7 @@ class GatewaySettings(Section):
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_numbers: Flag = False
+    report_agents: Flag = False  # which phone took a transfer, in events and the history
     locale: Locale = "en"
     probe_announcement: SoundFile | None = None
 
@@ -331,6 +332,7 @@ class DestinationSettings(Section):
     when_unknown: WhenUnknown = WhenUnknown.ALLOW
     ring_timeout_s: Annotated[float, Field(strict=True, gt=0, le=600)] = 25
     overflow: tuple[Slug, ...] = ()
+    voicemail: OnVoicemail = OnVoicemail.NEXT
     overflow_on: tuple[Failure, ...] = ("busy", "no-answer", "declined", "unreachable")
     announcement: SoundFile | None = None
     announce: Literal["while-dialling", "before-dialling"] = "while-dialling"

@@ -55,6 +55,29 @@ class FinalNotify(StrEnum):
     ON_HUMAN = "on-human"
 
 
+class AnsweredBy(StrEnum):
+    """Who or what took a call, as the PBX says it: never guessed."""
+
+    EXTENSION = "extension"  # a phone of the PBX
+    AGENT = "agent"  # of a queue
+    OUTSIDE = "outside"  # a line out of the PBX: who is at its other end, the PBX does not know
+    VOICEMAIL = "voicemail"
+    APPLICATION = "application"  # something else that the PBX itself plays: an announcement, a menu, a conference
+
+    @property
+    def is_person(self) -> bool:
+        """Whether a person took the call, as far as a PBX can tell."""
+        return self in (AnsweredBy.EXTENSION, AnsweredBy.AGENT)
+
+
+class OnVoicemail(StrEnum):
+    """What becomes of a caller whom the PBX's voicemail has answered."""
+
+    NEXT = "next"  # the hunt goes on; where nobody is left, as RETURN
+    RETURN = "return"  # the caller goes back to whoever asked; is left there where nobody can take them back
+    KEEP = "keep"  # the caller is left there
+
+
 GOES_ON_AFTER = frozenset({Reason.BUSY, Reason.NO_ANSWER, Reason.DECLINED, Reason.UNREACHABLE})
 """The failures after which the hunt can go on."""
 _NOT_REACHED_EITHER = frozenset({Reason.PBX_ERROR, Reason.ADDRESS_INCOMPLETE, Reason.NOT_ACCEPTABLE})
@@ -94,9 +117,12 @@ class Destination:
     wrap_up: timedelta = timedelta(0)  # how long the queue leaves an agent alone after a call
     overflow_on: frozenset[Reason] = GOES_ON_AFTER
     announcement: Announcement | None = None
+    voicemail: OnVoicemail = OnVoicemail.NEXT  # where the PBX tells that it was voicemail that answered
 
     def goes_on_after(self, reason: Reason) -> bool:
         """Whether another target is tried when this one fails for this reason."""
+        if reason is Reason.VOICEMAIL:
+            return self.voicemail is OnVoicemail.NEXT
         # A PBX that answers with an error of its own, or says what the target lacks, cannot reach it either.
         return (Reason.UNREACHABLE if reason in _NOT_REACHED_EITHER else reason) in self.overflow_on
 

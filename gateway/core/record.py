@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from gateway.core.model import Entry, FinalNotify, TransferId
+from gateway.core.model import AnsweredBy, Entry, FinalNotify, TransferId
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.platform_calls import MatchedBy, Promise, PromisedBy
 
@@ -84,6 +84,8 @@ class TransferRecord:
     locale: Annotated[str, "the caller's language, ISO 639-1"] = "en"
     sentence: Annotated[str | None, "why the caller was not put through, as it may be told; null: nothing is"] = None
     author: Annotated[str | None, "who gave the command, such as the name of a token; null: a peer asked"] = None
+    answered_by: Annotated[AnsweredBy | None, "who or what took the call, as the PBX says; null: it does not"] = None
+    agent: Annotated[str | None, "the interface of the person who took it; null: not reported, or not known"] = None
     platform: Annotated[PlatformView | None, "what the voice platform said of its call by then; null: nothing"] = None
 
 

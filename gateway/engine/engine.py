@@ -15,7 +15,7 @@ from gateway.core.call import machine
 from gateway.core.call.state import Running
 from gateway.core.caller import Asserted
 from gateway.core.media_way import Decision
-from gateway.core.model import LegId, PbxState, Peer, PeerKind
+from gateway.core.model import AnsweredBy, LegId, PbxState, Peer, PeerKind
 from gateway.core.open_call import OpenCall, OpenLeg
 from gateway.core.outcome import CallEnd, Reason, reason_for_cause
 from gateway.core.record import CallRecord, TransferRecord
@@ -295,10 +295,21 @@ class Engine:
         self._reporter.queue_snapshot(state)
 
     def agent_connected(self, pbx: str, sip_call_id: str, agent: str, at: datetime) -> None:
-        """A human took a call."""
-        if found := self.calls.target(sip_call_id):
-            call, running, target = found
-            self._loop.feed(call.id, ev.HumanAnswered(self._clock.now(), running.id, target, at))
+        """An agent of a queue took a call."""
+        self.call_answered(pbx, sip_call_id, AnsweredBy.AGENT, agent, at)
+
+    def call_answered(self, pbx: str, sip_call_id: str, by: AnsweredBy | None, name: str, at: datetime) -> None:
+        """See ports.PbxListener."""
+        found = self.calls.target(sip_call_id)
+        if found is None:
+            return
+        call, running, target = found
+        now = self._clock.now()
+        if by is not None and by.is_person:
+            agent = name if self._config.gateway.report_agents else ""
+            self._loop.feed(call.id, ev.HumanAnswered(now, running.id, target, at, by, agent))
+        else:
+            self._loop.feed(call.id, ev.Identified(now, running.id, target, by, name))
 
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
         """A caller whom the PBX had taken over is gone."""

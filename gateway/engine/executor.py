@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -65,9 +66,18 @@ class Executor:
     """Carries out commands; what comes of them goes back as events."""
 
     def __init__(
-        self, sip: SipPort, calls: Calls, reporter: Reporter, observer: Observer, clock: Clock, feedback: Feedback
+        self,
+        sip: SipPort,
+        calls: Calls,
+        reporter: Reporter,
+        observer: Observer,
+        clock: Clock,
+        feedback: Feedback,
+        identifies: Callable[[str, str], bool],
     ) -> None:
+        """`identifies(pbx, sip_call_id)` has a PBX say who has answered a call of ours; False: it does not know."""
         self._sip = sip
+        self._identifies = identifies
         self._calls = calls
         self._reporter = reporter
         self._observer = observer
@@ -146,8 +156,16 @@ class Executor:
                 self._stop_timer(run, timer)
             case cmd.Report(milestone):
                 self._report(transfer, milestone)
+            case cmd.Identify(target):
+                self._identify(call, transfer, target)
             case cmd.Listen(transferee):
                 run.heard = self._sip.heard(transferee)
+
+    def _identify(self, call: str, transfer: TransferId, target: LegId) -> None:
+        """Have the PBX say who has answered; nobody waits for one that cannot."""
+        pbx, call_id = self.running_transfers[transfer].record.pbx, self._sip.call_id(target)
+        if pbx is None or call_id is None or not self._identifies(pbx, call_id):
+            self._feedback.feed(call, TimerFired(self._clock.now(), transfer, cmd.Timer.WHO))
 
     def progressed(self, transfer: TransferId) -> None:
         """The PBX has said something of what was dialled last."""

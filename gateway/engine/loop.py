@@ -42,7 +42,7 @@ class Loop:
         self._queue: deque[tuple[str, ev.Event]] = deque()
         self._busy = False
         self.calls = calls
-        self.executor = Executor(sip, calls, reporter, observer, surroundings.clock, self)
+        self.executor = Executor(sip, calls, reporter, observer, surroundings.clock, self, surroundings.identify)
 
     def situation(self) -> gate.Situation:
         """What the gate looks at, now."""

@@ -60,7 +60,11 @@ class Calls:
 
     def target(self, name: str) -> tuple[Call, Running, LegId] | None:
         """The transfer whose target the PBX names so: by a SIP Call-ID or, once handed down, the transfer's id."""
-        for call, running in self.running:
+        for transfer, call_id in self._by_transfer.items():
+            call = self._by_id[call_id]
+            running = call.running(TransferId(transfer))
+            if running is None:
+                continue
             if running.handed is not None and running.id == TransferId(name):
                 return call, running, running.handed
             if running.record.call_ids.get("target") == name:

@@ -180,7 +180,11 @@ class Desk:
         if call is not None and consulted is not None and consulted.id == call.id:
             problem = problem or (Reason.BAD_REQUEST, "Replaces names a leg of the very call that is to be transferred")
         destination = consulted.destination if consulted else None
-        record = replace(self._record(call, Entry.REFER, destination or "", request.context), destination=destination)
+        record = replace(
+            self._record(call, Entry.REFER, destination or "", request.context),
+            destination=destination,
+            answered_by=consulted.answered_by if consulted and destination else None,
+        )
         if call is None or transferee is None or consulted is None or far_end is None or problem is not None:
             reason, why = problem or (Reason.NOT_BRIDGED, "")
             refused = Decision(False, reason, None, (why,))

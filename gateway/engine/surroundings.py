@@ -41,6 +41,11 @@ class Surroundings:
         )
         return gate.Situation(self.clock.now().wall, load, {name: one.state for name, one in self.sources.items()})
 
+    def identify(self, pbx: str, sip_call_id: str) -> bool:
+        """Have a PBX say who has answered the call with this Call-ID; False: it does not know."""
+        source = self.sources.get(pbx)
+        return source is not None and source.identify(sip_call_id)
+
     def explain(self, text: str, number: str, at: datetime | None, now: gate.Situation) -> dict[str, Any]:
         """What the gate would say `now`, or at another time. Raises LookupError for an unknown number."""
         routes = self.config.routes

@@ -37,6 +37,7 @@ def source_of(
                 listener=listener,
                 max_age=max_age,
                 extension_context=settings.extension_context or None,
+                outside_lines=settings.outside_lines,
                 clock=clock,
             )
         case StateSource.DIALOG_INFO:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
-from gateway.core.model import PbxState
+from gateway.core.model import AnsweredBy, PbxState
 
 
 class PbxListener(Protocol):
@@ -15,9 +15,15 @@ class PbxListener(Protocol):
         """The snapshot of `state.pbx` was replaced by `state` (also when it became unknown)."""
 
     def agent_connected(self, pbx: str, sip_call_id: str, agent: str, at: datetime) -> None:
-        """A human took the call that reached the PBX with this SIP Call-ID, at `at` (UTC).
+        """An agent of a queue took the call that reached the PBX with this SIP Call-ID, at `at` (UTC).
 
         For a caller whom the PBX moved by itself it is the transfer's id, as the PBX found it in Refer-To.
+        """
+
+    def call_answered(self, pbx: str, sip_call_id: str, by: AnsweredBy | None, name: str, at: datetime) -> None:
+        """Who or what else took it; `by` None: nobody yet, the PBX is still looking for a person.
+
+        `name` is the interface of a phone or line such as "PJSIP/6001", or the name of an application.
         """
 
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
@@ -33,6 +39,9 @@ class PbxSource(Protocol):
     @property
     def state(self) -> PbxState:
         """The newest snapshot; never raises, never waits."""
+
+    def identify(self, sip_call_id: str) -> bool:
+        """The PBX has answered the call with this Call-ID: tell the listener by whom. False: it cannot be known."""
 
 
 class FollowedPbx(PbxSource, Protocol):

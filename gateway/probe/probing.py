@@ -19,7 +19,7 @@ import structlog
 from gateway.clock import LoopClock
 from gateway.config import Config
 from gateway.core import gate
-from gateway.core.model import AssignedNumber, Destination, Load, PbxState
+from gateway.core.model import AnsweredBy, AssignedNumber, Destination, Load, PbxState
 from gateway.core.numbers import TargetError, parse_target
 from gateway.pbx.sources import source_of
 from gateway.probe.options import Answer
@@ -238,6 +238,9 @@ class _Changes:
         self._changed.set()
 
     def agent_connected(self, pbx: str, sip_call_id: str, agent: str, at: datetime) -> None:
+        pass
+
+    def call_answered(self, pbx: str, sip_call_id: str, by: AnsweredBy | None, name: str, at: datetime) -> None:
         pass
 
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:

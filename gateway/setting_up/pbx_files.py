@@ -110,7 +110,7 @@ read = system,call,agent
 write = reporting
 ; The class call also tells every step of every call; what does not match is not sent.
 eventfilter = ^Event: (Agent|ContactStatus|DeviceStateChange|ExtensionStatus|FullyBooted|Queue|Reload|Shutdown)
-eventfilter = ^Event: (BlindTransfer|DialEnd|Hangup)
+eventfilter = ^Event: (DialBegin|DialEnd|Newchannel|BlindTransfer|Hangup)
 writetimeout = 1000
 """
     )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -105,6 +105,12 @@ class Source:
     """A PbxSource whose state a test sets."""
 
     state: PbxState
+    asked: list[str] = field(default_factory=list)  # Call-IDs of calls whose answerer the engine wants to know
+
+    def identify(self, sip_call_id: str) -> bool:
+        """See ports.PbxSource; what comes of it is for the test to tell."""
+        self.asked.append(sip_call_id)
+        return True
 
 
 class Bench:

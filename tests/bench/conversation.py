@@ -18,7 +18,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gateway.core.caller import CallerId
-from gateway.core.model import LegId
+from gateway.core.model import AnsweredBy, LegId
 from tests.bench.bench import PBX, TRUNK
 
 if TYPE_CHECKING:
@@ -79,6 +79,12 @@ def _refers(bench: Bench, leg: str, target: str, joins: str | None) -> None:
     bench.refer(_leg(bench, leg), f"sip:{target}@gw", joins=_leg(bench, joins) if joins else None)
 
 
+def _taken(bench: Bench, leg: str, by: str) -> None:
+    name = {"extension": "PJSIP/6001", "application": "Playback"}.get(by, "")
+    who = None if by == "nobody yet" else AnsweredBy(by)
+    bench.engine.call_answered("asterisk", f"{_leg(bench, leg)}@test", who, name, bench.clock.now().wall)
+
+
 EVENTS: dict[str, Callable[..., None]] = {
     r"(\S+) calls (\S+) as (\S+?)(?:, in the place of (\S+))?": _calls,
     r"(\S+) rings": lambda bench, leg: bench.rings(_leg(bench, leg)),
@@ -89,6 +95,7 @@ EVENTS: dict[str, Callable[..., None]] = {
     r"(\S+) hangs up": lambda bench, leg: bench.fails(_leg(bench, leg), 200),
     r"(\S+) refers to (\S+?)(?:, to be joined with (\S+))?": _refers,
     r"(\S+) takes no more NOTIFYs": lambda bench, leg: bench.takes_no_more_notifys(_leg(bench, leg)),
+    r"(\S+) is taken by (extension|agent|outside|voicemail|application|nobody yet)": _taken,
     r"([\d.]+) s pass": lambda bench, seconds: bench.pass_time(float(seconds)),
     r"the call is ended by command": lambda bench: bench.engine.hang_up_call(bench.engine.call_records()[0].call),
     r"the transfer is cancelled": lambda bench: bench.engine.cancel_transfer(bench.engine.transfers[-1].id),

@@ -102,6 +102,10 @@ class Known:
         free = dict.fromkeys(("6500", "6501", "190"), DeviceState.IDLE)
         return PbxState("asterisk", StateSource.AMI, self._clock.now().wall, extensions=free)
 
+    def identify(self, sip_call_id: str) -> bool:
+        """See ports.PbxSource."""
+        return False
+
 
 class Gateway(Bench):
     """A gateway on the network. Implements dialog.UserAgent."""

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 from structlog.testing import capture_logs
 
 from gateway.config import load
-from gateway.core.model import LegId, PbxState
+from gateway.core.model import AnsweredBy, LegId, PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.state_sources import StateSource
 from gateway.ports import TooLateError
@@ -201,6 +201,15 @@ class WholeCalls(RuleBasedStateMachine):
         if running:
             target = running[which % len(running)].machine.target
             self.bench.engine.agent_connected("asterisk", f"{target}@test", "Anna", self.bench.clock.now().wall)
+
+    @precondition(lambda self: self.bench.engine.transfers)
+    @rule(which=st.integers(0, 9), by=st.sampled_from([None, *AnsweredBy]))
+    def something_takes_a_call(self, which: int, by: AnsweredBy | None) -> None:
+        running = self.bench.engine.transfers
+        if running:
+            target = running[which % len(running)].machine.target
+            now = self.bench.clock.now().wall
+            self.bench.engine.call_answered("asterisk", f"{target}@test", by, "PJSIP/6001", now)
 
     @rule()
     def the_pbx_falls_silent(self) -> None:

@@ -17,7 +17,7 @@ import dns.rrset
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.pbx.fake_ami import FakeAmi, caller, changed, hint, member
+from tests.pbx.fake_ami import FakeAmi, caller, changed, dial, hint, member, rings_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -76,7 +76,9 @@ async def clumsy_manager(
         {"Response": "Success", "ActionID": "7"}, hint("6003", 0),
         {"Event": "BlindTransfer", "Result": "Success", **CHANNEL, "Extension": "6003"},
         {"Event": "DialEnd", "DialStatus": "ANSWER", "Uniqueid": "77", "DestChannel": "PJSIP/6003-1"},
-        {"Event": "Hangup", "Uniqueid": "77", "Cause": "17"},
+        {"Event": "Hangup", "Uniqueid": "77", "Cause": "17"}, rings_in("78"), dial("DialBegin", "PJSIP/a-1", root="78"),
+        dial("DialEnd", "Local/6001@phones-1;1", root="78", DialStatus="ANSWER"), {"Event": "Hangup", "Uniqueid": "78"},
+        dial("DialEnd", "PJSIP/6001-1", root="78", DialStatus="ANSWER"),
     )  # fmt: skip
     if handed is None:
         kinds = (*kinds, {"Event": "Shutdown"})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from gateway.core.model import PbxState
+    from gateway.core.model import AnsweredBy, PbxState
 
 Block: TypeAlias = dict[str, str]
 WAIT_S = 5.0
@@ -25,6 +25,7 @@ class Listener:
     def __init__(self) -> None:
         self.states: list[PbxState] = []
         self.connected: list[tuple[str, str, str, datetime]] = []
+        self.answered: list[tuple[str, AnsweredBy | None, str]] = []
         self.lost: list[tuple[str, str, int]] = []
         self._news = asyncio.Event()
 
@@ -34,6 +35,10 @@ class Listener:
 
     def agent_connected(self, pbx: str, sip_call_id: str, agent: str, at: datetime) -> None:
         self.connected.append((pbx, sip_call_id, agent, at))
+        self._news.set()
+
+    def call_answered(self, pbx: str, sip_call_id: str, by: AnsweredBy | None, name: str, at: datetime) -> None:
+        self.answered.append((sip_call_id, by, name))
         self._news.set()
 
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
@@ -75,6 +80,7 @@ class FakeAmi:
         self.hints: list[Block] = [hint("6001", 0)]
         self.devices: dict[str, str] = {}
         self.call_ids: dict[str, str] = {}  # by channel
+        self.applications: dict[str, str] = {}  # … that it is in
         self.started = time.time() - 3600 - 450
         self.actions: list[Block] = []
         self.logins = 0
@@ -189,6 +195,11 @@ class FakeAmi:
                 return listing(self.hints)
             case "Getvar":
                 return [self._variable(action)]
+            case "Status":
+                channel = action["Channel"]
+                if channel not in self.applications:
+                    return [error("No such channel")]
+                return listing([{"Event": "Status", "Channel": channel, "Application": self.applications[channel]}])
             case unknown:
                 return [error(f"Invalid/unknown command: {unknown}.")]
 
@@ -228,6 +239,24 @@ def changed(name: str, interface: str, status: int = 1, paused: int = 0) -> Bloc
 def caller(name: str, unique: str, channel: str = "PJSIP/gw-1", **fields: str) -> Block:
     """A caller's event of the queue sales."""
     return {"Event": name, "Queue": "sales", "Channel": channel, "Uniqueid": unique, "Linkedid": unique, **fields}
+
+
+def rings_in(unique: str, channel: str = "PJSIP/gw-1", **fields: str) -> Block:
+    """A call begins."""
+    return {
+        "Event": "Newchannel", "Channel": channel, "ChannelState": "4",
+        "Uniqueid": unique, "Linkedid": unique, **fields,
+    }  # fmt: skip
+
+
+def dial(
+    name: str, to: str, *, root: str = "1", unique: str = "1", channel: str = "PJSIP/gw-1", **fields: str
+) -> Block:
+    """A DialBegin or DialEnd; `root` is where the call began, `to` the channel that is dialled."""
+    return {
+        "Event": name, "Channel": channel, "Uniqueid": unique, "Linkedid": root, "DestChannel": to,
+        "DestUniqueid": f"of {to}", **fields,
+    }  # fmt: skip
 
 
 def hint(extension: str, status: int, context: str = "phones") -> Block:

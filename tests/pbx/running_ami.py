@@ -44,6 +44,7 @@ def running(
     secret: str | None = None,
     queues: frozenset[str] = frozenset({"sales"}),
     extensions: frozenset[str] = frozenset({"6001"}),
+    outside_lines: frozenset[str] = frozenset(),
     clock: Clock | None = None,
 ) -> AbstractAsyncContextManager[AmiSource]:
     """A source, running, which tells the listener."""
@@ -58,6 +59,7 @@ def running(
         listener=listener,
         max_age=max_age,
         timing=timing,
+        outside_lines=outside_lines,
         clock=clock or clock_of_loop(),
     )
     return followed(source)

@@ -18,7 +18,7 @@ CONTRACT_FIELDS = [
     "transfer", "number", "trunk", "pbx", "entry", "requested_target", "destination", "outcome", "reason",
     "sip_code", "fault", "attempts", "caller", "context", "final_notify", "returned_to_transferor",
     "requested_at", "decided_at", "ringing_at", "answered_at", "human_at", "ended_at", "talk_s", "trail",
-    "call_ids", "locale", "sentence", "author", "platform",
+    "call_ids", "locale", "sentence", "author", "answered_by", "agent", "platform",
 ]  # fmt: skip
 
 

@@ -5,7 +5,17 @@ import difflib
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
-from gateway.core.model import Announcement, Decision, Destination, Entry, FinalNotify, LegId, TransferId
+from gateway.core.model import (
+    Announcement,
+    AnsweredBy,
+    Decision,
+    Destination,
+    Entry,
+    FinalNotify,
+    LegId,
+    OnVoicemail,
+    TransferId,
+)
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, join, start, step
@@ -19,6 +29,7 @@ from gateway.core.transfer.events import (
     Fault,
     HumanAnswered,
     HumanTimeout,
+    Identified,
     Listened,
     NotifyFailed,
     ReleaseTimeout,
@@ -31,6 +42,7 @@ from gateway.core.transfer.events import (
     TargetProgress,
     TransfereeGone,
     TransferorGone,
+    WhoTimeout,
 )
 
 BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -44,6 +56,9 @@ SUPPORT = Destination("support", "6001", ring_timeout=timedelta(seconds=15))
 GREETING = Announcement("/greeting.wav", timedelta(seconds=3), before=True)
 GREETED = Destination("greeted", "6700", ring_timeout=timedelta(seconds=12), announcement=GREETING)
 VOICEMAIL = Destination("voicemail", "6599", ring_timeout=timedelta(seconds=10))
+
+RETURNING = replace(SUPPORT, id="returning", extension="6002", voicemail=OnVoicemail.RETURN)
+KEEPING = replace(SUPPORT, id="keeping", extension="6003", voicemail=OnVoicemail.KEEP)
 
 NONE_LEFT = Decision(accepted=False, reason=Reason.AGENTS_BUSY, destination=None)
 """What the gate says when no destination can be tried any more."""
@@ -111,9 +126,14 @@ def cannot_switch(number: int, *, then: Decision = NONE_LEFT) -> Event:
     return SwitchFailed(BEGIN, leg(number), then)
 
 
-def human(number: int) -> Event:
+def human(number: int, by: AnsweredBy = AnsweredBy.AGENT, agent: str = "") -> Event:
     """A person took the call of target `number`."""
-    return HumanAnswered(BEGIN, leg(number))
+    return HumanAnswered(BEGIN, leg(number), by, agent)
+
+
+def is_told(number: int, by: AnsweredBy | None, name: str = "", *, then: Decision = NONE_LEFT) -> Event:
+    """The PBX says what else took the call of target `number`; None: it is still looking for a person."""
+    return Identified(BEGIN, leg(number), by, name, then)
 
 
 IN_30_S = timedelta(seconds=30)
@@ -131,6 +151,7 @@ FAULT = Fault(BEGIN, "the dog ate it")
 NOTIFY_FAILED = NotifyFailed(BEGIN)
 RELEASE_TIMEOUT = ReleaseTimeout(BEGIN)
 HUMAN_TIMEOUT = HumanTimeout(BEGIN)
+WHO_TIMEOUT = WhoTimeout(BEGIN)
 ANNOUNCED = Announced(BEGIN)
 
 OVER = (StopTimer(Timer.RING), StopTimer(Timer.HUMAN), StopTimer(Timer.RELEASE))
@@ -164,7 +185,9 @@ class Playbook:
         manner: Manner | None = None,
         fallback: Destination | None = None,
         total_ring: timedelta | None = None,
+        consulted: AnsweredBy | None = None,
     ) -> None:
+        """`consulted`: who took the consultation call, as the PBX said then."""
         record = TransferRecord(transfer=TRANSFER, entry=entry, requested_target="+31201230001", requested_at=BEGIN)
         self.now = BEGIN
         transferor = None if entry is Entry.INVITE else ASSISTANT
@@ -181,7 +204,14 @@ class Playbook:
                 at=BEGIN,
             )
             if isinstance(begin, Decision)
-            else join(record, transferee=CALLER, transferor=ASSISTANT, target=begin, manner=manner, at=BEGIN)
+            else join(
+                replace(record, answered_by=consulted),
+                transferee=CALLER,
+                transferor=ASSISTANT,
+                target=begin,
+                manner=manner,
+                at=BEGIN,
+            )
         )
         self._unheard = [_line(command) for command in commands]
 

@@ -12,6 +12,7 @@ from gateway.core.transfer.commands import (
     Dial,
     HandDown,
     HangUp,
+    Identify,
     Listen,
     Notify,
     Report,
@@ -27,6 +28,7 @@ from gateway.core.transfer.events import (
     CallerLost,
     Event,
     HumanAnswered,
+    Identified,
     Listened,
     NotifyFailed,
     RingTimeout,
@@ -75,6 +77,8 @@ class World:
                 self.caller = self.caller if heard else "lost"
             case RingTimeout(next=then) | SwitchFailed(next=then):
                 self.named.append(then.destination)
+            case Identified(next=then):
+                self.named.append(then.destination)
             case TransfereeGone():
                 self.caller = "gone"
             case TransferorGone():
@@ -88,7 +92,7 @@ class World:
             if Milestone.ENDED in self.reported:
                 assert isinstance(command, StopTimer) or (isinstance(command, HangUp) and command.leg == ASSISTANT)
             self._obey(command, transfer)
-        if transfer.state in (State.DIALLING, State.RINGING):
+        if transfer.state in (State.DIALLING, State.RINGING, State.ANSWERED):
             assert self.caller == ("asking" if self.entry is Entry.INVITE and not self.answered else "held")
         if Report(Milestone.ENDED) in commands:
             self._check_outcome(transfer)
@@ -142,6 +146,10 @@ class World:
             case Listen():
                 assert self.pbx == transfer.target
                 assert self.caller in ("held", "with the PBX")
+            case Identify(target=target):
+                assert self.manner.names_humans
+                assert self.targets[target] == "live"
+                assert target == transfer.target
             case Announce():
                 assert self.caller in ("asking", "held")
                 assert transfer.announcing

@@ -7,7 +7,7 @@ from gateway.core.call.state import Leg
 from gateway.core.model import Announcement, LegId, Peer, TransferId
 from gateway.core.outcome import Reason
 from gateway.core.record import CallRecord
-from gateway.core.transfer.commands import AnswerRequest, Listen, Notify, Report, StartTimer, StopTimer
+from gateway.core.transfer.commands import AnswerRequest, Identify, Listen, Notify, Report, StartTimer, StopTimer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class HangUp:
     sentence: str | None = None  # why, as the caller may be told it, where an INVITE is refused
 
 
-OwnCommand = AnswerRequest | Notify | StartTimer | StopTimer | Report | Listen
+OwnCommand = AnswerRequest | Notify | StartTimer | StopTimer | Report | Listen | Identify
 """The commands of a transfer that concern no leg of the call: answers, timers, reports."""
 
 

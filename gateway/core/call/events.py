@@ -9,7 +9,7 @@ from datetime import datetime
 from gateway.core.call.commands import DialOrder
 from gateway.core.call.state import Call, Leg, Running
 from gateway.core.caller import Party
-from gateway.core.model import AssignedNumber, Decision, Destination, LegId, TransferId
+from gateway.core.model import AnsweredBy, AssignedNumber, Decision, Destination, LegId, TransferId
 from gateway.core.moment import Moment
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import TransferRecord
@@ -226,6 +226,8 @@ class TimerFired(HuntEvent):
                 return ev.ReleaseTimeout(at)
             case Timer.ANNOUNCEMENT:
                 return ev.Announced(at)
+            case Timer.WHO:
+                return ev.WhoTimeout(at)
             case Timer.LISTEN:
                 return ev.Listened(at, running.machine.target, self.heard, self.next)
 
@@ -236,11 +238,32 @@ class HumanAnswered(TransferEvent):
 
     target: LegId
     told_at: datetime
+    by: AnsweredBy = AnsweredBy.AGENT
+    agent: str = ""  # the person's interface; empty: it is not to be reported
 
     def told_to(self, running: Running) -> ev.Event:
         """See TransferEvent: by our clock it was between the answer that it belongs to and now."""
         earliest = running.record.answered_at or running.record.requested_at
-        return ev.HumanAnswered(max(earliest, min(self.told_at, running.at(self.now))), self.target)
+        at = max(earliest, min(self.told_at, running.at(self.now)))
+        return ev.HumanAnswered(at, self.target, self.by, self.agent)
+
+
+@dataclass(frozen=True, slots=True)
+class Identified(HuntEvent):
+    """The PBX says what took a call, and that it is no person it knows; None: it is still looking for one."""
+
+    transfer: TransferId
+    target: LegId
+    by: AnsweredBy | None
+    name: str = ""  # of the application, where it is one
+
+    def hunt_of(self, call: Call) -> Running | None:
+        """See HuntEvent: the hunt goes on where it was voicemail."""
+        return call.running(self.transfer) if self.by is AnsweredBy.VOICEMAIL else None
+
+    def told_to(self, running: Running) -> ev.Event:
+        """See TransferEvent."""
+        return ev.Identified(running.at(self.now), self.target, self.by, self.name, self.next)
 
 
 @dataclass(frozen=True, slots=True)

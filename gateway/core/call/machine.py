@@ -23,6 +23,7 @@ Below is every next state an event can lead to. Where there is a dash, the event
     HumansUnknown      -           calling             up              calling|up|moving|ending|over  ending       over
     TimerFired         -           calling             up              calling|up|moving|ending|over  ending       over
     HumanAnswered      -           -                   -               calling|up|moving|ending|over  -            -
+    Identified         -           -                   -               calling|up|moving|ending|over  -            -
     Cancelled          -           -                   -               calling|up|ending|over         -            -
     EndWanted          over        over                over            moving|over                    over         over
     Fault              -           -                   -               calling|up|moving|ending|over  -            -
@@ -44,6 +45,7 @@ from gateway.core.call.events import (
     Event,
     HandDownTold,
     HumansUnknown,
+    Identified,
     Joined,
     JoinFailed,
     LegAnswered,
@@ -121,7 +123,7 @@ def step(call: Call, event: Event) -> Step:  # noqa: C901, PLR0912  # one case f
             for running in call.transfers:
                 if running.record.pbx == pbx:
                     _humans_unknown(turn, running)
-        case TransferEvent(transfer=transfer) | TimerFired(transfer=transfer):
+        case TransferEvent(transfer=transfer) | TimerFired(transfer=transfer) | Identified(transfer=transfer):
             found = call.running(transfer)
             told = event.told_to(found) if found else None
             if told is not None:
@@ -352,3 +354,5 @@ def _humans_unknown(turn: Turn, running: Running) -> None:
     turn.put(replace(running, machine=replace(machine, manner=replace(machine.manner, names_humans=False))))
     if machine.state in (State.CONNECTED, State.HANDED):
         turn.feed(running.id, ev.HumanTimeout(running.at(turn.now)))
+    elif machine.state is State.ANSWERED:
+        turn.feed(running.id, ev.WhoTimeout(running.at(turn.now)))

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from gateway.core.caller import Party
-from gateway.core.model import AssignedNumber, Destination, LegId, Peer, PeerKind, TransferId
+from gateway.core.model import AnsweredBy, AssignedNumber, Destination, LegId, Peer, PeerKind, TransferId
 from gateway.core.moment import Moment
 from gateway.core.outcome import CallEnd
 from gateway.core.record import CallRecord, TransferRecord
@@ -92,6 +92,7 @@ class Call:
     up: bool = False  # both legs are established and joined
     connected_at: Moment | None = None
     destination: str | None = None
+    answered_by: AnsweredBy | None = None  # who took the call there, as the PBX says; None: it does not
     transfer: TransferId | None = None  # the newest one
     transfers: tuple[Running, ...] = ()  # under way; one of them at most holds the transferee
 

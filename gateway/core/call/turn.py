@@ -94,6 +94,8 @@ class Turn:
         except Exception as error:
             raise StepError(transfer_id, event) from error
         self.put(replace(running, machine=machine))
+        if transfer_id == self.call.transfer and self.call.answered_by is not machine.record.answered_by:
+            self.call = replace(self.call, answered_by=machine.record.answered_by)
         for command in commands:
             self._interpret(transfer_id, command)
 
@@ -163,7 +165,7 @@ class Turn:
         if transferor not in self.call.legs and peer is not None:
             call_id = self._running(transfer_id).record.call_ids.get("transferor")
             self.add(Leg(transferor, peer, call_id))
-        self.call = replace(self.call, destination=None)
+        self.call = replace(self.call, destination=None, answered_by=None)
         self.do(Join(transferee, transferor))
 
     def _hang_up(self, transfer_id: TransferId, command: HangUp) -> None:

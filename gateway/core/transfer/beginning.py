@@ -55,6 +55,7 @@ def join(step: TransferStep) -> None:
         step.do(Notify(100, Reason.ACCEPTED))
     step.report(Milestone.REQUESTED)
     step.report(Milestone.ACCEPTED)
-    step.record = replace(step.record, answered_at=step.at, human_at=step.at)
+    known = step.record.answered_by
+    step.record = replace(step.record, answered_at=step.at, human_at=step.at if known and known.is_person else None)
     step.do(Switch(step.transfer.transferee, step.transfer.target))
     step.enter(State.SWITCHING)

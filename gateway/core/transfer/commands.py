@@ -18,12 +18,15 @@ class Timer(StrEnum):
     RELEASE = "release"
     ANNOUNCEMENT = "announcement"
     LISTEN = "listen"
+    WHO = "who"
 
 
 RELEASE_S = 1.0
 """How long the transferor has to send its BYE after the final NOTIFY."""
 HUMAN_S = 300.0
 """How long the outcome waits, after the PBX has answered for a queue, until it names the person who took the call."""
+WHO_S = 1.0
+"""How long the PBX has, after its answer, to say who that was: most say it within milliseconds."""
 SWITCH_S = 1.0
 """How long a deadline that passes while two legs are being joined waits for what comes of that."""
 LISTEN_S = 0.5
@@ -83,6 +86,13 @@ class Listen:
     """Note whether the transferee's leg still brings audio from now on, until the timer `listen` has run out."""
 
     transferee: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Have the PBX say who or what has answered the target; HumanAnswered or Identified may come of it."""
+
+    target: LegId
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,7 @@ Command = (
     | Dial
     | HandDown
     | Listen
+    | Identify
     | Announce
     | Wait
     | Switch

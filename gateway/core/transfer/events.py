@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.core.model import Decision, LegId
+from gateway.core.model import AnsweredBy, Decision, LegId
 from gateway.core.outcome import Reason
 
 
@@ -110,7 +110,24 @@ class SwitchFailed(TargetEvent):
 
 @dataclass(frozen=True, slots=True)
 class HumanAnswered(TargetEvent):
-    """The PBX says that a person took the call."""
+    """The PBX says that a person took the call; `agent` is the person's interface, empty: that is not reported."""
+
+    by: AnsweredBy = AnsweredBy.AGENT
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified(TargetEvent):
+    """The PBX says what took the call, and that it is no person it knows; `by` None: it is still looking for one."""
+
+    by: AnsweredBy | None
+    name: str  # the application's, where it is one
+    next: Decision  # what the gate says of the rest of the hunt, now
+
+
+@dataclass(frozen=True, slots=True)
+class WhoTimeout(Event):
+    """The PBX has not said in time who took the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ def give_up(step: TransferStep, reason: Reason, following: Decision) -> None:
 def try_next(step: TransferStep, reason: Reason, sip_code: int, following: Decision) -> None:
     """The attempt failed: dial what the gate lets pass now, or else take care of the caller."""
     step.write_attempt(reason, sip_code)
+    if step.record.answered_at is None:
+        step.forget_answerer()  # somebody had picked up, and was not put through
     go_on(step, reason, following)
 
 
@@ -32,12 +34,17 @@ def go_on(step: TransferStep, reason: Reason, following: Decision) -> None:
     fallback = step.transfer.fallback
     if following.accepted and following.destination is not None:
         dialling.redial(step, following.destination)
-    elif step.transfer.stranded and fallback is not None and not step.transfer.has_tried(fallback.extension):
+    elif fallback is not None and step.transfer.falls_back:
         step.explain(f"fallback {fallback.id}: nobody is left to take the caller back")
         step.transfer = replace(step.transfer, fallback=None, hunt_until=None)
         dialling.redial(step, fallback)
     else:
         fail(step, reason)
+
+
+def can_go_on(step: TransferStep, reason: Reason, following: Decision) -> bool:
+    """Whether a caller whose target is given up now has somewhere to go."""
+    return _as_configured(step, reason, following).accepted or not step.transfer.stranded or step.transfer.falls_back
 
 
 def _as_configured(step: TransferStep, reason: Reason, following: Decision) -> Decision:
@@ -72,7 +79,7 @@ def pass_deadline(step: TransferStep) -> None:
     """The transferor is about to stop waiting: what it is told now has to be true, and to stay so."""
     if step.transfer.deadline is None:
         return
-    if step.transfer.state is State.SWITCHING:
+    if step.transfer.state in (State.ANSWERED, State.SWITCHING):
         step.do(StartTimer(Timer.DEADLINE, SWITCH_S))
     elif step.transfer.manner.cancel_at_deadline:
         trail = ("deadline: the transferor waits no longer",)

@@ -13,6 +13,7 @@ states, as in machine.py:
     Listened        -                       dialling|releasing|ended -
     HumanAnswered   releasing|ended         releasing|ended          releasing|ended
     HumanTimeout    -                       -                        releasing|ended
+    Identified      handing                 listening                releasing|ended
     CallerLost      releasing|ended         releasing|ended          releasing|ended
     TransfereeGone  releasing|ended         releasing|ended          -
     TransferorGone  handing                 listening                handed
@@ -49,6 +50,7 @@ from gateway.core.transfer.events import (
     Fault,
     HumanAnswered,
     HumanTimeout,
+    Identified,
     Listened,
     NotifyFailed,
     ReleaseTimeout,
@@ -115,12 +117,16 @@ def proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912, P
             _doubt(step, Reason.NO_ANSWER, Reason.NO_ANSWER.sip_code)
         case State.LISTENING, Listened(heard=heard, next=following):
             _decide(step, heard=heard, following=following)
-        case State.HANDING | State.LISTENING, HumanAnswered(at=at):
-            step.note_human(at)
+        case State.HANDING | State.LISTENING, HumanAnswered(at=at, by=by, agent=agent):
+            step.note_human(at, by, agent)
             _let_go(step)
-        case State.HANDED, HumanAnswered(at=at):
-            step.note_human(at)
+        case State.HANDED, HumanAnswered(at=at, by=by, agent=agent):
+            step.note_human(at, by, agent)
             succeeding.complete(step)
+        case state, Identified(by=by, name=name) if by is not None:
+            step.note_answerer(by, name)
+            if state is State.HANDED:
+                succeeding.complete(step)
         case State.HANDED, HumanTimeout():
             succeeding.complete(step)
         case state, CallerLost(reason=reason):

@@ -6,28 +6,30 @@ Until the outcome is reported the machine alone says which leg is hung up; after
 with are an ordinary call, and only the transferor is still to be let go.
 
 Below is every next state an event can lead to. Where there is a dash, and in the state `ended`, the event is ignored:
-it changes nothing, and nothing is done. So is an event of a target that is not the one dialled last. The states of a
-caller whom the PBX transfers by itself have their own table in hand_down.py. What is done in each case is in
-beginning.py, dialling.py, succeeding.py, failing.py and transferor.py.
+it changes nothing, and nothing is done. So is an event of a target that is not the one dialled last. The state in
+which the PBX is asked who has answered has its own table in identifying.py, those of a caller whom the PBX transfers by
+itself in hand_down.py. What is done in each case is there, and in beginning.py, dialling.py, succeeding.py, failing.py
+and transferor.py.
 
-    event           dialling         ringing          switching                 connected        releasing
-    TargetProgress  ringing          -                -                         -                -
-    TargetAnswered  switching        switching        -                         -                -
-    TargetFailed    dialling|ended   dialling|ended   dialling|ended            dialling|ended   -
-    RingTimeout     dialling|ended   dialling|ended   -                         -                -
-    Switched        -                -                connected|releasing|ended -                -
-    SwitchFailed    -                -                dialling|ended            -                -
-    HumanAnswered   dialling         ringing          switching                 releasing|ended  -
-    HumanTimeout    -                -                -                         releasing|ended  -
-    Announced       dialling         -                -                         -                -
-    TransfereeGone  releasing|ended  releasing|ended  releasing|ended           releasing|ended  -
-    Cancelled       dialling|ended   dialling|ended   -                         -                -
-    TransferorGone  dialling         ringing          switching                 connected        ended
-    NotifyFailed    dialling         ringing          switching                 connected        -
-    Deadline        dialling|ended   ringing|ended    switching                 connected|ended  -
-    ReleaseTimeout  -                -                -                         connected        ended
-    Fault           dialling|ended   dialling|ended   dialling|ended            connected        -
-    Stop            ended            ended            ended                     ended            ended
+    event           dialling           ringing            switching                 connected                 releasing
+    TargetProgress  ringing            -                  -                         -                         -
+    TargetAnswered  answered|switching answered|switching -                         -                         -
+    TargetFailed    dialling|ended     dialling|ended     dialling|ended            dialling|ended            -
+    RingTimeout     dialling|ended     dialling|ended     -                         -                         -
+    Switched        -                  -                  connected|releasing|ended -                         -
+    SwitchFailed    -                  -                  dialling|ended            -                         -
+    HumanAnswered   dialling           ringing            switching                 releasing|ended           -
+    HumanTimeout    -                  -                  -                         releasing|ended           -
+    Identified      dialling           ringing            switching                 releasing|dialling|ended  -
+    Announced       dialling           -                  -                         -                         -
+    TransfereeGone  releasing|ended    releasing|ended    releasing|ended           releasing|ended           -
+    Cancelled       dialling|ended     dialling|ended     -                         -                         -
+    TransferorGone  dialling           ringing            switching                 connected                 ended
+    NotifyFailed    dialling           ringing            switching                 connected                 -
+    Deadline        dialling|ended     ringing|ended      switching                 connected|ended           -
+    ReleaseTimeout  -                  -                  -                         connected                 ended
+    Fault           dialling|ended     dialling|ended     dialling|ended            connected                 -
+    Stop            ended              ended              ended                     ended                     ended
 """
 
 from dataclasses import replace
@@ -36,7 +38,7 @@ from datetime import datetime, timedelta
 from gateway.core.model import Decision, Destination, Entry, LegId
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
-from gateway.core.transfer import beginning, dialling, failing, hand_down, succeeding
+from gateway.core.transfer import beginning, dialling, failing, hand_down, identifying, succeeding
 from gateway.core.transfer.commands import Command
 from gateway.core.transfer.events import (
     Announced,
@@ -46,6 +48,7 @@ from gateway.core.transfer.events import (
     Fault,
     HumanAnswered,
     HumanTimeout,
+    Identified,
     NotifyFailed,
     ReleaseTimeout,
     RingTimeout,
@@ -58,6 +61,7 @@ from gateway.core.transfer.events import (
     TargetProgress,
     TransfereeGone,
     TransferorGone,
+    WhoTimeout,
 )
 from gateway.core.transfer.state import Manner, State, Transfer
 from gateway.core.transfer.transfer_step import TransferStep
@@ -142,11 +146,18 @@ def _proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912  
             succeeding.connect(step)
         case State.SWITCHING, SwitchFailed(next=following):
             failing.give_up(step, Reason.PBX_ERROR, following)
-        case State.CONNECTED, HumanAnswered(at=at):
-            step.note_human(at)
-            succeeding.complete(step)
-        case _, HumanAnswered(at=at):
-            step.note_human(at)
+        case state, HumanAnswered(at=at, by=by, agent=agent):
+            step.note_human(at, by, agent)
+            if state is State.ANSWERED:
+                succeeding.put_through(step)
+            elif state is State.CONNECTED:
+                succeeding.complete(step)
+        case State.ANSWERED | State.CONNECTED, Identified(by=by, name=name, next=following):
+            identifying.identify(step, by, name, following)
+        case _, Identified(by=by, name=name) if by is not None:
+            step.note_answerer(by, name)
+        case State.ANSWERED, WhoTimeout():
+            succeeding.put_through(step)
         case State.CONNECTED, HumanTimeout():
             succeeding.complete(step)
         case State.DIALLING, Announced():

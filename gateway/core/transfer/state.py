@@ -17,6 +17,7 @@ class State(StrEnum):
 
     DIALLING = "dialling"
     RINGING = "ringing"
+    ANSWERED = "answered"  # the PBX has answered, and is asked who that was
     HANDING = "handing"  # the PBX has been asked to take the caller on by itself
     LISTENING = "listening"  # it failed to: is the caller still on our leg?
     HANDED = "handed"  # it has the caller, and our leg is gone; the outcome waits for a person
@@ -37,7 +38,7 @@ class Manner:
     cancel_at_deadline: bool = True  # False: the failure is told, and the dialling goes on all the same
     own_codes: bool = True  # a failure is told with the target's own code; False: with that of its reason
     hand_down: bool = False  # the PBX, on which the transferee's leg is, may carry out the first attempt by itself
-    names_humans: bool = False  # the PBX tells when a queue's agent takes a call
+    names_humans: bool = False  # the PBX tells who takes a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Transfer:
     fallback: Destination | None = None  # None: there is none, or it was tried
     destination: Destination | None = None  # what was dialled last
     dialled: int = 0  # how many targets
+    looking: bool = False  # the PBX has answered, and has not found a person yet
     announcing: bool = False  # the destination is announced, and will be dialled when that is over
     hunt_until: datetime | None = None  # when nothing but the fallback is rung any more
     joined: LegId | None = None  # the far end of a consultation call, which takes the place of a dialled target
@@ -97,8 +99,20 @@ class Transfer:
 
     @property
     def awaits_human(self) -> bool:
-        """Whether the PBX has yet to say that a person took the call."""
-        return self.manner.names_humans and self.record.human_at is None
+        """Whether the PBX has yet to say who took the call."""
+        record = self.record
+        return self.manner.names_humans and record.human_at is None and record.answered_by is None
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether the PBX's answer is not believed to be a person's before the PBX has said so."""
+        return self.awaits_human and self.destination is not None and self.destination.queue is None
+
+    @property
+    def waits_on_line(self) -> bool:
+        """Whether the caller hears the PBX, which has not found a person for them yet."""
+        in_queue = self.destination is not None and self.destination.queue is not None
+        return self.awaits_human and (in_queue or self.looking)
 
     @property
     def stranded(self) -> bool:
@@ -106,11 +120,14 @@ class Transfer:
         return self.final_code == 200 or (self.transferor is None and self.record.entry is not Entry.INVITE)
 
     @property
+    def falls_back(self) -> bool:
+        """Whether the caller, whom nobody expects back, goes to the fallback when nothing else is left."""
+        return self.stranded and self.fallback is not None and not self.has_tried(self.fallback.extension)
+
+    @property
     def can_be_cancelled(self) -> bool:
         """Whether nobody has answered yet, and the caller has somewhere to go when the transfer is no longer wanted."""
-        taken_back = not self.stranded
-        falls_back = self.fallback is not None and not self.has_tried(self.fallback.extension)
-        return self.state in (State.DIALLING, State.RINGING) and (taken_back or falls_back)
+        return self.state in (State.DIALLING, State.RINGING) and (not self.stranded or self.falls_back)
 
     def __repr__(self) -> str:
         return f"<Transfer {self.record.transfer} {self.state} to {self.record.destination}>"

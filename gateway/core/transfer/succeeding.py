@@ -6,7 +6,17 @@ from dataclasses import replace
 from gateway.core.model import FinalNotify
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
-from gateway.core.transfer.commands import HUMAN_S, RELEASE_S, Notify, Respond, StartTimer, Switch, Timer
+from gateway.core.transfer.commands import (
+    HUMAN_S,
+    RELEASE_S,
+    WHO_S,
+    Identify,
+    Notify,
+    Respond,
+    StartTimer,
+    Switch,
+    Timer,
+)
 from gateway.core.transfer.state import State
 from gateway.core.transfer.transfer_step import TransferStep
 from gateway.core.transfer.transferor import release_transferor
@@ -29,11 +39,21 @@ def ring(step: TransferStep, code: int = 180) -> None:
 
 
 def answer(step: TransferStep) -> None:
-    """The target answered: join it with the caller."""
+    """The target answered: join it with the caller, once the PBX has had the time to say who it was."""
     step.record = replace(step.record, answered_at=step.at)
     if step.record.human_at is not None:  # what the PBX says of the person has overtaken its answer
         step.record = replace(step.record, human_at=max(step.record.human_at, step.at))
     step.stop(Timer.RING)
+    if step.transfer.asks_who:
+        step.do(Identify(step.transfer.target))
+        step.do(StartTimer(Timer.WHO, WHO_S))
+        step.enter(State.ANSWERED)
+    else:
+        put_through(step)
+
+
+def put_through(step: TransferStep) -> None:
+    """Join the target, which has answered, with the caller."""
     if step.is_invite and step.transfer.final_code is None:
         step.do(Respond(step.transfer.transferee, 200))
         step.transfer = replace(step.transfer, final_code=200)
@@ -44,9 +64,7 @@ def answer(step: TransferStep) -> None:
 def connect(step: TransferStep) -> None:
     """Caller and target hear each other; the PBX may have answered for a person, or before one."""
     step.write_attempt(Reason.ANSWERED, 200)
-    if step.transfer.destination is not None and step.transfer.destination.queue is None:
-        step.note_human(step.record.answered_at or step.at)
-    if not step.transfer.awaits_human:
+    if not step.transfer.waits_on_line:
         complete(step)
         return
     if step.transfer.manner.final_notify is not FinalNotify.ON_HUMAN:
@@ -54,6 +72,8 @@ def connect(step: TransferStep) -> None:
         if step.transfer.transferor is not None:
             step.do(StartTimer(Timer.RELEASE, RELEASE_S))
     step.report(Milestone.CONNECTED)
+    if not step.transfer.looking:
+        step.do(Identify(step.transfer.target))
     step.do(StartTimer(Timer.HUMAN, HUMAN_S))
     step.enter(State.CONNECTED)
 

@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gateway.core.model import Decision, Destination, Entry
+from gateway.core.model import AnsweredBy, Decision, Destination, Entry
 from gateway.core.outcome import Reason
 from gateway.core.record import Attempt, Milestone, TransferRecord
 from gateway.core.sentence import sentence
@@ -12,6 +12,11 @@ from gateway.core.transfer.commands import Command, Notify, Report, StopTimer, T
 from gateway.core.transfer.state import State, Transfer
 
 _MILESTONES = tuple(Milestone)
+_ANSWERED_BY = {
+    AnsweredBy.OUTSIDE: "answered: by a line out of the PBX, which does not know whether a person is there",
+    AnsweredBy.VOICEMAIL: "answered: by the PBX's voicemail",
+    AnsweredBy.APPLICATION: "answered: by the PBX itself ({name}), no person that it knows",
+}
 
 
 @dataclass(slots=True)
@@ -53,6 +58,8 @@ class TransferStep:
 
     def enter(self, state: State) -> None:
         """Go to a state."""
+        if self.transfer.state is State.ANSWERED and state is not State.ANSWERED:
+            self.stop(Timer.WHO)
         self.transfer = replace(self.transfer, state=state)
 
     def report(self, milestone: Milestone) -> None:
@@ -93,10 +100,11 @@ class TransferStep:
         """Write down that a destination is tried."""
         attempt = Attempt(destination.id, destination.extension)
         attempts = (*self.record.attempts, attempt)
-        self.record = replace(
-            self.record, destination=destination.id, attempts=attempts, answered_at=None, human_at=None
+        self.record = replace(self.record, destination=destination.id, attempts=attempts, answered_at=None)
+        self.forget_answerer()
+        self.transfer = replace(
+            self.transfer, destination=destination, dialled=self.transfer.dialled + 1, looking=False
         )
-        self.transfer = replace(self.transfer, destination=destination, dialled=self.transfer.dialled + 1)
 
     def write_attempt(self, reason: Reason, sip_code: int) -> None:
         """Write down what came of the attempt under way; a join is none."""
@@ -106,9 +114,20 @@ class TransferStep:
         attempts = (*others, replace(last, reason=reason, sip_code=sip_code))
         self.record = replace(self.record, attempts=attempts)
 
-    def note_human(self, at: datetime) -> None:
+    def note_human(self, at: datetime, by: AnsweredBy, agent: str) -> None:
         """Write down that a person took the call, which may be known before the answer is."""
-        self.record = replace(self.record, human_at=self.record.human_at or at)
+        if self.record.human_at is None:
+            self.record = replace(self.record, human_at=at, answered_by=by, agent=agent or None)
+
+    def note_answerer(self, by: AnsweredBy, name: str) -> None:
+        """Write down that no person took the call, or none that the PBX knows."""
+        if self.record.answered_by is None:
+            self.record = replace(self.record, answered_by=by)
+            self.explain(_ANSWERED_BY[by].format(name=name or "dialplan"))
+
+    def forget_answerer(self) -> None:
+        """Nobody has answered who is on the call."""
+        self.record = replace(self.record, human_at=None, answered_by=None, agent=None)
 
     def note_fault(self, fault: str) -> None:
         """Write down what went wrong, unless something did before."""

@@ -14,11 +14,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from gateway.core.model import PbxState
+from gateway.core.model import AnsweredBy, PbxState
 from gateway.pbx.asterisk.after_restart import AfterRestart, uptime_s
 from gateway.pbx.asterisk.ami_codec import AmiError, Message
 from gateway.pbx.asterisk.ami_connection import ActionRefusedError, Connection, UnreadableError
 from gateway.pbx.asterisk.ami_reader import AmiReader, event_class_of
+from gateway.pbx.asterisk.answers import Answers
 from gateway.pbx.asterisk.caller_tracking import CallerTracking
 from gateway.pbx.asterisk.failures import Failures, why
 from gateway.pbx.asterisk.known_state import KnownState
@@ -67,10 +68,14 @@ class AmiSource:
         listener: PbxListener,
         max_age: timedelta = timedelta(seconds=10),
         extension_context: str | None = None,
+        outside_lines: Collection[str] = (),
         clock: Clock,
         timing: AmiTiming = AmiTiming(),
     ) -> None:
-        """`extension_context`: the dialplan context that holds the hints; None: wherever they are."""
+        """`extension_context`: the dialplan context that holds the hints; None: wherever they are.
+
+        `outside_lines`: interfaces that lead out of the PBX, such as PJSIP/provider.
+        """
         self._pbx = pbx
         self._address = host, port
         self._credentials = username, secret
@@ -88,6 +93,8 @@ class AmiSource:
         self._reader = AmiReader(self._snapshot, self._answer_s, self._took, self._ages, self._log, self._refusals)
         self._connection: Connection | None = None
         self._tracking: CallerTracking | None = None
+        self._answers: Answers | None = None
+        self._outside = frozenset(outside_lines)
         self._wake = asyncio.Event()
         self._doubtful = False
         self._known = KnownState(
@@ -124,6 +131,10 @@ class AmiSource:
     def failure(self) -> str:
         """See ports.FollowedPbx."""
         return self._failures.last
+
+    def identify(self, sip_call_id: str) -> bool:
+        """See ports.PbxSource."""
+        return self._answers is not None and self._answers.identify(sip_call_id)
 
     def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
         """Watch these queues and extensions from now on; new ones are unknown until the PBX told of them."""
@@ -165,18 +176,36 @@ class AmiSource:
             on_data=self._known.prove,
             on_fault=self._failures.fault,
         )
-        tracking = CallerTracking(connection, self._answer_s, self._agent_connected, self._caller_lost, self._refusals)
+        answers = Answers(
+            connection,
+            self._answer_s,
+            self._call_answered,
+            self._refusals,
+            clock=self._clock,
+            now=self._ages,
+            outside=self._outside,
+        )
+        tracking = CallerTracking(
+            connection,
+            self._answer_s,
+            self._agent_connected,
+            self._caller_lost,
+            self._refusals,
+            answers,
+            self._call_answered,
+        )
         self._reader.connected()
         try:
             self._known.prove()
-            self._connection, self._tracking = connection, tracking
+            self._connection, self._tracking, self._answers = connection, tracking, answers
             connection.lost.add_done_callback(lambda _: self._wake.set())
             await self._greet(connection)
             await self._follow(connection)
         finally:
             self._known.be_silent()
-            self._connection = self._tracking = None
+            self._connection = self._tracking = self._answers = None
             tracking.close()
+            answers.close()
             connection.close()
 
     async def _greet(self, connection: Connection) -> None:
@@ -233,6 +262,8 @@ class AmiSource:
         tracking = self._tracking
         if (event_class := event_class_of(event.event)) is not None:
             self._reader.heard(event_class)
+        if self._answers is not None:
+            self._answers.take(event, at)
         match event.event:
             case "QueueCallerJoin" if tracking:
                 tracking.joined(event)
@@ -255,6 +286,9 @@ class AmiSource:
 
     def _agent_connected(self, call_id: str, agent: str, at: datetime) -> None:
         self._listener.agent_connected(self._pbx, call_id, agent, self._ages.on_the_wall(at))
+
+    def _call_answered(self, call_id: str, by: AnsweredBy | None, name: str, at: datetime) -> None:
+        self._listener.call_answered(self._pbx, call_id, by, name, self._ages.on_the_wall(at))
 
     def _caller_lost(self, transfer: str, cause: int, at: datetime) -> None:
         self._listener.caller_lost(self._pbx, transfer, cause, self._ages.on_the_wall(at))

@@ -13,8 +13,10 @@ import re
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 
+from gateway.core.model import AnsweredBy
 from gateway.pbx.asterisk.ami_codec import AmiError, Message
 from gateway.pbx.asterisk.ami_connection import ActionRefusedError, Connection
+from gateway.pbx.asterisk.answers import Answers, Told, interface_of, is_local
 from gateway.pbx.asterisk.refusals import Refusals, is_without_right
 
 MAX_REMEMBERED = 2_000  # callers
@@ -33,9 +35,12 @@ class CallerTracking:
         taken: Callable[[str, str, datetime], None],
         lost: Callable[[str, int, datetime], None],
         refusals: Refusals,
+        answers: Answers,
+        answered: Told,
     ) -> None:
         """`within`: seconds for an answer; `taken(call_id, agent, at)` is called when an agent took a call.
 
+        `answered` is called as in `Answers` when somebody else took that of a caller whom the PBX moved.
         `lost(transfer, cause, at)` is called when a caller whom the PBX moved is gone before that (cause as in Q.850).
         """
         self._connection = connection
@@ -43,6 +48,8 @@ class CallerTracking:
         self._taken = taken
         self._lost = lost
         self._refusals = refusals
+        self._answers = answers
+        self._answered = answered
         self._asked = 0
         self._call_ids: dict[str, asyncio.Task[str | None]] = {}  # by the channel's unique id, oldest first
         self._moved: dict[str, asyncio.Task[str | None]] = {}  # likewise: transfers of callers in no queue
@@ -51,7 +58,11 @@ class CallerTracking:
     def joined(self, event: Message) -> None:
         """Take a QueueCallerJoin."""
         unique = event.get("Uniqueid")
-        if unique not in self._call_ids and (self._asked < MAX_ASKED or unique in self._moved):
+        if unique in self._call_ids:
+            return
+        if unique not in self._moved and (known := self._answers.call_id_of(unique)) is not None:
+            self._call_ids[unique] = known
+        elif self._asked < MAX_ASKED or unique in self._moved:
             self._call_ids[unique] = self._begin(self._ask(event, self._moved.pop(unique, None)))
         _forget_oldest(self._call_ids)
 
@@ -94,8 +105,12 @@ class CallerTracking:
 
     def picked_up(self, event: Message, at: datetime) -> None:
         """Take a DialEnd that came at `at`; of a queue's caller AgentConnect tells."""
-        if event.get("DialStatus") == "ANSWER" and (asked := self._moved.pop(event.get("Uniqueid"), None)):
-            self._later(self._tell(asked, event.get("DestChannel").rpartition("-")[0], at))
+        channel = event.get("DestChannel")
+        if event.get("DialStatus") != "ANSWER" or is_local(channel):
+            return
+        found = (self._moved.pop(event.get(name), None) for name in ("Uniqueid", "Linkedid"))
+        if (asked := next(filter(None, found), None)) is not None:
+            self._later(self._tell_answered(asked, self._answers.by(event), interface_of(channel), at))
 
     def close(self) -> None:
         """Ask and tell nothing more."""
@@ -120,6 +135,10 @@ class CallerTracking:
         call_id = await asked
         if call_id is not None:
             self._taken(call_id, agent, at)
+
+    async def _tell_answered(self, asked: asyncio.Task[str | None], by: AnsweredBy, name: str, at: datetime) -> None:
+        if (key := await asked) is not None:
+            self._answered(key, by, name, at)
 
     async def _tell_lost(self, asked: asyncio.Task[str | None], cause: int, at: datetime) -> None:
         key = await asked

@@ -30,6 +30,10 @@ class Refusals:
             self._log.warning("ami-action-refused", action=action, error=str(error), missing_right=missing)
         return why
 
+    def untold(self, event: str) -> None:
+        """An event that matters is never sent, though there was reason to."""
+        self._log.warning("ami-tells-no-events", missing_right=f"eventfilter: {event}")
+
     def granted(self, action: str) -> None:
         """The action was answered: a later refusal is news again."""
         self._told = {told for told in self._told if told[0] != action}

@@ -89,6 +89,10 @@ class DialogInfoSource:
         because = self._state.unknown_because
         return "" if self._state.proven_at is not None or because == _NOT_YET else because
 
+    def identify(self, sip_call_id: str) -> bool:
+        """See ports.PbxSource: subscriptions tell of phones, and not of which call is whose."""
+        return False
+
     def reconfigure(self, queues: Collection[str], extensions: Collection[str]) -> None:
         """Subscribe to these extensions from now on; new ones are unknown until the PBX told of them."""
         self._queues = frozenset(queues)

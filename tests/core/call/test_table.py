@@ -15,7 +15,17 @@ from gateway.core.call import machine
 from gateway.core.call.commands import DialOrder
 from gateway.core.call.state import Call, Leg
 from gateway.core.caller import Party
-from gateway.core.model import AssignedNumber, Decision, Destination, Entry, LegId, Peer, PeerKind, TransferId
+from gateway.core.model import (
+    AnsweredBy,
+    AssignedNumber,
+    Decision,
+    Destination,
+    Entry,
+    LegId,
+    Peer,
+    PeerKind,
+    TransferId,
+)
 from gateway.core.moment import Moment
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
@@ -138,6 +148,9 @@ def of_transfer(which: TransferId, target: LegId) -> Iterator[ev.Event]:
         yield ev.TimerFired(NOW, which, timer, next=CLOSED)
         yield ev.TimerFired(NOW, which, timer, heard=True, next=TO_SUPPORT)
     yield ev.HumanAnswered(NOW, which, target, NOW.wall)
+    for by in (None, AnsweredBy.OUTSIDE, AnsweredBy.VOICEMAIL):
+        yield ev.Identified(NOW, which, target, by, next=TO_SUPPORT)
+    yield ev.Identified(NOW, which, target, AnsweredBy.VOICEMAIL, next=CLOSED)
     yield ev.CallerLost(NOW, which, Reason.CALLER_HUNG_UP, NOW.wall)
     yield ev.NotifyFailed(NOW, which)
     yield ev.Cancelled(NOW, which)

@@ -3,6 +3,7 @@
 
 import pytest
 
+from gateway.core.model import AnsweredBy
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner
@@ -42,9 +43,15 @@ def test_the_far_ends_are_joined_without_dialling(manner: Manner) -> None:
         Report(Milestone.CONNECTED),
         *PARTING,
     )
-    assert book.record.outcome is Outcome.COMPLETED
-    assert book.record.human_at == BEGIN
+    assert (book.record.outcome, book.record.human_at) == (Outcome.COMPLETED, None)
     assert book.attempts == []
+
+
+@pytest.mark.parametrize("by", AnsweredBy)
+def test_whom_the_transferor_has_consulted_is_who_took_that_call(by: AnsweredBy) -> None:
+    book = Playbook(CONSULTED, consulted=by).after(JOINED)
+    assert book.record.answered_by is by
+    assert book.record.human_at == (BEGIN if by.is_person else None)
 
 
 def test_everybody_stays_where_they_are_when_the_far_ends_cannot_be_joined() -> None:

@@ -6,11 +6,23 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.core.model import Entry
+from gateway.core.model import AnsweredBy, Entry
 from gateway.core.outcome import Outcome, Reason, reason_for_failure
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner, State
-from gateway.core.transfer.commands import Dial, HangUp, Report, Return, StartTimer, StopTimer, Switch, Timer, Wait
+from gateway.core.transfer.commands import (
+    WHO_S,
+    Dial,
+    HangUp,
+    Identify,
+    Report,
+    Return,
+    StartTimer,
+    StopTimer,
+    Switch,
+    Timer,
+    Wait,
+)
 from gateway.core.transfer.events import Event
 from tests.support.playbook import (
     ASSISTANT,
@@ -29,6 +41,7 @@ from tests.support.playbook import (
     SALES,
     SUPPORT,
     VOICEMAIL,
+    WHO_TIMEOUT,
     Playbook,
     answers,
     cannot_switch,
@@ -234,7 +247,11 @@ def test_a_queue_that_hangs_up_after_success_was_told_leads_to_the_next_and_then
         StartTimer(Timer.RING, 10),
         answers(3),
         StopTimer(Timer.RING),
+        Identify(leg(3)),
+        StartTimer(Timer.WHO, WHO_S),
+        WHO_TIMEOUT,
         Switch(CALLER, leg(3)),
+        StopTimer(Timer.WHO),
         is_switched(3),
         *PARTING,
     )
@@ -245,8 +262,9 @@ def test_a_queue_that_hangs_up_after_success_was_told_leads_to_the_next_and_then
 def test_the_time_of_a_human_is_that_of_the_target_that_took_the_call() -> None:
     book = Playbook(to(SALES), manner=NAMES_HUMANS).after(human(1), fails(1, then=to(SUPPORT)))
     assert book.record.human_at is None
-    book.after(answers(2), is_switched(2))
-    assert book.record.human_at == BEGIN + timedelta(seconds=3)
+    book.after(answers(2), human(2, AnsweredBy.EXTENSION), is_switched(2))
+    assert book.record.human_at == BEGIN + timedelta(seconds=4)
+    assert book.record.answered_by is AnsweredBy.EXTENSION
 
 
 @pytest.mark.parametrize("manner", [NAMES_HUMANS, ON_HUMAN])

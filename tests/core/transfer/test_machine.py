@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from gateway.core.model import Decision, Destination, Entry, FinalNotify, LegId
+from gateway.core.model import AnsweredBy, Decision, Destination, Entry, FinalNotify, LegId
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import TransferRecord
 from gateway.core.transfer import Manner, State, start, step
@@ -24,6 +24,7 @@ from gateway.core.transfer.events import (
     Fault,
     HumanAnswered,
     HumanTimeout,
+    Identified,
     Listened,
     NotifyFailed,
     ReleaseTimeout,
@@ -37,6 +38,7 @@ from gateway.core.transfer.events import (
     TargetProgress,
     TransfereeGone,
     TransferorGone,
+    WhoTimeout,
 )
 from gateway.core.transfer.hand_down import STATES
 from tests.support.playbook import (
@@ -45,7 +47,9 @@ from tests.support.playbook import (
     CALLER,
     GREETED,
     IN_30_S,
+    KEEPING,
     NONE_LEFT,
+    RETURNING,
     SALES,
     SUPPORT,
     TRANSFER,
@@ -58,8 +62,10 @@ from tests.support.transfer_world import World
 
 FAILURES = [reason for reason in Reason if reason.outcome is Outcome.FAILED]
 
-decisions = st.one_of(st.just(NONE_LEFT), st.sampled_from([SALES, SUPPORT, GREETED]).map(to))
-first_decisions = st.sampled_from([*map(to, (SALES, SUPPORT, SALES, SUPPORT, GREETED)), refusal(Reason.HOLIDAY)])
+decisions = st.one_of(st.just(NONE_LEFT), st.sampled_from([SALES, SUPPORT, GREETED, RETURNING, KEEPING]).map(to))
+first_decisions = st.sampled_from(
+    [*map(to, (SALES, SUPPORT, SALES, SUPPORT, GREETED, RETURNING, KEEPING)), refusal(Reason.HOLIDAY)]
+)
 manners = st.builds(
     Manner,
     notify=st.sampled_from([True, True, True, False]),
@@ -139,6 +145,11 @@ class AnyTransfer(RuleBasedStateMachine):
     def person_answers(self, back: int) -> None:
         self.send(HumanAnswered(self.now, self.target(back)))
 
+    @rule(back=back, by=st.sampled_from([None, *AnsweredBy]), then=decisions)
+    def something_else_answers(self, back: int, by: AnsweredBy | None, then: Decision) -> None:
+        if by is None or not by.is_person:
+            self.send(Identified(self.now, self.target(back), by, "Playback", then))
+
     @rule(event=st.sampled_from([TransferorGone, TransferorGone, NotifyFailed, TransfereeGone, Stop]))
     def something_goes_away(self, event: Callable[[datetime], Event]) -> None:
         self.send(event(self.now))
@@ -164,6 +175,7 @@ class AnyTransfer(RuleBasedStateMachine):
             {
                 State.DIALLING: TargetAnswered(self.now, target),
                 State.RINGING: TargetAnswered(self.now, target),
+                State.ANSWERED: HumanAnswered(self.now, target, AnsweredBy.EXTENSION),
                 State.SWITCHING: Switched(self.now, target),
             }.get(self.transfer.state, HumanAnswered(self.now, target))
         )
@@ -201,6 +213,8 @@ class AnyTransfer(RuleBasedStateMachine):
                 self.send(ReleaseTimeout(self.now))
             case Timer.ANNOUNCEMENT:
                 self.send(Announced(self.now))
+            case Timer.WHO:
+                self.send(WhoTimeout(self.now))
             case Timer.LISTEN:
                 self.send(Listened(self.now, self.target(0), self.world.caller == "held", then))
 

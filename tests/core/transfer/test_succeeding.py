@@ -15,6 +15,7 @@ from gateway.core.transfer.commands import (
     AnswerRequest,
     Dial,
     HangUp,
+    Identify,
     Notify,
     Report,
     StartTimer,
@@ -152,7 +153,7 @@ def test_a_transfer_to_an_extension() -> None:
     record = book.record
     assert (record.outcome, record.reason, record.sip_code) == (Outcome.COMPLETED, Reason.ANSWERED, 200)
     assert record.ringing_at == BEGIN + timedelta(seconds=1)
-    assert record.answered_at == record.human_at == BEGIN + timedelta(seconds=3)
+    assert (record.answered_at, record.human_at) == (BEGIN + timedelta(seconds=3), None)
     assert record.ended_at == BEGIN + timedelta(seconds=4)
     assert book.attempts == [("support", Reason.ANSWERED, 200)]
 
@@ -188,7 +189,7 @@ def test_on_ring_tells_success_at_the_answer_when_nothing_rang() -> None:
 
 def test_on_human_tells_success_when_a_person_takes_the_call() -> None:
     book = Playbook(to(SALES), manner=ON_HUMAN).after(answers(1))
-    book.play(is_switched(1), Report(Milestone.CONNECTED), StartTimer(Timer.HUMAN, HUMAN_S))
+    book.play(is_switched(1), Report(Milestone.CONNECTED), Identify(leg(1)), StartTimer(Timer.HUMAN, HUMAN_S))
     assert book.state is State.CONNECTED
     book.play(human(1), *told(Reason.ANSWERED), *PARTING)
     assert book.record.answered_at == BEGIN + timedelta(seconds=1)
@@ -202,6 +203,7 @@ def test_on_answer_tells_success_at_once_and_reports_the_outcome_when_a_person_t
         *told(Reason.ANSWERED),
         StartTimer(Timer.RELEASE, RELEASE_S),
         Report(Milestone.CONNECTED),
+        Identify(leg(1)),
         StartTimer(Timer.HUMAN, HUMAN_S),
         RELEASE_TIMEOUT,
         HangUp(ASSISTANT, Reason.ANSWERED, 200),
@@ -214,7 +216,7 @@ def test_on_answer_tells_success_at_once_and_reports_the_outcome_when_a_person_t
 
 
 def test_on_human_is_as_on_answer_for_an_extension() -> None:
-    Playbook(to(SUPPORT), manner=ON_HUMAN).after(answers(1)).play(
+    Playbook(to(SUPPORT), manner=ON_HUMAN).after(human(1), answers(1)).play(
         is_switched(1), *told(Reason.ANSWERED), Report(Milestone.CONNECTED), *PARTING
     )
 

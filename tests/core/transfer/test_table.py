@@ -9,9 +9,9 @@ from itertools import product
 
 import pytest
 
-from gateway.core.model import Entry, FinalNotify
+from gateway.core.model import AnsweredBy, Entry, FinalNotify
 from gateway.core.outcome import Reason
-from gateway.core.transfer import Manner, State, Transfer, hand_down, machine, step
+from gateway.core.transfer import Manner, State, Transfer, hand_down, identifying, machine, step
 from gateway.core.transfer.events import Event
 from tests.support.playbook import (
     ANNOUNCED,
@@ -23,6 +23,7 @@ from tests.support.playbook import (
     GREETED,
     HUMAN_TIMEOUT,
     IN_30_S,
+    KEEPING,
     NONE_LEFT,
     NOTIFY_FAILED,
     RELEASE_TIMEOUT,
@@ -30,6 +31,7 @@ from tests.support.playbook import (
     STOP,
     SUPPORT,
     VOICEMAIL,
+    WHO_TIMEOUT,
     Playbook,
     answers,
     cannot_switch,
@@ -37,6 +39,7 @@ from tests.support.playbook import (
     hears,
     human,
     is_switched,
+    is_told,
     loses_caller,
     rings,
     rings_out,
@@ -50,9 +53,9 @@ Rows = dict[tuple[str, str], set[str]]
 
 
 def documented() -> Rows:
-    """The tables in the headers of the machine and of its part for hand-down."""
+    """The tables in the headers of the machine and of its parts."""
     found: Rows = {}
-    for header in (machine.__doc__, hand_down.__doc__):
+    for header in (machine.__doc__, identifying.__doc__, hand_down.__doc__):
         lines = [line.split() for line in (header or "").splitlines() if line.startswith("    ")]
         (_, *states), *rows = lines
         for event, *cells in rows:
@@ -87,7 +90,7 @@ def kinds(entry: Entry, when: FinalNotify) -> Iterator[Transfer]:
         (True, False), (True, False), (True, False), (True, False), (VOICEMAIL, None)
     ):
         manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, hand_down=down, names_humans=names)
-        for first in (SALES, GREETED):
+        for first in (SALES, GREETED, KEEPING):
             yield Playbook(to(first), entry=entry, manner=manner, fallback=fallback).transfer
 
 
@@ -100,20 +103,22 @@ def events(last: int) -> tuple[Event, ...]:
 def _events(last: int) -> Iterator[Event]:
     for then in (NONE_LEFT,) if last >= MOST_DIALLED else (NONE_LEFT, to(SUPPORT)):
         yield from (fails(last, then=then), rings_out(then=then), cannot_switch(last, then=then))
+        yield is_told(last, AnsweredBy.VOICEMAIL, then=then)
     for target in (last, last - 1):
         yield from (rings(target), answers(target), is_switched(target), human(target))
         yield from (hears(target), hears(target, False), fails(target, moved=True))
         yield from (loses_caller(target), loses_caller(target, Reason.BUSY))
+        yield from (is_told(target, by) for by in (None, AnsweredBy.APPLICATION, AnsweredBy.OUTSIDE))
     yield fails(last - 1)
     yield from (ANNOUNCED, HUMAN_TIMEOUT, CALLER_GONE, CANCELLED, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
-    yield FAULT
+    yield from (FAULT, WHO_TIMEOUT)
 
 
 def _without_history(transfer: Transfer) -> tuple[object, ...]:
     """A transfer as far as what comes next can depend on it."""
     now = tuple(getattr(transfer, field.name) for field in fields(transfer) if field.name != "record")
     record = transfer.record
-    return (*now, record.entry, record.ringing_at is None, record.human_at is None)
+    return (*now, record.entry, record.ringing_at is None, record.human_at is None, record.answered_by is None)
 
 
 @pytest.mark.thorough
