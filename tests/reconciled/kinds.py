@@ -55,6 +55,7 @@ WITH_SIPP = (
     Asked(Reason.PBX_ERROR, "+31612345702", 500, {"extension": "6018"}, by_gate=False),
     Asked(Reason.ADDRESS_INCOMPLETE, "+31612345711", 484, {"extension": "6016"}, by_gate=False),
     Asked(Reason.NOT_ACCEPTABLE, "+31612345712", 488, {"extension": "6017"}, by_gate=False),
+    Asked(Reason.VOICEMAIL, "+31612345713", 480, {"extension": "6550"}, by_gate=False),
     Asked(Reason.CALLER_HUNG_UP, "+31612345703", 487, {"extension": "6011", "ring_timeout_s": 60}, by_gate=False),
     Asked(Reason.UNKNOWN_DESTINATION, UNHEARD_OF, 404, share=2),
     Asked(Reason.OUTSIDE_HOURS, "+31612345704", 480, {"extension": "6599", "hours": "later"}),

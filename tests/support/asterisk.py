@@ -4,8 +4,9 @@
 What it has, by extension: 6001–6003 people's phones (see baresip.py) · 6009 a phone that never registers · 6010 busy
 · 6011 rings for ever · 6012 declines · 6500 queue sales (6001, 6002) · 6501 queue support (6003) · 6510 queue tiny
 (6003, one may wait) · 6520 queue slow (6002, 3 s of wrap-up) · 6521 queue sales, agents with a penalty of at most 2 ·
-6530 rings 6001 and 6002 together · 6540 plays a tone for two seconds before it is answered, then rings 6001 · 6598
-queue sales, answered at once, with music · 6599 answers and plays a tone for ever · every other is unknown. An
+6530 rings 6001 and 6002 together · 6540 plays a tone for two seconds before it is answered, then rings 6001 · 6550
+and so on what else answers: voicemail, a menu, a conference (pbx_etc/extensions.conf) · 6598 queue sales, answered at
+once, with music · 6599 answers and plays a tone for ever · every other is unknown. An
 outside caller is whoever calls from `Net.provider`; they reach the gateway by an assigned number.
 """
 
@@ -15,6 +16,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support import tones
 from tests.support.ami import GATEWAY_AMI
 from tests.support.asterisk_server import MUSIC_HZ, AsteriskServer, install
 
@@ -116,6 +118,7 @@ class Asterisk(AsteriskServer):
 
     def _configure(self) -> None:
         ours = {
+            "@BED@": str(self.directory),
             "@PBX@": self.host,
             "@PORT@": str(SIP_PORT),
             "@PROVIDER@": self.net.provider,
@@ -123,6 +126,10 @@ class Asterisk(AsteriskServer):
             "@EARLY_HZ@": str(EARLY_HZ),
         }
         self.install(OURS, ours)
+        tones.write_wav(self.directory / "prompt.wav", tones.tone(EARLY_HZ, 0.1))
+        greeting = self.directory / "spool" / "voicemail" / "default" / "6001" / "unavail.wav"
+        greeting.parent.mkdir(parents=True)
+        tones.write_wav(greeting, tones.tone(VOICEMAIL_HZ, 5))
         # What somebody who adds these files to their PBX would edit; the rest must work as it is shipped.
         edits: dict[str, dict[str, str]] = {
             "pjsip.d": {

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 COMMON = Path(__file__).with_name("asterisk_etc")
 
 # Configurations whose defaults suit us, empty so that the log holds no error but real ones.
-ABSENT = ("acl", "ccss", "cel", "features", "pjproject", "queuerules", "queues", "stasis", "udptl")
+ABSENT = (
+    *("acl", "ccss", "cel", "confbridge", "features", "followme", "pjproject", "queuerules", "queues", "res_parking"),
+    *("stasis", "udptl", "voicemail"),
+)
 
 MUSIC_HZ = 350
 
