@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gateway.core.model import Destination, Entry, FinalNotify, LegId
+from gateway.core.model import AnsweredBy, Destination, Entry, FinalNotify, LegId
 from gateway.core.record import Milestone, TransferRecord
+from gateway.core.transfer.commands import WHO_S
 
 SHORTEST_RING = timedelta(seconds=1)
 """Nobody answers in less."""
@@ -53,6 +54,7 @@ class Transfer:
     fallback: Destination | None = None  # None: there is none, or it was tried
     destination: Destination | None = None  # what was dialled last
     dialled: int = 0  # how many targets
+    named_at: datetime | None = None  # when the PBX said who took the call
     looking: bool = False  # the PBX has answered, and has not found a person yet
     announcing: bool = False  # the destination is announced, and will be dialled when that is over
     hunt_until: datetime | None = None  # when nothing but the fallback is rung any more
@@ -102,6 +104,15 @@ class Transfer:
         """Whether the PBX has yet to say who took the call."""
         record = self.record
         return self.manner.names_humans and record.human_at is None and record.answered_by is None
+
+    def is_stale(self, at: datetime) -> bool:
+        """Whether whom the PBX named, long before its answer at `at`, may have refused the call, for others to take it.
+
+        As where a key is to be pressed to accept it, and voicemail has it otherwise. A queue names its agents last.
+        """
+        if self.named_at is None or self.record.answered_by is AnsweredBy.AGENT:
+            return False
+        return at - self.named_at > timedelta(seconds=WHO_S)
 
     @property
     def asks_who(self) -> bool:

@@ -41,6 +41,8 @@ def ring(step: TransferStep, code: int = 180) -> None:
 def answer(step: TransferStep) -> None:
     """The target answered: join it with the caller, once the PBX has had the time to say who it was."""
     step.record = replace(step.record, answered_at=step.at)
+    if step.transfer.is_stale(step.at):
+        step.forget_answerer()
     if step.record.human_at is not None:  # what the PBX says of the person has overtaken its answer
         step.record = replace(step.record, human_at=max(step.record.human_at, step.at))
     step.stop(Timer.RING)

@@ -118,16 +118,19 @@ class TransferStep:
         """Write down that a person took the call, which may be known before the answer is."""
         if self.record.human_at is None:
             self.record = replace(self.record, human_at=at, answered_by=by, agent=agent or None)
+            self.transfer = replace(self.transfer, named_at=self.at)
 
     def note_answerer(self, by: AnsweredBy, name: str) -> None:
         """Write down that no person took the call, or none that the PBX knows."""
         if self.record.answered_by is None:
             self.record = replace(self.record, answered_by=by)
+            self.transfer = replace(self.transfer, named_at=self.at)
             self.explain(_ANSWERED_BY[by].format(name=name or "dialplan"))
 
     def forget_answerer(self) -> None:
         """Nobody has answered who is on the call."""
         self.record = replace(self.record, human_at=None, answered_by=None, agent=None)
+        self.transfer = replace(self.transfer, named_at=None)
 
     def note_fault(self, fault: str) -> None:
         """Write down what went wrong, unless something did before."""

@@ -47,7 +47,7 @@ class _Call:
     halves: list[str] = field(default_factory=list)  # the far halves of Local channels that have answered for it
     lines: set[str] = field(default_factory=set)  # unique ids of channels that were dialled out of the PBX
     queued: bool = False
-    known: bool = False  # it was told who has answered
+    known: tuple[AnsweredBy, str] | None = None  # who has answered, as was told
 
 
 class Answers:
@@ -166,8 +166,8 @@ class Answers:
             if len(call.halves) < MAX_LEGS:
                 call.halves.append(f"{channel.removesuffix(';1')};2")
             return
-        call.known = True
-        self._later(self._tell(call, self.by(event), interface_of(channel), at))
+        by, name = call.known = self.by(event), interface_of(channel)
+        self._later(self._tell(call, by, name, at))
 
     def _call_of(self, event: Message) -> _Call | None:
         """The call that a DialEnd belongs to; one that was not seen to begin is asked about now."""
@@ -193,21 +193,17 @@ class Answers:
         while True:
             call = self._calls.get(self._unique.get(call_id, ""))
             if call is not None:
-                found = None if call.known else await self._application(call)
+                found = await self._application(call)
                 if found is None:
                     return
-                if found.lower() not in PASSING:
-                    self._tell_application(call, call_id, found)
+                meant = call.known if found.lower() in PASSING else _meant(found)
+                if meant is not None:
+                    self._told(call_id, *meant, self._now())
                     return
             if self._clock.now().steady >= until:
                 self._heard_nothing()
                 return
             await sleep(self._clock, LOOK_AGAIN_S)
-
-    def _tell_application(self, call: _Call, call_id: str, application: str) -> None:
-        if not call.known:  # a person has not answered meanwhile
-            by, name = _meant(application)
-            self._told(call_id, by, name, self._now())
 
     def _heard_nothing(self) -> None:
         """A call was answered, and no event has told by whom: where none ever came, callers wait for none again."""

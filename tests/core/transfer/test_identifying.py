@@ -51,6 +51,7 @@ from tests.support.playbook import (
     is_switched,
     is_told,
     leg,
+    rings,
     to,
     told,
 )
@@ -87,6 +88,21 @@ def test_a_person_is_whom_the_pbx_names() -> None:
 
 def test_whom_the_pbx_has_named_before_its_answer_is_not_asked_for() -> None:
     Playbook(to(SUPPORT), manner=NAMES_HUMANS).after(human(1, AnsweredBy.EXTENSION)).play(
+        answers(1), StopTimer(Timer.RING), Switch(CALLER, leg(1))
+    )
+
+
+@pytest.mark.parametrize("early", [human(1, AnsweredBy.EXTENSION, "PJSIP/6001"), is_told(1, AnsweredBy.OUTSIDE)])
+def test_who_picked_up_long_before_the_answer_may_have_refused_the_call(early: Event) -> None:
+    """Where a key is to be pressed, voicemail has the caller otherwise: the PBX is asked again."""
+    book = Playbook(to(SUPPORT), manner=NAMES_HUMANS).after(early, rings(1)).play(answers(1), *ASKED)
+    assert (book.record.human_at, book.record.answered_by, book.record.agent) == (None, None, None)
+    book.after(IS_VOICEMAIL)
+    assert book.record.reason is Reason.VOICEMAIL
+
+
+def test_an_agent_may_have_been_named_long_before() -> None:
+    Playbook(to(SUPPORT), manner=NAMES_HUMANS).after(human(1), rings(1), rings(1)).play(
         answers(1), StopTimer(Timer.RING), Switch(CALLER, leg(1))
     )
 

@@ -46,9 +46,20 @@ async def test_a_phone_is_told_of_by_the_dialog_s_call_id(pbx: FakeAmi, listener
         await listener.until(lambda: bool(listener.answered))
         assert listener.answered == [(OURS, AnsweredBy.EXTENSION, "PJSIP/6001")]
         assert source.identify(OURS)
-        await heard(pbx, listener)
+        await listener.until(lambda: len(listener.answered) > 1)
+        assert len(set(listener.answered)) == 1
         assert pbx.count("Getvar") == 1
-        assert pbx.count("Status") == 0
+
+
+async def test_a_phone_that_has_picked_up_and_not_accepted_is_not_who_answers(pbx: FakeAmi, listener: Listener) -> None:
+    """As with a key that is to be pressed: the dialplan goes on to voicemail."""
+    async with known(pbx, listener) as source:
+        pbx.send(rings_in("1"), dial("DialEnd", PHONE, DialStatus="ANSWER"))
+        await listener.until(lambda: bool(listener.answered))
+        pbx.applications["PJSIP/gw-1"] = "VoiceMail"
+        assert source.identify(OURS)
+        await listener.until(lambda: len(listener.answered) > 1)
+        assert listener.answered[-1] == (OURS, AnsweredBy.VOICEMAIL, "VoiceMail")
 
 
 @pytest.mark.parametrize("status", ["BUSY", "NOANSWER", "CANCEL", "CHANUNAVAIL"])
