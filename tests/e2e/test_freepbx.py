@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.pbx, pytest.mark.keeps("20.93")]
 
 GUIDE = ROOT / "deploy" / "freepbx" / "README.md"
-VOICEMAIL_HZ = 850
 RELOAD = "asterisk -rx 'dialplan reload'"
 
 
@@ -49,7 +48,7 @@ async def freepbx(own_net: Net) -> AsyncIterator[FreePbx]:
         yield pbx
 
 
-async def test_a_box_answers_as_a_person_does_unless_the_phone_alone_is_dialled(
+async def test_a_box_is_no_person_and_is_not_reached_where_the_phone_alone_is_dialled(
     freepbx: FreePbx, tmp_path: Path
 ) -> None:
     net = freepbx.net
@@ -72,10 +71,11 @@ async def test_a_box_answers_as_a_person_does_unless_the_phone_alone_is_dialled(
         await freepbx.cli("pjsip qualify transfer-gateway")
         caller, talking = await play.talk()
         assert await play.refer(talking, SALES) == 202
-        await caller.media.hears(VOICEMAIL_HZ)
+        assert [notify.sipfrag for notify in await talking.notifies()][-1] == 480
+        await both_hear(caller, talking)
         [boxed] = await gateway.ended()
-        assert (boxed["outcome"], boxed["reason"]) == ("completed", "answered")
-        assert boxed["human_at"]
+        assert (boxed["outcome"], boxed["reason"], boxed["human_at"]) == ("failed", "voicemail", None)
+        assert boxed["returned_to_transferor"]
         await hang_up(caller)
         await play.quiet()
 

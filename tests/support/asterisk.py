@@ -116,6 +116,13 @@ class Asterisk(AsteriskServer):
             await ami.action("QueueReload", Members="yes", Rules="no", Parameters="no")
         await self.quiet()
 
+    def _record(self) -> None:
+        """What its voicemail says to callers of 6001, and what it says to whom follow-me finds."""
+        tones.write_wav(self.directory / "prompt.wav", tones.tone(EARLY_HZ, 0.1))
+        greeting = self.directory / "spool" / "voicemail" / "default" / "6001" / "unavail.wav"
+        greeting.parent.mkdir(parents=True)
+        tones.write_wav(greeting, tones.tone(VOICEMAIL_HZ, 5))
+
     def _configure(self) -> None:
         ours = {
             "@BED@": str(self.directory),
@@ -126,10 +133,7 @@ class Asterisk(AsteriskServer):
             "@EARLY_HZ@": str(EARLY_HZ),
         }
         self.install(OURS, ours)
-        tones.write_wav(self.directory / "prompt.wav", tones.tone(EARLY_HZ, 0.1))
-        greeting = self.directory / "spool" / "voicemail" / "default" / "6001" / "unavail.wav"
-        greeting.parent.mkdir(parents=True)
-        tones.write_wav(greeting, tones.tone(VOICEMAIL_HZ, 5))
+        self._record()
         # What somebody who adds these files to their PBX would edit; the rest must work as it is shipped.
         edits: dict[str, dict[str, str]] = {
             "pjsip.d": {

@@ -27,6 +27,7 @@ class UntouchedAsterisk(Asterisk):
 
     def _configure(self) -> None:
         ours = {
+            "@BED@": str(self.directory),
             "@PBX@": self.host,
             "@PORT@": str(SIP_PORT),
             "@PROVIDER@": self.net.provider,
@@ -35,11 +36,13 @@ class UntouchedAsterisk(Asterisk):
             "#include extensions.d/transfer-gateway.conf": "",
             "#include pjsip.d/transfer-gateway.conf": "",
             "[transfer-destinations]": "[company]",
+            "@transfer-destinations": "@company",
             "include => transfer-destinations": "include => company",
         }
         # What else stands in that section is good for the section before it, too.
         extended = {"[transfer-gateway](+type=endpoint)": "[provider](+type=endpoint)"}
         self.install(OURS, {**extended, **ours})
+        self._record()
 
     def carry_out(self, commands: Iterable[str]) -> None:
         """Do in a shell what somebody is told to do; `asterisk` is this one's own console."""

@@ -183,6 +183,7 @@ async def test_the_shipped_manager_user_sees_what_it_needs_and_touches_nothing(p
         assert len(await watching.action("DeviceStateList")) > 3
         await watching.action("CoreStatus")
         await watching.action("Ping")
+        await watching.action("Status")
         for name, fields in {
             "Command": {"Command": "core stop now"},
             "QueuePause": {"Interface": "PJSIP/6003", "Paused": "true"},
@@ -199,8 +200,9 @@ async def test_the_shipped_manager_user_sees_what_it_needs_and_touches_nothing(p
         "AgentCalled", "AgentComplete", "AgentConnect", "ContactStatus", "DeviceStateChange", "ExtensionStatus",
         "FullyBooted", "QueueCallerAbandon", "QueueCallerJoin", "QueueCallerLeave", "QueueMemberAdded",
         "QueueMemberPause", "QueueMemberRemoved", "QueueMemberStatus", "Shutdown",
+        "Newchannel", "DialBegin", "DialEnd",
     }  # fmt: skip
-    assert not seen & {"Newchannel", "NewExten", "BridgeEnter", "VarSet", "TestEvent"}
+    assert not seen & {"Newstate", "NewExten", "BridgeEnter", "VarSet", "TestEvent"}
 
 
 @pytest.mark.pbx
