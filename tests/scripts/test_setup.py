@@ -14,12 +14,12 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-# Stands for Python in and outside of .venv: what it is asked to install takes as long as $TAKES says.
+# Stands for Python in and outside of .venv. Where $GATE names a file, what it is asked to install waits for it.
 PYTHON = """#!/bin/bash
 case "$*" in
     -) printf '3.11\\nfine\\n%s\\nheaders\\nvenv\\n' "$0" ;;
     "-m venv --clear .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
-    *--require-hashes*) sleep "$TAKES"; [[ $BREAKS != pip ]] ;;
+    *--require-hashes*) while [[ -n $GATE && ! -e $GATE ]]; do sleep 0.02; done; [[ $BREAKS != pip ]] ;;
     "-m scripts.binding") echo made.whl ;;
 esac
 """
@@ -49,7 +49,7 @@ class Tree:
             "PATH": f"{programs}:{os.environ['PATH']}",
             "PYTHON": str(programs / "python"),
             "TRANSFER_GATEWAY_CACHE": str(self.cache),
-            "TAKES": "0",
+            "GATE": "",
             "BREAKS": "",
         }
 
@@ -88,34 +88,50 @@ def test_each_step_says_how_long_it_is_likely_to_take_and_then_nothing_is_said(t
     assert tree.set_up()[1][0].endswith(": about 60 s")
 
 
+def read_until(process: subprocess.Popen[str], word: str) -> list[str]:
+    """Its lines up to the first that has the word."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    while not lines or word not in lines[-1]:
+        line = process.stderr.readline()
+        assert line, f"it ended without: {word}\n{lines}"
+        lines.append(line.removeprefix("setup: ").rstrip())
+    return lines
+
+
 @pytest.mark.keeps("20.87")
-def test_what_takes_long_says_that_it_goes_on_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    tree = Tree(tmp_path)
-    code, told = tree.set_up(TAKES="1", TICK_S="0.2")
-    begun = time.monotonic()
-    goes_on = [line for line in told if ": goes on, " in line]
-    assert code == 0
-    assert goes_on
-    assert all(line.startswith("installing the Python packages") and line.endswith(" s so far") for line in goes_on)
-    code, told = tree.set_up(TICK_S="30")
-    (tree.path / "requirements.txt").write_text("changed\n")
-    code, told = tree.set_up(TICK_S="30", BREAKS="pip")
+def test_what_takes_long_says_that_it_goes_on(tmp_path: Path) -> None:
+    tree, gate = Tree(tmp_path), tmp_path / "gate"
+    with tree.begin(GATE=str(gate), TICK_S="0.2") as process:
+        told = read_until(process, ": goes on, ")[-1]
+        assert told.startswith("installing the Python packages")
+        assert told.endswith(" s so far")
+        gate.touch()
+        assert process.stderr is not None
+        process.stderr.read()
+    assert process.returncode == 0
+
+
+@pytest.mark.keeps("20.87")
+def test_what_fails_is_told_and_nothing_is_left_that_keeps_its_output_open(tmp_path: Path) -> None:
+    tree, begun = Tree(tmp_path), time.monotonic()
+    code, told = tree.set_up(BREAKS="pip", TICK_S="100")
     assert code == 1
     assert "cannot go on: pip could not install them (see above)" in told
-    assert time.monotonic() - begun < 20  # whoever read its output to the end did not wait for what ticks
+    assert time.monotonic() - begun < 90
 
 
 @pytest.mark.keeps("20.87")
 def test_who_waits_for_another_one_is_told(tmp_path: Path) -> None:
-    tree = Tree(tmp_path)
-    with tree.begin(TAKES="3") as first:
-        while not (tree.path / ".venv" / ".stamps" / "venv").exists():
-            assert first.poll() is None
-            time.sleep(0.01)
-        code, told = tree.set_up(TICK_S="0.2")
-        assert first.wait() == 0
-        assert first.stderr is not None
-        first.stderr.read()
-    assert code == 0
-    assert told[0] == "another make setup is under way; waiting for it"
-    assert told[1].startswith("waiting for the other make setup: goes on, ")
+    tree, gate = Tree(tmp_path), tmp_path / "gate"
+    with tree.begin(GATE=str(gate)) as first:
+        read_until(first, "installing the Python packages")
+        with tree.begin(TICK_S="0.2") as second:
+            told = read_until(second, "waiting for the other make setup: goes on, ")
+            assert told[0] == "another make setup is under way; waiting for it"
+            gate.touch()
+            assert first.stderr is not None
+            assert second.stderr is not None
+            first.stderr.read()
+            second.stderr.read()
+    assert (first.returncode, second.returncode) == (0, 0)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+LONG_S = 60.0
+"""A busy machine needs its time to load what the command needs."""
+
+
 class Terminal:
     """A command of the gateway's in a terminal of its own, while the context lasts."""
 
@@ -77,7 +81,7 @@ class Terminal:
             return all(each in self.text for each in texts)
 
         try:
-            await eventually(seen, f"{texts} are on the screen", timeout_s=30)
+            await eventually(seen, f"{texts} are on the screen", timeout_s=LONG_S)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.text}") from None
 
@@ -101,7 +105,7 @@ class Terminal:
         async def over() -> bool:
             return self.process.poll() is not None
 
-        await eventually(over, "the command ends")
+        await eventually(over, "the command ends", timeout_s=LONG_S)
         self._read()
         return self.process.wait()
 
