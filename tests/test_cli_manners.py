@@ -13,15 +13,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gateway import cli
-from gateway.arguments import EXAMPLES, examples, parser
+from gateway.arguments import EXAMPLES, examples
 from gateway.cli import output
+from scripts.deb.documents import commands
 from tests.config_directory import MAIN, write
 from tests.support.command_line import run, running_gateway
 from tests.support.processes import free_port
@@ -43,12 +43,6 @@ WORDS: dict[str, list[str]] = {
 }
 """What a command cannot do without."""
 OPERATIONS = Path(__file__).resolve().parents[1] / "docs" / "operations.md"
-
-
-def commands() -> dict[str, argparse.ArgumentParser]:
-    every = parser(defaultdict(lambda: None))
-    (subparsers,) = (each for each in every._actions if isinstance(each, argparse._SubParsersAction))
-    return dict(subparsers.choices)
 
 
 def options_of(command: argparse.ArgumentParser) -> set[str]:
