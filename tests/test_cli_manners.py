@@ -101,6 +101,7 @@ def test_where_there_is_no_configuration_it_says_how_to_get_one(
         (["status", "--jsno"], "there is no option --jsno; did you mean --json?"),
         (["probe", "--cals"], "there is no option --cals; did you mean --call?"),
         (["status", "now"], "now is one word too many"),
+        (["transfers", "--outcome", "fialed"], "fialed is none of them; did you mean failed?"),
         (["schema", "evnt"], "evnt is none of them; did you mean event?"),
         (["--colour=never", "status"], "there is no option --colour; did you mean --color?"),
         (["watch", "--interval", "0"], "0 is no number of seconds from 0.5 to 3600"),

@@ -15,6 +15,7 @@ from gateway import __version__
 from gateway.arguments import forms
 from gateway.arguments.examples import EXAMPLES, first_page, most_used
 from gateway.arguments.parsing import Parser, parsed
+from gateway.core.outcome import Outcome
 
 __all__ = ["DEFAULT_DIRECTORY", "EXAMPLES", "parse", "parser"]
 
@@ -151,7 +152,8 @@ def _add_asking(command: _Add) -> None:
         each.add_argument("--since", metavar="TIME", type=forms.time, help=f"begun at or after, {_IN_UTC}")
         each.add_argument("--until", metavar="TIME", type=forms.time, help="begun before")
         _add_filters(each, ("number", "destination", "reason", "caller"))
-    _add_filters(transfers, ("outcome", "text"))
+    transfers.add_argument("--outcome", choices=tuple(map(str, Outcome)), help="with this outcome")
+    _add_filters(transfers, ("text",))
     for each in (calls, transfers):
         each.add_argument("--limit", metavar="N", type=forms.limit, help="so many at most (default: 50)")
     queues = command("queues", "list the queues, as the gate sees them")
@@ -168,7 +170,6 @@ _FILTERS = {
     "destination": "of the destination with this id",
     "reason": "that ended for this reason",
     "caller": "of the caller with this number",
-    "outcome": "with this outcome",
     "text": "with these words in the trail",
 }
 

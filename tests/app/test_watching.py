@@ -63,9 +63,9 @@ async def test_what_goes_on_is_listed(directory: Path, ask: Callable[..., Any]) 
         code, out, _ = await ask("transfers", "--outcome", "completed", "--since", "2026-01-01", "--json")
         assert json.loads(out.splitlines()[-1]) == {"transfers": [], "next": None}
         assert (await ask("transfers", "--outcome", "completed"))[1].splitlines()[-1] == "none"
-        code, out, err = await ask("transfers", "--outcome", "lost")
+        code, out, err = await ask("transfers", "--reason", "lost")
         assert code == 1
-        assert "outcome: must be one of completed, refused, " in err
+        assert "reason: must be one of accepted, answered, " in err
 
 
 @pytest.mark.keeps("20.81")
