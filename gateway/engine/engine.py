@@ -19,6 +19,7 @@ from gateway.core.model import AnsweredBy, LegId, PbxState, Peer, PeerKind
 from gateway.core.open_call import OpenCall, OpenLeg
 from gateway.core.outcome import CallEnd, Reason, reason_for_cause
 from gateway.core.record import CallRecord, TransferRecord
+from gateway.core.transfer.commands import Timer
 from gateway.engine.admission import Admission
 from gateway.engine.drain import Drain
 from gateway.engine.guards import GuardedReports, GuardedSip
@@ -310,6 +311,12 @@ class Engine:
             self._loop.feed(call.id, ev.HumanAnswered(now, running.id, target, at, by, agent))
         else:
             self._loop.feed(call.id, ev.Identified(now, running.id, target, by, name))
+
+    def answerer_unknown(self, pbx: str, sip_call_id: str) -> None:
+        """See ports.PbxListener."""
+        if found := self.calls.target(sip_call_id):
+            call, running, _ = found
+            self._loop.feed(call.id, ev.TimerFired(self._clock.now(), running.id, Timer.WHO))
 
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
         """A caller whom the PBX had taken over is gone."""

@@ -26,6 +26,9 @@ class PbxListener(Protocol):
         `name` is the interface of a phone or line such as "PJSIP/6001", or the name of an application.
         """
 
+    def answerer_unknown(self, pbx: str, sip_call_id: str) -> None:
+        """What `PbxSource.identify` was asked about will not be known: nobody needs to wait for it."""
+
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
         """A caller whom the PBX moved by itself was gone before a human took the call; `cause` as in Q.850.
 

@@ -243,5 +243,8 @@ class _Changes:
     def call_answered(self, pbx: str, sip_call_id: str, by: AnsweredBy | None, name: str, at: datetime) -> None:
         pass
 
+    def answerer_unknown(self, pbx: str, sip_call_id: str) -> None:
+        pass
+
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
         pass

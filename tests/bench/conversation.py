@@ -96,6 +96,9 @@ EVENTS: dict[str, Callable[..., None]] = {
     r"(\S+) refers to (\S+?)(?:, to be joined with (\S+))?": _refers,
     r"(\S+) takes no more NOTIFYs": lambda bench, leg: bench.takes_no_more_notifys(_leg(bench, leg)),
     r"(\S+) is taken by (extension|agent|outside|voicemail|application|nobody yet)": _taken,
+    r"it is not known who took (\S+)": lambda bench, leg: bench.engine.answerer_unknown(
+        "asterisk", f"{_leg(bench, leg)}@test"
+    ),
     r"([\d.]+) s pass": lambda bench, seconds: bench.pass_time(float(seconds)),
     r"the call is ended by command": lambda bench: bench.engine.hang_up_call(bench.engine.call_records()[0].call),
     r"the transfer is cancelled": lambda bench: bench.engine.cancel_transfer(bench.engine.transfers[-1].id),

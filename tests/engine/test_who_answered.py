@@ -119,7 +119,9 @@ def test_voicemail_is_no_answer_to_a_trunk_s_invite(bench: Bench) -> None:
         """)  # fmt: skip
 
 
-@pytest.mark.parametrize("what", ["T/1 is taken by application", "T/1 is taken by outside", "1.1 s pass"])
+@pytest.mark.parametrize(
+    "what", ["T/1 is taken by application", "T/1 is taken by outside", "it is not known who took T/1", "1.1 s pass"]
+)
 def test_whatever_else_it_was_the_caller_is_put_through(bench: Bench, what: str) -> None:
     play(bench, ASSISTANT + REFER + f"""
         >> T/1 answers

@@ -26,6 +26,7 @@ class Listener:
         self.states: list[PbxState] = []
         self.connected: list[tuple[str, str, str, datetime]] = []
         self.answered: list[tuple[str, AnsweredBy | None, str]] = []
+        self.unknown_answerers: list[str] = []
         self.lost: list[tuple[str, str, int]] = []
         self._news = asyncio.Event()
 
@@ -39,6 +40,10 @@ class Listener:
 
     def call_answered(self, pbx: str, sip_call_id: str, by: AnsweredBy | None, name: str, at: datetime) -> None:
         self.answered.append((sip_call_id, by, name))
+        self._news.set()
+
+    def answerer_unknown(self, pbx: str, sip_call_id: str) -> None:
+        self.unknown_answerers.append(sip_call_id)
         self._news.set()
 
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:

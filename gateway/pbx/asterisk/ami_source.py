@@ -180,6 +180,7 @@ class AmiSource:
             connection,
             self._answer_s,
             self._call_answered,
+            self._answerer_unknown,
             self._refusals,
             clock=self._clock,
             now=self._ages,
@@ -289,6 +290,9 @@ class AmiSource:
 
     def _call_answered(self, call_id: str, by: AnsweredBy | None, name: str, at: datetime) -> None:
         self._listener.call_answered(self._pbx, call_id, by, name, self._ages.on_the_wall(at))
+
+    def _answerer_unknown(self, call_id: str) -> None:
+        self._listener.answerer_unknown(self._pbx, call_id)
 
     def _caller_lost(self, transfer: str, cause: int, at: datetime) -> None:
         self._listener.caller_lost(self._pbx, transfer, cause, self._ages.on_the_wall(at))

@@ -24,7 +24,8 @@ from gateway.ports import Clock, sleep
 MAX_CALLS = 2_000  # that are remembered
 MAX_ASKED = 200  # questions at once; of what comes beyond nothing is known
 MAX_LEGS = 32  # Local channels, and lines, of one call
-LOOK_S = 1.0  # how long it is looked who has answered
+LOOK_S = 1.0  # how long it is looked who has answered …
+SILENT_S = 0.2  # … of a PBX that has told nothing of any call so far
 LOOK_AGAIN_S = 0.03
 INBOUND = "4"  # ChannelState: the channel rings in (ast_channel_state, AST_STATE_RING)
 
@@ -51,13 +52,18 @@ class _Call:
 
 
 class Answers:
-    """The calls of one connection. `told(call_id, by, name, at)` is called as in `PbxListener.call_answered`."""
+    """The calls of one connection.
+
+    `told(call_id, by, name, at)` and `unknown(call_id)` are called as `call_answered` and `answerer_unknown` of
+    `PbxListener`.
+    """
 
     def __init__(
         self,
         connection: Connection,
         within: float,
         told: Told,
+        unknown: Callable[[str], None],
         refusals: Refusals,
         *,
         clock: Clock,
@@ -68,6 +74,7 @@ class Answers:
         self._connection = connection
         self._within = within
         self._told = told
+        self._unknown = unknown
         self._refusals = refusals
         self._clock = clock
         self._now = now
@@ -189,21 +196,27 @@ class Answers:
         return True
 
     async def _look(self, call_id: str) -> None:
-        until = self._clock.now().steady + LOOK_S
+        begun = self._clock.now().steady
         while True:
             call = self._calls.get(self._unique.get(call_id, ""))
             if call is not None:
                 found = await self._application(call)
                 if found is None:
-                    return
+                    break
                 meant = call.known if found.lower() in PASSING else _meant(found)
                 if meant is not None:
                     self._told(call_id, *meant, self._now())
                     return
-            if self._clock.now().steady >= until:
+            if self._clock.now().steady - begun >= (LOOK_S if self._tells else SILENT_S):
                 self._heard_nothing()
-                return
+                break
             await sleep(self._clock, LOOK_AGAIN_S)
+        self._unknown(call_id)
+
+    @property
+    def _tells(self) -> bool:
+        """Whether the PBX has told of a call."""
+        return self._sees_calls or self._hears_answers
 
     def _heard_nothing(self) -> None:
         """A call was answered, and no event has told by whom: where none ever came, callers wait for none again."""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -213,13 +212,23 @@ async def test_a_pbx_that_never_tells_who_answers_is_waited_for_once(
         with capture_logs() as logs:
             pbx.send(rings_in("1"))
             assert source.identify(OURS)
-            await asyncio.wait(_answers(source)._tasks)
+            await listener.until(lambda: listener.unknown_answerers == [OURS])
             assert not source.identify(OURS)
         told = [line for line in logs if line["event"] == "ami-tells-no-events"]
         assert [line["missing_right"] for line in told] == ["eventfilter: DialEnd"]
         pbx.send(dial("DialEnd", PHONE, DialStatus="ANSWER"))
         await listener.until(lambda: bool(listener.answered))
         assert source.identify(OURS)  # it does tell
+
+
+async def test_a_pbx_that_tells_of_no_call_at_all_is_not_waited_for(
+    pbx: FakeAmi, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "LOOK_S", 60)
+    async with known(pbx, listener) as source:
+        assert source.identify(OURS)
+        await listener.until(lambda: listener.unknown_answerers == [OURS])
+        assert not source.identify(OURS)
 
 
 async def test_a_refusal_to_say_what_has_answered_is_told_once(pbx: FakeAmi, listener: Listener) -> None:
@@ -229,8 +238,8 @@ async def test_a_refusal_to_say_what_has_answered_is_told_once(pbx: FakeAmi, lis
             pbx.send(rings_in("1"))
             for times in (1, 2):
                 source.identify(OURS)
-                await pbx.asked("Status", times)
-            await heard(pbx, listener)
+                await listener.until(lambda: listener.unknown_answerers == [OURS] * times)  # noqa: B023
+                assert pbx.count("Status") == times
         assert [line["action"] for line in logs if line["event"] == "ami-action-refused"] == ["Status"]
         assert listener.answered == []
 
