@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
 import pty
+import re
 import sys
 import threading
+from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gateway import cli
 from gateway.cli.drawing import columns_kept, rows_given
-from gateway.cli.watching import _pause_s
+from gateway.cli.watching import _Eye, _pause_s
 from gateway.core.json_form import queue_document
 from gateway.core.model import PbxState
+from gateway.remote import RemoteError
 from tests.bench import SALES
 from tests.core.gates import NOW, pbx, queue
 from tests.running_app import running
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
+LOGGED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[")
+
 
 @pytest.fixture
 def ask(directory: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
@@ -38,7 +44,8 @@ def ask(directory: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., An
     async def asked(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
         code = await asyncio.to_thread(cli.main, [*words, "--config", str(directory)])
-        return (code, *capsys.readouterr())
+        out, err = capsys.readouterr()
+        return code, "\n".join(line for line in out.splitlines() if not LOGGED.match(line)), err
 
     return asked
 
@@ -107,6 +114,19 @@ async def test_a_look_is_a_page_or_a_line_of_json(directory: Path, ask: Callable
     assert "no gateway answers at" in err
 
 
+@pytest.mark.keeps("20.83")
+def test_a_gateway_that_comes_back_elsewhere_is_found(tmp_path: Path) -> None:
+    with running_gateway(tmp_path) as gateway:
+        eye = _Eye(Namespace(config=tmp_path))
+    with running_gateway(tmp_path) as other:
+        assert other.port != gateway.port
+        with pytest.raises(RemoteError, match=f"no gateway answers at http://127.0.0.1:{gateway.port}"):
+            eye.look()
+        with pytest.raises(RemoteError, match="what answers is no gateway of this release"):
+            eye.look()
+    assert other.asked[0][1] == "/api/status"
+
+
 async def test_mistakes_on_disk_hide_no_gateway_that_runs(directory: Path, ask: Callable[..., Any]) -> None:
     main = directory / "gateway.toml"
     async with running(directory):
@@ -127,8 +147,12 @@ async def test_it_draws_until_q_is_pressed(directory: Path, monkeypatch: pytest.
     """In this process, where it can be seen what of it runs; tests/sip/test_watch.py has it in one of its own."""
     async with running(directory) as gateway:
         gateway.called()
+        [call] = (await gateway.get("/api/calls"))[1]["calls"]
+        await gateway.post(f"/api/calls/{call['call']}/transfer", type="transfer", destination=SALES)
         paths = ("/api/status", "/api/calls", "/api/transfers", "/api/queues")
         answers = {path: (await gateway.get(path))[1] for path in paths}
+    [refused] = answers["/api/transfers"]["transfers"]
+    refused["destination"] = "\x1b]0;gone\x07"
     asked: list[str] = []
 
     def ask(_http: object, path: str) -> Any:
@@ -141,10 +165,12 @@ async def test_it_draws_until_q_is_pressed(directory: Path, monkeypatch: pytest.
     full = threading.Event()
 
     def sit() -> None:
-        while b"last outcomes" not in seen.getvalue():
-            seen.write(os.read(ours, 65536))
-        os.write(ours, b"q")
-        full.set()
+        with contextlib.suppress(OSError):  # the other end is closed
+            while piece := os.read(ours, 65536):
+                seen.write(piece)
+                if b"last outcomes" in seen.getvalue() and not full.is_set():
+                    os.write(ours, b"q")
+                    full.set()
 
     monkeypatch.setenv("TERM", "xterm")
     with os.fdopen(theirs, "r+b", buffering=0) as terminal, io.TextIOWrapper(terminal, write_through=True) as text:
@@ -153,11 +179,13 @@ async def test_it_draws_until_q_is_pressed(directory: Path, monkeypatch: pytest.
         watcher = threading.Thread(target=sit)
         watcher.start()
         assert cli.main(["watch", "--config", str(directory)]) == 0
-        watcher.join()
         monkeypatch.undo()
+    watcher.join()
     os.close(ours)
     assert full.is_set()
     assert b"PBX asterisk: its state is unknown" in seen.getvalue()
+    assert rb"\x1b]0;gone\x07" in seen.getvalue()  # written out: what a caller chooses steers no terminal
+    assert b"\x1b]0;gone" not in seen.getvalue()
     assert "/api/calls?limit=100" in asked
 
 
