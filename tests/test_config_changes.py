@@ -67,7 +67,7 @@ CHANGES: Final[Tables] = {
     "gateway": {
         "instance": "other", "state_dir": "/var/tmp", "default_country": "BE", "drain_timeout_s": 7,
         "log_format": "json", "log_level": "debug", "log_numbers": True, "locale": "nl",
-        "probe_announcement": "two.wav",
+        "probe_announcement": "two.wav", "report_agents": True,
     },
     "sip": {
         "bind_address": "127.0.0.9", "bind_address6": "::1", "udp_port": 5090, "tcp_port": 5091, "tls_port": 5092,
@@ -108,6 +108,7 @@ CHANGES: Final[Tables] = {
         "max_waiting": 3, "max_wait_s": 4, "max_concurrent": 5, "when_unknown": "refuse", "ring_timeout_s": 6,
         "overflow": ["voicemail"], "overflow_on": ["busy"], "announcement": "two.wav", "announce": "before-dialling",
         "name": "Other", "group": ["6001"], "max_penalty": 7, "wrap_up_s": 8,
+        "voicemail": "keep", "digits": "w1",
     },
     "trunk": {
         "addresses": ["203.0.113.77"], "transport": "tcp", "username": "other", "password_file": "two.secret",
@@ -134,6 +135,7 @@ CHANGES: Final[Tables] = {
     "pbx.queues": {
         "source": "dialog-info", "host": "192.0.2.8", "port": 5039, "username": "other",
         "password_file": "two.secret", "max_age_s": 12, "extension_context": "phones",
+        "outside_lines": ["PJSIP/provider"],
     },
 }  # fmt: skip
 """For every key a value that it does not have in `before()`; more of them do no harm."""

@@ -178,6 +178,7 @@ def test_a_mistake_in_a_profile(tmp_path: Path, old: str, new: str, told: str | 
     ("old", "new", "told"),
     [
         ('"ami.secret"', '"none.secret"', "queues.password_file: there is no file {directory}/sip_profiles/none.secret"),
+        ('source = "ami"', 'source = "ami"\noutside_lines = ["provider"]', 'queues.outside_lines[1]: must be a technology and a name, such as "PJSIP/provider"; is "provider"'),
         ('username = "transfer-gateway"\n', "", 'queues: source = "ami" needs username and password_file'),
         ('source = "ami"', 'source = "ami"\nextension_context = "from internal"', 'queues.extension_context: must be the name of a dialplan context, such as "from-internal"; is "from internal"'),
         ('source = "ami"', 'source = "snmp"', "queues.source: must be 'none', 'ami' or 'dialog-info', is \"snmp\""),

@@ -68,6 +68,7 @@ def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule
         wrap_up=timedelta(seconds=settings.wrap_up_s),
         overflow_on=frozenset(Reason(failure) for failure in settings.overflow_on),
         announcement=announcement(settings.announcement, before=settings.announce == "before-dialling"),
+        digits=settings.digits,
         voicemail=settings.voicemail,
     )
 

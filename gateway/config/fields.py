@@ -125,6 +125,12 @@ def _interface(text: str) -> str:
     return text
 
 
+def _keys(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-D*#w]{1,32}", text):
+        raise ValueError(f'must be keys, and w for half a second between them, such as "ww12#"; is "{text[:80]}"')
+    return text
+
+
 def _or_nothing(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(lambda text: check(text) if text else text)
 
@@ -288,6 +294,7 @@ QueueName = Annotated[str, AfterValidator(_queue_name)]
 Topic = Annotated[str, AfterValidator(_topic)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 ContextOrNothing = Annotated[str, _or_nothing(_context)]
+KeysOrNothing = Annotated[str, _or_nothing(_keys)]
 Interface = Annotated[str, AfterValidator(_interface)]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[IpNetwork, BeforeValidator(_network, json_schema_input_type=str)]

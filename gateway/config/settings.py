@@ -23,6 +23,7 @@ from gateway.config.fields import (
     HttpPath,
     HttpUrl,
     KeyFile,
+    KeysOrNothing,
     NamedHours,
     NameServer,
     Port,
@@ -332,6 +333,7 @@ class DestinationSettings(Section):
     when_unknown: WhenUnknown = WhenUnknown.ALLOW
     ring_timeout_s: Annotated[float, Field(strict=True, gt=0, le=600)] = 25
     overflow: tuple[Slug, ...] = ()
+    digits: KeysOrNothing = ""
     voicemail: OnVoicemail = OnVoicemail.NEXT
     overflow_on: tuple[Failure, ...] = ("busy", "no-answer", "declined", "unreachable")
     announcement: SoundFile | None = None

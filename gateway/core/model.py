@@ -117,6 +117,7 @@ class Destination:
     wrap_up: timedelta = timedelta(0)  # how long the queue leaves an agent alone after a call
     overflow_on: frozenset[Reason] = GOES_ON_AFTER
     announcement: Announcement | None = None
+    digits: str = ""  # keys that are pressed once the target has answered, to it alone; w: half a second of nothing
     voicemail: OnVoicemail = OnVoicemail.NEXT  # where the PBX tells that it was voicemail that answered
 
     def goes_on_after(self, reason: Reason) -> bool:

@@ -124,21 +124,27 @@ class Executor:
                 self._sip.respond(leg, code)
             case do.Join(one, other, dialled):
                 self._join(call, one, other, dialled)
+            case do.Press(leg, keys):
+                self._sip.press(leg, keys)
             case do.Wait(leg, target, announcement):
                 self._sip.wait(leg, target, announcement)
             case do.Silence(leg):
                 self._sip.silence(leg)
-            case do.HangUp(leg, code, reason, retry_after_s, in_s, words):
-                if in_s:
-                    self._clock.after(in_s, partial(self._sip.hang_up, leg, code, reason, retry_after_s, words))
-                else:
-                    self._sip.hang_up(leg, code, reason, retry_after_s, words)
+            case do.HangUp():
+                self._hang_up(command)
             case do.OfTransfer(transfer, inner):
                 self._carry_out_own(call, transfer, inner)
             case do.ReportCall():
                 self._report_call(command)
             case do.CountRejected(reason):
                 self._observer.request_rejected(reason)
+
+    def _hang_up(self, end: do.HangUp) -> None:
+        hang_up = partial(self._sip.hang_up, end.leg, end.code, end.reason, end.retry_after_s, end.sentence)
+        if end.in_s:
+            self._clock.after(end.in_s, hang_up)
+        else:
+            hang_up()
 
     def _carry_out_own(self, call: str, transfer: TransferId, command: do.OwnCommand) -> None:
         """Do what the machine of one transfer wants done; raises NotAcceptedError."""

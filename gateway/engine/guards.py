@@ -112,6 +112,10 @@ class GuardedSip(SipPort):
         """See ports.SipPort."""
         self._tried("wait", leg, partial(self._sip.wait, leg, target, announcement), otherwise=None)
 
+    def press(self, leg: LegId, keys: str) -> None:
+        """See ports.SipPort."""
+        self._tried("press", leg, partial(self._sip.press, leg, keys), otherwise=None)
+
     def silence(self, leg: LegId) -> None:
         """See ports.SipPort."""
         self._tried("silence", leg, partial(self._sip.silence, leg), otherwise=None)

@@ -134,6 +134,9 @@ class SipPort(Protocol):
         told 180 when nothing else was for a second.
         """
 
+    def press(self, leg: LegId, keys: str) -> None:
+        """Press keys for a leg's peer, after what it is being given already; `w` is half a second of nothing."""
+
     def silence(self, leg: LegId) -> None:
         """Take a leg out of its conversation; it hears silence."""
 

@@ -279,6 +279,11 @@ class SipAgent:
         if self._pairs.waits(leg):
             self.respond(leg, 180)
 
+    def press(self, leg: LegId, keys: str) -> None:
+        """See ports.SipPort."""
+        if (found := self._legs.get(leg)) is not None:
+            self._midcall.press(found, keys)
+
     def silence(self, leg: LegId) -> None:
         """See ports.SipPort."""
         self._media.changed(self._pairs.unpair(leg))

@@ -130,6 +130,11 @@ class FakeSip:
         self._said.append(f"wait {leg}" + (f" for {target}" if target else "") + what)
         self._leave(leg)
 
+    def press(self, leg: LegId, keys: str) -> None:
+        """See ports.SipPort."""
+        self._chance.take("press")
+        self._said.append(f"press {keys} on {leg}")
+
     def silence(self, leg: LegId) -> None:
         """See ports.SipPort."""
         self._chance.take("silence")

@@ -92,6 +92,23 @@ def test_which_phone_it_was_is_told_where_that_is_wanted(config: Config) -> None
     bench.finish()
 
 
+def test_keys_for_a_target_come_after_the_person(tmp_path: Path) -> None:
+    main = MAIN.replace('"6501"\noverflow = ["voicemail"]', '"6501"\ndigits = "ww12#"')
+    bench = Bench(load(write(tmp_path, main)))
+    bench.engine.sources = {"asterisk": Source(PbxState("asterisk", StateSource.AMI, bench.clock.now().wall))}
+    play(bench, ASSISTANT + REFER + """
+        >> T/1 answers
+        >> T/1 is taken by extension
+        << join in-1 T/1
+        << press ww12# on T/1
+        << notify 200 answered, final
+        << report connected
+        << report ended completed answered
+        """)  # fmt: skip
+    bench.pass_time(2)
+    bench.finish()
+
+
 def test_voicemail_gives_the_caller_back(bench: Bench) -> None:
     play(bench, ASSISTANT + REFER + """
         >> T/1 answers

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.model import LegId
-from gateway.sip.calls.dtmf import ECHO_S, PAUSE_MS, TONE_MS, Keypads
+from gateway.sip.calls.dtmf import ECHO_S, LONG_PAUSE_S, PAUSE_MS, TONE_MS, Keypads
 from gateway.sip.calls.leg_control import KeyPress, KeyWay
 from tests.bench.leg import FakeLeg, TwoLegs
 
@@ -44,6 +44,25 @@ def test_keys_go_to_the_partner_in_their_order() -> None:
     assert stage.agent.keys == [("1", EVENT), ("2", EVENT), ("#", EVENT), ("A", EVENT)]
     stage.press(stage.agent, "*")
     assert stage.caller.given == "*"
+
+
+def test_the_gateway_s_own_keys_have_pauses_between_them_and_keep_their_order() -> None:
+    stage = Stage()
+    stage.keys.press(stage.agent, "w1w2")
+    stage.press(stage.caller, "9")  # which takes longer than all of it
+    assert stage.agent.given == "129"
+    stage = Stage()
+    stage.keys.press(stage.agent, "ww1")
+    stage.clock.advance(2 * LONG_PAUSE_S - 0.01)
+    assert stage.agent.given == ""
+    stage.clock.advance(0.02)
+    assert (stage.agent.given, stage.caller.given) == ("1", "")
+
+
+def test_nobody_else_makes_a_pause() -> None:
+    stage = Stage()
+    stage.press(stage.caller, "w1")
+    assert stage.agent.given == "1"
 
 
 def test_what_is_no_key_is_left_out() -> None:

@@ -58,7 +58,7 @@ GREETED = Destination("greeted", "6700", ring_timeout=timedelta(seconds=12), ann
 VOICEMAIL = Destination("voicemail", "6599", ring_timeout=timedelta(seconds=10))
 
 RETURNING = replace(SUPPORT, id="returning", extension="6002", voicemail=OnVoicemail.RETURN)
-KEEPING = replace(SUPPORT, id="keeping", extension="6003", voicemail=OnVoicemail.KEEP)
+KEEPING = replace(SUPPORT, id="keeping", extension="6003", voicemail=OnVoicemail.KEEP, digits="w1")
 
 NONE_LEFT = Decision(accepted=False, reason=Reason.AGENTS_BUSY, destination=None)
 """What the gate says when no destination can be tried any more."""

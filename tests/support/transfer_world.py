@@ -15,6 +15,7 @@ from gateway.core.transfer.commands import (
     Identify,
     Listen,
     Notify,
+    Press,
     Report,
     Respond,
     Return,
@@ -161,6 +162,8 @@ class World:
                 assert self.caller == "held"
                 assert self.targets[target] == "live"
                 self.caller, self.joined = "joined", target
+            case Press(target=target):
+                assert target == self.joined
             case Return():
                 assert self.transferor_there
                 assert self.caller in ("held", "in silence")

@@ -68,6 +68,14 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
+class Press:
+    """Press keys for the peer of one leg; `w` is half a second of nothing."""
+
+    leg: LegId
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Take a leg out of its conversation; it hears the announcement, then ringback or what `target` has to say."""
 
@@ -123,4 +131,4 @@ class CountRejected:
     reason: Reason
 
 
-Command = Dial | HandDown | Respond | Join | Wait | Silence | HangUp | OfTransfer | ReportCall | CountRejected
+Command = Dial | HandDown | Respond | Join | Press | Wait | Silence | HangUp | OfTransfer | ReportCall | CountRejected

@@ -14,6 +14,7 @@ from gateway.core.call.commands import (
     Join,
     OfTransfer,
     OwnCommand,
+    Press,
     Respond,
     Silence,
     Wait,
@@ -117,6 +118,8 @@ class Turn:
                 running = self.call.running(transfer_id)
                 reached = running.machine.destination if running else None
                 self.do(Join(transferee, target, reached.extension if reached else None))
+            case cmd.Press(target, keys):
+                self.do(Press(target, keys))
             case cmd.Return(transferee, transferor):
                 self._return(transfer_id, transferee, transferor)
             case cmd.HangUp(leg, reason, code, retry_after_s, words):

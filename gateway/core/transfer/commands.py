@@ -120,6 +120,14 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class Press:
+    """Press keys for the target, which has answered; nobody else is given them. `w` is half a second of nothing."""
+
+    target: LegId
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
 class Return:
     """Give the transferee back to the transferor, as if nothing had happened."""
 
@@ -171,6 +179,7 @@ Command = (
     | Announce
     | Wait
     | Switch
+    | Press
     | Return
     | HangUp
     | StartTimer

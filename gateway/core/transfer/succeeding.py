@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from gateway.core.model import FinalNotify
+from gateway.core.model import AnsweredBy, FinalNotify
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
 from gateway.core.transfer.commands import (
@@ -12,6 +12,7 @@ from gateway.core.transfer.commands import (
     WHO_S,
     Identify,
     Notify,
+    Press,
     Respond,
     StartTimer,
     Switch,
@@ -60,6 +61,9 @@ def put_through(step: TransferStep) -> None:
         step.do(Respond(step.transfer.transferee, 200))
         step.transfer = replace(step.transfer, final_code=200)
     step.do(Switch(step.transfer.transferee, step.transfer.target))
+    destination = step.transfer.destination
+    if destination is not None and destination.digits and step.record.answered_by is not AnsweredBy.VOICEMAIL:
+        step.do(Press(step.transfer.target, destination.digits))
     step.enter(State.SWITCHING)
 
 

@@ -34,6 +34,9 @@ KEPT = 32
 SEGMENTS_MS = (0xFFFF / 48, 0xFFFF / 8)
 """After so long at 48000 and at 8000 Hz a duration is full, and a key that is still held gets another time stamp."""
 STAMPS_VARY_MS = 10
+PAUSE = "w"
+"""Half a second in which nothing is given, as in the dial strings of phones and PBXs; no person can press it."""
+LONG_PAUSE_S = 0.5
 ECHO_S = 2.0
 """Some send each key in both ways: the second one comes within this time."""
 
@@ -112,6 +115,11 @@ class Keypads:
         else:
             self._give(partner, key)
 
+    def press(self, leg: LegControl, keys: str) -> None:
+        """Give a leg keys that the gateway itself presses, and pauses between them; they wait as others do."""
+        for key in keys:
+            self._give(leg, key)
+
     def joined(self, one: LegControl, other: LegControl) -> None:
         """Two legs have become partners: what was pressed on the way there is for the new one."""
         self.awaits(one, other)
@@ -159,6 +167,11 @@ class Keypads:
     def _send(self, pad: _Pad) -> None:
         leg = pad.leg
         if pad.busy or not pad.waiting or leg.over or leg.ending or not self._can_take(leg.id):
+            return
+        if pad.waiting[0] == PAUSE:
+            pad.waiting.popleft()
+            pad.busy = True
+            pad.timer = self._clock.after(LONG_PAUSE_S, partial(self._next, pad))
             return
         info = self._wants_info(leg)
         if not info and self._sent(pad, KeyWay.EVENT):

@@ -100,6 +100,10 @@ class MidCall:
             self._keypads.awaits(leg, target)
         self._holds.waiting(leg)
 
+    def press(self, leg: LegControl, keys: str) -> None:
+        """Keys are pressed for the leg that nobody at its other end has pressed."""
+        self._keypads.press(leg, keys)
+
     def ended(self, leg: LegControl) -> None:
         """The leg is over."""
         self._holds.forget(leg.id)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The transfer machine when an extension answers: who that was is asked before the caller and the sender are told."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.core.model import AnsweredBy, Destination, Entry, FinalNotify
@@ -15,6 +17,7 @@ from gateway.core.transfer.commands import (
     Dial,
     HangUp,
     Identify,
+    Press,
     Report,
     Respond,
     Return,
@@ -231,6 +234,30 @@ def test_a_queue_that_gives_its_callers_to_voicemail() -> None:
 def test_the_music_of_a_queue_is_no_answer(by: AnsweredBy | None) -> None:
     book = Playbook(to(SALES), manner=ON_HUMAN).after(answers(1), is_switched(1)).play(is_told(1, by, "Queue"))
     assert (book.state, book.record.answered_by) == (State.CONNECTED, None)
+
+
+# Keys for the target
+
+
+CONFERENCE = replace(SUPPORT, digits="ww12#")
+PRESSED = (Switch(CALLER, leg(1)), Press(leg(1), "ww12#"))
+
+
+def test_keys_are_pressed_for_a_target_once_it_is_put_through() -> None:
+    Playbook(to(CONFERENCE)).after().play(answers(1), StopTimer(Timer.RING), *PRESSED)
+    Playbook(to(CONFERENCE), manner=NAMES_HUMANS).after(answers(1)).play(
+        human(1, AnsweredBy.EXTENSION), *PRESSED, StopTimer(Timer.WHO)
+    )
+
+
+def test_no_keys_are_pressed_for_voicemail() -> None:
+    Playbook(to(CONFERENCE), manner=NAMES_HUMANS).after(answers(1)).play(
+        IS_VOICEMAIL, *NOT_THERE, *told(Reason.VOICEMAIL), Return(CALLER, ASSISTANT), *END, StopTimer(Timer.WHO)
+    )
+
+
+def test_a_target_that_wants_keys_is_not_left_to_the_pbx() -> None:
+    assert Playbook(to(CONFERENCE), manner=Manner(hand_down=True)).state is State.DIALLING
 
 
 # What else happens meanwhile
