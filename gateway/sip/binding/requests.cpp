@@ -19,6 +19,7 @@
 #include "identities.hpp"
 #include "malformed.hpp"
 #include "media.hpp"
+#include "messages.hpp"
 #include "modules.hpp"
 #include "outgoing.hpp"
 #include "referrals.hpp"
@@ -244,6 +245,7 @@ pj_bool_t on_stray_request(pjsip_rx_data *rdata)
         return PJ_TRUE;
     if (code == 0) {
         handed_to_pjsua(request.callId);
+        begin_messages(rdata);
         return PJ_FALSE;
     }
     pjsip_hdr list;
@@ -313,6 +315,7 @@ void set_request_handler(RequestHandler *handler)
     set_capabilities();
     keep_as_written();
     stand_in_front();
+    watch_messages();
     answer_malformed();
     answer_topmost_challenge();
     judge_requests();

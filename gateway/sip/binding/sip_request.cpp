@@ -8,6 +8,7 @@
 #include <pjsua-lib/pjsua.h>
 
 #include "descriptions.hpp"
+#include "messages.hpp"
 #include "neighbours.hpp"
 #include "requests.hpp"
 #include "strings.hpp"
@@ -173,6 +174,12 @@ void SipRequest::take_out(const std::string &name)
     const pj_str_t wanted = view_of(name);
     while (pjsip_hdr *header = static_cast<pjsip_hdr *>(pjsip_msg_find_hdr_by_name(rdata_->msg_info.msg, &wanted, nullptr)))
         pj_list_erase(header);
+}
+
+void SipRequest::keep_with(const std::string &sipCallId)
+{
+    if (rdata_)
+        begin_messages(rdata_, sipCallId);
 }
 
 }

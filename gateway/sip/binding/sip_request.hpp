@@ -54,6 +54,9 @@ public:
     /* Take every header of this name out of the request, before PJSUA sees it. */
     void take_out(const std::string &name);
 
+    /* This request, outside of a dialog, is about the call with that Call-ID: what is kept of the call has it too. */
+    void keep_with(const std::string &sipCallId);
+
 #ifndef SWIG
     SipRequest(pjsip_rx_data *rdata, pjsip_dialog *dialog);
     void expire();
