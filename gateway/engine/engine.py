@@ -21,6 +21,7 @@ from gateway.core.outcome import CallEnd, Reason, reason_for_cause
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.transfer.commands import Timer
 from gateway.engine.admission import Admission
+from gateway.engine.call_book import CallBook
 from gateway.engine.drain import Drain
 from gateway.engine.guards import GuardedReports, GuardedSip
 from gateway.engine.idempotency import Idempotency
@@ -60,7 +61,9 @@ class Engine:
         self._clock = clock
         self._surroundings = Surroundings(config, clock, Drain(clock))
         self._idempotency = Idempotency()
-        self.calls = Calls()
+        self.book = CallBook(clock)
+        self._noted = cast("CallBook", GuardedReports(self.book))
+        self.calls = Calls(self._noted)
 
     def attach(self, sip: SipPort) -> None:
         """Name the user agent that carries out what is decided here."""
@@ -301,13 +304,15 @@ class Engine:
 
     def call_answered(self, pbx: str, sip_call_id: str, by: AnsweredBy | None, name: str, at: datetime) -> None:
         """See ports.PbxListener."""
+        agent = name if self._config.gateway.report_agents else ""
+        who = "nobody yet: it looks for a person" if by is None else f"{by.value}{f', {agent}' if agent else ''}"
+        self._noted.note_pbx(sip_call_id, at, f"{pbx}: answered by {who}")
         found = self.calls.target(sip_call_id)
         if found is None:
             return
         call, running, target = found
         now = self._clock.now()
         if by is not None and by.is_person:
-            agent = name if self._config.gateway.report_agents else ""
             self._loop.feed(call.id, ev.HumanAnswered(now, running.id, target, at, by, agent))
         else:
             self._loop.feed(call.id, ev.Identified(now, running.id, target, by, name))
@@ -317,6 +322,10 @@ class Engine:
         if found := self.calls.target(sip_call_id):
             call, running, _ = found
             self._loop.feed(call.id, ev.TimerFired(self._clock.now(), running.id, Timer.WHO))
+
+    def caller_queued(self, pbx: str, sip_call_id: str, queue: str, place: int, at: datetime) -> None:
+        """A call waits in a queue."""
+        self._noted.note_pbx(sip_call_id, at, f"{pbx}: waits in queue {queue}, at place {place}")
 
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
         """A caller whom the PBX had taken over is gone."""

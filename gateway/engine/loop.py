@@ -155,4 +155,5 @@ class Loop:
             run.record = running.record
             self.executor.carry_out("", commands)
             self.executor.note_state(running)
+            self.calls.refused(running)
         return run.record

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 from gateway.core.call.state import Call, Running
 from gateway.core.model import LegId, TransferId
+from gateway.engine.call_book import CallBook
 
 
 class Calls:
     """Calls that have legs; one that lost its last leg stays in sight for the engine until its transfers have ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, book: CallBook) -> None:
+        self._book = book
         self._by_id: dict[str, Call] = {}
         self._by_leg: dict[LegId, tuple[str, ...]] = {}
         self._by_transfer: dict[str, str] = {}
@@ -76,6 +78,7 @@ class Calls:
         before = self._by_id.get(call.id)
         had, has = before.involved if before else frozenset(), call.involved
         self._by_id[call.id] = call
+        self._book.see(call)
         self._with_legs += bool(call.legs) - bool(before and before.legs)
         self._count(before, call)
         self._by_transfer |= {running.id: call.id for running in call.transfers}
@@ -86,6 +89,10 @@ class Calls:
             self._by_leg[leg] = (*self._by_leg.get(leg, ()), call.id)
         for leg in had - has:
             self._forget(leg, call.id)
+
+    def refused(self, running: Running) -> None:
+        """Know of a transfer that was refused, and belongs to no call."""
+        self._book.see_refused(running)
 
     def remove(self, call_id: str) -> None:
         """The call is over, and nothing is left of it."""

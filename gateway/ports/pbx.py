@@ -29,6 +29,9 @@ class PbxListener(Protocol):
     def answerer_unknown(self, pbx: str, sip_call_id: str) -> None:
         """What `PbxSource.identify` was asked about will not be known: nobody needs to wait for it."""
 
+    def caller_queued(self, pbx: str, sip_call_id: str, queue: str, place: int, at: datetime) -> None:
+        """The call, named as in `agent_connected`, waits in a queue since `at` (UTC), at this place; 0: not told."""
+
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
         """A caller whom the PBX moved by itself was gone before a human took the call; `cause` as in Q.850.
 

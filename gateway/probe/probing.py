@@ -246,5 +246,8 @@ class _Changes:
     def answerer_unknown(self, pbx: str, sip_call_id: str) -> None:
         pass
 
+    def caller_queued(self, pbx: str, sip_call_id: str, queue: str, place: int, at: datetime) -> None:
+        pass
+
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:
         pass

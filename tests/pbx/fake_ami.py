@@ -28,6 +28,7 @@ class Listener:
         self.answered: list[tuple[str, AnsweredBy | None, str]] = []
         self.unknown_answerers: list[str] = []
         self.lost: list[tuple[str, str, int]] = []
+        self.queued: list[tuple[str, str, str, int]] = []
         self._news = asyncio.Event()
 
     def pbx_changed(self, state: PbxState) -> None:
@@ -44,6 +45,10 @@ class Listener:
 
     def answerer_unknown(self, pbx: str, sip_call_id: str) -> None:
         self.unknown_answerers.append(sip_call_id)
+        self._news.set()
+
+    def caller_queued(self, pbx: str, sip_call_id: str, queue: str, place: int, at: datetime) -> None:
+        self.queued.append((pbx, sip_call_id, queue, place))
         self._news.set()
 
     def caller_lost(self, pbx: str, transfer: str, cause: int, at: datetime) -> None:

@@ -245,5 +245,6 @@ async def test_the_agent_who_answers_is_told_with_the_dialog_call_id(
         await listener.until(lambda: bool(listener.connected))
         ((name, call_id, agent, at),) = listener.connected
         assert (name, call_id, agent) == ("office", call.call_id, "PJSIP/6001")
+        assert listener.queued == [("office", call.call_id, "sales", 1)]
         assert before <= at <= datetime.now(UTC)
         await call.hang_up()

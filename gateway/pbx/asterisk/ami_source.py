@@ -194,6 +194,7 @@ class AmiSource:
             self._refusals,
             answers,
             self._call_answered,
+            self._caller_queued,
         )
         self._reader.connected()
         try:
@@ -267,7 +268,7 @@ class AmiSource:
             self._answers.take(event, at)
         match event.event:
             case "QueueCallerJoin" if tracking:
-                tracking.joined(event)
+                tracking.joined(event, at)
             case "BlindTransfer" if tracking:
                 tracking.moved(event)
             case "QueueCallerAbandon" | "Hangup" if tracking:
@@ -293,6 +294,9 @@ class AmiSource:
 
     def _answerer_unknown(self, call_id: str) -> None:
         self._listener.answerer_unknown(self._pbx, call_id)
+
+    def _caller_queued(self, call_id: str, queue: str, place: int, at: datetime) -> None:
+        self._listener.caller_queued(self._pbx, call_id, queue, place, self._ages.on_the_wall(at))
 
     def _caller_lost(self, transfer: str, cause: int, at: datetime) -> None:
         self._listener.caller_lost(self._pbx, transfer, cause, self._ages.on_the_wall(at))

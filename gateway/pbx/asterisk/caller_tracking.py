@@ -37,11 +37,13 @@ class CallerTracking:
         refusals: Refusals,
         answers: Answers,
         answered: Told,
+        queued: Callable[[str, str, int, datetime], None] = lambda *_: None,
     ) -> None:
         """`within`: seconds for an answer; `taken(call_id, agent, at)` is called when an agent took a call.
 
         `answered` is called as in `Answers` when somebody else took that of a caller whom the PBX moved.
-        `lost(transfer, cause, at)` is called when a caller whom the PBX moved is gone before that (cause as in Q.850).
+        `lost(transfer, cause, at)` is called when a caller whom the PBX moved is gone before that (cause as in Q.850),
+        `queued(call_id, queue, place, at)` when a caller has joined a queue.
         """
         self._connection = connection
         self._within = within
@@ -50,13 +52,14 @@ class CallerTracking:
         self._refusals = refusals
         self._answers = answers
         self._answered = answered
+        self._queued = queued
         self._asked = 0
         self._call_ids: dict[str, asyncio.Task[str | None]] = {}  # by the channel's unique id, oldest first
         self._moved: dict[str, asyncio.Task[str | None]] = {}  # likewise: transfers of callers in no queue
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def joined(self, event: Message) -> None:
-        """Take a QueueCallerJoin."""
+    def joined(self, event: Message, at: datetime) -> None:
+        """Take a QueueCallerJoin that came at `at`."""
         unique = event.get("Uniqueid")
         if unique in self._call_ids:
             return
@@ -64,6 +67,9 @@ class CallerTracking:
             self._call_ids[unique] = known
         elif self._asked < MAX_ASKED or unique in self._moved:
             self._call_ids[unique] = self._begin(self._ask(event, self._moved.pop(unique, None)))
+        else:
+            return
+        self._later(self._tell_queued(self._call_ids[unique], event, at))
         _forget_oldest(self._call_ids)
 
     def moved(self, event: Message) -> None:
@@ -139,6 +145,11 @@ class CallerTracking:
     async def _tell_answered(self, asked: asyncio.Task[str | None], by: AnsweredBy, name: str, at: datetime) -> None:
         if (key := await asked) is not None:
             self._answered(key, by, name, at)
+
+    async def _tell_queued(self, asked: asyncio.Task[str | None], event: Message, at: datetime) -> None:
+        call_id = await asked
+        if call_id is not None:
+            self._queued(call_id, event.get("Queue"), event.number("Position") or 0, at)
 
     async def _tell_lost(self, asked: asyncio.Task[str | None], cause: int, at: datetime) -> None:
         key = await asked
