@@ -20,6 +20,7 @@ from gateway import memory, systemd
 from gateway.announcing import AvailabilityNotices
 from gateway.audit import AuditTrail
 from gateway.background import BackgroundTasks
+from gateway.call_messages import CallMessages
 from gateway.clock import LoopClock
 from gateway.condition import listening
 from gateway.config import BROKERS_AUTHORITY, Config, load
@@ -98,6 +99,7 @@ class App:
         self.engine = Engine(config, self.reporter, self.metrics, clock)
         self.sip = user_agent(config, self.engine, clock)
         self.engine.attach(self.sip)
+        self.messages = CallMessages(self.engine.book, self.sip)
         self._following = Following(self.engine, self.sip.subscriptions, clock)
         self.sources = self.engine.sources = self._following.sources
         self.web = WebServer(self.operations, metrics=self.metrics.render, token=None, clock=clock)
@@ -143,6 +145,7 @@ class App:
             self._tasks.begin("loop-lag", self.metrics.observe_lag())
             self._tasks.begin("memory", memory.give_back())
             self.sip.start()
+            self.messages.configure(self._config)
             self._following.follow(self._config)
             await self.web.start(http.bind_address, http.port)
             await self.platforms.start()
@@ -194,6 +197,7 @@ class App:
     def _take_over(self, config: Config) -> None:
         """Take a new configuration where that is but to remember it."""
         self.engine.reconfigure(config)
+        self.messages.configure(config)
         self.metrics.configure(_plan(config))
         if config.mqtt is None:
             self.metrics.no_broker()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.audit import AuditTrail
+    from gateway.call_messages import CallMessages
     from gateway.config import Config
     from gateway.engine import Engine
     from gateway.ports import FollowedPbx
@@ -33,6 +34,7 @@ class Parts(Protocol):
     sources: Mapping[str, FollowedPbx]
     reloader: Reloader
     audit: AuditTrail
+    messages: CallMessages
     started_at: datetime
     serving: bool  # the transports are open, and nothing has asked for the end
 

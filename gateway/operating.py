@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import gateway
+from gateway import call_messages
 from gateway.condition import Parts, because, conditions, listening, problems
-from gateway.core.json_form import open_call_document
+from gateway.core.json_form import open_call_document, transfer_document
 from gateway.core.numbers import caller_named
 from gateway.ports import Author, GivenCommand, HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
 from gateway.report.backlog import backlog_document
@@ -59,6 +60,7 @@ class Operating:
             "transfers": len(self._parts.engine.transfers),
             "sip": self._parts.sip.counts,
             "stack": self._parts.sip.stack,
+            "messages": self._parts.sip.kept,
             "watches": self._parts.sip.subscriptions.count,
             "pbx": {name: _pbx_document(source) for name, source in self._parts.sources.items()},
             "trunks": {
@@ -122,9 +124,31 @@ class Operating:
         except StoreError as error:
             raise UnreadableError(str(error)) from error
 
+    async def transfer_messages(self, transfer: str) -> Mapping[str, Any] | None:
+        """See ports.Operations."""
+        messages = self._parts.messages
+        gathered = messages.of_transfer(transfer)
+        if gathered is None:
+            past = await self._any_transfer(transfer)
+            if past is None:
+                return None
+            gathered = messages.of_past(transfer, past)
+        return await asyncio.to_thread(call_messages.document, gathered)
+
+    async def _any_transfer(self, transfer: str) -> Mapping[str, Any] | None:
+        past = await self.past_transfer(transfer)
+        known = () if past is not None else await self.transfers(transfer=transfer)
+        return past if past is not None else next((transfer_document(record) for record in known), None)
+
+    async def call_messages(self, call: str) -> Mapping[str, Any] | None:
+        """See ports.Operations."""
+        gathered = self._parts.messages.of_call(call)
+        return None if gathered is None else await asyncio.to_thread(call_messages.document, gathered)
+
     async def forget(self, caller: str) -> Mapping[str, Any]:
         """See ports.Operations."""
         caller = caller_named(caller, self._parts.reloader.config.gateway.default_country)
+        forgotten = self._parts.messages.forget(caller)
         try:
             erased, aside = await self._parts.reporter.forget(caller)
         except StoreError as error:
@@ -132,8 +156,9 @@ class Operating:
         engine = self._parts.engine
         transfers = sum(running.record.caller == caller for _, running in engine.calls.running)
         calls = sum(call.caller == caller for call in self.calls())
-        log.info("caller-forgotten", **erased.document, left_aside=len(aside))
-        return forgotten_document(erased, aside, {"transfers": transfers, "calls": calls})
+        log.info("caller-forgotten", **erased.document, message_legs=forgotten, left_aside=len(aside))
+        document = forgotten_document(erased, aside, {"transfers": transfers, "calls": calls})
+        return {**document, "erased": {**document["erased"], "message_legs": forgotten}}
 
     def pbx_states(self) -> Sequence[PbxState]:
         """See ports.Operations."""

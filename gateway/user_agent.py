@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.config import Config
+from gateway.core.sip_message import KeptMessages
 from gateway.ports import Clock, ExtensionWatcher, SipListener, SipPort
 
 
@@ -51,6 +52,22 @@ class UserAgent(SipPort, Protocol):
 
     def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
         """Up to so many of the dialogs that it holds, the oldest first, and who holds each: JSON-able."""
+
+    def keep_messages(self, max_mb: int, calls: int) -> None:
+        """Keep the SIP messages of so many calls, in so many megabytes; 0: none."""
+
+    def messages(self, call_id: str) -> KeptMessages | None:
+        """What is kept of the leg with this SIP Call-ID; None: nothing."""
+
+    def forget_messages(self, texts: Sequence[str]) -> frozenset[str]:
+        """Let go of all that is kept of a leg in whose messages one of these texts stands: the Call-IDs of them all."""
+
+    def forget_legs(self, call_ids: Collection[str]) -> None:
+        """Let go of what is kept of these legs."""
+
+    @property
+    def kept(self) -> Mapping[str, int]:
+        """How much of SIP messages is kept."""
 
     def start(self) -> None:
         """Listen, and serve. Raises SipError."""

@@ -22,10 +22,11 @@ from tests.config_directory import MAIN, write
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
     from pathlib import Path
 
     from gateway.core.model import LegId
+    from gateway.core.sip_message import KeptMessages
     from gateway.engine import Engine
 
 
@@ -39,6 +40,8 @@ class FakeUserAgent(FakeSip):
         super().__init__(Chance(), clock, [])
         self.fails = fails
         self.life: list[str] = []
+        self.room = (0, 0)
+        self.kept_of: dict[str, KeptMessages] = {}
         self.config: Config
         self.when_started: Callable[[], None] = lambda: None
 
@@ -56,6 +59,26 @@ class FakeUserAgent(FakeSip):
 
     def dialogs(self, most: int) -> list[dict[str, Any]]:
         return [{"call_id": str(leg)} for leg in self.live][:most]
+
+    def keep_messages(self, max_mb: int, calls: int) -> None:
+        self.room = (max_mb, calls)
+
+    def messages(self, call_id: str) -> KeptMessages | None:
+        return self.kept_of.get(call_id)
+
+    def forget_messages(self, texts: Sequence[str]) -> frozenset[str]:
+        found = {
+            leg for leg, kept in self.kept_of.items() for each in kept.messages for text in texts if text in each.text
+        }
+        self.forget_legs(found)
+        return frozenset(found)
+
+    def forget_legs(self, call_ids: Collection[str]) -> None:
+        self.kept_of = {leg: kept for leg, kept in self.kept_of.items() if leg not in call_ids}
+
+    @property
+    def kept(self) -> dict[str, int]:
+        return {"legs": len(self.kept_of)}
 
     def _lives(self, what: str) -> None:
         self.life.append(what)

@@ -25,6 +25,7 @@ from gateway.config.settings import (
     HoursSettings,
     HttpSettings,
     McpTokenSettings,
+    MessagesSettings,
     MqttSettings,
     NumberSettings,
     PlatformSettings,
@@ -50,6 +51,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "platform.mcp_tokens": McpTokenSettings,
     "webhooks": WebhookSettings,
     "history": HistorySettings,
+    "messages": MessagesSettings,
     "hours": HoursSettings,
     "hours.weekly": WeeklySettings,
     "numbers": NumberSettings,
@@ -93,6 +95,7 @@ CHANGES: Final[Tables] = {
         "ca_file": "two.pem",
     },
     "history": {"days": 30, "failures_days": 31, "max_mb": 32, "callers": "hashed"},
+    "messages": {"max_mb": 0, "calls": 20},
     "hours": {
         "time_zone": "Europe/Lisbon", "holidays": "NL", "closed": ["2026-12-24"],
         "open": {"2026-12-27": ["10:00-16:00"]}, "weekly": {"mon": ["10:00-11:00"]},
@@ -166,6 +169,7 @@ def before(**listening: int) -> dict[str, Tables]:
             },
             "webhooks": [{"id": "crm", "url": "https://crm.example.com/hooks", "secret_file": "one.secret"}],
             "history": {},
+            "messages": {},
             "hours": {"office": {"time_zone": "Europe/Amsterdam", "weekly": {}}},
             "numbers": [
                 {"id": "main-line", "number": "+31201234567", "trunk": "platform", "pbx": "asterisk",

@@ -26,6 +26,7 @@ from gateway.config.settings import (
     GatewaySettings,
     HistorySettings,
     HttpSettings,
+    MessagesSettings,
     MqttSettings,
     PlatformSettings,
     SipSettings,
@@ -76,6 +77,7 @@ class Config:
     # Files of which $CREDENTIALS_DIRECTORY holds an older copy; relative to the directory where they are in it.
     outdated: tuple[str, ...] = ()
     history: HistorySettings = field(default_factory=HistorySettings)
+    messages: MessagesSettings = field(default_factory=MessagesSettings)
     files: Mapping[str, ReadFile] = field(default_factory=dict)  # what was read of secrets, keys and sounds
     secret_files: frozenset[str] = frozenset()  # those of them that are nobody else's business
     certificates: Mapping[str, datetime] = field(default_factory=dict)  # until when each is good, by key
@@ -191,6 +193,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         platform=main.platform,
         webhooks=main.webhooks,
         history=main.history,
+        messages=main.messages,
         schedules=schedules,
         numbers=tuple(assigned_number(number, schedules, main.gateway) for number in main.numbers),
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},

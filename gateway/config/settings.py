@@ -252,6 +252,13 @@ class HistorySettings(Section):
     callers: Literal["full", "masked", "hashed"] = "full"
 
 
+class MessagesSettings(Section):
+    """`[messages]`: how much is kept, in memory, of the SIP messages of the last calls; 0 MB: nothing."""
+
+    max_mb: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 16
+    calls: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 500
+
+
 def _span(weekday: int, day: str, interval: tuple[time, time]) -> tuple[int, int, str]:
     """Beginning and end of an interval, in minutes of the week, and its name."""
     start, end = interval
@@ -383,5 +390,6 @@ class GatewayFile(Section):
     platform: PlatformSettings | None = None
     webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
     history: HistorySettings = HistorySettings()
+    messages: MessagesSettings = MessagesSettings()
     hours: dict[Slug, HoursSettings] = Field(default_factory=dict)
     numbers: tuple[NumberSettings, ...] = ()

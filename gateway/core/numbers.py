@@ -65,6 +65,14 @@ def e164(text: str, country: str | None = None) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def national_digits(number: str) -> str:
+    """What every way to write a number in E.164 has in common: `+31612345678` has `612345678`."""
+    try:
+        return phonenumbers.national_significant_number(phonenumbers.parse(number))
+    except phonenumbers.NumberParseException:
+        return number.removeprefix("+")
+
+
 def caller_named(text: str, country: str | None = None) -> str:
     """A caller as events name them, whichever way they are written: in E.164, or as any other user part.
 

@@ -106,6 +106,15 @@ class Operations(Protocol):
     async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
         """The transfer of this id, once it is over and in the history, with its `events`. Raises UnreadableError."""
 
+    async def transfer_messages(self, transfer: str) -> Mapping[str, Any] | None:
+        """The SIP messages of the call that a transfer was about: JSON-able. Raises UnreadableError.
+
+        `kept` is False, and `because` says why, where its messages are not there any more. None: it is unknown.
+        """
+
+    async def call_messages(self, call: str) -> Mapping[str, Any] | None:
+        """The same of a call, one of the last: None: it is not known any more."""
+
     async def forget(self, caller: str) -> Mapping[str, Any]:
         """Take a caller out of all that is stored; what that was, JSON-able. Raises ValueError, UnreadableError."""
 

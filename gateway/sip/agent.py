@@ -30,7 +30,7 @@ from gateway.sip.requests.handler import RequestHandler
 from gateway.sip.requests.invitation import Invitation
 from gateway.sip.requests.referrals import Referrals
 from gateway.sip.requests.subscriptions import Subscriptions
-from gateway.sip.stack import transports
+from gateway.sip.stack import kept_messages, transports
 from gateway.sip.stack.accounts import Accounts, release_ports
 from gateway.sip.stack.endpoint import Endpoint, set_log_level
 from gateway.sip.stack.front import Front
@@ -44,8 +44,9 @@ from gateway.sip.supervision import Supervision
 from gateway.sip.text.headers import refusal_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from gateway.core.sip_message import KeptMessages
     from gateway.sip.calls.media_path import MediaPath
 
 log = structlog.get_logger(__name__)
@@ -196,7 +197,11 @@ class SipAgent:
         self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None
     ) -> None:
         """See ports.SipPort."""
+        found = self._legs.get(leg)
         self._supervision.hang_up(leg, code, reason, retry_after_s, sentence)
+        if found is not None and reason is Reason.NOT_ASSIGNED:
+            # It was nobody's call: whoever tries numbers takes no room of those that were.
+            kept_messages.forget_legs([found.sip_call_id])
 
     def dial(self, order: DialOrder) -> None:
         """See ports.SipPort."""
@@ -310,6 +315,29 @@ class SipAgent:
     def stack(self) -> dict[str, int]:
         """What PJSIP itself holds; transactions and their timers linger for up to 32 s after a call."""
         return {"dialogs": pj.dialog_count(), "transactions": pj.transaction_count(), "timers": pj.timer_count()}
+
+    # --- what is kept of the last calls: see user_agent.UserAgent
+
+    def keep_messages(self, max_mb: int, calls: int) -> None:
+        """See user_agent.UserAgent."""
+        kept_messages.keep(max_mb, calls)
+
+    def messages(self, call_id: str) -> KeptMessages | None:
+        """See user_agent.UserAgent."""
+        return kept_messages.kept_messages(call_id)
+
+    def forget_messages(self, texts: Sequence[str]) -> frozenset[str]:
+        """See user_agent.UserAgent."""
+        return kept_messages.forget(texts)
+
+    def forget_legs(self, call_ids: Collection[str]) -> None:
+        """See user_agent.UserAgent."""
+        kept_messages.forget_legs(call_ids)
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """See user_agent.UserAgent."""
+        return kept_messages.counts()
 
     def dialogs(self, most: int) -> Sequence[dict[str, Any]]:
         """See user_agent.UserAgent."""

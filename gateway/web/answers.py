@@ -162,6 +162,65 @@ class OneTransfer(TransferData):  # type: ignore[valid-type, misc]
     events: list[ToldEvent] = Field(default_factory=list)
 
 
+ExactTime = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+        json_schema_extra={"format": "date-time"},
+        description="RFC 3339, UTC, to the microsecond",
+    ),
+]
+
+
+class MessagesLeg(Published):
+    """A leg whose messages these are."""
+
+    call_id: str = Field(description="SIP Call-ID")
+    side: Literal["trunk", "pbx"] | None = Field(description="where it leads; null: that is not known any more")
+    peer: str | None = Field(description="name of its profile")
+    role: Literal["transferor", "transferee", "target"] | None = Field(description="in the transfer; null: in none")
+    messages: Count
+    left_out: Count = Field(description="messages in the middle that are not kept, as there were too many")
+    late: bool = Field(description="its first messages made room for other calls")
+
+
+class MessageData(Published):
+    """A SIP message, without what proves who somebody is, keys of media and keys that a caller presses."""
+
+    leg: Count = Field(description="its place in `legs`")
+    at: ExactTime
+    sent: bool = Field(description="by the gateway; false: it was received")
+    transport: Literal["UDP", "TCP", "TLS"]
+    source: str = Field(description="address and port")
+    destination: str
+    size: Count = Field(description="in bytes, on the wire")
+    again: bool = Field(description="a retransmission: the same bytes went the same way before")
+    cut: bool = Field(description="`text` ends before the message does")
+    text: str
+
+
+class Mark(Published):
+    """What happened or was decided between the messages."""
+
+    at: ExactTime
+    what: Literal["requested", "gate", "attempt", "ringing", "answered", "human", "returned", "ended", "pbx"]
+    text: str
+    transfer: str | None = Field(description="that it is about; null: about the call")
+
+
+class Messages(Published):
+    """The SIP messages of a call, the oldest first, and what was decided between them."""
+
+    call: str | None = Field(description="its id; null: it is not known any more, or there was none")
+    transfer: str | None = Field(description="the one that was asked for; null: a call was")
+    kept: bool = Field(description="whether there are any")
+    because: str | None = Field(description="why there are none")
+    masked: bool = Field(description="phone numbers are masked, as `[history] callers` says")
+    legs: list[MessagesLeg]
+    messages: list[MessageData]
+    marks: list[Mark]
+
+
 class ForgetBody(BaseModel):
     """A caller is to be forgotten."""
 

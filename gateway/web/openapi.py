@@ -5,11 +5,13 @@ import json
 from collections.abc import Mapping
 from functools import cache
 
+from pydantic import BaseModel
+
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.platform_calls import Promise
 from gateway.documents import AvailabilityData
 from gateway.web import answers
-from gateway.web.openapi_form import Answers, Nothing, Operation, Part, written
+from gateway.web.openapi_form import Answers, Capture, Nothing, Operation, Part, PlainText, written
 
 _ID = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"}
 _LIMIT: Part = {
@@ -68,6 +70,26 @@ _CANCEL = {
     **_GUARDED,
 }
 
+
+def _messages(path: str, what: str, name: str, more: Answers) -> dict[tuple[str, str], Operation]:
+    """The SIP messages of a transfer or call, in each form."""
+    forms: tuple[tuple[str, str, type[BaseModel], str], ...] = (
+        ("", "Messages", answers.Messages, "with what was decided between them"),
+        (".txt", "MessagesText", PlainText, "as text"),
+        (".pcap", "MessagesCapture", Capture, "as a file that Wireshark opens, each message a datagram"),
+    )
+    unknown = {404: (answers.Failure, f"no such {what} is known, or not any more")}
+    return {
+        ("get", f"/api/{path}/{{id}}/messages{ending}"): Operation(
+            f"{what}{form}",
+            f"The SIP messages of a {what}, {words}.",
+            {200: (model, "those that are kept; none, where they are not any more"), **unknown, **more},
+            parameters=_path(f"the {what}'s id"),
+        )
+        for ending, form, model, words in forms
+    }
+
+
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("get", "/"): Operation("addresses", "Where everything is.", {200: (answers.Addresses, "what each is for")}),
     ("get", "/metrics"): Operation("metrics", "For Prometheus.", {200: (None, "in Prometheus' text format")}),
@@ -109,6 +131,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         },
         parameters=_path("the transfer's id"),
     ),
+    **_messages("transfers", "transfer", "Transfer", _UNREADABLE),
+    **_messages("calls", "call", "Call", {}),
     ("get", "/api/platform-calls"): Operation(
         "platformCalls",
         "Calls of the voice platforms that are over, as the platforms tell of them, and what of ours belongs to them.",

@@ -15,6 +15,17 @@ class Nothing(BaseModel):
     """An answer without a body."""
 
 
+class PlainText(BaseModel):
+    """An answer that is text."""
+
+
+class Capture(BaseModel):
+    """An answer that is a capture file."""
+
+
+_OTHERS = {PlainText: ("text/plain", {"type": "string"}), Capture: ("application/vnd.tcpdump.pcap", {})}
+
+
 Answers: TypeAlias = Mapping[int, tuple[type[BaseModel] | None, str]]
 """By status: what is answered, None for text; and when."""
 
@@ -48,7 +59,7 @@ def written(
     models: set[type[BaseModel]] = {
         *(model for model, _ in everywhere.values() if model),
         *(model for each in operations.values() for model, _ in each.answers.values() if model),
-    } - {Nothing}
+    } - {Nothing, *_OTHERS}
     taken = {each.body for each in operations.values() if each.body}
     chosen: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         *((model, "serialization") for model in models),
@@ -101,4 +112,7 @@ def _operation(operation: Operation, schemas: Mapping[Any, Part], of_all: Answer
 def _content(model: type[BaseModel] | None, schemas: Mapping[Any, Part]) -> Part:
     if model is None:
         return {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")}
+    if model in _OTHERS:
+        kind, schema = _OTHERS[model]
+        return {kind: {"schema": schema}}
     return {"application/json": {"schema": schemas[model]}}

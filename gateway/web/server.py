@@ -26,6 +26,7 @@ from gateway.web.bodies import json_object, json_object_if_any, naming_what_is_i
 from gateway.web.connections import Served, noting
 from gateway.web.guard import Problem, errors_as_json, json_response, own_hosts_only, server_log
 from gateway.web.history import CALL, PLATFORM_CALL, TRANSFER, asks_history, page_response
+from gateway.web.messages import messages_routes
 from gateway.web.parameters import known_parameters_only
 from gateway.web.tokens import ABOUT, AUTHOR, ONE_FOR_ALL, Permission, Token, needs
 
@@ -101,6 +102,7 @@ class WebServer:
             web.get("/api/dialogs", self._get_dialogs),
             web.get("/api/transfers", self._get_transfers),
             web.get("/api/transfers/{id}", self._get_transfer),
+            *messages_routes(self._operations),
             web.get("/api/platform-calls", self._get_platform_calls),
             web.get("/api/queues", self._get_queues),
             web.get("/api/explain", self._get_explain),

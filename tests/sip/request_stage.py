@@ -29,6 +29,7 @@ class Request:
         self.callId = "call-1"
         self.told: tuple[int, dict[str, str]] | None = None
         self.accepted = 0
+        self.kept_with = ""
         self.offer_problem = 0
         self._body = body
 
@@ -53,6 +54,9 @@ class Request:
     def accept(self, code: int, headers: Any, account: int = -1) -> int:
         self.accepted = code
         return 7
+
+    def keep_with(self, sip_call_id: str) -> None:
+        self.kept_with = sip_call_id
 
     def offerProblem(self, account: int) -> int:  # noqa: N802 - the binding's name
         return self.offer_problem

@@ -40,6 +40,22 @@ DOCUMENTS = {
     "call": call_document(samples.call()),
     "platform_call": platform_call_document(samples.platform_call()),
 }
+MESSAGES: dict[str, Any] = {
+    "call": samples.call().call,
+    "kept": True,
+    "because": None,
+    "masked": False,
+    "legs": [
+        {"call_id": "1@pbx", "side": "pbx", "peer": "asterisk", "role": "target"}
+        | {"messages": 1, "left_out": 0, "late": False}
+    ],
+    "messages": [
+        {"leg": 0, "at": "2026-03-02T09:30:00.000123Z", "sent": True, "transport": "UDP", "size": 20}
+        | {"source": "192.0.2.1:5060", "destination": "192.0.2.7:5060", "again": False, "cut": False}
+        | {"text": "BYE sip:x SIP/2.0\r\n\r\n"}
+    ],
+    "marks": [{"at": "2026-03-02T09:30:00.000100Z", "what": "gate", "text": "open", "transfer": "01A"}],
+}
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 BODY = {"type": "transfer", "destination": "sales", "message": "one moment"}
 
@@ -95,6 +111,14 @@ class Gateway(Commanded, Operations):
         if self.disk_fails:
             raise UnreadableError("disk I/O error")
         return {**transfer_document(samples.completed("01Z")), "events": []} if transfer == "01Z" else None
+
+    async def transfer_messages(self, transfer: str) -> Mapping[str, Any] | None:
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        return MESSAGES | {"transfer": transfer} if transfer in ("01A", "01B") else None
+
+    async def call_messages(self, call: str) -> Mapping[str, Any] | None:
+        return MESSAGES | {"transfer": None} if call == samples.call().call else None
 
     def pbx_states(self) -> Sequence[PbxState]:
         return [samples.pbx_state(), PbxState("other")]

@@ -139,6 +139,7 @@ class Screening:
             return self._reject(request, 400, Reason.BAD_REQUEST)
         if found is None or isinstance(found, Reason):
             return self._reject(request, 403, Reason.FORBIDDEN_TARGET)
+        request.keep_with(found.sip_call_id)
         self._refers.deliver(found, request, first_of_dialog=True)
         return 500, []  # unless it was answered just now
 
