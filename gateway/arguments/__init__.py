@@ -161,6 +161,7 @@ def _add_asking(command: _Add) -> None:
     reload.add_argument("--pid", metavar="PID", type=forms.pid, help="by a signal to this process, without a token")
     why = command("why", "tell what became of one transfer, step by step")
     why.add_argument("transfer", metavar="TRANSFER", help="the transfer's id")
+    why.add_argument("--messages", action="store_true", help="print each SIP message whole, too")
     _add_json(status, calls, transfers, queues, reload, why)
     _add_json(watch, text="as JSON, a line for each look")
 

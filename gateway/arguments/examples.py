@@ -25,7 +25,7 @@ EXAMPLES = {
     "hangup": (_TRANSFER,),
     "forget": ("+31612345678",),
     "init": ("", "--answers answers.toml --output ./configuration"),
-    "why": (_TRANSFER,),
+    "why": (_TRANSFER, f"{_TRANSFER} --messages"),
 }
 """What may follow each command."""
 

@@ -2,18 +2,23 @@
 """The command `why`: what became of one transfer, step by step, from the gateway that runs or else from its history."""
 
 import argparse
+import sys
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.output import print_json, say_all
+from gateway.cli.ladder import LINES, Signs, ladder, signs_for
+from gateway.cli.message_words import lines_of
+from gateway.cli.output import columns, print_json, say_all
 from gateway.cli.terminal import DONE, load_config
 from gateway.remote import RefusedError, RemoteError, ask
 
 if TYPE_CHECKING:
     from gateway.config import Config
 
+WIDTH = 120
+"""Columns, where nobody says how wide the terminal is."""
 _STEPS = {
     "requested_at": "asked for",
     "decided_at": "decided",
@@ -28,11 +33,48 @@ def why(options: argparse.Namespace) -> int:
     """What became of a transfer."""
     config = load_config(options, secrets=False)
     told = _transfer(config, options.transfer)
+    messages, because = _messages(config, options.transfer)
     if options.json:
-        print_json(told)
-    else:
-        say_all(page(told))
+        print_json({**told, "messages": messages})
+        return DONE
+    say_all(page(told))
+    say_all(drawn(told, messages, because, columns() or WIDTH, signs_for(sys.stdout.encoding)))
+    if options.messages and messages is not None:
+        say_all(whole(messages))
     return DONE
+
+
+def _messages(config: "Config", which: str) -> tuple[Mapping[str, Any] | None, str]:
+    """The SIP messages, or why there are none."""
+    try:
+        told = ask(config.http, f"/api/transfers/{urllib.parse.quote(which, safe='')}/messages")
+    except RefusedError as error:
+        return None, str(error)
+    except RemoteError as error:
+        return None, f"a running gateway has them in its memory, and {error}"
+    return told, "" if told["kept"] else str(told["because"])
+
+
+def drawn(
+    told: Mapping[str, Any], messages: Mapping[str, Any] | None, because: str, width: int, signs: Signs = LINES
+) -> Iterator[str]:
+    """The ladder, below its heading; or why there is none."""
+    yield ""
+    if messages is None or not messages["kept"]:
+        yield f"the SIP messages are not there: {because}"
+        return
+    yield f"the SIP messages{', phone numbers masked' if messages['masked'] else ''}"
+    yield from ladder(messages, datetime.fromisoformat(told["requested_at"]), width, signs)
+
+
+def whole(messages: Mapping[str, Any]) -> Iterator[str]:
+    """Each message as it was, below a line that says when it went where."""
+    for message in messages["messages"]:
+        yield ""
+        again = ", again" if message["again"] else ""
+        cut = f", cut: {message['size']} bytes on the wire" if message["cut"] else ""
+        yield f"{message['at']} {message['transport']} {message['source']} -> {message['destination']}{again}{cut}"
+        yield from (f"  {line}" for line in lines_of(message["text"]))
 
 
 def _transfer(config: "Config", which: str) -> Mapping[str, Any]:
