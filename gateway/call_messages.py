@@ -173,7 +173,9 @@ def masked_message(text: str) -> str:
         if place % 2:  # the end of a line
             made.append(part)
             continue
-        in_body = in_body or not part
+        if not part:
+            in_body = True
+            continue
         shown = _SHOWN.match(part) or (in_body and _SHOWN_IN_BODY.match(part))
         made.append(part if shown else _masked_line(part))
     return "".join(made)

@@ -23,12 +23,15 @@ from pathlib import Path
 import pytest
 
 import gateway
+from gateway import call_messages
+from gateway.cli import message_words
 from gateway.core import caller, numbers
 from gateway.log import mask
 from gateway.pbx.asterisk import ami_codec
 from gateway.pbx.subscriptions import state_documents
 from gateway.probe import options
 from gateway.sip.requests import dialogs
+from gateway.sip.stack import kept_messages
 from gateway.sip.text import digest, headers, identity, malformed
 
 LENGTH = 8000
@@ -224,6 +227,22 @@ READERS: dict[str, tuple[Callable[[str], object], list[tuple[str, str]]]] = {
     ),
     "mask.mask_number": (
         lambda text: mask.mask_text(text, number_field=True), [("sip:1", ""), ("+1", "x"), ("1", "x")]
+    ),
+    "kept_messages.as_kept": (
+        kept_messages.as_kept,
+        [
+            ("INVITE sip:", "@a"), ("INVITE\r\nAuthorization: Digest ", ""), ("INVITE\r\nTo: <sip:a:", "@b>"),
+            ("INVITE\r\nRefer-To: a?Authorization=", "&b"), ("INVITE\r\n\r\na=crypto:1 ", "\r\n"),
+            ("INVITE\r\nX:", "\r\n "),
+        ],
+    ),
+    "call_messages.masked_message": (
+        call_messages.masked_message,
+        [("INVITE\r\nTo: <sip:+1", ">;tag=1"), ("INVITE\r\n\r\ns=1", "1"), ("A\r\nVia", ":")],
+    ),
+    "message_words.words_of": (
+        lambda text: message_words.words_of({"text": text, "again": False}),
+        [("REFER a\r\nRefer-To: <sip:", "@a>"), ("SIP/2.0 ", "\r\nCSeq: 1 A\r\n"), ("NOTIFY a\r\n\r\n", "")],
     ),
     "mask.redact_text": (
         mask.redact_text, [("authorization", ""), ("Authorization:", "Digest "), ("bearer", ""), ("token", "=")]

@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "[[platform.mcp_tokens]]": ("McpTokenSettings",),
     "[[webhooks]]": ("WebhookSettings",),
     "[history]": ("HistorySettings",),
+    "[messages]": ("MessagesSettings",),
     "[hours.<name>]": ("HoursSettings",),
     "[[numbers]]": ("NumberSettings",),
     "[[numbers.destinations]]": ("DestinationSettings",),

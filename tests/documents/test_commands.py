@@ -39,6 +39,7 @@ SHOWN = {
         "all is well", '"ready": *true', "agents free", '"dialogs"', "^TRANSFER: completed", '"reloaded": true',
     ],
     "operations.md: transfer-gateway watch": ['"reachable": true', "^none$", '"known": true'],
+    "operations.md: curl -s localhost:9470/api/transfers/ID/messages": ['"marks"', "INVITE sip:", '"side": "trunk"'],
     "operations.md: curl -s 'localhost:9470/api/transfers?cursor='": ['"next"', '"calls"'],
     "operations.md: transfer-gateway report": ["reached", "sales", "main-line|number"],
     "operations.md: transfer-gateway report --proof": ["."],
