@@ -13,7 +13,7 @@ namespace {
 
 using Text = std::string_view;
 
-const Text REDACTED = "[redacted]", ENDS = "\r\n", BLANKS = " \t";
+const Text REDACTED = "[redacted]", BLANKS = " \t";
 
 bool same_letter(char one, char other)
 {
@@ -120,10 +120,13 @@ size_t password_before(Text line, size_t at)
     return colon == Text::npos ? Text::npos : begin + colon + 1;
 }
 
-/* Credentials among the headers of a URI, as in a Refer-To: to the end of the header. */
+/* Credentials among the headers of a URI, as in a Refer-To: to the end of the header. Few lines have a z: the others are not
+ * searched. */
 size_t credentials_in(Text line, size_t from, size_t &end)
 {
     const Text name = "authorization=";
+    if (line.find('z', from) == Text::npos && line.find('Z', from) == Text::npos)
+        return Text::npos;
     const size_t found = find(line, name, from);
     if (found == Text::npos)
         return found;
@@ -167,7 +170,10 @@ const std::array<Part, 4> SECRET_LINES = {{{"a=crypto:", true}, {"k=", false}, {
 
 class Reader {
 public:
-    explicit Reader(Text message) : left_(message) {}
+    explicit Reader(Text message)
+        : whole_(message), left_(message), return_(next('\r', 0)), feed_(next('\n', 0))
+    {
+    }
 
     std::string read()
     {
@@ -180,9 +186,23 @@ public:
     }
 
 private:
+    size_t next(char end, size_t from) const { return std::min(whole_.find(end, from), whole_.size()); }
+
+    /* Where the line ends in which `from` is. Asked for places that follow one another, it looks at each once. */
+    size_t end_of_line(size_t from)
+    {
+        if (return_ < from)
+            return_ = next('\r', from);
+        if (feed_ < from)
+            feed_ = next('\n', from);
+        return std::min(return_, feed_);
+    }
+
+    size_t place() const { return whole_.size() - left_.size(); }
+
     Text take_line()
     {
-        const Text line = left_.substr(0, left_.find_first_of(ENDS));
+        const Text line = left_.substr(0, end_of_line(place()) - place());
         left_.remove_prefix(line.size());
         return line;
     }
@@ -197,17 +217,16 @@ private:
     /* A header with the lines that continue it. */
     Text take_header()
     {
-        const Text whole = left_;
-        size_t size = 0;
-        do {
-            size = std::min(whole.find_first_of(ENDS, size), whole.size());
-            const size_t next = size + (whole.substr(size, 2) == "\r\n" ? 2 : 1);
-            if (next >= whole.size() || BLANKS.find(whole[next]) == Text::npos)
+        const size_t begin = place();
+        size_t end = end_of_line(begin);
+        while (true) {
+            const size_t following = end + (whole_.substr(std::min(end, whole_.size()), 2) == "\r\n" ? 2 : 1);
+            if (following >= whole_.size() || BLANKS.find(whole_[following]) == Text::npos)
                 break;
-            size = next;
-        } while (true);
-        left_.remove_prefix(size);
-        return whole.substr(0, size);
+            end = end_of_line(following);
+        }
+        left_.remove_prefix(end - begin);
+        return whole_.substr(begin, end - begin);
     }
 
     void put_header()
@@ -258,7 +277,8 @@ private:
             made_.append(line.substr(0, line.find('=') == Text::npos ? 0 : line.find('=') + 1)).append(REDACTED);
     }
 
-    Text left_;
+    Text whole_, left_;
+    size_t return_, feed_; /* the next ones at or after the last place that was asked for */
     std::string made_;
     bool headers_ = true, keys_ = false;
 };
