@@ -188,7 +188,8 @@ def test_every_command_ends_with_the_codes_that_are_documented(
 
 
 def in_a_process(*words: str, env: dict[str, str] | None = None, **more: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "gateway.cli", *words]
+    # With the signals as a shell hands them on, whoever started the tests may have them ignored.
+    command = ["env", "--default-signal", sys.executable, "-m", "gateway.cli", *words]
     # Written at the end, as it is where nothing else is said.
     env = {**os.environ, "PYTHONUNBUFFERED": "", **(env or {})}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, **more)

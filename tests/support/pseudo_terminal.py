@@ -57,7 +57,7 @@ class Terminal:
         inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
         self.process = subprocess.Popen(
             # With the terminal for its own, whose keys send it signals.
-            ["setsid", "--ctty", sys.executable, "-m", "gateway.cli", *self._arguments],
+            ["setsid", "--ctty", "env", "--default-signal", sys.executable, "-m", "gateway.cli", *self._arguments],
             stdin=self._theirs,
             stdout=self._theirs,
             stderr=self._theirs,
