@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`python -m scripts.deb [--dist RELEASE] [--output DIR]`: the path of the package is the only line on stdout."""
+"""`python -m scripts.deb [--dist RELEASE] [--version VERSION] [--output DIR]`: its path is the only line on stdout."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ def main() -> int:
     here = platform.freedesktop_os_release().get("VERSION_CODENAME")
     asked = argparse.ArgumentParser(prog="make deb")
     asked.add_argument("--dist", choices=tuple(RELEASES), default=here if here in RELEASES else None)
+    asked.add_argument("--version", help="(default: that of the commit, below the release that it leads to)")
     asked.add_argument("--output", type=Path, default=SOURCE / "build")
     options = asked.parse_args()
     if options.dist is None:
         asked.error("this machine's release is none that a package is built for: name one, make deb DIST=bookworm")
     try:
         with staged(options.dist) as staging:
-            package = staging.pack(version(), options.output)
+            package = staging.pack(options.version or version(), options.output)
             for line in staging.examine(package).splitlines():
                 say(line)
             print(package)

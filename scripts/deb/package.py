@@ -38,7 +38,10 @@ cd /build
 # The form of a source package, which dpkg-shlibdeps looks for.
 mkdir debian; printf 'Source: %s\\n\\nPackage: %s\\nArchitecture: any\\n' "$1" "$1" >debian/control
 find package/usr/lib -name '*.so' -exec dpkg-shlibdeps -O {} + | sed -n 's/^shlibs:Depends=//p' >needs
-sed -i "s/@SHLIBS@/$(cat needs)/; s/@SIZE@/$(du -sk --apparent-size package | cut -f1)/" package/DEBIAN/control
+# As dpkg-gencontrol counts, which is the same on every file system.
+size=$(find package -printf '%y %s\\n' | awk '{ sum += $1 == "f" ? int(($2 + 1023) / 1024) : 1 } END { print sum }')
+sed -i "s/@SHLIBS@/$(cat needs)/; s/@SIZE@/$size/" package/DEBIAN/control
+find package -exec touch --no-dereference --date "@$SOURCE_DATE_EPOCH" {} +
 dpkg-deb --root-owner-group -Z"$2" -z"$3" --build package out.deb
 """
 _EXAMINE = 'exec lintian --allow-root --fail-on error --tag-display-limit 0 --suppress-tags bogus-mail-host "/build/$1"'

@@ -23,6 +23,8 @@ PACKAGES = (
     "gcc", "g++", "make", "swig", "patch", "pkg-config", "xz-utils", "dpkg-dev", "lintian", "python3-dev",
     "libssl-dev", "libopus-dev", "libsrtp2-dev", "libspeexdsp-dev", "libspeex-dev", "uuid-dev",
 )  # fmt: skip
+# The same compiled modules each time.
+_PYTHON = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
 # Read-only but for what is bound into it, so that one build leaves nothing behind for the next.
 _ENTER = """
 root=$1; shift
@@ -66,7 +68,7 @@ class System:
             ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _ENTER, "enter", str(self.root)]
             + [word for path, place, way in bound for word in (str(path), place, way)]
             + ["--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LC_ALL=C.UTF-8"]
-            + [f"{name}={value}" for name, value in {"PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}.items()]
+            + [f"{name}={value}" for name, value in {**_PYTHON, **(environment or {})}.items()]
             + list(command),
             f"{shlex.join(command)[:200]} (in a root of {self.release})",
         )
@@ -84,10 +86,13 @@ def system(release: str) -> System:
     return System(root, release, python, (major, minor), architecture)
 
 
-def debian_root(kind: str, release: str, packages: Sequence[str], places: Sequence[str] = ()) -> Path:
+def debian_root(
+    kind: str, release: str, packages: Sequence[str], places: Sequence[str] = (), *, without: Sequence[str] = ()
+) -> Path:
     """A directory with a minimal Debian of `release` and these packages, kept in the cache; `places` are empty in it.
 
-    It is read by others too: whoever changes it takes a copy. Raises BuildError.
+    `without`: patterns of files that its packages are to leave out. Others read it: who changes it takes a copy.
+    Raises BuildError.
     """
     if os.geteuid() != 0:
         raise BuildError("a root of Debian takes root to make and to enter: sudo make deb")
@@ -99,15 +104,16 @@ def debian_root(kind: str, release: str, packages: Sequence[str], places: Sequen
             archive = mirror()
         except MirrorError as error:
             raise BuildError(str(error)) from None
-        include = ",".join(packages)
-        options = ["--quiet", "--variant=minbase", f"--keyring={KEYRING}", f"--include={include}"]
+        options = ["--quiet", "--variant=minbase", f"--keyring={KEYRING}"]
+        options += [f"--include={package}" for package in packages]
+        options += [f"--dpkgopt=path-exclude={pattern}" for pattern in without]
         say(f"making a root of {release}, which takes one to two minutes")
         _output(["mmdebstrap", *options, release, str(work), archive], f"making a root of {release}")
         for place in places:
             (work / place).mkdir()
 
     with cache.locked():
-        return cache.keep(f"{kind}-root", cache.digest(release, *sorted(packages), *places), make)
+        return cache.keep(f"{kind}-root", cache.digest(release, *sorted(packages), *places, *without), make)
 
 
 def say(text: str) -> None:
