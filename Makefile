@@ -16,6 +16,9 @@
 # make docs    the documents as a site, into build/site: to be opened there, or served; it fails where there is anything to warn of
 # make deb     the Debian package, into build/, for this machine's release or DIST=bookworm, DIST=trixie (as root: it is
 #              compiled in a clean root of that release, which mmdebstrap makes once)
+# make release VERSION=1.2.3   the files of a release, into dist/: Debian packages, wheel, source, bill of materials, sums; it
+#              makes nothing public, and says how that is done (as root; DIST="bookworm" for one Debian only)
+# make release-check   whether a release of this tree can be made, and is the same twice (as root, some minutes)
 # make check   the checks and the quick tests
 # Every target sets up first, which costs nothing once all is there.
 
@@ -28,8 +31,9 @@ SEED ?=
 TRANSFERS ?= 2000
 BENCH ?=
 DIST ?=
+VERSION ?=
 WORKERS ?= 8
-IN_PROCESS := not booted and not sip and not broker and not pbx and not thorough and not alone
+IN_PROCESS := not booted and not released and not sip and not broker and not pbx and not thorough and not alone
 QUICK := $(IN_PROCESS) and not slow
 # Where there is room for it, these keep their files in memory: they would wait for the disk with each transaction.
 IN_MEMORY = $(shell df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 500000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
@@ -39,7 +43,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled measure bench bench-quick dashboards docs deb check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled measure bench bench-quick dashboards docs deb release release-check check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -63,7 +67,7 @@ lint: setup
 test: lint
 	$(IN_MEMORY) $(BIN)/pytest -n 2 -m "$(IN_PROCESS)" --cov --cov-report=json:build/coverage.json
 	$(BIN)/python -m scripts.coverage_floors build/coverage.json
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not booted and not ($(IN_PROCESS))"
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not alone and not booted and not released and not ($(IN_PROCESS))"
 	$(BIN)/pytest -n 2 --dist loadfile -m alone
 	$(BIN)/pytest -m booted
 	$(BIN)/python -m tests.compare.quick
@@ -91,11 +95,19 @@ dashboards: setup
 docs: setup
 	@$(BIN)/python -m scripts.website
 
-# mmdebstrap makes Debian roots, systemd-container boots them.
-deb test: export ALSO := mmdebstrap systemd-container
+# mmdebstrap makes Debian roots, systemd-container boots them, podman builds the image and runs it.
+deb release release-check: export ALSO := mmdebstrap
+test: export ALSO := mmdebstrap systemd-container podman crun
 
 deb: setup
 	@$(BIN)/python -m scripts.deb $(if $(DIST),--dist $(DIST))
+
+release: setup
+	@$(if $(VERSION),,echo 'release: which one? make release VERSION=1.2.3' >&2; exit 2)
+	@$(BIN)/python -m scripts.release $(VERSION) $(if $(DIST),--dist $(DIST))
+
+release-check: setup
+	$(BIN)/pytest -m released
 
 check: lint
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --hypothesis-profile=quick -m "$(QUICK)"
