@@ -60,6 +60,7 @@ NAVIGATION: list[Any] = [
     ]},
     {"Development": [
         {"Contributing": "docs/CONTRIBUTING.md"},
+        {"Releasing": "docs/releasing.md"},
         {"Architecture": "docs/architecture.md"},
         {"PJSIP": "docs/pjproject.md"},
         {"Plan": "docs/plan.md"},
