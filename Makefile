@@ -6,6 +6,7 @@
 #              a minute of it is in make test
 # make reconciled   ten minutes of transfers of every outcome while broker, PBX, webhook and gateway fail, and the table of
 #              what everybody has counted (TRANSFERS=2000, SECONDS=600); half a minute of it is in make test
+# make model   every order in which little can happen to a call, as far as DEPTH=8 moves: minutes; as far as 5 in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
 # make bench   the same work for the gateway and for Asterisk, in turn: docs/benchmarks.md. It takes two and a half hours, its parts less:
 #              BENCH="--parts transfers,media --rounds 3"; BENCH=--help says which there are, BENCH=--estimate how long they take
@@ -27,6 +28,7 @@ PREFIX ?= /opt/transfer-gateway
 BIN := .venv/bin
 ONCE ?=
 SECONDS ?= 600
+DEPTH ?= 8
 SEED ?=
 TRANSFERS ?= 2000
 BENCH ?=
@@ -43,7 +45,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled measure bench bench-quick dashboards docs deb release release-check check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled model measure bench bench-quick dashboards docs deb release release-check check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -77,6 +79,9 @@ fuzz: setup
 
 reconciled: setup
 	@$(BIN)/python -m tests.reconciled --transfers $(TRANSFERS) --seconds $(SECONDS)
+
+model: setup
+	@$(BIN)/python -m tests.model --depth $(DEPTH)
 
 measure: setup
 	@$(BIN)/python -m tests.measure

@@ -85,6 +85,10 @@ class VirtualClock:
     def _next(self) -> float | None:
         return min((due.at for due in self._due if due.act is not None), default=None)
 
+    def due(self) -> list[tuple[float, Callable[[], object]]]:
+        """The timers that run: in how many seconds each is due, and what it does, in the order in which they are."""
+        return [(due.at - self._steady, due.act) for due in sorted(self._due) if due.act is not None]
+
     @property
     def waiting(self) -> int:
         """How many timers run."""

@@ -9,7 +9,7 @@ Below is every next state an event can lead to. Where there is a dash, the event
 
     event              new         calling             up              moving                         ending       over
     AssistantWanted    calling     -                   -               -                              -            -
-    TransferRequested  new|moving  -                   up|moving       -                              -            -
+    TransferRequested  new|moving  -                   up|moving       moving                         ending       -
     LegEnded           over        new|calling|ending  up|ending       calling|up|moving|ending|over  ending|over  over
     LegFailed          new|over    new|calling|ending  up|ending       calling|up|moving|ending|over  ending|over  over
     LegTaken           over        new|ending          calling|ending  moving                         ending|over  over
@@ -24,7 +24,7 @@ Below is every next state an event can lead to. Where there is a dash, the event
     TimerFired         -           calling             up              calling|up|moving|ending|over  ending       over
     HumanAnswered      -           -                   -               calling|up|moving|ending|over  -            -
     Identified         -           -                   -               calling|up|moving|ending|over  -            -
-    Cancelled          -           -                   -               calling|up|ending|over         -            -
+    Cancelled          -           -                   -               calling|up|moving|ending|over  -            -
     EndWanted          over        over                over            moving|over                    over         over
     Fault              -           -                   -               calling|up|moving|ending|over  -            -
     Stop               -           calling             up              calling|up|ending|over         ending       over

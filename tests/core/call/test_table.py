@@ -13,7 +13,7 @@ import pytest
 from gateway.core.call import events as ev
 from gateway.core.call import machine
 from gateway.core.call.commands import DialOrder
-from gateway.core.call.state import Call, Leg
+from gateway.core.call.state import Call, CallState, Leg
 from gateway.core.caller import Party
 from gateway.core.model import (
     AnsweredBy,
@@ -31,6 +31,7 @@ from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
 from gateway.core.transfer import Manner
 from gateway.core.transfer.commands import Timer
+from tests.support.state_tables import Rows, documented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,27 +39,14 @@ if TYPE_CHECKING:
 TRUNK, PBX = Peer("platform", PeerKind.TRUNK), Peer("asterisk", PeerKind.PBX)
 NOW = Moment(datetime(2026, 3, 2, 11, 0, tzinfo=UTC), 0.0)
 SALES, SUPPORT = Destination("sales", "6500", queue="sales"), Destination("support", "6501")
-NUMBER = AssignedNumber("main", "+31201234567", "platform", "asterisk", {"sales": SALES, "support": SUPPORT})
+NUMBER = AssignedNumber(
+    "main", "+31201234567", "platform", "asterisk", {"sales": SALES, "support": SUPPORT}, fallback="support"
+)
 CALLER, ASSISTANT, OTHER, REPLACING = LegId("in-1"), LegId("out-1"), LegId("in-2"), LegId("in-9")
 PARTY = Party("+31201112222")
 TO_SALES, TO_SUPPORT = Decision(True, Reason.ACCEPTED, SALES), Decision(True, Reason.ACCEPTED, SUPPORT)
 CLOSED = Decision(False, Reason.OUTSIDE_HOURS, SALES)
 MOST_STATES = 6_000
-
-Rows = dict[tuple[str, str], set[str]]
-"""(state, event) -> next states."""
-
-
-def documented() -> Rows:
-    """The table in the machine's header."""
-    lines = [line.split() for line in (machine.__doc__ or "").splitlines() if line.startswith("    ")]
-    (_, *states), *rows = lines
-    return {
-        (state, event): set(cell.split("|"))
-        for event, *cells in rows
-        for state, cell in zip(states, cells, strict=True)
-        if cell != "-"
-    }
 
 
 def first() -> Call:
@@ -74,15 +62,7 @@ def events(call: Call) -> Iterator[ev.Event]:
         yield ev.AssistantWanted(NOW, DialOrder(ASSISTANT, TRUNK, NUMBER.number, beside=CALLER), PARTY)
         yield requested(CALLER, None, entry=Entry.INVITE)
         yield requested(CALLER, None, entry=Entry.INVITE, decision=CLOSED)
-    if call.up and call.transfer is None:  # one transfer, and one replacement, show all that more of them do
-        for transferor in call.legs:
-            transferee = call.other(transferor)
-            if transferee is not None:
-                yield requested(transferee, transferor)
-                yield requested(transferee, transferor, decision=CLOSED)
-                yield requested(transferee, transferor, manner=Manner(hand_down=True))
-                target = Leg(OTHER, PBX, "two@pbx")
-                yield requested(transferee, transferor, consultation=ev.Consultation(LegId("out-2"), target))
+    yield from requests(call)
     if call.transfer is None and len(call.legs) == 2 and REPLACING not in call.legs:
         for replaced in call.legs:
             yield ev.LegReplaced(NOW, replaced, Leg(REPLACING, TRUNK), PARTY)
@@ -101,6 +81,22 @@ def events(call: Call) -> Iterator[ev.Event]:
         yield from of_transfer(running.id, running.machine.target)
 
 
+def requests(call: Call) -> Iterator[ev.Event]:
+    """The transfers that may be asked for."""
+    if call.up and call.transfer is None:  # one transfer, and one replacement, show all that more of them do
+        for transferor in call.legs:
+            transferee = call.other(transferor)
+            if transferee is not None:
+                yield requested(transferee, transferor)
+                yield requested(transferee, transferor, decision=CLOSED)
+                yield requested(transferee, transferor, manner=Manner(hand_down=True))
+                target = Leg(OTHER, PBX, "two@pbx")
+                yield requested(transferee, transferor, consultation=ev.Consultation(LegId("out-2"), target))
+    if call.state in (CallState.MOVING, CallState.ENDING):
+        for transferor in call.legs:
+            yield requested(call.other(transferor) or transferor, transferor, decision=CLOSED, which=TransferId("T2"))
+
+
 def of_what_is_known(call: Call) -> Iterator[ev.Event]:
     """What changes nothing but what is known of a call."""
     yield ev.Reconfigured(NOW, replace(NUMBER, locale="nl"))
@@ -116,8 +112,8 @@ def requested(
     decision: Decision = TO_SALES,
     manner: Manner | None = None,
     consultation: ev.Consultation | None = None,
+    which: TransferId = TransferId("T"),  # noqa: B008  # a name
 ) -> ev.TransferRequested:
-    which = TransferId("T")
     record = TransferRecord(
         transfer=which, entry=entry, requested_target="+31612345678", requested_at=NOW.wall,
         number="main", trunk="platform", pbx="asterisk",
@@ -197,6 +193,6 @@ def observed() -> Rows:
 @pytest.mark.timeout(120)
 def test_the_table_is_what_the_machine_does() -> None:
     came = observed()
-    wanted = documented()
+    wanted = documented(machine.__doc__)
     differing = {key: (wanted.get(key), came.get(key)) for key in came.keys() | wanted.keys()}
     assert not {key: both for key, both in differing.items() if both[0] != both[1]}

@@ -45,24 +45,10 @@ from tests.support.playbook import (
     rings_out,
     to,
 )
+from tests.support.state_tables import Rows, documented
 
 MOST_DIALLED = 2
-
-Rows = dict[tuple[str, str], set[str]]
-"""(state, event) -> next states."""
-
-
-def documented() -> Rows:
-    """The tables in the headers of the machine and of its parts."""
-    found: Rows = {}
-    for header in (machine.__doc__, identifying.__doc__, hand_down.__doc__):
-        lines = [line.split() for line in (header or "").splitlines() if line.startswith("    ")]
-        (_, *states), *rows = lines
-        for event, *cells in rows:
-            for state, cell in zip(states, cells, strict=True):
-                if cell != "-":
-                    found[state, event] = set(cell.split("|"))
-    return found
+TABLES = documented(machine.__doc__, identifying.__doc__, hand_down.__doc__)
 
 
 @cache
@@ -125,7 +111,7 @@ def _without_history(transfer: Transfer) -> tuple[object, ...]:
 @pytest.mark.parametrize("when", FinalNotify)
 @pytest.mark.parametrize("entry", Entry)
 def test_nothing_happens_that_the_table_does_not_tell(entry: Entry, when: FinalNotify) -> None:
-    table = documented()
+    table = TABLES
     untold = {row: found - table.get(row, set()) for row, found in observed(entry, when).items()}
     assert {row: found for row, found in untold.items() if found} == {}
 
@@ -136,8 +122,8 @@ def test_all_that_the_table_tells_can_happen() -> None:
     for entry, when in product(Entry, FinalNotify):
         for row, found in observed(entry, when).items():
             reached[row] |= found
-    assert reached == documented()
+    assert reached == TABLES
 
 
 def test_every_state_but_the_last_has_a_column() -> None:
-    assert {state for state, _ in documented()} == {state.value for state in State if state is not State.ENDED}
+    assert {state for state, _ in TABLES} == {state.value for state in State if state is not State.ENDED}

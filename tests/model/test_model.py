@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""As far as a stated depth nothing breaks, whatever comes first; and what is broken on purpose is found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.engine import bugs
+from tests.model import tables
+from tests.model.explore import BrokenError, explore
+from tests.model.moves import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.thorough
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("scope", "depth"),
+    [
+        pytest.param(Scope(), 5, id="a call, a transfer and commands"),
+        pytest.param(Scope(invites=True), 5, id="a transfer by INVITE"),
+        pytest.param(Scope(transfers=2, replacements=1, commands=False), 5, id="a leg replaced"),
+        pytest.param(Scope(calls=2, commands=False), 5, id="two calls"),
+    ],
+)
+def test_whatever_comes_first_nobody_is_dropped_and_each_transfer_ends_once(scope: Scope, depth: int) -> None:
+    found = explore(scope, depth)
+    assert all(found.states)
+    assert list(tables.told(found.cells.keys()))
+
+
+@pytest.mark.parametrize(
+    ("where", "wrong"),
+    [
+        ("gateway.core.transfer.failing.fail", bugs.fail_without_return),
+        ("gateway.core.transfer.transfer_step.TransferStep.notify_final", bugs.notify_again),
+        ("gateway.core.transfer.dialling.hang_up_target", bugs.leave_ringing),
+    ],
+    ids=["the caller is left in silence", "the transferor is told twice", "a target rings on"],
+)
+def test_what_is_broken_is_found(monkeypatch: pytest.MonkeyPatch, where: str, wrong: Callable[..., None]) -> None:
+    monkeypatch.setattr(where, wrong)
+    with pytest.raises(BrokenError):
+        explore(Scope(commands=False, early=True), 8)
