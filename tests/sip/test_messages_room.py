@@ -19,14 +19,19 @@ PAIRS = {"sealed": Pair({"srtp": "required"}, {"srtp": "required"}), "plain": Pa
 
 async def transferred(at: Stage) -> str:
     """A caller is put through, and hangs up: the transfer."""
+    await transferred_beside(at)
+    await at.bed.gateway.idle()
+    newest: str = (await at.bed.gateway.ended())[0]["transfer"]
+    return newest
+
+
+async def transferred_beside(at: Stage) -> None:
+    """The same beside another call, which goes on."""
     caller, assistant = await at.conversation()
     anna = await at.transfer(caller, assistant)
     await assistant.wait_request("BYE")
     await caller.hang_up()
     await anna.wait_request("BYE")
-    await at.bed.gateway.idle()
-    newest: str = (await at.bed.gateway.ended())[0]["transfer"]
-    return newest
 
 
 @pytest.mark.keeps("20.74")
@@ -59,6 +64,19 @@ async def test_the_oldest_go_and_that_is_told_and_so_is_a_reload_that_keeps_none
         assert (gone["kept"], gone["because"], gone["messages"], gone["marks"]) == (False, GONE, [], [])
         assert len(gone["legs"]) == 3
         assert (await of_transfer(gateway, last))["kept"] is True
+        caller, assistant = await at.conversation()
+        for _ in range(4):
+            await transferred_beside(at)
+        anna = await at.transfer(caller, assistant)
+        await assistant.wait_request("BYE")
+        await caller.hang_up()
+        await anna.wait_request("BYE")
+        await gateway.idle()
+        told = await of_transfer(gateway, (await gateway.ended(6))[0]["transfer"])
+        assert [(leg["role"], leg["late"]) for leg in told["legs"]] == [
+            ("transferee", True), ("transferor", True), ("target", False),
+        ]  # fmt: skip
+        assert told["messages"][0]["text"].startswith("REFER ")
         gateway.files.main["messages"] = {"max_mb": 0}
         gateway.write()
         held = (await reloaded(bed))["messages"]
