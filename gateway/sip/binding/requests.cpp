@@ -22,6 +22,7 @@
 #include "messages.hpp"
 #include "modules.hpp"
 #include "outgoing.hpp"
+#include "printing.hpp"
 #include "referrals.hpp"
 #include "registrations.hpp"
 #include "resolver.hpp"
@@ -313,6 +314,7 @@ void set_request_handler(RequestHandler *handler)
         return;
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
     set_capabilities();
+    print_closely();
     keep_as_written();
     stand_in_front();
     watch_messages();
