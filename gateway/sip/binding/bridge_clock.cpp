@@ -18,25 +18,6 @@
 
 #include "modules.hpp"
 
-/* PJMEDIA's own, of which the linker (--wrap) has PJSUA and the relay call ours: what they ask of the bridge is carried out by its
- * next tick. */
-extern "C" {
-pj_status_t __real_pjmedia_conf_add_port(pjmedia_conf *bridge, pj_pool_t *pool, pjmedia_port *port, const pj_str_t *name,
-                                         unsigned *slot);
-pj_status_t __wrap_pjmedia_conf_add_port(pjmedia_conf *bridge, pj_pool_t *pool, pjmedia_port *port, const pj_str_t *name,
-                                         unsigned *slot);
-pj_status_t __real_pjmedia_conf_remove_port(pjmedia_conf *bridge, unsigned slot);
-pj_status_t __wrap_pjmedia_conf_remove_port(pjmedia_conf *bridge, unsigned slot);
-pj_status_t __real_pjmedia_conf_configure_port(pjmedia_conf *bridge, unsigned slot, pjmedia_port_op out, pjmedia_port_op in);
-pj_status_t __wrap_pjmedia_conf_configure_port(pjmedia_conf *bridge, unsigned slot, pjmedia_port_op out, pjmedia_port_op in);
-pj_status_t __real_pjmedia_conf_connect_port(pjmedia_conf *bridge, unsigned from, unsigned to, int level);
-pj_status_t __wrap_pjmedia_conf_connect_port(pjmedia_conf *bridge, unsigned from, unsigned to, int level);
-pj_status_t __real_pjmedia_conf_disconnect_port(pjmedia_conf *bridge, unsigned from, unsigned to);
-pj_status_t __wrap_pjmedia_conf_disconnect_port(pjmedia_conf *bridge, unsigned from, unsigned to);
-pj_status_t __real_pjmedia_conf_destroy(pjmedia_conf *bridge);
-pj_status_t __wrap_pjmedia_conf_destroy(pjmedia_conf *bridge);
-}
-
 namespace gateway {
 
 namespace {
@@ -161,54 +142,6 @@ private:
 
 BridgeClock clock_;
 
-pj_status_t add_port(pjmedia_conf *bridge, pj_pool_t *pool, pjmedia_port *port, const pj_str_t *name, unsigned *slot)
-{
-    unsigned given = 0;
-    const pj_status_t status = __real_pjmedia_conf_add_port(bridge, pool, port, name, &given);
-    if (status == PJ_SUCCESS)
-        clock_.works(given, true);
-    if (slot)
-        *slot = given;
-    return status;
-}
-
-pj_status_t remove_port(pjmedia_conf *bridge, unsigned slot)
-{
-    const pj_status_t status = __real_pjmedia_conf_remove_port(bridge, slot);
-    if (status == PJ_SUCCESS)
-        clock_.works(slot, false);
-    return status;
-}
-
-/* Those of ours that configure a port have it do both or neither. */
-pj_status_t configure_port(pjmedia_conf *bridge, unsigned slot, pjmedia_port_op out, pjmedia_port_op in)
-{
-    const pj_status_t status = __real_pjmedia_conf_configure_port(bridge, slot, out, in);
-    if (status == PJ_SUCCESS)
-        clock_.works(slot, out != PJMEDIA_PORT_DISABLE || in != PJMEDIA_PORT_DISABLE);
-    return status;
-}
-
-pj_status_t connect_port(pjmedia_conf *bridge, unsigned from, unsigned to, int level)
-{
-    const pj_status_t status = __real_pjmedia_conf_connect_port(bridge, from, to, level);
-    clock_.ask();
-    return status;
-}
-
-pj_status_t disconnect_port(pjmedia_conf *bridge, unsigned from, unsigned to)
-{
-    const pj_status_t status = __real_pjmedia_conf_disconnect_port(bridge, from, to);
-    clock_.ask();
-    return status;
-}
-
-pj_status_t destroy(pjmedia_conf *bridge)
-{
-    clock_.end();
-    return __real_pjmedia_conf_destroy(bridge);
-}
-
 }
 
 void begin_bridge_clock()
@@ -216,35 +149,19 @@ void begin_bridge_clock()
     clock_.begin(pjsua_set_no_snd_dev());
 }
 
+void end_bridge_clock()
+{
+    clock_.end();
 }
 
-pj_status_t __wrap_pjmedia_conf_add_port(pjmedia_conf *bridge, pj_pool_t *pool, pjmedia_port *port, const pj_str_t *name,
-                                         unsigned *slot)
+void bridge_works(unsigned slot, bool does)
 {
-    return gateway::guarded<&gateway::add_port, PJ_ENOMEM>(bridge, pool, port, name, slot);
+    clock_.works(slot, does);
 }
 
-pj_status_t __wrap_pjmedia_conf_remove_port(pjmedia_conf *bridge, unsigned slot)
+void bridge_asked()
 {
-    return gateway::guarded<&gateway::remove_port, PJ_EUNKNOWN>(bridge, slot);
+    clock_.ask();
 }
 
-pj_status_t __wrap_pjmedia_conf_configure_port(pjmedia_conf *bridge, unsigned slot, pjmedia_port_op out, pjmedia_port_op in)
-{
-    return gateway::guarded<&gateway::configure_port, PJ_EUNKNOWN>(bridge, slot, out, in);
-}
-
-pj_status_t __wrap_pjmedia_conf_connect_port(pjmedia_conf *bridge, unsigned from, unsigned to, int level)
-{
-    return gateway::guarded<&gateway::connect_port, PJ_EUNKNOWN>(bridge, from, to, level);
-}
-
-pj_status_t __wrap_pjmedia_conf_disconnect_port(pjmedia_conf *bridge, unsigned from, unsigned to)
-{
-    return gateway::guarded<&gateway::disconnect_port, PJ_EUNKNOWN>(bridge, from, to);
-}
-
-pj_status_t __wrap_pjmedia_conf_destroy(pjmedia_conf *bridge)
-{
-    return gateway::guarded<&gateway::destroy, PJ_EUNKNOWN>(bridge);
 }

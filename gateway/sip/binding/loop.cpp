@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "loop.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 #include <pjlib.h>
@@ -8,6 +9,8 @@
 #include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
+
+#include "bridge_ports.hpp"
 
 namespace {
 
@@ -28,6 +31,7 @@ extern "C" pj_status_t __wrap_pjsip_endpt_handle_events2(pjsip_endpoint *endpoin
 
 pj_status_t __wrap_pjsip_endpt_handle_events2(pjsip_endpoint *endpoint, const pj_time_val *longest, unsigned *count)
 {
+    gateway::enter_bridge();
     pj_time_val wait = {0, 0};
     const int timers = pj_timer_heap_poll(pjsip_endpt_get_timer_heap(endpoint), &wait);
     unsigned handled = timers > 0 ? static_cast<unsigned>(timers) : 0;
@@ -86,14 +90,15 @@ void set_log_level(int level)
 long next_timer_ms()
 {
     pjsip_endpoint *endpoint = pjsua_get_pjsip_endpt();
+    const long bridge = bridge_due_ms();
     pj_time_val due;
     if (!endpoint || pj_timer_heap_earliest_time(pjsip_endpt_get_timer_heap(endpoint), &due) != PJ_SUCCESS)
-        return -1;
+        return bridge;
     pj_time_val now;
     pj_gettickcount(&now);
     PJ_TIME_VAL_SUB(due, now);
     const long left = PJ_TIME_VAL_MSEC(due);
-    return left > 0 ? left : 0;
+    return std::max(0L, bridge < 0 ? left : std::min(left, bridge));
 }
 
 unsigned dialog_count()
