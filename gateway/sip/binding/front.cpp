@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "front.hpp"
 
+#include <chrono>
+#include <map>
 #include <set>
 
 #include <pjsip.h>
 #include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
+#include <pjsua-lib/pjsua_internal.h>
 
 #include "answers.hpp"
 #include "connections.hpp"
@@ -25,7 +28,20 @@ const char *const AT_CAPACITY = "at-capacity";
 const char *const TRUNK_AT_CAPACITY = "trunk-at-capacity";
 const int RETRY_AFTER_S = 5;
 
+using Clock = std::chrono::steady_clock;
+
+/* So long nobody is asked again whether there is a place: to ask takes Python, which many calls a second would keep from
+ * the calls that have one. */
+const std::chrono::milliseconds UNASKED{50};
+
+struct Full {
+    Clock::time_point until;
+    unsigned legs; /* that there were */
+    bool is_trunk; /* it is the trunk that may have no more */
+};
+
 std::set<int> challenged_;
+std::map<int, Full> full_; /* by account */
 
 void respond(pjsip_rx_data *rdata, int code, const char *slug, int retry_after_s = 0)
 {
@@ -86,6 +102,26 @@ bool has(const pjsip_rx_data *rdata, const char *header)
     return pjsip_msg_find_hdr_by_name(rdata->msg_info.msg, &name, nullptr) != nullptr;
 }
 
+pj_bool_t refuse(pjsip_rx_data *rdata, const Address &source, bool of_trunk)
+{
+    const char *reason = of_trunk ? TRUNK_AT_CAPACITY : AT_CAPACITY;
+    count_turned_away(reason, source);
+    respond(rdata, 503, reason, RETRY_AFTER_S);
+    return PJ_TRUE;
+}
+
+/* What is known of an account that has no place for a call, unless it may have one by now. */
+const Full *full(int account)
+{
+    const auto found = full_.find(account);
+    if (found == full_.end())
+        return nullptr;
+    if (Clock::now() < found->second.until && pjsua_var.call_cnt >= found->second.legs)
+        return &found->second;
+    full_.erase(found);
+    return nullptr;
+}
+
 /* A call that would be a new one. */
 pj_bool_t on_invite(pjsip_rx_data *rdata, const Address &source, int account)
 {
@@ -95,13 +131,12 @@ pj_bool_t on_invite(pjsip_rx_data *rdata, const Address &source, int account)
         return PJ_FALSE; // it takes the place of one that is there
     if (challenged_.count(account) && !has(rdata, "Authorization"))
         return PJ_FALSE; // half of one: it will be challenged
+    if (const Full *its = full(account)) {
+        count_asked(account);
+        return refuse(rdata, source, its->is_trunk);
+    }
     const Verdict verdict = weigh(account, is_datagram(rdata));
-    if (verdict == Verdict::WELCOME)
-        return PJ_FALSE;
-    const char *reason = verdict == Verdict::TOO_BUSY ? AT_CAPACITY : TRUNK_AT_CAPACITY;
-    count_turned_away(reason, source);
-    respond(rdata, 503, reason, RETRY_AFTER_S);
-    return PJ_TRUE;
+    return verdict == Verdict::WELCOME ? PJ_FALSE : refuse(rdata, source, verdict == Verdict::TOO_MANY_OF_ITS_PEER);
 }
 
 /* A request that may begin a transaction. What ends a call may always. */
@@ -112,9 +147,7 @@ pj_bool_t on_any(pjsip_rx_data *rdata, const Address &source, int account)
         return PJ_FALSE;
     if (transaction(rdata, PJSIP_ROLE_UAS, method) || has_room(account))
         return PJ_FALSE;
-    count_turned_away(AT_CAPACITY, source);
-    respond(rdata, 503, AT_CAPACITY, RETRY_AFTER_S);
-    return PJ_TRUE;
+    return refuse(rdata, source, false);
 }
 
 pj_bool_t look_at_request(pjsip_rx_data *rdata)
@@ -195,11 +228,17 @@ void know_peer(int account, const std::vector<std::string> &networks, double cal
 {
     set_networks(account, networks);
     set_rate(account, calls_per_second);
+    full_.clear(); // there may be places by what is configured now
     if (challenged)
         challenged_.insert(account);
     else
         challenged_.erase(account);
     let_in_anew();
+}
+
+void has_no_place(int account, const std::string &reason)
+{
+    full_[account] = {Clock::now() + UNASKED, pjsua_var.call_cnt, reason == TRUNK_AT_CAPACITY};
 }
 
 void know_ourselves(const std::vector<std::string> &addresses)

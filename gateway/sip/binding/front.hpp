@@ -6,6 +6,7 @@
  * - A request or response in a dialog counts only when it comes from the dialog's peer.
  * - A call above its peer's rate, or one that comes while we are late with what has arrived, is answered 503.
  * - So is a request of a peer that has begun more than its share of transactions while very many are open.
+ * - So is a call of a peer that had one refused a moment ago since all its places are taken, without asking again.
  * - What is repeated after it was refused gets the same answer again.
  */
 #pragma once
@@ -26,6 +27,10 @@ void know_peer(int account, const std::vector<std::string> &networks, double cal
 
 /* Our own addresses: what comes from one of our own ports there is no stranger's. */
 void know_ourselves(const std::vector<std::string> &addresses);
+
+/* The application has just refused a call of this account's peer since there is no place for it, with this reason
+ * ("at-capacity", "trunk-at-capacity"). What follows is refused alike, without asking, for 50 ms or until a leg ends. */
+void has_no_place(int account, const std::string &reason);
 
 /* What was turned away since the last call and not told of by onTurnedAway: "<count> <reason> <address>", the last empty
  * for what was not told apart. To be asked every second: it also notices when a flood is over. */

@@ -164,6 +164,11 @@ Verdict weigh(int account, bool measured)
     return Verdict::WELCOME;
 }
 
+void count_asked(int account)
+{
+    peers_[account].asked(Clock::now(), 1);
+}
+
 void set_rate(int account, double per_second)
 {
     Peer &peer = peers_[account];

@@ -24,6 +24,9 @@ void measure(const pjsip_rx_data *datagram);
 /* Whether a new INVITE of this account's peer may become a call; counts it. `measured`: it came in a datagram. */
 Verdict weigh(int account, bool measured);
 
+/* One that is refused for another reason: it counts among what its peer asks for. */
+void count_asked(int account);
+
 /* How many calls a second this account's peer may make, a second's worth of them at once; 0: as many as it likes. */
 void set_rate(int account, double per_second);
 

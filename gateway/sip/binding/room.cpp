@@ -14,7 +14,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/* So many transactions may be open, of all peers together, before anybody's share counts; each takes some 20 KB. */
+/* So many transactions may be open, of all peers together, before anybody's share counts; each takes some 10 KB. */
 const unsigned ROOM = 16384;
 const long KEPT_S = 32;
 
@@ -59,10 +59,14 @@ bool has_room(int account)
     const long second = std::chrono::duration_cast<std::chrono::seconds>(Clock::now().time_since_epoch()).count();
     Recent &its = begun_[account];
     if (pjsip_tsx_layer_get_tsx_count() >= ROOM) {
-        unsigned asking = 1; // itself, if it has begun nothing yet
-        for (auto &[number, each] : begun_)
-            asking += number != account && each.sum(second) > 0 ? 1 : 0;
-        if (its.sum(second) >= ROOM / asking)
+        unsigned asking = 1, others = 0; // itself, if it has begun nothing yet
+        for (auto &[number, each] : begun_) {
+            const unsigned begun = number != account ? each.sum(second) : 0;
+            asking += begun > 0 ? 1 : 0;
+            others += begun;
+        }
+        // What the others leave is its as well: or one of many peers could do less with the others silent than with none.
+        if (its.sum(second) >= std::max(ROOM / asking, ROOM - std::min(ROOM, others)))
             return false;
     }
     its.add(second);

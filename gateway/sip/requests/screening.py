@@ -109,6 +109,7 @@ class Screening:
         if refused is None and not self._capacity.has_room(peer, 1 if replaced else 2):
             refused = Reason.AT_CAPACITY
         if refused is not None:
+            pj.has_no_place(self._accounts.number(peer), str(refused))
             return self._reject(request, refused.sip_code, refused, RETRY_S)
         self._notice_contact(request, peer)
         own_user = own_user_of(self._accounts.config.profile(peer.name))
