@@ -12,6 +12,7 @@
 #              BENCH="--parts transfers,media --rounds 3"; BENCH=--help says which there are, BENCH=--estimate how long they take
 # make bench-quick   what a transfer takes of the gateway, in calls across SWIG, SQL statements, system calls, allocations …, in
 #              half a minute; fails where any of it is far too much; it is in make test
+# make overload   what becomes of 1 to 8 times of the transfers that it takes (OVERLOAD="--can 100 --times 2,8"), in some ten minutes
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
 #              Grafana's own schema, and draws docs/pictures (needs Node.js, npm and Chromium)
 # make docs    the documents as a site, into build/site: to be opened there, or served; it fails where there is anything to warn of
@@ -32,6 +33,7 @@ DEPTH ?= 8
 SEED ?=
 TRANSFERS ?= 2000
 BENCH ?=
+OVERLOAD ?=
 DIST ?=
 VERSION ?=
 WORKERS ?= 8
@@ -45,7 +47,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled model measure bench bench-quick dashboards docs deb release release-check check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled model measure bench bench-quick overload dashboards docs deb release release-check check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -91,6 +93,9 @@ bench: setup
 
 bench-quick: setup
 	@$(BIN)/python -m tests.compare.quick
+
+overload: setup
+	@$(BIN)/python -m tests.overload $(OVERLOAD)
 
 dashboards: setup
 	@$(BIN)/python -m scripts.dashboards

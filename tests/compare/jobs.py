@@ -7,7 +7,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tests.compare import process
 from tests.compare.compiled import compiled
@@ -25,6 +25,18 @@ REFER_AFTER_MS = 100
 NO_REFER = -1
 PATIENCE_S = 30.0
 """For what is still under way when the last caller should have gone."""
+
+
+class Hosts(Protocol):
+    """Where the two ends are."""
+
+    @property
+    def pbx(self) -> str:
+        """Callers, and the second party."""
+
+    @property
+    def trunk(self) -> str:
+        """The platform."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,7 @@ class Played:
 class TransferEnds:
     """The platform and the second party, ready to be called once the context is entered."""
 
-    def __init__(self, net: Net, host: str, target: str | None) -> None:
+    def __init__(self, net: Hosts, host: str, target: str | None) -> None:
         """`host` is asked to transfer callers to `target`; None: it is not asked at all."""
         refer_to = f"<sip:{target}@{host}>"
         refer_after_ms = REFER_AFTER_MS if target else NO_REFER
@@ -134,11 +146,13 @@ async def _played(system: System, net: Net, per_second: float, count: int, targe
     )
 
 
-def callers(system: System, net: Net, per_second: float, count: int, patience_s: float) -> Sipp:
-    """SIPp as callers with a number each, none of whom waits until another has gone."""
+def callers(
+    system: System, net: Hosts, per_second: float, count: int, patience_s: float, *, number: str = NUMBER
+) -> Sipp:
+    """SIPp as callers of a number, with one each themselves, none of whom waits until another has gone."""
     return Sipp(
-        "call", net.pbx, port=CALLERS_PORT, remote=system.sip, service=NUMBER, calls=count, rate=per_second,
+        "call", net.pbx, port=CALLERS_PORT, remote=system.sip, service=number, calls=count, rate=per_second,
         limit=count, hold_ms=STAY_MS, timeout_s=patience_s, logged=False,
         values={"CALLER": "[field0]", "CALLER_SPEAKS": ""},
-        rows=[[f"+3162{number:07d}"] for number in range(count)],
+        rows=[[f"+3162{caller:07d}"] for caller in range(count)],
     )  # fmt: skip

@@ -17,8 +17,8 @@ from tests.compare.compiled import compiled
 from tests.support.company import NUMBER
 
 if TYPE_CHECKING:
+    from tests.compare.jobs import Hosts
     from tests.compare.systems import System
-    from tests.support.processes import Net
 
 RAMP = 50
 """Calls that begin in a second."""
@@ -55,13 +55,14 @@ class Lasting:
 
 
 async def lasting(
-    system: System, net: Net, *, calls: int, seconds: float, sound: bool, too_late_ms: float = TOO_LATE_MS
-) -> Lasting:
+    system: System, net: Hosts, *, calls: int, seconds: float, sound: bool, too_late_ms: float = TOO_LATE_MS,
+    number: str = NUMBER,
+) -> Lasting:  # fmt: skip
     """Have so many calls come up, and measure for so long. Raises NotMeasuredError."""
     program = str(compiled("media_calls.cpp"))
     before = process.memory_mb(system.pid)
     ends = await asyncio.create_subprocess_exec(
-        program, system.sip[0], net.pbx, net.trunk, NUMBER, str(calls), str(seconds), str(RAMP),
+        program, system.sip[0], net.pbx, net.trunk, number, str(calls), str(seconds), str(RAMP),
         "sound" if sound else "silence",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 26,
     )  # fmt: skip
