@@ -5,6 +5,7 @@
 #include <chrono>
 #include <ctime>
 #include <map>
+#include <vector>
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -24,14 +25,15 @@ using Seconds = std::chrono::duration<double>;
 /* From the second on a fair share is ever less. */
 const double LATE_S = 0.1, VERY_LATE_S = 0.25;
 /* Calls a second that we take of all together: at first, and at most. What we can take on this machine we learn: less by
- * so much for each HICCUP that we are late, and so many more for each call taken in time while about as many come. Until we
- * were late for the first time we know no limit, and twice as many may come each second (as TCP's slow start, RFC 5681 3.1). */
-const double AT_FIRST = 100, AT_MOST = 1000, LESS = 0.7, MORE = 0.2, MORE_AT_FIRST = 1;
+ * so much for each HICCUP that we are late, and so many more for each call taken in time while about as many come. Up to what
+ * was too much last, less once, we know no limit, and twice as many may come each second (as TCP's slow start, RFC 5681
+ * §3.1): however long we were late then, for want of a processor perhaps, it is made up for soon. */
+const double AT_FIRST = 100, AT_MOST = 1000, LESS = 0.7, MORE = 0.2, MORE_BELOW = 1;
 /* Calls that one peer may make at once, beyond its share of those. */
 const double BURST = 50;
 /* Calls asked for in a second, by all together, that are not what makes anybody late: who is late with them lacks a processor. */
 const double FEW = 30;
-const std::chrono::milliseconds HICCUP{100}, FORGOTTEN{500};
+const std::chrono::milliseconds HICCUP{100}, FORGOTTEN{500}, EPISODE{1000};
 
 /* So many at once, and so many a second. */
 struct Bucket {
@@ -76,23 +78,41 @@ struct Peer {
 };
 
 std::map<int, Peer> peers_;
-double waited_s_ = 0, limit_ = AT_FIRST;
+double waited_s_ = 0;
+double limit_ = AT_FIRST, known_ = AT_MOST; /* known_: what can be had without being late, as far as we know */
 Clock::time_point measured_{}, late_since_{}, lowered_{};
-bool late_ = false, was_late_ = false;
+bool late_ = false;
 
+/* What peers have asked for in the last second. */
 struct Demand {
-    double all = 0, others = 0; /* calls asked for in the last second */
-    unsigned asking = 0;
+    double all = 0;
+    std::vector<double> each; /* of those who ask */
+
+    /* What each of them may have of so many: those who ask for less leave the rest to the others, in equal parts. */
+    double share_of(double limit)
+    {
+        std::sort(each.begin(), each.end());
+        double left = limit;
+        std::size_t sharing = each.size();
+        for (double its : each) {
+            if (sharing == 1 || its * static_cast<double>(sharing) > left)
+                break;
+            --sharing;
+            left -= its;
+        }
+        return left / static_cast<double>(std::max<std::size_t>(sharing, 1));
+    }
 };
 
-Demand demand(int account, Clock::time_point time)
+Demand demand(Clock::time_point time)
 {
     Demand found;
-    for (auto &[number, each] : peers_) {
-        const double its = each.asked(time, 0);
+    for (auto &[number, peer] : peers_) {
+        const double its = peer.asked(time, 0);
+        if (its <= 0)
+            continue;
         found.all += its;
-        found.others += number != account ? its : 0;
-        found.asking += its > 0 ? 1 : 0;
+        found.each.push_back(its);
     }
     return found;
 }
@@ -102,11 +122,10 @@ bool is_late(Clock::time_point time)
     return late_ && time - measured_ < FORGOTTEN && time - late_since_ > HICCUP;
 }
 
-/* Whether this call is one more than its peer's share of what we can take. What others leave of theirs is its as well. */
-bool is_beyond_share(Peer &peer, const Demand &asked, Clock::time_point arrived)
+/* Whether this call is one more than its peer's share of what we can take. */
+bool is_beyond_share(Peer &peer, Demand &asked, Clock::time_point arrived)
 {
-    const double share = std::max(limit_ / asked.asking, limit_ - asked.others);
-    return !peer.share.takes_token(share, BURST, arrived);
+    return !peer.share.takes_token(asked.share_of(limit_), BURST, arrived);
 }
 
 int socket_of(const pjsip_transport *transport)
@@ -138,9 +157,10 @@ void measure(const pjsip_rx_data *datagram)
     late_ = late;
     measured_ = time;
     if (is_late(time) && time - lowered_ > HICCUP) {
+        if (time - lowered_ > EPISODE)
+            known_ = limit_ * LESS;
         limit_ = std::max(FEW, limit_ * LESS);
         lowered_ = time;
-        was_late_ = true;
     }
 }
 
@@ -151,16 +171,17 @@ Verdict weigh(int account, bool measured)
     const double its = peer.asked(time, 1);
     if (!peer.keeps_to_agreed(time))
         return Verdict::TOO_MANY_OF_ITS_PEER;
-    const Demand asked = demand(account, time);
+    Demand asked = demand(time);
     // By when it came: those that had to wait for us came no closer to each other for that.
     const auto waited = std::chrono::duration_cast<Clock::duration>(Seconds(measured ? waited_s_ : 0));
     if (is_beyond_share(peer, asked, time - waited) && asked.all >= FEW)
         return Verdict::TOO_BUSY;
     const bool late = is_late(time);
-    if (late && asked.all >= FEW && its * asked.asking * std::max(1.0, waited_s_ / VERY_LATE_S) >= asked.all)
+    const double average = asked.all / static_cast<double>(asked.each.size());
+    if (late && asked.all >= FEW && its * std::max(1.0, waited_s_ / VERY_LATE_S) >= average)
         return Verdict::TOO_BUSY;
     if (!late && asked.all >= limit_ / 2)
-        limit_ = std::min(AT_MOST, limit_ + (was_late_ ? MORE : MORE_AT_FIRST));
+        limit_ = std::min(AT_MOST, limit_ + (limit_ < known_ ? MORE_BELOW : MORE));
     return Verdict::WELCOME;
 }
 
