@@ -176,14 +176,15 @@ async def test_one_peer_s_transactions_leave_room_for_the_others(bed: Bed, tmp_p
         assert (await update.final()).code == 200
         source, port, seconds = at.trunk.host, PORT + 900, 10
         text = again(update.request, port)
-        flood = Flood(tmp_path, source, at.gateway, per_second=2000, seconds=seconds, request=text, port=port)
+        flood = Flood(tmp_path, source, at.gateway, per_second=3000, seconds=seconds, request=text, port=port)
         open_, began = 0, time.monotonic()
         async with flood:
             while time.monotonic() - began < seconds:
                 await conversation_and_transfer(beside)
                 open_ = max(open_, (await bed.gateway.get("/api/status"))["stack"]["transactions"])
             told = await flood.told()
-        assert ROOM * 0.9 < open_ < ROOM * 1.1, open_
+        # What the others and we begin comes on top; the flood alone would be nearly twice as many.
+        assert ROOM * 0.9 < open_ < ROOM * 1.4, open_
         assert set(told.codes) == {"200", "503"}, told
         assert told.contradicted == 0, told
         assistant.cseq = 1_000_000_000  # beyond the flood's
