@@ -45,7 +45,7 @@ namespace {
 using Clock = BridgePlaces::Clock;
 using Ends = BridgePlaces::Ends;
 
-/* So long a port that is new stays outside, whatever it is connected to: by then most of them are relayed. Two frames. */
+/* So long the port of a new stream stays outside, whatever it is connected to: by then most of them are relayed. Two frames. */
 const std::chrono::milliseconds NEW(40);
 const int OUTSIDE = BridgePlaces::OUTSIDE;
 
@@ -128,7 +128,10 @@ pj_status_t add_port(pjmedia_conf *, pj_pool_t *, pjmedia_port *port, const pj_s
         return PJ_EINVAL;
     const pj_str_t &called = name ? *name : port->info.name;
     const std::lock_guard<std::mutex> locked(lock_);
-    const unsigned free = places_.add(port, std::string(called.ptr, static_cast<std::size_t>(called.slen)), Clock::now() + NEW);
+    // A ringback or an announcement is made to be heard, and follows on another without a gap.
+    const bool is_call = port->info.signature == PJMEDIA_SIG_PORT_STREAM;
+    const Clock::time_point until = Clock::now() + (is_call ? NEW : NEW.zero());
+    const unsigned free = places_.add(port, std::string(called.ptr, static_cast<std::size_t>(called.slen)), until);
     if (free == BridgePlaces::MASTER)
         return PJ_ETOOMANY;
     if (number)
