@@ -382,3 +382,31 @@ async def test_no_terminal_gets_no_colors_unless_it_is_told(tmp_path: Path) -> N
         with in_a_process("check", *words, "--config", str(tmp_path), stdout=subprocess.PIPE) as process:
             out, _ = await asyncio.to_thread(process.communicate)
         assert ("\x1b[31m" in out) is colored
+
+
+@pytest.mark.keeps("20.84")
+@pytest.mark.parametrize(
+    ("raised", "code", "said_of_it"),
+    [
+        (KeyboardInterrupt(), 130, "\n"),
+        (BrokenPipeError(), 1, ""),
+        (OSError(28, "No space left on device"), 1, "transfer-gateway: the output cannot be written: No space left"),
+    ],
+    ids=["ctrl-c", "closed", "full"],
+)
+def test_whatever_ends_a_command_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    raised: BaseException,
+    code: int,
+    said_of_it: str,
+) -> None:
+    def ended(_options: object) -> int:
+        raise raised
+
+    monkeypatch.setitem(cli._COMMANDS, "schema", ended)
+    assert cli.main(["schema", "event"]) == code
+    assert capsys.readouterr().err.startswith(said_of_it)
+    monkeypatch.setitem(cli._COMMANDS, "schema", lambda _options: (_ for _ in ()).throw(FileNotFoundError(2, "", "x")))
+    with pytest.raises(FileNotFoundError):  # a fault of ours is not hidden
+        cli.main(["schema", "event"])
