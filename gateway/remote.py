@@ -140,6 +140,20 @@ def reload_by_signal(http: "HttpSettings", instance: str, pid: int) -> dict[str,
         raise RemoteError(f"process {pid} cannot be told to reload: {error.strerror}") from None
     if before is None:
         return None
+    return _reloaded(http, pid, before)
+
+
+def reload_by_another(http: "HttpSettings", instance: str, pid: int) -> dict[str, Any] | None:
+    """Wait for the reload for which the process has been sent a `SIGHUP` already; otherwise as `reload_by_signal`."""
+    # Whoever is answered after the signal meets a gateway that has seen it: what it answers from now on tells of that
+    # reload, as under way or as over. The first answer may have been on its way together with the signal.
+    if _reloads(http, instance) is None:
+        return None
+    return _reloaded(http, pid, None)
+
+
+def _reloaded(http: "HttpSettings", pid: int, before: int | None) -> dict[str, Any]:
+    """What `/api/status` says once no reload is under way and there were others than `before`. Raises RemoteError."""
     until = time.monotonic() + RELOAD_S
     while time.monotonic() < until:
         time.sleep(0.05)

@@ -86,6 +86,34 @@ def test_a_gateway_that_does_not_end_its_reload_is_told_of(
         assert "what came of it is in its log" in run(capsys, tmp_path, "reload", "--pid", pid)[2]
 
 
+@pytest.mark.keeps("20.105")
+def test_a_reload_that_others_have_asked_for_is_waited_for_and_told(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "RELOAD_S", 0.3)
+    told = {"reloads": 3, "reloading": False, "applied": ["gateway.locale"], "refused_at": None, "mistakes": []}
+    with running_gateway(tmp_path) as gateway, process("exit") as pid:  # which would end by a signal
+        # Already over when it is asked, and under way for as long as it waits.
+        gateway.answer = {"instance": "test-1", "configuration": told, "restart_needed": ["sip.max_calls"]}
+        code, out, _ = run(capsys, tmp_path, "reload", "--pid", pid, "--sent")
+        assert (code, out.splitlines()) == (0, ["applied: gateway.locale", "restart needed: sip.max_calls"])
+        gateway.answer = {"instance": "test-1", "configuration": {**told, "reloading": True}}
+        code, _, err = run(capsys, tmp_path, "reload", "--pid", pid, "--sent")
+        assert code == 1
+        assert "the gateway has not ended its reload within" in err
+        refused = {"refused_at": "2026-11-29T20:00:00.000+00:00", "mistakes": ["a.toml: b: is wrong"]}
+        gateway.answer = {"instance": "test-1", "configuration": {**told, **refused}}
+        code, out, err = run(capsys, tmp_path, "reload", "--pid", pid, "--sent")
+        assert (code, out) == (1, "")
+        assert "refused: a.toml: b: is wrong" in err
+        gateway.answer = {"instance": "other", "configuration": told}
+        code, _, err = run(capsys, tmp_path, "reload", "--pid", pid, "--sent")
+        assert code == 0
+        assert "what came of it is in its log" in err
+    code, _, err = run(capsys, tmp_path, "reload", "--sent")
+    assert (code, "name it by --pid" in err) == (2, True)
+
+
 @pytest.mark.keeps("20.1")
 def test_a_gateway_that_ends_meanwhile_is_told_of(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     # Whoever has the tests run may have them ignore the signal (nohup), and their children with them.

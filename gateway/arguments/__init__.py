@@ -159,6 +159,8 @@ def _add_asking(command: _Add) -> None:
     queues = command("queues", "list the queues, as the gate sees them")
     reload = command("reload", "have the running gateway take the configuration, and tell what it has taken")
     reload.add_argument("--pid", metavar="PID", type=forms.pid, help="by a signal to this process, without a token")
+    sent = "the process was sent its signal by others: only wait for what comes of it"
+    reload.add_argument("--sent", action="store_true", help=sent)
     why = command("why", "tell what became of one transfer, step by step")
     why.add_argument("transfer", metavar="TRANSFER", help="the transfer's id")
     why.add_argument("--messages", action="store_true", help="print each SIP message whole, too")

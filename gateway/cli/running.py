@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.cli.output import ASIDE, DOUBTFUL, print_json, print_table, say
 from gateway.cli.terminal import DONE, FAILED, UsageError, complain, load_config
-from gateway.remote import RELOAD_S, RefusedError, RemoteError, ask, reload_by_signal
+from gateway.remote import RELOAD_S, RefusedError, RemoteError, ask, reload_by_another, reload_by_signal
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -18,6 +18,8 @@ FORGET_S = 310.0  # longer than the gateway itself waits for its disk
 
 def reload(options: argparse.Namespace) -> int:
     """Have the running gateway take the configuration, and tell what it has taken."""
+    if options.sent and options.pid is None:
+        raise UsageError("--sent is about a process that was sent a signal: name it by --pid")
     config = load_config(options)
     if options.pid is None:
         try:
@@ -27,7 +29,8 @@ def reload(options: argparse.Namespace) -> int:
                 raise
             return _reload_refused(error.answer.get("mistakes", []), as_json=options.json)
     else:
-        status = reload_by_signal(config.http, config.gateway.instance, options.pid)
+        wait = reload_by_another if options.sent else reload_by_signal
+        status = wait(config.http, config.gateway.instance, options.pid)
         if status is None:
             complain("told it to reload; what came of it is in its log, as its HTTP API tells nothing here")
             return DONE

@@ -26,7 +26,12 @@ NAME = "transfer-gateway"
 MAINTAINER = f"{NAME} maintainers <maintainers@{NAME}.invalid>"
 HAND_WRITTEN = SOURCE / "deploy" / "debian"
 UNIT = SOURCE / "deploy" / "systemd" / f"{NAME}.service"
+ADDRESSES = UNIT.with_name("addresses.conf")
+NOTIFY_RELOAD = UNIT.with_name("notify-reload.conf")
+DROP_INS = Path(f"usr/lib/systemd/system/{NAME}.service.d")
 SECRETS = Path(f"etc/systemd/system/{NAME}.service.d/secrets.conf")
+NOTIFY_RELOAD_SINCE = 13
+"""The first Debian whose systemd (257; Debian 12: 252) knows Type=notify-reload."""
 EXAMPLES = ("asterisk", "config", "freepbx", "grafana", "mosquitto", "prometheus")
 COMMAND = f"""\
 #!/bin/sh
@@ -70,7 +75,7 @@ class Staging:
             site = tree / site_directory(self.where.python)
             if change:
                 change(site)
-            _write_files(root)
+            _write_files(root, self.where)
             _write_documents(root, version, site)
             _write_control(root, version, self.where)
             how = ("gzip", "1") if quick else ("xz", "6")
@@ -97,16 +102,19 @@ def staged(release: str) -> Iterator[Staging]:
         yield Staging(where, Path(name))
 
 
-def _write_files(root: Path) -> None:
+def _write_files(root: Path, where: System) -> None:
     _write(root / "usr/bin" / NAME, COMMAND, 0o755)
     unit, secrets = adapted(UNIT.read_text())
     _write(root / f"usr/lib/systemd/system/{NAME}.service", unit)
     _write(root / SECRETS, secrets)
+    if int(RELEASES[where.release]) >= NOTIFY_RELOAD_SINCE:
+        _write(root / DROP_INS / NOTIFY_RELOAD.name, _in_usr(NOTIFY_RELOAD.read_text()))
     (root / "etc" / NAME).mkdir()
     share = root / "usr/share" / NAME
     for example in EXAMPLES:
         left = shutil.ignore_patterns("rules-test*")
         shutil.copytree(SOURCE / "deploy" / example, share / "deploy" / example, ignore=left)
+    _write(share / "deploy/systemd" / ADDRESSES.name, ADDRESSES.read_text())
     shutil.copytree(SOURCE / "sip_profiles", share / "sip_profiles")
     overrides = root / "usr/share/lintian/overrides" / NAME
     _write(overrides, (HAND_WRITTEN / "lintian-overrides").read_text())
@@ -123,7 +131,7 @@ def adapted(unit: str) -> tuple[str, str]:
     if secrets is None:
         raise ValueError(f"{UNIT} has no commented LoadCredential lines any more")
     rest = rest.replace(secrets[0], f"# Secrets: /{SECRETS}\n")
-    rest = rest.replace(f"/opt/{NAME}/bin/{NAME}", f"/usr/bin/{NAME}")
+    rest = _in_usr(rest)
     rest = re.sub("^Documentation=.*", f"Documentation=man:{NAME}(1) file:///usr/share/doc/{NAME}", rest, flags=re.M)
     asserted = "# A start before there is a configuration fails at once, and says so.\n"
     asserted += f"AssertPathExists=/etc/{NAME}/gateway.toml\n"
@@ -131,6 +139,10 @@ def adapted(unit: str) -> tuple[str, str]:
     if "/opt/" in made:
         raise ValueError(f"{UNIT} names another path in /opt than the package knows of")
     return made, f"# After a change: systemctl daemon-reload, and restart the service.\n\n[Service]\n{secrets[0]}"
+
+
+def _in_usr(unit: str) -> str:
+    return unit.replace(f"/opt/{NAME}/bin/{NAME}", f"/usr/bin/{NAME}")
 
 
 def _write_documents(root: Path, version: str, site: Path) -> None:

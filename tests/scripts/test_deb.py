@@ -12,7 +12,7 @@ import pytest
 from scripts.binding.tools import BuildError
 from scripts.deb.documents import commands, completion, manual
 from scripts.deb.licences import component_table
-from scripts.deb.package import UNIT, adapted
+from scripts.deb.package import NOTIFY_RELOAD, UNIT, adapted
 
 
 def test_the_unit_of_the_package_is_that_of_the_tree_with_its_own_paths() -> None:
@@ -25,6 +25,16 @@ def test_the_unit_of_the_package_is_that_of_the_tree_with_its_own_paths() -> Non
     assert [line for line in kept if line not in unit.splitlines()] == []
     assert "#LoadCredential=ami.secret:/etc/transfer-gateway/sip_profiles/ami.secret" in secrets
     assert "LoadCredential" not in unit
+
+
+def test_what_lies_beside_the_unit_changes_what_the_unit_has() -> None:
+    unit = UNIT.read_text()
+    [*_, tells] = [line for line in unit.splitlines() if line.startswith("ExecReload=")]
+    lines = NOTIFY_RELOAD.read_text().splitlines()
+    at = lines.index("ExecReload=")
+    # Emptied, and one command that sends no signal: systemd has done that by then.
+    assert lines[at + 1] == tells.replace("--pid $MAINPID", "--pid $MAINPID --sent")
+    assert [line for line in lines if "=" in line and line[0] != "#"] == ["Type=notify-reload", *lines[at : at + 2]]
 
 
 def test_a_unit_that_the_package_does_not_know_is_not_shipped() -> None:
