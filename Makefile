@@ -21,6 +21,8 @@
 # make release VERSION=1.2.3   the files of a release, into dist/: Debian packages, wheel, source, bill of materials, sums; it
 #              makes nothing public, and says how that is done (as root; DIST="bookworm" for one Debian only)
 # make release-check   whether a release of this tree can be made, and is the same twice (as root, some minutes)
+# make transcript   an evening on a PBX host, from apt install to the first transfer and back, typed in a booted Debian:
+#              docs/first-evening.md (as root; make test plays it too, and compares)
 # make check   the checks and the quick tests
 # Every target sets up first, which costs nothing once all is there.
 
@@ -47,7 +49,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled model measure bench bench-quick overload dashboards docs deb release release-check check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled model measure bench bench-quick overload dashboards docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -107,6 +109,7 @@ docs: setup
 
 # mmdebstrap makes Debian roots, systemd-container boots them, podman builds the image and runs it.
 deb release release-check: export ALSO := mmdebstrap
+transcript: export ALSO := mmdebstrap systemd-container
 test: export ALSO := mmdebstrap systemd-container podman crun
 
 deb: setup
@@ -118,6 +121,9 @@ release: setup
 
 release-check: setup
 	$(BIN)/pytest -m released
+
+transcript: setup
+	@$(BIN)/python -m tests.deploy.debian.evening $(DIST)
 
 check: lint
 	$(IN_MEMORY) $(BIN)/pytest -n 2 --hypothesis-profile=quick -m "$(QUICK)"

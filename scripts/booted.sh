@@ -11,6 +11,12 @@ is() { # what it is about, then a command
     awk -v a="$began" -v b="$EPOCHREALTIME" 'BEGIN { printf " (%.1f s)\n", b - a }'
 }
 not() { ! "$@" 2>/dev/null; }
+part() { printf '# %s\n' "$1"; }
+files() { # all that there is, but for what programs and dpkg keep for themselves
+    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /trial -o -path /pbx -o -path /var/lib/asterisk \
+        -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path '/var/lib/systemd/*' \) \
+        -prune -o -print | sort
+}
 of() { systemctl show --value -p "$1" $unit; }
 within() { # seconds, then a command that is to succeed by then
     local end=$((SECONDS + $1))
@@ -28,7 +34,10 @@ calls() { sipp -sn uac -s +31201234567 -i 127.0.0.1 -p 5071 -m 1 -d "$1" -timeou
 # A PBX's extension that answers, and a caller whom the trunk brings for it.
 pbx() { sipp -sn uas -aa -i 127.0.0.1 -p 5070 -nostdin >/dev/null 2>&1 & }
 transfers() { sipp -sn uac -s +31612345678 -i 127.0.0.3 -p 5075 -m 1 -d "$1" -timeout 20 -nostdin 127.0.0.2:5060 >/dev/null 2>&1; }
-calls_run() { curl -s 127.0.0.1:9470/api/status | grep -q "\"calls\": *$1"; }
+calls_run() { # so many, and no others that status counts: of the history, say
+    curl -s 127.0.0.1:9470/api/status | python3 -c 'import json, sys
+sys.exit(json.load(sys.stdin)["calls"] != int(sys.argv[1]))' "$1" 2>/dev/null
+}
 
 # The shipped configuration, made to fit trunk and calls: the directory with it, then the drain's seconds.
 configure() {

@@ -20,6 +20,7 @@ _MARK = re.compile(r"^ *<!-- (?:all run by|run on|run by|dry run|not run): .* --
 
 NAVIGATION: list[Any] = [
     {"Quick start": "README.md"},
+    {"The first evening": "docs/first-evening.md"},
     {"Guides": [
         {"Which platform, which PBX": "docs/guides/README.md"},
         {"HMS Sovereign": "docs/guides/hms.md"},

@@ -3,39 +3,37 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import shutil
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from scripts.deb.package import staged
-from scripts.deb.system import RELEASES
-from tests.deploy.debian.packages import clean_root, findings, pack_all, why_not_entered
+from tests.deploy.debian.packages import chosen_release, clean_root, findings, pack_all, why_not_entered
+
+if TYPE_CHECKING:
+    from scripts.deb.package import Staging
 
 pytestmark = [pytest.mark.booted, pytest.mark.timeout(600)]
 
-HERE = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
-CHOSEN = os.environ.get("DIST", HERE if HERE in RELEASES else "bookworm")
+LEFT = next((Path(__file__).parents[2] / "upgrade").glob("*.tar.xz"))
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    missing = [program for program in ("mmdebstrap", "systemd-nspawn") if shutil.which(program) is None]
-    if missing or os.geteuid() != 0:
-        pytest.skip(f"booting a Debian takes root, and {', '.join(missing) or 'what this machine has'}")
+def told(staging: Staging, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     trial = tmp_path_factory.mktemp("trial")
-    with staged(CHOSEN) as staging:
-        pack_all(staging, trial)
-        shutil.copy(Path(__file__).with_name("trial.sh"), trial)
-        with ThreadPoolExecutor() as pool:
-            warnings = pool.submit(staging.examine, trial / "first.deb")  # raises where lintian finds an error
-            root = clean_root(CHOSEN, trial / "first.deb")
-            if why := why_not_entered(root):
-                pytest.skip(f"this machine boots no Debian inside it: {why}")
-            said = findings(root, trial)
+    pack_all(staging, trial)
+    shutil.copy(Path(__file__).with_name("trial.sh"), trial)
+    with tarfile.open(LEFT) as archive:
+        archive.extractall(trial / "left", filter="data")
+    with ThreadPoolExecutor() as pool:
+        warnings = pool.submit(staging.examine, trial / "first.deb")  # raises where lintian finds an error
+        root = clean_root(chosen_release(), trial / "first.deb")
+        if why := why_not_entered(root):
+            pytest.skip(f"this machine boots no Debian inside it: {why}")
+        said = findings(root, trial)
     said["warnings"] = warnings.result().splitlines()
     print("\n".join(line for part in said.values() for line in part))
     return said
@@ -53,6 +51,7 @@ def test_it_installs_without_network_and_starts_nothing(told: dict[str, list[str
 
 
 @pytest.mark.keeps("20.41")
+@pytest.mark.keeps("20.106")
 def test_with_a_configuration_it_starts_and_takes_a_call(told: dict[str, list[str]]) -> None:
     holds(told["service"])
 
@@ -75,6 +74,11 @@ def test_a_release_that_does_not_start_gives_way_to_the_one_before(told: dict[st
 @pytest.mark.keeps("20.44")
 def test_a_release_that_refuses_the_configuration_waits_for_it(told: dict[str, list[str]]) -> None:
     holds(told["refused"])
+
+
+@pytest.mark.keeps("20.107")
+def test_a_later_store_is_refused_and_the_release_that_knows_it_comes_back(told: dict[str, list[str]]) -> None:
+    holds(told["later"])
 
 
 @pytest.mark.keeps("20.45")

@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash disable=SC2024
 # The life of a package, from a clean system to a clean system. /trial has the packages first, second, broken (does not
-# pass its self-test), stillborn (passes it, and ends when the service starts) and last, each of a higher version.
+# pass its self-test), stillborn (passes it, and ends when the service starts), earlier (knows only the first version of
+# the store) and last, and the state that an earlier release has left (tests/upgrade).
 # A line with # in front begins a part.
 source /trial/booted.sh
 export DEBIAN_FRONTEND=noninteractive
 etc=/etc/$unit
 home=/usr/lib/$unit
 
-part() { printf '# %s\n' "$1"; }
-files() { # all that there is, but for what programs and dpkg keep for themselves
-    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /trial \
-        -o -path /var/log -o -path /var/cache -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path '/var/lib/systemd/*' \) \
-        -prune -o -print | sort
-}
 install() { apt-get install -q -y --allow-downgrades "/trial/$1.deb" >/tmp/installed 2>&1; }
 takes_away() { apt-get "$1" -q -y $unit >/tmp/installed 2>&1; }
 said() { grep -q -- "$1" /tmp/installed; }
@@ -25,6 +20,14 @@ pid() { of MainPID; }
 as_it_was() { [[ $(pid) == "$1" ]] && serves; }
 config_kept() { sha256sum --quiet -c /tmp/config.sums; }
 remembers() { curl -s '127.0.0.1:9470/api/transfers?cursor=' | grep -q '"transfer": ".*"outcome": "completed"'; }
+ended() { curl -s "127.0.0.1:9470/api/transfers?cursor=&$1" | grep -o '"transfer": "' | wc -l; }
+tells() { (($(ended 'limit=100') >= $1)); }
+told_interrupted() { [[ $(ended 'reason=gateway-stopped') == 1 ]]; }
+version() { # of the store, or what it is to be
+    python3 -c 'import sqlite3, sys
+db = sqlite3.connect("/var/lib/private/transfer-gateway/outbox.db")
+print(db.execute("PRAGMA user_version" + "".join(sys.argv[1:])).fetchone() or "")' "$@"
+}
 conffile() { grep -q '^LoadCredential=ami' /etc/systemd/system/$unit.service.d/secrets.conf; }
 completes() { # a line that is begun, and the word that it is completed by
     local -a COMP_WORDS COMPREPLY
@@ -54,10 +57,14 @@ is 'systemd finds nothing wrong with the unit' test -z "$(systemd-analyze verify
 
 part service
 configure /usr/share/$unit 4
+# What an earlier release has left is as old as it is.
+sed -i 's/^\(failures_\)\?days = .*/\1days = 3650/' $etc/gateway.toml
 sed -i 's/^#\(LoadCredential=ami\)/\1/' /etc/systemd/system/$unit.service.d/secrets.conf
 systemctl daemon-reload
 find $etc /etc/systemd/system/$unit.service.d -type f -exec sha256sum {} + >/tmp/config.sums
 is 'the configuration passes' checks
+mkdir -p -m 700 /var/lib/private/$unit
+cp /trial/left/state/* /var/lib/private/$unit/
 is 'enabled and started, it is ready' systemctl -q enable --now $unit
 is '/readyz says 200' serves
 trunk
@@ -65,6 +72,8 @@ pbx
 is 'bridges a call' calls 500
 is 'transfers a caller' transfers 500
 is 'and remembers it' within 5 remembers
+is 'it has taken over what an earlier release left' within 5 tells 5
+is 'and told of the transfer that was under way there' told_interrupted
 
 part upgrade
 before=$(pid)
@@ -123,6 +132,30 @@ is 'nothing is left of the others' test "$(ls $home/releases | wc -l)$(ls $home)
 is 'an earlier one may take its place' install second
 is 'and serves' within 10 serves
 is 'it says which it is' leads releases 2.0
+
+part later
+systemctl reset-failed $unit # it has been started often by now
+before=$(version)
+calls 60000 & long=$!
+is 'a call is under way' within 5 calls_run 1
+is 'a release that does not know the store does not take the place of one that does' not install earlier
+is 'the call got its time' not ends $long
+is 'the journal says what to do' logged 'made by a newer gateway; .* Install the newer gateway again, or move the file away'
+is 'the release before is back' within 15 serves
+is 'with all that it knew' tells 5
+is 'and the store as it was' test "$(version)" = "$before"
+is 'dpkg knows that it is not configured' test "$(state)" = 'iF '
+is 'the release before is put back' install second
+is 'and serves' within 10 serves
+systemctl stop $unit
+version ' = 99' >/dev/null
+is 'nor does a later store let it start' not systemctl start $unit
+is 'as the journal says' logged 'the file is of version 99, made by a newer gateway'
+is 'which it leaves as it is' test "$(version)" = '(99,)'
+version " = ${before//[^0-9]/}" >/dev/null
+systemctl reset-failed $unit
+is 'put back, it starts' systemctl start $unit
+is 'and serves' within 10 serves
 
 part remove
 is 'is removed' takes_away remove
