@@ -155,6 +155,7 @@ def test_the_command_refuses_a_tree_with_changes_and_leaves_it(tmp_path: Path) -
     )
     (tmp_path / "gateway").mkdir()
     shutil.copy(root / "gateway/__init__.py", tmp_path / "gateway")
+    shutil.copy(root / ".gitignore", tmp_path)  # for what Python leaves where it may
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
     author = ("-c", "user.name=tester", "-c", "user.email=tester@example.com")
     for words in (["init", "-q"], ["add", "--all"], [*author, "commit", "-q", "-m", "A tree"]):
