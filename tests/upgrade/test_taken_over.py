@@ -56,9 +56,9 @@ class Successor(Gateway):
 
     copied = False
 
-    def __init__(self, left: Path, broker: Broker) -> None:
+    def __init__(self, left: Path, broker: Broker, net: Net) -> None:
         self._left = left
-        main = settle(left, mqtt={"port": broker.port}, history=KEPT)
+        main = settle(left, mqtt={"port": broker.port}, history=KEPT, sip={"bind_address": net.gateway})
         files = Configuration(main["sip"]["bind_address"])
         files.main["http"] = main["http"]
         super().__init__(files)
@@ -86,7 +86,7 @@ async def test_its_state_is_taken_over(own_net: Net, left: Path) -> None:
     assert before["status"]["outbox"]["events"] == 20
     with closing(sqlite3.connect(left / "state/history.db")) as db:
         [(head,)] = db.execute("SELECT hash FROM chain WHERE n = ?", (len(ended),)).fetchall()
-    async with Broker() as broker, Subscriber(broker, "#") as heard, Successor(left, broker) as gateway:
+    async with Broker() as broker, Subscriber(broker, "#") as heard, Successor(left, broker, own_net) as gateway:
         told = {one["transfer"]: one for one in await gateway.ended(len(ended) + 1)}
         # Each as it was, and the one that was under way as what it became.
         assert told.keys() == {*ended, open_one}
