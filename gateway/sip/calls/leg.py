@@ -299,7 +299,8 @@ class Leg(pj.LegCall):
     @property
     def audio(self) -> pj.AudioMedia | None:
         """The leg's port of PJMEDIA's bridge; a codec that changes makes another one."""
-        return self.getAudioMedia(self._audio) if self._audio is not None else None
+        # -1: the one there is. PJSUA2 numbers only media of kinds that it knows, PJSIP all lines of the description.
+        return self.getAudioMedia(-1) if self._audio is not None else None
 
     def _state_changed(self, state: int, code: int, accepted: str) -> None:
         if not self.sip_call_id:

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+import pjsua2 as pj
 import structlog
 
 log = structlog.get_logger(__name__)
@@ -23,6 +24,9 @@ def guarded(otherwise: T) -> Callable[[Callable[P, T]], Callable[P, T]]:
         def called(*args: P.args, **named: P.kwargs) -> T:
             try:
                 return callback(*args, **named)
+            except pj.Error as error:  # which says nothing of itself as an exception
+                log.exception("sip-callback-failed", callback=callback.__name__, pjsip=error.info())
+                return otherwise
             except Exception:
                 log.exception("sip-callback-failed", callback=callback.__name__)
                 return otherwise
