@@ -88,7 +88,13 @@ class Gateway:
         else:
             command = [sys.executable, "-m", self.module, *arguments]
             self._child = Child("gateway", command, log, env=self.env)
-        await self.child.ready(self._is_ready, timeout_s)
+        try:
+            await self.child.ready(self._is_ready, timeout_s)
+        except BaseException:
+            # Whatever else is at its HTTP port, say: nobody would end it, and its addresses are the next one's.
+            if self.child.exit_code is None:
+                await self.child.kill()
+            raise
 
     async def stop(self) -> int:
         """SIGTERM, and wait for its end."""
