@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gateway.core.transfer.commands import Notify
 
 if TYPE_CHECKING:
@@ -31,3 +33,13 @@ def leave_ringing(step: TransferStep, reason: Reason) -> None:
 
 def take_no_notice(step: TransferStep) -> None:
     """The transferor goes, or stays, whatever should be."""
+
+
+EACH = (
+    pytest.param("gateway.core.transfer.failing.fail", fail_without_return, id="the caller is left in silence"),
+    pytest.param(
+        "gateway.core.transfer.transfer_step.TransferStep.notify_final", notify_again, id="the transferor is told twice"
+    ),
+    pytest.param("gateway.core.transfer.dialling.hang_up_target", leave_ringing, id="a target rings on"),
+)
+"""What is replaced, and by which bug: for a test's parameters `where` and `wrong`."""

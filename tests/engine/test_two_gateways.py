@@ -170,18 +170,17 @@ def test_the_same_seed_goes_the_same_way() -> None:
 @pytest.mark.parametrize(
     ("where", "wrong"),
     [
-        ("gateway.core.transfer.failing.fail", bugs.fail_without_return),
-        ("gateway.core.transfer.transfer_step.TransferStep.notify_final", bugs.notify_again),
-        ("gateway.core.transfer.dialling.hang_up_target", bugs.leave_ringing),
-        ("gateway.core.transfer.machine.lose_transferor", bugs.take_no_notice),
-        ("gateway.core.transfer.succeeding.release_transferor", bugs.take_no_notice),
-    ],
-    ids=[
-        "the caller is left in silence",
-        "the transferor is told twice",
-        "a target rings on",
-        "a BYE of the transferor is not noticed",
-        "the transferor is left in a dead call",
+        *bugs.EACH,
+        pytest.param(
+            "gateway.core.transfer.machine.lose_transferor",
+            bugs.take_no_notice,
+            id="a BYE of the transferor is not noticed",
+        ),
+        pytest.param(
+            "gateway.core.transfer.succeeding.release_transferor",
+            bugs.take_no_notice,
+            id="the transferor is left in a dead call",
+        ),
     ],
 )
 def test_the_run_over_two_gateways_finds(

@@ -281,15 +281,7 @@ def test_nobody_is_dropped_and_each_transfer_ends_once() -> None:
 
 @pytest.mark.thorough
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(
-    ("where", "wrong"),
-    [
-        ("gateway.core.transfer.failing.fail", bugs.fail_without_return),
-        ("gateway.core.transfer.transfer_step.TransferStep.notify_final", bugs.notify_again),
-        ("gateway.core.transfer.dialling.hang_up_target", bugs.leave_ringing),
-    ],
-    ids=["the caller is left in silence", "the transferor is told twice", "a target rings on"],
-)
+@pytest.mark.parametrize(("where", "wrong"), bugs.EACH)
 def test_the_run_over_whole_calls_finds(
     monkeypatch: pytest.MonkeyPatch, where: str, wrong: Callable[..., None]
 ) -> None:

@@ -34,15 +34,7 @@ def test_whatever_comes_first_nobody_is_dropped_and_each_transfer_ends_once(scop
     assert list(tables.told(found.cells.keys()))
 
 
-@pytest.mark.parametrize(
-    ("where", "wrong"),
-    [
-        ("gateway.core.transfer.failing.fail", bugs.fail_without_return),
-        ("gateway.core.transfer.transfer_step.TransferStep.notify_final", bugs.notify_again),
-        ("gateway.core.transfer.dialling.hang_up_target", bugs.leave_ringing),
-    ],
-    ids=["the caller is left in silence", "the transferor is told twice", "a target rings on"],
-)
+@pytest.mark.parametrize(("where", "wrong"), bugs.EACH)
 def test_what_is_broken_is_found(monkeypatch: pytest.MonkeyPatch, where: str, wrong: Callable[..., None]) -> None:
     monkeypatch.setattr(where, wrong)
     with pytest.raises(BrokenError):
