@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from scripts.deb.system import RELEASES, debian_root
 
 if TYPE_CHECKING:
@@ -72,7 +74,15 @@ def clean_root(release: str, package: Path) -> Path:
     return debian_root("boot", release, (*BOOTED, *names))
 
 
-def why_not_entered(root: Path) -> str:
+def tried_root(package: Path) -> Path:
+    """The same of the release that is tried; skips the test where this machine can run no system inside it."""
+    root = clean_root(chosen_release(), package)
+    if why := _why_not_entered(root):
+        pytest.skip(f"this machine boots no Debian inside it: {why}")
+    return root
+
+
+def _why_not_entered(root: Path) -> str:
     """What this machine says where no system can be run inside it, as in some containers; empty: it can."""
     options = ("-q", "--register=no", "--keep-unit", "--private-network", "--volatile=overlay")
     entered = subprocess.run(
@@ -90,3 +100,10 @@ def findings(root: Path, trial: Path, *options: str) -> dict[str, list[str]]:
     said = (trial / "findings").read_text()
     parts = [part.splitlines() for part in ("\n" + said).split("\n# ")]
     return {lines[0]: lines[1:] for lines in parts if lines}
+
+
+def holds(lines: list[str]) -> None:
+    """One part of what a trial says: all of it is right, and there is some. Raises AssertionError."""
+    failed = [line for line in lines if not line.startswith("ok ")]
+    assert len(lines) > 1
+    assert failed == []
