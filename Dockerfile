@@ -15,6 +15,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     ca-certificates debian-archive-keyring g++ gcc make patch pkg-config python3-dev python3-venv swig xz-utils \
     libopus-dev libspeex-dev libspeexdsp-dev libsrtp2-dev libssl-dev uuid-dev
 WORKDIR /src
+# Where whoever lends the build what was compiled before has put that; not needed otherwise.
+ARG TRANSFER_GATEWAY_CACHE
 # First what changes seldom, so that an edit in the gateway compiles PJSIP no second time.
 COPY scripts/__init__.py scripts/debian_mirror.py scripts/
 COPY scripts/binding scripts/binding

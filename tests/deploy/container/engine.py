@@ -30,6 +30,8 @@ ROOT = Path(__file__).parents[3]
 NEEDED = ("podman", "crun", "mmdebstrap")
 IMAGE = "localhost/transfer-gateway:latest"
 """As compose.yaml names it."""
+LENT = "/cache"
+"""Where a build has what was compiled before."""
 # A registry's slim images leave out the same.
 SLIM = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 # No cgroups: whoever tests may be in a container that may not make any. Nothing of this machine's own configuration of
@@ -129,6 +131,7 @@ class Engine:
         """Make IMAGE, and the stage that it is built in, of this tree's Dockerfile, from `base`."""
         [command, *words] = documented("docker build")
         options = ["--pull=never", "--layers", "--format=docker", "--isolation=chroot", f"--build-arg=BASE={self.base}"]
+        options.append(f"--build-arg=TRANSFER_GATEWAY_CACHE={LENT}")
         for place in self._lent():
             options += ["--volume", place]
         # By a name of its own, so that its layers are there the next time.
@@ -146,7 +149,7 @@ class Engine:
 
     def _lent(self) -> Iterator[str]:
         """What a build sees of this machine: what was compiled before, and where pip gets its packages from."""
-        yield f"{cache.root()}:/root/.cache/transfer-gateway"
+        yield f"{cache.root()}:{LENT}"
         asked = [sys.executable, "-m", "pip", "config", "list"]
         said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
         settings = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
