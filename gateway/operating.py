@@ -14,9 +14,20 @@ import structlog
 import gateway
 from gateway import call_messages
 from gateway.condition import Parts, because, conditions, listening, problems
+from gateway.core.call_line import lines
 from gateway.core.json_form import open_call_document, transfer_document
 from gateway.core.numbers import caller_named
-from gateway.ports import Author, GivenCommand, HistoryPage, HistoryQuery, ProbeResult, Reloaded, UnreadableError
+from gateway.log.mask import mask_text
+from gateway.ports import (
+    Author,
+    GivenCommand,
+    HistoryPage,
+    HistoryQuery,
+    ProbeResult,
+    Reloaded,
+    UnderWay,
+    UnreadableError,
+)
 from gateway.report.backlog import backlog_document
 from gateway.report.erasing import forgotten_document
 from gateway.report.history.rows import CALL
@@ -94,6 +105,18 @@ class Operating:
     def open_calls(self) -> Mapping[str, OpenCall]:
         """See ports.Operations."""
         return self._parts.engine.open_calls()
+
+    def under_way(self, most: int) -> UnderWay:
+        """See ports.Operations."""
+        engine = self._parts.engine
+        found = lines(list(engine.calls), most)
+        if self._parts.reloader.config.history.callers != "full":
+            found = [line._replace(caller=line.caller and mask_text(line.caller, number_field=True)) for line in found]
+        return UnderWay(len(engine.calls), len(engine.transfers), found)
+
+    def numbers(self) -> Sequence[str]:
+        """See ports.Operations."""
+        return [number.id for number in self._parts.reloader.config.numbers]
 
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         """See ports.Operations."""

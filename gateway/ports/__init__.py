@@ -12,6 +12,7 @@ from gateway.ports.operations import (
     ProbeResult,
     Reloaded,
     TooLateError,
+    UnderWay,
     UnknownDestinationError,
     UnreadableError,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "SipPort",
     "Timer",
     "TooLateError",
+    "UnderWay",
     "UnknownDestinationError",
     "UnreadableError",
     "WatchListener",

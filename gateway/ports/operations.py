@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from gateway.core.call_line import Line
 from gateway.core.model import PbxState
 from gateway.core.open_call import OpenCall
 from gateway.core.record import CallRecord, TransferRecord
@@ -79,6 +80,15 @@ class Reloaded:
     applied: Sequence[str] = ()  # keys that have another value now
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """What goes on, for whoever looks at it each moment."""
+
+    calls: int
+    transfers: int
+    lines: Sequence[Line]  # of as many calls as were asked for; callers as they may be shown
+
+
 class Operations(Protocol):
     """What the web server and the command ask of the running gateway."""
 
@@ -96,6 +106,12 @@ class Operations(Protocol):
 
     def open_calls(self) -> Mapping[str, OpenCall]:
         """How each call under way is, by its id."""
+
+    def under_way(self, most: int) -> UnderWay:
+        """What goes on, with the lines of so many calls; callers are masked where `[history] callers` has them so."""
+
+    def numbers(self) -> Sequence[str]:
+        """The ids of the assigned numbers."""
 
     async def transfers(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         """Running and remembered transfers, newest first, or the one of this id. Raises UnreadableError."""

@@ -10,10 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.commands import Id
 from gateway.core.call.state import CallState
+from gateway.core.call_line import Stage
 from gateway.core.media_way import Path, Why
+from gateway.core.model import AnsweredBy
 from gateway.core.open_call import LegState
 from gateway.core.outcome import Reason
 from gateway.core.state_sources import StateSource
+from gateway.core.transfer import State
 from gateway.documents import (
     CallData,
     Count,
@@ -38,7 +41,7 @@ class Description(BaseModel):
 
 
 class Addresses(Published):
-    """What can be asked for; for a browser, which takes text, the same as text."""
+    """What can be asked for; the same as text to who takes that alone."""
 
     name: Literal["transfer-gateway"]
     version: str
@@ -119,6 +122,40 @@ class OpenCall(OpenCallData):  # type: ignore[valid-type, misc]
     state: CallState | None = None
     duration_s: float | None = Field(default=None, ge=0, description="since its INVITE came")
     legs: list[OpenLeg] | None = None
+
+
+class LiveCall(Published):
+    """Where the caller of a call is."""
+
+    call: str
+    caller: str | None = Field(description="masked where `[history] callers` has callers so")
+    number: str = Field(description="id of the assigned number")
+    begun_by: str = Field(description="the peer whose INVITE it was")
+    started_at: Timestamp
+    stage: Stage
+    stage_at: Timestamp | None = Field(description="since when; null: not known")
+    destination: str | None
+    destination_name: str | None
+    transfer: str | None = Field(description="the newest one, under way or not")
+    transfer_state: State | None = Field(description="of the transfer that holds the caller; null: none does")
+    answered_by: AnsweredBy | None
+
+
+class LiveCounts(Published):
+    """How many there are."""
+
+    calls: Count
+    transfers: Count
+
+
+class Live(BaseModel):
+    """What goes on. An event `change` has `at`, the parts that are new, and of the calls those to `set` or `gone`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    at: Timestamp
+    counts: LiveCounts
+    calls: list[LiveCall] = Field(description="100 at most: those whose caller is being transferred, then the newest")
 
 
 class CallList(Published):

@@ -11,7 +11,7 @@ from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.platform_calls import Promise
 from gateway.documents import AvailabilityData
 from gateway.web import answers
-from gateway.web.openapi_form import Answers, Capture, Nothing, Operation, Part, PlainText, written
+from gateway.web.openapi_form import Answers, Capture, Nothing, Operation, PageFile, Part, PlainText, written
 
 _ID = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"}
 _LIMIT: Part = {
@@ -91,7 +91,21 @@ def _messages(path: str, what: str, name: str, more: Answers) -> dict[tuple[str,
 
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
-    ("get", "/"): Operation("addresses", "Where everything is.", {200: (answers.Addresses, "what each is for")}),
+    ("get", "/"): Operation(
+        "addresses",
+        "The page to look at, in a browser; where everything is.",
+        {200: (answers.Addresses, "what each is for; for a browser, which takes text/html, the page")},
+    ),
+    ("get", "/page/{name}"): Operation(
+        "pageFile",
+        "A file of the page.",
+        {
+            200: (PageFile, "as it is in the package, with an ETag"),
+            304: (Nothing, "the same as the one whose ETag is in If-None-Match"),
+            404: (answers.Failure, "there is no such file"),
+        },
+        parameters=({"name": "name", "in": "path", "required": True, "schema": _ID, "description": "its name"},),
+    ),
     ("get", "/metrics"): Operation("metrics", "For Prometheus.", {200: (None, "in Prometheus' text format")}),
     ("get", "/healthz"): Operation("health", "Whether it answers.", {200: (answers.Health, "it does")}),
     ("get", "/readyz"): Operation(
@@ -103,6 +117,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "description", "This document.", {200: (answers.Description, "OpenAPI 3.1")}
     ),
     ("get", "/api/status"): Operation("status", "How the gateway is.", {200: (answers.Status, "as it is now")}),
+    ("get", "/api/live"): Operation(
+        "live",
+        "What goes on, told as it changes to whoever takes text/event-stream; to others once.",
+        {
+            200: (answers.Live, "`all` of it, then each `change`, twice a second at most"),
+            503: (answers.Failure, "too many look already"),
+        },
+    ),
     ("get", "/api/calls"): Operation(
         "calls",
         "Calls under way; with any parameter but `limit`, those that are over too.",

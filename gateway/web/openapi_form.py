@@ -23,7 +23,17 @@ class Capture(BaseModel):
     """An answer that is a capture file."""
 
 
-_OTHERS = {PlainText: ("text/plain", {"type": "string"}), Capture: ("application/vnd.tcpdump.pcap", {})}
+class PageFile(BaseModel):
+    """An answer that is a file of the page."""
+
+
+_TEXT: Part = {"schema": {"type": "string"}}
+_OTHERS: dict[type[BaseModel] | None, dict[str, Part]] = {
+    None: {"text/plain": _TEXT, "application/openmetrics-text": _TEXT},
+    PlainText: {"text/plain": _TEXT},
+    Capture: {"application/vnd.tcpdump.pcap": {"schema": {}}},
+    PageFile: dict.fromkeys(("text/html", "text/css", "text/javascript", "image/svg+xml"), _TEXT),
+}
 
 
 Answers: TypeAlias = Mapping[int, tuple[type[BaseModel] | None, str]]
@@ -110,9 +120,4 @@ def _operation(operation: Operation, schemas: Mapping[Any, Part], of_all: Answer
 
 
 def _content(model: type[BaseModel] | None, schemas: Mapping[Any, Part]) -> Part:
-    if model is None:
-        return {kind: {"schema": {"type": "string"}} for kind in ("text/plain", "application/openmetrics-text")}
-    if model in _OTHERS:
-        kind, schema = _OTHERS[model]
-        return {kind: {"schema": schema}}
-    return {"application/json": {"schema": schemas[model]}}
+    return _OTHERS.get(model) or {"application/json": {"schema": schemas[model]}}

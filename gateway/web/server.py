@@ -26,7 +26,9 @@ from gateway.web.bodies import json_object, json_object_if_any, naming_what_is_i
 from gateway.web.connections import Served, noting
 from gateway.web.guard import Problem, errors_as_json, json_response, own_hosts_only, server_log
 from gateway.web.history import CALL, PLATFORM_CALL, TRANSFER, asks_history, page_response
+from gateway.web.live import LiveFeed
 from gateway.web.messages import messages_routes
+from gateway.web.page.files import file_response
 from gateway.web.parameters import known_parameters_only
 from gateway.web.tokens import ABOUT, AUTHOR, ONE_FOR_ALL, Permission, Token, needs
 
@@ -64,6 +66,7 @@ class WebServer:
         self._metrics = metrics
         self.configure(token, host_names, tokens)
         self._clock = clock
+        self._live = LiveFeed(operations, clock)
         self._served = Served(server_log(__name__))
 
     async def start(self, host: str, port: int) -> None:
@@ -82,6 +85,7 @@ class WebServer:
 
     async def stop(self) -> None:
         """Answer what was asked, and close. Safe to call twice."""
+        await self._live.stop()
         await self._served.stop()
 
     def configure(self, token: str | None, host_names: Collection[str], tokens: Sequence[Token] = ()) -> None:
@@ -93,11 +97,13 @@ class WebServer:
         guarded = needs(lambda: self._tokens, self._operations)
         return [
             web.get("/", self._get_addresses),
+            web.get("/page/{name}", self._get_page_file),
             web.get("/metrics", self._get_metrics),
             web.get("/healthz", self._get_health),
             web.get("/readyz", self._get_ready),
             web.get("/api/openapi.json", self._get_description),
             web.get("/api/status", self._get_status),
+            web.get("/api/live", self._live.handle),
             web.get("/api/calls", self._get_calls),
             web.get("/api/dialogs", self._get_dialogs),
             web.get("/api/transfers", self._get_transfers),
@@ -119,6 +125,9 @@ class WebServer:
 
     async def _get_addresses(self, request: web.Request) -> web.Response:
         return addresses_response(request)
+
+    async def _get_page_file(self, request: web.Request) -> web.Response:
+        return file_response(request, request.match_info["name"])
 
     async def _get_metrics(self, request: web.Request) -> web.Response:
         # Thousands of series take tens of ms, in which no SIP message would be answered.

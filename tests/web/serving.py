@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import ClientSession
 
 from gateway.core.availability import availability_document
+from gateway.core.call_line import Line
 from gateway.core.gate import Situation
 from gateway.core.json_form import call_document, platform_call_document, transfer_document
 from gateway.core.media_way import RELAYED
@@ -23,6 +24,7 @@ from gateway.ports import (
     Operations,
     ProbeResult,
     Reloaded,
+    UnderWay,
     UnknownDestinationError,
     UnreadableError,
 )
@@ -60,6 +62,16 @@ RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 BODY = {"type": "transfer", "destination": "sales", "message": "one moment"}
 
 
+def call_line(call: str, **known: Any) -> Line:
+    """A caller who talks with the assistant, but for what is known better."""
+    line = Line(
+        call=call, caller="+31201112222", number="main-line", begun_by="asterisk",
+        started_at="2026-03-02T09:30:00.000Z", stage="assistant", stage_at="2026-03-02T09:30:01.000Z",
+        destination=None, destination_name=None, transfer=None, transfer_state=None, answered_by=None,
+    )  # fmt: skip
+    return line._replace(**known)
+
+
 class Gateway(Commanded, Operations):
     """A gateway with one call, one transfer under way, one that ended, and one PBX."""
 
@@ -70,12 +82,19 @@ class Gateway(Commanded, Operations):
         self.disk_fails = False
         self.next: int | None = None
         self.free, self.at = 2, NOW
+        self.lines = [call_line("c1")]
 
     def ready(self) -> tuple[bool, Mapping[str, bool]]:
         return all(self.conditions.values()), self.conditions
 
     def status(self) -> Mapping[str, Any]:
         return {"state": "online"}
+
+    def under_way(self, most: int) -> UnderWay:
+        return UnderWay(len(self.lines), 0, self.lines[:most])
+
+    def numbers(self) -> Sequence[str]:
+        return ["main-line"]
 
     def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
         return [{"call_id": "1@pbx"}, {"call_id": "2@pbx"}, {"call_id": "3@pbx"}][:most]
