@@ -39,7 +39,7 @@ OVERLOAD ?=
 DIST ?=
 VERSION ?=
 WORKERS ?= 8
-IN_PROCESS := not booted and not released and not sip and not broker and not pbx and not thorough and not alone
+IN_PROCESS := not booted and not released and not sip and not broker and not pbx and not browser and not thorough and not alone
 QUICK := $(IN_PROCESS) and not slow
 # Where there is room for it, these keep their files in memory: they would wait for the disk with each transaction.
 IN_MEMORY = $(shell df --output=avail /dev/shm 2>/dev/null | awk '$$1 + 0 > 500000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
@@ -107,10 +107,10 @@ dashboards: setup
 docs: setup
 	@$(BIN)/python -m scripts.website
 
-# mmdebstrap makes Debian roots, systemd-container boots them, podman builds the image and runs it.
+# mmdebstrap makes Debian roots, systemd-container boots them, podman builds the image and runs it, chromium shows the page.
 deb release release-check: export ALSO := mmdebstrap
 transcript: export ALSO := mmdebstrap systemd-container
-test: export ALSO := mmdebstrap systemd-container podman crun
+test: export ALSO := mmdebstrap systemd-container podman crun chromium
 
 deb: setup
 	@$(BIN)/python -m scripts.deb $(if $(DIST),--dist $(DIST))
