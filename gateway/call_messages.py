@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gateway.core.json_form import TRANSFER_ROLES
+from gateway.core.message_words import named, words_of
 from gateway.core.numbers import national_digits
 from gateway.log.mask import mask_text
 
@@ -90,7 +91,8 @@ class CallMessages:
         return len(legs)
 
     def _of_known(self, known: KnownCall, transfer: str | None) -> Gathered:
-        notes = tuple(note for note in known.notes if transfer is None or note.transfer in (None, transfer))
+        noted = (*known.notes, *known.audio)
+        notes = tuple(note for note in noted if transfer is None or note.transfer in (None, transfer))
         return self._gathered(
             known.call, transfer, [_leg_document(leg, transfer) for leg in known.legs.values()], notes
         )
@@ -111,15 +113,17 @@ def document(gathered: Gathered) -> dict[str, Any]:
     ]
     messages.sort(key=lambda pair: pair[0])
     notes = sorted(gathered.notes, key=lambda note: note.at)
+    places = {leg["call_id"]: place for place, (leg, _) in enumerate(gathered.legs)}
+    legs = [leg | _kept(kept) for leg, kept in gathered.legs]
     return {
         "call": gathered.call,
         "transfer": gathered.transfer,
         "kept": bool(messages),
         "because": None if messages else OFF if gathered.off else GONE,
         "masked": gathered.masked,
-        "legs": [leg | _kept(kept) for leg, kept in gathered.legs],
+        "legs": [leg | named(leg, legs) for leg in legs],
         "messages": [each for _, each in messages],
-        "marks": [_mark(note, masked=gathered.masked) for note in notes],
+        "marks": [_mark(note, places, masked=gathered.masked) for note in notes],
     }
 
 
@@ -141,6 +145,7 @@ def _kept(kept: KeptMessages | None) -> dict[str, Any]:
 
 def _message_document(leg: int, message: SipMessage, *, masked: bool) -> dict[str, Any]:
     text = message.text.encode("utf-8", "replace").decode()
+    text = masked_message(text) if masked else text
     return {
         "leg": leg,
         "at": moment(message.at),
@@ -151,13 +156,15 @@ def _message_document(leg: int, message: SipMessage, *, masked: bool) -> dict[st
         "size": message.size,
         "again": message.again,
         "cut": message.cut,
-        "text": masked_message(text) if masked else text,
+        "text": text,
+        "words": words_of(text, again=message.again),
     }
 
 
-def _mark(note: Note, *, masked: bool) -> dict[str, Any]:
+def _mark(note: Note, places: Mapping[str, int], *, masked: bool) -> dict[str, Any]:
     text = mask_text(note.text) if masked else note.text
-    return {"at": moment(note.at), "what": note.what, "text": text, "transfer": note.transfer}
+    legs = [places[each] for each in note.legs if each in places]
+    return {"at": moment(note.at), "what": note.what, "text": text, "transfer": note.transfer, "legs": legs}
 
 
 def moment(at: datetime) -> str:

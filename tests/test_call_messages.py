@@ -169,3 +169,21 @@ def test_what_a_caller_s_numbers_have_in_common() -> None:
     assert national_digits("+31612345678") == "612345678"
     assert national_digits("+14125551234") == "4125551234"
     assert national_digits("+") == ""
+
+
+def test_legs_messages_and_audio_are_told_in_words_and_masked_like_all_else(told: CallMessages, sip: Sip) -> None:
+    known = told._book._calls["01C"]
+    known.audio.append(Note(BEGIN + timedelta(seconds=2), "audio", "a and b", legs=("b@trunk", "gone@pbx")))
+    told.configure(config(callers="masked"))
+    gathered = told.of_transfer("01T")
+    assert gathered is not None
+    made = document(gathered)
+    assert [(leg["name"], leg["part"]) for leg in made["legs"]] == [("peer", "leg 1"), ("peer", "leg 2")]
+    assert [one["words"] for one in made["messages"]] == ["INVITE, SDP", "ACK", "BYE, again"]
+    assert [(mark["what"], mark["legs"]) for mark in made["marks"]] == [("gate", []), ("audio", [1])]
+    refer = message("REFER x SIP/2.0\r\nRefer-To: <sip:+31612345678@gw>\r\n\r\n", 4)
+    sip.kept["b@trunk"] = KeptMessages((refer,))
+    gathered = told.of_transfer("01T")
+    assert gathered is not None
+    words = next(one["words"] for one in document(gathered)["messages"] if one["words"].startswith("REFER"))
+    assert "612345" not in words

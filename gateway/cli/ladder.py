@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.cli.message_words import words_of
 from gateway.cli.output import shown
+from gateway.core.message_words import named
 
 Told = Mapping[str, Any]
 
@@ -24,7 +25,6 @@ NARROWEST_STEP, WIDEST_STEP = 22, 36
 """Between two lanes."""
 TIME_WIDTH = 11
 _INDENT = TIME_WIDTH + 2
-_ROLES = {"transferor": "transferor", "transferee": "caller", "target": "target"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,9 @@ def _gaps(legs: Sequence[Told]) -> Iterator[str]:
 
 
 def _name(leg: Told, legs: Sequence[Told]) -> tuple[str, str]:
-    """Who is at its end, and as what: two legs of the same name are told apart by a number."""
-    peer = shown(leg["peer"] or leg["side"] or "peer")
-    role = _ROLES.get(leg["role"] or "", "leg")
-    same = [each["call_id"] for each in legs if (each["peer"], each["role"]) == (leg["peer"], leg["role"])]
-    return peer, role if len(same) == 1 else f"{role} {same.index(leg['call_id']) + 1}"
+    """Who is at its end, and as what."""
+    found = named(leg, legs)
+    return shown(found["name"]), found["part"]
 
 
 @dataclass(frozen=True, slots=True)

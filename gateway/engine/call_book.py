@@ -8,23 +8,28 @@ stay, those that were tried in vain too.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.core.model import Peer, TransferId
 from gateway.core.record import Attempt, TransferRecord
+from gateway.engine import audio_notes
 
 if TYPE_CHECKING:
     from gateway.core.call.state import Call, Running
-    from gateway.core.model import LegId
+    from gateway.core.media_way import Decision
+    from gateway.core.model import Announcement, LegId
     from gateway.ports import Clock
 
 MOST_LEGS = 64
 """Of one call. A hunt dials some ten."""
 MOST_NOTES = 300
 """Of one call: the newest."""
+MOST_AUDIO_NOTES = 100
+"""The same of who heard whom: apart, as a peer that changes its media again and again is to push out nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,10 @@ class Note:
     """Something that happened or was decided, between the messages."""
 
     at: datetime
-    what: str  # "requested" | "gate" | "attempt" | "ringing" | "answered" | "human" | "returned" | "ended" | "pbx"
+    what: str  # as `web.answers.Mark` lists them
     text: str
     transfer: TransferId | None = None
+    legs: tuple[str, ...] = ()  # SIP Call-IDs of those that it is about
 
 
 @dataclass(slots=True)
@@ -55,7 +61,9 @@ class KnownCall:
     legs: dict[str, KnownLeg] = field(default_factory=dict)  # by SIP Call-ID, in the order in which they came
     transfers: dict[TransferId, TransferRecord] = field(default_factory=dict)
     notes: deque[Note] = field(default_factory=lambda: deque(maxlen=MOST_NOTES))
+    audio: deque[Note] = field(default_factory=lambda: deque(maxlen=MOST_AUDIO_NOTES))
     seen: Mapping[LegId, object] | None = None  # the legs of the call as they were last
+    way: Decision | None = None  # that its audio took last
 
     def add(self, call_id: str, peer: Peer | None) -> KnownLeg | None:
         """The leg with this Call-ID; None: there are too many."""
@@ -111,6 +119,34 @@ class CallBook:
         known = self._calls.get(self._keys.get(name, ""))
         if known is not None:
             known.notes.append(Note(at, "pbx", text))
+
+    def note_joined(self, call: Call, one: LegId, other: LegId) -> None:
+        """Two legs hear each other from now on."""
+        self._note_audio(call, audio_notes.joined, one, other)
+
+    def note_waits(self, call: Call, leg: LegId, target: LegId | None, announcement: Announcement | None) -> None:
+        """A leg is out of its conversation, and waits for a target, if there is one."""
+        self._note_audio(call, partial(audio_notes.waits, announcement=announcement), leg, target)
+
+    def note_silenced(self, call: Call, leg: LegId) -> None:
+        """A leg is out of its conversation, and hears nothing."""
+        self._note_audio(call, audio_notes.silenced, leg)
+
+    def note_way(self, call: Call, leg: LegId, way: Decision) -> None:
+        """The audio of a leg and its partner takes this way; it is told once for the two."""
+        known = self._calls.get(call.id)
+        if known is not None and known.way != way:
+            known.way = way
+            self._note_audio(call, lambda _: audio_notes.carried(way), leg)
+
+    def _note_audio(self, call: Call, words: Callable[..., str], *legs: LegId | None) -> None:
+        known = self._calls.get(call.id)
+        if known is None:
+            return
+        call_ids = [audio_notes.call_id_of(call, leg) if leg is not None else None for leg in legs]
+        text = words(*(known.legs.get(each) if each is not None else None for each in call_ids))
+        about = tuple(each for each in call_ids if each is not None)
+        known.audio.append(Note(self._clock.now().wall, "audio", text, legs=about))
 
     def call(self, which: str) -> KnownCall | None:
         """The call with this id."""

@@ -204,9 +204,11 @@ class Engine:
         """Packets came from elsewhere than a call's peer."""
         self._observer.media_dropped(kind, packets)
 
-    def media_way_changed(self, before: Decision | None, now: Decision | None) -> None:
+    def media_way_changed(self, leg: LegId, before: Decision | None, now: Decision | None) -> None:
         """See ports.SipListener."""
         self._observer.media_way(before, now)
+        if now is not None and (call := next(iter(self.calls.involving(leg)), None)) is not None:
+            self._noted.note_way(call, leg, now)
 
     def trunk_changed(self, trunk: str, up: bool) -> None:
         """A trunk was found to answer, or not to."""

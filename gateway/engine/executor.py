@@ -126,10 +126,8 @@ class Executor:
                 self._join(call, one, other, dialled)
             case do.Press(leg, keys):
                 self._sip.press(leg, keys)
-            case do.Wait(leg, target, announcement):
-                self._sip.wait(leg, target, announcement)
-            case do.Silence(leg):
-                self._sip.silence(leg)
+            case do.Wait() | do.Silence():
+                self._take_out(call, command)
             case do.HangUp():
                 self._hang_up(command)
             case do.OfTransfer(transfer, inner):
@@ -300,10 +298,24 @@ class Executor:
             log.error("hand-down-failed", transfer=order.transfer, user=user, reason=why, error=str(error))
             self._feedback.feed(call, HandDownTold(self._clock.now(), order.leg, 502, accepted=False))
 
+    def _take_out(self, call: str, command: do.Wait | do.Silence) -> None:
+        known, book = self._calls.known(call), self._calls.book
+        match command:
+            case do.Wait(leg, target, announcement):
+                self._sip.wait(leg, target, announcement)
+                if known is not None:
+                    book.note_waits(known, leg, target, announcement)
+            case do.Silence(leg):
+                self._sip.silence(leg)
+                if known is not None:
+                    book.note_silenced(known, leg)
+
     def _join(self, call: str, one: LegId, other: LegId, dialled: str | None) -> None:
         if not self._sip.join(one, other):
             self._feedback.feed(call, JoinFailed(self._clock.now(), one, other))
             return
+        if (known := self._calls.known(call)) is not None:
+            self._calls.book.note_joined(known, one, other)
         party = self._sip.asserted(other).party(dialled) if dialled is not None else None
         before = self._calls.of(other)
         if before is not None and before.id != call:

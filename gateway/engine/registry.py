@@ -13,7 +13,7 @@ class Calls:
     """Calls that have legs; one that lost its last leg stays in sight for the engine until its transfers have ended."""
 
     def __init__(self, book: CallBook) -> None:
-        self._book = book
+        self.book = book
         self._by_id: dict[str, Call] = {}
         self._by_leg: dict[LegId, tuple[str, ...]] = {}
         self._by_transfer: dict[str, str] = {}
@@ -78,7 +78,7 @@ class Calls:
         before = self._by_id.get(call.id)
         had, has = before.involved if before else frozenset(), call.involved
         self._by_id[call.id] = call
-        self._book.see(call)
+        self.book.see(call)
         self._with_legs += bool(call.legs) - bool(before and before.legs)
         self._count(before, call)
         self._by_transfer |= {running.id: call.id for running in call.transfers}
@@ -92,7 +92,7 @@ class Calls:
 
     def refused(self, running: Running) -> None:
         """Know of a transfer that was refused, and belongs to no call."""
-        self._book.see_refused(running)
+        self.book.see_refused(running)
 
     def remove(self, call_id: str) -> None:
         """The call is over, and nothing is left of it."""

@@ -189,7 +189,7 @@ class SipListener(Protocol):
     def media_dropped(self, kind: str, packets: int) -> None:
         """So many packets of a kind, "rtp" or "rtcp", came from elsewhere than a call's peer, and were dropped."""
 
-    def media_way_changed(self, before: Decision | None, now: Decision | None) -> None:
+    def media_way_changed(self, leg: LegId, before: Decision | None, now: Decision | None) -> None:
         """A leg's audio goes another way than before; None: none."""
 
     def requests_rejected(self, reason: Reason, count: int) -> None:

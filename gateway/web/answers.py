@@ -219,6 +219,8 @@ class MessagesLeg(Published):
     messages: Count
     left_out: Count = Field(description="messages in the middle that are not kept, as there were too many")
     late: bool = Field(description="its first messages made room for other calls")
+    name: str = Field(description="who is at its end: its profile, or its side")
+    part: str = Field(description="its role in words, with a number where several are alike")
 
 
 class MessageData(Published):
@@ -234,15 +236,17 @@ class MessageData(Published):
     again: bool = Field(description="a retransmission: the same bytes went the same way before")
     cut: bool = Field(description="`text` ends before the message does")
     text: str
+    words: str = Field(description="what it is, in a few words: `200 OK of INVITE, SDP`")
 
 
 class Mark(Published):
     """What happened or was decided between the messages."""
 
     at: ExactTime
-    what: Literal["requested", "gate", "attempt", "ringing", "answered", "human", "returned", "ended", "pbx"]
+    what: Literal["requested", "gate", "attempt", "ringing", "answered", "human", "returned", "ended", "pbx", "audio"]
     text: str
     transfer: str | None = Field(description="that it is about; null: about the call")
+    legs: list[Count] = Field(description="of those that it is about, their places in `legs`; of `audio` alone")
 
 
 class Messages(Published):

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config import load
+from gateway.core.media_way import RELAYED, Why, bridged
+from gateway.core.model import Announcement, Peer, PeerKind
 from gateway.core.outcome import Reason
 from gateway.core.record import Attempt
-from gateway.engine.call_book import MOST_LEGS, KnownCall, news
+from gateway.engine import audio_notes
+from gateway.engine.call_book import MOST_AUDIO_NOTES, MOST_LEGS, KnownCall, KnownLeg, news
 from tests.bench import BEGIN, Bench
 from tests.config_directory import write
 from tests.report import samples
@@ -160,3 +163,49 @@ def test_what_is_new_in_a_record_is_noted_once() -> None:
         (at, "overflow: none"), (at, "sales, 6500: busy (486)"),
     ]  # fmt: skip
     assert list(news(failed, failed, at)) == []
+
+
+def audio(bench: Bench, transfer: str) -> list[str]:
+    """What was noted of who hears whom, each with its legs."""
+    known = bench.engine.book.of_transfer(transfer)
+    assert known is not None
+    assert all(note.legs and known.legs.keys() >= set(note.legs) for note in known.audio)
+    return [note.text for note in known.audio]
+
+
+def test_who_hears_whom_is_noted_at_its_time(bench: Bench) -> None:
+    transfer, target = transferred(bench)
+    assert audio(bench, transfer) == [
+        "asterisk hears ringback, or what platform sends",
+        "asterisk and platform hear each other",
+        "platform (transferor) hears silence",
+        "asterisk (caller) hears ringback",
+        "asterisk (caller) hears ringback, or what asterisk (target) sends",
+        "asterisk (caller) and asterisk (target) hear each other",
+    ]
+    bench.engine.media_way_changed(target, None, RELAYED)
+    bench.engine.media_way_changed("in-1", None, RELAYED)  # type: ignore[arg-type]  # its partner's is the same
+    bench.engine.media_way_changed(target, RELAYED, bridged(Why.CODEC))
+    bench.engine.media_way_changed(target, bridged(Why.CODEC), None)
+    assert audio(bench, transfer)[6:] == [
+        "the gateway relays the audio", "the gateway mixes the audio: another-codec"
+    ]  # fmt: skip
+
+
+def test_a_peer_that_changes_its_audio_pushes_out_nothing_but_that(bench: Bench) -> None:
+    transfer, target = transferred(bench)
+    known = bench.engine.book.of_transfer(transfer)
+    assert known is not None
+    before = notes(known)
+    for _ in range(2 * MOST_AUDIO_NOTES):
+        bench.engine.media_way_changed(target, None, RELAYED)
+        bench.engine.media_way_changed(target, None, bridged(Why.CODEC))
+    assert (notes(known), len(known.audio)) == (before, MOST_AUDIO_NOTES)
+
+
+def test_an_announcement_is_named_by_its_file() -> None:
+    leg = KnownLeg("1@pbx", Peer("asterisk", PeerKind.PBX), {samples.requested("01T").transfer: "transferee"})
+    sound = Announcement("/etc/transfer-gateway/sounds/moment.wav", timedelta(seconds=2))
+    assert audio_notes.waits(leg, None, sound) == "asterisk (caller) hears the announcement moment.wav, then ringback"
+    assert audio_notes.silenced(KnownLeg("2@pbx", None)) == "a peer hears silence"
+    assert audio_notes.joined(leg, None) == "asterisk (caller) and a leg hear each other"

@@ -129,7 +129,7 @@ def test_what_sip_turns_away_is_counted(bench: Bench, tmp_path: Path) -> None:
     engine.request_rejected(Reason.PEER_NOT_ALLOWED)
     engine.requests_rejected(Reason.PEER_NOT_ALLOWED, 7)
     engine.media_dropped("rtp", 40)
-    engine.media_way_changed(None, RELAYED)
+    engine.media_way_changed("gone", None, RELAYED)  # type: ignore[arg-type]
     engine.trunk_changed("platform", False)
     assert counter.told == [
         ("request_rejected", Reason.PEER_NOT_ALLOWED),

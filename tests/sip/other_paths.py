@@ -63,7 +63,7 @@ class RelayPath:
     def configure(self, _config: Config) -> None:
         """See media_path.MediaPath."""
 
-    def tell(self, _changed: Callable[[Decision | None, Decision | None], None]) -> None:
+    def tell(self, _changed: Callable[[LegId, Decision | None, Decision | None], None]) -> None:
         """See media_path.MediaPath."""
 
     def decided(self, _leg: LegId) -> Decision | None:

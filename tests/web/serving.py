@@ -49,14 +49,14 @@ MESSAGES: dict[str, Any] = {
     "masked": False,
     "legs": [
         {"call_id": "1@pbx", "side": "pbx", "peer": "asterisk", "role": "target"}
-        | {"messages": 1, "left_out": 0, "late": False}
+        | {"messages": 1, "left_out": 0, "late": False, "name": "asterisk", "part": "target"}
     ],
     "messages": [
         {"leg": 0, "at": "2026-03-02T09:30:00.000123Z", "sent": True, "transport": "UDP", "size": 20}
         | {"source": "192.0.2.1:5060", "destination": "192.0.2.7:5060", "again": False, "cut": False}
-        | {"text": "BYE sip:x SIP/2.0\r\n\r\n"}
+        | {"text": "BYE sip:x SIP/2.0\r\n\r\n", "words": "BYE"}
     ],
-    "marks": [{"at": "2026-03-02T09:30:00.000100Z", "what": "gate", "text": "open", "transfer": "01A"}],
+    "marks": [{"at": "2026-03-02T09:30:00.000100Z", "what": "gate", "text": "open", "transfer": "01A", "legs": []}],
 }
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 BODY = {"type": "transfer", "destination": "sales", "message": "one moment"}

@@ -74,7 +74,7 @@ class Bridge:
         """See media_path.MediaPath."""
         self._relays.direct.tell(misplaced)
 
-    def tell(self, changed: Callable[[Decision | None, Decision | None], None]) -> None:
+    def tell(self, changed: Callable[[LegId, Decision | None, Decision | None], None]) -> None:
         """See media_path.MediaPath."""
         self._relays.tell(changed)
 

@@ -31,7 +31,7 @@ class MediaPath(Protocol):
     def configure(self, config: Config) -> None:
         """Take the profiles, at the start and whenever they change."""
 
-    def tell(self, changed: Callable[[Decision | None, Decision | None], None]) -> None:
+    def tell(self, changed: Callable[[LegId, Decision | None, Decision | None], None]) -> None:
         """Have it told of each leg which way its audio had, and has; None: it has no partner."""
 
     def tell_misplaced(self, misplaced: Callable[[LegId], None]) -> None:

@@ -30,7 +30,7 @@ class Relays:
         self._leg_of = leg_of
         self.direct = Direct(leg_of, clock)
         self._config: Config | None = None
-        self._tell: Callable[[Decision | None, Decision | None], None] | None = None
+        self._tell: Callable[[LegId, Decision | None, Decision | None], None] | None = None
         self._decided: dict[LegId, Decision] = {}
         self._keys: set[LegId] = set()  # who is being sent some
 
@@ -38,7 +38,7 @@ class Relays:
         """Take the profiles' settings; they count from a pair's next change on."""
         self._config = config
 
-    def tell(self, changed: Callable[[Decision | None, Decision | None], None]) -> None:
+    def tell(self, changed: Callable[[LegId, Decision | None, Decision | None], None]) -> None:
         """Have each leg's change told: which way it had before, and which it has; None: none."""
         self._tell = changed
 
@@ -96,7 +96,7 @@ class Relays:
         if decision is not None:
             self._decided[leg] = decision
         if decision != before and self._tell is not None:
-            self._tell(before, decision)
+            self._tell(leg, before, decision)
 
     def _side(self, leg: Leg) -> Side:
         found = leg.format
