@@ -24,6 +24,7 @@ from gateway.call_messages import CallMessages
 from gateway.clock import LoopClock
 from gateway.condition import listening
 from gateway.config import BROKERS_AUTHORITY, Config, load
+from gateway.configured import Configured
 from gateway.engine import Engine
 from gateway.expiring import CertificateWatch
 from gateway.following import Following
@@ -31,6 +32,7 @@ from gateway.operating import Operating
 from gateway.ports import Clock, SipError
 from gateway.reloading import SERVING, Reloader
 from gateway.report.command import Commands
+from gateway.report.figures.funnel import FiguresAsking
 from gateway.report.history.metrics import HistoryMetrics
 from gateway.report.history.retention import Keep
 from gateway.report.labels import Plan
@@ -75,6 +77,8 @@ class App:
         self.serving = False
         clock = clock or LoopClock()
         self.operations = Operating(self, PJSIP_VERSION)
+        self.configured = Configured()
+        self.figures = FiguresAsking(Path(config.gateway.state_dir))
         self.audit = AuditTrail(str(config.gateway.state_dir), clock)
         self.metrics = Metrics(version=gateway.__version__, pjsip=PJSIP_VERSION)
         self.metrics.configure(_plan(config))
@@ -186,7 +190,8 @@ class App:
     async def _end(self) -> None:
         self.reloader.close()
         self._certificates.stop()
-        for part in (self.sip, self.web, self.platforms, self._following, self._tasks, self.reporter, self.audit):
+        reading = self.reporter, self.figures, self.configured, self.audit
+        for part in (self.sip, self.web, self.platforms, self._following, self._tasks, *reading):
             try:
                 await part.stop()
             except Exception:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from gateway.audit import AuditTrail
     from gateway.call_messages import CallMessages
     from gateway.config import Config
+    from gateway.configured import Configured
     from gateway.engine import Engine
     from gateway.ports import FollowedPbx
     from gateway.reloading import Reloader
     from gateway.report.backlog import BacklogState
+    from gateway.report.figures.funnel import FiguresAsking
     from gateway.report.reporter import EventReporter
     from gateway.user_agent import UserAgent
 
@@ -35,6 +37,8 @@ class Parts(Protocol):
     reloader: Reloader
     audit: AuditTrail
     messages: CallMessages
+    figures: FiguresAsking
+    configured: Configured
     started_at: datetime
     serving: bool  # the transports are open, and nothing has asked for the end
 

@@ -20,6 +20,7 @@ from gateway.core.numbers import caller_named
 from gateway.log.mask import mask_text
 from gateway.ports import (
     Author,
+    FiguresQuery,
     GivenCommand,
     HistoryPage,
     HistoryQuery,
@@ -30,6 +31,7 @@ from gateway.ports import (
 )
 from gateway.report.backlog import backlog_document
 from gateway.report.erasing import forgotten_document
+from gateway.report.figures.zones import Zones
 from gateway.report.history.rows import CALL
 from gateway.report.store_file import StoreError
 
@@ -140,6 +142,16 @@ class Operating:
         except StoreError as error:
             raise UnreadableError(str(error)) from error
 
+    async def figures(self, query: FiguresQuery) -> Mapping[str, Any]:
+        """See ports.Operations."""
+        config = self._parts.reloader.config
+        if query.number is not None and (number := config.routes.number(query.number)) is not None:
+            query = replace(query, number=number.id)
+        try:
+            return await self._parts.figures.figures(query, Zones(config.numbers).of)
+        except StoreError as error:
+            raise UnreadableError(str(error)) from error
+
     async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
         """See ports.Operations."""
         try:
@@ -190,6 +202,14 @@ class Operating:
     def explain(self, target: str, number: str, at: datetime | None) -> Mapping[str, Any]:
         """See ports.Operations."""
         return self._parts.engine.explain(target, number, at)
+
+    async def configuration(self) -> Mapping[str, Any]:
+        """See ports.Operations."""
+        return await self._parts.configured.in_force(self._parts.reloader)
+
+    async def check_configuration(self) -> Mapping[str, Any]:
+        """See ports.Operations."""
+        return await self._parts.configured.check(self._parts.reloader)
 
     def availability(self, number: str, destination: str | None) -> dict[str, object]:
         """See ports.Operations."""

@@ -11,7 +11,8 @@ from gateway.config.sounds import Sound
 
 Values = Mapping[str, object]
 """The value of each key by its name, `numbers[main-line].destinations[sales].queue`; of a table that it is there."""
-_TABLE = "a table"
+TABLE = "a table"
+"""What stands for one in Values."""
 _ABSENT = "absent"
 
 
@@ -19,7 +20,7 @@ def values_of(name: str, value: object, *, files: bool = True) -> Iterator[tuple
     """Every key below `name`, with what it means: of one that names a file, what the file holds, unless not `files`."""
     match value:
         case BaseModel():
-            yield name, _TABLE
+            yield name, TABLE
             inner = name if not name or name.endswith(": ") else f"{name}."
             for field, described in type(value).model_fields.items():
                 yield from values_of(f"{inner}{described.alias or field}", getattr(value, field), files=files)
@@ -48,7 +49,7 @@ def differences(before: Values, now: Values) -> tuple[str, ...]:
         old, new = before.get(name, _ABSENT), now.get(name, _ABSENT)
         if old == new or (table and name.startswith((f"{table}.", f"{table}[", f"{table}: "))):
             continue
-        if _TABLE in (old, new):
+        if TABLE in (old, new):
             table = name.removesuffix(": ")
         found.append(name.removesuffix(": "))
     return tuple(found)

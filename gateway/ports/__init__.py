@@ -3,7 +3,7 @@
 
 from gateway.core.call.commands import DialOrder, HandDownOrder
 from gateway.ports.clock import Clock, Timer, sleep, time_limit
-from gateway.ports.history import HistoryPage, HistoryQuery
+from gateway.ports.history import FiguresQuery, HistoryPage, HistoryQuery
 from gateway.ports.operations import (
     Author,
     GivenCommand,
@@ -34,6 +34,7 @@ __all__ = [
     "Clock",
     "DialOrder",
     "ExtensionWatcher",
+    "FiguresQuery",
     "FollowedPbx",
     "GivenCommand",
     "HandDownOrder",

@@ -24,6 +24,16 @@ class HistoryQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class FiguresQuery:
+    """Of which transfers there are to be figures; what is None chooses nothing. Times are those of the request."""
+
+    since: datetime  # at or after
+    until: datetime  # before
+    number: str | None = None  # id of the assigned number
+    destination: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryPage:
     """Some of what was asked for, newest first, and the key that leads to the rest; None: there is none."""
 

@@ -10,7 +10,7 @@ from gateway.core.call_line import Line
 from gateway.core.model import PbxState
 from gateway.core.open_call import OpenCall
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.ports.history import HistoryPage, HistoryQuery
+from gateway.ports.history import FiguresQuery, HistoryPage, HistoryQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,9 @@ class Operations(Protocol):
     async def history(self, what: str, query: HistoryQuery) -> HistoryPage:
         """A page of "transfer", "call" or "platform_call", under way or over, newest first. Raises UnreadableError."""
 
+    async def figures(self, query: FiguresQuery) -> Mapping[str, Any]:
+        """How far the transfers of a span came, by destination and day: JSON-able. Raises UnreadableError."""
+
     async def past_transfer(self, transfer: str) -> Mapping[str, Any] | None:
         """The transfer of this id, once it is over and in the history, with its `events`. Raises UnreadableError."""
 
@@ -142,6 +145,12 @@ class Operations(Protocol):
 
         `at` without a zone is read by the clock of the hours in question (`gate.on_the_clock`).
         """
+
+    async def configuration(self) -> Mapping[str, Any]:
+        """What is in force, but for what nobody is to see: JSON-able."""
+
+    async def check_configuration(self) -> Mapping[str, Any]:
+        """What `check` says of the files as they are now: JSON-able. Raises UnreadableError."""
 
     def availability(self, number: str, destination: str | None) -> dict[str, object]:
         """What the gate would say of a number's destinations now, or of one: `core.availability`.

@@ -14,7 +14,7 @@ from gateway.core.call_line import Stage
 from gateway.core.media_way import Path, Why
 from gateway.core.model import AnsweredBy
 from gateway.core.open_call import LegState
-from gateway.core.outcome import Reason
+from gateway.core.outcome import Outcome, Reason
 from gateway.core.state_sources import StateSource
 from gateway.core.transfer import State
 from gateway.documents import (
@@ -262,6 +262,54 @@ class Messages(Published):
     marks: list[Mark]
 
 
+class FunnelData(Published):
+    """How many of some transfers came how far: each of the first five is among those before it."""
+
+    asked: Count
+    accepted: Count
+    rang: Count
+    answered: Count = Field(description="by the PBX")
+    reached: Count = Field(description="a person answered")
+    lost: Count = Field(description="the caller hung up first")
+    returned: Count = Field(description="the caller went back to the assistant")
+    median_s: float | None = Field(description="from the request to the person; null: nobody reached one")
+    p95_s: float | None
+
+
+class DestinationFunnel(FunnelData):
+    """The same of a destination."""
+
+    number: str | None
+    destination: str | None = Field(description="null: none that we have was asked for, or it is one of very many")
+
+
+class DayFunnel(FunnelData):
+    """The same of a day, by the clock of the destination's hours."""
+
+    day: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$", json_schema_extra={"format": "date"})]
+
+
+class ReasonCount(Published):
+    """How often transfers ended so."""
+
+    outcome: Outcome
+    reason: Reason
+    count: Count
+
+
+class FiguresAnswer(Published):
+    """Figures of a span."""
+
+    since: Timestamp
+    until: Timestamp
+    number: str | None
+    destination: str | None
+    total: FunnelData
+    reasons: list[ReasonCount] = Field(description="the most frequent first")
+    destinations: list[DestinationFunnel] = Field(description="those first that were asked for most")
+    days: list[DayFunnel] = Field(description="those with any, in their order")
+
+
 class ForgetBody(BaseModel):
     """A caller is to be forgotten."""
 
@@ -303,6 +351,60 @@ class Explanation(Published):
     sip_code: SipCode
     trail: list[str]
     sentence: str | None
+
+
+class ConfiguredKey(Published):
+    """A key that is set, or has a default."""
+
+    file: str
+    key: str
+    value: str | float | bool | list[str] | None = Field(description="null: it is hidden")
+    hidden: bool = Field(description="what it says is not shown: a secret, or something that may hold one")
+
+
+class ConfiguredDestination(Published):
+    """What `explain` may be asked about."""
+
+    id: str
+    number: str | None
+    aliases: list[str]
+    name: str
+    hours: str | None
+
+
+class ConfiguredNumber(Published):
+    """A number, with its destinations."""
+
+    id: str
+    number: str
+    destinations: list[ConfiguredDestination]
+
+
+class ConfigurationAnswer(Published):
+    """What is in force."""
+
+    loaded_at: Timestamp
+    keys: list[ConfiguredKey] = Field(description="in the order of the files")
+    left_out: Count = Field(description="keys that are not told, as there are very many")
+    numbers: list[ConfiguredNumber]
+
+
+class ConfigurationRemark(Published):
+    """A mistake, or something that is hardly meant."""
+
+    file: str
+    key: str
+    problem: str
+
+
+class CheckAnswer(Published):
+    """What `check` says."""
+
+    ok: bool = Field(description="a reload would take these files")
+    mistakes: list[ConfigurationRemark]
+    warnings: list[ConfigurationRemark]
+    changed: list[str] = Field(description="keys that have another value in the files than in the running gateway")
+    restart_needed: list[str]
 
 
 class AuditEntry(Published):

@@ -6,19 +6,21 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
 from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.platform_calls import Promise
 from gateway.ports import Operations, UnreadableError
-from gateway.ports.history import HistoryPage, HistoryQuery
+from gateway.ports.history import FiguresQuery, HistoryPage, HistoryQuery
 from gateway.web.guard import Problem, json_response
 
 PAGE = 50
 LONGEST_PAGE = 1000
 MAX_TEXT = 200
+FIGURES_DAYS = timedelta(days=7)
+MOST_DAYS = timedelta(days=400)
 
 TRANSFER, CALL, PLATFORM_CALL = "transfer", "call", "platform_call"
 _FILTERS: Mapping[str, tuple[str, ...]] = {
@@ -50,6 +52,21 @@ async def page_response(request: web.Request, operations: Operations, what: str,
     except UnreadableError as error:
         raise Problem(503, "unreadable", f"the history cannot be read: {error}") from None
     return json_response(_document(what, page))
+
+
+async def figures_response(request: web.Request, operations: Operations, now: datetime) -> web.Response:
+    """Figures of a span; without `since` or `until`, of the FIGURES_DAYS that end now. Raises Problem."""
+    given = {name: request.query[name] for name in ("number", "destination") if request.query.get(name)}
+    until = _moment("until", request.query["until"]) if request.query.get("until") else now
+    since = _moment("since", request.query["since"]) if request.query.get("since") else until - FIGURES_DAYS
+    if not timedelta(0) < until - since <= MOST_DAYS:
+        raise Problem(400, "bad-request", f"since, until: must be a span of {MOST_DAYS.days} days at most")
+    filters = {name: _value(TRANSFER, name, text) for name, text in given.items()}
+    try:
+        found = await operations.figures(FiguresQuery(since, until, filters.get("number"), filters.get("destination")))
+    except UnreadableError as error:
+        raise Problem(503, "unreadable", f"the figures cannot be made: {error}") from None
+    return json_response(dict(found))
 
 
 def _document(what: str, page: HistoryPage) -> dict[str, object]:

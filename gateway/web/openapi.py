@@ -61,6 +61,11 @@ _OF_PLATFORM_CALLS = (
     *(each for each in _OF_BOTH if each["name"] != "destination"),
     _filter("promise", "what came of the transfer that was promised", {"enum": list(Promise)}),
 )
+_OF_FIGURES = (
+    _filter("since", "asked for at or after; without it, seven days before `until`", _TIME),
+    _filter("until", "asked for before; without it, now. 400 days after `since` at most", _TIME),
+    *(each for each in _OF_BOTH if each["name"] in ("number", "destination")),
+)
 _NO_QUESTION: Answers = {400: (answers.Failure, "a parameter says nothing that can be asked")}
 
 _CANCEL = {
@@ -161,6 +166,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         {200: (answers.PlatformCallList, "newest first"), **_NO_QUESTION, **_UNREADABLE},
         parameters=_OF_PLATFORM_CALLS,
     ),
+    ("get", "/api/figures"): Operation(
+        "figures",
+        "How far the transfers of a span came, and how soon a person was there, by destination and by day.",
+        {200: (answers.FiguresAnswer, "of those that are over"), **_NO_QUESTION, **_UNREADABLE},
+        parameters=_OF_FIGURES,
+    ),
     ("get", "/api/queues"): Operation(
         "queues", "What the gateway knows of the queues.", {200: (answers.QueueList, "as it is now")}
     ),
@@ -179,6 +190,16 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
                 "at", {"type": "string"}, "an ISO 8601 time; without a zone on the clock of the hours", required=False
             ),
         ),
+    ),
+    ("get", "/api/configuration"): Operation(
+        "configuration",
+        "What is configured, but for secrets and whatever else is not to be seen.",
+        {200: (answers.ConfigurationAnswer, "as it is in force")},
+    ),
+    ("get", "/api/configuration/check"): Operation(
+        "checkConfiguration",
+        "What `transfer-gateway check` says of the files as they are now, and what of them is not in force.",
+        {200: (answers.CheckAnswer, "as of at most 10 s ago"), 503: (answers.Failure, "the disk does not tell them")},
     ),
     ("get", "/api/availability"): Operation(
         "availability",

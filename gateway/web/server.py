@@ -25,7 +25,7 @@ from gateway.web.availability import availability_response
 from gateway.web.bodies import json_object, json_object_if_any, naming_what_is_ignored
 from gateway.web.connections import Served, noting
 from gateway.web.guard import Problem, errors_as_json, json_response, own_hosts_only, server_log
-from gateway.web.history import CALL, PLATFORM_CALL, TRANSFER, asks_history, page_response
+from gateway.web.history import CALL, PLATFORM_CALL, TRANSFER, asks_history, figures_response, page_response
 from gateway.web.live import LiveFeed
 from gateway.web.messages import messages_routes
 from gateway.web.page.files import file_response
@@ -110,8 +110,11 @@ class WebServer:
             web.get("/api/transfers/{id}", self._get_transfer),
             *messages_routes(self._operations),
             web.get("/api/platform-calls", self._get_platform_calls),
+            web.get("/api/figures", self._get_figures),
             web.get("/api/queues", self._get_queues),
             web.get("/api/explain", self._get_explain),
+            web.get("/api/configuration", self._get_configuration),
+            web.get("/api/configuration/check", self._get_check),
             web.get("/api/availability", self._get_availability),
             web.get("/api/audit", guarded(Permission.READ, self._get_audit, "")),
             web.post("/api/calls/{id}/transfer", guarded(Permission.TRANSFER, self._post_transfer, "transfer")),
@@ -182,6 +185,9 @@ class WebServer:
     async def _get_platform_calls(self, request: web.Request) -> web.Response:
         return await page_response(request, self._operations, PLATFORM_CALL, _limit(request))
 
+    async def _get_figures(self, request: web.Request) -> web.Response:
+        return await figures_response(request, self._operations, self._clock.now().wall)
+
     async def _read(self, *, limit: int | None = None, transfer: str | None = None) -> Sequence[TransferRecord]:
         try:
             return await self._operations.transfers(limit=limit, transfer=transfer)
@@ -202,6 +208,15 @@ class WebServer:
         except LookupError:
             raise Problem(404, "unknown-number", f"{number} is no assigned number, nor the id of one") from None
         return json_response(dict(answer))
+
+    async def _get_configuration(self, _request: web.Request) -> web.Response:
+        return await asyncio.to_thread(json_response, dict(await self._operations.configuration()))
+
+    async def _get_check(self, _request: web.Request) -> web.Response:
+        try:
+            return json_response(dict(await self._operations.check_configuration()))
+        except UnreadableError as error:
+            raise Problem(503, "unreadable", f"the configuration cannot be read: {error}") from None
 
     async def _get_availability(self, request: web.Request) -> web.Response:
         destination = _parameter(request, "destination") if "destination" in request.query else None

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -16,7 +16,7 @@ from tests.report import samples
 from tests.report.webhook.server import SECRET, Server
 from tests.running_app import Running, running, until, written
 from tests.support.certificates import Authority
-from tests.support.processes import free_port
+from tests.support.processes import eventually, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,6 +125,30 @@ async def test_a_probe_that_is_asked_for_calls_the_destination(directory: Path) 
         gateway.sip.end(leg, 486)
         status, body = await probing
         assert (status, body["code"]) == (200, 486)
+
+
+async def test_the_page_is_told_figures_and_what_is_configured(directory: Path) -> None:
+    async with running(directory) as gateway:
+        gateway.app.reporter.transfer(Milestone.ENDED, samples.refused())
+        figures: dict[str, Any] = {}
+        span = "since=2026-01-01&until=2026-12-31&number=%2B31201234567"
+
+        async def counted() -> bool:
+            nonlocal figures
+            figures = (await gateway.get(f"/api/figures?{span}"))[1]
+            return bool(figures["total"]["asked"] == 1)
+
+        await eventually(counted, "the transfer is in the figures")
+        assert (figures["number"], figures["total"]["accepted"]) == ("main-line", 0)
+        configuration = (await gateway.get("/api/configuration"))[1]
+        assert [each["id"] for each in configuration["numbers"]] == ["main-line"]
+        instance = next(each for each in configuration["keys"] if each["key"] == "gateway.instance")
+        assert instance["value"] == (await gateway.get("/api/status"))[1]["instance"]
+        main = directory / "gateway.toml"
+        main.write_text(main.read_text().replace("max_wait_s = 90.5", "max_wait_s = 91.5"))
+        status, check = await gateway.get("/api/configuration/check")
+        assert (status, check["ok"]) == (200, True)
+        assert check["changed"] == ["numbers[main-line].destinations[sales].max_wait_s"]
 
 
 async def test_a_broker_that_is_not_there_is_said_to_be_configured(directory: Path, tmp_path: Path) -> None:

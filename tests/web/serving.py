@@ -4,7 +4,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import ClientSession
@@ -12,13 +12,14 @@ from aiohttp import ClientSession
 from gateway.core.availability import availability_document
 from gateway.core.call_line import Line
 from gateway.core.gate import Situation
-from gateway.core.json_form import call_document, platform_call_document, transfer_document
+from gateway.core.json_form import call_document, platform_call_document, timestamp, transfer_document
 from gateway.core.media_way import RELAYED
 from gateway.core.model import Destination, PbxState
 from gateway.core.open_call import LegCondition, LegState, OpenCall, OpenLeg
 from gateway.core.record import CallRecord, TransferRecord
 from gateway.core.routing import Routes
 from gateway.ports import (
+    FiguresQuery,
     HistoryPage,
     HistoryQuery,
     Operations,
@@ -28,6 +29,7 @@ from gateway.ports import (
     UnknownDestinationError,
     UnreadableError,
 )
+from gateway.report.figures.funnel import Funnels
 from gateway.web.server import WebServer
 from tests.core.gates import NOW, SALES, line, pbx, queue
 from tests.report import samples
@@ -118,6 +120,13 @@ class Gateway(Commanded, Operations):
             raise UnreadableError("disk I/O error")
         return HistoryPage([DOCUMENTS[what]], self.next)
 
+    async def figures(self, query: FiguresQuery) -> Mapping[str, Any]:
+        self.asked.append(("figures", query))
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        asked = {"since": timestamp(query.since), "until": timestamp(query.until)}
+        return {**asked, "number": query.number, "destination": query.destination, **Funnels(lambda *_: UTC).document}
+
     async def forget(self, caller: str) -> Mapping[str, Any]:
         self.asked.append(("forget", caller))
         if self.disk_fails:
@@ -147,6 +156,15 @@ class Gateway(Commanded, Operations):
         if number == "nobody":
             raise KeyError(number)
         return {"decision": "accept", "destination": target}
+
+    async def configuration(self) -> Mapping[str, Any]:
+        key = {"file": "gateway.toml", "key": "gateway.instance", "value": "pbx-1", "hidden": False}
+        return {"loaded_at": "2026-03-02T09:30:00.000Z", "keys": [key], "left_out": 0, "numbers": []}
+
+    async def check_configuration(self) -> Mapping[str, Any]:
+        if self.disk_fails:
+            raise UnreadableError("disk I/O error")
+        return {"ok": True, "mistakes": [], "warnings": [], "changed": [], "restart_needed": []}
 
     def availability(self, number: str, destination: str | None) -> dict[str, object]:
         self.asked.append((number, destination))

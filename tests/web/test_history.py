@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from gateway.core.json_form import call_document, transfer_document
-from gateway.ports import HistoryQuery
+from gateway.ports import FiguresQuery, HistoryQuery
 from tests.report import samples
-from tests.web.serving import RIGHT, Gateway, serving
+from tests.web.serving import RIGHT, Client, Gateway, serving
 
 
 def asked(gateway: Gateway) -> tuple[object, ...]:
@@ -129,3 +129,37 @@ async def test_a_caller_is_forgotten_for_who_has_the_token() -> None:
         status, error = await ask("/api/forget", "POST", json=body, headers=RIGHT)
         assert (status, error["error"]["code"]) == (503, "unreadable")
         assert "ask again" in error["error"]["message"]
+
+
+async def test_figures_are_of_the_last_seven_days_or_of_the_span_that_is_asked_for(
+    ask: Client, gateway: Gateway
+) -> None:
+    status, found = await ask("/api/figures")
+    assert (status, found["total"]["asked"], found["days"]) == (200, 0, [])
+    _, query = gateway.asked[-1]
+    assert (query.until, query.until - query.since) == (samples.START, timedelta(days=7))  # type: ignore[attr-defined]
+    await ask("/api/figures?since=2026-03-01&until=2026-03-02T09:00:00+01:00&number=%2B31201234567&destination=sales")
+    _, query = gateway.asked[-1]
+    assert query == FiguresQuery(
+        datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, 8, tzinfo=UTC), "+31201234567", "sales"
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=2024-01-01&until=2026-01-01",
+        "since=2026-03-02&until=2026-03-02",
+        "until=soon",
+        "by=day",
+        "number=" + "1" * 201,
+    ],
+)
+async def test_figures_of_no_such_span_are_refused(ask: Client, query: str) -> None:
+    status, found = await ask(f"/api/figures?{query}")
+    assert (status, found["error"]["code"]) == (400, "bad-request")
+
+
+async def test_figures_that_cannot_be_made_are_told(ask: Client, gateway: Gateway) -> None:
+    gateway.disk_fails = True
+    assert (await ask("/api/figures"))[0] == 503

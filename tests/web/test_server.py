@@ -173,3 +173,12 @@ async def test_a_command_takes_its_id_along(gateway: Gateway) -> None:
     async with serving(gateway) as ask:
         assert (await ask("/api/calls/c1/transfer", "POST", json={**BODY, "id": "crm-7"}, headers=RIGHT))[0] == 202
     assert gateway.asked == [("c1", "sales", "one moment", "crm-7")]
+
+
+async def test_the_configuration_is_told_and_what_check_says(ask: Client, gateway: Gateway) -> None:
+    status, told = await ask("/api/configuration")
+    assert (status, told["keys"][0]["key"]) == (200, "gateway.instance")
+    assert (await ask("/api/configuration/check"))[1]["ok"] is True
+    gateway.disk_fails = True
+    status, told = await ask("/api/configuration/check")
+    assert (status, told["error"]["code"]) == (503, "unreadable")
