@@ -74,9 +74,10 @@ class Played:
 class TransferEnds:
     """The platform and the second party, ready to be called once the context is entered."""
 
-    def __init__(self, net: Hosts, host: str, target: str | None) -> None:
-        """`host` is asked to transfer callers to `target`; None: it is not asked at all."""
-        refer_to = f"<sip:{target}@{host}>"
+    def __init__(self, net: Hosts, system: System, target: str | None) -> None:
+        """`system` is asked to transfer callers to `target`; None: it is not asked at all."""
+        self._rings = system.rings
+        refer_to = f"<sip:{target}@{system.sip[0]}>"
         refer_after_ms = REFER_AFTER_MS if target else NO_REFER
         program = str(compiled("transfer_ends.cpp"))
         self._command = [program, net.trunk, net.pbx, refer_to, str(refer_after_ms)]
@@ -88,18 +89,26 @@ class TransferEnds:
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
         assert line == b"ready\n", line
+        self._counts = asyncio.create_task(self._read(self._process.stdout))
         return self
+
+    async def _read(self, output: asyncio.StreamReader) -> str:
+        """Tell of each call of the second party; returns what is said in the end."""
+        while (line := (await output.readline()).decode()).startswith("rings "):
+            self._rings(line.split()[1])
+        return line
 
     async def __aexit__(self, *_: object) -> None:
         if self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+        self._counts.cancel()
 
     async def told(self) -> dict[str, Any]:
         """Its counts and times; it ends with them."""
         self._process.terminate()
-        output, _ = await self._process.communicate()
-        counts: dict[str, Any] = json.loads(output)
+        counts: dict[str, Any] = json.loads(await self._counts)
+        await self._process.wait()
         return counts
 
 
@@ -116,7 +125,7 @@ async def calls(system: System, net: Net, *, per_second: float, count: int) -> P
 async def _played(system: System, net: Net, per_second: float, count: int, target: str | None) -> Played:
     patience = count / per_second + STAY_MS / 1000 + PATIENCE_S
     system.expects(per_second)
-    async with TransferEnds(net, system.sip[0], target) as ends:
+    async with TransferEnds(net, system, target) as ends:
         used, begun = process.cpu_s(system.pid), time.monotonic()
         async with callers(system, net, per_second, count, patience) as calling:
             called = await calling.finished()

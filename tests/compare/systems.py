@@ -42,9 +42,9 @@ ASKED_EVERY_S = 0.25
 
 SETTINGS = {
     "gateway": (
-        "one process; the gate follows a PBX over AMI, which tells of ten changes for each call; outbox and history on "
-        f"disk; every event to a mosquitto; `/metrics` asked for every {SCRAPED_EVERY_S:.0f} s; log at info to a file; "
-        f"max_calls {ROOM}"
+        "one process; the gate follows a PBX over AMI, which tells of ten changes for each call and of who answers it; "
+        "outbox and history on disk; every event to a mosquitto; "
+        f"`/metrics` asked for every {SCRAPED_EVERY_S:.0f} s; log at info to a file; max_calls {ROOM}"
     ),
     "asterisk": (
         "chan_pjsip, `Dial` and its own REFER handling (TRANSFER_CONTEXT); direct_media off; A-law only; log of "
@@ -79,6 +79,9 @@ class System(ABC):
     @abstractmethod
     def expects(self, calls_per_second: float) -> None:
         """What comes next: what happens in the PBX meanwhile depends on it."""
+
+    def rings(self, call_id: str) -> None:  # noqa: B027  # whoever follows no PBX has nobody to be told by
+        """The second party is called: what the PBX tells of it."""
 
     async def idle(self, timeout_s: float) -> bool:
         """Wait until nothing is left; whether that was so in time."""
@@ -129,6 +132,9 @@ class GatewaySystem(System):
 
     def expects(self, calls_per_second: float) -> None:
         self._pbx.calls_per_second = calls_per_second
+
+    def rings(self, call_id: str) -> None:
+        self._pbx.rings(call_id)
 
     async def busy(self) -> int:
         status = await self.gateway.get("/api/status")

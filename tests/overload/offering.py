@@ -162,7 +162,7 @@ async def _asked(system: CrowdedSystem, side: Side, per_second: float, seconds: 
     """The calls of one pair, from its first one until the last has ended."""
     count = int(per_second * seconds)
     async with AsyncExitStack() as stack:
-        ends = await stack.enter_async_context(jobs.TransferEnds(side, system.sip[0], ANNA))
+        ends = await stack.enter_async_context(jobs.TransferEnds(side, system, ANNA))
         calling = await stack.enter_async_context(
             jobs.callers(system, side, per_second, count, seconds + PATIENCE_S, number=side.number)
         )

@@ -5,8 +5,8 @@
 //   transfer_ends PLATFORM SECOND REFER-TO HOLD_MS    the platform at PLATFORM:5060, the second party at SECOND:5070
 //
 // The platform answers each call and, HOLD_MS after the ACK, sends a REFER with this Refer-To; with HOLD_MS -1 it sends none
-// and stays until it is hung up. It hangs up 40 ms after a final NOTIFY, unless the other side has. The second party answers at
-// once. A caller is told by the user of their From: whose REFER an INVITE to the second party belongs to. SIPp is not used for
+// and stays until it is hung up. It hangs up 40 ms after a final NOTIFY, unless the other side has. The second party rings for
+// 20 ms, which no time has in it, and says "rings CALL-ID" when it begins to: what the PBX tells of its calls. A caller is told by the user of their From: whose REFER an INVITE to the second party belongs to. SIPp is not used for
 // the platform: it aborts a call in which a second NOTIFY comes while it answers the first. Says "ready", and at SIGTERM what
 // it has counted, as JSON; times are in microseconds after the REFER was sent, as the kernel stamped what came.
 #include <poll.h>
@@ -24,6 +24,7 @@ using namespace sip_end;
 namespace {
 
 constexpr Nanoseconds BYE_AFTER = 40 * MILLISECOND;
+constexpr Nanoseconds RINGS_FOR = 20 * MILLISECOND;
 volatile sig_atomic_t stopped = 0;
 
 struct Leg {
@@ -35,11 +36,16 @@ struct Leg {
   Nanoseconds refer_at = 0;
 };
 
+// A REFER whose NOTIFY with 200 has not come.
+struct Asked {
+  Nanoseconds at = 0, rings_since = 0, rang_for = 0;
+};
+
 struct Counts {
   long called = 0, referred = 0, accepted = 0, refused = 0, completed = 0, failed = 0, reached = 0, repeated = 0;
 };
 
-enum class Due { Ok, Refer, Bye };
+enum class Due { Answer, Ok, Refer, Bye };
 struct Timer {
   Nanoseconds at;
   Due what;
@@ -137,21 +143,29 @@ private:
       leg.target = uri_of(message.header("Contact", "m"));
       leg.peer = from;
       (of_platform ? counts_.called : counts_.reached)++;
-      if (auto asked = refers_.find(leg.user); !of_platform && asked != refers_.end()) {
-        to_invite_.push_back((at - asked->second) / 1e3);
-        refers_.erase(asked);
+      if (!of_platform) {
+        if (auto asked = refers_.find(leg.user); asked != refers_.end() && !asked->second.rings_since) {
+          to_invite_.push_back((at - asked->second.at) / 1e3);
+          asked->second.rings_since = at;
+        }
+        printf("rings %s\n", call_id.c_str());
+        fflush(stdout);
       }
-      timers_.push({now() + T1, Due::Ok, call_id});
     } else if (string(message.to()).find("tag=") == string::npos) {
       counts_.repeated++;
     }
     // Also to a re-INVITE: with the same description.
     bool in_dialog = string(message.to()).find("tag=") != string::npos;
     string to = in_dialog ? string(message.to()) : leg.own;
-    if (!in_dialog) socket.send(from, answer(message, "180 Ringing", to, contact));
     string accepted = answer(message, "200 OK", to, contact, description(host, 6000));
-    socket.send(from, accepted);
-    if (!in_dialog) leg.accepted_with = accepted;
+    if (in_dialog) {
+      socket.send(from, accepted);
+      return;
+    }
+    socket.send(from, answer(message, "180 Ringing", to, contact));
+    if (!is_new) return;
+    leg.accepted_with = accepted;
+    timers_.push({of_platform ? now() : now() + RINGS_FOR, Due::Answer, call_id});
   }
 
   void acknowledged(Leg &leg, const string &call_id) {
@@ -185,11 +199,13 @@ private:
     leg.told = true;
     if (code == 200) {
       counts_.completed++;
-      to_final_.push_back((at - leg.refer_at) / 1e3);
+      Asked &asked = refers_[leg.user];
+      to_final_.push_back((at - asked.at - asked.rang_for) / 1e3);
     } else {
       counts_.failed++;
       failed_with(code);
     }
+    refers_.erase(leg.user);
     timers_.push({now() + BYE_AFTER, Due::Bye, call_id});
   }
 
@@ -199,6 +215,12 @@ private:
     if (leg.over || leg.repeats > REPEATS) return;
     const Socket &socket = leg.of_platform ? platform_ : second_;
     switch (what) {
+    case Due::Answer:
+      socket.send(leg.peer, leg.accepted_with);
+      if (auto asked = refers_.find(leg.user); !leg.of_platform && asked != refers_.end())
+        asked->second.rang_for = now() - asked->second.rings_since;
+      timers_.push({now() + patience(leg.repeats++), Due::Ok, call_id});
+      return;
     case Due::Ok:
       if (leg.acknowledged) return;
       counts_.repeated++;
@@ -211,7 +233,7 @@ private:
       } else {
         leg.referred = true;
         counts_.referred++;
-        leg.refer_at = refers_[leg.user] = now();
+        refers_[leg.user] = {leg.refer_at = now()};
       }
       socket.send(leg.peer, request(leg, call_id, "REFER", 1, "Refer-To: " + refer_to_ + "\r\n"));
       break;
@@ -237,7 +259,7 @@ private:
   // What the other side sends as RTP is taken by a socket that nobody reads: as by a phone, and at no cost.
   const Socket platform_, second_, platform_rtp_, second_rtp_;
   std::unordered_map<string, Leg> legs_;
-  std::unordered_map<string, Nanoseconds> refers_; // by the caller's number, until the second party is called
+  std::unordered_map<string, Asked> refers_; // by the caller's number, until the final NOTIFY
   std::priority_queue<Timer, std::vector<Timer>, std::greater<Timer>> timers_;
   Counts counts_;
   std::vector<double> to_202_, to_invite_, to_final_;
