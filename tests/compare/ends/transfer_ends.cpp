@@ -199,8 +199,10 @@ private:
     leg.told = true;
     if (code == 200) {
       counts_.completed++;
+      // One may tell of success while the second party still rings: Asterisk does, with the first sound that it sends.
       Asked &asked = refers_[leg.user];
-      to_final_.push_back((at - asked.at - asked.rang_for) / 1e3);
+      Nanoseconds rang_for = asked.rings_since && !asked.rang_for ? at - asked.rings_since : asked.rang_for;
+      to_final_.push_back((at - asked.at - rang_for) / 1e3);
     } else {
       counts_.failed++;
       failed_with(code);
