@@ -310,6 +310,20 @@ class FiguresAnswer(Published):
     days: list[DayFunnel] = Field(description="those with any, in their order")
 
 
+class SessionBody(BaseModel):
+    """Who wants to go on by a cookie."""
+
+    token: str = Field(min_length=1, max_length=4096)
+
+
+class SessionAnswer(Answered):
+    """Whose session it is, and what it is good for."""
+
+    author: str | None = Field(description="the name of the token; null: there is no session")
+    may: list[str]
+    numbers: list[str] | None = Field(description="ids of the numbers it is good for; null: of all")
+
+
 class ForgetBody(BaseModel):
     """A caller is to be forgotten."""
 

@@ -232,6 +232,26 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         parameters=(_LIMIT,),
         guarded=True,
     ),
+    ("get", "/api/session"): Operation(
+        "session", "Whose session the cookie is of.", {200: (answers.SessionAnswer, "`author` null: of none")}
+    ),
+    ("post", "/api/session"): Operation(
+        "signIn",
+        "Show a token once; the cookie is as good as it for the page of this gateway.",
+        {
+            200: (answers.SessionAnswer, "with the cookie"),
+            **{status: _GUARDED[status] for status in (400, 401, 403, 413)},
+        },
+        body=answers.SessionBody,
+    ),
+    ("delete", "/api/session"): Operation(
+        "signOut",
+        "End the session.",
+        {
+            200: (answers.SessionAnswer, "there is none any more"),
+            403: (answers.Failure, "the page of somebody else asks"),
+        },
+    ),
     ("post", "/api/calls/{id}/transfer"): Operation(
         "transferCall",
         "Transfer a running call.",

@@ -30,6 +30,8 @@ from gateway.web.live import LiveFeed
 from gateway.web.messages import messages_routes
 from gateway.web.page.files import file_response
 from gateway.web.parameters import known_parameters_only
+from gateway.web.sessions import Sessions
+from gateway.web.signing_in import SigningIn
 from gateway.web.tokens import ABOUT, AUTHOR, ONE_FOR_ALL, Permission, Token, needs
 
 MAX_BODY = 64 * 1024  # bytes
@@ -67,6 +69,7 @@ class WebServer:
         self.configure(token, host_names, tokens)
         self._clock = clock
         self._live = LiveFeed(operations, clock)
+        self._sessions = Sessions(clock)
         self._served = Served(server_log(__name__))
 
     async def start(self, host: str, port: int) -> None:
@@ -94,7 +97,7 @@ class WebServer:
         self._host_names = host_names
 
     def _routes(self) -> list[web.RouteDef]:
-        guarded = needs(lambda: self._tokens, self._operations)
+        guarded = needs(lambda: self._tokens, self._operations, self._sessions)
         return [
             web.get("/", self._get_addresses),
             web.get("/page/{name}", self._get_page_file),
@@ -109,6 +112,7 @@ class WebServer:
             web.get("/api/transfers", self._get_transfers),
             web.get("/api/transfers/{id}", self._get_transfer),
             *messages_routes(self._operations),
+            *SigningIn(lambda: self._tokens, self._sessions).routes(),
             web.get("/api/platform-calls", self._get_platform_calls),
             web.get("/api/figures", self._get_figures),
             web.get("/api/queues", self._get_queues),

@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from gateway.commands import CommandError
 from gateway.ports import Author, GivenCommand, Operations
 from gateway.web.guard import Problem, Sometimes
+from gateway.web.sessions import COOKIE, Sessions, check_origin
 
 
 class Permission(StrEnum):
@@ -54,9 +55,11 @@ _wrong_token = Sometimes()
 
 
 def needs(
-    current: Callable[[], Sequence[Token]], operations: Operations
+    current: Callable[[], Sequence[Token]], operations: Operations, sessions: Sessions
 ) -> Callable[[Permission, Handler, str], Handler]:
-    """Let only those in who have one of the `current` tokens that is good for it; without one configured, nobody.
+    """Let only those in who have one of the `current` tokens that is good for it, or a session that was begun by one.
+
+    Without a token configured that is nobody.
 
     What they ask for is noted as the command `action`, with what came of it, before they are answered; an empty one is
     none.
@@ -64,7 +67,7 @@ def needs(
 
     def guard(permission: Permission, handler: Handler, action: str = "") -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            token = _proved(request, current())
+            token = _proved(request, current(), sessions)
             request[AUTHOR], request[ABOUT] = token.author, {}
             result = "internal-error"
             try:
@@ -93,16 +96,25 @@ def _check(token: Token, permission: Permission) -> None:
         raise Problem(403, "not-allowed", f"the token of {token.name} is not good for this: {permission}")
 
 
-def _proved(request: web.Request, tokens: Sequence[Token]) -> Token:
-    """The token that the request shows. Raises Problem."""
+def _proved(request: web.Request, tokens: Sequence[Token], sessions: Sessions) -> Token:
+    """The token that the request shows, or whose session it is of. Raises Problem."""
+    if (held := request.cookies.get(COOKIE)) is not None and "Authorization" not in request.headers:
+        check_origin(request)
+        if (token := sessions.token(held, tokens)) is not None:
+            return token
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return shown_token(request, given if scheme.lower() == "bearer" else None, tokens)
+
+
+def shown_token(request: web.Request, given: str | None, tokens: Sequence[Token]) -> Token:
+    """The token that somebody shows; None: they show none. Raises Problem."""
     if not tokens:
         message = "no token is configured, so nothing can be changed over HTTP: set token_file in [http]"
         raise Problem(403, "no-token", message)
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    shown = given.strip().encode("utf-8", "surrogateescape")
+    shown = (given or "").strip().encode("utf-8", "surrogateescape")
     # Each in constant time, and all of them: how long it takes must not tell how much of which one was right.
     fitting = [token for token in tokens if hmac.compare_digest(shown, token.secret.strip().encode())]
-    if scheme.lower() != "bearer" or not fitting:
+    if given is None or not fitting:
         if (others := _wrong_token.others()) is not None:
             asked = {"method": request.method, "path": request.path, "remote": request.remote}
             log.warning("http-token-wrong", **asked, others_since=others)

@@ -213,8 +213,10 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(gateway: Gateway, token: str | None = TOKEN, **options: Any) -> AsyncIterator[Client]:
-    port = free_port()
+async def serving(
+    gateway: Gateway, token: str | None = TOKEN, *, port: int | None = None, **options: Any
+) -> AsyncIterator[Client]:
+    port = port or free_port()
     server = WebServer(gateway, metrics=metrics, token=token, clock=Standing(samples.START), **options)
     await server.start("127.0.0.1", port)
     try:

@@ -43,3 +43,8 @@ export function query(parameters) {
   const said = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
   return new URLSearchParams(said).toString();
 }
+
+/** A text as a part of an address, whatever is in it. */
+export function part(text) {
+  return encodeURIComponent(String(text).toWellFormed());
+}

@@ -3,8 +3,9 @@
 //
 // A view is a module with `view(root, parameters, context)`. It fills `root`, an empty element, and returns a function
 // that ends whatever it has begun (or nothing). `parameters` is {id, query}: the id in the address, and a URLSearchParams
-// of what stands behind its ?. `context` is {live, api, title(text), say(text), go(hash)}: what goes on (live.js), what
-// can be asked (api.js), the title of the view, a sentence for screen readers, and another address.
+// of what stands behind its ?. `context` is {live, api, session, title(text), say(text), go(hash)}: what goes on
+// (live.js), what can be asked (api.js), who has signed in (session.js), the title of the view, a sentence for screen
+// readers, and another address.
 
 import { api, ApiError } from "./api.js";
 import * as configuration from "./configuration.js";
@@ -13,6 +14,7 @@ import { clock } from "./format.js";
 import * as history from "./history.js";
 import { Live } from "./live.js";
 import * as now from "./now.js";
+import { Session, signIn } from "./session.js";
 import * as transfer from "./transfer.js";
 import * as tryIt from "./try.js";
 
@@ -26,6 +28,7 @@ const VIEWS = [
 
 const main = document.getElementById("main");
 const live = new Live();
+const session = new Session();
 let stop = null;
 
 function found(hash) {
@@ -74,7 +77,7 @@ function show() {
     return;
   }
   title(wanted.name);
-  const context = { live, api, title, say, go };
+  const context = { live, api, session, title, say, go };
   try {
     stop = wanted.module.view(root, wanted.parameters, context) ?? null;
   } catch (error) {
@@ -96,6 +99,15 @@ function showConnection({ connected, since, now: document_ }) {
   write(document.getElementById("instance"), document_?.gateway.instance ?? "");
 }
 
+function showSession({ is }) {
+  const button = document.getElementById("session");
+  write(button, is.author === null ? "Sign in" : `Sign out ${is.author}`);
+}
+
+document.getElementById("session").addEventListener("click", () => {
+  if (session.is.author === null) signIn(session);
+  else session.end().catch((error) => say(error.message));
+});
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
@@ -106,5 +118,7 @@ addEventListener("hashchange", () => {
   scrollTo(0, 0);
 });
 live.subscribe(showConnection);
+session.subscribe(showSession);
+session.look();
 live.open();
 show();

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Now: the calls under way, the queues, what would be refused, and what all of it hangs on.
 
+import { callLine, head } from "./call_line.js";
 import { h, Keyed, replace, write } from "./dom.js";
-import { age, clock, duration, many, since } from "./format.js";
-import { refusal, where } from "./words.js";
+import { age, clock, many, since } from "./format.js";
+import { refusal } from "./words.js";
 
-const PLACES = ["caller", "assistant", "queue", "person"];
-
-export function view(root, _parameters, { live }) {
+/** Now is drawn anew each second, for what counts up, and whenever something is told. */
+export function view(root, _parameters, { live, session, say }) {
   const empty = h("p", { class: "soft" }, "asking the gateway");
   const list = h("ul", { class: "plain", "aria-label": "Calls under way" });
   const count = h("h1", {}, "Now");
   const problems = h("div", { role: "alert" });
-  const queues = h("div", { class: "wide" });
+  const queues = h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": "Table of queues" });
   const refused = h("ul", { class: "plain" });
   const hangs = h("ul", { class: "plain" });
-  const calls = new Keyed(list, (call) => call.call, callLine);
+  const calls = new Keyed(list, (call) => call.call, (call) => callLine(call, session, say));
   const drawn = new Map();
   root.append(
     count,
     problems,
-    h("section", { class: "panel", "aria-labelledby": "calls" }, h("h2", { id: "calls" }, "Calls"), empty, list),
+    h("section", { class: "panel", "aria-labelledby": "calls" }, h("h2", { id: "calls" }, "Calls"), head(), list, empty),
     h(
       "div",
       { class: "columns" },
@@ -47,53 +47,21 @@ export function view(root, _parameters, { live }) {
     part("problems", told.gateway.problems, () => replace(problems, told.gateway.problems.map((each) => h("p", { class: "problem" }, each))));
     const more = counts.calls - told.calls.length;
     empty.hidden = told.calls.length > 0 && more <= 0;
-    write(empty, told.calls.length ? `and ${many(more, "call")} more, of which nobody is being transferred longer` : "Nobody is calling.");
-    calls.show(sorted(told.calls).map((call) => ({ ...call, now: at })));
+    write(empty, told.calls.length ? `and ${many(more, "call")} more, which are not shown` : "Nobody is calling.");
+    // The newest first, whatever becomes of them: lines that change places cannot be read.
+    const shown = [...told.calls].sort((a, b) => (a.call < b.call ? 1 : -1));
+    calls.show(shown.map((call) => ({ ...call, now: at })));
     part("queues", told.queues, () => replace(queues, queueTable(told.queues)));
     part("refused", [told.numbers, at.getMinutes()], () => replace(refused, refusals(told.numbers, at)));
-    replaceTexts(hangs, told, at);
+    const lines = conditions(told, at);
+    part("hangs", [lines, told.gateway], () => replace(hangs, conditionList(lines, told.gateway, at)));
   }
 
-  const ended = live.subscribe(show);
+  const ended = [live.subscribe(show), session.subscribe(show)];
   const ticking = setInterval(show, 1000);
   return () => {
     clearInterval(ticking);
-    ended();
-  };
-}
-
-/** Who is being moved first, then the newest. */
-function sorted(calls) {
-  const rank = (call) => (call.transfer_state ? 0 : 1);
-  return [...calls].sort((a, b) => rank(a) - rank(b) || (a.call < b.call ? 1 : -1));
-}
-
-/** A line of the list: four places, and how long the call lasts. */
-function callLine() {
-  const places = PLACES.map((name) => {
-    const what = h("span", { class: "what" });
-    const words = h("span", {});
-    return { name, words, what, element: h("div", { class: "place" }, words, what) };
-  });
-  const lasts = h("div", { class: "lasts" });
-  const element = h("li", { class: "call" }, places.map((each) => each.element), lasts);
-  return {
-    element,
-    update(call) {
-      const found = where(call, call.now);
-      for (const [index, each] of places.entries()) {
-        const says = found.places[each.name];
-        each.element.className = `place${index <= found.reached ? " reached" : ""}${index === found.reached ? " here" : ""}${
-          index === found.reached && found.asked ? " asked" : ""
-        }`;
-        if (index === found.reached) each.element.setAttribute("aria-current", "step");
-        else each.element.removeAttribute("aria-current");
-        write(each.words, says.words);
-        write(each.what, says.what);
-      }
-      if (call.transfer && !lasts.firstElementChild) lasts.append(h("a", { href: `#/transfers/${encodeURIComponent(call.transfer)}` }));
-      write(lasts.firstElementChild ?? lasts, duration(since(call.started_at, call.now)));
-    },
+    for (const end of ended) end();
   };
 }
 
@@ -131,24 +99,33 @@ function refusals(numbers, at) {
   return found.length ? found : h("li", { class: "good" }, "Nothing: every destination would take a caller.");
 }
 
-function replaceTexts(list, told, at) {
-  const lines = [
-    ...told.trunks.map((each) => [`Trunk ${each.trunk}`, each.up, each.because, null]),
-    ...told.pbxs.map((each) => [`PBX ${each.pbx}`, each.up, each.because ?? each.unknown_because, each.proven_at]),
-    ...(told.broker.configured ? [["Broker", told.broker.connected, told.broker.because, null]] : []),
+/** What all of it hangs on, a line each: [name, how it is, a word for that, why, how long ago it was heard]. */
+function conditions(told, at) {
+  const heard = (proven) => {
+    const ago = proven ? age(since(proven, at)) : null;
+    return ago === null || ago === "now" ? ago : `${ago} ago`;
+  };
+  return [
+    ...told.trunks.map((each) => [`Trunk ${each.trunk}`, ...state(each.up, each.because), null]),
+    ...told.pbxs.map((each) => [
+      `PBX ${each.pbx}`,
+      ...(each.source === "none" ? ["", "is not asked", null] : state(each.up, each.because)),
+      heard(each.proven_at),
+    ]),
+    ...(told.broker.configured ? [["Broker", ...state(told.broker.connected, told.broker.because), null]] : []),
   ];
-  replace(
-    list,
-    lines.map(([name, up, because, proven]) =>
-      h(
-        "li",
-        {},
-        `${name} `,
-        h("span", { class: `pill ${up ? "good" : "bad"}` }, up ? "up" : "down"),
-        up || !because ? null : ` ${because}`,
-        proven ? h("span", { class: "soft" }, ` heard ${age(since(proven, at)) === "now" ? "now" : `${age(since(proven, at))} ago`}`) : null,
-      ),
+}
+
+function state(up, because) {
+  return up ? ["good", "up", null] : ["bad", "down", because];
+}
+
+function conditionList(lines, gateway, at) {
+  return [
+    lines.map(([name, kind, word, because, heard]) =>
+      h("li", {}, `${name} `, h("span", { class: `pill ${kind}` }, word), because ? ` ${because}` : null, heard ? h("span", { class: "soft" }, ` heard ${heard}`) : null),
     ),
-    h("li", { class: "soft" }, `Version ${told.gateway.version}, up since ${clock(told.gateway.started_at, at)}`),
-  );
+    gateway.missing.length ? h("li", { class: "bad" }, `No calls are taken: ${gateway.missing.join(", ")}`) : null,
+    h("li", { class: "soft" }, `Version ${gateway.version}, up since ${clock(gateway.started_at, at)}`),
+  ];
 }

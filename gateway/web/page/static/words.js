@@ -3,7 +3,9 @@
 
 import { clock, duration, since } from "./format.js";
 
+// Without a prototype: no slug may find what every object has.
 const REFUSED = {
+  __proto__: null,
   "outside-hours": "closed",
   holiday: "closed for a holiday",
   "queue-unstaffed": "nobody is logged in",
@@ -25,8 +27,8 @@ export function refusal(destination, now) {
   return `${words ?? destination.reason}${until}`;
 }
 
-const ASKED = { dialling: "being called", ringing: "rings", answered: "answers", handing: "handed to the PBX", listening: "comes back", switching: "is put through" };
-const ANSWERED_BY = { agent: "agent", extension: "phone", outside: "outside line", voicemail: "voicemail", application: "announcement" };
+const ASKED = { __proto__: null, dialling: "being called", ringing: "rings", answered: "answers", handing: "handed to the PBX", listening: "comes back", switching: "is put through" };
+const ANSWERED_BY = { __proto__: null, agent: "agent", extension: "phone", outside: "outside line", voicemail: "voicemail", application: "announcement" };
 
 /**
  * Where the caller of a line of /api/live is: `reached` is the index of the place, `asked` whether somebody is still
