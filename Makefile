@@ -7,6 +7,8 @@
 # make reconciled   ten minutes of transfers of every outcome while broker, PBX, webhook and gateway fail, and the table of
 #              what everybody has counted (TRANSFERS=2000, SECONDS=600); half a minute of it is in make test
 # make model   every order in which little can happen to a call, as far as DEPTH=8 moves: minutes; as far as 5 in make test
+# make model-on-the-wire   a thousand of the ways through it, played against a gateway by scripted peers, in some minutes
+#              (COUNT=1000, DEPTH=8); eighty of them are in make test
 # make measure what transfers and calls cost on this machine, in about four minutes
 # make bench   the same work for the gateway and for Asterisk, in turn: docs/benchmarks.md. It takes two and a half hours, its parts less:
 #              BENCH="--parts transfers,media --rounds 3"; BENCH=--help says which there are, BENCH=--estimate how long they take
@@ -32,6 +34,7 @@ BIN := .venv/bin
 ONCE ?=
 SECONDS ?= 600
 DEPTH ?= 8
+COUNT ?= 1000
 SEED ?=
 TRANSFERS ?= 2000
 BENCH ?=
@@ -49,7 +52,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled model measure bench bench-quick overload dashboards docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled model model-on-the-wire measure bench bench-quick overload dashboards docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -86,6 +89,9 @@ reconciled: setup
 
 model: setup
 	@$(BIN)/python -m tests.model --depth $(DEPTH)
+
+model-on-the-wire: setup
+	@$(BIN)/python -m tests.model.on_the_wire --depth $(DEPTH) --count $(COUNT)
 
 measure: setup
 	@$(BIN)/python -m tests.measure

@@ -124,6 +124,7 @@ class Bench:
         self.sip = self._user_agent()
         self.witness = Witness(self.chance, self.said)
         self.handles: list[Handle] = []
+        self._callers: dict[LegId, Peer] = {}
         self.engine = Engine(config, self.witness, cast("Observer", self.witness), self.clock)
         self.sip.engine = self.engine
         self.engine.attach(self.sip)
@@ -145,6 +146,7 @@ class Bench:
     ) -> LegId:
         """A peer calls."""
         self.sip.live[LegId(leg)] = "offered"
+        self._callers[LegId(leg)] = peer
         self.engine.incoming_call(
             IncomingCall(LegId(leg), peer, f"{leg}@test", (called,), (caller,), replaces=replaces)
         )
@@ -176,9 +178,12 @@ class Bench:
         handle = Handle(self.chance, self.said, leg, accepts)
         if leg in self.sip.live:
             self.handles.append(handle)
-            peer = TRUNK if leg.startswith("out-") else PBX
-            self.engine.refer(ReferRequest(handle, leg, peer, target, consultation=joins))
+            self.engine.refer(ReferRequest(handle, leg, self.peer_of(leg), target, consultation=joins))
         return handle
+
+    def peer_of(self, leg: LegId) -> Peer:
+        """At whose end of it who calls is, or who was dialled."""
+        return self._callers.get(leg, TRUNK if leg.startswith("out-") else PBX)
 
     def pass_time(self, seconds: float = 0.01) -> None:
         """Let time pass."""

@@ -17,6 +17,7 @@ from gateway.config import load
 from tests.config_directory import PBX, TRUNK, write
 from tests.model import invariants, tables
 from tests.model.moves import Move, Scope, World
+from tests.model.on_the_wire import company
 from tests.model.shape import digest
 
 if TYPE_CHECKING:
@@ -53,8 +54,12 @@ class BrokenError(AssertionError):
 
 
 @cache
-def configuration(early: bool) -> Config:
-    """That of the bench, with the platform's profile as the scope has it."""
+def configuration(early: bool, short: bool = False) -> Config:
+    """That of the bench, or of on_the_wire, with the platform's profile as the scope has it."""
+    if short:
+        with tempfile.TemporaryDirectory() as directory:
+            company.alone(early=early).write(Path(directory))
+            return load(Path(directory))
     profiles = {"platform": TRUNK + 'final_notify = "on-ring"\nat_deadline = "continue"\n', "asterisk": PBX}
     with tempfile.TemporaryDirectory() as directory:
         return load(write(Path(directory), profiles=profiles) if early else write(Path(directory)))
@@ -62,7 +67,7 @@ def configuration(early: bool) -> Config:
 
 def replayed(scope: Scope, path: Moves) -> World:
     """The world after this."""
-    world = World(configuration(scope.early), scope)
+    world = World(configuration(scope.early, scope.short), scope)
     for move in path:
         world.play(move)
     return world
@@ -87,7 +92,7 @@ def beyond(scope: Scope, path: Moves) -> Beyond:
 
 def explore(scope: Scope, depth: int, each: Callable[..., Iterable[Beyond]] = map) -> Found:
     """All states that so many moves lead to; `each` may be the map() of a pool. Raises BrokenError."""
-    told, seen = Found(paths=[()]), {digest(World(configuration(scope.early), scope).bench)}
+    told, seen = Found(paths=[()]), {digest(World(configuration(scope.early, scope.short), scope).bench)}
     border: list[Moves] = [()]
     for _ in range(depth):
         results = each(beyond, repeat(scope), border)

@@ -34,6 +34,8 @@ class Scope:
     """Whether the platform is told of the end when the target rings, and dialling goes on after its deadline."""
     invites: bool = False
     """Whether the first call is the trunk's own, a transfer by itself."""
+    short: bool = False
+    """Whether its time-outs are short enough to be waited for on a real wire."""
 
 
 class World:
@@ -43,6 +45,8 @@ class World:
         self.bench = Bench(config)
         self._scope = scope
         self._calls = self._transfers = self._replacements = 0
+        self.too_late = 0
+        """How many commands were refused for that."""
 
     # --- what may happen
 
@@ -69,12 +73,16 @@ class World:
             yield "refer", place, -1
             call = self.bench.engine.calls.of(leg)
             for other, (joined, state) in enumerate(legs):
-                if state == "up" and self.bench.engine.calls.of(joined) is not call:
+                if state == "up" and self.bench.engine.calls.of(joined) is not call and self._alike(leg, joined):
                     yield "refer to", place, other
         if self._replacements < self._scope.replacements:
             yield "replace", place, -1
         if any(handle.leg == leg and not handle.deaf and handle.answered == [202] for handle in self.bench.handles):
             yield "deafen", place, -1
+
+    def _alike(self, leg: LegId, other: LegId) -> bool:
+        """Whether the same peer has both: a Replaces that names another's dialog never comes as far as the engine."""
+        return self.bench.peer_of(leg) == self.bench.peer_of(other)
 
     # --- and does
 
@@ -101,7 +109,8 @@ class World:
                 self.bench.refer(legs[place], SALES, joins=legs[other] if what == "refer to" else None)
             case "replace":
                 self._replacements += 1
-                self.bench.calls_in(f"in-9{self._replacements}", PBX, ASSIGNED, replaces=legs[place])
+                leg = legs[place]
+                self.bench.calls_in(f"in-9{self._replacements}", self.bench.peer_of(leg), ASSIGNED, replaces=leg)
             case "deafen":
                 self.bench.takes_no_more_notifys(legs[place])
             case "cancel":
@@ -116,4 +125,4 @@ class World:
         try:
             self.bench.engine.cancel_transfer(self.bench.engine.transfers[place].id)
         except TooLateError:
-            return
+            self.too_late += 1

@@ -15,7 +15,7 @@ from tests.reconciled.kinds import UNHEARD_OF, Key, key
 from tests.reconciled.world import FAULTY, SIDE, SINGLE, STRANGER_HOST
 from tests.support.configuration import TOKEN
 from tests.support.peer import Peer
-from tests.support.sip_message import Message, parameter, token
+from tests.support.sip_message import Message, token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -117,11 +117,11 @@ class Scripted:
         caller, assistant = await self.talk()
         consulting = self.invited(MACHINE)
         await consulting.answered()
-        own = dialog(consulting)
+        own = consulting.named
         for named, told in (
             (own.replace("from-tag=", "from-tag=not-"), (481, "no-such-dialog")),
             (f"{own};early-only", (486, "dialog-not-early")),
-            (dialog(caller), (403, "peer-not-allowed")),
+            (caller.named, (403, "peer-not-allowed")),
             ("nonsense", (400, "bad-request")),
         ):
             assert await self.join(assistant, named) == told
@@ -139,7 +139,7 @@ class Scripted:
         caller, assistant = await self.talk()
         consulting = self.invited(MACHINE)
         await consulting.answered()
-        assert await self.join(assistant, dialog(consulting)) == (202, "")
+        assert await self.join(assistant, consulting.named) == (202, "")
         assert (await assistant.notifies())[-1].sipfrag == 200
         await assistant.wait_request("BYE")
         await consulting.wait_request("BYE")
@@ -211,11 +211,6 @@ class Scripted:
 def reason_of(header: str | None) -> str:
     """The slug in a Reason header; empty: there is none."""
     return header.rpartition('text="')[2].rstrip('"') if header else ""
-
-
-def dialog(call: Call) -> str:
-    """The Replaces that names this dialog, as its far end (the gateway) knows it."""
-    return f"{call.call_id};to-tag={parameter(call.far, 'tag')};from-tag={parameter(call.local, 'tag')}"
 
 
 async def hang_up(*calls: Call) -> None:

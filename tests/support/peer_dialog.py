@@ -7,7 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tests.support.described import Described
-from tests.support.sip_message import Address, Message, address, reply, token
+from tests.support.sip_message import Address, Message, address, parameter, reply, token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,11 @@ class Dialog(Described):
         self.once: dict[str, int | None] = {}
         """The same for the next one alone."""
         self._notified = 0
+
+    @property
+    def named(self) -> str:
+        """The Replaces that names this dialog, as its far end (the gateway) knows it."""
+        return f"{self.call_id};to-tag={parameter(self.far, 'tag')};from-tag={parameter(self.local, 'tag')}"
 
     # --- the side that is called ---
 
