@@ -68,6 +68,7 @@ def assistant(directory: Path) -> None:
     (directory / "assistant.json").write_text(json.dumps({"server_secret": "sesame", "tools": [offer]}))
 
 
+@pytest.mark.keeps("23.27")
 @pytest.mark.parametrize(("table", "key"), EVERY_KEY, ids=[".".join(each) for each in EVERY_KEY])
 def test_somebody_has_decided_of_each_key_whether_it_is_shown(table: str, key: str) -> None:
     assert (f"{table}.{key}" in SHOWN) is not (key in HIDDEN.get(table, ())), "a new key: may whoever looks see it?"
@@ -81,6 +82,7 @@ def test_what_is_shown_is_a_key_and_no_secret() -> None:
     ]
 
 
+@pytest.mark.keeps("23.27")
 def test_no_secret_is_shown_wherever_it_stands(tmp_path: Path) -> None:
     assistant(tmp_path)
     config = written(tmp_path, with_secrets())

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,6 +27,7 @@ _OPTIONS = [
 """Whoever runs as root has no sandbox; nothing but the page is to be asked for."""
 PATIENCE_MS = 30_000
 """How long what is to be seen may take on a busy machine."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @asynccontextmanager

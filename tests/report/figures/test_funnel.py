@@ -65,6 +65,7 @@ def mixed_day() -> list[TransferRecord]:
     ]
 
 
+@pytest.mark.keeps("23.28")
 async def test_each_step_of_the_funnel_is_among_those_before_it(tmp_path: Path) -> None:
     store(tmp_path, *mixed_day())
     found = await asked(tmp_path)
@@ -97,6 +98,7 @@ async def test_without_a_history_there_is_nothing(tmp_path: Path) -> None:
     assert (found["total"]["asked"], found["destinations"]) == (0, [])  # type: ignore[index]
 
 
+@pytest.mark.keeps("23.28")
 async def test_what_it_costs_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store(tmp_path, *mixed_day())
     rests: list[float] = []
