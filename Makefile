@@ -17,6 +17,7 @@
 # make overload   what becomes of 1 to 8 times of the transfers that it takes (OVERLOAD="--can 100 --times 2,8"), in some ten minutes
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
 #              Grafana's own schema, and draws docs/pictures (needs Node.js, npm and Chromium)
+# make pictures   draws docs/pictures/now.png and what else the page shows, as its tests see it in Chromium
 # make docs    the documents as a site, into build/site: to be opened there, or served; it fails where there is anything to warn of
 # make deb     the Debian package, into build/, for this machine's release or DIST=bookworm, DIST=trixie (as root: it is
 #              compiled in a clean root of that release, which mmdebstrap makes once)
@@ -52,7 +53,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled model model-on-the-wire measure bench bench-quick overload dashboards docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled model model-on-the-wire measure bench bench-quick overload dashboards pictures docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -109,6 +110,10 @@ dashboards: setup
 	@$(BIN)/python -m scripts.dashboards
 	@scripts/dashboards/schema/hold.sh
 	@scripts/dashboards/pictures/draw.sh
+
+pictures: export ALSO := chromium
+pictures: setup
+	PICTURES=$(CURDIR)/docs/pictures unshare -rn sh -c 'ip link set lo up && $(BIN)/pytest -q -m "browser and pbx"'
 
 docs: setup
 	@$(BIN)/python -m scripts.website

@@ -85,7 +85,8 @@ async def _demo(*, once: bool) -> int:
 async def _play_all(stage: Stage, shown: dashboards.Dashboards | None, *, once: bool) -> None:
     _introduce(stage.company)
     if not once:
-        _say(f"\nprometheus  http://127.0.0.1:{stage.company.prometheus.port}\n{_dashboards(shown)}")
+        _say(f"\nnow         {stage.company.gateway.url}/ shows in a browser what goes on")
+        _say(f"prometheus  http://127.0.0.1:{stage.company.prometheus.port}\n{_dashboards(shown)}")
     for number, scene in enumerate(SCENES, 1):
         await _play(stage, scene, number)
     await _show_funnel(stage)

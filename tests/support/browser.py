@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from axe_playwright_python.async_playwright import Axe
@@ -95,7 +97,8 @@ async def watched(
         if url:
             await page.goto(f"{url}/{hash_}")
         yield seen
-        assert [fault for fault in seen.faults if not forgiven or not re.search(forgiven, fault)] == []
+        faults = [fault for fault in seen.faults if not forgiven or not re.search(forgiven, fault)]
+        assert faults == []
         assert seen.dialogs == []
     finally:
         await opened.close()
@@ -108,3 +111,10 @@ async def obstacles(page: Page) -> list[str]:
         f"{one['id']}: {one['help']}: {', '.join(str(node['target']) for node in one['nodes'])}"
         for one in results.response["violations"]
     ]
+
+
+async def picture(page: Page, name: str) -> None:
+    """Keep what is to be seen as docs/pictures/NAME.png, where somebody wants them anew (`make pictures`)."""
+    directory = os.environ.get("PICTURES")
+    if directory is not None:
+        await page.screenshot(path=Path(directory) / f"{name}.png", animations="disabled")

@@ -90,13 +90,15 @@ function queueTable(queues) {
   );
 }
 
+/** By number, where there are several. */
 function refusals(numbers, at) {
-  const found = numbers.flatMap((number) =>
-    number.refused.map((each) =>
-      h("li", {}, h("strong", {}, each.name), `: ${refusal(each, at)} `, h("span", { class: "soft" }, `(${number.called ?? number.number})`)),
-    ),
-  );
-  return found.length ? found : h("li", { class: "good" }, "Nothing: every destination would take a caller.");
+  const found = numbers.filter((number) => number.refused.length);
+  if (!found.length) return h("li", { class: "good" }, "Nothing: every destination would take a caller.");
+  const named = numbers.length > 1;
+  return found.flatMap((number) => [
+    named ? h("li", { class: "soft" }, number.called ?? number.number) : null,
+    ...number.refused.map((each) => h("li", {}, h("strong", {}, each.name), `: ${refusal(each, at)}`)),
+  ]);
 }
 
 /** What all of it hangs on, a line each: [name, how it is, a word for that, why, how long ago it was heard]. */
