@@ -152,7 +152,7 @@ def test_a_mistake_in_the_main_file(tmp_path: Path, old: str, new: str, told: st
         ('"sip:203.0.113.10:5060"', '"sip:127.0.0.2"', 'outbound: "sip:127.0.0.2" is the gateway itself; calls would come back to it'),
         ('kind = "trunk"', 'kind = "trunk"\ntransport = "tcp"', 'transport: "tcp" is off; set tcp_port under [sip] in gateway.toml'),
         ('kind = "trunk"', 'kind = "trunk"\ncodecs = ["G729"]', "codecs[1]: must be 'PCMA', 'PCMU', 'G722' or 'opus', is \"G729\""),
-        ('kind = "trunk"', 'kind = "trunk"\nfinal_notify = "on-beep"', "final_notify: must be 'on-ring', 'on-answer' or 'on-human', is \"on-beep\""),
+        ('kind = "trunk"', 'kind = "trunk"\nfinal_notify = "on-beep"', "final_notify: must be 'on-ring', 'on-answer', 'on-human' or 'on-accept', is \"on-beep\""),
         ('kind = "trunk"', 'kind = "trunk"\npass_headers = ["Via"]', "pass_headers[1]: Via belongs to one leg and can't be passed on"),
         ('kind = "trunk"', 'kind = "trunk"\npass_headers = ["X A"]', 'pass_headers[1]: must be a header\'s name, or its beginning and a star, such as "X-*"; is "X A"'),
         ('kind = "trunk"', 'kind = "trunk"\nusername = "me"', "file: username and password_file go together: give both, or neither"),

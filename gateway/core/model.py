@@ -53,6 +53,12 @@ class FinalNotify(StrEnum):
     ON_RING = "on-ring"
     ON_ANSWER = "on-answer"
     ON_HUMAN = "on-human"
+    ON_ACCEPT = "on-accept"  # the key by which who answered takes the call; where none is asked for, as ON_HUMAN
+
+    @property
+    def waits_for_person(self) -> bool:
+        """Whether the PBX's answer alone is not enough."""
+        return self in (FinalNotify.ON_HUMAN, FinalNotify.ON_ACCEPT)
 
 
 class AnsweredBy(StrEnum):
@@ -85,7 +91,7 @@ _NOT_REACHED_EITHER = frozenset({Reason.PBX_ERROR, Reason.ADDRESS_INCOMPLETE, Re
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A sound file that is played to a caller who waits for a destination."""
+    """A sound file that is played to a caller who waits for a destination, or to who has answered there."""
 
     file: str  # absolute path of a WAV file: PCM of 16 bit, mono, 8 or 16 kHz
     duration: timedelta
@@ -119,6 +125,10 @@ class Destination:
     announcement: Announcement | None = None
     digits: str = ""  # keys that are pressed once the target has answered, to it alone; w: half a second of nothing
     voicemail: OnVoicemail = OnVoicemail.NEXT  # where the PBX tells that it was voicemail that answered
+    whisper: Announcement | None = None  # what who answers hears, and nobody else, before the caller is put through
+    accept: str = ""  # the key by which who answers takes the call; empty: the call is taken by answering
+    decline: str = ""  # … and the one by which they refuse it; any other key does so too
+    accept_timeout: timedelta = timedelta(seconds=10)  # for that key, once the whisper is over
 
     def goes_on_after(self, reason: Reason) -> bool:
         """Whether another target is tried when this one fails for this reason."""
@@ -126,6 +136,11 @@ class Destination:
             return self.voicemail is OnVoicemail.NEXT
         # A PBX that answers with an error of its own, or says what the target lacks, cannot reach it either.
         return (Reason.UNREACHABLE if reason in _NOT_REACHED_EITHER else reason) in self.overflow_on
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the caller and who has answered hear nothing of each other yet when that is."""
+        return self.whisper is not None or bool(self.accept)
 
     @property
     def spoken_name(self) -> str:

@@ -87,6 +87,10 @@ class TransferRecord:
     answered_by: Annotated[AnsweredBy | None, "who or what took the call, as the PBX says; null: it does not"] = None
     agent: Annotated[str | None, "the interface of the person who took it; null: not reported, or not known"] = None
     platform: Annotated[PlatformView | None, "what the voice platform said of its call by then; null: nothing"] = None
+    whispered_at: Annotated[
+        datetime | None, "who answered began to hear the whisper, or to be asked for a key; null: neither"
+    ] = None
+    accepted_at: Annotated[datetime | None, "who answered took the call by its key; null: none was pressed"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import Manner, State, join, start, step
 from gateway.core.transfer.commands import RELEASE_S, Command, Notify, Report, StartTimer, StopTimer, Timer
 from gateway.core.transfer.events import (
+    AcceptTimeout,
     Announced,
     CallerLost,
     Cancelled,
@@ -39,6 +40,7 @@ from gateway.core.transfer.events import (
     SwitchFailed,
     TargetAnswered,
     TargetFailed,
+    TargetPressed,
     TargetProgress,
     TransfereeGone,
     TransferorGone,
@@ -59,6 +61,11 @@ VOICEMAIL = Destination("voicemail", "6599", ring_timeout=timedelta(seconds=10))
 
 RETURNING = replace(SUPPORT, id="returning", extension="6002", voicemail=OnVoicemail.RETURN)
 KEEPING = replace(SUPPORT, id="keeping", extension="6003", voicemail=OnVoicemail.KEEP, digits="w1")
+
+WHISPER = Announcement("/whisper.wav", timedelta(seconds=2))
+WHISPERED = replace(SUPPORT, id="whispered", extension="6004", whisper=WHISPER)
+ACCEPTING = replace(WHISPERED, id="accepting", extension="6005", accept="1", decline="2")
+QUEUED = replace(ACCEPTING, id="queued", extension="6501", queue="sales", ring_timeout=timedelta(seconds=20))
 
 NONE_LEFT = Decision(accepted=False, reason=Reason.AGENTS_BUSY, destination=None)
 """What the gate says when no destination can be tried any more."""
@@ -134,6 +141,16 @@ def human(number: int, by: AnsweredBy = AnsweredBy.AGENT, agent: str = "") -> Ev
 def is_told(number: int, by: AnsweredBy | None, name: str = "", *, then: Decision = NONE_LEFT) -> Event:
     """The PBX says what else took the call of target `number`; None: it is still looking for a person."""
     return Identified(BEGIN, leg(number), by, name, then)
+
+
+def presses(number: int, key: str = "1", *, then: Decision = NONE_LEFT) -> Event:
+    """Who has answered as target `number` presses a key."""
+    return TargetPressed(BEGIN, leg(number), key, then)
+
+
+def does_not_accept(*, then: Decision = NONE_LEFT) -> Event:
+    """The time for the whisper, and for the key, is over."""
+    return AcceptTimeout(BEGIN, then)
 
 
 IN_30_S = timedelta(seconds=30)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The legs, timers and witnesses that the commands of one transfer act on, and what has to be true of them."""
 
-from gateway.core.model import Destination, Entry, FinalNotify, LegId
+from gateway.core.model import AnsweredBy, Destination, Entry, FinalNotify, LegId
 from gateway.core.outcome import Outcome
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner, State, Transfer
@@ -24,8 +24,10 @@ from gateway.core.transfer.commands import (
     Switch,
     Timer,
     Wait,
+    Whisper,
 )
 from gateway.core.transfer.events import (
+    AcceptTimeout,
     CallerLost,
     Event,
     HumanAnswered,
@@ -36,6 +38,7 @@ from gateway.core.transfer.events import (
     SwitchFailed,
     TargetAnswered,
     TargetFailed,
+    TargetPressed,
     TransfereeGone,
     TransferorGone,
 )
@@ -55,6 +58,8 @@ class World:
         self.pbx: LegId | None = None  # the target that the PBX is bringing the caller to by itself
         self.joined: LegId | None = None
         self.targets: dict[LegId, str] = {}  # live | gone | hung up
+        self.whispered_to = set[LegId]()
+        self.pressed: dict[LegId, str] = {}  # the newest key of each target since it was asked
         self.timers = dict[Timer, None]()  # those that run, the one that was started first in front
         self.answered: list[Command] = []
         self.notified: list[Notify] = []
@@ -76,7 +81,10 @@ class World:
             case Listened(heard=heard, next=then):
                 self.named.append(then.destination)
                 self.caller = self.caller if heard else "lost"
-            case RingTimeout(next=then) | SwitchFailed(next=then):
+            case TargetPressed(target=target, key=key, next=then):
+                self.named.append(then.destination)
+                self.pressed[target] = key
+            case RingTimeout(next=then) | SwitchFailed(next=then) | AcceptTimeout(next=then):
                 self.named.append(then.destination)
             case Identified(next=then):
                 self.named.append(then.destination)
@@ -93,7 +101,7 @@ class World:
             if Milestone.ENDED in self.reported:
                 assert isinstance(command, StopTimer) or (isinstance(command, HangUp) and command.leg == ASSISTANT)
             self._obey(command, transfer)
-        if transfer.state in (State.DIALLING, State.RINGING, State.ANSWERED):
+        if transfer.state in (State.DIALLING, State.RINGING, State.ANSWERED, State.WHISPERING):
             assert self.caller == ("asking" if self.entry is Entry.INVITE and not self.answered else "held")
         if Report(Milestone.ENDED) in commands:
             self._check_outcome(transfer)
@@ -158,7 +166,15 @@ class World:
             case Wait():
                 assert self.caller in ("asking", "in silence")
                 self.caller = "held"
+            case Whisper(target=target):
+                assert transfer.destination is not None
+                assert transfer.destination.holds_back
+                assert self.targets[target] == "live"
+                assert target not in self.whispered_to
+                self.whispered_to.add(target)
+                self.pressed.pop(target, None)
             case Switch(target=target):
+                self._check_taken(target, transfer)
                 assert self.caller == "held"
                 assert self.targets[target] == "live"
                 self.caller, self.joined = "joined", target
@@ -189,6 +205,16 @@ class World:
                 self.timers.pop(timer, None)
             case Report(milestone=milestone):
                 self.reported.append(milestone)
+
+    def _check_taken(self, target: LegId, transfer: Transfer) -> None:
+        """Who has answered has heard the whisper, and taken the call; the PBX's voicemail is asked for neither."""
+        destination, record = transfer.destination, transfer.record
+        if destination is None or record.answered_by is AnsweredBy.VOICEMAIL:
+            return
+        assert not destination.holds_back or target in self.whispered_to
+        if destination.accept:
+            assert self.pressed.get(target) == destination.accept
+        assert (record.accepted_at is not None) == bool(destination.accept)
 
     def _check_outcome(self, transfer: Transfer) -> None:
         """When the outcome is reported the caller is in one place, and the record says so."""
@@ -234,5 +260,5 @@ class World:
         for notify in self.final:
             if notify.code != 200:
                 assert outcome is not Outcome.COMPLETED or not self.manner.cancel_at_deadline
-            elif self.manner.final_notify is FinalNotify.ON_HUMAN or not self.manner.names_humans:
+            elif self.manner.final_notify.waits_for_person or not self.manner.names_humans:
                 assert outcome is Outcome.COMPLETED or self.manner.final_notify is FinalNotify.ON_RING

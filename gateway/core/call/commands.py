@@ -56,6 +56,15 @@ class Respond:
 
     leg: LegId
     code: int
+    beside: LegId | None = None  # whom it will hear: what that one speaks comes first in an answer with media
+
+
+@dataclass(frozen=True, slots=True)
+class Whisper:
+    """Let one leg, which is in no conversation, hear a sound, and nobody else; its keys come as LegPressed."""
+
+    leg: LegId
+    sound: Announcement | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +140,17 @@ class CountRejected:
     reason: Reason
 
 
-Command = Dial | HandDown | Respond | Join | Press | Wait | Silence | HangUp | OfTransfer | ReportCall | CountRejected
+Command = (
+    Dial
+    | HandDown
+    | Respond
+    | Whisper
+    | Join
+    | Press
+    | Wait
+    | Silence
+    | HangUp
+    | OfTransfer
+    | ReportCall
+    | CountRejected
+)

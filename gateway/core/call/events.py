@@ -18,6 +18,7 @@ from gateway.core.transfer import events as ev
 from gateway.core.transfer.commands import Timer
 
 NOTHING_FOLLOWS = Decision(False, Reason.NO_ANSWER, None)
+_ENDS_ATTEMPT = frozenset({Timer.RING, Timer.ACCEPT, Timer.LISTEN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,13 @@ class LegAnswered(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LegPressed(LegHuntEvent):
+    """Who is at the end of a leg that is whispered to has pressed a key."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class PartyChanged(Event):
     """Somebody else is at the end of a leg now, or is known by more."""
 
@@ -210,7 +218,7 @@ class TimerFired(HuntEvent):
 
     def hunt_of(self, call: Call) -> Running | None:
         """See HuntEvent."""
-        return call.running(self.transfer) if self.timer in (Timer.RING, Timer.LISTEN) else None
+        return call.running(self.transfer) if self.timer in _ENDS_ATTEMPT else None
 
     def told_to(self, running: Running) -> ev.Event:
         """See TransferEvent."""
@@ -228,6 +236,8 @@ class TimerFired(HuntEvent):
                 return ev.Announced(at)
             case Timer.WHO:
                 return ev.WhoTimeout(at)
+            case Timer.ACCEPT:
+                return ev.AcceptTimeout(at, self.next)
             case Timer.LISTEN:
                 return ev.Listened(at, running.machine.target, self.heard, self.next)
 

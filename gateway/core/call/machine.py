@@ -16,6 +16,7 @@ Below is every next state an event can lead to. Where there is a dash, the event
     DialFailed         over        new|calling|ending  up|ending       calling|up|moving|ending|over  ending|over  over
     Reconfigured       new         calling             up              moving                         ending       over
     PartyChanged       new         calling             up              moving                         ending       -
+    LegPressed         -           -                   -               calling|up|moving|ending       -            -
     LegProgress        -           calling             -               moving                         -            -
     LegEarlyMedia      -           calling             -               moving                         -            -
     LegAnswered        -           calling             -               moving                         -            -
@@ -52,6 +53,7 @@ from gateway.core.call.events import (
     LegEarlyMedia,
     LegEnded,
     LegFailed,
+    LegPressed,
     LegProgress,
     LegReplaced,
     LegTaken,
@@ -77,7 +79,7 @@ RETRY_S = 10
 """What a caller is told to wait when there is no room for its call."""
 
 
-def step(call: Call, event: Event) -> Step:  # noqa: C901, PLR0912  # one case for each event
+def step(call: Call, event: Event) -> Step:  # noqa: C901, PLR0912, PLR0915  # one case for each event
     """Take one event; the new call and what is to be done, in order."""
     turn = Turn(call, event.now)
     match event:
@@ -100,6 +102,10 @@ def step(call: Call, event: Event) -> Step:  # noqa: C901, PLR0912  # one case f
             _early_media(turn, leg)
         case LegAnswered(leg=leg):
             _answered(turn, leg)
+        case LegPressed(leg=leg, key=key):
+            running = call.transferring(leg)
+            if running is not None:
+                turn.feed(running.id, ev.TargetPressed(running.at(turn.now), leg, key, event.next))
         case PartyChanged(leg=leg, party=party):
             turn.call = replace(turn.call, parties={**call.parties, leg: party})
         case LegEnded():

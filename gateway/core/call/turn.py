@@ -18,6 +18,7 @@ from gateway.core.call.commands import (
     Respond,
     Silence,
     Wait,
+    Whisper,
 )
 from gateway.core.call.events import TransferRequested
 from gateway.core.call.state import Call, Leg, Running
@@ -27,6 +28,7 @@ from gateway.core.moment import Moment
 from gateway.core.transfer import commands as cmd
 from gateway.core.transfer import events as ev
 
+OK = 200
 TRANSFER_HEADER = "X-Transfer-ID"
 """Carries the transfer's id to the PBX, so that a screen pop can look it up."""
 
@@ -103,7 +105,10 @@ class Turn:
     def _interpret(self, transfer_id: TransferId, command: cmd.Command) -> None:
         match command:
             case cmd.Respond(leg, code):
-                self.do(Respond(leg, code))
+                running = self.call.running(transfer_id)
+                self.do(Respond(leg, code, running.machine.target if running and code == OK else None))
+            case cmd.Whisper(target, sound):
+                self.do(Whisper(target, sound))
             case cmd.Dial(target, destination):
                 self._dial(transfer_id, target, destination)
             case cmd.HandDown(target, transferee, destination):
@@ -153,7 +158,9 @@ class Turn:
         )
         self.do(Dial(order))
         announcement = destination.announcement
-        self.do(Wait(transferee, target, announcement if announcement and not announcement.before else None))
+        # Who is to be whispered to is not heard before, by nobody, and hears nobody.
+        heard = None if destination.holds_back else target
+        self.do(Wait(transferee, heard, announcement if announcement and not announcement.before else None))
 
     def _hand_down(self, transfer_id: TransferId, target: LegId, transferee: LegId, destination: Destination) -> None:
         running = self._running(transfer_id)

@@ -39,8 +39,9 @@ def accept(step: TransferStep, destination: Destination) -> None:
     step.report(Milestone.ACCEPTED)
     if not step.is_invite:
         step.do(Wait(step.transfer.transferee, step.transfer.transferor))
-    # The PBX would take the caller away from an announcement, and there would be no leg to press keys on.
-    if step.transfer.hands_down and destination.announcement is None and not destination.digits:
+    # The PBX would take the caller away from an announcement, and there would be no leg to press keys on, or to ask.
+    needs_leg = destination.announcement is not None or destination.digits or destination.holds_back
+    if step.transfer.hands_down and not needs_leg:
         hand_down.begin(step, destination)
     else:
         dialling.dial(step, destination)

@@ -19,6 +19,7 @@ class Timer(StrEnum):
     ANNOUNCEMENT = "announcement"
     LISTEN = "listen"
     WHO = "who"
+    ACCEPT = "accept"
 
 
 RELEASE_S = 1.0
@@ -93,6 +94,14 @@ class Identify:
     """Have the PBX say who or what has answered the target; HumanAnswered or Identified may come of it."""
 
     target: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class Whisper:
+    """Let the target, which has answered, hear a sound, and nobody else; its keys become TargetPressed from now on."""
+
+    target: LegId
+    sound: Announcement | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +185,7 @@ Command = (
     | HandDown
     | Listen
     | Identify
+    | Whisper
     | Announce
     | Wait
     | Switch

@@ -126,6 +126,21 @@ class Identified(TargetEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class TargetPressed(TargetEvent):
+    """Who has answered pressed a key, and was asked for one, or hears the whisper."""
+
+    key: str  # one of 0123456789*#ABCD
+    next: Decision  # what the gate says of the rest of the hunt, now
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptTimeout(Event):
+    """Who has answered has heard the whisper, and had its time for the key, if one was asked for."""
+
+    next: Decision
+
+
+@dataclass(frozen=True, slots=True)
 class WhoTimeout(Event):
     """The PBX has not said in time who took the call."""
 

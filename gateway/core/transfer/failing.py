@@ -79,7 +79,7 @@ def pass_deadline(step: TransferStep) -> None:
     """The transferor is about to stop waiting: what it is told now has to be true, and to stay so."""
     if step.transfer.deadline is None:
         return
-    if step.transfer.state in (State.ANSWERED, State.SWITCHING):
+    if step.transfer.state in (State.ANSWERED, State.SWITCHING) and not step.transfer.waits_behind:
         step.do(StartTimer(Timer.DEADLINE, SWITCH_S))
     elif step.transfer.manner.cancel_at_deadline:
         trail = ("deadline: the transferor waits no longer",)

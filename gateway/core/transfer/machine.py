@@ -6,14 +6,14 @@ Until the outcome is reported the machine alone says which leg is hung up; after
 with are an ordinary call, and only the transferor is still to be let go.
 
 Below is every next state an event can lead to. Where there is a dash, and in the state `ended`, the event is ignored:
-it changes nothing, and nothing is done. So is an event of a target that is not the one dialled last. The state in
-which the PBX is asked who has answered has its own table in identifying.py, those of a caller whom the PBX transfers by
-itself in hand_down.py. What is done in each case is there, and in beginning.py, dialling.py, succeeding.py, failing.py
-and transferor.py.
+it changes nothing, and nothing is done. So is an event of a target that is not the one dialled last. What comes of an
+answer is in the table of accepting.py, with the state in which who has answered is asked whether to take the call; the
+state in which the PBX is asked whose answer it is has its own in identifying.py, those of a caller whom the PBX
+transfers by itself theirs in hand_down.py. What is done in each case is there, and in beginning.py, dialling.py,
+succeeding.py, failing.py and transferor.py.
 
     event           dialling           ringing            switching                 connected                 releasing
     TargetProgress  ringing            -                  -                         -                         -
-    TargetAnswered  answered|switching answered|switching -                         -                         -
     TargetFailed    dialling|ended     dialling|ended     dialling|ended            dialling|ended            -
     RingTimeout     dialling|ended     dialling|ended     -                         -                         -
     Switched        -                  -                  connected|releasing|ended -                         -
@@ -38,9 +38,10 @@ from datetime import datetime, timedelta
 from gateway.core.model import Decision, Destination, Entry, LegId
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
-from gateway.core.transfer import beginning, dialling, failing, hand_down, identifying, succeeding
+from gateway.core.transfer import accepting, beginning, dialling, failing, hand_down, identifying, succeeding
 from gateway.core.transfer.commands import Command
 from gateway.core.transfer.events import (
+    AcceptTimeout,
     Announced,
     Cancelled,
     Deadline,
@@ -58,6 +59,7 @@ from gateway.core.transfer.events import (
     TargetAnswered,
     TargetEvent,
     TargetFailed,
+    TargetPressed,
     TargetProgress,
     TransfereeGone,
     TransferorGone,
@@ -68,6 +70,8 @@ from gateway.core.transfer.transfer_step import TransferStep
 from gateway.core.transfer.transferor import hang_up_transferor, lose_transferor, stop_notifying
 
 Step = tuple[Transfer, tuple[Command, ...]]
+
+_RINGING = (State.DIALLING, State.RINGING)
 
 
 def start(
@@ -127,9 +131,37 @@ def step(transfer: Transfer, event: Event) -> Step:
         _release(taken, event)
     elif transfer.state in hand_down.STATES:
         hand_down.proceed(taken, event)
-    elif transfer.state is not State.ENDED:
+    elif transfer.state is not State.ENDED and not _learns_of_person(taken, event):
         _proceed(taken, event)
     return taken.result
+
+
+def _learns_of_person(step: TransferStep, event: Event) -> bool:
+    """Take an event that tells who has answered, or what they want; False: it is another, or tells nothing now."""
+    match step.transfer.state, event:
+        case state, HumanAnswered(at=at, by=by, agent=agent):
+            step.note_human(at, by, agent)
+            if state is State.ANSWERED:
+                accepting.go_ahead(step)
+            elif state is State.CONNECTED:
+                succeeding.complete(step)
+        case State.ANSWERED | State.WHISPERING | State.CONNECTED, Identified(by=by, name=name, next=following):
+            identifying.identify(step, by, name, following)
+        case _, Identified(by=by, name=name) if by is not None:
+            step.note_answerer(by, name)
+        case State.ANSWERED, WhoTimeout():
+            accepting.go_ahead(step)
+        case State.CONNECTED, HumanTimeout():
+            succeeding.complete(step)
+        case State.WHISPERING, TargetPressed(key=key, next=following):
+            accepting.take_key(step, key, following)
+        case State.WHISPERING, AcceptTimeout(next=following):
+            accepting.time_out(step, following)
+        case State.WHISPERING, TargetFailed(reason=reason, sip_code=sip_code, next=following):
+            accepting.lose_target(step, reason, sip_code, following)
+        case _:
+            return False
+    return True
 
 
 def _proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912  # the table above, row by row
@@ -137,29 +169,15 @@ def _proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912  
         case State.DIALLING, TargetProgress(code=code):
             succeeding.ring(step, code)
         case State.DIALLING | State.RINGING, TargetAnswered():
-            succeeding.answer(step)
+            identifying.answer(step)
         case _, TargetFailed(reason=reason, sip_code=sip_code, next=following):
             failing.try_next(step, reason, sip_code, following)
-        case State.DIALLING | State.RINGING, RingTimeout(next=following):
+        case state, RingTimeout(next=following) if state in _RINGING or step.transfer.waits_behind:
             failing.give_up(step, Reason.NO_ANSWER, following)
         case State.SWITCHING, Switched():
             succeeding.connect(step)
         case State.SWITCHING, SwitchFailed(next=following):
             failing.give_up(step, Reason.PBX_ERROR, following)
-        case state, HumanAnswered(at=at, by=by, agent=agent):
-            step.note_human(at, by, agent)
-            if state is State.ANSWERED:
-                succeeding.put_through(step)
-            elif state is State.CONNECTED:
-                succeeding.complete(step)
-        case State.ANSWERED | State.CONNECTED, Identified(by=by, name=name, next=following):
-            identifying.identify(step, by, name, following)
-        case _, Identified(by=by, name=name) if by is not None:
-            step.note_answerer(by, name)
-        case State.ANSWERED, WhoTimeout():
-            succeeding.put_through(step)
-        case State.CONNECTED, HumanTimeout():
-            succeeding.complete(step)
         case State.DIALLING, Announced():
             dialling.end_announcement(step)
         case _, TransfereeGone(fault=fault, ended_by=by):

@@ -19,6 +19,7 @@ class State(StrEnum):
     DIALLING = "dialling"
     RINGING = "ringing"
     ANSWERED = "answered"  # the PBX has answered, and is asked who that was
+    WHISPERING = "whispering"  # who has answered hears the whisper, and may be asked for a key; the caller waits
     HANDING = "handing"  # the PBX has been asked to take the caller on by itself
     LISTENING = "listening"  # it failed to: is the caller still on our leg?
     HANDED = "handed"  # it has the caller, and our leg is gone; the outcome waits for a person
@@ -96,7 +97,7 @@ class Transfer:
     def hands_down(self) -> bool:
         """Whether the PBX may take the caller: it says so long before a person answers, and never gives them back."""
         manner = self.manner
-        waits = manner.notify and manner.final_notify is FinalNotify.ON_HUMAN
+        waits = manner.notify and manner.final_notify.waits_for_person
         return manner.hand_down and not waits and self.record.entry is not Entry.INVITE
 
     @property
@@ -120,6 +121,16 @@ class Transfer:
         return self.awaits_human and self.destination is not None and self.destination.queue is None
 
     @property
+    def holds_back(self) -> bool:
+        """Whether who has answered is to hear the whisper first, or to take the call by a key."""
+        return self.destination is not None and self.destination.holds_back and self.joined is None
+
+    @property
+    def waits_behind(self) -> bool:
+        """Whether the PBX has answered, a person is still looked for there, and the caller is held back meanwhile."""
+        return self.state is State.ANSWERED and self.looking
+
+    @property
     def waits_on_line(self) -> bool:
         """Whether the caller hears the PBX, which has not found a person for them yet."""
         in_queue = self.destination is not None and self.destination.queue is not None
@@ -137,8 +148,9 @@ class Transfer:
 
     @property
     def can_be_cancelled(self) -> bool:
-        """Whether nobody has answered yet, and the caller has somewhere to go when the transfer is no longer wanted."""
-        return self.state in (State.DIALLING, State.RINGING) and (not self.stranded or self.falls_back)
+        """Whether nobody has taken the call yet, and the caller has somewhere to go when it is no longer wanted."""
+        waits = self.state in (State.DIALLING, State.RINGING, State.WHISPERING) or self.waits_behind
+        return waits and (not self.stranded or self.falls_back)
 
     def __repr__(self) -> str:
         return f"<Transfer {self.record.transfer} {self.state} to {self.record.destination}>"

@@ -9,7 +9,6 @@ from gateway.core.record import Milestone
 from gateway.core.transfer.commands import (
     HUMAN_S,
     RELEASE_S,
-    WHO_S,
     Identify,
     Notify,
     Press,
@@ -39,22 +38,6 @@ def ring(step: TransferStep, code: int = 180) -> None:
     step.enter(State.RINGING)
 
 
-def answer(step: TransferStep) -> None:
-    """The target answered: join it with the caller, once the PBX has had the time to say who it was."""
-    step.record = replace(step.record, answered_at=step.at)
-    if step.transfer.is_stale(step.at):
-        step.forget_answerer()
-    if step.record.human_at is not None:  # what the PBX says of the person has overtaken its answer
-        step.record = replace(step.record, human_at=max(step.record.human_at, step.at))
-    step.stop(Timer.RING)
-    if step.transfer.asks_who:
-        step.do(Identify(step.transfer.target))
-        step.do(StartTimer(Timer.WHO, WHO_S))
-        step.enter(State.ANSWERED)
-    else:
-        put_through(step)
-
-
 def put_through(step: TransferStep) -> None:
     """Join the target, which has answered, with the caller."""
     if step.is_invite and step.transfer.final_code is None:
@@ -73,7 +56,7 @@ def connect(step: TransferStep) -> None:
     if not step.transfer.waits_on_line:
         complete(step)
         return
-    if step.transfer.manner.final_notify is not FinalNotify.ON_HUMAN:
+    if not step.transfer.manner.final_notify.waits_for_person:
         step.notify_final(Reason.ANSWERED)
         if step.transfer.transferor is not None:
             step.do(StartTimer(Timer.RELEASE, RELEASE_S))

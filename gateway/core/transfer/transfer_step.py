@@ -60,6 +60,8 @@ class TransferStep:
         """Go to a state."""
         if self.transfer.state is State.ANSWERED and state is not State.ANSWERED:
             self.stop(Timer.WHO)
+        if self.transfer.state is State.WHISPERING and state is not State.WHISPERING:
+            self.stop(Timer.ACCEPT)
         self.transfer = replace(self.transfer, state=state)
 
     def report(self, milestone: Milestone) -> None:
@@ -100,7 +102,10 @@ class TransferStep:
         """Write down that a destination is tried."""
         attempt = Attempt(destination.id, destination.extension)
         attempts = (*self.record.attempts, attempt)
-        self.record = replace(self.record, destination=destination.id, attempts=attempts, answered_at=None)
+        self.record = replace(
+            self.record, destination=destination.id, attempts=attempts,
+            answered_at=None, whispered_at=None, accepted_at=None,
+        )  # fmt: skip
         self.forget_answerer()
         self.transfer = replace(
             self.transfer, destination=destination, dialled=self.transfer.dialled + 1, looking=False

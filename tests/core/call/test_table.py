@@ -44,6 +44,8 @@ NUMBER = AssignedNumber(
 )
 CALLER, ASSISTANT, OTHER, REPLACING = LegId("in-1"), LegId("out-1"), LegId("in-2"), LegId("in-9")
 PARTY = Party("+31201112222")
+ASKED = Destination("asked", "6502", accept="1")
+TO_ASKED = Decision(True, Reason.ACCEPTED, ASKED)
 TO_SALES, TO_SUPPORT = Decision(True, Reason.ACCEPTED, SALES), Decision(True, Reason.ACCEPTED, SUPPORT)
 CLOSED = Decision(False, Reason.OUTSIDE_HOURS, SALES)
 MOST_STATES = 6_000
@@ -89,6 +91,7 @@ def requests(call: Call) -> Iterator[ev.Event]:
             if transferee is not None:
                 yield requested(transferee, transferor)
                 yield requested(transferee, transferor, decision=CLOSED)
+                yield requested(transferee, transferor, decision=TO_ASKED)
                 yield requested(transferee, transferor, manner=Manner(hand_down=True))
                 target = Leg(OTHER, PBX, "two@pbx")
                 yield requested(transferee, transferor, consultation=ev.Consultation(LegId("out-2"), target))
@@ -127,6 +130,9 @@ def of_leg(leg: LegId) -> Iterator[ev.Event]:
     yield ev.LegProgress(NOW, leg, 180)
     yield ev.LegEarlyMedia(NOW, leg)
     yield ev.LegAnswered(NOW, leg)
+    for key in "12":
+        yield ev.LegPressed(NOW, leg, key, next=TO_SUPPORT)
+    yield ev.LegPressed(NOW, leg, "2", next=CLOSED)
     for code, by_peer in ((200, True), (486, True), (200, False)):
         yield ev.LegEnded(NOW, leg, code, by_peer, next=TO_SUPPORT)
     yield ev.LegEnded(NOW, leg, 404, next=CLOSED)
@@ -162,7 +168,14 @@ def pruned(call: Call) -> Call:
 def likeness(call: Call) -> object:
     """What of a call decides what comes next."""
     transfers = tuple(
-        (one.machine.state, one.machine.dialled, one.machine.transferor is None, one.present, one.handed)
+        (
+            one.machine.state,
+            one.machine.dialled,
+            one.machine.transferor is None,
+            one.present,
+            one.handed,
+            one.machine.holds_back,
+        )
         for one in call.transfers
     )
     return frozenset(call.legs), call.up, call.connected_at is None, call.transfer, transfers

@@ -160,7 +160,7 @@ def test_a_gateway_that_stops_does_not_call_a_caller_at_the_pbx_interrupted() ->
 @pytest.mark.parametrize("final_notify", FinalNotify)
 def test_whoever_waits_for_a_person_may_get_the_caller_back_and_is_bridged(final_notify: FinalNotify) -> None:
     book = Playbook(to(SALES), manner=Manner(hand_down=True, final_notify=final_notify))
-    assert book.state is (State.DIALLING if final_notify is FinalNotify.ON_HUMAN else State.HANDING)
+    assert book.state is (State.DIALLING if final_notify.waits_for_person else State.HANDING)
 
 
 def test_a_fresh_invite_is_never_handed_down() -> None:

@@ -16,6 +16,7 @@ from gateway.core.record import TransferRecord
 from gateway.core.transfer import Manner, State, start, step
 from gateway.core.transfer.commands import Timer
 from gateway.core.transfer.events import (
+    AcceptTimeout,
     Announced,
     CallerLost,
     Cancelled,
@@ -35,6 +36,7 @@ from gateway.core.transfer.events import (
     TargetAnswered,
     TargetEvent,
     TargetFailed,
+    TargetPressed,
     TargetProgress,
     TransfereeGone,
     TransferorGone,
@@ -42,6 +44,7 @@ from gateway.core.transfer.events import (
 )
 from gateway.core.transfer.hand_down import STATES
 from tests.support.playbook import (
+    ACCEPTING,
     ASSISTANT,
     BEGIN,
     CALLER,
@@ -49,11 +52,13 @@ from tests.support.playbook import (
     IN_30_S,
     KEEPING,
     NONE_LEFT,
+    QUEUED,
     RETURNING,
     SALES,
     SUPPORT,
     TRANSFER,
     VOICEMAIL,
+    WHISPERED,
     leg,
     refusal,
     to,
@@ -62,10 +67,10 @@ from tests.support.transfer_world import World
 
 FAILURES = [reason for reason in Reason if reason.outcome is Outcome.FAILED]
 
-decisions = st.one_of(st.just(NONE_LEFT), st.sampled_from([SALES, SUPPORT, GREETED, RETURNING, KEEPING]).map(to))
-first_decisions = st.sampled_from(
-    [*map(to, (SALES, SUPPORT, SALES, SUPPORT, GREETED, RETURNING, KEEPING)), refusal(Reason.HOLIDAY)]
-)
+OTHERS = (GREETED, RETURNING, KEEPING, WHISPERED, ACCEPTING, QUEUED)
+
+decisions = st.one_of(st.just(NONE_LEFT), st.sampled_from([SALES, SUPPORT, *OTHERS]).map(to))
+first_decisions = st.sampled_from([*map(to, (SALES, SUPPORT, SALES, SUPPORT, *OTHERS)), refusal(Reason.HOLIDAY)])
 manners = st.builds(
     Manner,
     notify=st.sampled_from([True, True, True, False]),
@@ -150,6 +155,11 @@ class AnyTransfer(RuleBasedStateMachine):
         if by is None or not by.is_person:
             self.send(Identified(self.now, self.target(back), by, "Playback", then))
 
+    @precondition(lambda self: self.transfer.destination is not None and self.transfer.destination.holds_back)
+    @rule(back=back, key=st.sampled_from("112#"), then=decisions)
+    def who_answered_presses_a_key(self, back: int, key: str, then: Decision) -> None:
+        self.send(TargetPressed(self.now, self.target(back), key, then))
+
     @rule(event=st.sampled_from([TransferorGone, TransferorGone, NotifyFailed, TransfereeGone, Stop]))
     def something_goes_away(self, event: Callable[[datetime], Event]) -> None:
         self.send(event(self.now))
@@ -176,6 +186,7 @@ class AnyTransfer(RuleBasedStateMachine):
                 State.DIALLING: TargetAnswered(self.now, target),
                 State.RINGING: TargetAnswered(self.now, target),
                 State.ANSWERED: HumanAnswered(self.now, target, AnsweredBy.EXTENSION),
+                State.WHISPERING: TargetPressed(self.now, target, "1", NONE_LEFT),
                 State.SWITCHING: Switched(self.now, target),
             }.get(self.transfer.state, HumanAnswered(self.now, target))
         )
@@ -187,7 +198,7 @@ class AnyTransfer(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Without any help but its timers and the answer to its switch, a transfer comes to its end."""
-        for _ in range(10):
+        for _ in range(12):
             if self.sound and self.transfer.state is State.SWITCHING:
                 self.send(Switched(self.now, self.transfer.target))
             elif self.sound and self.transfer.state is not State.ENDED:
@@ -215,6 +226,8 @@ class AnyTransfer(RuleBasedStateMachine):
                 self.send(Announced(self.now))
             case Timer.WHO:
                 self.send(WhoTimeout(self.now))
+            case Timer.ACCEPT:
+                self.send(AcceptTimeout(self.now, then))
             case Timer.LISTEN:
                 self.send(Listened(self.now, self.target(0), self.world.caller == "held", then))
 

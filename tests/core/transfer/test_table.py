@@ -11,9 +11,10 @@ import pytest
 
 from gateway.core.model import AnsweredBy, Entry, FinalNotify
 from gateway.core.outcome import Reason
-from gateway.core.transfer import Manner, State, Transfer, hand_down, identifying, machine, step
+from gateway.core.transfer import Manner, State, Transfer, accepting, hand_down, identifying, machine, step
 from gateway.core.transfer.events import Event
 from tests.support.playbook import (
+    ACCEPTING,
     ANNOUNCED,
     CALLER_GONE,
     CANCELLED,
@@ -26,21 +27,25 @@ from tests.support.playbook import (
     KEEPING,
     NONE_LEFT,
     NOTIFY_FAILED,
+    QUEUED,
     RELEASE_TIMEOUT,
     SALES,
     STOP,
     SUPPORT,
     VOICEMAIL,
+    WHISPERED,
     WHO_TIMEOUT,
     Playbook,
     answers,
     cannot_switch,
+    does_not_accept,
     fails,
     hears,
     human,
     is_switched,
     is_told,
     loses_caller,
+    presses,
     rings,
     rings_out,
     to,
@@ -48,7 +53,9 @@ from tests.support.playbook import (
 from tests.support.state_tables import Rows, documented
 
 MOST_DIALLED = 2
-TABLES = documented(machine.__doc__, identifying.__doc__, hand_down.__doc__)
+KINDS_OF_NOTIFY = [when for when in FinalNotify if when is not FinalNotify.ON_ACCEPT]
+"""To the machine `on-accept` is `on-human`."""
+TABLES = documented(machine.__doc__, accepting.__doc__, identifying.__doc__, hand_down.__doc__)
 
 
 @cache
@@ -76,7 +83,7 @@ def kinds(entry: Entry, when: FinalNotify) -> Iterator[Transfer]:
         (True, False), (True, False), (True, False), (True, False), (VOICEMAIL, None)
     ):
         manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, hand_down=down, names_humans=names)
-        for first in (SALES, GREETED, KEEPING):
+        for first in (SALES, GREETED, KEEPING) if down else (SALES, GREETED, KEEPING, WHISPERED, ACCEPTING, QUEUED):
             yield Playbook(to(first), entry=entry, manner=manner, fallback=fallback).transfer
 
 
@@ -90,8 +97,9 @@ def _events(last: int) -> Iterator[Event]:
     for then in (NONE_LEFT,) if last >= MOST_DIALLED else (NONE_LEFT, to(SUPPORT)):
         yield from (fails(last, then=then), rings_out(then=then), cannot_switch(last, then=then))
         yield is_told(last, AnsweredBy.VOICEMAIL, then=then)
+        yield from (does_not_accept(then=then), presses(last, "2", then=then), presses(last, "7", then=then))
     for target in (last, last - 1):
-        yield from (rings(target), answers(target), is_switched(target), human(target))
+        yield from (rings(target), answers(target), is_switched(target), human(target), presses(target))
         yield from (hears(target), hears(target, False), fails(target, moved=True))
         yield from (loses_caller(target), loses_caller(target, Reason.BUSY))
         yield from (is_told(target, by) for by in (None, AnsweredBy.APPLICATION, AnsweredBy.OUTSIDE))
@@ -108,7 +116,7 @@ def _without_history(transfer: Transfer) -> tuple[object, ...]:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("when", FinalNotify)
+@pytest.mark.parametrize("when", KINDS_OF_NOTIFY)
 @pytest.mark.parametrize("entry", Entry)
 def test_nothing_happens_that_the_table_does_not_tell(entry: Entry, when: FinalNotify) -> None:
     table = TABLES
@@ -119,7 +127,7 @@ def test_nothing_happens_that_the_table_does_not_tell(entry: Entry, when: FinalN
 @pytest.mark.thorough
 def test_all_that_the_table_tells_can_happen() -> None:
     reached: Rows = defaultdict(set)
-    for entry, when in product(Entry, FinalNotify):
+    for entry, when in product(Entry, KINDS_OF_NOTIFY):
         for row, found in observed(entry, when).items():
             reached[row] |= found
     assert reached == TABLES
