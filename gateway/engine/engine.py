@@ -141,6 +141,10 @@ class Engine:
         self._progressed(leg)
         self._tell(leg, partial(ev.LegAnswered, leg=leg))
 
+    def leg_pressed(self, leg: LegId, key: str) -> None:
+        """Who was whispered to has pressed a key."""
+        self._tell(leg, partial(ev.LegPressed, leg=leg, key=key))
+
     def leg_connected(self, leg: LegId, asserted: Asserted) -> None:
         """Somebody else is at the end of a leg now, or is known by more: whoever is dialled next is shown that."""
         call = self.calls.of(leg)

@@ -114,14 +114,16 @@ class Executor:
             text = f"{name} failed: {type(error).__name__}"
             self._feedback.feed(call, Fault(self._clock.now(), command.transfer, text))
 
-    def _carry_out(self, call: str, command: do.Command) -> None:
+    def _carry_out(self, call: str, command: do.Command) -> None:  # noqa: C901  # one case for each command
         match command:
             case do.Dial(order):
                 self._dial(call, order)
             case do.HandDown(order):
                 self._hand_down(call, order)
-            case do.Respond(leg, code):
-                self._sip.respond(leg, code)
+            case do.Respond(leg, code, beside):
+                self._sip.respond(leg, code, beside)
+            case do.Whisper(leg, sound):
+                self._sip.whisper(leg, sound)
             case do.Join(one, other, dialled):
                 self._join(call, one, other, dialled)
             case do.Press(leg, keys):

@@ -81,10 +81,10 @@ class GuardedSip(SipPort):
         except Exception as error:
             raise NotSentError(NotSent.FAILED, self._noted("hand_down", order.leg, error)) from error
 
-    def respond(self, leg: LegId, code: int) -> None:
+    def respond(self, leg: LegId, code: int, beside: LegId | None = None) -> None:
         """See ports.SipPort."""
         try:
-            self._sip.respond(leg, code)
+            self._sip.respond(leg, code, beside)
         except Exception as error:  # noqa: BLE001  # whatever it is, the leg has no answer
             text = self._noted("respond", leg, error)
             if code >= 200:
@@ -111,6 +111,10 @@ class GuardedSip(SipPort):
     def wait(self, leg: LegId, target: LegId | None = None, announcement: Announcement | None = None) -> None:
         """See ports.SipPort."""
         self._tried("wait", leg, partial(self._sip.wait, leg, target, announcement), otherwise=None)
+
+    def whisper(self, leg: LegId, sound: Announcement | None) -> None:
+        """See ports.SipPort."""
+        self._tried("whisper", leg, partial(self._sip.whisper, leg, sound), otherwise=None)
 
     def press(self, leg: LegId, keys: str) -> None:
         """See ports.SipPort."""

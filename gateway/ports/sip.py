@@ -113,8 +113,11 @@ class SipPort(Protocol):
     def condition(self, leg: LegId) -> LegCondition:
         """How a leg is."""
 
-    def respond(self, leg: LegId, code: int) -> None:
-        """Send a provisional response, or 200, to an incoming INVITE; 183 opens its media. None is sent twice."""
+    def respond(self, leg: LegId, code: int, beside: LegId | None = None) -> None:
+        """Send a provisional response, or 200, to an incoming INVITE; 183 opens its media. None is sent twice.
+
+        `beside` is who it will hear, where it does not wait for that one already.
+        """
 
     def hang_up(
         self, leg: LegId, code: int, reason: Reason, retry_after_s: int | None = None, sentence: str | None = None
@@ -133,6 +136,9 @@ class SipPort(Protocol):
         Called again for another target, it changes over without a break. An incoming leg that is not answered yet is
         told 180 when nothing else was for a second.
         """
+
+    def whisper(self, leg: LegId, sound: Announcement | None) -> None:
+        """Let a leg hear a sound once, and nobody else; its keys are told by `leg_pressed`, until it is joined."""
 
     def press(self, leg: LegId, keys: str) -> None:
         """Press keys for a leg's peer, after what it is being given already; `w` is half a second of nothing."""
@@ -164,6 +170,9 @@ class SipListener(Protocol):
 
     def leg_answered(self, leg: LegId) -> None:
         """A leg is established."""
+
+    def leg_pressed(self, leg: LegId, key: str) -> None:
+        """A key, one of `0123456789*#ABCD`, was pressed on a leg that is whispered to."""
 
     def leg_connected(self, leg: LegId, asserted: Asserted) -> None:
         """A peer says in mid call who is at the end of its leg now (RFC 3325, RFC 4916)."""

@@ -242,13 +242,13 @@ class SipAgent:
             return LegCondition(LegState.GONE)
         return replace(found.condition, rtp_age_s=self._midcall.silent_s(leg))
 
-    def respond(self, leg: LegId, code: int) -> None:
+    def respond(self, leg: LegId, code: int, beside: LegId | None = None) -> None:
         """See ports.SipPort."""
         found = self._legs.get(leg)
         if found is None or found.over:
             return
         try:
-            self._media.answering(found, self._legs.get(self._pairs.partner(leg)))
+            self._media.answering(found, self._legs.get(self._pairs.partner(leg) or beside))
             found.respond(code)
         except pj.Error as error:
             log.warning("answer-failed", leg=leg, call_id=found.sip_call_id, code=code, why=error.info())
@@ -283,6 +283,13 @@ class SipAgent:
         """A target that says nothing for a while may be a queue: whoever waits for it should hear that it is tried."""
         if self._pairs.waits(leg):
             self.respond(leg, 180)
+
+    def whisper(self, leg: LegId, sound: Announcement | None) -> None:
+        """See ports.SipPort."""
+        found = self._legs.get(leg)
+        if found is not None:
+            self._media.whisper(leg, sound, self._pairs.unpair(leg))
+            self._midcall.asks(found)
 
     def press(self, leg: LegId, keys: str) -> None:
         """See ports.SipPort."""

@@ -64,7 +64,7 @@ class Supervision:
         self._listener = listener
         self._clock = clock
         self._kick = kick
-        self.midcall = MidCall(legs.get, pairs, media, clock, self._lost, kick)
+        self.midcall = MidCall(legs.get, pairs, media, clock, self._lost, kick, listener.leg_pressed)
         self.expiries = Expiries(clock, kick)
         self._timer_c = TimerC(legs, clock, self._unanswered)
         self._trunks: Mapping[str, TrunkProfile] = {}

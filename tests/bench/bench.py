@@ -168,6 +168,11 @@ class Bench:
             self.sip.live[leg] = "up"
             self.engine.leg_answered(leg)
 
+    def presses(self, leg: LegId | None, key: str) -> None:
+        """A key is pressed on a leg; the engine hears of it where the leg is whispered to."""
+        if leg in self.sip.live and leg in self.sip.whispered_to:
+            self.engine.leg_pressed(leg, key)
+
     def fails(self, leg: LegId | None, code: int = 486) -> None:
         """A leg ends, if it is there."""
         if leg in self.sip.live:

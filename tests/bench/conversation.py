@@ -85,6 +85,10 @@ def _taken(bench: Bench, leg: str, by: str) -> None:
     bench.engine.call_answered("asterisk", f"{_leg(bench, leg)}@test", who, name, bench.clock.now().wall)
 
 
+def _presses(bench: Bench, leg: str, key: str) -> None:
+    bench.presses(_leg(bench, leg), key)
+
+
 EVENTS: dict[str, Callable[..., None]] = {
     r"(\S+) calls (\S+) as (\S+?)(?:, in the place of (\S+))?": _calls,
     r"(\S+) rings": lambda bench, leg: bench.rings(_leg(bench, leg)),
@@ -92,6 +96,7 @@ EVENTS: dict[str, Callable[..., None]] = {
     r"(\S+) has early media": lambda bench, leg: bench.early_media(_leg(bench, leg)),
     r"(\S+) answers": lambda bench, leg: bench.answers(_leg(bench, leg)),
     r"(\S+) fails with (\d+)": lambda bench, leg, code: bench.fails(_leg(bench, leg), int(code)),
+    r"(\S+) presses (\S)": _presses,
     r"(\S+) hangs up": lambda bench, leg: bench.fails(_leg(bench, leg), 200),
     r"(\S+) refers to (\S+?)(?:, to be joined with (\S+))?": _refers,
     r"(\S+) takes no more NOTIFYs": lambda bench, leg: bench.takes_no_more_notifys(_leg(bench, leg)),

@@ -40,6 +40,7 @@ class FakeSip:
         self.packets: dict[LegId, int] = {}  # of audio that a leg has brought
         self.counted: dict[LegId, LegMedia] = {}
         self.ways: dict[LegId, Decision] = {}
+        self.whispered_to: set[LegId] = set()  # whose keys the engine is told of
         self.engine: Engine
 
     def dial(self, order: DialOrder) -> None:
@@ -84,7 +85,7 @@ class FakeSip:
         states = {"offered": LegState.CALLING, "dialled": LegState.CALLING, "up": LegState.UP}
         return LegCondition(states.get(self.live.get(leg, ""), LegState.GONE))
 
-    def respond(self, leg: LegId, code: int) -> None:
+    def respond(self, leg: LegId, code: int, _beside: LegId | None = None) -> None:
         """See ports.SipPort."""
         self._chance.take(f"respond {code}")
         self._said.append(f"respond {leg} {code}")
@@ -120,6 +121,7 @@ class FakeSip:
         self._said.append(f"join {one} {other}")
         self._leave(one)
         self._leave(other)
+        self.whispered_to -= {one, other}
         self.pairs |= {one: other, other: one}
         return True
 
@@ -129,6 +131,13 @@ class FakeSip:
         what = f" hears {announcement.file}" if announcement else ""
         self._said.append(f"wait {leg}" + (f" for {target}" if target else "") + what)
         self._leave(leg)
+
+    def whisper(self, leg: LegId, sound: Announcement | None) -> None:
+        """See ports.SipPort."""
+        self._chance.take("whisper")
+        self._said.append(f"whisper to {leg}" + (f": {sound.file.rpartition('/')[2]}" if sound else ""))
+        self._leave(leg)
+        self.whispered_to.add(leg)
 
     def press(self, leg: LegId, keys: str) -> None:
         """See ports.SipPort."""

@@ -68,9 +68,9 @@ class NetworkSip(FakeSip):
         super().dial(order)
         self.gateway.dial(order)
 
-    def respond(self, leg: LegId, code: int) -> None:
+    def respond(self, leg: LegId, code: int, beside: LegId | None = None) -> None:
         """See ports.SipPort."""
-        super().respond(leg, code)
+        super().respond(leg, code, beside)
         if leg in self.live:
             self.gateway.legs[leg].respond(code)
 

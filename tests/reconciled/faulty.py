@@ -42,11 +42,11 @@ class FaultyAgent(SipAgent):
             self._unanswered |= {order.beside}
         super().dial(order)
 
-    def respond(self, leg: LegId, code: int) -> None:
+    def respond(self, leg: LegId, code: int, beside: LegId | None = None) -> None:
         """Raises InjectedError where they would be answered."""
         if code == ANSWER and leg in self._unanswered:
             raise InjectedError
-        super().respond(leg, code)
+        super().respond(leg, code, beside)
 
 
 if __name__ == "__main__":

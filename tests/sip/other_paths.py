@@ -153,6 +153,9 @@ class RelayPath:
     def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
         """See media_path.MediaPath."""
 
+    def whisper(self, leg: LegId, sound: Announcement | None, legs: Changed) -> None:
+        """See media_path.MediaPath: it plays nothing."""
+
     def forget(self, leg: LegId) -> None:
         """See media_path.MediaPath."""
         if opened := self.sockets.pop(leg, None):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.core.model import LegId
-from gateway.sip.calls.dtmf import ECHO_S, LONG_PAUSE_S, PAUSE_MS, TONE_MS, Keypads
+from gateway.sip.calls.dtmf import ECHO_S, HELD_S, LONG_PAUSE_S, PAUSE_MS, TONE_MS, Keypads
 from gateway.sip.calls.leg_control import KeyPress, KeyWay
 from tests.bench.leg import FakeLeg, TwoLegs
 
@@ -28,7 +28,9 @@ class Stage(TwoLegs):
             lambda leg: leg not in self.deaf,
             self.clock,
             lambda: None,
+            chosen=lambda leg, key: self.chosen.append((leg, key)),
         )
+        self.chosen: list[tuple[LegId, str]] = []
         self._stamp = 0
 
     def press(self, leg: FakeLeg, keys: str, way: KeyWay = EVENT) -> None:
@@ -173,3 +175,65 @@ def test_what_is_forgotten_is_given_nothing_more() -> None:
     stage.clock.advance(60)
     assert stage.agent.given == "1"
     assert stage.clock.waiting == 0
+
+
+# --- keys that the gateway asks for
+
+
+def test_the_keys_of_a_leg_that_is_asked_are_for_the_gateway_until_it_is_joined() -> None:
+    stage = Stage(joined=False)
+    stage.keys.asks(stage.agent)
+    stage.press(stage.agent, "7", INFO)
+    stage.press(stage.agent, "1")
+    assert stage.chosen == [(stage.agent.id, "7"), (stage.agent.id, "1")]
+    stage.pairs.join(stage.caller.id, stage.agent.id)
+    stage.keys.joined(stage.caller, stage.agent)
+    stage.press(stage.agent, "5")
+    assert (stage.chosen[2:], stage.caller.given) == ([], "5")
+
+
+def test_what_was_pressed_before_the_gateway_asked_counts() -> None:
+    stage = Stage(joined=False)
+    stage.press(stage.agent, "1")
+    stage.press(stage.caller, "9")
+    stage.keys.asks(stage.agent)
+    assert stage.chosen == [(stage.agent.id, "1")]
+
+
+def test_a_key_that_is_asked_for_counts_when_it_is_released() -> None:
+    stage = Stage(joined=False)
+    stage.keys.asks(stage.agent)
+    stage.keys.pressed(stage.agent, KeyPress("1", EVENT, 100))
+    stage.clock.advance(HELD_S / 2)
+    assert stage.chosen == []
+    for _ in range(3):  # as its end is sent (RFC 4733 §2.5.1.4)
+        stage.keys.pressed(stage.agent, KeyPress("1", EVENT, 100, ended=True))
+    assert stage.chosen == [(stage.agent.id, "1")]
+    stage.clock.advance(10 * HELD_S)
+    assert stage.chosen == [(stage.agent.id, "1")]
+
+
+def test_a_key_whose_end_never_comes_counts_after_a_while() -> None:
+    stage = Stage(joined=False)
+    stage.keys.asks(stage.agent)
+    stage.keys.pressed(stage.agent, KeyPress("1", EVENT, 100))
+    stage.clock.advance(HELD_S + 0.01)
+    assert stage.chosen == [(stage.agent.id, "1")]
+
+
+def test_a_key_counts_once_that_comes_in_both_ways_to_the_gateway() -> None:
+    stage = Stage(joined=False)
+    stage.keys.asks(stage.agent)
+    stage.keys.pressed(stage.agent, KeyPress("1", EVENT, 100))
+    stage.keys.pressed(stage.agent, KeyPress("1", INFO))
+    stage.clock.advance(HELD_S + 0.01)
+    assert stage.chosen == [(stage.agent.id, "1")]
+
+
+def test_the_key_of_a_leg_that_is_over_means_nothing() -> None:
+    stage = Stage(joined=False)
+    stage.keys.asks(stage.agent)
+    stage.keys.pressed(stage.agent, KeyPress("1", EVENT, 100))
+    stage.keys.forget(stage.agent.id)
+    stage.clock.advance(HELD_S + 0.01)
+    assert stage.chosen == []

@@ -49,6 +49,7 @@ class Bridge:
         self._heard: dict[LegId, pj.AudioMedia] = {}  # what is connected to a leg's port
         self._sounds = BridgeSounds(clock)
         self._ringbacks: dict[LegId, Ringback[pj.AudioMedia]] = {}  # of those who wait
+        self._whispers: dict[LegId, pj.AudioMedia] = {}  # to those who have answered
         self._next_look: Timer | None = None
         self._relays = Relays(pairs, leg_of, clock)
         self._sending: dict[LegId, Timer] = {}  # keys, to whom
@@ -59,7 +60,7 @@ class Bridge:
             self._next_look.cancel()
         for timer in self._sending.values():
             timer.cancel()
-        for table in (self._ports, self._ringbacks, self._heard, self._sending):
+        for table in (self._ports, self._ringbacks, self._whispers, self._heard, self._sending):
             table.clear()
         self._relays.stop()
         self._sounds.stop()
@@ -167,6 +168,7 @@ class Bridge:
         for leg in legs:
             if not self._pairs.waits(leg):
                 self._ringbacks.pop(leg, None)
+            self._whispers.pop(leg, None)
         self._carry_out(*legs)
 
     def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
@@ -180,6 +182,13 @@ class Bridge:
         if self._next_look is not None:
             self._next_look.cancel()
         self._next_look = self._clock.after(0, self._look)
+
+    def whisper(self, leg: LegId, sound: Announcement | None, legs: Changed) -> None:
+        """See media_path.MediaPath."""
+        player = self._sounds.announcement(sound) if sound is not None else None
+        if player is not None:
+            self._whispers[leg] = player  # it plays from its beginning once there is a port to hear it
+        self._carry_out(*legs)
 
     def keys_follow(self, leg: LegId) -> None:
         """See media_path.MediaPath."""
@@ -200,6 +209,7 @@ class Bridge:
             timer.cancel()
         self._relays.forget(leg)
         self._ringbacks.pop(leg, None)
+        self._whispers.pop(leg, None)
         self._ports.pop(leg, None)
         self._heard.pop(leg, None)
 
@@ -221,6 +231,8 @@ class Bridge:
                 del self._heard[leg]  # to be tried again
 
     def _source(self, leg: LegId) -> pj.AudioMedia | None:
+        if leg in self._whispers:
+            return self._whispers[leg]
         ringback = self._ringbacks.get(leg)
         sound = ringback.sound(self._clock.now().steady) if ringback else None
         if sound is not None:

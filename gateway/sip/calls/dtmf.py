@@ -37,6 +37,8 @@ STAMPS_VARY_MS = 10
 PAUSE = "w"
 """Half a second in which nothing is given, as in the dial strings of phones and PBXs; no person can press it."""
 LONG_PAUSE_S = 0.5
+HELD_S = 1.0
+"""When a key that is still held, or whose last packets are lost, counts as pressed."""
 ECHO_S = 2.0
 """Some send each key in both ways: the second one comes within this time."""
 
@@ -57,6 +59,8 @@ class _Pad:
     typed: deque[str] = field(default_factory=deque)  # what it gave while it had no partner
     busy: bool = False
     timer: Timer | None = None
+    held: str | None = None  # the key that it gives the gateway
+    holding: Timer | None = None
 
     def is_echo(self, key: str, way: KeyWay, now: float) -> bool:
         """Whether this key is one that came in the other way a moment ago; each of those has one echo at most."""
@@ -81,11 +85,14 @@ class Keypads:
         clock: Clock,
         kick: Callable[[], None],
         follow: Callable[[LegId], None] = lambda _leg: None,
+        chosen: Callable[[LegId, str], None] = lambda _leg, _key: None,
     ) -> None:
         """`wants_info`: whether a leg's side wants SIP INFO; `can_take`: whether it can be given anything now.
 
-        `follow` is told of a leg that is about to be given events.
+        `follow` is told of a leg that is about to be given events, `chosen` of each key of one that is asked for some.
         """
+        self._chosen = chosen
+        self._asked: set[LegId] = set()
         self._follow = follow
         self._pairs = pairs
         self._leg_of = leg_of
@@ -105,8 +112,13 @@ class Keypads:
         if press.way is KeyWay.EVENT:
             before, pad.heard = pad.heard, press
             if before is not None and _goes_on(before, press):
+                if press.ended:
+                    self._released(pad)
                 return
         if pad.is_echo(key, press.way, self._clock.now().steady) or press.relayed:
+            return
+        if leg.id in self._asked:
+            self._choose(pad, press)
             return
         other = self._pairs.gives_keys_to(leg.id)
         partner = self._leg_of(other) if other is not None else None
@@ -115,13 +127,41 @@ class Keypads:
         else:
             self._give(partner, key)
 
+    def _choose(self, pad: _Pad, press: KeyPress) -> None:
+        """A key is for the gateway, once it is released: as long as a phone sends events it sends no audio."""
+        self._released(pad)
+        pad.held = press.key
+        if press.way is KeyWay.EVENT and not press.ended:
+            pad.holding = self._clock.after(HELD_S, partial(self._released, pad))
+        else:
+            self._released(pad)
+
+    def _released(self, pad: _Pad) -> None:
+        key, pad.held = pad.held, None
+        if pad.holding is not None:
+            pad.holding.cancel()
+            pad.holding = None
+        if key is not None and pad.leg.id in self._asked:
+            self._chosen(pad.leg.id, key)
+
     def press(self, leg: LegControl, keys: str) -> None:
         """Give a leg keys that the gateway itself presses, and pauses between them; they wait as others do."""
         for key in keys:
             self._give(leg, key)
 
+    def asks(self, leg: LegControl) -> None:
+        """The keys of a leg are for the gateway from now on, until it is joined; those that it has given already too.
+
+        They are told of in the order in which they came, as long as any is asked for.
+        """
+        self._asked.add(leg.id)
+        pad = self._pads.get(leg.id)
+        while pad is not None and pad.typed and leg.id in self._asked:
+            self._chosen(leg.id, pad.typed.popleft())
+
     def joined(self, one: LegControl, other: LegControl) -> None:
         """Two legs have become partners: what was pressed on the way there is for the new one."""
+        self._asked -= {one.id, other.id}
         self.awaits(one, other)
         self.awaits(other, one)
 
@@ -147,9 +187,11 @@ class Keypads:
 
     def forget(self, leg: LegId) -> None:
         """The leg is over."""
+        self._asked.discard(leg)
         pad = self._pads.pop(leg, None)
-        if pad is not None and pad.timer is not None:
-            pad.timer.cancel()
+        for timer in (pad.timer, pad.holding) if pad is not None else ():
+            if timer is not None:
+                timer.cancel()
 
     def stop(self) -> None:
         """Give nothing more."""

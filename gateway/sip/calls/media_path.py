@@ -99,6 +99,9 @@ class MediaPath(Protocol):
     def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
         """As `changed`; the leg that waits hears the announcement, then ringback, until its target is to be heard."""
 
+    def whisper(self, leg: LegId, sound: Announcement | None, legs: Changed) -> None:
+        """As `changed`; the leg, which has no partner, hears the sound once, until it has one; None: silence."""
+
     def forget(self, leg: LegId) -> None:
         """The leg is over, and no one's partner; or it has not come to be, after its offer was received."""
 

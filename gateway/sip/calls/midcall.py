@@ -38,14 +38,18 @@ class MidCall:
         clock: Clock,
         lost: Callable[[LegId, CallEnd], None],
         kick: Callable[[], None],
+        chosen: Callable[[LegId, str], None] = lambda _leg, _key: None,
     ) -> None:
-        """`lost` is told of a leg that is as good as over, though its peer has not ended it."""
+        """`lost` is told of a leg that is as good as over, though its peer has not ended it.
+
+        `chosen` is told of each key of a leg that is asked for one.
+        """
         self._media = media
         self._clock = clock
         self._lost = lost
         self._config: Config | None = None
         self._holds = Holds(pairs, media, clock, kick)
-        self._keypads = Keypads(pairs, leg_of, self._wants_info, self._can_take, clock, kick, media.keys_follow)
+        self._keypads = Keypads(pairs, leg_of, self._wants_info, self._can_take, clock, kick, media.keys_follow, chosen)
         self._encryption = Encryption(self._wants_encryption)
         self._watchdog = Watchdog(pairs, leg_of, media.activity, self._should_be_heard, clock, lost)
 
@@ -99,6 +103,10 @@ class MidCall:
         if target is not None:
             self._keypads.awaits(leg, target)
         self._holds.waiting(leg)
+
+    def asks(self, leg: LegControl) -> None:
+        """The leg's keys are for the gateway from now on, until it is joined."""
+        self._keypads.asks(leg)
 
     def press(self, leg: LegControl, keys: str) -> None:
         """Keys are pressed for the leg that nobody at its other end has pressed."""
