@@ -111,7 +111,7 @@ CHANGES: Final[Tables] = {
         "max_waiting": 3, "max_wait_s": 4, "max_concurrent": 5, "when_unknown": "refuse", "ring_timeout_s": 6,
         "overflow": ["voicemail"], "overflow_on": ["busy"], "announcement": "two.wav", "announce": "before-dialling",
         "name": "Other", "group": ["6001"], "max_penalty": 7, "wrap_up_s": 8,
-        "voicemail": "keep", "digits": "w1",
+        "voicemail": "keep", "digits": "w1", "whisper": "two.wav", "accept": "1", "decline": "2", "accept_timeout_s": 3,
     },
     "trunk": {
         "addresses": ["203.0.113.77"], "transport": "tcp", "username": "other", "password_file": "two.secret",
@@ -148,7 +148,14 @@ def before(**listening: int) -> dict[str, Tables]:
     """The tables of a configuration, by file; the transports of `listening` are on."""
     login = {"username": "user", "password_file": "one.secret"}
     destinations = [
-        {"id": "sales", "extension": "6500", "queue": "sales", "announcement": "one.wav"},
+        {
+            "id": "sales",
+            "extension": "6500",
+            "queue": "sales",
+            "announcement": "one.wav",
+            "whisper": "one.wav",
+            "accept": "5",
+        },
         {"id": "voicemail", "extension": "190"},
     ]
     return {

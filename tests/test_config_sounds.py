@@ -69,6 +69,10 @@ def test_a_file_that_cannot_be_played_is_found_at_the_start(tmp_path: Path, cont
     ("line", "told"),
     [
         ('announce = "before-dialling"', ": announce needs an announcement"),
+        ('accept = "1"', ": accept needs a whisper: nobody would know that a key is to be pressed, or which one"),
+        ('decline = "2"', ": decline needs accept"),
+        ('decline = "2"\naccept_timeout_s = 5', ": decline and accept_timeout_s need accept"),
+        ('accept = "12"', '.accept: must be one key of a telephone, such as "1"; is "12"'),
         ('overflow_on = ["busy", "answered"]', ".overflow_on[2]: must be 'busy', 'no-answer', 'declined' or 'unreachable'"),
     ],
 )  # fmt: skip
@@ -90,3 +94,15 @@ def test_how_far_a_hunt_goes(tmp_path: Path) -> None:
     assert all(other.goes_on_after(reason) for other in others for reason in failures)
     assert sales.goes_on_after(Reason.BUSY)
     assert not any(sales.goes_on_after(reason) for reason in failures)
+
+
+def test_a_whisper_and_the_key_that_takes_the_call(tmp_path: Path) -> None:
+    (tmp_path / "sales.wav").write_bytes(wav(seconds=1.25))
+    lines = ('whisper = "sales.wav"', 'accept = "1"', 'decline = "*"', "accept_timeout_s = 7.5")
+    sales = load(with_sales(tmp_path, *lines)).numbers[0].destinations["sales"]
+    assert sales.whisper == Announcement(str(tmp_path / "sales.wav"), timedelta(seconds=1.25))
+    assert (sales.accept, sales.decline, sales.accept_timeout) == ("1", "*", timedelta(seconds=7.5))
+    assert sales.holds_back
+    same = with_sales(tmp_path, *lines[:2], 'decline = "1"')
+    with pytest.raises(ConfigError, match="accept and decline are the same key"):
+        load(same)

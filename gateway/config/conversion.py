@@ -70,6 +70,10 @@ def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule
         announcement=announcement(settings.announcement, before=settings.announce == "before-dialling"),
         digits=settings.digits,
         voicemail=settings.voicemail,
+        whisper=announcement(settings.whisper, before=False),
+        accept=settings.accept,
+        decline=settings.decline,
+        accept_timeout=timedelta(seconds=settings.accept_timeout_s),
     )
 
 

@@ -131,6 +131,12 @@ def _keys(text: str) -> str:
     return text
 
 
+def _key(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-D*#]", text):
+        raise ValueError(f'must be one key of a telephone, such as "1"; is "{text[:80]}"')
+    return text
+
+
 def _or_nothing(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(lambda text: check(text) if text else text)
 
@@ -295,6 +301,7 @@ Topic = Annotated[str, AfterValidator(_topic)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 ContextOrNothing = Annotated[str, _or_nothing(_context)]
 KeysOrNothing = Annotated[str, _or_nothing(_keys)]
+KeyOrNothing = Annotated[str, _or_nothing(_key)]
 Interface = Annotated[str, AfterValidator(_interface)]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[IpNetwork, BeforeValidator(_network, json_schema_input_type=str)]

@@ -23,6 +23,7 @@ from gateway.config.fields import (
     HttpPath,
     HttpUrl,
     KeyFile,
+    KeyOrNothing,
     KeysOrNothing,
     NamedHours,
     NameServer,
@@ -342,6 +343,10 @@ class DestinationSettings(Section):
     overflow: tuple[Slug, ...] = ()
     digits: KeysOrNothing = ""
     voicemail: OnVoicemail = OnVoicemail.NEXT
+    whisper: SoundFile | None = None
+    accept: KeyOrNothing = ""
+    decline: KeyOrNothing = ""
+    accept_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 10
     overflow_on: tuple[Failure, ...] = ("busy", "no-answer", "declined", "unreachable")
     announcement: SoundFile | None = None
     announce: Literal["while-dialling", "before-dialling"] = "while-dialling"
@@ -359,6 +364,13 @@ class DestinationSettings(Section):
             raise ValueError("group and queue are two ways to find out who is there; give one of them")
         if self.announcement is None and "announce" in self.model_fields_set:
             raise ValueError("announce needs an announcement")
+        if self.accept and self.whisper is None:
+            raise ValueError("accept needs a whisper: nobody would know that a key is to be pressed, or which one")
+        of_accept = ("decline", "accept_timeout_s")
+        if not self.accept and (given := [key for key in of_accept if key in self.model_fields_set]):
+            raise ValueError(f"{' and '.join(given)} {'need' if len(given) > 1 else 'needs'} accept")
+        if self.accept and self.accept == self.decline:
+            raise ValueError("accept and decline are the same key; give each its own")
         return self
 
 

@@ -33,13 +33,16 @@ from gateway.core.state_sources import StateSource
 from gateway.ports import TooLateError
 from tests.bench import ASSIGNED, PBX, SALES, SUPPORT, TRUNK, Bench
 from tests.bench.bench import Source
+from tests.config_directory import MAIN, write
 from tests.config_directory import PBX as PROFILE
 from tests.config_directory import TRUNK as PLATFORM
-from tests.config_directory import write
 from tests.engine import bugs
+from tests.support import tones
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from gateway.config import Config
 
 
 TARGETS = (SALES, SUPPORT, "sip:+31699999999@gw", "sip:190@gw")
@@ -51,9 +54,17 @@ ENOUGH = 4
 EARLY = {"platform": PLATFORM + 'final_notify = "on-ring"\nat_deadline = "continue"\n', "asterisk": PROFILE}
 """The transferor is told of the end before there is one: what comes later is not told again."""
 
+WHISPERS = 'whisper = "whisper.wav"\naccept = "1"\ndecline = "2"\n'
+"""Who answers in sales or support is asked to take the call."""
+
 with tempfile.TemporaryDirectory() as _directory:
     CONFIG = load(write(Path(_directory)))
     OTHER = load(write(Path(_directory), profiles=EARLY))
+    tones.write_wav(Path(_directory) / "whisper.wav", tones.tone(440, 1))
+    ASKING = load(write(Path(_directory), MAIN.replace('extension = "650', WHISPERS + 'extension = "650')))
+
+
+CONFIGS = st.sampled_from([CONFIG, OTHER, ASKING])
 
 
 class WholeCalls(RuleBasedStateMachine):
@@ -101,10 +112,9 @@ class WholeCalls(RuleBasedStateMachine):
         self.numbers += 1
         return f"in-{self.numbers}"
 
-    @initialize(names=st.booleans(), early=st.booleans())
-    def a_pbx(self, names: bool, early: bool) -> None:
-        if early:
-            self.bench.engine.reconfigure(OTHER)
+    @initialize(names=st.booleans(), config=CONFIGS)
+    def a_pbx(self, names: bool, config: Config) -> None:
+        self.bench.engine.reconfigure(config)
         if names:
             state = PbxState("asterisk", StateSource.AMI, self.bench.clock.now().wall)
             self.bench.engine.sources = {"asterisk": Source(state)}
@@ -224,9 +234,16 @@ class WholeCalls(RuleBasedStateMachine):
         if running and (leg := running[which % len(running)].machine.transferor):
             self.bench.takes_no_more_notifys(leg)
 
-    @rule(other=st.booleans())
-    def somebody_reloads(self, other: bool) -> None:
-        self.bench.engine.reconfigure(OTHER if other else CONFIG)
+    @precondition(lambda self: self.bench.sip.whispered_to)
+    @rule(which=st.integers(0, 9), key=st.sampled_from("1127"))
+    def who_is_asked_presses_a_key(self, which: int, key: str) -> None:
+        asked = sorted(self.bench.sip.whispered_to & self.bench.sip.live.keys())
+        if asked:
+            self.bench.presses(asked[which % len(asked)], key)
+
+    @rule(config=CONFIGS)
+    def somebody_reloads(self, config: Config) -> None:
+        self.bench.engine.reconfigure(config)
 
     @rule(seconds=st.sampled_from([0.01, 0.5, 1.5, 10, 30, 301]))
     def time_passes(self, seconds: float) -> None:
@@ -244,6 +261,15 @@ class WholeCalls(RuleBasedStateMachine):
     def nobody_is_cut_off(self) -> None:
         if not self.stopped:
             assert not self.bench.sip.cut, "the gateway hung up in the middle of a conversation"
+
+    @invariant()
+    def nobody_hears_who_has_not_taken_the_call(self) -> None:
+        for one in self.bench.engine.transfers:
+            destination, record = one.machine.destination, one.record
+            if destination is None or not destination.accept or record.accepted_at is not None:
+                continue
+            left_there = record.answered_by is AnsweredBy.VOICEMAIL
+            assert left_there or one.machine.target not in self.bench.sip.pairs, "the caller was put through unasked"
 
     @invariant()
     def nobody_is_dropped_while_a_transfer_holds_them(self) -> None:

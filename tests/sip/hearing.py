@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from tests.support.timeline import Span
 
 RINGBACK_HZ, EARLY_HZ, GREETING_HZ = 425, 1500, 1800
-SECOND_HZ = 2100
-ALL_HZ = (RINGBACK_HZ, CALLER_HZ, ASSISTANT_HZ, TARGET_HZ, EARLY_HZ, GREETING_HZ, SECOND_HZ)
-GREETING_S = 1.0
+SECOND_HZ, WHISPER_HZ = 2100, 2400
+ALL_HZ = (RINGBACK_HZ, CALLER_HZ, ASSISTANT_HZ, TARGET_HZ, EARLY_HZ, GREETING_HZ, SECOND_HZ, WHISPER_HZ)
+GREETING_S = WHISPER_S = 1.0
+ACCEPT_S = 1.5
 
 NUMBERS = {
     "anna": "+31612345681", "greeted": "+31612345690", "recorded": "+31612345691", "chained": "+31612345692",
     "busy-only": "+31612345693", "greeted-first": "+31612345694",
+    "whispered": "+31612345695", "accepting": "+31612345696", "hunting": "+31612345697",
 }  # fmt: skip
 
 
@@ -37,6 +39,7 @@ def make_gateway(net: Net) -> Gateway:
     """The gateway, not started."""
     files = settings(net, {"main": LINES["main"]}, identity="asserted", diversion="diversion")
     greeting = {"announcement": "greeting.wav"}
+    accept = {"whisper": "whisper.wav", "accept": "1", "decline": "2", "accept_timeout_s": ACCEPT_S}
     destinations: list[dict[str, Any]] = [
         {"id": "anna", "extension": "6001"},
         {"id": "greeted", "extension": "6003", **greeting},
@@ -47,6 +50,9 @@ def make_gateway(net: Net) -> Gateway:
         {"id": "third", "extension": "6007", "overflow_on": []},
         {"id": "busy-only", "extension": "6008", "overflow": ["second"], "overflow_on": ["busy"]},
         {"id": "greeted-first", "extension": "6009", "overflow": ["greeted"]},
+        {"id": "whispered", "extension": "6010", "whisper": "whisper.wav"},
+        {"id": "accepting", "extension": "6011", **accept},
+        {"id": "hunting", "extension": "6012", **accept, "overflow": ["second"]},
         {"id": "voicemail", "extension": "6599"},
     ]
     for one in destinations:
@@ -55,6 +61,7 @@ def make_gateway(net: Net) -> Gateway:
     files.line.update(destinations=destinations, answer="anna")
     gateway = Gateway(files)
     tones.write_wav(gateway.directory / "greeting.wav", tones.tone(GREETING_HZ, GREETING_S))
+    tones.write_wav(gateway.directory / "whisper.wav", tones.tone(WHISPER_HZ, WHISPER_S))
     return gateway
 
 
