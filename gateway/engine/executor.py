@@ -114,7 +114,7 @@ class Executor:
             text = f"{name} failed: {type(error).__name__}"
             self._feedback.feed(call, Fault(self._clock.now(), command.transfer, text))
 
-    def _carry_out(self, call: str, command: do.Command) -> None:  # noqa: C901  # one case for each command
+    def _carry_out(self, call: str, command: do.Command) -> None:
         match command:
             case do.Dial(order):
                 self._dial(call, order)
