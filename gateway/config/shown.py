@@ -56,7 +56,8 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "numbers.destinations": (
         "id", "number", "aliases", "description", "message", "extension", "emergency", "queue", "hours",
         "min_available", "max_waiting", "max_wait_s", "max_concurrent", "when_unknown", "ring_timeout_s", "overflow",
-        "voicemail", "overflow_on", "announcement", "announce", "name", "group", "max_penalty", "wrap_up_s",
+        "voicemail", "whisper", "accept", "decline", "accept_timeout_s",
+        "overflow_on", "announcement", "announce", "name", "group", "max_penalty", "wrap_up_s",
     ),
     "trunk": (
         *_PEER, "outbound", "register", "challenge", "final_notify", "event_id", "refusal", "deadline_s",
