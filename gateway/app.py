@@ -21,6 +21,7 @@ from gateway.announcing import AvailabilityNotices
 from gateway.audit import AuditTrail
 from gateway.background import BackgroundTasks
 from gateway.call_messages import CallMessages
+from gateway.capturing import Capturing
 from gateway.clock import LoopClock
 from gateway.condition import listening
 from gateway.config import BROKERS_AUTHORITY, Config, load
@@ -33,6 +34,7 @@ from gateway.ports import Clock, SipError
 from gateway.reloading import SERVING, Reloader
 from gateway.report.command import Commands
 from gateway.report.figures.funnel import FiguresAsking
+from gateway.report.hep_metrics import HepMetrics
 from gateway.report.history.metrics import HistoryMetrics
 from gateway.report.history.retention import Keep
 from gateway.report.labels import Plan
@@ -104,6 +106,7 @@ class App:
         self.sip = user_agent(config, self.engine, clock)
         self.engine.attach(self.sip)
         self.messages = CallMessages(self.engine.book, self.sip)
+        self._capturing = Capturing(self.sip, self.engine.book, clock, HepMetrics(self.metrics.registry))
         self._following = Following(self.engine, self.sip.subscriptions, clock)
         self.sources = self.engine.sources = self._following.sources
         self.web = WebServer(self.operations, metrics=self.metrics.render, token=None, clock=clock)
@@ -150,6 +153,7 @@ class App:
             self._tasks.begin("memory", memory.give_back())
             self.sip.start()
             self.messages.configure(self._config)
+            self._capturing.configure(self._config)
             self._following.follow(self._config)
             await self.web.start(http.bind_address, http.port)
             await self.platforms.start()
@@ -191,7 +195,8 @@ class App:
         self.reloader.close()
         self._certificates.stop()
         reading = self.reporter, self.figures, self.configured, self.audit
-        for part in (self.sip, self.web, self.platforms, self._following, self._tasks, *reading):
+        serving = self.web, self.platforms
+        for part in (self.sip, self._capturing, *serving, self._following, self._tasks, *reading):
             try:
                 await part.stop()
             except Exception:
@@ -203,6 +208,7 @@ class App:
         """Take a new configuration where that is but to remember it."""
         self.engine.reconfigure(config)
         self.messages.configure(config)
+        self._capturing.configure(config)
         self.metrics.configure(_plan(config))
         if config.mqtt is None:
             self.metrics.no_broker()

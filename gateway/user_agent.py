@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from gateway.config import Config
-from gateway.core.sip_message import KeptMessages
+from gateway.core.sip_message import Captured, KeptMessages
 from gateway.ports import Clock, ExtensionWatcher, SipListener, SipPort
 
 
@@ -64,6 +64,16 @@ class UserAgent(SipPort, Protocol):
 
     def forget_legs(self, call_ids: Collection[str]) -> None:
         """Let go of what is kept of these legs."""
+
+    def capture(self, most_bytes: int) -> None:
+        """Have so many bytes of what calls send and receive, SIP and RTCP, wait to be taken; 0: none."""
+
+    def captured(self, most: int) -> Sequence[Captured]:
+        """Take up to so many of those that wait, the oldest first."""
+
+    @property
+    def capture_lost(self) -> int:
+        """How many there was no room for, since the start."""
 
     @property
     def kept(self) -> Mapping[str, int]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.core.model import LegId
-    from gateway.core.sip_message import KeptMessages
+    from gateway.core.sip_message import Captured, KeptMessages
     from gateway.engine import Engine
 
 
@@ -41,6 +41,8 @@ class FakeUserAgent(FakeSip):
         self.fails = fails
         self.life: list[str] = []
         self.room = (0, 0)
+        self.capture_room = 0
+        self.waiting: list[Captured] = []
         self.kept_of: dict[str, KeptMessages] = {}
         self.config: Config
         self.when_started: Callable[[], None] = lambda: None
@@ -75,6 +77,17 @@ class FakeUserAgent(FakeSip):
 
     def forget_legs(self, call_ids: Collection[str]) -> None:
         self.kept_of = {leg: kept for leg, kept in self.kept_of.items() if leg not in call_ids}
+
+    def capture(self, most_bytes: int) -> None:
+        self.capture_room = most_bytes
+
+    def captured(self, most: int) -> list[Captured]:
+        taken, self.waiting[:most] = self.waiting[:most], []
+        return taken
+
+    @property
+    def capture_lost(self) -> int:
+        return 0
 
     @property
     def kept(self) -> dict[str, int]:

@@ -21,6 +21,7 @@ from gateway.config.settings import (
     DestinationSettings,
     GatewayFile,
     GatewaySettings,
+    HepSettings,
     HistorySettings,
     HoursSettings,
     HttpSettings,
@@ -52,6 +53,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "webhooks": WebhookSettings,
     "history": HistorySettings,
     "messages": MessagesSettings,
+    "hep": HepSettings,
     "hours": HoursSettings,
     "hours.weekly": WeeklySettings,
     "numbers": NumberSettings,
@@ -95,7 +97,11 @@ CHANGES: Final[Tables] = {
         "ca_file": "two.pem",
     },
     "history": {"days": 30, "failures_days": 31, "max_mb": 32, "callers": "hashed"},
-    "messages": {"max_mb": 0, "calls": 20},
+    "messages": {"max_mb": 1, "calls": 20},
+    "hep": {
+        "address": "192.0.2.21:9061", "transport": "tcp", "password_file": "two.secret",
+        "capture_id": 7, "node": "other", "rtcp": False,
+    },
     "hours": {
         "time_zone": "Europe/Lisbon", "holidays": "NL", "closed": ["2026-12-24"],
         "open": {"2026-12-27": ["10:00-16:00"]}, "weekly": {"mon": ["10:00-11:00"]},
@@ -177,6 +183,7 @@ def before(**listening: int) -> dict[str, Tables]:
             "webhooks": [{"id": "crm", "url": "https://crm.example.com/hooks", "secret_file": "one.secret"}],
             "history": {},
             "messages": {},
+            "hep": {"address": "192.0.2.20:9060", "password_file": "one.secret"},
             "hours": {"office": {"time_zone": "Europe/Amsterdam", "weekly": {}}},
             "numbers": [
                 {"id": "main-line", "number": "+31201234567", "trunk": "platform", "pbx": "asterisk",

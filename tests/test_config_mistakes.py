@@ -65,6 +65,12 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ("port = 0", f"port = 0\n{WEBHOOK}events = []\n", "webhooks[crm].events: must not be empty"),
         ("port = 0", f'port = 0\n{WEBHOOK}events = ["transfer.over.v1"]\n', 'webhooks[crm].events[1]: must be \'transfer.requested.v1\', \'transfer.accepted.v1\', \'transfer.ringing.v1\', \'transfer.connected.v1\', \'transfer.ended.v1\', \'call.ended.v1\' or \'platform.call.v1\', is "transfer.over.v1"'),
         ("port = 0", f'port = 0\n{WEBHOOK.replace("crm.secret", "sip_profiles/ami.secret")}', 'webhooks[crm].secret_file: its file must hold "whsec_" and a key of 24 to 64 bytes in base64'),
+        *(
+            ("port = 0", f'port = 0\n[hep]\naddress = "{wrong}"\n', f'hep.address: must be a host and a port, such as "192.0.2.20:9060" or "[2001:db8::20]:9060"; is "{wrong}"')
+            for wrong in ("192.0.2.20", "udp:192.0.2.20:9060", "homer:0", "homer:65536", "[2001:db8]:9060", "2001:db8::1:9060", "ho mer:9060")
+        ),
+        ("port = 0", 'port = 0\n[hep]\naddress = "homer:9060"\ntransport = "tls"\n', "hep.transport: must be 'udp' or 'tcp', is \"tls\""),
+        ("port = 0", 'port = 0\n[hep]\naddress = "[2001:db8::1]:9060"\n[messages]\nmax_mb = 0\n', "hep: sends what [messages] keeps, and messages.max_mb is 0; give it 1 at least"),
         ("port = 0", f"port = 0\n{PLATFORM}", "platform.port: is missing, and there is no default"),
         ("port = 0", f"port = 0\n{PLATFORM}port = 0\n", "platform.port: must be at least 1, is 0"),
         ("port = 0", f"port = 9470\n{PLATFORM}port = 9470\n", "platform.port: 9470 is http.port on the same address; give it one of its own"),

@@ -30,6 +30,7 @@ HIDDEN = {
     "platform": {"path", "tls_key", "mcp_path", "mcp_tokens"},  # a path may be what only the platform knows
     "platform.mcp_tokens": {"name", "secret_file", "numbers"},
     "webhooks": {"secret_file"},
+    "hep": {"password_file"},
     "hours": {"weekly"},
     "numbers": {"destinations"},
     "numbers.destinations": {"digits"},  # of a conference: its PIN

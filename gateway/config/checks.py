@@ -45,6 +45,8 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
     if "platform" not in written:
         yield from unheard_platforms(profiles)
     yield from _webhooks(main.webhooks)
+    if main.hep is not None and not main.messages.max_mb:
+        yield Mistake(MAIN, "hep", "sends what [messages] keeps, and messages.max_mb is 0; give it 1 at least")
     yield from _ready_needs(main, profiles)
     numbers = [number.id for number in main.numbers]
     of_all = {main.http.token.get_secret_value().strip(): "token_file"} if main.http.token else {}

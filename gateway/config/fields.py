@@ -107,6 +107,25 @@ def _name_server(text: str) -> str:
     return text
 
 
+def _host_port(text: str) -> str:
+    match = re.fullmatch(r"(?:\[(?P<six>[^\]]{2,60})\]|(?P<name>[^:\[\]]{1,253})):(?P<port>[1-9][0-9]{0,4})", text)
+    if (
+        match
+        and int(match["port"]) <= 65535
+        and (_is_ipv6(match["six"] or "") or _HOST_NAME.fullmatch(match["name"] or ""))
+    ):
+        return text.lower()
+    raise ValueError(f'must be a host and a port, such as "192.0.2.20:9060" or "[2001:db8::20]:9060"; is "{text[:80]}"')
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _host_name(text: str) -> str:
     if not _HOST_NAME.fullmatch(text) or len(text) > 253:
         raise ValueError(f'must be a host\'s name such as "pbx.example.com", without a port; is "{text[:80]}"')
@@ -298,6 +317,7 @@ E164 = Annotated[str, AfterValidator(_number)]
 Dialled = Annotated[str, AfterValidator(_dialled)]
 QueueName = Annotated[str, AfterValidator(_queue_name)]
 Topic = Annotated[str, AfterValidator(_topic)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 ContextOrNothing = Annotated[str, _or_nothing(_context)]
 KeysOrNothing = Annotated[str, _or_nothing(_keys)]

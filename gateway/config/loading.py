@@ -24,6 +24,7 @@ from gateway.config.reading import credentials_directory, read_model, read_table
 from gateway.config.settings import (
     GatewayFile,
     GatewaySettings,
+    HepSettings,
     HistorySettings,
     HttpSettings,
     MessagesSettings,
@@ -84,6 +85,7 @@ class Config:
     # What every key means, to be compared with another configuration; it stays in this process.
     values: Values = field(default_factory=dict, repr=False)
     platform: PlatformSettings | None = None  # None: platforms can ask nothing over HTTP
+    hep: HepSettings | None = None  # None: there is no capture server
 
     @cached_property
     def routes(self) -> Routes:
@@ -194,6 +196,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         webhooks=main.webhooks,
         history=main.history,
         messages=main.messages,
+        hep=main.hep,
         schedules=schedules,
         numbers=tuple(assigned_number(number, schedules, main.gateway) for number in main.numbers),
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},

@@ -20,6 +20,7 @@ from gateway.config.fields import (
     Dialled,
     Flag,
     HostName,
+    HostPort,
     HttpPath,
     HttpUrl,
     KeyFile,
@@ -260,6 +261,17 @@ class MessagesSettings(Section):
     calls: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 500
 
 
+class HepSettings(Section):
+    """`[hep]`: a capture server, such as Homer's, that is sent the SIP messages of calls, and their RTCP."""
+
+    address: HostPort
+    transport: Literal["udp", "tcp"] = "udp"
+    password: SecretFile | None = Field(default=None, alias="password_file")
+    capture_id: Annotated[int, Field(strict=True, ge=0, le=0xFFFF_FFFF)] = 2001
+    node: Annotated[str, Field(max_length=80)] = ""  # empty: the instance's name
+    rtcp: Flag = True  # whether reports are sent too
+
+
 def _span(weekday: int, day: str, interval: tuple[time, time]) -> tuple[int, int, str]:
     """Beginning and end of an interval, in minutes of the week, and its name."""
     start, end = interval
@@ -403,5 +415,6 @@ class GatewayFile(Section):
     webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
     history: HistorySettings = HistorySettings()
     messages: MessagesSettings = MessagesSettings()
+    hep: HepSettings | None = None
     hours: dict[Slug, HoursSettings] = Field(default_factory=dict)
     numbers: tuple[NumberSettings, ...] = ()

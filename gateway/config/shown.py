@@ -50,6 +50,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "webhooks": ("id", "url", "events", "ca_file"),
     "history": ("days", "failures_days", "max_mb", "callers"),
     "messages": ("max_mb", "calls"),
+    "hep": ("address", "transport", "capture_id", "node", "rtcp"),
     "hours": ("time_zone", "holidays", "closed", "open"),
     "hours.weekly": ("mon", "tue", "wed", "thu", "fri", "sat", "sun"),
     "numbers": ("id", "number", "trunk", "pbx", "answer", "fallback", "locale", "total_ring_s", "assistant_file"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SIP messages that were kept, as values."""
+"""SIP messages that were kept, and what was captured of calls, as values."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,3 +27,22 @@ class KeptMessages:
     messages: tuple[SipMessage, ...] = ()
     left_out: int = 0  # of those in the middle, for want of room
     late: bool = False  # the first ones had to make room for other calls
+
+
+@dataclass(frozen=True, slots=True)
+class RtcpPacket:
+    """One packet of RTCP (RFC 3550 §6), opened where it was encrypted."""
+
+    at: datetime  # to the microsecond, UTC
+    sent: bool  # by the gateway
+    source: str  # "192.0.2.1:4001", as the descriptions of either side have it
+    destination: str
+    packet: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """Something that a leg has sent or received."""
+
+    call_id: str  # SIP Call-ID
+    what: SipMessage | RtcpPacket

@@ -158,6 +158,15 @@ class CallBook:
         known = self._calls.get(self._keys.get(which, ""))
         return known if known is not None and which in known.transfers else None
 
+    def correlation(self, call_id: str) -> str | None:
+        """The id of the newest transfer that a leg takes part in, or else of its call, by its SIP Call-ID."""
+        key = self._keys.get(call_id)
+        known = self._calls.get(key or "")
+        if known is None:
+            return None
+        leg = known.legs.get(call_id)
+        return next(reversed(leg.roles), key) if leg is not None else key
+
     def forget(self, caller: str, call_ids: frozenset[str]) -> set[str]:
         """Let go of the calls of a caller, and of those with one of these legs: the Call-IDs of all their legs."""
         gone: set[str] = set()

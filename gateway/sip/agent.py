@@ -46,7 +46,7 @@ from gateway.sip.text.headers import refusal_headers
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from gateway.core.sip_message import KeptMessages
+    from gateway.core.sip_message import Captured, KeptMessages
     from gateway.sip.calls.media_path import MediaPath
 
 log = structlog.get_logger(__name__)
@@ -340,6 +340,19 @@ class SipAgent:
     def forget_legs(self, call_ids: Collection[str]) -> None:
         """See user_agent.UserAgent."""
         kept_messages.forget_legs(call_ids)
+
+    def capture(self, most_bytes: int) -> None:
+        """See user_agent.UserAgent."""
+        kept_messages.capture(most_bytes)
+
+    def captured(self, most: int) -> Sequence[Captured]:
+        """See user_agent.UserAgent."""
+        return kept_messages.captured(most)
+
+    @property
+    def capture_lost(self) -> int:
+        """See user_agent.UserAgent."""
+        return kept_messages.capture_lost()
 
     @property
     def kept(self) -> dict[str, int]:

@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "[[webhooks]]": ("WebhookSettings",),
     "[history]": ("HistorySettings",),
     "[messages]": ("MessagesSettings",),
+    "[hep]": ("HepSettings",),
     "[hours.<name>]": ("HoursSettings",),
     "[[numbers]]": ("NumberSettings",),
     "[[numbers.destinations]]": ("DestinationSettings",),

@@ -28,17 +28,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGES = ("asterisk", "baresip-core", "sip-tester", "mosquitto", "prometheus")
+CAPTURE_PACKAGES = ("sngrep",)
+"""In a root of their own: few tests need them, and a change of one list leaves what was fetched by the other."""
+
+Proofs = dict[str, tuple[list[str], str]]
 
 TESTED = Path(__file__).with_name("testbed.json")
 """Package -> version -> architecture -> SHA-256, of all that the whole suite has passed with."""
 # What each answers within a second when it runs at all, and what is in the answer.
-PROOFS = {
+PROOFS: Proofs = {
     "usr/sbin/asterisk": (["-V"], "Asterisk 2"),
     "usr/bin/baresip": (["-h"], "baresip"),
     "usr/bin/sipp": (["-v"], "SIPp"),
     "usr/sbin/mosquitto": (["-h"], "mosquitto version 2"),
     "usr/bin/prometheus": (["--version"], "prometheus, version"),
 }
+CAPTURE_PROOFS: Proofs = {"usr/bin/sngrep": (["-V"], "sngrep - ")}
 
 # Pulled in by maintainer scripts, never run here; they are most of the volume.
 SKIPPED = ("python3*", "libpython3*", "perl*", "libperl*", "gnupg*", "gpg*", "dirmngr", "pinentry*", "passwd", "login*")
@@ -82,15 +87,24 @@ def cache_dir() -> Path:
 
 def programs() -> Programs:
     """The test bed's programs, fetched on first use (some 100 MB), from the cache afterwards. Raises FetchError."""
-    key = hashlib.sha256(repr((RECIPE, PACKAGES, SKIPPED, TRIMMED)).encode()).hexdigest()[:12]
+    return _programs("testbed", PACKAGES, PROOFS)
+
+
+def capture_programs() -> Programs:
+    """What reads captures: sngrep, which takes HEP (some 10 MB). Raises FetchError."""
+    return _programs("capture", CAPTURE_PACKAGES, CAPTURE_PROOFS)
+
+
+def _programs(name: str, packages: tuple[str, ...], proofs: Proofs) -> Programs:
+    key = hashlib.sha256(repr((RECIPE, packages, SKIPPED, TRIMMED)).encode()).hexdigest()[:12]
     cache = cache_dir()
-    ready = cache / f"testbed-{key}"
+    ready = cache / f"{name}-{key}"
     if not ready.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         with _lock(cache / "testbed.lock"):
             # Another process may have finished while this one waited for the lock.
             if not ready.is_dir():
-                _fetch(cache, ready)
+                _fetch(cache, ready, packages, proofs)
     return Programs(ready / "root")
 
 
@@ -101,13 +115,13 @@ def _lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _fetch(cache: Path, ready: Path) -> None:
-    print(f"Fetching the test bed ({', '.join(PACKAGES)}) into {ready}", file=sys.stderr, flush=True)
+def _fetch(cache: Path, ready: Path, packages: tuple[str, ...], proofs: Proofs) -> None:
+    print(f"Fetching the test bed ({', '.join(packages)}) into {ready}", file=sys.stderr, flush=True)
     work = Path(tempfile.mkdtemp(prefix="testbed-", suffix=".partial", dir=cache))
     try:
         apt = ["apt-get", "-qq", *write_private_apt(work / "apt", ["deb"], ["main"])]
         _run([*apt, "update"])
-        _run([*apt, "--download-only", "-y", "install", *PACKAGES])
+        _run([*apt, "--download-only", "-y", "install", *packages])
         (work / "root").mkdir()
         debs = sorted((work / "apt/cache/archives").glob("*.deb"))
         wanted = [deb for deb in debs if not any(fnmatch.fnmatch(deb.name, f"{skip}_*") for skip in SKIPPED)]
@@ -116,10 +130,10 @@ def _fetch(cache: Path, ready: Path) -> None:
             list(pool.map(lambda deb: _unpack(deb, work / "root"), wanted))
         # Some libraries ship without the link that programs load them by, and leave it to ldconfig at installation.
         _run([shutil.which("ldconfig", path="/usr/sbin:/sbin") or "ldconfig", "-n", str(Programs(work / "root").lib)])
-        untested = [deb.stem for deb in debs if deb.name.partition("_")[0] in PACKAGES and not _is_tested(deb)]
+        untested = [deb.stem for deb in debs if deb.name.partition("_")[0] in packages and not _is_tested(deb)]
         if untested:
             print(f"Not what the suite was last run with, tried all the same: {', '.join(untested)}", file=sys.stderr)
-        _prove(Programs(work / "root"))
+        _prove(Programs(work / "root"), proofs)
         (work / "manifest").write_text("".join(f"{deb.stem}\n" for deb in wanted))
         shutil.rmtree(work / "apt")
         work.rename(ready)
@@ -134,9 +148,9 @@ def _is_tested(deb: Path) -> bool:
     return bool(tested[name].get(version, {}).get(architecture) == hashlib.sha256(deb.read_bytes()).hexdigest())
 
 
-def _prove(programs: Programs) -> None:
+def _prove(programs: Programs, proofs: Proofs) -> None:
     """Have each program say its version. Raises FetchError for one that does not run."""
-    for program, (arguments, expected) in PROOFS.items():
+    for program, (arguments, expected) in proofs.items():
         command = [*programs.command(program), *arguments]
         # Some leave with an exit code other than 0 after saying it.
         done = subprocess.run(

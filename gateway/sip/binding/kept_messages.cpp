@@ -121,7 +121,7 @@ void KeptMessages::make_room()
     }
 }
 
-void KeptMessages::put(KeptDialog &dialog, KeptMessage message, std::string_view bytes)
+void KeptMessages::put(KeptDialog &dialog, KeptMessage message, std::string_view bytes, KeptMessage *kept)
 {
     message.size = bytes.size();
     message.mark = std::hash<std::string_view>()(bytes);
@@ -137,6 +137,8 @@ void KeptMessages::put(KeptDialog &dialog, KeptMessage message, std::string_view
     }
     const size_t size = message.bytes();
     bytes_ += size;
+    if (kept)
+        *kept = message;
     if (dialog.last.empty() && dialog.first.size() < FIRST && dialog.first_bytes + size <= FIRST_BYTES) {
         dialog.first.push_back(std::move(message));
         dialog.first_bytes += size;

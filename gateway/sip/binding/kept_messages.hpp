@@ -56,8 +56,9 @@ public:
     void erase(std::string_view id);
     void clear();
 
-    /* Keep what has gone over the wire as `bytes`, without its secrets. What had no message for the longest time makes room. */
-    void put(KeptDialog &dialog, KeptMessage message, std::string_view bytes);
+    /* Keep what has gone over the wire as `bytes`, without its secrets. What had no message for the longest time makes room.
+     * `kept`, where it is given, becomes what was kept. */
+    void put(KeptDialog &dialog, KeptMessage message, std::string_view bytes, KeptMessage *kept = nullptr);
 
     /* Those of a Call-ID and of what is told with it, the oldest first; `left_out` is how many are not there any more. */
     std::vector<const KeptMessage *> told(const KeptDialog &dialog, size_t &left_out) const;

@@ -6,6 +6,7 @@
 #include <pjsua-lib/pjsua.h>
 #include <pjsua-lib/pjsua_internal.h>
 
+#include "leg_call.hpp"
 #include "media_threads.hpp"
 #include "modules.hpp"
 #include "relay.hpp"
@@ -47,7 +48,7 @@ pjmedia_transport *on_create_media_transport(pjsua_call_id call, unsigned index,
     pjmedia_transport *udp = media.tp_orig;
     if (udp && udp->type == PJMEDIA_TRANSPORT_TYPE_UDP)
         guard(call, udp);
-    make_relayable(transport);
+    make_relayable(transport, sip_call_id_of(call));
     return transport;
 }
 

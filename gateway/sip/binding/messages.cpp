@@ -2,7 +2,6 @@
 #include "messages.hpp"
 
 #include <algorithm>
-#include <ctime>
 #include <string_view>
 
 #include <pjsip.h>
@@ -10,6 +9,7 @@
 #include <pjsua-lib/pjsua.h>
 
 #include "calls.hpp"
+#include "captured.hpp"
 #include "kept_messages.hpp"
 #include "modules.hpp"
 #include "strings.hpp"
@@ -28,24 +28,11 @@ std::string_view view(const pj_str_t &text)
     return {text.ptr ? text.ptr : "", text.slen > 0 ? static_cast<size_t>(text.slen) : 0};
 }
 
-int64_t now_us()
-{
-    timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return static_cast<int64_t>(now.tv_sec) * 1000000 + now.tv_nsec / 1000;
-}
-
-std::string place(const pj_sockaddr &address)
-{
-    char printed[PJ_INET6_ADDRSTRLEN + 10];
-    return pj_sockaddr_print(&address, printed, sizeof(printed), 3);
-}
-
 /* Our own end; a socket that is bound to no address has the name that is told to peers. */
 std::string place(const pjsip_transport *transport)
 {
     if (pj_sockaddr_has_addr(&transport->local_addr))
-        return place(transport->local_addr);
+        return printed(transport->local_addr);
     const std::string host = text_of(transport->local_name.host);
     const bool six = host.find(':') != std::string::npos && host.front() != '[';
     return (six ? "[" + host + "]" : host) + ":" + std::to_string(transport->local_name.port);
@@ -63,15 +50,32 @@ const char *name_of(const pjsip_transport *transport)
     }
 }
 
+std::string line_of(const KeptMessage &message)
+{
+    return std::to_string(message.at_us) + (message.sent ? " out " : " in ") + message.transport + " " + message.source + " " +
+           message.destination + " " + std::to_string(message.size) + (message.again ? " again" : " new") +
+           (message.cut ? " cut" : " whole");
+}
+
+void keep(std::string_view id, KeptDialog &dialog, KeptMessage message, std::string_view bytes)
+{
+    KeptMessage kept;
+    const bool captured = capturing;
+    kept_.put(dialog, std::move(message), bytes, captured ? &kept : nullptr);
+    if (captured)
+        add_captured(id, line_of(kept), *kept.text);
+}
+
 void received(KeptDialog &dialog, const pjsip_rx_data *rdata)
 {
     KeptMessage message;
     message.at_us = now_us();
     message.transport = name_of(rdata->tp_info.transport);
-    message.source = place(rdata->pkt_info.src_addr);
+    message.source = printed(rdata->pkt_info.src_addr);
     message.destination = place(rdata->tp_info.transport);
     dialog.add_peer(address_of(rdata->pkt_info.src_addr));
-    kept_.put(dialog, std::move(message), {rdata->msg_info.msg_buf, static_cast<size_t>(rdata->msg_info.len)});
+    keep(view(rdata->msg_info.cid->id), dialog, std::move(message),
+         {rdata->msg_info.msg_buf, static_cast<size_t>(rdata->msg_info.len)});
 }
 
 pj_bool_t on_received(pjsip_rx_data *rdata)
@@ -124,16 +128,9 @@ pj_status_t on_sent(pjsip_tx_data *tdata)
     message.sent = true;
     message.transport = name_of(tdata->tp_info.transport);
     message.source = place(tdata->tp_info.transport);
-    message.destination = place(tdata->tp_info.dst_addr);
-    kept_.put(*dialog, std::move(message), {tdata->buf.start, static_cast<size_t>(tdata->buf.cur - tdata->buf.start)});
+    message.destination = printed(tdata->tp_info.dst_addr);
+    keep(id, *dialog, std::move(message), {tdata->buf.start, static_cast<size_t>(tdata->buf.cur - tdata->buf.start)});
     return PJ_SUCCESS;
-}
-
-std::string line_of(const KeptMessage &message)
-{
-    return std::to_string(message.at_us) + (message.sent ? " out " : " in ") + message.transport + " " + message.source + " " +
-           message.destination + " " + std::to_string(message.size) + (message.again ? " again" : " new") +
-           (message.cut ? " cut" : " whole");
 }
 
 }

@@ -78,6 +78,12 @@ Address address_of(const pj_sockaddr &from)
     return made(family == pj_AF_INET() ? 4 : 6, pj_sockaddr_get_addr(&from));
 }
 
+std::string printed(const pj_sockaddr &address)
+{
+    char text[PJ_INET6_ADDRSTRLEN + 10];
+    return pj_sockaddr_print(&address, text, sizeof(text), 3);
+}
+
 std::string text_of(const Address &address)
 {
     char text[INET6_ADDRSTRLEN] = "";

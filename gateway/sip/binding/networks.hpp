@@ -36,6 +36,9 @@ Address address_of(const pj_sockaddr &from);
 /* Without brackets; empty for what is no address. */
 std::string text_of(const Address &address);
 
+/* With its port: "192.0.2.1:5060", "[2001:db8::1]:5060". */
+std::string printed(const pj_sockaddr &address);
+
 /* "203.0.113.0/24", "2001:db8::1"; false: it is none. */
 bool parse_network(const std::string &text, Network &network);
 

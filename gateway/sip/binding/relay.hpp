@@ -39,8 +39,8 @@ enum { DTMF_RELAYED = 1 << 8 };
 /* Take over what has to do with keys; once, after libInit. */
 void prepare_relays();
 
-/* Make ready the transport that a call's stream will use. */
-void make_relayable(pjmedia_transport *transport);
+/* Make ready the transport that the stream of the call with this SIP Call-ID will use. */
+void make_relayable(pjmedia_transport *transport, std::string callId);
 #endif
 
 }

@@ -5,11 +5,15 @@
 #include <cstring>
 #include <memory>
 #include <shared_mutex>
+#include <string>
+#include <utility>
 
 #include <pjlib.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "captured.hpp"
 #include "modules.hpp"
+#include "networks.hpp"
 #include "relay.hpp"
 
 namespace gateway {
@@ -21,6 +25,8 @@ namespace {
 using Clock = OneStream::Clock;
 
 const std::size_t HEADER = sizeof(pjmedia_rtp_hdr);
+/* A second, of what has come or gone: reports come some seconds apart (RFC 3550 §6.2). */
+const int MOST_SHOWN = 10;
 
 /* Whether the key that this thread is just handing to its stream was passed on. */
 thread_local bool key_passed_ = false;
@@ -34,6 +40,24 @@ bool key_passes(RelayPort &port, int type, pj_uint32_t stamp)
         port.passes = port.hears && port.to->speaks && port.types[static_cast<std::size_t>(type)] != NOT_PASSED;
     }
     return port.passes;
+}
+
+/* For a capture, a report that has come or goes; `relay_links` is held. Of a peer that floods little is shown. */
+void show(RelayPort &port, bool sent, const void *packet, std::size_t size)
+{
+    if (!capturing || port.ownPlace.empty())
+        return;
+    const int64_t now = now_us();
+    Shown &shown = port.shown[sent ? 1 : 0];
+    if (shown.second.exchange(now / 1000000) != now / 1000000)
+        shown.count = 0;
+    if (++shown.count > MOST_SHOWN)
+        return;
+    const std::string &from = sent ? port.ownPlace : port.peersPlace, &to = sent ? port.peersPlace : port.ownPlace;
+    add_captured(port.callId,
+                 std::to_string(now) + (sent ? " out" : " in") + " RTCP " + from + " " + to + " " + std::to_string(size) +
+                     " new whole",
+                 {static_cast<const char *>(packet), size});
 }
 
 /* Send a packet of one leg as one of the other's stream. */
@@ -149,6 +173,8 @@ void on_rtcp(void *data, void *packet, pj_ssize_t size)
     {
         const std::shared_lock<RelayLinks> linked(relay_links);
         above = port->above;
+        if (size >= 0)
+            show(*port, false, packet, static_cast<std::size_t>(size));
         if (port->to && size >= 0) {
             RelayPort &to = *port->to;
             std::array<pj_uint8_t, MOST_RTCP> sent;
@@ -161,10 +187,28 @@ void on_rtcp(void *data, void *packet, pj_ssize_t size)
                 if (length)
                     to.below->send_rtcp(to.transport, sent.data(), length);
             }
+            if (length)
+                show(to, true, sent.data(), length);
             return;
         }
     }
     above.take_rtcp(packet, size);
+}
+
+void note_places(RelayPort &port, const pjmedia_transport_attach_param &param)
+{
+    pjmedia_transport_info info;
+    pjmedia_transport_info_init(&info);
+    if (pjmedia_transport_get_info(port.transport, &info) != PJ_SUCCESS)
+        return;
+    pj_sockaddr peers = param.rem_rtcp;
+    if (!pj_sockaddr_has_addr(&peers)) { // RFC 3550 §11
+        peers = param.rem_addr;
+        pj_sockaddr_set_port(&peers, static_cast<pj_uint16_t>(pj_sockaddr_get_port(&peers) + 1));
+    }
+    const std::lock_guard<RelayLinks> changing(relay_links);
+    port.ownPlace = printed(info.sock_info.rtcp_addr_name);
+    port.peersPlace = printed(peers);
 }
 
 pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attach_param *param)
@@ -180,7 +224,10 @@ pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attach_param
     own.rtp_cb = nullptr;
     own.rtp_cb2 = guarded<&on_rtp>;
     own.rtcp_cb = guarded<&on_rtcp>;
-    return port->below->attach2(transport, &own);
+    const pj_status_t status = port->below->attach2(transport, &own);
+    if (status == PJ_SUCCESS && capturing)
+        note_places(*port, *param);
+    return status;
 }
 
 void detach(pjmedia_transport *transport, void *)
@@ -233,14 +280,17 @@ pj_status_t send_rtcp2(pjmedia_transport *transport, const pj_sockaddr_t *to, un
     if (port->to)
         return PJ_SUCCESS;
     std::array<pj_uint8_t, MOST_RTCP> copy;
-    if (size > copy.size())
+    if (size > copy.size()) {
+        show(*port, true, packet, size);
         return port->below->send_rtcp2(transport, to, length, packet, size);
+    }
     std::memcpy(copy.data(), packet, size);
     {
         const std::lock_guard<std::mutex> sending(port->sending);
         if (port->out.renumbers() && port->out.speaker().leg == port)
             shift_sender_report(copy.data(), size, port->out.stamp_offset());
     }
+    show(*port, true, copy.data(), size);
     return port->below->send_rtcp2(transport, to, length, copy.data(), size);
 }
 
@@ -291,7 +341,7 @@ bool is_key_passed()
     return key_passed_;
 }
 
-void make_relayable(pjmedia_transport *transport)
+void make_relayable(pjmedia_transport *transport, std::string callId)
 {
     if (port_of(transport) || !transport->grp_lock)
         return;
@@ -299,6 +349,7 @@ void make_relayable(pjmedia_transport *transport)
     port->op = *transport->op;
     port->below = transport->op;
     port->transport = transport;
+    port->callId = std::move(callId);
     port->op.attach2 = guarded<&attach2, PJ_EUNKNOWN>;
     port->op.detach = guarded<&detach>;
     port->op.send_rtp = guarded<&send_rtp, PJ_EUNKNOWN>;

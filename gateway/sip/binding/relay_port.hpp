@@ -5,8 +5,10 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <string>
 
 #include <pthread.h>
 
@@ -56,12 +58,22 @@ private:
     pthread_rwlock_t lock_;
 };
 
+/* How many reports a capture was given within a second. */
+struct Shown {
+    std::atomic<std::int64_t> second{0};
+    std::atomic<int> count{0};
+};
+
 /* Of one call. The transport's `op` is its own, which is how it is found. */
 struct RelayPort {
     pjmedia_transport_op op{}; // has to be the first
     const pjmedia_transport_op *below = nullptr;
     pjmedia_transport *transport = nullptr;
     Above above; // the stream
+
+    std::string callId;                   // of SIP
+    std::string ownPlace, peersPlace;     // of RTCP, as descriptions have it; for captures, and under `relay_links`
+    std::array<Shown, 2> shown;           // of what has come, and of what has gone
 
     // While relayed, under `relay_links`:
     RelayPort *to = nullptr;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The SIP messages that the binding keeps of the last calls: how much of them, and what it has of one leg."""
+"""The SIP messages that the binding keeps of the last calls, what it has of one leg, and what it captures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pjsua2 as pj
 
-from gateway.core.sip_message import KeptMessages, SipMessage
+from gateway.core.sip_message import Captured, KeptMessages, RtcpPacket, SipMessage
 
 LEGS = 5
 """So many legs of each call, on the average: two, and what is dialled for its transfers."""
@@ -48,6 +48,31 @@ def forget_legs(call_ids: Iterable[str]) -> None:
 def counts() -> dict[str, int]:
     """How much is kept: bytes, legs, messages, and the legs that had to make room since the start."""
     return dict(zip(("bytes", "legs", "messages", "legs_gone"), pj.messages_kept(), strict=True))
+
+
+def capture(most_bytes: int) -> None:
+    """Have so many bytes of what calls send and receive wait for `captured`; 0: none."""
+    pj.capture(most_bytes)
+
+
+def captured(most: int) -> list[Captured]:
+    """Take up to so many of those that wait, the oldest first."""
+    told = pj.take_captured(most)
+    return [_captured(*told[at : at + 3]) for at in range(0, len(told), 3)]
+
+
+def capture_lost() -> int:
+    """How many there was no room for, since the start."""
+    return pj.captured_lost()
+
+
+def _captured(call_id: str, line: str, content: str) -> Captured:
+    at, way, transport, source, destination, *_ = line.split(" ")
+    if transport != "RTCP":
+        return Captured(call_id, _message(line, content))
+    moment = _EPOCH + timedelta(microseconds=int(at))
+    packet = content.encode("utf-8", "surrogateescape")
+    return Captured(call_id, RtcpPacket(moment, way == "out", source, destination, packet))
 
 
 def _message(line: str, text: str) -> SipMessage:
