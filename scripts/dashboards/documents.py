@@ -58,7 +58,7 @@ def _document(board: ModuleType) -> str:
     )
     for variable in _MORE[board.TITLE]:
         built = built.with_variable(_variable(*variable))
-    address = dashboard.TextBoxVariable("gateway").label("Address of its API").default_value("localhost:9470")
+    address = dashboard.TextBoxVariable("gateway").label("Address of its page").default_value("localhost:9470")
     built = built.with_variable(address)
     for title, panels in board.ROWS:
         built = built.with_row(dashboard.Row(title))

@@ -39,6 +39,10 @@ def increase(counter: str, window: str, by: str = "") -> str:
     return f"sum{f' by ({by}) ' if by else ''}(round(increase({counter}[{window}])))"
 
 
+SPAN = "since=${__from:date:iso}&until=${__to:date:iso}"
+"""That a dashboard shows, as the address of the gateway's history takes it."""
+
+
 @dataclass(frozen=True)
 class Query:
     """A PromQL expression, without `transfer_gateway_` before `@`, and how its series are called."""
@@ -55,7 +59,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel(ABC):
-    """What a panel shows; `transfers` is the query string of `/api/transfers` that its links lead to."""
+    """What a panel shows; `transfers` are the filters of the gateway's history that its links lead to."""
 
     title: str
     description: str
@@ -79,7 +83,7 @@ class Panel(ABC):
             target = target.instant() if instant else target.range().exemplar(query.exemplars)
             panel = panel.with_target(target.format(format_) if format_ else target)
         if self.transfers is not None:
-            url = f"http://${{gateway}}/api/transfers?{self.transfers}"
+            url = f"http://${{gateway}}/#/history?{self.transfers}&{SPAN}"
             link = dashboard.DashboardLink("The transfers behind it").url(url).target_blank(target_blank=True)
             panel = panel.data_links([link])
         return panel

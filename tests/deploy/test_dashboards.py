@@ -109,13 +109,19 @@ def test_a_panel_of_counts_shows_whole_numbers_and_says_how() -> None:
             assert "each series is rounded." in panel["description"], panel["title"]
 
 
-def test_what_leads_to_transfers_asks_by_what_the_api_knows() -> None:
+def test_what_leads_to_transfers_asks_by_what_the_page_s_history_knows() -> None:
     links = [link["url"] for _, panel in PANELS for link in panel["fieldConfig"]["defaults"].get("links", [])]
     assert len(links) > 5
+    filters = re.search(r"const FILTERS = \[([^\]]*)\]", (ROOT / "gateway/web/page/static/history.js").read_text())
+    assert filters
+    known = set(re.findall(r'"(\w+)"', filters[1]))
     for link in links:
         path, _, query = link.partition("?")
-        assert path == "http://${gateway}/api/transfers"
-        assert {pair.partition("=")[0] for pair in query.split("&")} <= {"number", "destination", "outcome", "reason"}
+        assert path == "http://${gateway}/#/history"
+        asked = dict(pair.split("=") for pair in query.split("&"))
+        assert (asked.pop("since"), asked.pop("until")) == ("${__from:date:iso}", "${__to:date:iso}")
+        assert asked
+        assert set(asked) <= known
 
 
 def test_grafana_is_provisioned_with_them_and_with_exemplars_that_lead_to_trails() -> None:
@@ -125,4 +131,4 @@ def test_grafana_is_provisioned_with_them_and_with_exemplars_that_lead_to_trails
     assert source["type"] == "prometheus"
     [leads] = source["jsonData"]["exemplarTraceIdDestinations"]
     assert leads["name"] == "transfer"
-    assert leads["url"].endswith("/api/transfers/$${__value.raw}")
+    assert leads["url"].endswith("/#/transfers/$${__value.raw}")
