@@ -76,7 +76,8 @@ class AvailabilityNotices:
         for number in config.numbers:
             limited = [one.id for one in number.destinations.values() if one.max_concurrent is not None]
             running = tuple(load.per_destination.get(one, 0) for one in limited)
-            self._look_at(number, config, situation, (changes.get(number.pbx), running, load.draining, load.exhausted))
+            told = tuple(changes.get(name) for name in sorted(number.pbxs))
+            self._look_at(number, config, situation, (told, running, load.draining, load.exhausted))
             await asyncio.sleep(0)  # calls come first, however many numbers there are
         for gone in self._told.keys() - {number.id for number in config.numbers}:
             last = self._told.pop(gone)

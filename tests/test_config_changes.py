@@ -118,6 +118,7 @@ CHANGES: Final[Tables] = {
         "overflow": ["voicemail"], "overflow_on": ["busy"], "announcement": "two.wav", "announce": "before-dialling",
         "name": "Other", "group": ["6001"], "max_penalty": 7, "wrap_up_s": 8,
         "voicemail": "keep", "digits": "w1", "whisper": "two.wav", "accept": "1", "decline": "2", "accept_timeout_s": 3,
+        "pbx": "spare-pbx",
     },
     "trunk": {
         "addresses": ["203.0.113.77"], "transport": "tcp", "username": "other", "password_file": "two.secret",

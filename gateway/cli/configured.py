@@ -128,9 +128,9 @@ def _explain_offline(config: "Config", number: "AssignedNumber", text: str, at: 
     from gateway.core.gate import Situation, explain, on_the_clock  # noqa: PLC0415
     from gateway.core.model import Load, PbxState  # noqa: PLC0415
 
-    state = PbxState(pbx=number.pbx, unknown_because="no running gateway was asked")
+    states = {name: PbxState(pbx=name, unknown_because="no running gateway was asked") for name in number.pbxs}
     now = on_the_clock(at, text, number, config.routes) if at else datetime.now(UTC)
-    situation = Situation(now, Load(max_calls=config.sip.max_calls), {number.pbx: state})
+    situation = Situation(now, Load(max_calls=config.sip.max_calls), states)
     return explain(text, number, config.routes, situation)
 
 

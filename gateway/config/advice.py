@@ -135,12 +135,14 @@ def _ways_in(config: Config, number: AssignedNumber) -> Iterator[Mistake]:
 def _outside_lines(config: Config, number: AssignedNumber) -> Iterator[Mistake]:
     """What may be an emergency number behind the digit for an outside line, and no extension in use looks like it."""
     countries = tuple(sorted(filter(None, {config.gateway.default_country, country_of(number.number)})))
-    dialled = {one.extension for each in config.numbers if each.pbx == number.pbx for one in each.destinations.values()}
-    in_use = {(one[0], len(one)) for one in dialled if one.isdecimal() and outside_line(one, *countries) is None}
+    dialled = {(each.pbx_of(one), one.extension) for each in config.numbers for one in each.destinations.values()}
+    in_use = {
+        (pbx, one[0], len(one)) for pbx, one in dialled if one.isdecimal() and outside_line(one, *countries) is None
+    }
     for destination in number.destinations.values():
         where, extension = f"numbers[{number.id}].destinations[{destination.id}]", destination.extension
         behind = outside_line(extension, *countries)
-        if behind is None or behind.is_certain or (extension[0], len(extension)) in in_use:
+        if behind is None or behind.is_certain or (number.pbx_of(destination), extension[0], len(extension)) in in_use:
             continue
         if config.values.get(f"{where}.emergency") == extension:
             continue

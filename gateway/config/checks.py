@@ -65,7 +65,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
 def _ready_needs(main: GatewayFile, profiles: Profiles) -> Iterator[Mistake]:
     """What can never be there would keep every call away."""
     trunks = [profiles.get(number.trunk) for number in main.numbers]
-    pbxs = [profiles.get(number.pbx) for number in main.numbers]
+    pbxs = [profiles.get(name) for number in main.numbers for name in (number.pbx, *_other_pbxs(number))]
     told = {
         "pbx": any(isinstance(one, PbxProfile) and one.queues.source is not StateSource.NONE for one in pbxs),
         "trunk": any(isinstance(one, TrunkProfile) and one.is_asked for one in trunks),
@@ -295,16 +295,20 @@ def _targets(number: NumberSettings, numbers: tuple[NumberSettings, ...], countr
     yield from offers_of_assistant(number, owners, country)
 
 
+def _other_pbxs(number: NumberSettings) -> Iterator[str]:
+    """Where destinations are that are not on the number's own PBX."""
+    return (each.pbx for each in number.destinations if each.pbx is not None)
+
+
 def _states(number: NumberSettings, profiles: Profiles) -> Iterator[Mistake]:
     """Destinations whose state is never known, and that are then refused."""
-    profile = profiles.get(number.pbx)
-    if not isinstance(profile, PbxProfile):
-        return
-    tells = profile.queues.source.traits.tells
-    source = f'the [queues] source of {number.pbx} is "{profile.queues.source}"'
     for destination in number.destinations:
-        if destination.when_unknown is not WhenUnknown.REFUSE:
+        pbx = destination.pbx or number.pbx
+        profile = profiles.get(pbx)
+        if destination.when_unknown is not WhenUnknown.REFUSE or not isinstance(profile, PbxProfile):
             continue
+        tells = profile.queues.source.traits.tells
+        source = f'the [queues] source of {pbx} is "{profile.queues.source}"'
         where = f"{_where(number, destination)}.when_unknown"
         needed = Ability.EXTENSIONS if destination.queue is None else Ability.QUEUES
         if needed not in tells:

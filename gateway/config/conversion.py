@@ -35,7 +35,7 @@ def assigned_number(
         number=number.number,
         trunk=number.trunk,
         pbx=number.pbx,
-        destinations={each.id: _destination(each, schedules) for each in number.destinations},
+        destinations={each.id: _destination(each, number.pbx, schedules) for each in number.destinations},
         answer=number.answer,
         fallback=number.fallback,
         country=gateway.default_country,
@@ -45,7 +45,7 @@ def assigned_number(
     )
 
 
-def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule]) -> Destination:
+def _destination(settings: DestinationSettings, pbx: str, schedules: Mapping[str, Schedule]) -> Destination:
     return Destination(
         id=settings.id,
         extension=settings.extension,
@@ -74,6 +74,7 @@ def _destination(settings: DestinationSettings, schedules: Mapping[str, Schedule
         accept=settings.accept,
         decline=settings.decline,
         accept_timeout=timedelta(seconds=settings.accept_timeout_s),
+        pbx=settings.pbx or pbx,
     )
 
 

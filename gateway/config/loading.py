@@ -29,6 +29,7 @@ from gateway.config.settings import (
     HttpSettings,
     MessagesSettings,
     MqttSettings,
+    NumberSettings,
     PlatformSettings,
     SipSettings,
     WebhookSettings,
@@ -106,7 +107,8 @@ class Config:
 
     def watched(self, pbx: str) -> tuple[frozenset[str], frozenset[str]]:
         """The queues and the extensions of a PBX whose state decides where callers go."""
-        destinations = [one for number in self.numbers if number.pbx == pbx for one in number.destinations.values()]
+        of_numbers = ((number, one) for number in self.numbers for one in number.destinations.values())
+        destinations = [one for number, one in of_numbers if number.pbx_of(one) == pbx]
         queues = frozenset(one.queue for one in destinations if one.queue)
         return queues, frozenset(extension for one in destinations for extension in one.watched)
 
@@ -230,8 +232,8 @@ def _load_profiles(around: Surroundings, main: GatewayFile, mistakes: list[Mista
     existing = sorted(path.stem for path in (around.directory / PROFILES).glob("*.toml"))
     read: dict[str, Profile | None] = {}
     for number in main.numbers:
-        for kind, name in (("trunk", number.trunk), ("pbx", number.pbx)):
-            where, file = f"numbers[{number.id}].{kind}", f"{PROFILES}/{name}.toml"
+        for where, kind, name in _named_profiles(number):
+            file = f"{PROFILES}/{name}.toml"
             if name not in existing:
                 mistakes.append(Mistake(MAIN_FILE, where, f"there is no {file}; {did_you_mean(name, existing)}"))
                 continue
@@ -242,6 +244,16 @@ def _load_profiles(around: Surroundings, main: GatewayFile, mistakes: list[Mista
                 problem = f'{file} is of kind "{profile.kind}"; one of kind "{kind}" is needed here'
                 mistakes.append(Mistake(MAIN_FILE, where, problem))
     return {name: profile for name, profile in read.items() if profile is not None}
+
+
+def _named_profiles(number: NumberSettings) -> Iterator[tuple[str, str, str]]:
+    """Where a number names a profile, of which kind it is to be, and its name."""
+    where = f"numbers[{number.id}]"
+    yield f"{where}.trunk", "trunk", number.trunk
+    yield f"{where}.pbx", "pbx", number.pbx
+    for destination in number.destinations:
+        if destination.pbx is not None:
+            yield f"{where}.destinations[{destination.id}].pbx", "pbx", destination.pbx
 
 
 def _load_profile(main: Surroundings, name: str, file: str, mistakes: list[Mistake]) -> Profile | None:

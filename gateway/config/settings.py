@@ -344,6 +344,7 @@ class DestinationSettings(Section):
     message: Text = ""
     extension: Dialled
     emergency: Dialled | None = None  # the extension once more, where it is an emergency number
+    pbx: Slug | None = None  # None: that of the number
     queue: QueueName | None = None
     hours: NamedHours | None = None  # with a ! in front: whenever those are over
     min_available: Count = 1

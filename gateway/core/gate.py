@@ -51,7 +51,7 @@ def decide(request: Request, routes: Routes, situation: Situation) -> Decision:
     if number is None:
         trail.append(request.assigned or "number: the call belongs to none that is assigned")
         return _refused(Reason.NOT_ASSIGNED, None, trail, now)
-    if peer and peer.name != (number.trunk if peer.kind is PeerKind.TRUNK else number.pbx):
+    if peer and peer.name not in ((number.trunk,) if peer.kind is PeerKind.TRUNK else number.pbxs):
         trail[0] = f"peer: {peer.name} may not transfer calls of {number.id}"
         return _refused(Reason.PEER_NOT_ALLOWED, number, trail, now)
     trail.append(request.assigned or f"number: {number.id} on trunk {number.trunk}")
@@ -59,7 +59,7 @@ def decide(request: Request, routes: Routes, situation: Situation) -> Decision:
     if asked is None:
         trail.append(f"destination: {number.id} has none by that number or name")
         return _refused(Reason.UNKNOWN_DESTINATION, number, trail, now)
-    trail.append(f"destination: {asked.id}, extension {asked.extension}")
+    trail.append(f"destination: {asked.id}, extension {_place(number, asked)}")
     return _first_open(number, hunt(number, asked), situation, request.entry, trail)
 
 
@@ -82,11 +82,11 @@ def next_after(
     the decision is not accepted and names no destination. The trail holds what was found now, and nothing of before: a
     destination that was passed over is looked at again, but its refusal is not told again if it is among those `told`.
     """
-    dialled = {number.destinations[name].extension for name in tried}
+    dialled = {(number.pbx_of(one), one.extension) for one in (number.destinations[name] for name in tried)}
     left = tuple(
         destination
         for destination in hunt(number, asked)
-        if destination.id not in tried and destination.extension not in dialled
+        if destination.id not in tried and (number.pbx_of(destination), destination.extension) not in dialled
     )
     if not left:
         line = f"overflow: none left after {', '.join(tried)}"
@@ -159,9 +159,11 @@ def _first_open(
             continue
         if refusals:
             passed_over, why = refusals[-1]
-            trail.append(f"overflow: {passed_over} is refused ({why}); next is {candidate.id}, {candidate.extension}")
+            trail.append(
+                f"overflow: {passed_over} is refused ({why}); next is {candidate.id}, {_place(number, candidate)}"
+            )
         elif not trail:
-            trail.append(f"overflow: {candidate.id}, extension {candidate.extension}")
+            trail.append(f"overflow: {candidate.id}, extension {_place(number, candidate)}")
         trail += finding.lines
         if finding.reason is Reason.ACCEPTED:
             return Decision(True, Reason.ACCEPTED, candidate, tuple(trail), refusals=tuple(refusals))
@@ -185,10 +187,17 @@ def _first_open(
     )
 
 
+def _place(number: AssignedNumber, destination: Destination) -> str:
+    """Where a destination is dialled; a PBX that is not its number's is named."""
+    pbx = number.pbx_of(destination)
+    return destination.extension if pbx == number.pbx else f"{destination.extension} on {pbx}"
+
+
 def _examine(destination: Destination, number: AssignedNumber, situation: Situation, entry: Entry) -> Finding:
     """Take one destination through the steps of the gate, as far as it gets."""
     lines: tuple[str, ...] = ()
-    for found in check_in_order(destination, situation.pbx(number.pbx), situation.load, entry, situation.now):
+    state = situation.pbx(number.pbx_of(destination))
+    for found in check_in_order(destination, state, situation.load, entry, situation.now):
         lines += found.lines
         if found.reason is not Reason.ACCEPTED:
             return replace(found, lines=lines)

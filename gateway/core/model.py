@@ -129,6 +129,7 @@ class Destination:
     accept: str = ""  # the key by which who answers takes the call; empty: the call is taken by answering
     decline: str = ""  # … and the one by which they refuse it; any other key does so too
     accept_timeout: timedelta = timedelta(seconds=10)  # for that key, once the whisper is over
+    pbx: str = ""  # empty: that of its number
 
     def goes_on_after(self, reason: Reason) -> bool:
         """Whether another target is tried when this one fails for this reason."""
@@ -168,6 +169,15 @@ class AssignedNumber:
     locale: str = "en"  # language of what its callers are told
     total_ring: timedelta | None = None  # how long all targets of a hunt may ring together
     assistant: Mapping[str, object] | None = None  # the JSON that its platform is told who answers, if it asks
+
+    def pbx_of(self, destination: Destination) -> str:
+        """The PBX on which a destination of this number is dialled."""
+        return destination.pbx or self.pbx
+
+    @property
+    def pbxs(self) -> frozenset[str]:
+        """The number's own PBX, and those of its destinations."""
+        return frozenset((self.pbx, *(self.pbx_of(each) for each in self.destinations.values())))
 
 
 class DeviceState(StrEnum):

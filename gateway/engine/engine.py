@@ -299,7 +299,7 @@ class Engine:
         """A snapshot was replaced."""
         if state.proven_at is None:
             for call, running in self.calls.running:
-                if running.record.pbx == state.pbx:
+                if state.pbx in running.machine.manner.names_humans:
                     self._loop.feed(call.id, ev.HumansUnknown(self._clock.now(), state.pbx))
         self._observer.pbx_state(state)
         self._reporter.queue_snapshot(state)

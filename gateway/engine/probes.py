@@ -56,7 +56,7 @@ class Probes:
         probe = _Probe(number, destination, announcement, done, self._clock.now().steady)
         order = DialOrder(
             leg=leg,
-            peer=Peer(number.pbx, PeerKind.PBX),
+            peer=Peer(number.pbx_of(destination), PeerKind.PBX),
             user=destination.extension,
             caller=number.number,
             caller_name=CALLER_NAME,

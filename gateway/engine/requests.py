@@ -96,7 +96,7 @@ class Desk:
             manner=Manner(
                 notify=False,
                 own_codes=trunk is None or trunk.failure_code == "target",
-                names_humans=self._names_humans(call.number.pbx),
+                names_humans=self._names_humans(call.number),
             ),
             asked=asked,
         )
@@ -158,7 +158,7 @@ class Desk:
                 hand_down = self._is_certain(call, decision)
                 if not hand_down:
                     decision = replace(decision, trail=(*decision.trail, NOT_CERTAIN))
-        names_humans = call is not None and self._names_humans(call.number.pbx)
+        names_humans = self._names_humans(call.number) if call is not None else frozenset()
         event = TransferRequested(
             self.now,
             record,
@@ -202,9 +202,11 @@ class Desk:
         )
         return Judged(event)
 
-    def _names_humans(self, pbx: str) -> bool:
-        state = self.situation.pbx(pbx)
-        return state.proven_at is not None and state.source.tells(Ability.WHO_ANSWERED)
+    def _names_humans(self, number: AssignedNumber) -> frozenset[str]:
+        """The PBXs of a number that tell now who takes a call."""
+        states = (self.situation.pbx(name) for name in number.pbxs)
+        known = (state for state in states if state.proven_at is not None)
+        return frozenset(state.pbx for state in known if state.source.tells(Ability.WHO_ANSWERED))
 
     def _is_for_pbx(self, call: Call, transferee: LegId | None) -> bool:
         """Whether the caller is on the number's own PBX, and that is to carry out transfers by itself."""
@@ -215,8 +217,10 @@ class Desk:
         return leg.peer == Peer(pbx.name, PeerKind.PBX) and pbx.transfer_mode == "hand-down"
 
     def _is_certain(self, call: Call, decision: Decision) -> bool:
-        found = decision.destination
-        return found is not None and is_certain(found, self.situation.pbx(call.number.pbx), self.situation.now)
+        found, own = decision.destination, call.number.pbx
+        if found is None or call.number.pbx_of(found) != own:
+            return False  # a PBX puts nobody through to another one
+        return is_certain(found, self.situation.pbx(own), self.situation.now)
 
     def _record(
         self, call: Call | None, entry: Entry, target: str, context: Mapping[str, str] | None

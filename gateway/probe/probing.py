@@ -122,7 +122,7 @@ def probe(config: Config, wanted: Sequence[ProbeTarget], *, call: bool) -> Probe
         if call:
             raise
         with _silence():
-            states = asyncio.run(_states_of_pbxs(config, {each.number.pbx for each in wanted}))
+            states = asyncio.run(_states_of_pbxs(config, {name for each in wanted for name in each.number.pbxs}))
         now = datetime.now(UTC)
         situation = gate.Situation(now, Load(max_calls=config.sip.max_calls), states)
         answers = [gate.explain(each.target, each.number, config.routes, situation) for each in wanted]
@@ -177,7 +177,7 @@ async def _ask_pbxs(
 ) -> list[Answer | None]:
     """The answer for each destination; an extension that several have is asked for once."""
     extensions = [
-        (each.number.pbx, destination.extension) if destination else None
+        (each.number.pbx_of(destination), destination.extension) if destination else None
         for each, destination in zip(wanted, meant, strict=True)
     ]
     asked = dict.fromkeys(each for each in extensions if each)

@@ -153,11 +153,13 @@ def does_not_accept(*, then: Decision = NONE_LEFT) -> Event:
     return AcceptTimeout(BEGIN, then)
 
 
+NAMING = frozenset({"asterisk"})
+"""The PBX of these transfers tells who takes a call."""
 IN_30_S = timedelta(seconds=30)
 SILENT = Manner(notify=False)
 ON_RING = Manner(final_notify=FinalNotify.ON_RING)
-ON_HUMAN = Manner(final_notify=FinalNotify.ON_HUMAN, names_humans=True, deadline=IN_30_S)
-NAMES_HUMANS = Manner(names_humans=True)
+ON_HUMAN = Manner(final_notify=FinalNotify.ON_HUMAN, names_humans=NAMING, deadline=IN_30_S)
+NAMES_HUMANS = Manner(names_humans=NAMING)
 
 GONE = TransferorGone(BEGIN)
 CALLER_GONE = TransfereeGone(BEGIN)
@@ -205,7 +207,9 @@ class Playbook:
         consulted: AnsweredBy | None = None,
     ) -> None:
         """`consulted`: who took the consultation call, as the PBX said then."""
-        record = TransferRecord(transfer=TRANSFER, entry=entry, requested_target="+31201230001", requested_at=BEGIN)
+        record = TransferRecord(
+            transfer=TRANSFER, entry=entry, requested_target="+31201230001", requested_at=BEGIN, pbx="asterisk"
+        )
         self.now = BEGIN
         transferor = None if entry is Entry.INVITE else ASSISTANT
         manner = manner or Manner()

@@ -127,8 +127,8 @@ def step(call: Call, event: Event) -> Step:  # noqa: C901, PLR0912, PLR0915  # o
             _hand_down_told(turn, event)
         case HumansUnknown(pbx=pbx):
             for running in call.transfers:
-                if running.record.pbx == pbx:
-                    _humans_unknown(turn, running)
+                if pbx in running.machine.manner.names_humans:
+                    _humans_unknown(turn, running, pbx)
         case TransferEvent(transfer=transfer) | TimerFired(transfer=transfer) | Identified(transfer=transfer):
             found = call.running(transfer)
             told = event.told_to(found) if found else None
@@ -355,9 +355,12 @@ def _hand_down_told(turn: Turn, event: HandDownTold) -> None:
         turn.feed(running.id, ev.TargetProgress(at, target, code))
 
 
-def _humans_unknown(turn: Turn, running: Running) -> None:
+def _humans_unknown(turn: Turn, running: Running, pbx: str) -> None:
     machine = running.machine
-    turn.put(replace(running, machine=replace(machine, manner=replace(machine.manner, names_humans=False))))
+    left = machine.manner.names_humans - {pbx}
+    turn.put(replace(running, machine=replace(machine, manner=replace(machine.manner, names_humans=left))))
+    if machine.record.pbx != pbx:
+        return
     if machine.state in (State.CONNECTED, State.HANDED):
         turn.feed(running.id, ev.HumanTimeout(running.at(turn.now)))
     elif machine.state is State.ANSWERED:

@@ -140,7 +140,7 @@ class Turn:
 
     def _dial(self, transfer_id: TransferId, target: LegId, destination: Destination) -> None:
         call, running = self.call, self._running(transfer_id)
-        pbx = Peer(call.number.pbx, PeerKind.PBX)
+        pbx = Peer(call.number.pbx_of(destination), PeerKind.PBX)
         transferee = running.machine.transferee
         shown = call.parties.get(transferee) or Party(None)
         self.put(replace(running, peers={**running.peers, target: pbx}, present=running.present | {target}))

@@ -96,6 +96,7 @@ def start(
         record,
         decided_at=at,
         destination=decision.destination.id if decision.destination else None,
+        pbx=(decision.destination.pbx if decision.destination else "") or record.pbx,
         final_notify=manner.final_notify if manner.notify else None,
     )
     hunt_until = at + total_ring if total_ring else None

@@ -40,7 +40,12 @@ class Manner:
     cancel_at_deadline: bool = True  # False: the failure is told, and the dialling goes on all the same
     own_codes: bool = True  # a failure is told with the target's own code; False: with that of its reason
     hand_down: bool = False  # the PBX, on which the transferee's leg is, may carry out the first attempt by itself
-    names_humans: bool = False  # the PBX tells who takes a call
+    names_humans: frozenset[str] = frozenset()  # the PBXs that tell who takes a call
+
+
+def place_of(destination: Destination) -> tuple[str, str]:
+    """The PBX and the extension of a destination."""
+    return destination.pbx, destination.extension
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class Transfer:
     fallback: Destination | None = None  # None: there is none, or it was tried
     destination: Destination | None = None  # what was dialled last
     dialled: int = 0  # how many targets
+    places: frozenset[tuple[str, str]] = frozenset()  # … and where
     named_at: datetime | None = None  # when the PBX said who took the call
     looking: bool = False  # the PBX has answered, and has not found a person yet
     announcing: bool = False  # the destination is announced, and will be dialled when that is over
@@ -79,9 +85,9 @@ class Transfer:
         """Whether too little of the hunt's time is left at `at` for another target."""
         return self.hunt_until is not None and self.hunt_until - at < SHORTEST_RING
 
-    def has_tried(self, extension: str) -> bool:
-        """Whether an extension was dialled."""
-        return any(attempt.extension == extension for attempt in self.record.attempts)
+    def has_tried(self, destination: Destination) -> bool:
+        """Whether the extension of a destination was dialled, for whichever destination."""
+        return place_of(destination) in self.places
 
     @property
     def notifies(self) -> bool:
@@ -104,7 +110,7 @@ class Transfer:
     def awaits_human(self) -> bool:
         """Whether the PBX has yet to say who took the call."""
         record = self.record
-        return self.manner.names_humans and record.human_at is None and record.answered_by is None
+        return record.pbx in self.manner.names_humans and record.human_at is None and record.answered_by is None
 
     def is_stale(self, at: datetime) -> bool:
         """Whether whom the PBX named, long before its answer at `at`, may have refused the call, for others to take it.
@@ -144,7 +150,7 @@ class Transfer:
     @property
     def falls_back(self) -> bool:
         """Whether the caller, whom nobody expects back, goes to the fallback when nothing else is left."""
-        return self.stranded and self.fallback is not None and not self.has_tried(self.fallback.extension)
+        return self.stranded and self.fallback is not None and not self.has_tried(self.fallback)
 
     @property
     def can_be_cancelled(self) -> bool:

@@ -9,7 +9,7 @@ from gateway.core.outcome import Reason
 from gateway.core.record import Attempt, Milestone, TransferRecord
 from gateway.core.sentence import sentence
 from gateway.core.transfer.commands import Command, Notify, Report, StopTimer, Timer
-from gateway.core.transfer.state import State, Transfer
+from gateway.core.transfer.state import State, Transfer, place_of
 
 _MILESTONES = tuple(Milestone)
 _ANSWERED_BY = {
@@ -103,12 +103,21 @@ class TransferStep:
         attempt = Attempt(destination.id, destination.extension)
         attempts = (*self.record.attempts, attempt)
         self.record = replace(
-            self.record, destination=destination.id, attempts=attempts,
-            answered_at=None, whispered_at=None, accepted_at=None,
-        )  # fmt: skip
+            self.record,
+            destination=destination.id,
+            pbx=destination.pbx or self.record.pbx,
+            attempts=attempts,
+            answered_at=None,
+            whispered_at=None,
+            accepted_at=None,
+        )
         self.forget_answerer()
         self.transfer = replace(
-            self.transfer, destination=destination, dialled=self.transfer.dialled + 1, looking=False
+            self.transfer,
+            destination=destination,
+            dialled=self.transfer.dialled + 1,
+            places=self.transfer.places | {place_of(destination)},
+            looking=False,
         )
 
     def write_attempt(self, reason: Reason, sip_code: int) -> None:

@@ -36,6 +36,7 @@ from tests.support.state_tables import Rows, documented
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NAMING = frozenset({"asterisk"})
 TRUNK, PBX = Peer("platform", PeerKind.TRUNK), Peer("asterisk", PeerKind.PBX)
 NOW = Moment(datetime(2026, 3, 2, 11, 0, tzinfo=UTC), 0.0)
 SALES, SUPPORT = Destination("sales", "6500", queue="sales"), Destination("support", "6501")
@@ -121,7 +122,7 @@ def requested(
         transfer=which, entry=entry, requested_target="+31612345678", requested_at=NOW.wall,
         number="main", trunk="platform", pbx="asterisk",
     )  # fmt: skip
-    manner = replace(manner or Manner(), names_humans=True)
+    manner = replace(manner or Manner(), names_humans=NAMING)
     return ev.TransferRequested(NOW, record, decision, transferee, transferor, manner, SALES, consultation)
 
 

@@ -37,6 +37,7 @@ from tests.support.playbook import (
     GONE,
     IN_30_S,
     NAMES_HUMANS,
+    NAMING,
     ON_HUMAN,
     OVER,
     PARTING,
@@ -308,7 +309,7 @@ def test_who_waits_behind_a_queue_can_still_be_called_back(event: Event) -> None
 @pytest.mark.parametrize("when", [FinalNotify.ON_ANSWER, FinalNotify.ON_HUMAN, FinalNotify.ON_ACCEPT])
 @pytest.mark.parametrize("names", [True, False])
 def test_the_sender_is_told_of_success_once_the_call_is_taken(when: FinalNotify, names: bool) -> None:
-    manner = Manner(final_notify=when, names_humans=names)
+    manner = Manner(final_notify=when, names_humans=NAMING if names else frozenset())
     book = Playbook(to(ACCEPTING), manner=manner).after(answers(1))
     if names:
         book.after(is_told(1, AnsweredBy.OUTSIDE))

@@ -26,6 +26,7 @@ from tests.support.playbook import (
     CALLER_GONE,
     END,
     IN_30_S,
+    NAMING,
     OVER,
     PARTING,
     SALES,
@@ -77,7 +78,7 @@ def test_a_failed_transfer_without_notify_gives_the_caller_back() -> None:
 def test_a_transferor_that_nobody_told_of_success_gets_the_caller_back_before_the_fallback(
     destination: Destination,
 ) -> None:
-    manner = Manner(notify=False, final_notify=FinalNotify.ON_RING, names_humans=True)
+    manner = Manner(notify=False, final_notify=FinalNotify.ON_RING, names_humans=NAMING)
     book = Playbook(to(destination), manner=manner, fallback=VOICEMAIL).after(rings(1))
     if destination is SALES:
         book.after(answers(1), is_switched(1))

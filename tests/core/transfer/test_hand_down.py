@@ -35,6 +35,7 @@ from tests.support.playbook import (
     DEADLINE,
     GONE,
     IN_30_S,
+    NAMING,
     OVER,
     PARTING,
     SALES,
@@ -54,7 +55,7 @@ from tests.support.playbook import (
     told,
 )
 
-DOWN = Manner(hand_down=True, names_humans=True)
+DOWN = Manner(hand_down=True, names_humans=NAMING)
 LISTENING = (StopTimer(Timer.RING), Listen(CALLER), StartTimer(Timer.LISTEN, LISTEN_S))
 
 
@@ -148,7 +149,7 @@ def test_a_leg_that_ends_before_the_outcome_is_a_failure() -> None:
 
 
 def test_at_the_deadline_the_caller_is_listened_for_before_anything_is_said() -> None:
-    book = handed(Manner(hand_down=True, names_humans=True, deadline=IN_30_S)).after()
+    book = handed(Manner(hand_down=True, names_humans=NAMING, deadline=IN_30_S)).after()
     book.play(DEADLINE, *LISTENING)
 
 

@@ -39,6 +39,7 @@ from tests.support.playbook import (
     IN_30_S,
     KEEPING,
     NAMES_HUMANS,
+    NAMING,
     ON_HUMAN,
     OVER,
     PARTING,
@@ -121,7 +122,7 @@ def test_a_pbx_that_names_nobody_is_not_asked_and_no_person_is_guessed() -> None
 def test_what_is_no_person_that_the_pbx_knows_completes_the_transfer_without_one(
     by: AnsweredBy, when: FinalNotify
 ) -> None:
-    book = answered(Manner(names_humans=True, final_notify=when))
+    book = answered(Manner(names_humans=NAMING, final_notify=when))
     book.play(is_told(1, by, "Playback"), *PUT_THROUGH)
     book.after(is_switched(1))
     record = book.record
@@ -276,7 +277,7 @@ def test_who_hangs_up_before_it_is_known_who_answered(event: Event, outcome: Out
 
 
 def test_nothing_is_cancelled_any_more_and_a_deadline_waits() -> None:
-    book = answered(Manner(names_humans=True, deadline=IN_30_S)).play(CANCELLED)
+    book = answered(Manner(names_humans=NAMING, deadline=IN_30_S)).play(CANCELLED)
     book.play(DEADLINE, StartTimer(Timer.DEADLINE, SWITCH_S))
     assert book.state is State.ANSWERED
 
@@ -294,7 +295,7 @@ def test_a_line_out_that_the_pbx_names_before_its_answer() -> None:
 
 
 def test_a_caller_whom_the_pbx_has_moved_to_a_line_out() -> None:
-    book = Playbook(to(SUPPORT), manner=Manner(hand_down=True, names_humans=True)).after(answers(1))
+    book = Playbook(to(SUPPORT), manner=Manner(hand_down=True, names_humans=NAMING)).after(answers(1))
     assert book.state is State.HANDED
     book.after(is_told(1, AnsweredBy.OUTSIDE))
     assert (book.record.outcome, book.record.human_at) == (Outcome.COMPLETED, None)

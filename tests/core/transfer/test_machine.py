@@ -51,6 +51,7 @@ from tests.support.playbook import (
     GREETED,
     IN_30_S,
     KEEPING,
+    NAMING,
     NONE_LEFT,
     QUEUED,
     RETURNING,
@@ -79,7 +80,7 @@ manners = st.builds(
     deadline=st.sampled_from([None, IN_30_S]),
     cancel_at_deadline=st.booleans(),
     hand_down=st.booleans(),
-    names_humans=st.booleans(),
+    names_humans=st.sampled_from([frozenset(), NAMING]),
 )
 back = st.sampled_from([0, 0, 0, 0, 1, 2])
 """How many targets ago the one was dialled that an event comes from."""

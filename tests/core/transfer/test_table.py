@@ -25,6 +25,7 @@ from tests.support.playbook import (
     HUMAN_TIMEOUT,
     IN_30_S,
     KEEPING,
+    NAMING,
     NONE_LEFT,
     NOTIFY_FAILED,
     QUEUED,
@@ -82,7 +83,14 @@ def kinds(entry: Entry, when: FinalNotify) -> Iterator[Transfer]:
     for notify, cancel, down, names, fallback in product(
         (True, False), (True, False), (True, False), (True, False), (VOICEMAIL, None)
     ):
-        manner = Manner(notify, when, deadline=IN_30_S, cancel_at_deadline=cancel, hand_down=down, names_humans=names)
+        manner = Manner(
+            notify,
+            when,
+            deadline=IN_30_S,
+            cancel_at_deadline=cancel,
+            hand_down=down,
+            names_humans=NAMING if names else frozenset(),
+        )
         for first in (SALES, GREETED, KEEPING) if down else (SALES, GREETED, KEEPING, WHISPERED, ACCEPTING, QUEUED):
             yield Playbook(to(first), entry=entry, manner=manner, fallback=fallback).transfer
 

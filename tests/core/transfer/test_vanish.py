@@ -19,6 +19,7 @@ from tests.support.playbook import (
     GONE,
     HUMAN_TIMEOUT,
     IN_30_S,
+    NAMING,
     NOTIFY_FAILED,
     ON_HUMAN,
     OVER,
@@ -135,7 +136,7 @@ def test_a_deadline_waits_for_legs_that_are_being_joined() -> None:
 
 @pytest.mark.parametrize("state", [State.DIALLING, State.RINGING, State.CONNECTED])
 def test_a_deadline_at_which_the_dialling_goes_on(state: State) -> None:
-    manner = Manner(deadline=IN_30_S, cancel_at_deadline=False, names_humans=True, final_notify=FinalNotify.ON_HUMAN)
+    manner = Manner(deadline=IN_30_S, cancel_at_deadline=False, names_humans=NAMING, final_notify=FinalNotify.ON_HUMAN)
     book = in_state(state, manner).play(DEADLINE, *told(Reason.NO_ANSWER), DEADLINE)
     assert book.state is state
     if state is not State.CONNECTED:
@@ -158,7 +159,7 @@ def test_a_deadline_is_nothing_to_a_transferor_that_does_not_wait(state: State, 
 
 
 def test_a_deadline_after_the_end_was_told_is_nothing() -> None:
-    book = Playbook(to(SALES), manner=Manner(names_humans=True, deadline=IN_30_S)).after(answers(1), is_switched(1))
+    book = Playbook(to(SALES), manner=Manner(names_humans=NAMING, deadline=IN_30_S)).after(answers(1), is_switched(1))
     book.play(DEADLINE)
     assert book.state is State.CONNECTED
 

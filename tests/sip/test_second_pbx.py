@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A caller of one PBX whose hunt goes on at another one, each with an account of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, codes
+from tests.support.company import DESTINATIONS, NUMBER, settings
+from tests.support.gateway import Gateway
+from tests.support.peer import Peer
+
+if TYPE_CHECKING:
+    from tests.support.configuration import Configuration
+    from tests.support.processes import Net
+
+pytestmark = pytest.mark.sip
+
+PBX_PORT, BRANCH_HOST = 5070, 61
+OVERFLOWING = f"<sip:{DESTINATIONS['overflowing']['number']}@gw.example>"
+
+
+def two_pbxs(net: Net) -> Configuration:
+    """`overflowing` is on the number's own PBX, and `anna`, to whom it goes on, at the branch."""
+    files = settings(net, pbx_uri=f"sip:{net.pbx}:{PBX_PORT}")
+    files.pbx("branch", f"sip:{net.host(BRANCH_HOST)}:{PBX_PORT}")
+    files.destination("anna")["pbx"] = "branch"
+    return files
+
+
+@pytest.mark.keeps("21.43")
+async def test_a_caller_goes_on_to_another_pbx_and_is_transferred_from_there(own_net: Net) -> None:
+    async with (
+        Gateway(two_pbxs(own_net)) as gateway,
+        Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx,
+        Peer(own_net.host(BRANCH_HOST), PBX_PORT, user="branch") as branch,
+        Peer(own_net.trunk) as platform,
+    ):
+        caller = pbx.invite(f"sip:{NUMBER}@{gateway.sip[0]}", gateway.sip, hz=CALLER_HZ)
+        assistant = await platform.wait_call()
+        await assistant.answer(hz=ASSISTANT_HZ)
+        await caller.answered()
+        assert (await assistant.refer(OVERFLOWING)).code == 202
+        await (await pbx.wait_call()).declines(486)
+        target = await branch.wait_call()
+        assert target.incoming is not None
+        assert target.incoming.uri.startswith(f"sip:{DESTINATIONS['anna']['extension']}@")
+        await target.answer(hz=TARGET_HZ)
+        assert codes(await assistant.notifies())[-1] == 200
+        await caller.media.hears(TARGET_HZ)
+        await target.media.hears(CALLER_HZ)
+        # Whom the caller talks to there may transfer them back to the first PBX, as one of that PBX may.
+        assert (await target.refer("<sip:+31612345682@gw.example>")).code == 202
+        colleague = await pbx.wait_call()
+        await colleague.answer(hz=TARGET_HZ)
+        assert codes(await target.notifies())[-1] == 200
+        await colleague.media.hears(CALLER_HZ)
+        await caller.hang_up()
+        await gateway.idle()
+
+
+@pytest.mark.keeps("21.43")
+async def test_the_other_pbx_may_not_call_for_the_number(own_net: Net) -> None:
+    async with (
+        Gateway(two_pbxs(own_net)) as gateway,
+        Peer(own_net.host(BRANCH_HOST), PBX_PORT, user="branch") as branch,
+        Peer(own_net.trunk),
+    ):
+        call = branch.invite(f"sip:{NUMBER}@{gateway.sip[0]}", gateway.sip)
+        await call.refused(404)
+        await gateway.idle()
