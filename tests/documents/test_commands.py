@@ -41,6 +41,7 @@ SHOWN = {
     "operations.md: transfer-gateway watch": ['"reachable": true', "^none$", '"known": true'],
     "operations.md: curl -s localhost:9470/api/transfers/ID/messages": ['"marks"', "INVITE sip:", '"side": "trunk"'],
     "operations.md: curl -s 'localhost:9470/api/transfers?cursor='": ['"next"', '"calls"'],
+    "operations.md: curl -s localhost:9470/api/configuration": ['"keys"', r'"mistakes": \[\]'],
     "operations.md: transfer-gateway report": ["reached", "sales", "main-line|number"],
     "operations.md: transfer-gateway report --proof": ["."],
     "operations.md: sed": [r"^[0-9a-f]{64}  -$"],
