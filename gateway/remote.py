@@ -22,6 +22,9 @@ MOST_BYTES = 64 * 1024 * 1024
 """Of an answer; the largest page of transfers is a tenth of it."""
 RELOAD_S = 40.0
 """Longer than the gateway itself waits for its files."""
+FIRST = 1
+"""The process that a system, or a container, is started with."""
+_FIRST_WORDS = Path("/proc/1/cmdline")
 
 
 class RemoteError(Exception):
@@ -130,9 +133,13 @@ def not_in_force(http: "HttpSettings", instance: str, directory: Path) -> Iterat
 def reload_by_signal(http: "HttpSettings", instance: str, pid: int) -> dict[str, Any] | None:
     """Have the process load its configuration (SIGHUP), and wait until it has: what `/api/status` then says of it.
 
-    None: the process was told, and nobody here tells what came of it. Raises RemoteError where it cannot be told, or
-    does not end its reload.
+    None: the process was told, and nobody here tells what came of it. Raises RemoteError where it cannot be told, is the
+    first of a system and no gateway, or does not end its reload.
     """
+    if pid == FIRST and (other := _first_besides_a_gateway()):
+        raise RemoteError(
+            f"process {FIRST} is {other} and no gateway; systemctl show -P MainPID transfer-gateway tells which one is"
+        )
     before = _reloads(http, instance)
     try:
         os.kill(pid, signal.SIGHUP)
@@ -170,6 +177,20 @@ def _reloaded(http: "HttpSettings", pid: int, before: int | None) -> dict[str, A
         if configuration.get("reloads", 0) != before and not configuration.get("reloading"):
             return status
     raise RemoteError(f"the gateway has not ended its reload within {RELOAD_S:.0f} s")
+
+
+def _first_besides_a_gateway() -> str:
+    """The name of this system's first process where that is something else; empty: it is a gateway, as in a container.
+
+    An init that a container is run with (`docker run --init`) has the gateway's words behind its own, and hands it the
+    signal.
+    """
+    try:
+        words = _FIRST_WORDS.read_bytes().decode(errors="replace").split("\0")
+    except OSError as error:
+        return f"unknown ({error.strerror})"
+    gateway = any(Path(word).name == "transfer-gateway" for word in words) and "run" in words
+    return "" if gateway else Path(words[0].split(" ")[0]).name or "unknown"
 
 
 def _reloads(http: "HttpSettings", instance: str) -> int | None:

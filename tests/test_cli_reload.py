@@ -2,6 +2,7 @@
 """What `transfer-gateway reload` says and ends with, whatever it meets."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -65,9 +66,43 @@ def test_by_a_signal_it_says_where_nobody_tells_what_came_of_it(
         assert "what came of it is in its log" in err
     code, _, err = run(capsys, tmp_path, "reload", "--pid", pid)
     assert (code, err) == (1, f"transfer-gateway: process {pid} cannot be told to reload: No such process\n")
-    for wrong in ("1", "0", "-7", "gateway"):
+    for wrong in ("0", "-7", "gateway"):
         with pytest.raises(SystemExit):
             cli.main(["reload", f"--pid={wrong}"])
+
+
+@pytest.mark.keeps("20.108")
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["/venv/bin/python3", "/venv/bin/transfer-gateway", "run", "--config", "/etc/transfer-gateway"], ""),
+        (["/sbin/docker-init", "--", "transfer-gateway", "run"], ""),
+        (["/sbin/init"], "process 1 is init and no gateway; systemctl show -P MainPID transfer-gateway tells"),
+        (["/lib/systemd/systemd --system --deserialize=31"], "process 1 is systemd and no gateway"),
+        (["/venv/bin/python3", "/venv/bin/transfer-gateway", "reload"], "process 1 is python3 and no gateway"),
+        (["transfer-gateway-exporter", "run"], "process 1 is transfer-gateway-exporter and no gateway"),
+        ([""], "process 1 is unknown and no gateway"),
+        (None, "process 1 is unknown (No such file or directory) and no gateway"),
+    ],
+)
+def test_the_first_process_is_told_to_reload_where_it_is_a_gateway_as_in_a_container(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str] | None,
+    refused: str,
+) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(remote, "_FIRST_WORDS", tmp_path / "cmdline")
+    monkeypatch.setattr(remote.os, "kill", lambda *what: told.append(what))
+    if words is not None:
+        (tmp_path / "cmdline").write_bytes(b"".join(word.encode() + b"\0" for word in words))
+    code, _, err = run(capsys, write(tmp_path), "reload", "--pid", "1")  # without an HTTP port
+    if refused:
+        assert (code, told) == (1, [])
+        assert err.startswith(f"transfer-gateway: {refused}")
+    else:
+        assert (code, told) == (0, [(1, signal.SIGHUP)])
 
 
 @pytest.mark.keeps("20.1")

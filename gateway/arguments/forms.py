@@ -21,8 +21,8 @@ def port(text: str) -> int:
 
 
 def pid(text: str) -> int:
-    """The id of a process that is not the machine's first."""
-    if not text.isascii() or not text.isdigit() or int(text[:20]) < 2:
+    """The id of a process."""
+    if not text.isascii() or not text.isdigit() or int(text[:20]) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no process that could be a gateway")
     return int(text[:20])
 

@@ -91,6 +91,7 @@ def test_its_command_says_what_is_wrong_with_a_configuration(podman: Engine, tmp
 
 
 @pytest.mark.keeps("20.65")
+@pytest.mark.keeps("20.108")
 async def test_it_puts_a_caller_through_with_no_right_and_nothing_to_write_to(podman: Engine, network: None) -> None:
     async with contained(podman) as (gateway, scene):
         assert await gateway.healthy()
@@ -106,12 +107,16 @@ async def test_it_puts_a_caller_through_with_no_right_and_nothing_to_write_to(po
         await transferred(scene)
         assert "completed" in await gateway.inside("transfer-gateway", "report")
         await gateway.inside(NAME, "check")
-        await gateway.does(*documented("docker kill"))
-
-        async def reloaded() -> bool:
-            return bool((await gateway.get("/api/status"))["configuration"]["reloads"] == 1)
-
-        await eventually(reloaded, "it has taken the configuration anew")
+        reload = documented(f"docker exec {NAME} {NAME} reload")
+        assert await gateway.does(*reload) == "nothing has changed\n"
+        gateway.files.main["gateway"]["log_level"] = "debug"
+        gateway.write()
+        assert await gateway.does(*reload) == "applied: gateway.log_level\n"
+        gateway.files.main["gateway"]["log_level"] = "loud"
+        gateway.write()
+        with pytest.raises(AssertionError, match=r"gateway\.toml: gateway\.log_level"):
+            await gateway.does(*reload)
+        assert (await gateway.get("/api/status"))["configuration"]["reloads"] == 2
         await gateway.does(*documented(f"docker exec {NAME} {NAME} status"))
 
 
