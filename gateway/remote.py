@@ -133,8 +133,8 @@ def not_in_force(http: "HttpSettings", instance: str, directory: Path) -> Iterat
 def reload_by_signal(http: "HttpSettings", instance: str, pid: int) -> dict[str, Any] | None:
     """Have the process load its configuration (SIGHUP), and wait until it has: what `/api/status` then says of it.
 
-    None: the process was told, and nobody here tells what came of it. Raises RemoteError where it cannot be told, is the
-    first of a system and no gateway, or does not end its reload.
+    None: the process was told, and nobody here tells what came of it. Raises RemoteError where it cannot be told, does
+    not end its reload, or is a system's first and no gateway.
     """
     if pid == FIRST and (other := _first_besides_a_gateway()):
         raise RemoteError(

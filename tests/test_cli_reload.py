@@ -94,7 +94,7 @@ def test_the_first_process_is_told_to_reload_where_it_is_a_gateway_as_in_a_conta
 ) -> None:
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(remote, "_FIRST_WORDS", tmp_path / "cmdline")
-    monkeypatch.setattr(remote.os, "kill", lambda *what: told.append(what))
+    monkeypatch.setattr("gateway.remote.os.kill", lambda *what: told.append(what))
     if words is not None:
         (tmp_path / "cmdline").write_bytes(b"".join(word.encode() + b"\0" for word in words))
     code, _, err = run(capsys, write(tmp_path), "reload", "--pid", "1")  # without an HTTP port

@@ -121,6 +121,7 @@ def _forget_offline(config: "Config", text: str, why: RemoteError) -> Mapping[st
     import sqlite3  # noqa: PLC0415
 
     from gateway.core.numbers import caller_named  # noqa: PLC0415
+    from gateway.core.system_error import in_words  # noqa: PLC0415
     from gateway.report.erasing import forget_offline, forgotten_document, left_aside  # noqa: PLC0415
     from gateway.report.store_file import StoreError  # noqa: PLC0415
 
@@ -131,5 +132,5 @@ def _forget_offline(config: "Config", text: str, why: RemoteError) -> Mapping[st
     except ValueError as error:
         raise UsageError(f"{text}: {error}") from None
     except (StoreError, sqlite3.Error, OSError) as error:
-        raise RemoteError(f"{why}, and its files cannot be used: {error}") from None
+        raise RemoteError(f"{why}, and its files cannot be used: {in_words(error)}") from None
     return forgotten_document(erased, left_aside(directory), {})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.cli.configured import warnings_of
 from gateway.cli.output import DOUBTFUL, print_json, print_rows, say
 from gateway.cli.terminal import DONE, FAILED, UsageError, complain
+from gateway.core.system_error import in_words
 
 if TYPE_CHECKING:
     from gateway.probe.probing import ProbeReport
@@ -91,7 +92,7 @@ def _manager(options: argparse.Namespace, given: Any, *, asks: bool) -> "Manager
             try:
                 secret = options.manager_secret_file.read_text(encoding="utf-8").strip("\r\n")
             except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"{options.manager_secret_file} can't be read: {error}") from None
+                raise UsageError(f"{options.manager_secret_file} can't be read: {in_words(error)}") from None
         elif asks:
             secret = ask_secret(_Terminal(), f"Secret of the manager user {options.manager_user}")
         else:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, ValidationInfo
 
 from gateway.config.fields import found_file
+from gateway.core.system_error import in_words
 
 RATES = (8000, 16000)
 LONGEST_S = 120
@@ -31,7 +32,8 @@ def _sound(name: object, info: ValidationInfo) -> Sound:
             channels, width, rate, frames = file.getparams()[:4]
             complete = len(file.readframes(frames)) == frames * channels * width
     except (wave.Error, EOFError, OSError) as error:
-        raise ValueError(f"{path} can't be played: {str(error) or 'it ends too soon'}; {_NEEDED}") from None
+        why = in_words(error) if str(error) else "it ends too soon"
+        raise ValueError(f"{path} can't be played: {why}; {_NEEDED}") from None
     if (channels, width) != (1, 2) or rate not in RATES:
         raise ValueError(f"{path} has {width * 8} bits, {channels} channel(s), {rate} Hz; {_NEEDED}")
     if not frames or not complete:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from gateway.config import PbxProfile, SipSettings, uri_host, uri_port
 from gateway.config.authorities import trusting
+from gateway.core.system_error import in_words
 
 WITHIN_S = 3.0
 _T1_S = 0.5  # RFC 3261 §17.1.2.2: when a request over UDP is sent again, doubled each time
@@ -67,8 +68,10 @@ async def ask(pbx: PbxProfile, sip: SipSettings, extension: str, within_s: float
         return Answer(None, f"does not answer within {within_s:g} s")
     except StopIteration:
         return Answer(None, f"{uri_host(pbx.address)} has no address that can be reached from {sip.bind_address}")
-    except (OSError, asyncio.IncompleteReadError) as error:
-        return Answer(None, f"can't be asked: {error}")
+    except asyncio.IncompleteReadError:
+        return Answer(None, "closes the connection without an answer")
+    except OSError as error:
+        return Answer(None, f"can't be asked: {in_words(error)}")
 
 
 def _fits(source: str | None, family: int) -> bool:

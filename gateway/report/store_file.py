@@ -15,6 +15,7 @@ from typing import TextIO, TypeAlias
 
 import structlog
 
+from gateway.core.system_error import in_words
 from gateway.report.migrations import STEPS, NewerVersionError, migrate
 
 FILE_NAME = "outbox.db"
@@ -62,7 +63,7 @@ class StoreFile:
             self._connect_or_begin_anew()
         except (OSError, sqlite3.Error, NewerVersionError) as error:
             self.close()
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {in_words(error)}") from error
         except StoreError:
             self.close()
             raise
@@ -152,7 +153,7 @@ class StoreFile:
         try:
             self._connect_or_begin_anew()
         except NewerVersionError as error:
-            raise StoreError(f"{self.path}: {error}") from error
+            raise StoreError(f"{self.path}: {in_words(error)}") from error
         return True
 
     def _is_there(self) -> bool:

@@ -26,6 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.config.authorities import trusting
+from gateway.core.system_error import in_words
 from gateway.report.sinks.mqtt.broker import Broker
 from gateway.report.sinks.mqtt.refusals import PACKET_TOO_LARGE, NoAnswerError, PublishRefusedError
 
@@ -322,6 +323,6 @@ async def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
         # It reads files.
         context = await asyncio.to_thread(trusting, ca_file)
     except OSError as error:
-        raise aiomqtt.MqttError(f"ca_file {ca_file} cannot be used: {error}") from error
+        raise aiomqtt.MqttError(f"ca_file {ca_file} cannot be used: {in_words(error)}") from error
     context.sslsocket_class = TlsSocket
     return context

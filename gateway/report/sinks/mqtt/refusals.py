@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from typing import TYPE_CHECKING
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.core.system_error import in_words
 
 if TYPE_CHECKING:
     from gateway.report.sinks.mqtt.broker import Broker
@@ -59,9 +60,6 @@ def _has_ended(error: BaseException) -> bool:
     return isinstance(rc, ReasonCode) and rc.packetType == PacketTypes.DISCONNECT
 
 
-_ERRNO = re.compile(r"^\[Errno -?[0-9]+\] ")
-
-
 def explain(error: BaseException, broker: Broker) -> tuple[str, bool]:
     """What went wrong, in words for the log, and whether only a person can mend it (so that retrying is for later)."""
     where = f"{broker.host}:{broker.port}"
@@ -81,4 +79,4 @@ def explain(error: BaseException, broker: Broker) -> tuple[str, bool]:
         return f"the broker at {where} closed the connection: {error}", False
     if str(error) == "Disconnected during message iteration":
         return f"the broker at {where} closed the connection", False
-    return f"no connection to the broker at {where}: {_ERRNO.sub('', str(error))}", False
+    return f"no connection to the broker at {where}: {in_words(error)}", False

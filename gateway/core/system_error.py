@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the system says is wrong, for people."""
+
+import re
+
+_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
+
+
+def in_words(error: BaseException) -> str:
+    """The error's own words without the system's number: "Connection refused", or its kind where it has none."""
+    return _NUMBER.sub("", str(error)) or type(error).__name__

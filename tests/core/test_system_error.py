@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Nobody is shown the number of a system's error."""
+
+import errno
+import os
+
+import pytest
+
+from gateway.core.system_error import in_words
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED)), "Connection refused"),
+        (OSError(errno.EACCES, "Permission denied", "/etc/a.secret"), "Permission denied: '/etc/a.secret'"),
+        (OSError(-2, "Name or service not known"), "Name or service not known"),
+        (OSError("[Errno 9] as it stands"), "as it stands"),
+        (ValueError("a [Errno 9] within stays"), "a [Errno 9] within stays"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_an_error_in_words(error: BaseException, words: str) -> None:
+    assert in_words(error) == words
