@@ -20,6 +20,7 @@ import pytest
 from tests.demo.__main__ import _dashboards as line
 from tests.demo.dashboards import WAIT, Dashboards, missing
 from tests.deploy.asking import dashboards
+from tests.documents.readme_event import alike, shown
 from tests.support.processes import Child, eventually
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def runs(pid: str) -> bool:
 @pytest.mark.broker
 @pytest.mark.thorough
 @pytest.mark.keeps("16.206")
+@pytest.mark.keeps("20.109")
 async def test_a_newcomer_sees_the_funnel_of_the_demo_in_a_browser(tmp_path: Path) -> None:
     demo = Child("demo", [sys.executable, "-m", "tests.demo"], tmp_path / "log", cwd=ROOT)
 
@@ -142,6 +144,8 @@ async def test_a_newcomer_sees_the_funnel_of_the_demo_in_a_browser(tmp_path: Pat
         await demo.ready(played, 100)
         said = demo.log.read_text()
         assert "All of them did what they should." in said
+        sent = said[said.index("{", said.index("\nThe first of them as it came over MQTT\n")) :]
+        assert alike(shown()) == alike(json.JSONDecoder().raw_decode(sent)[0]["data"])
         [prometheus] = re.findall(r"^prometheus  (\S+)", said, re.MULTILINE)
         assert "transfer_gateway_build_info" in (await got(f"{prometheus}/api/v1/label/__name__/values"))[1]
         if missing():

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.config import load
+from gateway.documents import EndedTransferData
+from tests.documents import readme_event
 from tests.documents.blocks import ROOT, Block, all_blocks
 from tests.support.command_line import run
 from tests.support.configuration import toml
@@ -90,3 +92,11 @@ def test_check_prints_what_an_assistant_says_otherwise(tmp_path: Path, capsys: p
     told = (out + err).replace(f"{tmp_path}/", "").splitlines()
     assert code == 1
     assert [line for line in printed("assistant.json:") if line not in told] == []
+
+
+@pytest.mark.keeps("20.109")
+def test_the_readme_s_event_has_the_fields_of_the_contract_and_no_others() -> None:
+    """Its values are compared with a real one by tests/demo."""
+    example = readme_event.shown()
+    EndedTransferData.model_validate(example, strict=False)
+    assert set(example) == set(EndedTransferData.model_fields)
