@@ -45,6 +45,9 @@ COPY deploy/freepbx /opt/transfer-gateway/share/deploy/freepbx
 COPY deploy/container/ready /opt/transfer-gateway/bin/ready
 
 FROM ${BASE}
+LABEL org.opencontainers.image.title="transfer-gateway" \
+    org.opencontainers.image.description="SIP gateway that transfers callers between voice assistants and a company's PBX" \
+    org.opencontainers.image.licenses="GPL-3.0-or-later"
 # What the binding is linked with. The name of OpenSSL's package ends in t64 from trixie on.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates python3 libopus0 libsrtp2-1 libspeexdsp1 libstdc++6 libuuid1 \

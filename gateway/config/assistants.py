@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import json.scanner
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BeforeValidator, ValidationInfo
 
 from gateway.config.fields import Surroundings, found_file
 from gateway.core.assistant import TRANSFER_CALL, find
+from gateway.core.system_error import unreadable
 
 MAX_BYTES = 256 * 1024
 
@@ -66,7 +68,7 @@ def _assistant(name: object, info: ValidationInfo) -> Assistant:
         positions = _Positions()
         document = positions.decode(text)
     except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        raise ValueError(f"{path} {unreadable(error, os.geteuid())}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not UTF-8 text, as JSON must be") from None
     except json.JSONDecodeError as error:

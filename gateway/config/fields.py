@@ -4,6 +4,7 @@
 import base64
 import binascii
 import ipaddress
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
+from gateway.core.system_error import unreadable
 from gateway.core.uri import read_sip_uri
 
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -259,7 +261,7 @@ def found_file(name: object, info: ValidationInfo) -> Path:
         with path.open("rb") as file:
             file.read(1)
     except OSError as error:
-        raise ValueError(f"{path} can't be read: {error.strerror}") from None
+        raise ValueError(f"{path} {unreadable(error, os.geteuid())}") from None
     around.found[path] = places[-1]
     return path
 

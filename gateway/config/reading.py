@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.config.fields import Surroundings
 from gateway.config.mistakes import Location, Mistake, in_words, key_name
+from gateway.core.system_error import unreadable
 
 M = TypeVar("M", bound=BaseModel)
 Table = dict[str, Any]
@@ -29,7 +30,7 @@ def read_table(directory: Path, file: str, mistakes: list[Mistake]) -> Table | N
             return None
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        mistakes.append(Mistake(file, "file", f"{path} can't be read: {error.strerror}"))
+        mistakes.append(Mistake(file, "file", f"{path} {unreadable(error, os.geteuid())}"))
     except UnicodeDecodeError:
         mistakes.append(Mistake(file, "file", "is not UTF-8 text, as TOML must be"))
     except RecursionError:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gateway.core.system_error import in_words
+from gateway.core.system_error import in_words, unreadable
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,12 @@ from gateway.core.system_error import in_words
 )
 def test_an_error_in_words(error: BaseException, words: str) -> None:
     assert in_words(error) == words
+
+
+def test_who_may_not_read_a_file_is_named() -> None:
+    denied, absent = (
+        OSError(errno.EACCES, "Permission denied", "/a"),
+        OSError(errno.ENOENT, "No such file or directory"),
+    )
+    assert unreadable(denied, 947) == "can't be read: Permission denied; user 947 has to be let read it"
+    assert unreadable(absent, 947) == "can't be read: No such file or directory"

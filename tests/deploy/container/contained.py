@@ -54,7 +54,7 @@ class Contained(Gateway):
 
     async def start(self, timeout_s: float = 60.0) -> None:
         """Start it and wait until it says that it is ready."""
-        words = documented("docker run")
+        words = documented("docker run -d")
         words[words.index("-v") + 1] = f"{self.directory}:/etc/transfer-gateway:ro"
         words.remove("-d")
         # Docker mounts nothing that can be written to where it is not asked to; nor does this podman, then.

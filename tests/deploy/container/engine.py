@@ -167,7 +167,7 @@ class Engine:
 
 
 def documented(program: str) -> list[str]:
-    """The words, after its first, of the command of docs/operations.md that begins as `program`: "docker run"."""
+    """The words, after its first, of the command of docs/operations.md that begins as `program`: "docker stop"."""
     text = (ROOT / "docs" / "operations.md").read_text().replace("\\\n", " ")
     [line] = re.findall(rf"^{program} .*$", text, re.MULTILINE)
     return shlex.split(line, comments=True)[1:]

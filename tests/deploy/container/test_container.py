@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import shutil
 import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.deploy.container.contained import NAME, STATE, Contained
-from tests.deploy.container.engine import IMAGE, Engine, documented
+from tests.deploy.container.contained import NAME, STATE, Contained, hand_over
+from tests.deploy.container.engine import IMAGE, ROOT, Engine, documented
 from tests.sip.scenario import both_hear_anew
 from tests.sip.scene import CALLER_HZ, LINES, TARGET_HZ, Scene, settings
 from tests.support.configuration import Configuration, write_files
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.booted, pytest.mark.timeout(900)]
 
-ADDS_MB = 180
+ADDS_MB = 135
 """To what the base has: Python with its standard library, the packages, the gateway."""
 TOOLS = ("cc", "gcc", "g++", "c++", "ld", "make", "swig", "git", "pip", "pip3", "curl", "wget")
 # More than SQLite sorts in memory: the rest goes into a file, where it may make one.
@@ -73,6 +74,7 @@ def test_the_image_is_small_and_has_neither_compiler_nor_root(podman: Engine) ->
     assert config["Volumes"] == {STATE: {}}
     assert config["Entrypoint"] == ["transfer-gateway"]
     assert "Test" in told["Healthcheck"]
+    assert config["Labels"]["org.opencontainers.image.licenses"] == "GPL-3.0-or-later"
     assert told["Size"] - podman.inspect(podman.base)["Size"] < ADDS_MB * 1e6
     script = "for tool; do command -v $tool; done; dpkg-query -W -f '${Package}\\n' | grep -e '-dev$'"
     assert podman("run", "--rm", "--entrypoint=sh", IMAGE, "-c", f"{script} || true", "sh", *TOOLS) == ""
@@ -88,6 +90,23 @@ def test_its_command_says_what_is_wrong_with_a_configuration(podman: Engine, tmp
     assert done.returncode == 78
     assert "gateway.toml" in done.stderr
     assert "is not TOML" in done.stderr
+
+
+@pytest.mark.keeps("20.110")
+def test_a_secret_that_its_user_cannot_read_is_named_with_the_user(podman: Engine, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "sip_profiles", tmp_path / "sip_profiles")
+    shutil.copy(ROOT / "deploy" / "config" / "gateway.toml", tmp_path)
+    secret = tmp_path / "sip_profiles" / "ami.secret"
+    secret.write_text("a-secret-of-root-s-own")
+    secret.chmod(0o600)
+    tmp_path.chmod(0o755)
+    command = ["podman", *documented("docker run --rm")]
+    command[command.index("-v") + 1] = f"{tmp_path}:/etc/transfer-gateway:ro"
+    done = subprocess.run(command, env=podman.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 78
+    assert "ami.secret can't be read: Permission denied; user 947 has to be let read it" in done.stdout
+    hand_over(tmp_path)
+    podman(*command[1:])
 
 
 @pytest.mark.keeps("20.65")
@@ -117,6 +136,8 @@ async def test_it_puts_a_caller_through_with_no_right_and_nothing_to_write_to(po
         with pytest.raises(AssertionError, match=r"gateway\.toml: gateway\.log_level"):
             await gateway.does(*reload)
         assert (await gateway.get("/api/status"))["configuration"]["reloads"] == 2
+        gateway.files.main["gateway"]["log_level"] = "debug"
+        gateway.write()
         await gateway.does(*documented(f"docker exec {NAME} {NAME} status"))
 
 
