@@ -18,8 +18,10 @@ umask 022 # the service runs as a user of its own, who has to read all of it
 cd "$(dirname "$0")/.."
 
 prefix=${PREFIX:-/opt/transfer-gateway}
+[[ $prefix == /* ]] || prefix=$PWD/$prefix
 configuration=${CONFIGURATION:-/etc/transfer-gateway}
 shipped=(sip_profiles deploy LICENSE CHANGELOG.md)
+documents=(README.md docs)
 say() { printf 'install: %s\n' "$*" >&2; }
 fail() {
     say "$*"
@@ -124,6 +126,13 @@ install_release() {
     for each in "${shipped[@]}"; do
         [[ ! -e $each ]] || cp -rT "$each" "$release/share/$each"
     done
+    # As they lie in the source, so that each leads to the others.
+    mkdir "$release/share/doc"
+    for each in "${documents[@]}"; do
+        [[ ! -e $each ]] || cp -rT "$each" "$release/share/doc/$each"
+    done
+    for each in "${shipped[@]}"; do ln -s "../$each" "$release/share/doc/$each"; done
+    .venv/bin/python -m scripts.deb.documents "$release/share" "$prefix/share/doc"
     say "trying it"
     works "$release" || fail "the new release does not work (see above); nothing was switched, what was installed stays in use"
     fits "$release" || fail "the new release refuses the configuration in $configuration: $release/bin/transfer-gateway check" \
@@ -157,7 +166,22 @@ uninstall() {
     fi
     rm -rf "${prefix:?}"/{current,previous,share,bin/transfer-gateway}{,.new} "${prefix:?}"/{releases,venv,.lock}
     rmdir --ignore-fail-on-non-empty "$prefix/bin" "$prefix"
-    say "gone; left as they are: $configuration, /var/lib/transfer-gateway, /etc/systemd/system/transfer-gateway.service"
+    say "gone; left as they are: $configuration, /var/lib/transfer-gateway, /etc/systemd/system/transfer-gateway.service, and links in /usr/local"
+}
+
+next_steps() { # the README's, for this place and this systemd
+    local unit=/etc/systemd/system/transfer-gateway.service files
+    files=$unit
+    say "next, as root:"
+    say "  ln -s $prefix/bin/transfer-gateway /usr/local/bin/"
+    say "  cp -rs $prefix/share/{man,bash-completion,zsh} /usr/local/share/"
+    say "  cp $prefix/share/deploy/systemd/transfer-gateway.service /etc/systemd/system/"
+    if [[ $(systemctl --version 2>/dev/null) =~ systemd\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= 253)); then
+        say "  install -D -m 644 -t $unit.d $prefix/share/deploy/systemd/notify-reload.conf"
+        files+=" $unit.d/notify-reload.conf"
+    fi
+    [[ $prefix == /opt/transfer-gateway ]] || say "  sed -i 's|/opt/transfer-gateway/|$prefix/|' $files"
+    say "  transfer-gateway init        (it asks, and says what is left; by hand: $prefix/share/doc/README.md, step 2)"
 }
 
 list() {
@@ -180,11 +204,7 @@ case ${1:-install} in
             say "it is in use from the next start: systemctl restart transfer-gateway"
             say "back to the release before: make rollback"
         else
-            say "next, as root:"
-            say "  mkdir -p /etc/transfer-gateway, and put gateway.toml and sip_profiles/ there (examples in $prefix/share)"
-            say "  $prefix/bin/transfer-gateway check --config /etc/transfer-gateway"
-            say "  cp $prefix/share/deploy/systemd/transfer-gateway.service /etc/systemd/system/"
-            say "  systemctl enable --now transfer-gateway"
+            next_steps
         fi
         ;;
     rollback | uninstall | list) "$1" ;;

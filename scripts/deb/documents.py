@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is made of the argument parser: a manual page, and completion for bash and zsh."""
+"""What is made of the argument parser: a manual page, and completion for bash and zsh.
+
+`python -m scripts.deb.documents SHARE DOCUMENTS` writes them below SHARE, as `make install` does; the page says that
+the documents are in DOCUMENTS.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import gzip
 import os
 import re
 import shlex
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,6 +22,8 @@ from gateway import __version__
 from gateway.arguments import DEFAULT_DIRECTORY, parser
 
 NAME = "transfer-gateway"
+DOCUMENTS = f"/usr/share/doc/{NAME}"
+"""Where the package has them."""
 _TAIL = f"""\
 .SH EXIT STATUS
 0: done. 1: failed, or what was asked about is not well. 2: wrong usage.
@@ -29,7 +36,7 @@ The configuration: gateway.toml, and sip_profiles with a file for each trunk and
 .I /var/lib/{NAME}
 The events that wait to be sent, and the history.
 .TP
-.I /usr/share/doc/{NAME}
+.I @DOCUMENTS@
 The documents: every key of the configuration, operation, events, what to do when an alert fires.
 .SH SEE ALSO
 .BR systemctl (1),
@@ -37,13 +44,16 @@ The documents: every key of the configuration, operation, events, what to do whe
 """
 
 
-def write_documents(share: Path) -> None:
-    """Write all of them below `share`, which is to be /usr/share."""
-    _write(share / f"man/man1/{NAME}.1.gz", gzip.compress(manual().encode(), 9, mtime=0))
+def write_documents(share: Path, documents: str = DOCUMENTS, zsh_functions: str = "vendor-completions") -> None:
+    """Write all of them below `share`, which is to be /usr/share, or linked to from /usr/local/share.
+
+    `zsh_functions` is where zsh looks there. The manual page says that the documents are in `documents`.
+    """
+    _write(share / f"man/man1/{NAME}.1.gz", gzip.compress(manual(documents).encode(), 9, mtime=0))
     _write(share / f"bash-completion/completions/{NAME}", completion().encode())
     # zsh brings what reads a completion of bash.
     zsh = f"#compdef {NAME}\nautoload -U +X bashcompinit && bashcompinit\n{completion()}"
-    _write(share / f"zsh/vendor-completions/_{NAME}", zsh.encode())
+    _write(share / f"zsh/{zsh_functions}/_{NAME}", zsh.encode())
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
@@ -53,7 +63,7 @@ def commands() -> dict[str, argparse.ArgumentParser]:
     return dict(subparsers.choices)
 
 
-def manual() -> str:
+def manual(documents: str = DOCUMENTS) -> str:
     """The manual page, in the form of man(7)."""
     whole = parser(defaultdict(lambda: None))
     day = time.strftime("%Y-%m-%d", time.gmtime(int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))))
@@ -68,7 +78,7 @@ def manual() -> str:
             lines += [".TP", f".B {_text(named(action))}", _text(explained(command, action))]
         if command.epilog:
             lines += [".PP", ".nf", *(_text(line) for line in command.epilog.splitlines()), ".fi"]
-    return "\n".join(lines) + f"\n{_TAIL}"
+    return "\n".join(lines) + f"\n{_TAIL.replace('@DOCUMENTS@', documents)}"
 
 
 def completion() -> str:
@@ -136,3 +146,7 @@ def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     path.chmod(0o644)
+
+
+if __name__ == "__main__":
+    write_documents(Path(sys.argv[1]), sys.argv[2], "site-functions")

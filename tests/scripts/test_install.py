@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents.blocks import blocks
 from tests.support.processes import eventually
 
 pytestmark = pytest.mark.thorough
@@ -24,6 +25,7 @@ case "$*" in
     *'-m pip install'*'--compile'*'--require-hashes'*) step=packages ;;
     *'-m scripts.binding'*) step=binding ;;
     *'-m pip wheel'*) step=wheel ;;
+    *'-m scripts.deb.documents'*) step=documents ;;
     *'-m pip install'*'--compile'*'--no-index'*) step=gateway ;;
     *'-c import'*) step=imports ;;
 esac
@@ -36,6 +38,7 @@ case $step in
     binding) echo binding.whl ;;
     wheel) while [[ $1 != -w ]]; do shift; done; touch "$2/gateway.whl" ;;
     gateway) cp "$COMMAND" "$here/transfer-gateway" ;;
+    documents) mkdir -p "$3/man/man1" && echo "$4" >"$3/man/man1/transfer-gateway.1.gz" ;;
     imports) [[ -f $here/../lib/packages ]] ;;
 esac
 """
@@ -67,6 +70,10 @@ class Tree:
             shutil.copy(ROOT / "scripts" / script, self.path / "scripts")
         for shipped in ("deploy", "sip_profiles"):
             shutil.copytree(ROOT / shipped, self.path / shipped)
+        for name in ("README.md", "CHANGELOG.md", "LICENSE"):
+            shutil.copy(ROOT / name, self.path)
+        (self.path / "docs").mkdir()
+        shutil.copy(ROOT / "docs" / "operations.md", self.path / "docs")
         (self.path / "requirements.txt").touch()
         python = self.path / ".venv" / "bin" / "python"
         python.parent.mkdir(parents=True)
@@ -138,6 +145,25 @@ def test_an_upgrade_keeps_the_release_before_and_the_known_paths(tree: Tree) -> 
     assert tree.releases == ["2", "3"]
 
 
+@pytest.mark.keeps("20.111")
+def test_the_documents_come_with_it_and_it_ends_with_the_steps_of_the_readme(tree: Tree) -> None:
+    (tree.etc / "gateway.toml").unlink()
+    done = tree.install("1")
+    documents = tree.prefix / "share" / "doc"
+    for name in ("README.md", "docs/operations.md", "deploy/asterisk/README.md", "sip_profiles/hms.toml", "LICENSE"):
+        assert (documents / name).is_file(), name
+    manual = tree.prefix / "share" / "man" / "man1" / "transfer-gateway.1.gz"
+    assert manual.read_text() == f"{documents}\n", "where the manual says that they are"
+    told = [line.removeprefix("install:   ") for line in done.stderr.splitlines() if line.startswith("install:   ")]
+    [block] = [one for one in blocks(ROOT / "README.md") if "make install\n" in one.text and "ln -s" in one.text]
+    for line in block.text.partition("make install\n")[2].splitlines():
+        step = line.removeprefix("sudo ").replace("/opt/transfer-gateway", str(tree.prefix))
+        # The last of them is for a newer systemd than some machines have.
+        assert step in told or "notify-reload.conf" in step, step
+    assert f"sed -i 's|/opt/transfer-gateway/|{tree.prefix}/|' " in "\n".join(told)
+    assert told[-1].startswith("transfer-gateway init ")
+
+
 @pytest.mark.keeps("16.105")
 def test_a_rollback_goes_back_and_forth(tree: Tree) -> None:
     tree.install("1")
@@ -176,7 +202,8 @@ def test_no_rollback_to_a_release_that_refuses_the_configuration(tree: Tree) -> 
 
 @pytest.mark.keeps("16.105")
 @pytest.mark.parametrize(
-    "step", ["venv", "packages", "binding", "wheel", "gateway", "imports", "version", "check", "configuration"]
+    "step",
+    ["venv", "packages", "binding", "wheel", "gateway", "documents", "imports", "version", "check", "configuration"],
 )
 def test_an_upgrade_that_fails_changes_nothing(tree: Tree, step: str) -> None:
     assert tree.install("1").returncode == 0
