@@ -22,7 +22,12 @@ ExecStart=/usr/bin/bash /trial/trial.sh
 StandardOutput=truncate:/trial/findings
 StandardError=inherit
 UNIT
-timeout 300 systemd-nspawn -q -D "$root" --machine="trial-$$" --boot --register=no --keep-unit --private-network \
-    --link-journal=no --bind="$trial:/trial" --bind-ro="$trial/trial.service:/etc/systemd/system/trial.service" "$@" \
+# As on a host: one hierarchy of cgroups, and a systemd that may attach filters to it (IPAddressDeny=, SocketBindDeny=)
+# wherever we may.
+filters=()
+bounds=$(sed -n 's/^CapBnd:\t//p' /proc/self/status)
+if (((0x$bounds >> 38 & 3) == 3)); then filters=(--capability=CAP_BPF,CAP_PERFMON --system-call-filter=bpf); fi
+SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout 300 systemd-nspawn -q -D "$root" --machine="trial-$$" --boot --register=no --keep-unit --private-network \
+    --link-journal=no --bind="$trial:/trial" --bind-ro="$trial/trial.service:/etc/systemd/system/trial.service" "${filters[@]}" "$@" \
     systemd.wants=trial.service </dev/null >"$trial/console" 2>&1 || true
 [[ -s $trial/findings ]] || { cat "$trial/console" >&2; exit 1; }

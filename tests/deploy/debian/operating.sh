@@ -116,6 +116,49 @@ is 'operations.md says how ports and addresses are restricted' test -n "$text"
 is 'restricted to them it starts' env EDITOR=true bash -euc "exec </dev/null >/tmp/restricted 2>&1; $text"
 is 'and serves' within 10 serves
 is 'and all is well' within 20 well
+# Whether the kernel keeps to that. Where systemd can attach no filter this says so, as it does of ports where it was built without.
+drop_in=/etc/systemd/system/$unit.service.d/addresses.conf
+does() { systemd-run -q --wait -p "$1" python3 -c "import socket; socket.socket(type=socket.SOCK_DGRAM).$2" 2>/dev/null; }
+forbids() { does Description=- "$2" && ! does "$1" "$2"; }
+knocks() { # from this address, with a request that a stranger is told of for
+    python3 - "$1" <<'PYTHON'
+import socket, sys
+stranger = socket.socket(type=socket.SOCK_DGRAM)
+stranger.bind((sys.argv[1], 5060))
+lines = ("INVITE sip:100@127.0.0.2 SIP/2.0", f"Via: SIP/2.0/UDP {sys.argv[1]}:5060;branch=z9hG4bK{sys.argv[1]}",
+         f"From: <sip:a@{sys.argv[1]}>;tag=1", "To: <sip:100@127.0.0.2>", f"Call-ID: knocks@{sys.argv[1]}", "CSeq: 1 INVITE",
+         f"Contact: <sip:a@{sys.argv[1]}>", "Max-Forwards: 70", "Content-Length: 0", "", "")
+stranger.sendto("\r\n".join(lines).encode(), ("127.0.0.2", 5060))
+PYTHON
+}
+told_of() { journalctl -q -u $unit -o cat | grep request-rejected | grep -q "$1"; }
+refused_port() { logged 'cannot listen on udp 127.0.0.2:5090: Operation not permitted'; }
+knocks 127.0.0.8
+is 'a stranger is told of' within 10 told_of '127\.0\.0\.8'
+if forbids IPAddressDeny=any 'sendto(b"", ("127.0.0.1", 9))'; then
+    sed -i 's/^IPAddressAllow=localhost$/IPAddressAllow=127.0.0.1 127.0.0.2 127.0.0.3 127.0.0.4 127.0.0.6 127.0.0.10/' $drop_in
+    systemctl daemon-reload
+    is 'restricted to its peers it starts' systemctl restart $unit
+    is 'and all is well' within 20 well
+    knocks 127.0.0.9
+    knocks 127.0.0.10
+    is 'a stranger whose address is allowed is told of' within 10 told_of '127\.0\.0\.10'
+    is 'of any other the gateway hears nothing' not told_of '127\.0\.0\.9'
+else
+    is 'addresses: not tried, as systemd can attach no filter here' true
+fi
+if forbids SocketBindDeny=any 'bind(("127.0.0.1", 5999))'; then
+    sed -i 's/^udp_port = 5060/udp_port = 5090/' $etc/gateway.toml
+    is 'a port that is not named is not had' not systemctl restart $unit
+    is 'as the journal says' within 5 refused_port
+    sed -i 's/^udp_port = 5090/udp_port = 5060/' $etc/gateway.toml
+    systemctl reset-failed $unit
+    is 'the one that is, is' systemctl restart $unit
+    is 'and all is well' within 20 well
+else
+    is "ports: not tried, as systemd $version keeps none here ($(systemctl --version | grep -o '.BPF_FRAMEWORK'))" true
+fi
+restarts=$(of NRestarts)
 kill -STOP "$(of MainPID)"
 is 'frozen, it is back by the watchdog' within 20 restarted
 is 'as the journal says' logged 'Watchdog timeout'

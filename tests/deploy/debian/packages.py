@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from scripts.deb.package import Staging
 
-BOOTED = ("systemd", "systemd-sysv", "dbus", "curl", "sip-tester", "sudo", "openssl")
+BOOTED = ("systemd", "systemd-sysv", "dbus", "iproute2", "curl", "sip-tester", "sudo", "openssl")
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
 

@@ -58,6 +58,7 @@ def test_what_an_operator_does_while_people_talk_ends_no_call(told: dict[str, li
 
 
 @pytest.mark.keeps("20.104")
+@pytest.mark.keeps("20.114")
 def test_watched_and_restricted_by_systemd_it_serves_and_drains(told: dict[str, list[str]]) -> None:
     *lines, last = told["watched"]
     holds(lines)
