@@ -98,7 +98,7 @@ clean_up() { # a release that was not finished is none
 }
 
 install_release() {
-    local version name binding each
+    local version name binding each home
     mkdir -p "$prefix/releases" || fail "cannot write to $prefix: run as root, or choose another: make install PREFIX=DIR"
     exec 9>"$prefix/.lock"
     flock -n 9 || fail "another installation into $prefix is under way"
@@ -113,12 +113,20 @@ install_release() {
 
     say "making $release"
     "${PYTHON:-python3}" -m venv "$release/venv"
+    home=$("$release/venv/bin/python" -c 'import sys; print(sys.base_prefix)')
+    case $home/$prefix in
+        /root/*/root/* | /root/*/home/* | /home/*/root/* | /home/*/home/*) ;; # for somebody alone
+        /root/* | /home/*)
+            fail "the Python in $home cannot be run by the service, which sees no home directory; once more with another:" \
+                "make install PYTHON=/usr/bin/python3"
+            ;;
+    esac
     # Compiled here, whatever pip is set up for: the service writes no bytecode, and would compile all of it at each start.
     into() { "$release/venv/bin/python" -m pip install -qq --disable-pip-version-check --compile "$@"; }
     into --require-hashes -r requirements.txt -r requirements-watch.txt
     say "installing the SIP binding and the gateway"
     binding=$(.venv/bin/python -m scripts.binding)
-    rm -rf build # or files deleted since the last time would be installed too
+    rm -rf build/lib build/bdist.* # or files deleted since the last time would be installed too
     .venv/bin/python -m pip wheel -qq --disable-pip-version-check --no-deps --no-build-isolation -w "$wheels" .
     into --no-index --no-deps "$binding" "$wheels"/*.whl
     mkdir -p "$release/bin" "$release/share"

@@ -21,6 +21,7 @@ PYTHON = """\
 # Stands for Python, pip and what they install. $BREAKS names the step that fails, $HANGS the one that never ends.
 step=$*
 case "$*" in
+    *base_prefix*) step=home ;;
     *'-m venv'*) step=venv ;;
     *'-m pip install'*'--compile'*'--require-hashes'*) step=packages ;;
     *'-m scripts.binding'*) step=binding ;;
@@ -33,6 +34,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 [[ $BREAKS != "$step" ]] || { echo "no $step today" >&2; exit 1; }
 [[ $HANGS != "$step" ]] || { touch "$HANGING"; exec sleep 60; }
 case $step in
+    home) echo "${PYTHON_IS_IN:-/usr}" ;;
     venv) mkdir -p "${!#}/bin" "${!#}/lib" && cp "$0" "${!#}/bin/python" ;;
     packages) echo packages >"$here/../lib/packages" ;;
     binding) echo binding.whl ;;
@@ -183,6 +185,16 @@ def test_no_rollback_to_a_release_that_works_no_more(tree: Tree) -> None:
     (tree.prefix / "previous" / "venv" / "lib" / "packages").unlink()
     before = tree.contents()
     assert tree.install("2", "rollback").returncode == 1
+    assert tree.contents() == before
+
+
+@pytest.mark.keeps("20.111")
+def test_a_python_that_no_service_can_run_replaces_nothing(tree: Tree) -> None:
+    tree.install("1")
+    before = tree.contents()
+    refused = tree.install("2", PYTHON_IS_IN="/root/.pyenv/versions/3.11.7")
+    assert refused.returncode == 1
+    assert "make install PYTHON=/usr/bin/python3" in refused.stderr
     assert tree.contents() == before
 
 

@@ -88,9 +88,12 @@ def prepare(trial: Path, package: Path, *scripts: str) -> None:
     (trial / "trial.sh").write_text(f"source /trial/booted.sh\nsource /trial/company.sh\n{calls}{END}")
 
 
-def play(root: Path, trial: Path) -> dict[str, list[str]]:
-    """What the scripts in `trial` found, by their parts, in the system `root`, which stays as it is."""
-    return findings(root, trial, f"--bind-ro={programs().root}:/pbx")
+def play(root: Path, trial: Path, *options: str) -> dict[str, list[str]]:
+    """What the scripts in `trial` found, by their parts, in the system `root`, which stays as it is.
+
+    `options` are systemd-nspawn's.
+    """
+    return findings(root, trial, f"--bind-ro={programs().root}:/pbx", *options)
 
 
 def alike(document: str) -> list[str]:
