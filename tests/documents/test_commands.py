@@ -42,6 +42,7 @@ SHOWN = {
     "operations.md: curl -s localhost:9470/api/transfers/ID/messages": ['"marks"', "INVITE sip:", '"side": "trunk"'],
     "operations.md: curl -s 'localhost:9470/api/transfers?cursor='": ['"next"', '"calls"'],
     "operations.md: curl -s localhost:9470/api/configuration": ['"keys"', r'"mistakes": \[\]'],
+    "operations.md: curl -s localhost:9470/api/figures": ['"since"', '"sales"'],
     "operations.md: transfer-gateway report": ["reached", "sales", "main-line|number"],
     "operations.md: transfer-gateway report --proof": ["."],
     "operations.md: sed": [r"^[0-9a-f]{64}  -$"],
