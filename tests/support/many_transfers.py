@@ -61,7 +61,8 @@ class Done:
 class ManyTransfers:
     """Callers reach the platform, which has them put through to an extension, and who hang up after a second."""
 
-    def __init__(self, gateway: Gateway, net: Net, *, per_second: int, seconds: int) -> None:
+    def __init__(self, gateway: Gateway, net: Net, *, per_second: int, seconds: int, also: int = 0) -> None:
+        """The extension takes so many calls more, of somebody else's, who end them."""
         self.count = per_second * seconds
         self._stack = AsyncExitStack()
         patience = seconds + PATIENCE_S
@@ -70,7 +71,7 @@ class ManyTransfers:
             "assistant", net.trunk, calls=self.count, rows=rows, hold_ms=100, timeout_s=patience, logged=False
         )
         self._extension = Sipp(
-            "extension", net.pbx, port=PBX_PORT, calls=self.count, timeout_s=patience, values={"RINGS_MS": "5"},
+            "extension", net.pbx, port=PBX_PORT, calls=self.count + also, timeout_s=patience, values={"RINGS_MS": "5"},
             logged=False,
         )  # fmt: skip
         self._callers = Sipp(

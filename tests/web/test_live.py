@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from aiohttp import ClientResponse
 
+    from gateway.ports import UnderWay
     from tests.web.serving import Client, Gateway
 
 event_loop = JumpingLoop
@@ -133,3 +135,53 @@ async def test_a_viewer_who_does_not_read_is_dropped_and_the_others_go_on(ask: C
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await reader.readexactly(40 * MOST_CALLS * 4000)
     writer.close()
+
+
+async def test_where_it_cannot_be_put_together_those_who_look_are_let_go_and_may_ask_anew(
+    ask: Client, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with looking(ask) as viewer:
+        await viewer.event()
+        with monkeypatch.context() as patched:
+            patched.setattr(gateway, "under_way", None)
+            while (await viewer.event())[0]:
+                pass
+    async with looking(ask) as viewer:
+        assert (await viewer.event())[0] == "all"
+
+
+async def test_a_number_that_a_reload_takes_out_meanwhile_has_no_destinations(ask: Client, gateway: Gateway) -> None:
+    gateway.numbers = lambda: ["main-line", "nobody"]  # type: ignore[method-assign]
+    known, unknown = (await once(ask))["numbers"]
+    assert (known["destinations"], unknown) == (
+        2, {"number": "nobody", "called": None, "destinations": 0, "refused": []},
+    )  # fmt: skip
+
+
+async def test_a_head_has_no_end_to_wait_for(ask: Client) -> None:
+    async with ask._session.head(f"{ask._base}/api/live", headers=EVENTS) as response:
+        assert (response.status, response.content_type) == (200, "application/json")
+
+
+@pytest.mark.keeps("23.5")
+async def test_where_much_is_to_be_seen_it_is_looked_at_less_often(
+    ask: Client, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock of the processor on which a look takes 40 ms: a fiftieth of two seconds."""
+    ticks = iter(range(10**6))
+    monkeypatch.setattr("time.thread_time", lambda: next(ticks) * 0.01)
+    looks: list[float] = []
+    under_way = gateway.under_way
+
+    def looked(most: int) -> UnderWay:
+        looks.append(asyncio.get_running_loop().time())
+        return under_way(most)
+
+    monkeypatch.setattr(gateway, "under_way", looked)
+    async with looking(ask) as viewer:
+        for _ in range(4):
+            await viewer.event()
+    pauses = [after - before for before, after in itertools.pairwise(looks)][1:]
+    assert pauses
+    assert min(pauses) > live.LOOK_S * 0.9
+    assert max(pauses) > 0.02 / live.SHARE

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -159,6 +160,12 @@ async def test_by_keyboard_alone_somebody_signs_in_and_calls_a_transfer_off(brow
         assert [given.author for given in gateway.given] == ["token_file"] * 2
         await page.get_by_role("button", name="Sign out token_file").click()
         await expect(page.get_by_role("button", name="End call")).to_have_count(0)
+
+
+async def test_what_is_closed_says_until_when(browser: Browser, gateway: Company) -> None:
+    gateway.at = datetime(2026, 3, 2, 20, 0, tzinfo=UTC)  # a Monday, of which the page's clock has 10:30 in Amsterdam
+    async with shown(browser, gateway) as page:
+        await expect(page.get_by_text("sales: closed until Tuesday 10:00")).to_be_visible()
 
 
 @pytest.mark.keeps("23.5")
