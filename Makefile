@@ -6,6 +6,8 @@
 #              a minute of it is in make test
 # make reconciled   ten minutes of transfers of every outcome while broker, PBX, webhook and gateway fail, and the table of
 #              what everybody has counted (TRANSFERS=2000, SECONDS=600); half a minute of it is in make test
+# make soak    an hour of transfers of every outcome, twenty a second, while whatever the gateway stands on fails in turn: none
+#              is lost, and nothing is left (MINUTES=60, RATE=20); half a minute of it, at eight a second, is in make test
 # make model   every order in which little can happen to a call, as far as DEPTH=8 moves: minutes; as far as 5 in make test
 # make model-on-the-wire   a thousand of the ways through it, played against a gateway by scripted peers, in some minutes
 #              (COUNT=1000, DEPTH=8); eighty of them are in make test
@@ -36,6 +38,8 @@ ONCE ?=
 SECONDS ?= 600
 DEPTH ?= 8
 COUNT ?= 1000
+MINUTES ?= 60
+RATE ?= 20
 SEED ?=
 TRANSFERS ?= 2000
 BENCH ?=
@@ -53,7 +57,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled model model-on-the-wire measure bench bench-quick overload dashboards pictures docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled soak model model-on-the-wire measure bench bench-quick overload dashboards pictures docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -87,6 +91,9 @@ fuzz: setup
 
 reconciled: setup
 	@$(BIN)/python -m tests.reconciled --transfers $(TRANSFERS) --seconds $(SECONDS)
+
+soak: setup
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) --per-second $(RATE)
 
 model: setup
 	@$(BIN)/python -m tests.model --depth $(DEPTH)

@@ -21,10 +21,11 @@ TTL = 60
 class NameServer(asyncio.DatagramProtocol):
     """`async with NameServer(host, port, {("_sip._udp.x.example", "SRV"): ["10 1 5060 s1.x.example."]}) as names`."""
 
-    def __init__(self, host: str, port: int, records: dict[tuple[str, str], list[str]]) -> None:
+    def __init__(self, host: str, port: int, records: dict[tuple[str, str], list[str]], ttl: int = TTL) -> None:
         self.host = host
         self.port = port
         self.records = records
+        self._ttl = ttl
         self.silent: set[str] = set()
         """Names that are asked for in vain."""
         self.forge: Callable[[dns.message.Message], bytes | None] | None = None
@@ -55,7 +56,7 @@ class NameServer(asyncio.DatagramProtocol):
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
         if found := self.records.get((name, kind)):
-            answer.answer.append(dns.rrset.from_text(question.name, TTL, "IN", kind, *found))
+            answer.answer.append(dns.rrset.from_text(question.name, self._ttl, "IN", kind, *found))
         elif not any(known == name for known, _ in self.records):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         self._transport.sendto(answer.to_wire(), addr)

@@ -79,6 +79,8 @@ class Rtp:
         self._presses: list[tuple[str, int]] = []  # key, packets
         self._task: asyncio.Task[None] | None = None
         self._glancing: asyncio.TimerHandle | None = None
+        self.is_silent = False
+        """Whether it sends nothing by itself, wherever it is told to send to."""
         self._ssrc = random.getrandbits(32)
         # One stream, whatever pauses it makes: SRTP counts how often its numbers have begun anew (RFC 3711 §3.3.1).
         self._sequence, self._timestamp = random.getrandbits(16), random.getrandbits(32)
@@ -104,7 +106,7 @@ class Rtp:
         """Send to this address from now on, in `codec` (default: as before)."""
         self.codec = codec or self.codec
         self._remote = (host, port)
-        if self._task is None:
+        if self._task is None and not self.is_silent:
             self._task = self._loop.create_task(self._send())
 
     def transmit(self, data: bytes, remote: tuple[str, int]) -> None:

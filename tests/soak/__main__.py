@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`make soak`: plays, and prints what there was; exit code 1 where anything was lost, or is left."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+
+from tests.soak.run import Soak
+from tests.support import own_network
+from tests.support.fetch import programs
+from tests.support.processes import Net
+
+
+async def play(minutes: float, per_second: float) -> int:
+    """Play it, and tell."""
+    with Net() as net:
+        result = await Soak(net, seconds=60 * minutes, per_second=per_second, tells=True).play()
+    print(*result.lines(), sep="\n", flush=True)
+    return bool(result.faults)
+
+
+def main() -> int:
+    """Parse the arguments, play, and tell."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--per-second", type=float, default=20)
+    parser.add_argument("--here", action="store_true", help="in this machine's network")
+    chosen = parser.parse_args()
+    programs()
+    if not chosen.here and not own_network.allowed():
+        again = [sys.executable, "-m", "tests.soak", *sys.argv[1:], "--here"]
+        return subprocess.call([*own_network.command(), *again])
+    return asyncio.run(play(chosen.minutes, chosen.per_second))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
