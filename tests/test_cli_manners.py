@@ -166,7 +166,7 @@ def test_every_command_ends_with_the_codes_that_are_documented(
 ) -> None:
     """Without a gateway; with mistakes in the configuration; with a word too many."""
     section = OPERATIONS.read_text().partition("\n## The command\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `([a-z]+)` \|([^|]*)\|([^|]*)\|[^|]*\|$", section, flags=re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z-]+)` \|([^|]*)\|([^|]*)\|[^|]*\|$", section, flags=re.MULTILINE)
     documented = {command: (done, failed) for command, done, failed in rows}
     assert set(documented) == set(EXAMPLES)
     words = WORDS.get(name, [])

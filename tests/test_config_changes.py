@@ -16,6 +16,7 @@ from pydantic import BaseModel, SecretStr
 from gateway.app import _broker as broker
 from gateway.config import Config, ConfigError, differences, in_force, load, profiles, settings
 from gateway.config.changes import AT_START
+from gateway.config.cluster import ClusterSettings
 from gateway.config.profiles import PbxProfile, PlatformForm, QueueSource, TrunkProfile
 from gateway.config.settings import (
     DestinationSettings,
@@ -50,6 +51,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "http.tokens": TokenSettings,
     "platform": PlatformSettings,
     "platform.mcp_tokens": McpTokenSettings,
+    "cluster": ClusterSettings,
     "webhooks": WebhookSettings,
     "history": HistorySettings,
     "messages": MessagesSettings,
@@ -92,6 +94,10 @@ CHANGES: Final[Tables] = {
         "tls_key": "two.pem", "public_url": "https://gw.example.com/platform", "mcp_path": "/tools", "mcp_tokens": [],
     },
     "platform.mcp_tokens": {"name": "other", "secret_file": "two.secret", "numbers": ["main-line"]},
+    "cluster": {
+        "secret_file": "two.secret", "nodes": {"test-1": "sip:192.0.2.31", "other": "sip:192.0.2.32"},
+        "domain": "two.example.com",
+    },
     "webhooks": {
         "id": "other", "url": "https://other.example.com/", "secret_file": "two.secret", "events": ["call.ended.v1"],
         "ca_file": "two.pem",
@@ -181,6 +187,7 @@ def before(**listening: int) -> dict[str, Tables]:
                 "port": 9474, "tls_certificate": "one.pem", "tls_key": "one.pem",
                 "mcp_tokens": [{"name": "mcp", "secret_file": "three.secret"}],
             },
+            "cluster": {"secret_file": "one.secret", "nodes": {"test-1": "sip:192.0.2.21", "other": "sip:192.0.2.22"}},
             "webhooks": [{"id": "crm", "url": "https://crm.example.com/hooks", "secret_file": "one.secret"}],
             "history": {},
             "messages": {},

@@ -184,3 +184,16 @@ def test_a_reload_by_systemd_fails_where_the_configuration_has_mistakes(
     command = [part for word in words for part in here.get(word, [word])]
     assert str(tmp_path) in command
     assert subprocess.run(command, capture_output=True, check=False).returncode == exit_code
+
+
+def test_the_template_differs_from_the_unit_in_what_names_the_instance_alone() -> None:
+    template = UNIT.with_name("transfer-gateway@.service").read_text()
+    for own, shared in (
+        ("transfer-gateway/instances/%i\n", "transfer-gateway\n"), ("transfer-gateway-%i\n", "transfer-gateway\n"),
+        ("gateway %i between", "gateway between"),
+    ):  # fmt: skip
+        assert own in template
+        template = template.replace(own, shared)
+    written = [line for line in UNIT.read_text().splitlines() if line not in template.splitlines()]
+    assert written == []
+    assert len(template.splitlines()) - len(UNIT.read_text().splitlines()) == 4  # which say so

@@ -29,6 +29,8 @@ _INIT_HELP = "ask the PBX what it has, and you what it cannot know; write the fi
 _IN_UTC = "such as 2026-11-01 or 2026-11-01T08:00+01:00; without a zone in UTC"
 _BY_CLOCK = "such as 2026-11-01 or 2026-11-01T08:00; without a zone, by the clock of the destinations' hours"
 
+_FORMATS = "nodes and dispatcher: for Kamailio's nodes.cfg and dispatcher.list (default: %(default)s)"
+
 _Add = Callable[[str, str], argparse.ArgumentParser]
 
 
@@ -135,12 +137,16 @@ def _add_configured(command: _Add) -> None:
     probe.add_argument("--call", action="store_true", help="call each for a moment, through the running gateway")
     schema = command("schema", "print a JSON schema")
     schema.add_argument("of", choices=("event", "config"), help="of the events, or of the configuration")
+    tokens = command("cluster-tokens", "print what the Call-IDs and tags of each gateway of the cluster begin with")
+    tokens.add_argument("--format", choices=("table", "nodes", "dispatcher", "json"), default="table", help=_FORMATS)
     _add_json(check, explain, probe)
     _add_json(tool, schema, text="is JSON always")
+    _add_json(tokens, text="the same as --format json")
 
 
 def _add_asking(command: _Add) -> None:
     status = command("status", "tell how the running gateway is")
+    status.add_argument("--all", action="store_true", help="a line for each gateway of the configuration's instances")
     watch = command("watch", "show live what the running gateway does; q ends it")
     watch.add_argument(
         "--interval", metavar="S", type=forms.interval, default=2.0, help="seconds between two looks (default: 2)"

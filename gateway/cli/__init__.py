@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.arguments import parse
-from gateway.cli import configured, listing, reports, running, setting_up, watching
+from gateway.cli import cluster, configured, listing, reports, running, setting_up, watching
 from gateway.cli import status as page
 from gateway.cli import why as one
 from gateway.cli.output import ASIDE, choose_colors
@@ -113,6 +113,7 @@ _COMMANDS = {
     "probe": configured.probe_destinations,
     "tool": configured.print_tool,
     "schema": configured.print_schema,
+    "cluster-tokens": cluster.print_tokens,
     "status": page.status,
     "watch": watching.watch,
     "calls": listing.calls,

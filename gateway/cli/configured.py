@@ -61,7 +61,7 @@ def warnings_of(config: "Config") -> list[str]:
     from gateway.config.host import look_around  # noqa: PLC0415
 
     found = [str(each) for each in dict.fromkeys((*advise(config), *look_around(config)))]
-    return [*found, *not_in_force(config.http, config.gateway.instance, config.directory)]
+    return [*found, *not_in_force(config.http, config.gateway.instance, config.home)]
 
 
 def _check_tool(config: "Config", number: "AssignedNumber", file: Path, *, as_json: bool) -> int:

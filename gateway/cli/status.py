@@ -3,6 +3,7 @@
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gateway.cli.output import ASIDE, BAD, DOUBTFUL, GOOD, PLAIN, Line, print_json, print_page
@@ -23,6 +24,8 @@ def status(options: argparse.Namespace) -> int:
     """How the gateway stands; FAILED where something is not well."""
     from gateway.config import ConfigError, http_settings  # noqa: PLC0415
 
+    if options.all:
+        return _all(options.config, as_json=options.json)
     try:
         return _told(load_config(options, secrets=False).http, as_json=options.json)
     except ConfigError as error:
@@ -48,6 +51,35 @@ def _told(http: "HttpSettings", *, as_json: bool) -> int:
             raise RemoteError(f"what answers is no gateway of this release ({error})") from None
         print_page(lines, LABEL_WIDTH)
     return FAILED if told.get("problems") else DONE
+
+
+def _all(directory: Path, *, as_json: bool) -> int:
+    """A line for each instance, and below it what is not well there."""
+    from gateway.config import http_settings, instances  # noqa: PLC0415
+
+    found = instances(directory)
+    if not found:
+        complain(f"there are no instances: no {directory}/instances/NAME/gateway.toml")
+        return FAILED
+    told: dict[str, Document] = {}
+    for each in found:
+        try:
+            told[each.name] = ask(http_settings(each), "/api/status")
+        except RemoteError as error:
+            told[each.name] = {"problems": [str(error)]}
+    if as_json:
+        print_json({"instances": told})
+    else:
+        print_page([line for name, one in told.items() for line in _in_short(name, one)], LABEL_WIDTH)
+    return FAILED if any(one.get("problems") for one in told.values()) else DONE
+
+
+def _in_short(name: str, told: Document) -> Iterator[Line]:
+    if "instance" not in told:
+        yield Line(f"{name}: {told['problems'][0]}", BAD)
+        return
+    yield Line(f"{verdict(told).text}; {told['calls']} calls, {told['transfers']} transfers", verdict(told).style)
+    yield from (Line(f"  ! {problem}", BAD) for problem in told.get("problems", []))
 
 
 def page(told: Document, queues: Sequence[Document], transfers: Sequence[Document]) -> Iterator[Line]:

@@ -4,6 +4,7 @@
 from gateway.config.changes import in_force
 from gateway.config.differences import differences
 from gateway.config.fields import uri_host, uri_port
+from gateway.config.instances import instances
 from gateway.config.loading import BROKERS_AUTHORITY, Config, http_settings, json_schema, load
 from gateway.config.mistakes import ConfigError, Mistake
 from gateway.config.profiles import PbxProfile, PlatformForm, QueueSource, TrunkProfile
@@ -26,6 +27,7 @@ __all__ = [
     "differences",
     "http_settings",
     "in_force",
+    "instances",
     "json_schema",
     "load",
     "uri_host",

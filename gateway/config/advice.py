@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from gateway.config.emergency import country_of, outside_line
 from gateway.config.fields import uri_host
-from gateway.config.loading import MAIN_FILE, PROFILES, Config
+from gateway.config.instances import MAIN_FILE
+from gateway.config.loading import PROFILES, Config
 from gateway.config.mistakes import Mistake
 from gateway.core.model import AssignedNumber, FinalNotify
 

@@ -36,6 +36,7 @@ AT_START: Mapping[str, tuple[str, ...]] = {
     "mqtt": ("host", "port", "tls", "ca_file", "base_topic", "home_assistant"),
     "http": ("bind_address", "port"),
     "platform": ("bind_address", "port", "path", "tls_certificate", "tls_key", "mcp_path"),
+    "cluster": ("secret_file",),
 }
 """The keys that are read when the gateway starts, by their table. A reload applies every other key."""
 
@@ -56,6 +57,9 @@ def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
             _kept("platform", started.platform, loaded.platform)
             if started.platform and loaded.platform
             else started.platform
+        ),
+        cluster=(
+            _kept("cluster", started.cluster, loaded.cluster) if started.cluster and loaded.cluster else started.cluster
         ),
         digests=_digests(started, loaded),
         certificates={**_certificates(loaded, sip=False), **_certificates(started, sip=True)},
@@ -110,7 +114,7 @@ def _certificates(config: Config, *, sip: bool) -> Mapping[str, datetime]:
 def _read_once(started: Config) -> dict[str, ReadFile]:
     """The certificate, the key and the authority: a reload has looked at them, and done nothing with what it saw."""
     paths = [path for key in READ_ONCE if (path := getattr(started.sip, key))]
-    names = [file_name(path, started.directory) for path in paths]
+    names = [file_name(path, started.home) for path in paths]
     return {name: replace(started.files[name], renewed_by="restart") for name in names if name in started.files}
 
 

@@ -4,6 +4,7 @@
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
+from gateway.config.cluster import nodes_of_cluster
 from gateway.config.emergency import emergencies
 from gateway.config.fields import IpNetwork, addresses_meet, uri_host, uri_port
 from gateway.config.mistakes import Mistake, did_you_mean
@@ -44,6 +45,8 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
     yield from _addresses(profiles)
     if "platform" not in written:
         yield from unheard_platforms(profiles)
+    if main.cluster is not None and main.gateway is not None:
+        yield from nodes_of_cluster(main.cluster, main.gateway.instance)
     yield from _webhooks(main.webhooks)
     if main.hep is not None and not main.messages.max_mb:
         yield Mistake(MAIN, "hep", "sends what [messages] keeps, and messages.max_mb is 0; give it 1 at least")

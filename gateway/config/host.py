@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config.access import may, may_read
-from gateway.config.loading import MAIN_FILE, PROFILES, Config
+from gateway.config.instances import MAIN_FILE
+from gateway.config.loading import PROFILES, Config
 from gateway.config.mistakes import Mistake
 
 UNIT = "transfer-gateway.service"
@@ -139,7 +140,7 @@ def _is_ours(address: str) -> bool:
 
 def _readable_by_others(config: Config) -> Iterator[Mistake]:
     for name in sorted(config.secret_files):
-        if may_read(config.directory / name, None, set()):
+        if may_read(config.home / name, None, set()):
             problem = "everybody on this machine can read this secret; chmod o-rwx"
             yield Mistake(name, "mode", problem)
 
@@ -177,7 +178,7 @@ def _unreadable(config: Config, found: Service) -> Iterator[Mistake]:
     # systemd hands out a file under a name of its own, which is looked up by the name that stands in the key.
     handed = {name for name in config.files if Path(name).name in found.credentials}
     for name in sorted({MAIN_FILE, *profiles, *config.files} - handed):
-        path = config.directory / name
+        path = config.home / name
         if path.exists() and not may_read(path, user, groups):
             way = f", nor is it handed to it (LoadCredential={path.name}:{path})" if name in config.secret_files else ""
             yield Mistake(name, "mode", f"the service's user, {found.user or 'root'}, cannot read it{way}")

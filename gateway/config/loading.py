@@ -14,10 +14,12 @@ from pydantic import BaseModel, Field
 
 from gateway.config.certificates import check_certificates
 from gateway.config.checks import check
+from gateway.config.cluster import ClusterSettings
 from gateway.config.conversion import announcement, assigned_number, schedule
 from gateway.config.credentials import ReadFile, digest, file_name, files_read, outdated
 from gateway.config.differences import Values, values_of
 from gateway.config.fields import IpNetwork, Surroundings
+from gateway.config.instances import MAIN_FILE, read_main
 from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
 from gateway.config.profiles import PbxProfile, TrunkProfile
 from gateway.config.reading import credentials_directory, read_model, read_table
@@ -39,7 +41,6 @@ from gateway.core.hours import Schedule
 from gateway.core.model import Announcement, AssignedNumber, Peer
 from gateway.core.routing import Routes
 
-MAIN_FILE = "gateway.toml"
 PROFILES = "sip_profiles"
 READ_ONCE = ("tls_certificate", "tls_key", "tls_ca")
 """Keys of `[sip]` whose files PJSIP reads when it begins to listen, and never again."""
@@ -64,6 +65,7 @@ class Config:
     """A configuration in which no mistake was found. It never changes; a reload makes a new one."""
 
     directory: Path
+    home: Path  # where its profiles and secrets lie: `directory`, or its base
     gateway: GatewaySettings
     sip: SipSettings
     mqtt: MqttSettings | None
@@ -87,11 +89,22 @@ class Config:
     values: Values = field(default_factory=dict, repr=False)
     platform: PlatformSettings | None = None  # None: platforms can ask nothing over HTTP
     hep: HepSettings | None = None  # None: there is no capture server
+    cluster: ClusterSettings | None = None  # None: it is alone
 
     @cached_property
     def routes(self) -> Routes:
         """The index of the numbers and their destinations."""
         return Routes(self.numbers)
+
+    @property
+    def token(self) -> str:
+        """What our Call-IDs and tags begin with; empty outside of a cluster."""
+        return self.cluster.token(self.gateway.instance) if self.cluster is not None else ""
+
+    @property
+    def domain(self) -> str | None:
+        """The host of the identities that we send; None: our address."""
+        return self.cluster.domain if self.cluster is not None else None
 
     def prepare(self) -> None:
         """Work out, in some 0.3 s, what would be worked out when it is first needed, and hold up the calls then."""
@@ -152,10 +165,10 @@ def json_schema() -> dict[str, Any]:
 def http_settings(directory: Path) -> HttpSettings:
     """`[http]` alone, as far as it is right, for who asks a gateway that runs. Raises ConfigError: there is no TOML."""
     mistakes: list[Mistake] = []
-    table = read_table(directory, MAIN_FILE, mistakes)
+    table, home = read_main(directory.absolute(), mistakes)
     if table is None:
         raise ConfigError(mistakes)
-    around = Surroundings(directory.absolute(), credentials=credentials_directory(), secrets=False)
+    around = Surroundings(home, credentials=credentials_directory(), secrets=False)
     main = read_model(GatewayFile, table, file=MAIN_FILE, around=around, mistakes=mistakes)
     return main.http if main is not None else HttpSettings()
 
@@ -169,10 +182,10 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
     begun = time.time()
     directory = directory.absolute()
     mistakes: list[Mistake] = []
-    table = read_table(directory, MAIN_FILE, mistakes)
+    table, home = read_main(directory, mistakes)
     if table is None:
         raise ConfigError(mistakes)
-    around = Surroundings(directory, credentials=credentials_directory(), secrets=secrets)
+    around = Surroundings(home, credentials=credentials_directory(), secrets=secrets)
     main = read_model(GatewayFile, table, file=MAIN_FILE, around=around, mistakes=mistakes)
     mistakes += [
         Mistake(MAIN_FILE, key, "is missing; see docs/configuration.md for what it holds")
@@ -190,11 +203,13 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
     schedules = {name: schedule(name, hours) for name, hours in main.hours.items()}
     return Config(
         directory=directory,
+        home=home,
         gateway=main.gateway,
         sip=main.sip,
         mqtt=main.mqtt,
         http=main.http,
         platform=main.platform,
+        cluster=main.cluster,
         webhooks=main.webhooks,
         history=main.history,
         messages=main.messages,
@@ -204,9 +219,9 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},
         pbxs={name: profile for name, profile in profiles.items() if isinstance(profile, PbxProfile)},
         digests=_digests(main.sip, main.mqtt) if secrets else {},
-        outdated=outdated(around.found, directory) if secrets else (),
-        files=files_read(around.found, directory, begun),
-        secret_files=frozenset(file_name(around.found.get(path, path), directory) for path in around.secret),
+        outdated=outdated(around.found, home) if secrets else (),
+        files=files_read(around.found, home, begun),
+        secret_files=frozenset(file_name(around.found.get(path, path), home) for path in around.secret),
         certificates=ends_of_certificates(main) if secrets else {},
         values=dict(_values(main, profiles, files=secrets)),
     )

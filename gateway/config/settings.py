@@ -11,6 +11,7 @@ import phonenumbers
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.config.assistants import AssistantFile
+from gateway.config.cluster import ClusterSettings
 from gateway.config.fields import (
     E164,
     AbsolutePath,
@@ -408,11 +409,13 @@ class GatewayFile(Section):
     # Absent tables are found by the loader, so that it can go on and look at the others.
     model_config = ConfigDict(json_schema_extra={"required": ["gateway", "sip", "numbers"]})
 
+    base: str | None = None  # the directory that has the rest: gateway.config.instances
     gateway: GatewaySettings | None = None
     sip: SipSettings | None = None
     mqtt: MqttSettings | None = None
     http: HttpSettings = HttpSettings()
     platform: PlatformSettings | None = None
+    cluster: ClusterSettings | None = None
     webhooks: Annotated[tuple[WebhookSettings, ...], Field(max_length=20)] = ()
     history: HistorySettings = HistorySettings()
     messages: MessagesSettings = MessagesSettings()

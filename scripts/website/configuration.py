@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "[[http.tokens]]": ("TokenSettings",),
     "[platform]": ("PlatformSettings",),
     "[[platform.mcp_tokens]]": ("McpTokenSettings",),
+    "[cluster]": ("ClusterSettings",),
     "[[webhooks]]": ("WebhookSettings",),
     "[history]": ("HistorySettings",),
     "[messages]": ("MessagesSettings",),

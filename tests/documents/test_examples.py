@@ -51,6 +51,12 @@ def test_every_piece_of_configuration_is_taken(piece: Block, tmp_path: Path) -> 
     """A piece of a profile says in its first line of which; any other is one of gateway.toml."""
     main, first = shipped(), piece.text.splitlines()[0]
     read = tomllib.loads(piece.text)
+    if "base" in read:
+        own = configured(tmp_path, main) / "instances" / "own"
+        own.mkdir(parents=True)
+        (own / "gateway.toml").write_text(piece.text)
+        load(own, secrets=False)
+        return
     if not first.startswith("# sip_profiles/"):
         load(configured(tmp_path, merged(main, read)), secrets=False)
         return
