@@ -95,6 +95,7 @@ class SipAgent:
         sip = config.sip
         self._endpoint = Endpoint.opened(sip, debug=config.gateway.log_level == "debug")
         self._begun = True
+        pj.begin_names(config.token)
         self._servers = Servers(sip.name_servers, transports.versions(sip)[0], self._clock)
         self._dialler = Dialler(self._accounts, self._servers, self._legs, self._media, self._clock, self._supervision)
         self._supervision.failover = self._dialler.failover

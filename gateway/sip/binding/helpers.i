@@ -29,6 +29,7 @@
 #include "secrets.hpp"
 #include "subscriptions.hpp"
 #include "unheard.hpp"
+#include "unique_names.hpp"
 #include "watches.hpp"
 %}
 
@@ -99,6 +100,7 @@
 %include "shown.hpp"
 %include "subscriptions.hpp"
 %include "unheard.hpp"
+%include "unique_names.hpp"
 %include "watches.hpp"
 
 %exception;

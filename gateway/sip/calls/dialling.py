@@ -55,7 +55,8 @@ class Dialler:
             raise NotSentError(NotSent.NO_ROOM, "no RTP ports or descriptors are left")
         base = profile.outbound if isinstance(profile, TrunkProfile) else profile.address
         uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)
-        host = transports.uri_address(transports.seen(config.sip, transports.version_of(config.sip, profile)))
+        address = transports.seen(config.sip, transports.version_of(config.sip, profile))
+        host = config.domain or transports.uri_address(address)
         presented = present(order, profile.identity, profile.diversion, host)
         prm = pj.CallOpParam(True)
         prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = 1, 0, 0

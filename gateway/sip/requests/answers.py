@@ -79,21 +79,30 @@ class Answers:
         return malformed.answer(text, code, header, refusal_headers(code, Reason.BAD_REQUEST))
 
     def options(self, request: pj.SipRequest, peer: Peer) -> tuple[int, Headers]:
-        """Whether an INVITE to this URI would be let in now; one that names nobody asks whether we are there."""
+        """Whether an INVITE to this URI would be let in now; one that names nobody asks whether we are there.
+
+        In a cluster that is a proxy which has to choose: it asks whether calls are taken.
+        """
         own_user = own_user_of(self._accounts.config.profile(peer.name))
         named = _user(request.requestUri) not in ("", own_user)
-        reason = self._refusal(request, peer, own_user) if named else None
+        if named:
+            reason = self._refusal(request, peer, own_user)
+        else:
+            reason = self._no_place(peer) if self._accounts.config.cluster is not None else None
         if reason is None:
             return 200, abilities()
         return reason.sip_code, [*abilities(), reason_header(reason.sip_code, reason)]
 
-    def _refusal(self, request: pj.SipRequest, peer: Peer, own_user: str) -> Reason | None:
+    def _no_place(self, peer: Peer) -> Reason | None:
         if refused := self._listener.admit(peer):
             return refused
         if self._capacity.is_full(peer):
             return Reason.TRUNK_AT_CAPACITY
-        if not self._capacity.has_room(peer, 2):
-            return Reason.AT_CAPACITY
+        return None if self._capacity.has_room(peer, 2) else Reason.AT_CAPACITY
+
+    def _refusal(self, request: pj.SipRequest, peer: Peer, own_user: str) -> Reason | None:
+        if refused := self._no_place(peer):
+            return refused
         invitation = read_invitation(request, peer, (), own_user)
         calling = (*(identity.uri for identity in invitation.calling), *invitation.diverting)
         return self._listener.inquire(peer, invitation.called, calling)

@@ -78,7 +78,9 @@ class Accounts:
         """
         profiles: list[TrunkProfile | PbxProfile] = [*config.trunks.values(), *config.pbxs.values()]
         # What can be found wrong without PJSIP is found before anything is changed.
-        wanted = [settings.account_config(config.sip, profile, listening.of(profile)) for profile in profiles]
+        wanted = [
+            settings.account_config(config.sip, profile, listening.of(profile), config.token) for profile in profiles
+        ]
         known = set(self._by_peer)
         try:
             for profile, account_config in zip(profiles, wanted, strict=True):

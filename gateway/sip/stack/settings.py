@@ -63,13 +63,19 @@ def own_user_of(profile: TrunkProfile | PbxProfile | None) -> str:
     return profile.username if profile is not None and registers else OWN_USER
 
 
-def account_config(settings: SipSettings, profile: TrunkProfile | PbxProfile, transport: int) -> pj.AccountConfig:
-    """The account that calls to and from this peer use: its credentials, its media, no registration yet."""
+def account_config(
+    settings: SipSettings, profile: TrunkProfile | PbxProfile, transport: int, token: str = ""
+) -> pj.AccountConfig:
+    """The account that calls to and from this peer use: its credentials, its media, no registration yet.
+
+    `token` is what tells our Contacts from those of other gateways; empty: nothing.
+    """
     config = pj.AccountConfig()
     version = transports.version_of(settings, profile)
     address = transports.seen(settings, version)
     config.idUri = f"sip:{OWN_USER}@{transports.uri_address(address)}"
     config.sipConfig.transportId = transport
+    config.sipConfig.contactUriParams = f";node={token}" if token else ""
     if profile.username and profile.password is not None:
         credentials = pj.AuthCredInfo("Digest", "*", profile.username, 0, profile.password.get_secret_value())
         config.sipConfig.authCreds.append(credentials)
