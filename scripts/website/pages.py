@@ -40,6 +40,8 @@ NAVIGATION: list[Any] = [
         {"Upgrading": "docs/upgrading.md"},
         {"Dashboards": "docs/dashboards.md"},
         {"Grafana and Prometheus": "deploy/grafana/README.md"},
+        {"Scaling": "docs/scaling.md"},
+        {"Kamailio": "deploy/kamailio/README.md"},
         {"Performance": "docs/performance.md"},
         {"Beside Asterisk": "docs/benchmarks.md"},
         {"Security": "docs/SECURITY.md"},

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("asterisk", "baresip-core", "sip-tester", "mosquitto", "prometheus")
 CAPTURE_PACKAGES = ("sngrep",)
+PROXY_PACKAGES = ("kamailio", "kamailio-tls-modules")
 """In a root of their own: few tests need them, and a change of one list leaves what was fetched by the other."""
 
 Proofs = dict[str, tuple[list[str], str]]
@@ -43,6 +44,7 @@ PROOFS: Proofs = {
     "usr/sbin/mosquitto": (["-h"], "mosquitto version 2"),
     "usr/bin/prometheus": (["--version"], "prometheus, version"),
 }
+PROXY_PROOFS: Proofs = {"usr/sbin/kamailio": (["-V"], "version: kamailio")}
 CAPTURE_PROOFS: Proofs = {"usr/bin/sngrep": (["-V"], "sngrep - ")}
 
 # Pulled in by maintainer scripts, never run here; they are most of the volume.
@@ -93,6 +95,11 @@ def programs() -> Programs:
 def capture_programs() -> Programs:
     """What reads captures: sngrep, which takes HEP (some 10 MB). Raises FetchError."""
     return _programs("capture", CAPTURE_PACKAGES, CAPTURE_PROOFS)
+
+
+def proxy_programs() -> Programs:
+    """A SIP proxy for in front of several gateways: Kamailio (some 30 MB). Raises FetchError."""
+    return _programs("proxy", PROXY_PACKAGES, PROXY_PROOFS)
 
 
 def _programs(name: str, packages: tuple[str, ...], proofs: Proofs) -> Programs:

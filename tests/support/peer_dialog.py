@@ -250,7 +250,8 @@ class Dialog(Described):
         if response.code < 300:
             self.far = response["To"]
             self.target = address(response["Contact"])
-            self.routes = response.all("Record-Route")[::-1]
+            if request.tag("To") is None:  # no request in a dialog changes its route set (§12.2)
+                self.routes = response.all("Record-Route")[::-1]
             ack = Message(f"ACK {self.target} SIP/2.0", self._headers("ACK", request.cseq[0]))
             if response.body and not request.body:
                 ack.headers.append(("Content-Type", "application/sdp"))
