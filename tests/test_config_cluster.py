@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ConfigError, load
-from gateway.core.cluster import node_token
+from gateway.config.node_token import node_token
 from tests.config_directory import MAIN, write
 from tests.support.command_line import run
 

@@ -29,6 +29,7 @@ HIDDEN = {
     "http.tokens": {"name", "secret_file", "may", "numbers"},  # who may do what is for those who may read the trail
     "platform": {"path", "tls_key", "mcp_path", "mcp_tokens"},  # a path may be what only the platform knows
     "platform.mcp_tokens": {"name", "secret_file", "numbers"},
+    "cluster": {"secret_file"},
     "webhooks": {"secret_file"},
     "hep": {"password_file"},
     "hours": {"weekly"},

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from gateway.config.fields import UNREAD, HostName, SecretFile, Section, SipUri, Slug
 from gateway.config.mistakes import Mistake, did_you_mean
-from gateway.core.cluster import node_token
+from gateway.config.node_token import node_token
 
 _MAIN = "gateway.toml"
 _SHORTEST_SECRET = 16  # characters

@@ -19,7 +19,8 @@ from gateway.config.advice import advise
 from gateway.config.assistants import Assistant
 from gateway.config.differences import TABLE, differences
 from gateway.config.host import look_around
-from gateway.config.loading import MAIN_FILE, PROFILES, Config, load
+from gateway.config.instances import MAIN_FILE
+from gateway.config.loading import PROFILES, Config, load
 from gateway.config.mistakes import ConfigError, Mistake
 from gateway.config.sounds import Sound
 
@@ -47,6 +48,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "mqtt": ("host", "port", "tls", "ca_file", "base_topic", "home_assistant"),
     "http": ("bind_address", "port", "ready_needs", "host_names"),
     "platform": ("bind_address", "port", "tls_certificate", "public_url"),
+    "cluster": ("nodes", "domain"),
     "webhooks": ("id", "url", "events", "ca_file"),
     "history": ("days", "failures_days", "max_mb", "callers"),
     "messages": ("max_mb", "calls"),

@@ -8,7 +8,7 @@ import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from gateway.core.cluster import node_token
+from gateway.config.node_token import node_token
 from tests.support.company import DESTINATIONS
 from tests.support.configuration import Configuration
 from tests.support.gateway import Gateway

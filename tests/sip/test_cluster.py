@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.core.cluster import node_token
+from gateway.config.node_token import node_token
 from tests.sip.scene import ANNA, LINES, Scene, settings
 from tests.support.gateway import Gateway
 from tests.support.processes import eventually

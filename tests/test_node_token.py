@@ -6,7 +6,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cluster import TOKEN_LENGTH, node_token
+from gateway.config.node_token import TOKEN_LENGTH, node_token
 
 SECRET = "sixteen characters and more"
 
