@@ -64,4 +64,4 @@ def silenced(leg: KnownLeg | None) -> str:
 
 def carried(way: Decision) -> str:
     """Which way the audio takes, and why."""
-    return f"{_CARRIED[way.path]}{'' if way.why is Why.SAME_CODEC else f': {way.why}'}"
+    return f"{_CARRIED[way.path]}{'' if way.why is Why.SAME_CODEC else f' ({way.why})'}"

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.e2e.scene import ANNA_HZ, CALLER, CALLER_HZ, hang_up, scene
-from tests.support.browser import chromium, obstacles, watched
+from tests.support.browser import chromium, obstacles, picture, watched
 from tests.support.sniffer import Sniffer
 from tests.web.test_messages import packets
 
@@ -73,12 +73,18 @@ async def test_the_ladder_of_a_transfer_is_what_went_over_the_wire(
             row = page.locator("[data-list=transfers] tbody tr")
             await expect(row).to_contain_text(CALLER)
             await expect(page.locator("[data-step=reached] .number")).to_have_text("1 100\u00a0%")
+            await picture(page, "history")
             await row.get_by_role("link").click()
             await expect(page.get_by_role("heading", level=1)).to_contain_text("sales: completed")
             await expect(page.locator(".ladder-head .names")).to_have_text(
                 "hms transferorgatewayasterisk callerasterisk target"
             )
             assert await obstacles(page) == []
+            refer = page.locator(".message button", has_text="REFER to")
+            await refer.click()
+            await refer.evaluate("button => button.scrollIntoView({block: 'center'})")
+            await picture(page, "transfer")
+            await refer.click()
 
             shown = await opened(page)
             assert len(shown) == len(told["messages"]) > 20

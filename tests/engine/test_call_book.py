@@ -188,7 +188,7 @@ def test_who_hears_whom_is_noted_at_its_time(bench: Bench) -> None:
     bench.engine.media_way_changed(target, RELAYED, bridged(Why.CODEC))
     bench.engine.media_way_changed(target, bridged(Why.CODEC), None)
     assert audio(bench, transfer)[6:] == [
-        "the gateway relays the audio", "the gateway mixes the audio: another-codec"
+        "the gateway relays the audio", "the gateway mixes the audio (another-codec)"
     ]  # fmt: skip
 
 

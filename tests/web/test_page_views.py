@@ -80,6 +80,8 @@ class Company(Whole):
     def __init__(self) -> None:
         super().__init__()
         self.evil = ""
+        self.masked = False
+        self.flood = 0
 
     def document(self, which: str) -> dict[str, Any]:
         made = transfer_document(samples.completed(which))
@@ -97,7 +99,12 @@ class Company(Whole):
         return {**self.document(transfer), "events": []} if transfer == "01T" else None
 
     async def transfer_messages(self, transfer: str) -> Mapping[str, Any] | None:
-        return told(self.evil) if transfer == "01T" else None
+        made = told(self.evil) | {"masked": self.masked}
+        made["messages"] += [
+            message(1, at(5 + number / 1000), sent=False, words="OPTIONS", text="OPTIONS x SIP/2.0\r\n\r\n")
+            for number in range(self.flood)
+        ]
+        return made if transfer == "01T" else None
 
     async def history(self, what: str, query: HistoryQuery) -> HistoryPage:
         self.asked.append((what, query))
@@ -117,7 +124,8 @@ class Company(Whole):
 
     async def configuration(self) -> Mapping[str, Any]:
         entries = {
-            "gateway.instance": "pbx-1", "mqtt.password_file": None, "numbers[main-line].number": "+31201234567",
+            "gateway.instance": "pbx-1", "history.callers": "masked" if self.masked else "full",
+            "mqtt.password_file": None, "numbers[main-line].number": "+31201234567",
             "numbers[main-line].destinations[sales].description": self.evil or "Prices",
         }  # fmt: skip
         keys = [
@@ -241,6 +249,9 @@ async def test_what_history_shows_is_what_the_address_says(browser: Browser, gat
         await expect(page.locator("[data-list=transfers] tbody tr")).to_have_count(2)
         query = next(query for what, query in gateway.asked if what == "transfer")
         assert isinstance(query, HistoryQuery)
+        await expect(page.locator("[data-list=transfers] tbody")).to_contain_text(
+            samples.completed("01T").caller or "-"
+        )
         assert (query.since and query.since.day, query.destination, query.outcome, query.text) == (
             1,
             "sales",
@@ -303,6 +314,31 @@ async def test_each_view_fits_a_phone_and_the_dark(browser: Browser, gateway: Co
         await is_whole(seen.page)
         assert await seen.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         assert await obstacles(seen.page) == []
+
+
+@pytest.mark.keeps("23.31")
+async def test_callers_are_masked_where_the_history_has_them_masked(browser: Browser, gateway: Company) -> None:
+    gateway.masked = True
+    caller = samples.completed("01T").caller
+    assert caller
+    async with serving(gateway) as ask, watched(browser, f"http://127.0.0.1:{ask.port}", "#/history") as seen:
+        await is_whole(seen.page)
+        await expect(seen.page.locator("[data-list=transfers] tbody")).to_contain_text(f"{caller[:3]}…{caller[-2:]}")
+        await seen.page.locator("a[href='#/transfers/01T']").click()
+        await expect(seen.page.locator("main")).to_contain_text(f"{caller[:3]}…{caller[-2:]}")
+        assert caller not in await seen.page.content()
+
+
+@pytest.mark.keeps("23.32")
+async def test_of_a_flood_of_messages_the_first_are_drawn_and_the_rest_when_asked_for(
+    browser: Browser, gateway: Company
+) -> None:
+    gateway.flood = 700
+    async with serving(gateway) as ask, watched(browser, f"http://127.0.0.1:{ask.port}", "#/transfers/01T") as seen:
+        rows = seen.page.locator(".rows > li:not(.gap)")
+        await expect(rows).to_have_count(400)
+        await seen.page.get_by_role("button", name="Show 308 more").click()
+        await expect(rows).to_have_count(708)
 
 
 async def test_what_is_not_there_any_more_is_said(browser: Browser, gateway: Company) -> None:

@@ -7,9 +7,10 @@ time at most, looks at MOST_ROWS transfers, and one question after the other is 
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ MOST_GROUPS = 1000
 MOST_WAITING = 4
 LOOKING_S = 15.0
 _ROWS = 200  # in one go
+_PIECE = 2000  # numbers that are put in order without a break
 _REST = 3.0  # so many times as long as that has taken, nothing is done
 _QUARTER_MS = 900_000  # no zone changes its clock but on such a moment
 
@@ -55,8 +57,8 @@ class Funnel:
     @property
     def document(self) -> dict[str, Any]:
         """JSON-able; null where there is nothing to tell."""
-        waits = sorted(self.figures.waits_ms)
-        median, most = percentile(waits, 50), percentile(waits, 95)
+        waits = _sorted(self.figures.waits_ms)
+        median, most = percentile(waits, 50), percentile(waits, 95)  # to sort what is in order takes no time
         return {
             "asked": self.figures.asked,
             "accepted": self.accepted,
@@ -143,6 +145,12 @@ class FiguresAsking:
             reader.close()
         asked = {"since": timestamp(query.since), "until": timestamp(query.until)}
         return {**asked, "number": query.number, "destination": query.destination, **funnels.document}
+
+
+def _sorted(waits_ms: Sequence[int]) -> list[int]:
+    """The same as `sorted`, which would let no other thread go on for tens of milliseconds."""
+    pieces = [sorted(waits_ms[at : at + _PIECE]) for at in range(0, len(waits_ms), _PIECE)]
+    return list(heapq.merge(*pieces))
 
 
 def count_paced(reader: HistoryReader, query: FiguresQuery, funnels: Funnels) -> None:

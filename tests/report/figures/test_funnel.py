@@ -132,3 +132,12 @@ def test_only_so_many_destinations_have_a_line_of_their_own(monkeypatch: pytest.
     assert [(each["destination"], each["asked"]) for each in funnels.document["destinations"]] == [
         (None, 2), ("a", 2), ("b", 1)
     ]  # fmt: skip
+
+
+def test_many_waits_are_put_in_order_piece_by_piece() -> None:
+    funnels = Funnels(utc)
+    row = Overview(0, "main-line", "", "", "refer", "sales", "completed", "answered", 0, 0, 0, 0, 0, returned=0)
+    for wait in range(5001, 0, -1):
+        funnels.add(row._replace(human_ms=wait))
+    total = funnels.document["total"]
+    assert (total["reached"], total["median_s"], total["p95_s"]) == (5001, 2.501, 4.751)

@@ -39,3 +39,9 @@ export function clock(at, now = new Date()) {
 export function many(count, one, more = `${one}s`) {
   return `${count} ${count === 1 ? one : more}`;
 }
+
+/** A caller; a number without its middle where `[history] callers` has callers masked or hashed. */
+export function caller(number, masked) {
+  if (number === null) return "withheld";
+  return masked && /^\+?\d{5,}$/.test(number) ? `${number.slice(0, 3)}…${number.slice(-2)}` : number;
+}

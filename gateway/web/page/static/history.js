@@ -4,7 +4,7 @@
 
 import { query } from "./api.js";
 import { h, replace } from "./dom.js";
-import { clock, many } from "./format.js";
+import { caller, clock, many } from "./format.js";
 
 const PAGE = 50;
 const OUTCOMES = ["completed", "refused", "failed", "abandoned", "interrupted"];
@@ -38,7 +38,11 @@ export function view(root, { query: given }, { api, go, say, title }) {
     element.setAttribute("aria-busy", "false");
   }
 
-  part(form, "api/configuration", (configuration) => fill(form, asked, configuration.numbers, go));
+  let masked = true;
+  const settings = part(form, "api/configuration", (configuration) => {
+    masked = configuration.keys.some((each) => each.key === "history.callers" && each.value !== "full");
+    fill(form, asked, configuration.numbers, go);
+  });
   part(figures, `api/figures?${query(only(asked, OF_FIGURES))}`, (told) => replace(figures, ...drawnFigures(told, asked)));
   const rows = h("tbody", {});
   const more = h("p", {});
@@ -49,7 +53,7 @@ export function view(root, { query: given }, { api, go, say, title }) {
     // An empty cursor asks for the first page of all that is over, not just of what is remembered.
     const question = new URLSearchParams({ ...only(asked, FILTERS), limit: PAGE, cursor });
     return part(list, `api/transfers?${question}`, (told) => {
-      rows.append(...told.transfers.map(row));
+      rows.append(...told.transfers.map((each) => row(each, masked)));
       count += told.transfers.length;
       say(`${many(count, "transfer")} shown`);
       replace(more, count === 0 ? "There are none." : null, told.next === null ? null : h("button", { type: "button", onclick: () => older(told.next) }, "Show older ones"));
@@ -63,7 +67,7 @@ export function view(root, { query: given }, { api, go, say, title }) {
     last?.nextElementSibling?.querySelector("a")?.focus();
   }
 
-  page("");
+  settings.then(() => page(""));
   return () => stopping.abort();
 }
 
@@ -194,14 +198,14 @@ function table(rows) {
   );
 }
 
-function row(told) {
+function row(told, masked) {
   const person = told.human_at ? `${((Date.parse(told.human_at) - Date.parse(told.requested_at)) / 1000).toFixed(1)} s` : "";
   return h(
     "tr",
     {},
     h("th", { scope: "row" }, h("a", { href: `#/transfers/${encodeURIComponent(told.transfer)}` }, clock(told.requested_at))),
     h("td", {}, told.destination ?? told.requested_target),
-    h("td", {}, told.caller ?? "withheld"),
+    h("td", {}, caller(told.caller, masked)),
     h("td", { class: told.outcome === "completed" ? "good" : "" }, told.outcome ?? "under way"),
     h("td", {}, told.reason ?? ""),
     h("td", { class: "number" }, person),

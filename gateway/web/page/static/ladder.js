@@ -31,7 +31,7 @@ export function micros(at) {
 }
 
 function signed(seconds) {
-  return `${seconds < 0 ? "−" : "+"}${Math.abs(seconds).toFixed(3)} s`;
+  return `${seconds <= -0.0005 ? "−" : "+"}${Math.abs(seconds).toFixed(3)} s`;
 }
 
 /** The middle of a lane, in percent of the width. */

@@ -2,7 +2,7 @@
 // A transfer: what became of it and why, and the ladder of its SIP messages.
 
 import { h, replace } from "./dom.js";
-import { clock } from "./format.js";
+import { caller, clock } from "./format.js";
 import { ladder, micros } from "./ladder.js";
 
 const AGAIN_MS = 2000;
@@ -50,7 +50,7 @@ export function view(root, { id }, { api, title, say }) {
     replace(heading, name, " ", h("span", { class: `pill ${standing(told)}` }, told.reason ?? "under way"));
     title(name);
     say(name);
-    replace(summary, about(told), checked(told), told.attempts.length ? tried(told) : null);
+    replace(summary, about(told, messages.masked), checked(told), told.attempts.length ? tried(told) : null);
     const focused = steps.contains(document.activeElement) ? document.activeElement.getAttribute("data-key") : null;
     replace(steps, h("h2", { id: "ladder" }, "What went to and fro"), drawing(told, messages, at));
     if (focused !== null) [...steps.querySelectorAll("button")].find((each) => each.getAttribute("data-key") === focused)?.focus();
@@ -94,12 +94,12 @@ function standing(told) {
   return told.outcome === "failed" || told.outcome === "interrupted" ? "bad" : "doubtful";
 }
 
-function about(told) {
+function about(told, masked) {
   const asked = told.entry === "command" ? `command of ${told.author}` : `a ${told.entry.toUpperCase()}`;
   const rows = [
     ["asked for", `${told.requested_target}, by ${asked}`],
     ["on", told.number ?? "no number of ours"],
-    ["caller", told.caller ?? "withheld"],
+    ["caller", caller(told.caller, masked)],
     ["answer", told.sip_code === null ? "none yet" : `${told.sip_code}, ${told.reason}`],
     told.answered_by ? ["answered by", told.agent ? `${told.answered_by}, ${told.agent}` : told.answered_by] : null,
     told.sentence ? ["for the caller", `“${told.sentence}”`] : null,
