@@ -66,8 +66,8 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "pbx.queues": QueueSource,
 }
 """By the name of their table; a trunk's and a PBX's are files of their own."""
-THE_PEER = {"trunk.kind", "pbx.kind", "trunk.platform.form"}
-"""Not settings of a peer: with another kind it is another peer."""
+THE_PEER = {"trunk.kind", "pbx.kind", "pbx.prefixes", "trunk.platform.form"}
+"""Not settings of a peer: with another kind, such as a carrier's that needs prefixes, it is another peer."""
 
 CHANGES: Final[Tables] = {
     "gateway": {

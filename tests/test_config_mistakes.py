@@ -147,8 +147,8 @@ def test_a_mistake_in_the_main_file(tmp_path: Path, old: str, new: str, told: st
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ('kind = "trunk"', 'kind = "carrier"', 'kind: must be "trunk" or "pbx"'),
-        ('kind = "trunk"\n', "", 'kind: must be "trunk" or "pbx"'),
+        ('kind = "trunk"', 'kind = "provider"', 'kind: must be "trunk", "pbx" or "carrier"'),
+        ('kind = "trunk"\n', "", 'kind: must be "trunk", "pbx" or "carrier"'),
         ('"203.0.113.10",', '"203.0.113",', 'addresses[1]: must be an address or network such as "203.0.113.10" or "198.51.100.0/24"; is "203.0.113"'),
         ('"198.51.100.0/24"', '"198.51.100.9/24"', 'addresses[2]: must be an address or network such as "203.0.113.10" or "198.51.100.0/24"; is "198.51.100.9/24"; did you mean "198.51.100.0/24"?'),
         ('"198.51.100.0/24"', '"0.0.0.0/0"', 'addresses[2]: "0.0.0.0/0" would let everybody in; name the networks that requests come from'),

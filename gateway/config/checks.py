@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from gateway.config.cluster import nodes_of_cluster
 from gateway.config.emergency import emergencies
-from gateway.config.fields import IpNetwork, addresses_meet, uri_host, uri_port
+from gateway.config.fields import IpNetwork, addresses_meet, is_number, uri_host, uri_port
 from gateway.config.mistakes import Mistake, did_you_mean
 from gateway.config.platforms import offers_of_assistant, ports_of_platform, unheard_platforms
 from gateway.config.profiles import PbxProfile, TrunkProfile
@@ -62,6 +62,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from _loops(number)
         yield from _targets(number, main.numbers, country)
         yield from _states(number, profiles)
+        yield from _carriers(number, profiles)
         yield from emergencies(number, country)
 
 
@@ -296,6 +297,24 @@ def _targets(number: NumberSettings, numbers: tuple[NumberSettings, ...], countr
             for each in found_by:
                 owners.setdefault(each, destination.id)
     yield from offers_of_assistant(number, owners, country)
+
+
+def _carriers(number: NumberSettings, profiles: Profiles) -> Iterator[Mistake]:
+    """Destinations at a carrier that it may not call, or of which it could tell nothing."""
+    for destination in number.destinations:
+        profile = profiles.get(destination.pbx or "")
+        if not isinstance(profile, PbxProfile) or not profile.is_carrier:
+            continue
+        where, dialled = _where(number, destination), destination.extension
+        if not is_number(dialled):
+            yield Mistake(MAIN, f"{where}.extension", f'a carrier calls numbers such as "+31612345678"; is "{dialled}"')
+        elif not dialled.startswith(profile.prefixes):
+            allowed = ", ".join(profile.prefixes)
+            yield Mistake(
+                MAIN, f"{where}.extension", f"{destination.pbx} may call numbers that begin with {allowed} alone"
+            )
+        if given := [key for key in ("queue", "group") if getattr(destination, key)]:
+            yield Mistake(MAIN, f"{where}.{given[0]}", f"{destination.pbx} is a carrier, which has none")
 
 
 def _other_pbxs(number: NumberSettings) -> Iterator[str]:

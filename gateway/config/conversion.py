@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From what the files say to the values that the core decides with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
@@ -27,15 +27,15 @@ def schedule(name: str, hours: HoursSettings) -> Schedule:
 
 
 def assigned_number(
-    number: NumberSettings, schedules: Mapping[str, Schedule], gateway: GatewaySettings
+    number: NumberSettings, schedules: Mapping[str, Schedule], gateway: GatewaySettings, carriers: Collection[str] = ()
 ) -> AssignedNumber:
-    """The assigned number that a `[[numbers]]` table means."""
+    """The assigned number that a `[[numbers]]` table means; `carriers` are the profiles of that kind."""
     return AssignedNumber(
         id=number.id,
         number=number.number,
         trunk=number.trunk,
         pbx=number.pbx,
-        destinations={each.id: _destination(each, number.pbx, schedules) for each in number.destinations},
+        destinations={each.id: _destination(each, number.pbx, carriers, schedules) for each in number.destinations},
         answer=number.answer,
         fallback=number.fallback,
         country=gateway.default_country,
@@ -45,7 +45,9 @@ def assigned_number(
     )
 
 
-def _destination(settings: DestinationSettings, pbx: str, schedules: Mapping[str, Schedule]) -> Destination:
+def _destination(
+    settings: DestinationSettings, pbx: str, carriers: Collection[str], schedules: Mapping[str, Schedule]
+) -> Destination:
     return Destination(
         id=settings.id,
         extension=settings.extension,
@@ -75,6 +77,7 @@ def _destination(settings: DestinationSettings, pbx: str, schedules: Mapping[str
         decline=settings.decline,
         accept_timeout=timedelta(seconds=settings.accept_timeout_s),
         pbx=settings.pbx or pbx,
+        outside=settings.pbx in carriers,
     )
 
 

@@ -63,8 +63,13 @@ def _named_hours(text: str) -> str:
     return text
 
 
+def is_number(text: str) -> bool:
+    """Whether this is a phone number in international form (E.164)."""
+    return _E164.fullmatch(text) is not None
+
+
 def _number(text: str) -> str:
-    if not _E164.fullmatch(text):
+    if not is_number(text):
         raise ValueError(f'must be an international number such as "+31201234567"; is "{text[:40]}"')
     return text
 
@@ -72,6 +77,12 @@ def _number(text: str) -> str:
 def _dialled(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9*#+_.!-]{1,64}", text):
         raise ValueError(f'must be what the PBX dials, such as "6500": letters, digits and *#+_.!-; is "{text[:80]}"')
+    return text
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"\+[1-9][0-9]{0,13}", text):
+        raise ValueError(f'must be how numbers begin in international form, such as "+316"; is "{text[:80]}"')
     return text
 
 
@@ -317,6 +328,7 @@ Slug = Annotated[str, AfterValidator(_slug)]
 NamedHours = Annotated[str, AfterValidator(_named_hours)]
 E164 = Annotated[str, AfterValidator(_number)]
 Dialled = Annotated[str, AfterValidator(_dialled)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
 QueueName = Annotated[str, AfterValidator(_queue_name)]
 Topic = Annotated[str, AfterValidator(_topic)]
 HostPort = Annotated[str, AfterValidator(_host_port)]

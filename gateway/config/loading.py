@@ -201,6 +201,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
     if mistakes or main.gateway is None or main.sip is None:
         raise ConfigError(sorted(dict.fromkeys(mistakes), key=_reading_order))
     schedules = {name: schedule(name, hours) for name, hours in main.hours.items()}
+    carriers = frozenset(name for name, one in profiles.items() if isinstance(one, PbxProfile) and one.is_carrier)
     return Config(
         directory=directory,
         home=home,
@@ -215,7 +216,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         messages=main.messages,
         hep=main.hep,
         schedules=schedules,
-        numbers=tuple(assigned_number(number, schedules, main.gateway) for number in main.numbers),
+        numbers=tuple(assigned_number(number, schedules, main.gateway, carriers) for number in main.numbers),
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},
         pbxs={name: profile for name, profile in profiles.items() if isinstance(profile, PbxProfile)},
         digests=_digests(main.sip, main.mqtt) if secrets else {},
@@ -247,7 +248,7 @@ def _load_profiles(around: Surroundings, main: GatewayFile, mistakes: list[Mista
     existing = sorted(path.stem for path in (around.directory / PROFILES).glob("*.toml"))
     read: dict[str, Profile | None] = {}
     for number in main.numbers:
-        for where, kind, name in _named_profiles(number):
+        for where, kinds, name in _named_profiles(number):
             file = f"{PROFILES}/{name}.toml"
             if name not in existing:
                 mistakes.append(Mistake(MAIN_FILE, where, f"there is no {file}; {did_you_mean(name, existing)}"))
@@ -255,20 +256,21 @@ def _load_profiles(around: Surroundings, main: GatewayFile, mistakes: list[Mista
             if name not in read:
                 read[name] = _load_profile(around, name, file, mistakes)
             profile = read[name]
-            if profile is not None and profile.kind != kind:
-                problem = f'{file} is of kind "{profile.kind}"; one of kind "{kind}" is needed here'
+            if profile is not None and profile.kind not in kinds:
+                needed = " or ".join(f'"{kind}"' for kind in kinds)
+                problem = f'{file} is of kind "{profile.kind}"; one of kind {needed} is needed here'
                 mistakes.append(Mistake(MAIN_FILE, where, problem))
     return {name: profile for name, profile in read.items() if profile is not None}
 
 
-def _named_profiles(number: NumberSettings) -> Iterator[tuple[str, str, str]]:
-    """Where a number names a profile, of which kind it is to be, and its name."""
+def _named_profiles(number: NumberSettings) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """Where a number names a profile, of which kinds it may be, and its name."""
     where = f"numbers[{number.id}]"
-    yield f"{where}.trunk", "trunk", number.trunk
-    yield f"{where}.pbx", "pbx", number.pbx
+    yield f"{where}.trunk", ("trunk",), number.trunk
+    yield f"{where}.pbx", ("pbx",), number.pbx
     for destination in number.destinations:
         if destination.pbx is not None:
-            yield f"{where}.destinations[{destination.id}].pbx", "pbx", destination.pbx
+            yield f"{where}.destinations[{destination.id}].pbx", ("pbx", "carrier"), destination.pbx
 
 
 def _load_profile(main: Surroundings, name: str, file: str, mistakes: list[Mistake]) -> Profile | None:
@@ -279,8 +281,8 @@ def _load_profile(main: Surroundings, name: str, file: str, mistakes: list[Mista
     match table.get("kind"):
         case "trunk":
             return read_model(TrunkProfile, table, file=file, around=around, mistakes=mistakes)
-        case "pbx":
+        case "pbx" | "carrier":
             return read_model(PbxProfile, table, file=file, around=around, mistakes=mistakes)
         case _:
-            mistakes.append(Mistake(file, "kind", 'must be "trunk" or "pbx"'))
+            mistakes.append(Mistake(file, "kind", 'must be "trunk", "pbx" or "carrier"'))
             return None

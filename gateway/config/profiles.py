@@ -15,6 +15,7 @@ from gateway.config.fields import (
     Interface,
     IpNetwork,
     Network,
+    Prefix,
     Seconds,
     SecretFile,
     Section,
@@ -187,11 +188,12 @@ class QueueSource(Section):
 
 
 class PbxProfile(_Profile):
-    """A PBX with the people that callers are transferred to."""
+    """A PBX with the people that callers are transferred to; or a carrier, by which mobiles are called."""
 
     _peer_kind = PeerKind.PBX
-    kind: Literal["pbx"]
+    kind: Literal["pbx", "carrier"]
     address: SipUri
+    prefixes: tuple[Prefix, ...] = ()  # how the numbers begin that may be called by a carrier
     transfer_mode: Literal["bridge", "hand-down"] = "bridge"
     queues: QueueSource = QueueSource()
 
@@ -209,6 +211,21 @@ class PbxProfile(_Profile):
         if not self.networks():
             host = uri_host(self.address)
             raise ValueError(f"address names the host {host}; addresses must say where its requests come from")
+        return self
+
+    @property
+    def is_carrier(self) -> bool:
+        """Whether it leads to the telephone network, where nothing is known of who is there."""
+        return self.kind == "carrier"
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.is_carrier and not self.prefixes:
+            raise ValueError("a carrier needs prefixes: how the numbers begin that may be called by it")
+        if self.is_carrier and (given := [key for key in ("queues", "transfer_mode") if key in self.model_fields_set]):
+            raise ValueError(f"a carrier has no {' and no '.join(given)}")
+        if not self.is_carrier and self.prefixes:
+            raise ValueError('prefixes are for kind = "carrier"; a PBX calls what its dialplan lets it')
         return self
 
     @model_validator(mode="after")

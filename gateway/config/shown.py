@@ -68,7 +68,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
         "options_interval_s",
     ),
     "trunk.platform": ("form",),
-    "pbx": (*_PEER, "address", "transfer_mode"),
+    "pbx": (*_PEER, "address", "transfer_mode", "prefixes"),
     "pbx.queues": ("source", "host", "port", "max_age_s", "extension_context", "outside_lines"),
 }  # fmt: skip
 SHOWN = frozenset(f"{table}.{key}" for table, keys in _SHOWN.items() for key in keys)

@@ -130,6 +130,7 @@ class Destination:
     decline: str = ""  # … and the one by which they refuse it; any other key does so too
     accept_timeout: timedelta = timedelta(seconds=10)  # for that key, once the whisper is over
     pbx: str = ""  # empty: that of its number
+    outside: bool = False  # … and it is a carrier's line, at whose end anybody may be
 
     def goes_on_after(self, reason: Reason) -> bool:
         """Whether another target is tried when this one fails for this reason."""
@@ -176,8 +177,9 @@ class AssignedNumber:
 
     @property
     def pbxs(self) -> frozenset[str]:
-        """The number's own PBX, and those of its destinations."""
-        return frozenset((self.pbx, *(self.pbx_of(each) for each in self.destinations.values())))
+        """The number's own PBX, and those of its destinations; no carriers."""
+        others = (self.pbx_of(each) for each in self.destinations.values() if not each.outside)
+        return frozenset((self.pbx, *others))
 
 
 class DeviceState(StrEnum):

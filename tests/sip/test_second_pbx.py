@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.sip
 
 PBX_PORT, BRANCH_HOST = 5070, 61
+MOBILE = "+31612345699"
 OVERFLOWING = f"<sip:{DESTINATIONS['overflowing']['number']}@gw.example>"
 
 
@@ -70,4 +71,34 @@ async def test_the_other_pbx_may_not_call_for_the_number(own_net: Net) -> None:
     ):
         call = branch.invite(f"sip:{NUMBER}@{gateway.sip[0]}", gateway.sip)
         await call.refused(404)
+        await gateway.idle()
+
+
+@pytest.mark.keeps("21.44")
+async def test_the_mobile_of_last_resort_is_called_by_a_carrier(own_net: Net) -> None:
+    files = two_pbxs(own_net)
+    files.pbx("carrier", f"sip:{own_net.host(BRANCH_HOST + 1)}:{PBX_PORT}", kind="carrier", prefixes=["+316"])
+    files.destination("anna").update(pbx="carrier", extension=MOBILE)
+    async with (
+        Gateway(files) as gateway,
+        Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx,
+        Peer(own_net.host(BRANCH_HOST + 1), PBX_PORT, user="carrier") as carrier,
+        Peer(own_net.trunk) as platform,
+    ):
+        caller = pbx.invite(f"sip:{NUMBER}@{gateway.sip[0]}", gateway.sip, hz=CALLER_HZ)
+        assistant = await platform.wait_call()
+        await assistant.answer(hz=ASSISTANT_HZ)
+        await caller.answered()
+        assert (await assistant.refer(OVERFLOWING)).code == 202
+        await (await pbx.wait_call()).declines(486)
+        target = await carrier.wait_call()
+        assert target.incoming is not None
+        assert target.incoming.uri.startswith(f"sip:{MOBILE}@")
+        await target.answer(hz=TARGET_HZ)
+        assert codes(await assistant.notifies())[-1] == 200
+        await caller.media.hears(TARGET_HZ)
+        [transfer] = (await gateway.get("/api/transfers"))["transfers"]
+        assert (transfer["pbx"], transfer["answered_by"], transfer["human_at"]) == ("carrier", "outside", None)
+        assert (await target.refer("<sip:+31612345682@gw.example>")).code == 403
+        await caller.hang_up()
         await gateway.idle()

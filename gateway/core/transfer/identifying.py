@@ -42,6 +42,8 @@ def answer(step: TransferStep) -> None:
     if step.record.human_at is not None:  # what the PBX says of the person has overtaken its answer
         step.record = replace(step.record, human_at=max(step.record.human_at, step.at))
     step.stop(Timer.RING)
+    if step.transfer.destination is not None and step.transfer.destination.outside:
+        step.note_answerer(AnsweredBy.OUTSIDE, "")
     if step.transfer.asks_who:
         step.do(Identify(step.transfer.target))
         step.do(StartTimer(Timer.WHO, WHO_S))
