@@ -80,6 +80,11 @@ class Station(Peer):
         """How many that were."""
         self._is_away = False
 
+    @property
+    def in_hand(self) -> int:
+        """With how many calls something is being done."""
+        return len(self._tasks)
+
     # --- calls
 
     def begins(self, coroutine: Coroutine[None, None, None]) -> None:
