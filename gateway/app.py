@@ -30,6 +30,7 @@ from gateway.core.system_error import in_words
 from gateway.engine import Engine
 from gateway.expiring import CertificateWatch
 from gateway.following import Following
+from gateway.message_archive import MessageArchive
 from gateway.operating import Operating
 from gateway.ports import Clock, SipError
 from gateway.reloading import SERVING, Reloader
@@ -42,6 +43,7 @@ from gateway.report.labels import Plan
 from gateway.report.metrics import Metrics
 from gateway.report.platform_metrics import PlatformMetrics
 from gateway.report.reporter import EventReporter
+from gateway.report.reporters import Reporters
 from gateway.report.sinks.mqtt.broker import Broker
 from gateway.report.sinks.webhook.receiver import Receiver
 from gateway.report.store_file import StoreError
@@ -103,10 +105,13 @@ class App:
         )
         self.reporter.configure(_queues(config))
         self.reporter.webhooks.configure(_receivers(config))
-        self.engine = Engine(config, self.reporter, self.metrics, clock)
+        reporters = Reporters(self.reporter)
+        self.engine = Engine(config, reporters, self.metrics, clock)
         self.sip = user_agent(config, self.engine, clock)
         self.engine.attach(self.sip)
         self.messages = CallMessages(self.engine.book, self.sip)
+        self.archive = MessageArchive(self.messages, config.gateway.state_dir, clock)
+        reporters.add(self.archive)
         self._capturing = Capturing(self.sip, self.engine.book, clock, HepMetrics(self.metrics.registry))
         self._following = Following(self.engine, self.sip.subscriptions, clock)
         self.sources = self.engine.sources = self._following.sources
@@ -155,6 +160,7 @@ class App:
             self.sip.start()
             self.messages.configure(self._config)
             self._capturing.configure(self._config)
+            self.archive.configure(self._config)
             self._following.follow(self._config)
             await self.web.start(http.bind_address, http.port)
             await self.platforms.start()
@@ -197,7 +203,7 @@ class App:
         self._certificates.stop()
         reading = self.reporter, self.figures, self.configured, self.audit
         serving = self.web, self.platforms
-        for part in (self.sip, self._capturing, *serving, self._following, self._tasks, *reading):
+        for part in (self.sip, self._capturing, self.archive, *serving, self._following, self._tasks, *reading):
             try:
                 await part.stop()
             except Exception:
@@ -210,6 +216,7 @@ class App:
         self.engine.reconfigure(config)
         self.messages.configure(config)
         self._capturing.configure(config)
+        self.archive.configure(config)
         self.metrics.configure(_plan(config))
         if config.mqtt is None:
             self.metrics.no_broker()

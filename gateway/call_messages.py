@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 OFF = "none are kept: [messages] max_mb is 0"
 GONE = "they are kept in memory alone, and of the last calls: these made room for others, or are of before the start"
+GONE_EVERYWHERE = "neither memory nor disk has them any more"
 SHORTEST = 5
 """Fewer characters of a caller stand in too many messages that are not about them."""
 
@@ -83,9 +84,14 @@ class CallMessages:
         ]
         return self._gathered(None, transfer, legs, ())
 
+    def transfers_of(self, call: str) -> tuple[str, ...]:
+        """The transfers of a call, as far as it is known."""
+        known = self._book.call(call)
+        return () if known is None else tuple(known.transfers)
+
     def forget(self, caller: str) -> int:
         """Let go of the calls that name a caller, as `caller_named` has them: of how many legs that was."""
-        found = self._sip.forget_messages(_texts(caller))
+        found = self._sip.forget_messages(texts_of(caller))
         legs = found | self._book.forget(caller, found)
         self._sip.forget_legs(legs - found)
         return len(legs)
@@ -125,6 +131,28 @@ def document(gathered: Gathered) -> dict[str, Any]:
         "messages": [each for _, each in messages],
         "marks": [_mark(note, places, masked=gathered.masked) for note in notes],
     }
+
+
+def to_be_stored(document: Mapping[str, Any]) -> dict[str, Any]:
+    """As much of a document as `from_stored` cannot find out again."""
+    legs = [{key: value for key, value in leg.items() if key not in {"name", "part"}} for leg in document["legs"]]
+    messages = [{key: value for key, value in one.items() if key != "words"} for one in document["messages"]]
+    return {**document, "legs": legs, "messages": messages}
+
+
+def from_stored(stored: Mapping[str, Any], *, masked: bool) -> dict[str, Any]:
+    """The document, from what was stored of it; `masked`: without whole phone numbers, whatever was stored."""
+    read = in_masks(stored) if masked and not stored["masked"] else stored
+    legs = read["legs"]
+    messages = [one | {"words": words_of(one["text"], again=one["again"])} for one in read["messages"]]
+    return {**read, "legs": [leg | named(leg, legs) for leg in legs], "messages": messages}
+
+
+def in_masks(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What was stored, without whole phone numbers."""
+    messages = [one | {"text": masked_message(one["text"])} for one in stored["messages"]]
+    marks = [one | {"text": mask_text(one["text"])} for one in stored["marks"]]
+    return {**stored, "masked": True, "messages": messages, "marks": marks}
 
 
 def _leg_document(leg: KnownLeg, transfer: str | None) -> dict[str, Any]:
@@ -193,7 +221,7 @@ def _masked_line(line: str) -> str:
     return "".join(part if place % 2 else mask_text(part, number_field=True) for place, part in enumerate(parts))
 
 
-def _texts(caller: str) -> list[str]:
+def texts_of(caller: str) -> list[str]:
     """What of a caller stands in each form in which they are written: of a number its national digits."""
     text = national_digits(caller) if caller.startswith("+") else caller
     return [text] if len(text) >= SHORTEST else []

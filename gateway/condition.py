@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.configured import Configured
     from gateway.engine import Engine
+    from gateway.message_archive import MessageArchive
     from gateway.ports import FollowedPbx
     from gateway.reloading import Reloader
     from gateway.report.backlog import BacklogState
@@ -37,6 +38,7 @@ class Parts(Protocol):
     reloader: Reloader
     audit: AuditTrail
     messages: CallMessages
+    archive: MessageArchive
     figures: FiguresAsking
     configured: Configured
     started_at: datetime

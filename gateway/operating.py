@@ -73,7 +73,7 @@ class Operating:
             "transfers": len(self._parts.engine.transfers),
             "sip": self._parts.sip.counts,
             "stack": self._parts.sip.stack,
-            "messages": self._parts.sip.kept,
+            "messages": {**self._parts.sip.kept, **self._parts.archive.document},
             "watches": self._parts.sip.subscriptions.count,
             "pbx": {name: _pbx_document(source) for name, source in self._parts.sources.items()},
             "trunks": {
@@ -168,7 +168,16 @@ class Operating:
             if past is None:
                 return None
             gathered = messages.of_past(transfer, past)
-        return await asyncio.to_thread(call_messages.document, gathered)
+        told = await asyncio.to_thread(call_messages.document, gathered)
+        if told["kept"] and not any(leg["late"] or not leg["messages"] for leg in told["legs"]):
+            return told
+        stored = await self._parts.archive.of_transfer(transfer)
+        if stored is not None and len(stored["messages"]) > len(told["messages"]):
+            return stored
+        return {**told, "because": call_messages.GONE_EVERYWHERE} if self._is_lost(told) else told
+
+    def _is_lost(self, told: Mapping[str, Any]) -> bool:
+        return not told["kept"] and bool(self._parts.reloader.config.messages.disk_mb)
 
     async def _any_transfer(self, transfer: str) -> Mapping[str, Any] | None:
         past = await self.past_transfer(transfer)
@@ -186,14 +195,21 @@ class Operating:
         forgotten = self._parts.messages.forget(caller)
         try:
             erased, aside = await self._parts.reporter.forget(caller)
+            on_disk = await self._parts.archive.forget(caller)
         except StoreError as error:
             raise UnreadableError(str(error)) from error
         engine = self._parts.engine
         transfers = sum(running.record.caller == caller for _, running in engine.calls.running)
         calls = sum(call.caller == caller for call in self.calls())
-        log.info("caller-forgotten", **erased.document, message_legs=forgotten, left_aside=len(aside))
+        log.info(
+            "caller-forgotten",
+            **erased.document,
+            message_legs=forgotten,
+            message_transfers=on_disk,
+            left_aside=len(aside),
+        )
         document = forgotten_document(erased, aside, {"transfers": transfers, "calls": calls})
-        return {**document, "erased": {**document["erased"], "message_legs": forgotten}}
+        return {**document, "erased": {**document["erased"], "message_legs": forgotten, "message_transfers": on_disk}}
 
     def pbx_states(self) -> Sequence[PbxState]:
         """See ports.Operations."""

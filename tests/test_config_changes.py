@@ -103,7 +103,7 @@ CHANGES: Final[Tables] = {
         "ca_file": "two.pem",
     },
     "history": {"days": 30, "failures_days": 31, "max_mb": 32, "callers": "hashed"},
-    "messages": {"max_mb": 1, "calls": 20},
+    "messages": {"max_mb": 1, "calls": 20, "disk_mb": 21},
     "hep": {
         "address": "192.0.2.21:9061", "transport": "tcp", "password_file": "two.secret",
         "capture_id": 7, "node": "other", "rtcp": False,

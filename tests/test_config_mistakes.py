@@ -71,6 +71,7 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ),
         ("port = 0", 'port = 0\n[hep]\naddress = "homer:9060"\ntransport = "tls"\n', "hep.transport: must be 'udp' or 'tcp', is \"tls\""),
         ("port = 0", 'port = 0\n[hep]\naddress = "[2001:db8::1]:9060"\n[messages]\nmax_mb = 0\n', "hep: sends what [messages] keeps, and messages.max_mb is 0; give it 1 at least"),
+        ("port = 0", "port = 0\n[messages]\nmax_mb = 0\ndisk_mb = 1\n", "messages.disk_mb: keeps what is in memory, and max_mb is 0; give that 1 at least"),
         ("port = 0", f"port = 0\n{PLATFORM}", "platform.port: is missing, and there is no default"),
         ("port = 0", f"port = 0\n{PLATFORM}port = 0\n", "platform.port: must be at least 1, is 0"),
         ("port = 0", f"port = 9470\n{PLATFORM}port = 9470\n", "platform.port: 9470 is http.port on the same address; give it one of its own"),

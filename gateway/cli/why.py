@@ -51,8 +51,18 @@ def _messages(config: "Config", which: str) -> tuple[Mapping[str, Any] | None, s
     except RefusedError as error:
         return None, str(error)
     except RemoteError as error:
+        if config.messages.disk_mb and (found := _stored_messages(config, which)) is not None:
+            return found, ""
         return None, f"a running gateway has them in its memory, and {error}"
     return told, "" if told["kept"] else str(told["because"])
+
+
+def _stored_messages(config: "Config", which: str) -> Mapping[str, Any] | None:
+    from gateway.call_messages import from_stored  # noqa: PLC0415
+    from gateway.report.message_store import stored  # noqa: PLC0415
+
+    found = stored(config.gateway.state_dir, which)
+    return None if found is None else from_stored(found, masked=config.history.callers != "full")
 
 
 def drawn(

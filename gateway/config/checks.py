@@ -48,6 +48,8 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
     if main.cluster is not None and main.gateway is not None:
         yield from nodes_of_cluster(main.cluster, main.gateway.instance)
     yield from _webhooks(main.webhooks)
+    if main.messages.disk_mb and not main.messages.max_mb:
+        yield Mistake(MAIN, "messages.disk_mb", "keeps what is in memory, and max_mb is 0; give that 1 at least")
     if main.hep is not None and not main.messages.max_mb:
         yield Mistake(MAIN, "hep", "sends what [messages] keeps, and messages.max_mb is 0; give it 1 at least")
     yield from _ready_needs(main, profiles)

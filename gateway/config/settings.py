@@ -256,10 +256,11 @@ class HistorySettings(Section):
 
 
 class MessagesSettings(Section):
-    """`[messages]`: how much is kept, in memory, of the SIP messages of the last calls; 0 MB: nothing."""
+    """`[messages]`: how much is kept of SIP messages, of the last calls in memory, of transfers on disk; 0: nothing."""
 
     max_mb: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 16
     calls: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 500
+    disk_mb: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] = 0
 
 
 class HepSettings(Section):

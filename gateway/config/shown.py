@@ -51,7 +51,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "cluster": ("nodes", "domain"),
     "webhooks": ("id", "url", "events", "ca_file"),
     "history": ("days", "failures_days", "max_mb", "callers"),
-    "messages": ("max_mb", "calls"),
+    "messages": ("max_mb", "calls", "disk_mb"),
     "hep": ("address", "transport", "capture_id", "node", "rtcp"),
     "hours": ("time_zone", "holidays", "closed", "open"),
     "hours.weekly": ("mon", "tue", "wed", "thu", "fri", "sat", "sun"),

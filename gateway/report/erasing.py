@@ -28,7 +28,7 @@ from gateway.report.store_file import StoreFile
 Change: TypeAlias = Callable[[str], str | None]
 """Makes another payload of an event's; None: it stays as it is."""
 
-_ASIDE = ("outbox.db.*-*Z", "history.db.*-*Z")
+_ASIDE = ("outbox.db.*-*Z", "history.db.*-*Z", "messages.db.*-*Z")
 """Files that were damaged or replaced: nobody reads them, and nobody but a person may delete them."""
 
 
