@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+from tests.support import tones
 from tests.support.configuration import write_files
 
 MAIN = """\
@@ -56,6 +57,9 @@ id = "voicemail"
 extension = "190"
 """
 
+ASKING = MAIN.replace('extension = "650', 'whisper = "whisper.wav"\naccept = "1"\ndecline = "2"\nextension = "650')
+"""Who answers in sales or support hears a file that `write_whisper` writes, and takes the call by a key."""
+
 TRUNK = """\
 kind = "trunk"
 addresses = ["203.0.113.10", "198.51.100.0/24", "127.0.0.0/8"]
@@ -78,6 +82,11 @@ source = "ami"
 username = "transfer-gateway"
 password_file = "ami.secret"
 """
+
+
+def write_whisper(directory: Path) -> None:
+    """Write the sound that ASKING names."""
+    tones.write_wav(directory / "whisper.wav", tones.tone(440, 1))
 
 
 def write(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from gateway.core.caller import CallerId
-from gateway.core.model import LegId, Peer, PeerKind
+from gateway.core.model import AnsweredBy, LegId, Peer, PeerKind
 from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.engine import Engine
 from gateway.ports import IncomingCall, Observer, ReferRequest
@@ -214,6 +214,19 @@ class Bench:
     def ends(self) -> list[TransferRecord]:
         """The outcomes that were told."""
         return [record for milestone, record in self.witness.told if milestone is Milestone.ENDED]
+
+    @property
+    def put_through_unasked(self) -> list[LegId]:
+        """The targets that hear a caller, and were to take the call by a key that they have not pressed."""
+        return [
+            one.machine.target
+            for one in self.engine.transfers
+            if one.machine.destination is not None
+            and one.machine.destination.accept
+            and one.record.accepted_at is None
+            and one.record.answered_by is not AnsweredBy.VOICEMAIL
+            and one.machine.target in self.sip.pairs
+        ]
 
     def check(self) -> None:
         """Nobody is in a dead call; every transfer that was told of has ended, once."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from structlog.testing import capture_logs
 
 from gateway.config import load
-from tests.config_directory import PBX, TRUNK, write
+from tests.config_directory import ASKING, MAIN, PBX, TRUNK, write, write_whisper
 from tests.model import invariants, tables
 from tests.model.moves import Move, Scope, World
 from tests.model.on_the_wire import company
@@ -54,20 +54,21 @@ class BrokenError(AssertionError):
 
 
 @cache
-def configuration(early: bool, short: bool = False) -> Config:
-    """That of the bench, or of on_the_wire, with the platform's profile as the scope has it."""
+def configuration(early: bool, short: bool = False, asks: bool = False) -> Config:
+    """That of the bench, or of on_the_wire, with the platform's profile and the destinations as the scope has them."""
     if short:
         with tempfile.TemporaryDirectory() as directory:
             company.alone(early=early).write(Path(directory))
             return load(Path(directory))
     profiles = {"platform": TRUNK + 'final_notify = "on-ring"\nat_deadline = "continue"\n', "asterisk": PBX}
     with tempfile.TemporaryDirectory() as directory:
-        return load(write(Path(directory), profiles=profiles) if early else write(Path(directory)))
+        write_whisper(Path(directory))
+        return load(write(Path(directory), ASKING if asks else MAIN, profiles if early else None))
 
 
 def replayed(scope: Scope, path: Moves) -> World:
     """The world after this."""
-    world = World(configuration(scope.early, scope.short), scope)
+    world = World(configuration(scope.early, scope.short, scope.asks), scope)
     for move in path:
         world.play(move)
     return world
@@ -92,7 +93,7 @@ def beyond(scope: Scope, path: Moves) -> Beyond:
 
 def explore(scope: Scope, depth: int, each: Callable[..., Iterable[Beyond]] = map) -> Found:
     """All states that so many moves lead to; `each` may be the map() of a pool. Raises BrokenError."""
-    told, seen = Found(paths=[()]), {digest(World(configuration(scope.early, scope.short), scope).bench)}
+    told, seen = Found(paths=[()]), {digest(replayed(scope, ()).bench)}
     border: list[Moves] = [()]
     for _ in range(depth):
         results = each(beyond, repeat(scope), border)

@@ -18,6 +18,7 @@ def always(bench: Bench) -> None:
     assert not bench.sip.cut, "the gateway hung up in the middle of a conversation"
     assert not bench.sip.dropped, "the gateway hung up on a caller whose transfer was under way"
     assert not [said for said in bench.said if "gateway-error" in said], "an error of the gateway's own"
+    assert not bench.put_through_unasked, "a caller was put through to who had not taken the call"
     calls = bench.engine.calls
     assert calls.per_peer() == Counter(call.begun_by for call in calls)
     ended = Counter(record.transfer for record in bench.ends())

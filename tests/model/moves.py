@@ -34,6 +34,8 @@ class Scope:
     """Whether the platform is told of the end when the target rings, and dialling goes on after its deadline."""
     invites: bool = False
     """Whether the first call is the trunk's own, a transfer by itself."""
+    asks: bool = False
+    """Whether who answers is whispered to, and asked to take the call by a key."""
     short: bool = False
     """Whether its time-outs are short enough to be waited for on a real wire."""
 
@@ -60,6 +62,8 @@ class World:
                 yield from (("ring", place, -1), ("answer", place, -1), ("refuse", place, -1))
                 continue
             yield "hang up", place, -1
+            if leg in self.bench.sip.whispered_to:
+                yield from (("accept", place, -1), ("decline", place, -1))
             if state == "up":
                 yield from self._requests(place, leg, legs)
         if self._scope.commands:
@@ -86,7 +90,7 @@ class World:
 
     # --- and does
 
-    def play(self, move: Move) -> None:
+    def play(self, move: Move) -> None:  # noqa: C901  # one case for each move
         """Have it happen."""
         what, place, other = move
         legs = list(self.bench.sip.live)
@@ -99,6 +103,8 @@ class World:
                 self.bench.rings(legs[place])
             case "answer":
                 self.bench.answers(legs[place])
+            case "accept" | "decline":
+                self.bench.presses(legs[place], "1" if what == "accept" else "2")
             case "refuse":
                 self.bench.fails(legs[place], 486)
             case "hang up":

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.thorough
     [
         pytest.param(Scope(), 5, id="a call, a transfer and commands"),
         pytest.param(Scope(invites=True), 5, id="a transfer by INVITE"),
+        pytest.param(Scope(invites=True, asks=True), 5, id="a call that is taken by a key"),
         pytest.param(Scope(transfers=2, replacements=1, commands=False), 5, id="a leg replaced"),
         pytest.param(Scope(calls=2, commands=False), 5, id="two calls"),
     ],
