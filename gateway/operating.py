@@ -15,7 +15,7 @@ import gateway
 from gateway import call_messages
 from gateway.condition import Parts, because, conditions, listening, problems
 from gateway.core.call_line import lines
-from gateway.core.json_form import open_call_document, transfer_document
+from gateway.core.json_form import open_call_document, timestamp, transfer_document
 from gateway.core.numbers import caller_named
 from gateway.log.mask import mask_text
 from gateway.ports import (
@@ -77,13 +77,18 @@ class Operating:
             "watches": self._parts.sip.subscriptions.count,
             "pbx": {name: _pbx_document(source) for name, source in self._parts.sources.items()},
             "trunks": {
-                name: {"up": up, "because": None if up else self._parts.sip.trunks.failures.get(name)}
+                name: {
+                    "up": up,
+                    "because": None if up else self._parts.sip.trunks.failures.get(name),
+                    "since": _told(self._parts.sip.trunks.since.get(name)),
+                }
                 for name, up in self._parts.sip.trunks.up.items()
             },
             "mqtt": {
                 "configured": config.mqtt is not None,
                 "connected": self._parts.reporter.connected,
                 "because": self._parts.reporter.broker_failure or None,
+                "since": _told(self._parts.reporter.connected_since),
             },
             "outbox": backlog_document(self._parts.reporter.outbox),
             "webhooks": self._parts.reporter.webhooks.document,
@@ -282,6 +287,10 @@ class Operating:
     async def reload(self) -> Reloaded:
         """See ports.Operations."""
         return await self._parts.reloader.reload()
+
+
+def _told(at: datetime | None) -> str | None:
+    return None if at is None else timestamp(at)
 
 
 def _pbx_document(source: FollowedPbx) -> dict[str, object]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.config import Config
@@ -17,6 +18,10 @@ class Trunks(Protocol):
     @property
     def up(self) -> Mapping[str, bool | None]:
         """Whether each answers, by name; None: nobody asks it."""
+
+    @property
+    def since(self) -> Mapping[str, datetime]:
+        """When each was found to answer, or not to, by name; one that was not heard of yet is not among them."""
 
     @property
     def failures(self) -> Mapping[str, str]:

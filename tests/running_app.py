@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 class FakeUserAgent(FakeSip):
     """Implements app.UserAgent. `fails` names what it fails in: "start", "stop" or "reconfigure"."""
 
-    trunks = SimpleNamespace(up={"platform": True}, failures={})
+    trunks = SimpleNamespace(
+        up={"platform": True}, failures={}, since={"platform": datetime(2026, 3, 2, 9, 30, tzinfo=UTC)}
+    )
     subscriptions: Any = SimpleNamespace(count=0)
 
     def __init__(self, clock: VirtualClock, fails: str = "") -> None:

@@ -196,6 +196,11 @@ class EventReporter:
         return self._mqtt is not None and self._mqtt.connected
 
     @property
+    def connected_since(self) -> datetime | None:
+        """Since when the broker is there, or is not; None: none is configured, or it is not known yet."""
+        return self._mqtt.since if self._mqtt is not None else None
+
+    @property
     def broker_failure(self) -> str:
         """Why the broker is not there; empty: it is, none is configured, or it is not known yet."""
         return self._mqtt.failure if self._mqtt is not None else ""

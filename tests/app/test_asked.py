@@ -77,7 +77,7 @@ async def test_what_can_be_asked_of_it(directory: Path) -> None:
         assert (status["state"], status["calls"], status["trunks"]) == (
             "online",
             1,
-            {"platform": {"up": True, "because": None}},
+            {"platform": {"up": True, "because": None, "since": "2026-03-02T09:30:00.000Z"}},
         )
         assert (status["pbx"]["asterisk"]["up"], "connect" in status["pbx"]["asterisk"]["because"]) == (False, True)
         assert status["listening"] == {"sip": ["udp 127.0.0.2:5060"], "http": [f"127.0.0.1:{gateway.port}"]}

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from gateway.core.json_form import timestamp
 from tests.support.company import NUMBER, settings
 from tests.support.configuration import TOKEN
 from tests.support.gateway import Gateway
@@ -69,11 +71,14 @@ async def test_a_trunk_is_up_when_it_answers_options_and_down_when_it_does_not(w
         options = (await nth(trunk, "OPTIONS", 1)).message
         assert options.uri.startswith(f"sip:{wires.trunk}")
         await becomes(gateway, 1)
-        assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": True, "because": None}}
+        found = (await gateway.get("/api/status"))["trunks"]["hms"]
+        assert (found["up"], found["because"]) == (True, None)
         trunk.answers["OPTIONS"] = 503
         await becomes(gateway, 0)
         status = await gateway.get("/api/status")
-        assert status["trunks"] == {"hms": {"up": False, "because": "OPTIONS: 503, or no way leads there"}}
+        gone = status["trunks"]["hms"]
+        assert (gone["up"], gone["because"]) == (False, "OPTIONS: 503, or no way leads there")
+        assert found["since"] < gone["since"] <= timestamp(datetime.now(UTC))
         assert "trunk hms: OPTIONS: 503, or no way leads there" in status["problems"]
         trunk.answers["OPTIONS"] = 404  # whoever refuses is there
         await becomes(gateway, 1)
@@ -85,7 +90,7 @@ async def test_a_trunk_that_is_not_asked_gets_no_options(wires: Net) -> None:
     async with Peer(wires.trunk) as trunk, gateway_with(wires, options_interval_s=0) as gateway:
         assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
         assert not trunk.received("OPTIONS")
-        assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": None, "because": None}}
+        assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": None, "because": None, "since": None}}
 
 
 @pytest.mark.keeps("7.3")

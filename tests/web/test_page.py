@@ -33,13 +33,13 @@ class Company(Gateway):
         self.pbx_up = True
 
     def status(self) -> Mapping[str, Any]:
-        up = {"up": True, "because": None}
+        up = {"up": True, "because": None, "since": "2026-03-02T08:30:00.000Z"}
         why = None if self.pbx_up else "nobody answers at 192.0.2.7:5038"
         return {
             "instance": "pbx-1", "state": "online", "version": "1.0.0", "started_at": "2026-03-02T08:00:00+00:00",
-            "problems": self.problems, "restart_needed": [], "trunks": {"hms": up},
+            "problems": self.problems, "restart_needed": [], "trunks": {"hms": up, "spare": {"up": None}},
             "pbx": {"asterisk": {"up": self.pbx_up, "because": why}},
-            "mqtt": {"configured": True, "connected": True, "because": None},
+            "mqtt": {"configured": True, "connected": True, "because": None, "since": "2026-03-02T09:26:00.000Z"},
         }  # fmt: skip
 
 
@@ -103,7 +103,13 @@ async def test_nothing_keeps_anybody_out(browser: Browser, gateway: Company, con
     async with shown(browser, gateway, **context) as page:
         await expect(page.locator("li.call")).to_have_count(3)
         await expect(page.get_by_text("sales: all agents are busy")).to_be_visible()
-        await expect(page.get_by_text("nobody answers at 192.0.2.7:5038")).to_be_visible()
+        for words in (
+            "Trunk hms up for 60 min",
+            "Trunk spare is not asked",
+            "Broker up for 4 min",
+            "PBX asterisk down heard now nobody answers at 192.0.2.7:5038",
+        ):
+            await expect(page.get_by_role("listitem").filter(has_text=words)).to_be_visible()
         assert await obstacles(page) == []
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         await page.get_by_role("button", name="Sign in").click()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 
 import pjsua2 as pj
@@ -36,6 +37,7 @@ class TrunkWatch:
         """Asks a trunk's registrar again."""
         self._clock = clock
         self._up: dict[str, bool] = {}
+        self._since: dict[str, datetime] = {}
         self._codes: dict[str, int] = {}  # of those that are down
         self._asked: dict[int, str] = {}
         self._tokens = itertools.count(1)
@@ -48,6 +50,11 @@ class TrunkWatch:
     def up(self) -> Mapping[str, bool | None]:
         """What is known, by trunk; None of one that nobody asks."""
         return {name: self._up.get(name, False) if trunk.is_asked else None for name, trunk in self._trunks.items()}
+
+    @property
+    def since(self) -> Mapping[str, datetime]:
+        """When that was found that is known, by trunk; one that was not heard of yet is not among them."""
+        return {name: self._since[name] for name in self._up}
 
     @property
     def failures(self) -> Mapping[str, str]:
@@ -126,7 +133,7 @@ class TrunkWatch:
             self._codes[name] = code
         if self._up.get(name) is up:
             return
-        self._up[name] = up
+        self._up[name], self._since[name] = up, self._clock.now().wall
         if up:
             log.info("trunk-up", trunk=name)
         else:

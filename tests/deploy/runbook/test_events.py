@@ -55,6 +55,7 @@ def telling(server: Server, net: Net) -> Configuration:
 async def test_events_wait_for_a_broker_that_is_gone(own_net: Net, tmp_path: Path) -> None:
     async with Broker() as broker, Gateway(reporting_to(broker, own_net)) as gateway:
         await until(gateway, "mqtt_connected", 1)
+        since = (await gateway.get("/api/status"))["mqtt"]["since"]
         await broker.stop()
         await until(gateway, "mqtt_connected", 0)
         await refuse_one(own_net, gateway)
@@ -64,6 +65,7 @@ async def test_events_wait_for_a_broker_that_is_gone(own_net: Net, tmp_path: Pat
         status = seen.api("/api/status")
         assert status["outbox"]["events"] > 0
         assert not status["mqtt"]["connected"]
+        assert since < status["mqtt"]["since"]
         assert "why=" in seen.log("broker-unreachable")
         seen.everything()
         await broker.start()

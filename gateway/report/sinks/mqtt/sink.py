@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from typing import Literal
 
 import aiomqtt
@@ -75,6 +76,8 @@ class MqttSink:
         self._complaint = ""
         self._complaint_stays = False
         self.connected = False
+        self.since: datetime | None = None
+        """Since when it is connected, or is not; None: neither is known yet."""
 
     def start(self) -> None:
         """Connect, and stay connected, in the background."""
@@ -235,6 +238,8 @@ class MqttSink:
         await self._notices.send(client, "status", self._status(state, reason), qos=1, retain=True)
 
     def _set_connected(self, up: bool) -> None:
+        if up != self.connected or self.since is None:
+            self.since = self._clock.now().wall
         self.connected = up
         if up:
             log.info(

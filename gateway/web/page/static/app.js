@@ -91,7 +91,11 @@ function failed(root, error) {
   root.append(h("p", { class: "problem", role: "alert" }, words));
 }
 
+let wasConnected = true;
+
 function showConnection({ connected, since, now: document_ }) {
+  if (wasConnected !== connected && document_ !== null) say(connected ? "The gateway answers again." : "The gateway does not answer.");
+  wasConnected = connected || document_ === null;
   const pill = document.getElementById("connection");
   pill.className = `pill ${connected ? (document_.gateway.problems.length ? "doubtful" : "good") : "bad"}`;
   const state = connected ? (document_.gateway.state === "online" ? "live" : document_.gateway.state) : null;

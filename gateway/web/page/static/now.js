@@ -101,31 +101,33 @@ function refusals(numbers, at) {
   ]);
 }
 
-/** What all of it hangs on, a line each: [name, how it is, a word for that, why, how long ago it was heard]. */
+/** What all of it hangs on, a line each: [name, how it is, a word for that, why, its age]. */
 function conditions(told, at) {
+  const lasts = (begun) => (begun ? `for ${age(Math.max(2, since(begun, at)))}` : null);
   const heard = (proven) => {
     const ago = proven ? age(since(proven, at)) : null;
-    return ago === null || ago === "now" ? ago : `${ago} ago`;
+    return ago === null ? null : ago === "now" ? "heard now" : `heard ${ago} ago`;
   };
   return [
-    ...told.trunks.map((each) => [`Trunk ${each.trunk}`, ...state(each.up, each.because), null]),
+    ...told.trunks.map((each) => [`Trunk ${each.trunk}`, ...state(each), lasts(each.since)]),
     ...told.pbxs.map((each) => [
       `PBX ${each.pbx}`,
-      ...(each.source === "none" ? ["", "is not asked", null] : state(each.up, each.because)),
+      ...state(each.source === "none" ? { up: null } : each),
       heard(each.proven_at),
     ]),
-    ...(told.broker.configured ? [["Broker", ...state(told.broker.connected, told.broker.because), null]] : []),
+    ...(told.broker.configured ? [["Broker", ...state({ up: told.broker.connected, because: told.broker.because }), lasts(told.broker.since)]] : []),
   ];
 }
 
-function state(up, because) {
+function state({ up, because }) {
+  if (up === null) return ["", "is not asked", null];
   return up ? ["good", "up", null] : ["bad", "down", because];
 }
 
 function conditionList(lines, gateway, at) {
   return [
-    lines.map(([name, kind, word, because, heard]) =>
-      h("li", {}, `${name} `, h("span", { class: `pill ${kind}` }, word), because ? ` ${because}` : null, heard ? h("span", { class: "soft" }, ` heard ${heard}`) : null),
+    lines.map(([name, kind, word, because, age_]) =>
+      h("li", {}, `${name} `, h("span", { class: `pill ${kind}` }, word), age_ ? h("span", { class: "soft" }, ` ${age_}`) : null, because ? ` ${because}` : null),
     ),
     gateway.missing.length ? h("li", { class: "bad" }, `No calls are taken: ${gateway.missing.join(", ")}`) : null,
     h("li", { class: "soft" }, `Version ${gateway.version}, up since ${clock(gateway.started_at, at)}`),
