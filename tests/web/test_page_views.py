@@ -74,6 +74,9 @@ def told(evil: str = "") -> dict[str, Any]:
     }  # fmt: skip
 
 
+CONTROLS = "[...document.querySelectorAll('main *')].filter(one => one.tabIndex >= 0 && one.checkVisibility()).length"
+
+
 class Company(Whole):
     """Has a transfer 01T with its messages, a history of two pages, and two numbers."""
 
@@ -82,9 +85,12 @@ class Company(Whole):
         self.evil = ""
         self.masked = False
         self.flood = 0
+        self.unfinished = False
 
     def document(self, which: str) -> dict[str, Any]:
         made = transfer_document(samples.completed(which))
+        if self.unfinished:
+            made |= dict.fromkeys(("outcome", "reason", "sip_code", "ended_at"))
         if self.evil:
             made |= dict.fromkeys(
                 ("caller", "requested_target", "destination", "sentence", "fault", "agent"), self.evil
@@ -214,6 +220,42 @@ async def test_a_transfer_is_reached_and_its_messages_opened_by_keyboard(browser
         assert await page.evaluate("document.activeElement.tagName") == "PRE"  # which may have to be scrolled
 
 
+@pytest.mark.keeps("23.21")
+@pytest.mark.parametrize("view", VIEWS)
+async def test_tab_leads_to_whatever_can_be_pressed_or_written_in(
+    browser: Browser, gateway: Company, view: str
+) -> None:
+    async with serving(gateway) as ask, watched(browser, f"http://127.0.0.1:{ask.port}", view) as seen:
+        page = seen.page
+        await is_whole(page)
+        there = await page.evaluate(CONTROLS)
+        assert there > 3
+        for _ in range(2 * there + 20):  # a moment of time has several parts
+            await page.keyboard.press("Tab")
+            await page.evaluate("document.activeElement.dataset.reached = 'yes'")
+        left = "[...document.querySelectorAll('main *')].filter(one => one.tabIndex >= 0 && one.checkVisibility())"
+        assert (
+            await page.evaluate(f"{left}.filter(one => one.dataset.reached !== 'yes').map(one => one.outerHTML)") == []
+        )
+
+
+@pytest.mark.keeps("23.33")
+async def test_a_transfer_under_way_is_drawn_on_and_what_is_open_stays_open(browser: Browser, gateway: Company) -> None:
+    gateway.unfinished = True
+    async with serving(gateway) as ask, watched(browser, f"http://127.0.0.1:{ask.port}", "#/transfers/01T") as seen:
+        page = seen.page
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("under way")
+        await tab_to(page, ".message button")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".opened pre")).to_have_count(1)
+        gateway.flood = 2
+        await expect(page.locator(".message")).to_have_count(6)
+        await expect(page.locator(".opened pre")).to_contain_text("REFER x")
+        assert await page.evaluate("document.activeElement.matches('.message button')")
+        gateway.unfinished = False
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("completed")
+
+
 async def tab_to(page: Page, selector: str) -> None:
     """Press Tab until that has the focus."""
     for _ in range(60):
@@ -262,6 +304,10 @@ async def test_what_history_shows_is_what_the_address_says(browser: Browser, gat
         assert (figures.until.day, figures.destination) == (8, "sales")
         await expect(page.locator("[data-step=reached] .number")).to_have_text("2 25\u00a0%")
         await expect(page.locator("[data-figures=destination] tbody")).to_contain_text("sales, main-line")
+        days = page.locator("[data-figures=day] tbody a")
+        assert await days.get_attribute("href") == (
+            "#/history?since=2026-03-02&until=2026-03-03&destination=sales&outcome=completed&text=agents"
+        )
         await page.get_by_role("button", name="Show older ones").click()
         await expect(page.locator("[data-list=transfers] tbody tr")).to_have_count(3)
         await expect(page.get_by_role("button", name="Show older ones")).to_have_count(0)

@@ -119,11 +119,25 @@ function drawnFigures(told, asked) {
     h(
       "div",
       { class: "groups" },
-      grouped("by destination", "destination", told.destinations, (each) => `${each.destination ?? "none of ours"}${each.number ? `, ${each.number}` : ""}`),
-      grouped("by day", "day", told.days, (each) => each.day),
+      grouped("by destination", "destination", told.destinations, (each) => {
+        const name = `${each.destination ?? "none of ours"}${each.number ? `, ${each.number}` : ""}`;
+        return each.destination === null ? name : narrower(asked, { number: each.number ?? "", destination: each.destination }, name);
+      }),
+      grouped("by day", "day", told.days, (each) => narrower(asked, { since: each.day, until: dayAfter(each.day) }, each.day)),
       reasons(told.reasons),
     ),
   ];
+}
+
+/** A link to what is asked for, but for these filters. */
+function narrower(asked, filters, words) {
+  return h("a", { href: `#/history?${query({ ...asked, ...filters })}` }, words);
+}
+
+function dayAfter(day) {
+  const next = new Date(`${day}T00:00:00Z`);
+  next.setUTCDate(next.getUTCDate() + 1);
+  return next.toISOString().slice(0, 10);
 }
 
 function percent(part, whole) {
