@@ -16,6 +16,7 @@
 #              BENCH="--parts transfers,media --rounds 3"; BENCH=--help says which there are, BENCH=--estimate how long they take
 # make bench-quick   what a transfer takes of the gateway, in calls across SWIG, SQL statements, system calls, allocations …, in
 #              half a minute; fails where any of it is far too much; it is in make test
+# make rolling   three gateways behind a Kamailio, restarted one after the other under 30 transfers a second (ROLLING="--rate 30 --seconds 40")
 # make overload   what becomes of 1 to 8 times of the transfers that it takes (OVERLOAD="--can 100 --times 2,8"), in some ten minutes
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
 #              Grafana's own schema, and draws docs/pictures (needs Node.js, npm and Chromium)
@@ -44,6 +45,7 @@ SEED ?=
 TRANSFERS ?= 2000
 BENCH ?=
 OVERLOAD ?=
+ROLLING ?=
 DIST ?=
 VERSION ?=
 WORKERS ?= 8
@@ -57,7 +59,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled soak model model-on-the-wire measure bench bench-quick overload dashboards pictures docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled soak model model-on-the-wire measure bench bench-quick overload rolling dashboards pictures docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -109,6 +111,9 @@ bench: setup
 
 bench-quick: setup
 	@$(BIN)/python -m tests.compare.quick
+
+rolling: setup
+	@$(BIN)/python -m tests.kamailio $(ROLLING)
 
 overload: setup
 	@$(BIN)/python -m tests.overload $(OVERLOAD)

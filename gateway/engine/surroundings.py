@@ -31,12 +31,15 @@ class Surroundings:
     sources: Mapping[str, PbxSource] = field(default_factory=dict)
 
     def situation(self, calls: Calls, *, has_room: bool) -> gate.Situation:
-        """What the gate looks at, now."""
+        """What the gate looks at, now.
+
+        In a cluster others take the new calls while we drain, and those whose calls are here still are put through.
+        """
         load = Load(
             len(calls),
             self.config.sip.max_calls,
             calls.per_destination(),
-            self.drain.begun,
+            self.drain.begun and self.config.cluster is None,
             exhausted=not has_room,
         )
         return gate.Situation(self.clock.now().wall, load, {name: one.state for name, one in self.sources.items()})

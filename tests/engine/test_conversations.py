@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config import load
-from tests.bench import Bench, play
-from tests.config_directory import write
+from gateway.core.outcome import Reason
+from tests.bench import PBX, Bench, play
+from tests.config_directory import MAIN, write
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway.config import Config
 
 ASSISTANT = """
@@ -294,6 +297,20 @@ def test_a_gateway_that_stops_gives_every_transfer_its_outcome(bench: Bench) -> 
         << join in-1 out-1
         << report ended interrupted gateway-stopped
         """)  # fmt: skip
+
+
+@pytest.mark.keeps("22.35")
+def test_a_gateway_of_a_cluster_that_stops_takes_no_call_and_still_transfers_those_it_has(tmp_path: Path) -> None:
+    nodes = 'nodes = { test-1 = "sip:192.0.2.21" }'
+    directory = write(tmp_path, f'{MAIN}\n[cluster]\nsecret_file = "cluster.secret"\n{nodes}\n')
+    (directory / "cluster.secret").write_text("what the nodes share\n")
+    bench = Bench(load(directory))
+    play(bench, ASSISTANT + """
+        >> the gateway drains for 10 s
+        """ + REFER)  # fmt: skip
+    assert bench.engine.admit(PBX) is Reason.AT_CAPACITY
+    bench.pass_time(10)
+    bench.finish()
 
 
 def test_a_conversation_that_goes_otherwise_is_shown_as_a_diff(bench: Bench) -> None:

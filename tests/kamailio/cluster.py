@@ -36,17 +36,22 @@ NODES = ("gw-1", "gw-2", "gw-3")
 
 
 class Cluster(AsyncExitStack):
-    """`async with Cluster(net, authority) as cluster`: gateways by name, `proxy`, and whoever is played."""
+    """`async with Cluster(net, authority) as cluster`: gateways by name, `proxy`, and whoever is played.
 
-    def __init__(self, net: Net, authority: Authority, **defines: Any) -> None:
+    With `loaded` nobody is: whoever loads it is the platform, over UDP, and the PBX.
+    """
+
+    def __init__(self, net: Net, authority: Authority, *, loaded: bool = False, **defines: Any) -> None:
         super().__init__()
         self.net = net
+        self.loaded = loaded
         hosts = {node: net.host(FIRST_NODE + number) for number, node in enumerate(NODES)}
         self.uris = {node: f"sip:{host}:{PORT}" for node, host in hosts.items()}
         self.gateways = {node: Gateway(self._files(node, hosts[node])) for node in NODES}
+        platform = f"sip:{net.trunk}:{PORT}" if loaded else f"sip:{net.trunk}:{TLS_PORT};transport=tls"
         self.places = Places(
             outside=net.host(OUTSIDE), trunk_side=net.host(TRUNK_SIDE), pbx_side=net.host(PBX_SIDE),
-            platform=f"sip:{net.trunk}:{TLS_PORT};transport=tls", pbx=f"sip:{net.pbx}:{PBX_PORT}",
+            platform=platform, pbx=f"sip:{net.pbx}:{PBX_PORT}",
         )  # fmt: skip
         first = self.gateways[NODES[0]].directory
         defines = {"SILENT_MS": 10_000, **defines}
@@ -56,6 +61,8 @@ class Cluster(AsyncExitStack):
 
     def _files(self, node: str, host: str) -> Configuration:
         files = Configuration(host, instance=node, drain_timeout_s=30)
+        if self.loaded:
+            files.main["gateway"]["log_level"] = "warning"
         files.main["cluster"] = {"secret_file": "cluster.secret", "nodes": self.uris, "domain": DOMAIN}
         files.secrets["cluster.secret"] = SECRET
         trunk_side, pbx_side = self.net.host(TRUNK_SIDE), self.net.host(PBX_SIDE)
@@ -85,8 +92,9 @@ class Cluster(AsyncExitStack):
         for gateway in self.gateways.values():
             self.push_async_exit(gateway)
         await self.enter_async_context(self.proxy)
-        await self.enter_async_context(self.platform)
-        await self.enter_async_context(self.pbx)
+        if not self.loaded:
+            await self.enter_async_context(self.platform)
+            await self.enter_async_context(self.pbx)
         await self.serve(*NODES)
         return self
 

@@ -117,10 +117,11 @@ class Kamailio(Server):
         }  # fmt: skip
         lines = [f'#!substdef "!{name}!{value}!g"' for name, value in values.items()]
         lines += [f"#!define {name} {value}" for name, value in self.defines.items()]
+        tls = "transport=tls" in self.places.platform
+        if tls:
+            lines += ["#!define WITH_TLS", f'listen=tls:{self.places.outside}:{TLS_PORT} name "outside"']
         lines += [
-            "#!define WITH_TLS",
-            f'listen=tls:{self.places.outside}:{TLS_PORT} name "outside"',
-            f'listen=udp:{self.places.outside}:{PORT} name "outside-udp"',
+            f'listen=udp:{self.places.outside}:{PORT} name "{"outside-udp" if tls else "outside"}"',
             f'listen=udp:TRUNK_SIDE:{PORT} name "inside"',
             f'listen=udp:PBX_SIDE:{PORT} name "inside-pbx"',
         ]

@@ -21,6 +21,7 @@ from tests.support.sipp import Sipp
 if TYPE_CHECKING:
     from tests.support.gateway import Gateway
     from tests.support.processes import Net
+    from tests.support.sip_message import Address
 
 ANNA = "+31612345681"
 PBX_PORT = 5070
@@ -61,8 +62,20 @@ class Done:
 class ManyTransfers:
     """Callers reach the platform, which has them put through to an extension, and who hang up after a second."""
 
-    def __init__(self, gateway: Gateway, net: Net, *, per_second: int, seconds: int, also: int = 0) -> None:
-        """The extension takes so many calls more, of somebody else's, who end them."""
+    def __init__(
+        self,
+        gateway: Gateway,
+        net: Net,
+        *,
+        per_second: int,
+        seconds: int,
+        also: int = 0,
+        remote: Address | None = None,
+    ) -> None:
+        """The extension takes `also` calls more, of somebody else's, who end them.
+
+        `remote` is where the callers call, if not at the gateway itself.
+        """
         self.count = per_second * seconds
         self._stack = AsyncExitStack()
         patience = seconds + PATIENCE_S
@@ -75,8 +88,8 @@ class ManyTransfers:
             logged=False,
         )  # fmt: skip
         self._callers = Sipp(
-            "call", net.pbx, port=PBX_PORT + 1, remote=gateway.sip, service=NUMBER, calls=self.count, rate=per_second,
-            hold_ms=1000, timeout_s=patience, values={"CALLER_SPEAKS": ""}, logged=False,
+            "call", net.pbx, port=PBX_PORT + 1, remote=remote or gateway.sip, service=NUMBER, calls=self.count,
+            rate=per_second, hold_ms=1000, timeout_s=patience, values={"CALLER_SPEAKS": ""}, logged=False,
         )  # fmt: skip
 
     async def __aenter__(self) -> Self:
