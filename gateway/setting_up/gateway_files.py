@@ -109,6 +109,8 @@ def trunk_profile(plan: Plan) -> str:
     """The profile of the platform's trunk."""
     given = plan.answers.platform
     platform = PLATFORMS[given.name]
+    queues = any(each.queue for number in plan.numbers for each in number.destinations)
+    waits = {"final_notify": "on-human"} if plan.kind == "freepbx" and queues else {}
     text = comment(
         f"The trunk of {platform.title}, made by transfer-gateway init. What else can be set, and what is known of "
         "each platform: docs/configuration.md and the profiles in the gateway's share/sip_profiles."
@@ -121,7 +123,8 @@ def trunk_profile(plan: Plan) -> str:
             ("outbound", given.outbound, "where calls for the assistant go" if given.outbound else "no calls go to it"),
             ("username", given.username or None, ""),
             ("password_file", f"{plan.trunk}.secret" if given.username else None, ""),
-            *((name, one, "") for name, one in platform.keys.items()),
+            *((name, one, "") for name, one in platform.keys.items() if name not in waits),
+            *((name, one, "queues of FreePBX answer before an agent does") for name, one in waits.items()),
         ]
     )
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,20 @@ def test_freepbx_is_dialled_where_its_phones_are_and_only_what_is_named(tmp_path
     assert "include =>" not in text
     assert f"[from-internal-custom]\nexten => 9900,1,Goto(to-transfer-gateway,{NUMBER},1)\n" in text
     assert made.numbers[0].destinations[0].id == "queue-6500"  # digits alone could be a telephone number
+
+
+@pytest.mark.keeps("20.115")
+def test_the_platform_waits_for_a_person_where_freepbx_answers_before(tmp_path: Path) -> None:
+    queue, phone = {"queue": "6500", "number": SALES}, {"extension": "6001", "id": "anna"}
+
+    def waits(found: Found, table: dict[str, Any]) -> Any:
+        return tomllib.loads(texts(planned(found, table), table, tmp_path)["sip_profiles/trunk.toml"]).get(
+            "final_notify"
+        )
+
+    assert waits(FREEPBX, line(queue, phone)) == "on-human"
+    assert waits(FREEPBX, line(phone)) is None
+    assert waits(PLAIN, line({"queue": "sales", "number": SALES})) is None
 
 
 @pytest.mark.parametrize(
