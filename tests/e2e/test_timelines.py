@@ -11,12 +11,14 @@ import pytest
 
 from tests.e2e.scene import ASSISTANT_HZ, CALLER_HZ, RINGBACK_HZ, hang_up, scene
 from tests.support.asterisk import EARLY_HZ, VOICEMAIL_HZ
+from tests.support.begun import Begun
 from tests.support.company import settings
 from tests.support.configuration import Configuration
 from tests.support.timeline import Span, longest_break, order, timeline
 
 if TYPE_CHECKING:
     from tests.conftest import Phones
+    from tests.e2e.scene import Scene
     from tests.support.asterisk import Asterisk
     from tests.support.configuration import Table
     from tests.support.peer_call import Call
@@ -29,19 +31,26 @@ ANNA, BUSY, SILENT, DECLINING, SUPPORT = (
 ANNA_HZ = 1000
 ALL_HZ = (RINGBACK_HZ, VOICEMAIL_HZ, ANNA_HZ, ASSISTANT_HZ, EARLY_HZ)
 SWITCH_S = 0.1
-"""No switch may cost a caller more of what they hear."""
+"""No switch may cost a caller more of what they hear, but for what those who bring it had to wait for a processor."""
 
 
-def what_was_heard(caller: Call, since: float) -> list[Span]:
+def beginning(play: Scene) -> Begun:
+    """Now; from here on the gateway and the PBX bring what is heard."""
+    return Begun(play.gateway.child.pid, play.pbx.pid)
+
+
+def what_was_heard(caller: Call, since: Begun) -> list[Span]:
     """The caller's timeline, printed; packets kept coming, and sound followed on sound."""
+    kept_s = since.kept_s
     spans = timeline(caller.media, ALL_HZ, since=since)
     for span in spans:
         name = " + ".join(f"{tone} Hz" for tone in sorted(span.tones)) or "silence"
         print(f"{span.start - since:7.2f} s  {span.seconds:6.2f} s  {name}")
     gap, pause = caller.media.longest_gap(since), longest_break(spans)
     print(f"longest gap between packets {gap * 1000:.0f} ms, between sounds {pause * 1000:.0f} ms")
-    assert gap <= SWITCH_S
-    assert pause <= SWITCH_S
+    print(f"those who bring it had to wait {kept_s * 1000:.0f} ms for a processor")
+    assert gap <= SWITCH_S + kept_s
+    assert pause <= SWITCH_S + kept_s
     return spans
 
 
@@ -80,7 +89,7 @@ async def test_completed(pbx: Asterisk, phones: Phones) -> None:
     anna = await phones("6001", hz=ANNA_HZ, manner="ring")
     async with scene(pbx) as play:
         caller, assistant = await play.talk()
-        began = time.monotonic()
+        began = beginning(play)
         await asyncio.sleep(0.3)
         assert await play.refer(assistant, ANNA) == 202
         await anna.event("CALL_INCOMING")
@@ -100,7 +109,7 @@ async def test_completed_past_early_media_of_the_pbx(pbx: Asterisk, phones: Phon
     anna = await phones("6001", hz=ANNA_HZ)
     async with scene(pbx, files=files_with(pbx, anna={"extension": "6540"})) as play:
         caller, assistant = await play.talk()
-        began = time.monotonic()
+        began = beginning(play)
         await asyncio.sleep(0.3)
         assert await play.refer(assistant, ANNA) == 202
         await caller.media.hears(EARLY_HZ)
@@ -120,7 +129,7 @@ async def test_early_media_of_the_pbx_reaches_a_platform_that_calls(pbx: Asteris
         assert call.invite
         assert (await call.invite.provisional(183)).body
         await call.media.hears(EARLY_HZ)
-        began = time.monotonic()
+        began = beginning(play)
         await call.answered()
         await call.media.hears(ANNA_HZ)
         await asyncio.sleep(0.3)
@@ -134,7 +143,7 @@ async def test_refused(pbx: Asterisk) -> None:
     async with scene(pbx) as play:
         await play.gateway.queue("support", logged_in=0)
         caller, assistant = await play.talk()
-        began = time.monotonic()
+        began = beginning(play)
         assert await play.refer(assistant, SUPPORT) == 480
         await asyncio.sleep(0.7)
         spans = what_was_heard(caller, began)
@@ -146,7 +155,7 @@ async def test_refused(pbx: Asterisk) -> None:
 async def test_failed_and_back(pbx: Asterisk) -> None:
     async with scene(pbx) as play:
         caller, assistant = await play.talk()
-        began = time.monotonic()
+        began = beginning(play)
         await asyncio.sleep(0.3)
         assert await play.refer(assistant, SILENT) == 202
         assert (await assistant.notifies())[-1].sipfrag == 480
@@ -165,7 +174,7 @@ async def test_overflowed(pbx: Asterisk, phones: Phones) -> None:
     files = files_with(pbx, declining={"overflow": ["silent", "anna"]}, silent={"ring_timeout_s": 1})
     async with scene(pbx, files=files) as play:
         caller, assistant = await play.talk()
-        began = time.monotonic()
+        began = beginning(play)
         await asyncio.sleep(0.3)
         assert await play.refer(assistant, DECLINING) == 202
         await anna.event("CALL_INCOMING")
@@ -190,7 +199,7 @@ async def test_overflow_ends_where_it_is_to_end(pbx: Asterisk, phones: Phones) -
     files.line["total_ring_s"] = 1.5
     async with scene(pbx, files=files) as play:
         caller, assistant = await play.talk()
-        began = time.monotonic()
+        began = beginning(play)
         assert await play.refer(assistant, SILENT) == 202
         assert (await assistant.notifies())[-1].sipfrag == 480
         assert 1.3 < time.monotonic() - began < 2.5
@@ -208,7 +217,7 @@ async def test_fallen_back(pbx: Asterisk) -> None:
     """The assistant hangs up after the 202, nobody answers: voicemail takes the caller."""
     async with scene(pbx) as play:
         caller, assistant = await play.talk()
-        began = time.monotonic()
+        began = beginning(play)
         await asyncio.sleep(0.3)
         assert await play.refer(assistant, SILENT) == 202
         assert (await assistant.hang_up()).code == 200
@@ -227,7 +236,7 @@ async def test_an_announcement_and_then_a_person(pbx: Asterisk, phones: Phones) 
     files = files_with(pbx, anna={"announcement": "greeting.wav", "announce": "before-dialling"})
     async with scene(pbx, files=files, sounds={"greeting.wav": EARLY_HZ}) as play:
         caller, assistant = await play.talk()
-        began = time.monotonic()
+        began = beginning(play)
         await asyncio.sleep(0.3)
         assert await play.refer(assistant, ANNA) == 202
         await caller.media.hears(ANNA_HZ)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.sip.hearing import EARLY_HZ, GREETING_HZ, NUMBERS, RINGBACK_HZ, SECOND_HZ, heard, sounds
 from tests.sip.scene import CALLER_HZ, LINES, TARGET_HZ
+from tests.support.begun import Begun
 from tests.support.processes import kept_waiting_s
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ async def test_early_media_reaches_a_caller_who_is_not_answered(hearing: Hearing
     caller, target = await call(hearing, direction)
     target.hz = EARLY_HZ
     # Before there is anything to hear: a packet's time is the kernel's, and this test may come to it later.
-    began = time.monotonic()
+    began = Begun(hearing.gateway.child.pid)
     await target.ring(183, early_media=True)
     assert (await provisional(caller, 183)).body.startswith(b"v=0")
     await caller.media.hears(EARLY_HZ)
@@ -132,7 +133,7 @@ async def test_ringback_of_ours_between_two_targets_once_there_is_media(hearing:
     first.hz = EARLY_HZ
     await first.ring(183, early_media=True)
     await caller.media.hears(EARLY_HZ)
-    began = time.monotonic()
+    began = Begun(hearing.gateway.child.pid)
     await asyncio.sleep(0.2)
     first.reject(486)
     second = await hearing.extension("6006")
@@ -152,7 +153,7 @@ async def test_an_announcement_reaches_a_caller_who_is_not_answered(hearing: Hea
     caller, target = await call_destination(hearing, "greeted", extension="6003")
     await provisional(caller, 183)
     await caller.media.hears(GREETING_HZ)
-    began = time.monotonic()
+    began = Begun(hearing.gateway.child.pid)
     await target.ring(180)
     await caller.media.hears(RINGBACK_HZ)
     await asyncio.sleep(0.2)

@@ -66,6 +66,12 @@ class AsteriskServer(Server):
         """Whether it runs, as far as its process tells."""
         return self.child is not None and self.child.exit_code is None
 
+    @property
+    def pid(self) -> int:
+        """Of its process, which has been started."""
+        assert self.child is not None
+        return self.child.pid
+
     async def start(self) -> Self:
         """Start it and wait until it is fully booted."""
         command = [*self.installed.command("usr/sbin/asterisk"), "-f", "-C", f"{self.etc}/asterisk.conf"]
