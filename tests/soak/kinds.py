@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import quote
 
 from tests.support.configuration import TOKEN, Table
 
@@ -25,7 +27,7 @@ PATIENCE_S, RINGS_S, TALKS_S = 40.0, 0.05, 0.5
 NUMBERED = 31611100000
 """The numbers of the destinations, from here on."""
 
-PHONES: dict[str, int] = {"6010": 486, "6012": 603, "6018": 500, "6999": 404}
+PHONES: dict[str, int] = {"6010": 486, "6012": 603, "6016": 484, "6017": 488, "6018": 500, "6999": 404}
 """Extensions that refuse, and with what."""
 ENDLESS, VANISHING, SILENT = "6011", "6020", "6021"
 """Rings and never answers; answers, and is gone; rings, and is gone."""
@@ -37,6 +39,8 @@ DESTINATIONS: tuple[Table, ...] = (
     {"id": "declining", "extension": "6012"},
     {"id": "broken", "extension": "6018"},
     {"id": "missing", "extension": "6999"},
+    {"id": "short", "extension": "6016"},
+    {"id": "mute", "extension": "6017"},
     {"id": "silent", "extension": ENDLESS, "ring_timeout_s": 1.0},
     {"id": "endless", "extension": ENDLESS, "ring_timeout_s": 20.0},
     {"id": "vanishing", "extension": VANISHING},
@@ -45,6 +49,7 @@ DESTINATIONS: tuple[Table, ...] = (
     {"id": "single", "extension": "6001", "max_concurrent": 1},
     {"id": "empty", "extension": "6501", "queue": "empty"},
     {"id": "closed", "extension": "6001", "hours": "later"},
+    {"id": "on-holiday", "extension": "6001", "hours": "holidays"},
 )
 NAMES = {str(one["id"]): f"+{NUMBERED + place}" for place, one in enumerate(DESTINATIONS)} | {"nobody": "+31699999999"}
 
@@ -58,7 +63,8 @@ class Kind:
     headers: tuple[tuple[str, str], ...] = ()
     then: str = ""
     """hung-up: the caller goes while it rings; cancelled: by command; pending, not-bridged: it asks again meanwhile, or
-    afterwards; platform-vanishes, caller-vanishes."""
+    afterwards; attended: it calls the destination first, and has the two joined; command: it asks over HTTP;
+    platform-vanishes, caller-vanishes."""
     invites: bool = False
     """Whether the platform calls the destination, in place of a REFER."""
 
@@ -66,14 +72,16 @@ class Kind:
 KINDS = (
     Kind("anna", 8), Kind("sales", 4), Kind("busy", 2), Kind("declining"), Kind("broken"), Kind("missing"),
     Kind("silent", 2), Kind("overflowing", 2), Kind("single", 2), Kind("empty", 2), Kind("closed", 2),
-    Kind("nobody", 2), Kind("anna", 1, (("Require", "telepathy"),)), Kind(""), Kind("vanishing"), Kind("ringing-off"),
-    Kind("endless", 2, then="hung-up"), Kind("endless", then="cancelled"), Kind("endless", then="pending"),
-    Kind("anna", then="not-bridged"), Kind("anna", then="platform-vanishes"), Kind("anna", then="caller-vanishes"),
-    Kind("endless", then="platform-vanishes"), Kind("anna", 3, invites=True), Kind("busy", invites=True),
-    Kind("empty", invites=True),
+    Kind("nobody", 2), Kind("short"), Kind("mute"), Kind("on-holiday"), Kind("vanishing"), Kind("ringing-off"),
+    Kind("anna", 1, (("Require", "telepathy"),)), Kind(""), Kind("endless", 2, then="hung-up"),
+    Kind("endless", then="cancelled"), Kind("endless", then="pending"), Kind("anna", then="not-bridged"),
+    Kind("anna", then="attended"), Kind("anna", then="command"), Kind("anna", then="platform-vanishes"),
+    Kind("anna", then="caller-vanishes"), Kind("endless", then="platform-vanishes"), Kind("anna", 3, invites=True),
+    Kind("busy", invites=True), Kind("empty", invites=True),
 )  # fmt: skip
 
 CallId: TypeAlias = str
+Headers: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass
@@ -106,7 +114,13 @@ class Platform:
             self.station.over(call)
             return
         told = self.told[call.call_id]
-        code = await self._asks(call, kind.target, kind.headers, told)
+        match kind.then:
+            case "attended":
+                code = await self._consults(call, kind.target, told)
+            case "command":
+                code = await self._commands(call, kind.target, told)
+            case _:
+                code = await self._asks(call, _refer_to(NAMES.get(kind.target, ""), *kind.headers), told)
         if kind.then == "platform-vanishes":
             self.station.vanishes(call)
             self.station.over(call)
@@ -117,29 +131,72 @@ class Platform:
             await call.hang_up()
         self.station.over(call)
 
-    async def _asks(self, call: Call, target: str, headers: tuple[tuple[str, str], ...], told: Told) -> int:
-        refer_to = (("Refer-To", f"<sip:{NAMES[target]}@{self.gateway.sip[0]}>"),) if target else ()
+    async def _asks(self, call: Call, headers: Headers, told: Told) -> int:
         told.sent += 1
-        answer = await call.begin("REFER", headers=[*refer_to, *headers]).final(PATIENCE_S)
+        answer = await call.begin("REFER", headers=headers).final(PATIENCE_S)
         if answer.code == 202:
             told.accepted += 1
         else:
             told.refused.append(answer.code)
         return answer.code
 
+    async def _consults(self, call: Call, target: str, told: Told) -> int:
+        """Talk to the target first, and have the two joined (RFC 5589 §7)."""
+        consulting = await self._invited(target)
+        if consulting is None:
+            return 0
+        try:
+            return await self._asks(call, _refer_to(f"joined?Replaces={quote(consulting.named, safe='')}"), told)
+        finally:
+            self.station.begins(self._leaves(consulting))
+
+    async def _leaves(self, call: Call) -> None:
+        """The gateway ends a consultation call a second after it has joined the two."""
+        try:
+            await call.wait_request("BYE", 8 * TALKS_S)
+        except AssertionError:
+            await call.hang_up()
+        self.station.over(call)
+
+    async def _commands(self, call: Call, target: str, told: Told) -> int:
+        """Ask over HTTP. 0: nobody tells the platform what became of it."""
+        calls = (await self.gateway.get("/api/calls"))["calls"]
+        for one in calls:
+            if call.call_id in one["call_ids"].values():
+                body = {"type": "transfer", "destination": NAMES[target]}
+                told.sent += 1
+                status, _ = await self.gateway.http(
+                    "POST", f"/api/calls/{one['call']}/transfer", token=TOKEN, body=body
+                )
+                told.accepted += status == 202
+                await self._leaves_when_told(call)
+        return 0
+
+    async def _leaves_when_told(self, call: Call) -> None:
+        with suppress(AssertionError):
+            await call.wait_request("BYE", 8 * TALKS_S)
+
     async def _waits(self, call: Call, kind: Kind, told: Told) -> None:
         if kind.then == "pending":
-            await self._asks(call, "anna", (), told)
+            await self._asks(call, _refer_to(NAMES["anna"]), told)
         if kind.then == "cancelled":
             transfer = await self._transfer_of(call.call_id)
             await self.gateway.http("POST", f"/api/transfers/{transfer}/cancel", token=TOKEN, body={})
         last = (await call.notifies(PATIENCE_S))[-1].sipfrag
         told.finals.append(last)
         if kind.then == "not-bridged" and last == 200:
-            await self._asks(call, "busy", (), told)
+            await self._asks(call, _refer_to(NAMES["busy"]), told)
 
     async def invites(self, target: str) -> None:
         """Call a destination, as a platform does that transfers by INVITE."""
+        call = await self._invited(target)
+        if call is not None:
+            await asyncio.sleep(TALKS_S)
+            await call.hang_up()
+            self.station.over(call)
+
+    async def _invited(self, target: str) -> Call | None:
+        """A call to a destination; None: it was refused."""
         host, port = self.gateway.sip
         call = self.station.calls_out(f"sip:{NAMES[target]}@{host}", (host, port), from_="<sip:+31201119999@far>")
         told = self.told[call.call_id]
@@ -147,9 +204,16 @@ class Platform:
         code = (await call.final(PATIENCE_S)).code
         (told.finals if code == 200 else told.refused).append(code)
         if code == 200:
-            await asyncio.sleep(TALKS_S)
-            await call.hang_up()
+            return call
         self.station.over(call)
+        return None
+
+
+def _refer_to(whom: str, *more: tuple[str, str]) -> Headers:
+    """The headers of a REFER; without Refer-To where nobody is meant. Behind a ? are headers of the URI."""
+    user, _, headers = whom.partition("?")
+    uri = f"<sip:{user}@gateway{'?' if headers else ''}{headers}>"
+    return (("Refer-To", uri), *more) if user else more
 
 
 class Pbx:

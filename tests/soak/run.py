@@ -53,7 +53,8 @@ FORESEEN = ("broker-unreachable", "mqtt: failed to receive on socket", "dial-fai
 """Errors in the log that are what fails here."""
 OUTCOMES = ("answered", "busy", "no-answer", "declined", "unreachable", "pbx-error", "cancelled", "caller-hung-up",
             "unknown-destination", "outside-hours", "queue-unstaffed", "at-capacity", "bad-request",
-            "unsupported-extension", "transfer-pending", "not-bridged")  # fmt: skip
+            "unsupported-extension", "transfer-pending", "not-bridged", "holiday", "address-incomplete",
+            "not-acceptable")  # fmt: skip
 
 
 @dataclass

@@ -101,8 +101,13 @@ class World:
         )  # fmt: skip
         files.main["gateway"]["log_level"] = "warning"
         files.main["mqtt"] = {"host": self.broker.host, "port": self.broker.port}
-        later = DAYS[(datetime.now(UTC) + timedelta(days=3)).weekday()]
-        files.main["hours"] = {"later": {"time_zone": "UTC", "weekly": {later: ["09:00-17:00"]}}}
+        today = datetime.now(UTC)
+        later, closed = today + timedelta(days=3), [today + timedelta(days=days) for days in (-1, 0, 1)]
+        files.main["hours"] = {
+            "later": {"time_zone": "UTC", "weekly": {DAYS[later.weekday()]: ["09:00-17:00"]}},
+            "holidays": {"time_zone": "UTC", "weekly": {day: ["00:00-24:00"] for day in DAYS},
+                         "closed": [day.date().isoformat() for day in closed]},
+        }  # fmt: skip
         for name, host in PBX_HOSTS.items():
             files.pbx("asterisk" if name == "good" else name, f"sip:{net.host(host)}:5060")
         self.busy.followed_by(files)
