@@ -46,10 +46,11 @@ class Line:
     profile: dict[str, Any] = field(default_factory=dict)
 
 
+TRACED = ["X-*", "Referred-By", "traceparent", "tracestate"]
 LINES = {
     "main": Line("+31201234567", Net.TRUNK, {"pass_headers": ["User-to-User", "X-*", "Referred-By"]}),
     "livekit": Line("+31201234501", 31, {"event_id": "always"}),
-    "jambonz": Line("+31201234502", 32, {"deadline_s": 15, "pass_headers": ["X-*", "Referred-By"]}),
+    "jambonz": Line("+31201234502", 32, {"deadline_s": 15, "pass_headers": TRACED}),
     "on-ring": Line("+31201234503", 33, {"final_notify": "on-ring"}),
     "notify": Line("+31201234504", 34, {"refusal": "notify"}),
     "hurried": Line("+31201234505", 35, {"deadline_s": 3}),

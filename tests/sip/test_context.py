@@ -55,6 +55,17 @@ async def test_x_headers_travel_on(scene: Scene) -> None:
     assert invite["X-Summary"] == "billing, urgent; two"
 
 
+@pytest.mark.keeps("23.47")
+@pytest.mark.parametrize(("line", "travels"), [("jambonz", True), ("main", False)])
+async def test_the_context_of_a_trace_travels_where_the_profile_names_it(
+    scene: Scene, line: str, *, travels: bool
+) -> None:
+    trace = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    state = ("tracestate", "congo=t61rcWkgMzE")
+    invite = await invite_after(scene, ANNA, trace, state, line=line)
+    assert [invite.all(name) for name, _ in (trace, state)] == ([[trace[1]], [state[1]]] if travels else [[], []])
+
+
 @pytest.mark.keeps("3.8", "4.3")
 async def test_what_is_embedded_goes_before_what_is_plain(scene: Scene) -> None:
     embedded = "<sip:+31612345681@gw?X-Topic=embedded&X-More=%22a%20b%22>"
