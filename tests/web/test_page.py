@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import expect
 
+from gateway.ports import UnderWay
 from tests.support.browser import PHONE, chromium, obstacles, watched
-from tests.support.processes import free_port
+from tests.support.processes import eventually, free_port
 from tests.web.serving import TOKEN, Gateway, call_line, serving
 
 if TYPE_CHECKING:
@@ -166,6 +167,49 @@ async def test_by_keyboard_alone_somebody_signs_in_and_calls_a_transfer_off(brow
         assert [given.author for given in gateway.given] == ["token_file"] * 2
         await page.get_by_role("button", name="Sign out token_file").click()
         await expect(page.get_by_role("button", name="End call")).to_have_count(0)
+
+
+class Churning(Company):
+    """A hundred calls are shown, a quarter of which are others at each look, and the rest somewhere else."""
+
+    def under_way(self, most: int) -> UnderWay:
+        self.looks += 1
+        stages = ("asked", "waiting", "person", "assistant")
+        shown = [
+            call_line(
+                f"c{self.looks * 25 + place:06}", stage=stages[(self.looks + place) % 4], transfer=f"{self.looks}",
+                destination="sales", destination_name="sales", transfer_state="ringing", answered_by="agent",
+            )
+            for place in range(most)
+        ]  # fmt: skip
+        return UnderWay(500, 50, shown)
+
+    looks = 0
+
+
+@pytest.mark.keeps("23.14")
+async def test_many_calls_that_move_cost_the_browser_little_and_leave_nothing_behind(browser: Browser) -> None:
+    churning = Churning()
+    async with shown(browser, churning) as page:
+        await expect(page.locator("li.call")).to_have_count(100)
+        chromium_itself = await page.context.new_cdp_session(page)
+        await chromium_itself.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        async def found() -> dict[str, float]:
+            await chromium_itself.send("HeapProfiler.collectGarbage")
+            told = await chromium_itself.send("Performance.getMetrics")
+            return {one["name"]: one["value"] for one in told["metrics"]}
+
+        async def looked(times: int) -> bool:
+            return churning.looks >= times
+
+        before, looks = await found(), churning.looks
+        await eventually(lambda: looked(looks + 10), "ten looks", timeout_s=60)
+        after = await found()
+    # Of the thread that draws: what other processes take does not count.
+    took = sum(after[name] - before[name] for name in ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration"))
+    assert took / (churning.looks - looks) < 0.2
+    assert after["Nodes"] < before["Nodes"] * 1.5
 
 
 async def test_what_is_closed_says_until_when(browser: Browser, gateway: Company) -> None:
