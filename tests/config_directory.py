@@ -59,6 +59,10 @@ extension = "190"
 
 ASKING = MAIN.replace('extension = "650', 'whisper = "whisper.wav"\naccept = "1"\ndecline = "2"\nextension = "650')
 """Who answers in sales or support hears a file that `write_whisper` writes, and takes the call by a key."""
+TALKING = ASKING.replace('extension = "650', 'while_waiting = "assistant"\nextension = "650').replace(
+    'accept = "1"\ndecline = "2"\n', "", 1
+)
+"""… and the caller goes on talking with the assistant until then; in sales nobody is asked for a key."""
 
 TRUNK = """\
 kind = "trunk"

@@ -124,6 +124,7 @@ CHANGES: Final[Tables] = {
         "overflow": ["voicemail"], "overflow_on": ["busy"], "announcement": "two.wav", "announce": "before-dialling",
         "name": "Other", "group": ["6001"], "max_penalty": 7, "wrap_up_s": 8,
         "voicemail": "keep", "digits": "w1", "whisper": "two.wav", "accept": "1", "decline": "2", "accept_timeout_s": 3,
+        "while_waiting": "assistant",
         "pbx": "spare-pbx",
     },
     "trunk": {

@@ -76,6 +76,7 @@ def _destination(
         accept=settings.accept,
         decline=settings.decline,
         accept_timeout=timedelta(seconds=settings.accept_timeout_s),
+        while_waiting=settings.while_waiting,
         pbx=settings.pbx or pbx,
         outside=settings.pbx in carriers,
     )

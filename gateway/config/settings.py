@@ -44,7 +44,7 @@ from gateway.config.fields import (
 from gateway.config.mistakes import did_you_mean
 from gateway.config.sounds import SoundFile
 from gateway.core.event_types import EVENT_TYPES, EventType
-from gateway.core.model import OnVoicemail, WhenUnknown
+from gateway.core.model import OnVoicemail, WhenUnknown, WhileWaiting
 from gateway.core.sentence import LOCALES
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -362,6 +362,7 @@ class DestinationSettings(Section):
     accept: KeyOrNothing = ""
     decline: KeyOrNothing = ""
     accept_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 10
+    while_waiting: WhileWaiting = WhileWaiting.RINGBACK
     overflow_on: tuple[Failure, ...] = ("busy", "no-answer", "declined", "unreachable")
     announcement: SoundFile | None = None
     announce: Literal["while-dialling", "before-dialling"] = "while-dialling"

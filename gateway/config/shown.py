@@ -59,7 +59,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "numbers.destinations": (
         "id", "number", "aliases", "description", "message", "extension", "emergency", "pbx", "queue", "hours",
         "min_available", "max_waiting", "max_wait_s", "max_concurrent", "when_unknown", "ring_timeout_s", "overflow",
-        "voicemail", "whisper", "accept", "decline", "accept_timeout_s",
+        "voicemail", "whisper", "accept", "decline", "accept_timeout_s", "while_waiting",
         "overflow_on", "announcement", "announce", "name", "group", "max_penalty", "wrap_up_s",
     ),
     "trunk": (

@@ -84,6 +84,13 @@ class OnVoicemail(StrEnum):
     KEEP = "keep"  # the caller is left there
 
 
+class WhileWaiting(StrEnum):
+    """What a caller does who waits for a destination."""
+
+    RINGBACK = "ringback"  # they hear the announcement and ringback, or what the PBX plays
+    ASSISTANT = "assistant"  # they go on talking with whoever asked for the transfer, until somebody has the call
+
+
 GOES_ON_AFTER = frozenset({Reason.BUSY, Reason.NO_ANSWER, Reason.DECLINED, Reason.UNREACHABLE})
 """The failures after which the hunt can go on."""
 _NOT_REACHED_EITHER = frozenset({Reason.PBX_ERROR, Reason.ADDRESS_INCOMPLETE, Reason.NOT_ACCEPTABLE})
@@ -129,6 +136,7 @@ class Destination:
     accept: str = ""  # the key by which who answers takes the call; empty: the call is taken by answering
     decline: str = ""  # … and the one by which they refuse it; any other key does so too
     accept_timeout: timedelta = timedelta(seconds=10)  # for that key, once the whisper is over
+    while_waiting: WhileWaiting = WhileWaiting.RINGBACK
     pbx: str = ""  # empty: that of its number
     outside: bool = False  # … and it is a carrier's line, at whose end anybody may be
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.mix import SCENARIOS
-from tests.e2e.scene import ANNA_HZ, CALLER_HZ, hang_up, scene
+from tests.e2e.scene import ANNA_HZ, ASSISTANT_HZ, CALLER_HZ, hang_up, scene
 from tests.e2e.test_who_answered import company, known
 from tests.support import tones
+from tests.support.asterisk_server import MUSIC_HZ
 from tests.support.company import NUMBER
 from tests.support.gateway import Gateway
 from tests.support.processes import eventually
@@ -191,3 +192,31 @@ async def test_two_hundred_are_asked_and_each_has_its_outcome(pbx: Asterisk) -> 
         return await pbx.channels() == 0
 
     await eventually(quiet, "every channel of the PBX is gone")
+
+
+@pytest.mark.keeps("21.20")
+async def test_a_caller_talks_on_while_a_queue_with_music_looks_for_an_agent(pbx: Asterisk, phones: Phones) -> None:
+    anna = await phones("6001", hz=ANNA_HZ, manner="ring")
+    sales = {"id": "sales", "number": "+31612345678", "extension": "6598", "queue": "sales"}
+    async with scene(pbx, files=company(pbx, {**sales, "while_waiting": "assistant"})) as play:
+        await known(play)
+        await play.gateway.queue("sales", available=1)
+        caller, assistant = await play.talk()
+        asked = time.monotonic()
+        assert await play.refer(assistant, "+31612345678") == 202
+        await anna.event("CALL_INCOMING")
+
+        async def answered() -> bool:
+            return await play.gateway.metric("transfer_gateway_transfers_in_progress", stage="answered") == 1
+
+        await eventually(answered, "the queue has answered")
+        await caller.media.hears(ASSISTANT_HZ)
+        await anna.pick_up()
+        await caller.media.hears(ANNA_HZ)
+        await anna.hears(CALLER_HZ)
+        spans = timeline(caller.media, [MUSIC_HZ, ASSISTANT_HZ, ANNA_HZ], since=asked)
+        assert MUSIC_HZ not in {tone for span in spans for tone in span.tones}
+        [told] = await play.gateway.ended(1)
+        assert (told["outcome"], told["answered_by"]) == ("completed", "agent")
+        await hang_up(caller)
+        await anna.event("CALL_CLOSED")

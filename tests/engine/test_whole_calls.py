@@ -33,7 +33,7 @@ from gateway.core.state_sources import StateSource
 from gateway.ports import TooLateError
 from tests.bench import ASSIGNED, PBX, SALES, SUPPORT, TRUNK, Bench
 from tests.bench.bench import Source
-from tests.config_directory import ASKING, write, write_whisper
+from tests.config_directory import ASKING, TALKING, write, write_whisper
 from tests.config_directory import PBX as PROFILE
 from tests.config_directory import TRUNK as PLATFORM
 from tests.engine import bugs
@@ -58,9 +58,10 @@ with tempfile.TemporaryDirectory() as _directory:
     OTHER = load(write(Path(_directory), profiles=EARLY))
     write_whisper(Path(_directory))
     ASKS = load(write(Path(_directory), ASKING))
+    TALKS = load(write(Path(_directory), TALKING))
 
 
-CONFIGS = st.sampled_from([CONFIG, OTHER, ASKS])
+CONFIGS = st.sampled_from([CONFIG, OTHER, ASKS, TALKS])
 
 
 class WholeCalls(RuleBasedStateMachine):

@@ -15,6 +15,7 @@ from gateway.core.model import (
     LegId,
     OnVoicemail,
     TransferId,
+    WhileWaiting,
 )
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone, TransferRecord
@@ -65,6 +66,8 @@ KEEPING = replace(SUPPORT, id="keeping", extension="6003", voicemail=OnVoicemail
 WHISPER = Announcement("/whisper.wav", timedelta(seconds=2))
 WHISPERED = replace(SUPPORT, id="whispered", extension="6004", whisper=WHISPER)
 ACCEPTING = replace(WHISPERED, id="accepting", extension="6005", accept="1", decline="2")
+TALKING = replace(SUPPORT, id="talking", extension="6008", while_waiting=WhileWaiting.ASSISTANT)
+TALKING_IN_QUEUE = replace(TALKING, id="talking-in-queue", extension="6509", queue="sales")
 QUEUED = replace(ACCEPTING, id="queued", extension="6501", queue="sales", ring_timeout=timedelta(seconds=20))
 
 NONE_LEFT = Decision(accepted=False, reason=Reason.AGENTS_BUSY, destination=None)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The legs, timers and witnesses that the commands of one transfer act on, and what has to be true of them."""
 
-from gateway.core.model import AnsweredBy, Destination, Entry, FinalNotify, LegId
+from gateway.core.model import AnsweredBy, Destination, Entry, FinalNotify, LegId, WhileWaiting
 from gateway.core.outcome import Outcome
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner, State, Transfer
@@ -102,7 +102,8 @@ class World:
                 assert isinstance(command, StopTimer) or (isinstance(command, HangUp) and command.leg == ASSISTANT)
             self._obey(command, transfer)
         if transfer.state in (State.DIALLING, State.RINGING, State.ANSWERED, State.WHISPERING):
-            assert self.caller == ("asking" if self.entry is Entry.INVITE and not self.answered else "held")
+            waits = self.entry is Entry.INVITE and not self.answered
+            assert self.caller == ("asking" if waits or transfer.talks else "held")
         if Report(Milestone.ENDED) in commands:
             self._check_outcome(transfer)
 
@@ -175,14 +176,14 @@ class World:
                 self.pressed.pop(target, None)
             case Switch(target=target):
                 self._check_taken(target, transfer)
-                assert self.caller == "held"
+                assert self.caller == "held" or self._talks(transfer)
                 assert self.targets[target] == "live"
                 self.caller, self.joined = "joined", target
             case Press(target=target):
                 assert target == self.joined
             case Return():
                 assert self.transferor_there
-                assert self.caller in ("held", "in silence")
+                assert self.caller in ("held", "in silence") or self._talks(transfer)
                 self.caller = "returned"
             case HangUp(leg=at) if at == CALLER:
                 assert self.caller in ("asking", "held", "in silence", "with the PBX", "lost")
@@ -205,6 +206,11 @@ class World:
                 self.timers.pop(timer, None)
             case Report(milestone=milestone):
                 self.reported.append(milestone)
+
+    def _talks(self, transfer: Transfer) -> bool:
+        """Whether the caller, of whom nothing was asked yet, goes on talking with the transferor."""
+        talks = transfer.destination is not None and transfer.destination.while_waiting is WhileWaiting.ASSISTANT
+        return talks and self.caller == "asking" and self.transferor_there
 
     def _check_taken(self, target: LegId, transfer: Transfer) -> None:
         """Who has answered has heard the whisper, and taken the call; the PBX's voicemail is asked for neither."""

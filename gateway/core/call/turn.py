@@ -158,6 +158,8 @@ class Turn:
         )
         self.do(Dial(order))
         announcement = destination.announcement
+        if running.machine.talks:
+            return  # with the transferor, and hears nothing of the target
         # Who is to be whispered to is not heard before, by nobody, and hears nobody.
         heard = None if destination.holds_back else target
         self.do(Wait(transferee, heard, announcement if announcement and not announcement.before else None))

@@ -33,11 +33,11 @@ from gateway.core.transfer.transfer_step import TransferStep
 def go_ahead(step: TransferStep) -> None:
     """Somebody has answered, as far as that can be known: whisper, ask for the key, or put the caller through."""
     destination = step.transfer.destination
+    if step.transfer.waits_behind:
+        step.stop(Timer.RING)
     if destination is None or not step.transfer.holds_back:
         succeeding.put_through(step)
         return
-    if step.transfer.waits_behind:
-        step.stop(Timer.RING)
     step.transfer = replace(step.transfer, looking=False)
     step.record = replace(step.record, whispered_at=step.at)
     step.do(Whisper(step.transfer.target, destination.whisper))

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from gateway.core.model import Decision, Destination
+from gateway.core.model import Decision, Destination, WhileWaiting
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
 from gateway.core.transfer import dialling, hand_down
@@ -37,10 +37,13 @@ def accept(step: TransferStep, destination: Destination) -> None:
         step.do(Notify(100, Reason.ACCEPTED))
     step.report(Milestone.REQUESTED)
     step.report(Milestone.ACCEPTED)
-    if not step.is_invite:
+    talks = destination.while_waiting is WhileWaiting.ASSISTANT and step.transfer.transferor is not None
+    if talks:
+        step.transfer = replace(step.transfer, talks=True)
+    elif not step.is_invite:
         step.do(Wait(step.transfer.transferee, step.transfer.transferor))
     # The PBX would take the caller away from an announcement, and there would be no leg to press keys on, or to ask.
-    needs_leg = destination.announcement is not None or destination.digits or destination.holds_back
+    needs_leg = destination.announcement is not None or destination.digits or destination.holds_back or talks
     if step.transfer.hands_down and not needs_leg:
         hand_down.begin(step, destination)
     else:

@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 
-from gateway.core.model import Destination
+from gateway.core.model import Destination, WhileWaiting
 from gateway.core.outcome import Reason
 from gateway.core.transfer.commands import Announce, Dial, HangUp, StartTimer, Timer, Wait
 from gateway.core.transfer.state import State
@@ -11,11 +11,14 @@ from gateway.core.transfer.transfer_step import TransferStep
 
 
 def dial(step: TransferStep, destination: Destination) -> None:
-    """Call a target."""
+    """Call a target; the caller goes on talking with the transferor meanwhile, if they do and are to."""
+    if step.transfer.talks and destination.while_waiting is not WhileWaiting.ASSISTANT:
+        step.transfer = replace(step.transfer, talks=False)
+        step.do(Wait(step.transfer.transferee, step.transfer.transferor))
     step.begin_attempt(destination)
     step.enter(State.DIALLING)
     announcement = destination.announcement
-    if announcement is not None and announcement.before:
+    if announcement is not None and announcement.before and not step.transfer.talks:
         step.transfer = replace(step.transfer, announcing=True)
         step.do(Announce(step.transfer.transferee, announcement))
         step.do(StartTimer(Timer.ANNOUNCEMENT, announcement.duration.total_seconds()))

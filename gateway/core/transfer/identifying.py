@@ -48,7 +48,7 @@ def answer(step: TransferStep) -> None:
         step.do(Identify(step.transfer.target))
         step.do(StartTimer(Timer.WHO, WHO_S))
         step.enter(State.ANSWERED)
-    elif step.transfer.holds_back and step.transfer.awaits_human:
+    elif step.transfer.keeps_apart and step.transfer.awaits_human:
         step.do(Identify(step.transfer.target))
         accepting.wait_for_person(step)
     else:
@@ -59,7 +59,7 @@ def identify(step: TransferStep, by: AnsweredBy | None, name: str, following: De
     """Take what the PBX says of who answered; in the states answered, whispering and connected."""
     answered = step.transfer.state is State.ANSWERED
     if by is None:
-        if answered and step.transfer.holds_back:
+        if answered and step.transfer.keeps_apart:
             accepting.wait_for_person(step)
         elif answered:
             step.transfer = replace(step.transfer, looking=True)

@@ -63,6 +63,7 @@ class Transfer:
     places: frozenset[tuple[str, str]] = frozenset()  # … and where
     named_at: datetime | None = None  # when the PBX said who took the call
     looking: bool = False  # the PBX has answered, and has not found a person yet
+    talks: bool = False  # the caller still talks with the transferor
     announcing: bool = False  # the destination is announced, and will be dialled when that is over
     hunt_until: datetime | None = None  # when nothing but the fallback is rung any more
     joined: LegId | None = None  # the far end of a consultation call, which takes the place of a dialled target
@@ -130,6 +131,11 @@ class Transfer:
     def holds_back(self) -> bool:
         """Whether who has answered is to hear the whisper first, or to take the call by a key."""
         return self.destination is not None and self.destination.holds_back and self.joined is None
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether the PBX's answer alone puts the caller through to nobody: a person is waited for behind it."""
+        return self.holds_back or self.talks
 
     @property
     def waits_behind(self) -> bool:

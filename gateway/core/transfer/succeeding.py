@@ -43,6 +43,7 @@ def put_through(step: TransferStep) -> None:
     if step.is_invite and step.transfer.final_code is None:
         step.do(Respond(step.transfer.transferee, 200))
         step.transfer = replace(step.transfer, final_code=200)
+    step.transfer = replace(step.transfer, talks=False)
     step.do(Switch(step.transfer.transferee, step.transfer.target))
     destination = step.transfer.destination
     if destination is not None and destination.digits and step.record.answered_by is not AnsweredBy.VOICEMAIL:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
-from gateway.core.transfer.commands import RELEASE_S, HangUp, StartTimer, Timer
+from gateway.core.transfer.commands import RELEASE_S, HangUp, StartTimer, Timer, Wait
 from gateway.core.transfer.state import State
 from gateway.core.transfer.transfer_step import TransferStep
 
@@ -35,6 +35,9 @@ def lose_transferor(step: TransferStep) -> None:
     if step.transfer.transferor is not None:
         step.transfer = replace(step.transfer, transferor=None)
         step.stop(Timer.DEADLINE, Timer.RELEASE)
+        if step.transfer.talks:
+            step.transfer = replace(step.transfer, talks=False)
+            step.do(Wait(step.transfer.transferee, None))
 
 
 def stop_notifying(step: TransferStep) -> None:

@@ -57,6 +57,8 @@ from tests.support.playbook import (
     RETURNING,
     SALES,
     SUPPORT,
+    TALKING,
+    TALKING_IN_QUEUE,
     TRANSFER,
     VOICEMAIL,
     WHISPERED,
@@ -68,7 +70,7 @@ from tests.support.transfer_world import World
 
 FAILURES = [reason for reason in Reason if reason.outcome is Outcome.FAILED]
 
-OTHERS = (GREETED, RETURNING, KEEPING, WHISPERED, ACCEPTING, QUEUED)
+OTHERS = (GREETED, RETURNING, KEEPING, WHISPERED, ACCEPTING, QUEUED, TALKING, TALKING_IN_QUEUE)
 
 decisions = st.one_of(st.just(NONE_LEFT), st.sampled_from([SALES, SUPPORT, *OTHERS]).map(to))
 first_decisions = st.sampled_from([*map(to, (SALES, SUPPORT, SALES, SUPPORT, *OTHERS)), refusal(Reason.HOLIDAY)])

@@ -33,6 +33,7 @@ from tests.support.playbook import (
     SALES,
     STOP,
     SUPPORT,
+    TALKING,
     VOICEMAIL,
     WHISPERED,
     WHO_TIMEOUT,
@@ -91,7 +92,8 @@ def kinds(entry: Entry, when: FinalNotify) -> Iterator[Transfer]:
             hand_down=down,
             names_humans=NAMING if names else frozenset(),
         )
-        for first in (SALES, GREETED, KEEPING) if down else (SALES, GREETED, KEEPING, WHISPERED, ACCEPTING, QUEUED):
+        always_bridged = () if down else (WHISPERED, ACCEPTING, QUEUED, TALKING)
+        for first in (SALES, GREETED, KEEPING, *always_bridged):
             yield Playbook(to(first), entry=entry, manner=manner, fallback=fallback).transfer
 
 
