@@ -188,6 +188,11 @@ def test_a_pbx_that_lets_nobody_in(place: Place, capsys: pytest.CaptureFixture[s
         code, _, err = place.init(capsys, *place.answer(port))
     assert code == 1
     assert f"the manager interface at 127.0.0.1:{port}, as user admin: login refused" in err
+    assert "look at secret, permit and deny of that user in the PBX's manager.conf" in err
+    assert not place.written.exists()
+    code, _, err = place.init(capsys, *place.answer(port))  # where there is none any more
+    assert code == 1
+    assert "connection refused; does the PBX run, with enabled = yes in its manager.conf" in err
     assert not place.written.exists()
 
 

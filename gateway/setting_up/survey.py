@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Iterable
 
 from gateway.clock import LoopClock
 from gateway.pbx.asterisk.ami_codec import AmiError, Message
-from gateway.pbx.asterisk.ami_connection import Connection, ConnectionLostError, Reply
+from gateway.pbx.asterisk.ami_connection import Connection, ConnectionLostError, LoginRefusedError, Reply
 from gateway.setting_up.found import Found, FoundHint, FoundQueue, FoundTransport, Line, Place
 
 LOGIN_S = 5.0
@@ -31,6 +31,16 @@ _NEEDS = {
 }
 
 
+_WRONG_USER = (
+    "look at secret, permit and deny of that user in the PBX's manager.conf, or name another: --manager-user, "
+    "--manager-secret-file"
+)
+_NOT_THERE = (
+    "does the PBX run, with enabled = yes in its manager.conf, and there? "
+    "--manager-host and --manager-port name another place"
+)
+
+
 class SurveyError(Exception):
     """The PBX's manager interface could not be asked at all; the message is for people."""
 
@@ -49,7 +59,8 @@ async def survey(host: str, port: int, username: str, secret: str) -> Found:
             on_event=lambda _message: None,
         )
     except AmiError as error:
-        raise SurveyError(f"the manager interface at {host}:{port}, as user {username}: {error}") from None
+        hint = _WRONG_USER if isinstance(error, LoginRefusedError) else _NOT_THERE
+        raise SurveyError(f"the manager interface at {host}:{port}, as user {username}: {error}; {hint}") from None
     try:
         return await _Survey(connection).made()
     except AmiError as error:
