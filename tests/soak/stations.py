@@ -78,6 +78,8 @@ class Station(Peer):
         """Why what was to be done with a call could not be done to its end, the last few."""
         self.count = 0
         """How many that were."""
+        self.faults: list[str] = []
+        """What nobody expects of a peer, which is a mistake of its own."""
         self._is_away = False
 
     @property
@@ -89,16 +91,18 @@ class Station(Peer):
 
     def begins(self, coroutine: Coroutine[None, None, None]) -> None:
         """Do something beside all else."""
-        task = asyncio.create_task(self._guarded(coroutine))
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
-    async def _guarded(self, coroutine: Coroutine[None, None, None]) -> None:
-        try:
-            await coroutine
-        except (AssertionError, OSError) as error:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, AssertionError | OSError):
             self.count += 1
             self.broken_off = [*self.broken_off[-20:], str(error).partition("\n")[0]]
+        elif error is not None:
+            self.faults.append(repr(error))
 
     def calls_out(self, uri: str, remote: Address, *, from_: str, headers: tuple[tuple[str, str], ...] = ()) -> Call:
         """Begin a call."""
