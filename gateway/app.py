@@ -34,8 +34,8 @@ from gateway.message_archive import MessageArchive
 from gateway.operating import Operating
 from gateway.ports import Clock, SipError
 from gateway.reloading import SERVING, Reloader
+from gateway.report.asking_figures import FiguresAsking
 from gateway.report.command import Commands
-from gateway.report.figures.funnel import FiguresAsking
 from gateway.report.hep_metrics import HepMetrics
 from gateway.report.history.metrics import HistoryMetrics
 from gateway.report.history.retention import Keep

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from gateway.message_archive import MessageArchive
     from gateway.ports import FollowedPbx
     from gateway.reloading import Reloader
+    from gateway.report.asking_figures import FiguresAsking
     from gateway.report.backlog import BacklogState
-    from gateway.report.figures.funnel import FiguresAsking
     from gateway.report.reporter import EventReporter
     from gateway.user_agent import UserAgent
 

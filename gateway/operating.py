@@ -31,7 +31,6 @@ from gateway.ports import (
 )
 from gateway.report.backlog import backlog_document
 from gateway.report.erasing import forgotten_document
-from gateway.report.figures.zones import Zones
 from gateway.report.history.rows import CALL
 from gateway.report.store_file import StoreError
 
@@ -153,7 +152,7 @@ class Operating:
         if query.number is not None and (number := config.routes.number(query.number)) is not None:
             query = replace(query, number=number.id)
         try:
-            return await self._parts.figures.figures(query, Zones(config.numbers).of)
+            return await self._parts.figures.figures(query, config.numbers)
         except StoreError as error:
             raise UnreadableError(str(error)) from error
 

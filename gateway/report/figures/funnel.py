@@ -22,12 +22,10 @@ from gateway.report.figures.counting import Figures, ZoneOf, percentile
 from gateway.report.history.keys import moment_of
 from gateway.report.history.questions import HistoryReader, NoHistoryError, Overview
 from gateway.report.store_file import StoreError
-from gateway.report.worker import BusyError, Worker
 
 MOST_ROWS = 200_000
 """Transfers in the span. A report of more is made by `transfer-gateway report`, in a process of its own."""
 MOST_GROUPS = 1000
-MOST_WAITING = 4
 LOOKING_S = 15.0
 _ROWS = 200  # in one go
 _PIECE = 2000  # numbers that are put in order without a break
@@ -116,35 +114,18 @@ class Funnels:
         }
 
 
-class FiguresAsking:
-    """Answers one question after the other, in a thread of its own."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._worker = Worker("figures", most=MOST_WAITING)
-
-    async def figures(self, query: FiguresQuery, zone_of: ZoneOf) -> Mapping[str, Any]:
-        """The document of `/api/figures`. Raises StoreError."""
-        try:
-            return await self._worker.run(self._figures, query, zone_of)
-        except BusyError:
-            raise StoreError(f"{MOST_WAITING} others ask for figures already; ask again in a moment") from None
-
-    async def stop(self) -> None:
-        """End the thread, once it has done what it was given."""
-        self._worker.stop()
-
-    def _figures(self, query: FiguresQuery, zone_of: ZoneOf) -> Mapping[str, Any]:
-        funnels = Funnels(zone_of)
-        reader = HistoryReader(self._directory)
-        try:
-            count_paced(reader, query, funnels)
-        except NoHistoryError:
-            pass  # nothing is over yet
-        finally:
-            reader.close()
-        asked = {"since": timestamp(query.since), "until": timestamp(query.until)}
-        return {**asked, "number": query.number, "destination": query.destination, **funnels.document}
+def figures(directory: Path, query: FiguresQuery, zone_of: ZoneOf) -> Mapping[str, Any]:
+    """The document of `/api/figures`, from the history in a directory. Raises StoreError."""
+    funnels = Funnels(zone_of)
+    reader = HistoryReader(directory)
+    try:
+        count_paced(reader, query, funnels)
+    except NoHistoryError:
+        pass  # nothing is over yet
+    finally:
+        reader.close()
+    asked = {"since": timestamp(query.since), "until": timestamp(query.until)}
+    return {**asked, "number": query.number, "destination": query.destination, **funnels.document}
 
 
 def _sorted(waits_ms: Sequence[int]) -> list[int]:

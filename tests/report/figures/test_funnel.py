@@ -13,8 +13,10 @@ import pytest
 
 from gateway.core.outcome import Reason
 from gateway.ports.history import FiguresQuery
+from gateway.report import asking_figures
+from gateway.report.asking_figures import FiguresAsking
 from gateway.report.figures import funnel
-from gateway.report.figures.funnel import FiguresAsking, Funnels
+from gateway.report.figures.funnel import Funnels, figures
 from gateway.report.history.questions import Overview
 from gateway.report.history.retention import Keep
 from gateway.report.history.store import HistoryStore
@@ -44,12 +46,8 @@ def store(directory: Path, *records: TransferRecord) -> None:
     history.close()
 
 
-async def asked(directory: Path, query: FiguresQuery = SPAN, zone_of: ZoneOf = utc) -> dict[str, object]:
-    asking = FiguresAsking(directory)
-    try:
-        return dict(await asking.figures(query, zone_of))
-    finally:
-        await asking.stop()
+def asked(directory: Path, query: FiguresQuery = SPAN, zone_of: ZoneOf = utc) -> dict[str, object]:
+    return dict(figures(directory, query, zone_of))
 
 
 def mixed_day() -> list[TransferRecord]:
@@ -66,9 +64,9 @@ def mixed_day() -> list[TransferRecord]:
 
 
 @pytest.mark.keeps("23.28")
-async def test_each_step_of_the_funnel_is_among_those_before_it(tmp_path: Path) -> None:
+def test_each_step_of_the_funnel_is_among_those_before_it(tmp_path: Path) -> None:
     store(tmp_path, *mixed_day())
-    found = await asked(tmp_path)
+    found = asked(tmp_path)
     assert [found["total"][step] for step in STEPS] == [7, 5, 4, 3, 2]  # type: ignore[index]
     assert found["total"] | {"median_s": 3.0, "p95_s": 10.0, "lost": 1, "returned": 1} == found["total"]  # type: ignore[operator]
     assert [(each["destination"], each["asked"], each["reached"]) for each in found["destinations"]] == [  # type: ignore[attr-defined]
@@ -78,49 +76,54 @@ async def test_each_step_of_the_funnel_is_among_those_before_it(tmp_path: Path) 
     assert found["reasons"][0] == {"outcome": "completed", "reason": "answered", "count": 3}  # type: ignore[index]
 
 
-async def test_it_is_of_the_number_and_destination_that_are_asked_for(tmp_path: Path) -> None:
+def test_it_is_of_the_number_and_destination_that_are_asked_for(tmp_path: Path) -> None:
     store(tmp_path, *mixed_day())
-    desk = await asked(tmp_path, FiguresQuery(SPAN.since, SPAN.until, destination="desk"))
+    desk = asked(tmp_path, FiguresQuery(SPAN.since, SPAN.until, destination="desk"))
     assert [desk["total"][step] for step in STEPS] == [1, 1, 1, 0, 0]  # type: ignore[index]
     assert (desk["destination"], desk["total"]["median_s"]) == ("desk", None)  # type: ignore[index]
-    none = await asked(tmp_path, FiguresQuery(SPAN.since, SPAN.until, number="other-line"))
+    none = asked(tmp_path, FiguresQuery(SPAN.since, SPAN.until, number="other-line"))
     assert (none["total"]["asked"], none["days"]) == (0, [])  # type: ignore[index]
 
 
-async def test_a_day_is_one_by_the_clock_of_the_destination(tmp_path: Path) -> None:
+def test_a_day_is_one_by_the_clock_of_the_destination(tmp_path: Path) -> None:
     store(tmp_path, ended(1, at=samples.START))
-    found = await asked(tmp_path, zone_of=lambda _number, _destination: ZoneInfo("Pacific/Auckland"))
+    found = asked(tmp_path, zone_of=lambda _number, _destination: ZoneInfo("Pacific/Auckland"))
     assert [each["day"] for each in found["days"]] == [f"{samples.START + timedelta(hours=13):%Y-%m-%d}"]  # type: ignore[attr-defined]
 
 
-async def test_without_a_history_there_is_nothing(tmp_path: Path) -> None:
-    found = await asked(tmp_path)
+def test_without_a_history_there_is_nothing(tmp_path: Path) -> None:
+    found = asked(tmp_path)
     assert (found["total"]["asked"], found["destinations"]) == (0, [])  # type: ignore[index]
 
 
 @pytest.mark.keeps("23.28")
-async def test_what_it_costs_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_costs_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store(tmp_path, *mixed_day())
     rests: list[float] = []
     monkeypatch.setattr(time, "sleep", rests.append)
     monkeypatch.setattr(funnel, "_ROWS", 2)
-    await asked(tmp_path)
+    asked(tmp_path)
     assert len(rests) == 3  # seven rows
     monkeypatch.setattr(funnel, "MOST_ROWS", 6)
     with pytest.raises(StoreError, match="more than 6 transfers"):
-        await asked(tmp_path)
+        asked(tmp_path)
     monkeypatch.setattr(funnel, "MOST_ROWS", 100)
     monkeypatch.setattr(funnel, "LOOKING_S", -1)
     with pytest.raises(StoreError, match="ask for less"):
-        await asked(tmp_path)
+        asked(tmp_path)
 
 
-async def test_only_so_many_may_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(funnel, "MOST_WAITING", 0)
-    with pytest.raises(StoreError, match="ask again"):
-        await asked(tmp_path)
+async def test_one_question_is_answered_after_the_other_and_only_so_many_may_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(tmp_path, *mixed_day())
     asking = FiguresAsking(tmp_path)
-    await asyncio.gather(asking.stop(), asking.stop())
+    found = await asyncio.gather(*(asking.figures(SPAN, ()) for _ in range(asking_figures.MOST_WAITING)))
+    assert [each["total"]["asked"] for each in found] == [7] * asking_figures.MOST_WAITING
+    await asking.stop()
+    monkeypatch.setattr(asking_figures, "MOST_WAITING", 0)
+    with pytest.raises(StoreError, match="ask again"):
+        await FiguresAsking(tmp_path).figures(SPAN, ())
 
 
 def test_only_so_many_destinations_have_a_line_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
