@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.sip
 
+BEFORE_S = 0.4
+"""So much of the assistant is heard before it asks, whatever else the machine has to do."""
 JOINED_S = 0.5
 """The key itself takes 0.16 s."""
 
@@ -35,7 +37,7 @@ async def has_heard(call: Call, since: float, *tones: int) -> None:
     """
 
     def so_far() -> list[int]:
-        return sounds(timeline(call.media, ALL_HZ, since=since - 0.2))
+        return sounds(timeline(call.media, ALL_HZ, since=since - BEFORE_S))
 
     last = asyncio.get_running_loop().time() + 30
     while so_far() != list(tones) and asyncio.get_running_loop().time() < last:
