@@ -16,7 +16,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support import own_network
-from tests.support.fetch import programs, proxy_programs
+from tests.support.fetch import capture_programs, programs, proxy_programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -98,6 +98,7 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[XSpec]) -> No
     if config.option.dist != "loadfile":
         return
     programs()
+    capture_programs()
     proxy_programs()
     if refused := own_network.allowed():
         print(f"The workers share this machine's loopback, since it gives them none of their own: {refused}",

@@ -93,6 +93,7 @@ async def test_all_messages_of_a_transfer_come_with_its_id(own_net: Net, transpo
         assert await scene.gateway.metric("transfer_gateway_hep_dropped_total", reason="full") == 0
 
 
+@pytest.mark.capture
 @pytest.mark.keeps("23.40")
 async def test_sngrep_reads_what_is_sent(own_net: Net) -> None:
     async with Sngrep(own_net.host(CAPTURE_HOST), PORT) as sngrep, capturing(own_net, rtcp=False) as scene:
