@@ -14,8 +14,7 @@ from gateway.memory import lasting
 NOT_NEEDED = {
     "aiomqtt": "a gateway without [mqtt] has no broker",
     "paho": "as aiomqtt",
-    "gateway.report.figures.made": "`report` reads the history by itself",
-    "gateway.report.figures.proof": "as well",
+    "gateway.report.figures": "`report` reads the history by itself",
     "gateway.probe": "`probe`",
     "gateway.setting_up": "`init`",
     "gateway.tool": "`tool`",
