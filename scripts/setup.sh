@@ -27,11 +27,11 @@ tick() {
     while ! read -r -t "$every" -u 7; do say "$what: goes on, $(in_words $((SECONDS - begun))) so far"; done
 }
 ticker=
-start_ticking() { tick "$1" 9<&- & ticker=$!; }
+# No job of the shell's, which might tell that it was terminated.
+start_ticking() { tick "$1" 9<&- & ticker=$!; disown "$ticker"; }
 stop_ticking() {
     [[ -n $ticker ]] || return 0
     kill "$ticker" 2>/dev/null || true
-    wait "$ticker" 2>/dev/null || true
     ticker=
 }
 
