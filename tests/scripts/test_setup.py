@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -73,7 +74,7 @@ def test_each_step_says_how_long_it_is_likely_to_take_and_then_nothing_is_said(t
     assert told[0] == "4 steps (venv dependencies project binding): about 4 min in all"
     assert told[1].startswith("making .venv with Python 3.11 (")
     assert told[1].endswith("): about 5 s")
-    assert told[2].endswith("): done in 0 s")
+    assert re.search(r"\): done in [0-9]+ s$", told[2])
     assert told[3].startswith("installing the Python packages of requirements.txt")
     assert told[3].endswith(": about 60 s")
     assert told[7] == "making the SIP binding (pjsua2), from the cache or else compiled: about 3 min"
