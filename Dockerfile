@@ -30,7 +30,7 @@ RUN python3 -m venv /tools \
     && python3 -m venv --without-pip /opt/transfer-gateway/venv \
     && /tools/bin/pip --python /opt/transfer-gateway/venv/bin/python install -q --no-cache-dir --no-compile \
         --require-hashes -r requirements.txt -r requirements-watch.txt
-COPY pyproject.toml requirements.in requirements-built.in requirements-watch.in LICENSE ./
+COPY pyproject.toml requirements.in requirements-built.in requirements-watch.in requirements-traces.in LICENSE ./
 COPY gateway gateway
 # Compiled here, and told by no time of the source: the container's own files can't be written to.
 RUN /tools/bin/pip wheel -q --no-deps --no-build-isolation -w /wheels . \

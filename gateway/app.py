@@ -47,6 +47,7 @@ from gateway.report.reporters import Reporters
 from gateway.report.sinks.mqtt.broker import Broker
 from gateway.report.sinks.webhook.receiver import Receiver
 from gateway.report.store_file import StoreError
+from gateway.report.traces.tracing import Tracing
 from gateway.report.webhook_metrics import WebhookMetrics
 from gateway.sip.agent import SipAgent
 from gateway.threads import DaemonPool
@@ -112,6 +113,8 @@ class App:
         self.messages = CallMessages(self.engine.book, self.sip)
         self.archive = MessageArchive(self.messages, config.gateway.state_dir, clock)
         reporters.add(self.archive)
+        self._tracing = Tracing(gateway.__version__)
+        reporters.add(self._tracing)
         self._capturing = Capturing(self.sip, self.engine.book, clock, HepMetrics(self.metrics.registry))
         self._following = Following(self.engine, self.sip.subscriptions, clock)
         self.sources = self.engine.sources = self._following.sources
@@ -161,6 +164,7 @@ class App:
             self.messages.configure(self._config)
             self._capturing.configure(self._config)
             self.archive.configure(self._config)
+            self._tracing.configure(self._config)
             self._following.follow(self._config)
             await self.web.start(http.bind_address, http.port)
             await self.platforms.start()
@@ -202,8 +206,8 @@ class App:
         self.reloader.close()
         self._certificates.stop()
         reading = self.reporter, self.figures, self.configured, self.audit
-        serving = self.web, self.platforms
-        for part in (self.sip, self._capturing, self.archive, *serving, self._following, self._tasks, *reading):
+        telling, serving = (self._capturing, self.archive, self._tracing), (self.web, self.platforms)
+        for part in (self.sip, *telling, *serving, self._following, self._tasks, *reading):
             try:
                 await part.stop()
             except Exception:
@@ -217,6 +221,7 @@ class App:
         self.messages.configure(config)
         self._capturing.configure(config)
         self.archive.configure(config)
+        self._tracing.configure(config)
         self.metrics.configure(_plan(config))
         if config.mqtt is None:
             self.metrics.no_broker()

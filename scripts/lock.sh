@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 # An index of one's own beside the usual one may hold some of a release's files only, and so some of its hashes only.
 export PIP_EXTRA_INDEX_URL="" PIP_FIND_LINKS=""
-for name in requirements requirements-watch requirements-dev requirements-docs; do
+for name in requirements requirements-watch requirements-traces requirements-dev requirements-docs; do
     printf 'lock: %s.txt\n' "$name"
     .venv/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header \
         --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file "$name.txt" "$name.in"

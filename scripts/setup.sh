@@ -168,7 +168,7 @@ missing=()
 look_for_system_packages
 venv_key="$py_path $py_version"
 dependencies_key=$(hash_of requirements.txt requirements-dev.txt requirements-docs.txt)
-project_key=$(hash_of pyproject.toml requirements.in requirements-built.in requirements-watch.in gateway/__init__.py)
+project_key=$(hash_of pyproject.toml requirements.in requirements-built.in requirements-watch.in requirements-traces.in gateway/__init__.py)
 binding_key="$(hash_of gateway/sip/binding/*.{h,hpp,cpp,i} scripts/binding/*.py) ${PJPROJECT_SOURCE:-}"
 
 due=()

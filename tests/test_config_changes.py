@@ -33,6 +33,7 @@ from gateway.config.settings import (
     PlatformSettings,
     SipSettings,
     TokenSettings,
+    TracesSettings,
     WebhookSettings,
     WeeklySettings,
 )
@@ -56,6 +57,7 @@ MODELS: Final[dict[str, type[BaseModel]]] = {
     "history": HistorySettings,
     "messages": MessagesSettings,
     "hep": HepSettings,
+    "traces": TracesSettings,
     "hours": HoursSettings,
     "hours.weekly": WeeklySettings,
     "numbers": NumberSettings,
@@ -107,6 +109,9 @@ CHANGES: Final[Tables] = {
     "hep": {
         "address": "192.0.2.21:9061", "transport": "tcp", "password_file": "two.secret",
         "capture_id": 7, "node": "other", "rtcp": False,
+    },
+    "traces": {
+        "endpoint": "https://traces.example.com/v1/traces", "authorization_file": "two.secret", "ca_file": "two.pem",
     },
     "hours": {
         "time_zone": "Europe/Lisbon", "holidays": "NL", "closed": ["2026-12-24"],
@@ -193,6 +198,7 @@ def before(**listening: int) -> dict[str, Tables]:
             "history": {},
             "messages": {},
             "hep": {"address": "192.0.2.20:9060", "password_file": "one.secret"},
+            "traces": {"endpoint": "http://127.0.0.1:4318/v1/traces"},
             "hours": {"office": {"time_zone": "Europe/Amsterdam", "weekly": {}}},
             "numbers": [
                 {"id": "main-line", "number": "+31201234567", "trunk": "platform", "pbx": "asterisk",

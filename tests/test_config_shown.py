@@ -32,6 +32,7 @@ HIDDEN = {
     "cluster": {"secret_file"},
     "webhooks": {"secret_file"},
     "hep": {"password_file"},
+    "traces": {"endpoint", "authorization_file"},  # an address may hold what only who sends there knows
     "hours": {"weekly"},
     "numbers": {"destinations"},
     "numbers.destinations": {"digits"},  # of a conference: its PIN

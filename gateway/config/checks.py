@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What must be right between the parts of a configuration: names lead somewhere, nothing means two things."""
 
+import importlib.util
 import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -52,6 +53,8 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield Mistake(MAIN, "messages.disk_mb", "keeps what is in memory, and max_mb is 0; give that 1 at least")
     if main.hep is not None and not main.messages.max_mb:
         yield Mistake(MAIN, "hep", "sends what [messages] keeps, and messages.max_mb is 0; give it 1 at least")
+    if main.traces is not None and not _has_traces():
+        yield Mistake(MAIN, "traces", "needs the extra `traces`: pip install 'transfer-gateway[traces]'")
     yield from _ready_needs(main, profiles)
     numbers = [number.id for number in main.numbers]
     of_all = {main.http.token.get_secret_value().strip(): "token_file"} if main.http.token else {}
@@ -299,6 +302,14 @@ def _targets(number: NumberSettings, numbers: tuple[NumberSettings, ...], countr
             for each in found_by:
                 owners.setdefault(each, destination.id)
     yield from offers_of_assistant(number, owners, country)
+
+
+def _has_traces() -> bool:
+    """Whether what traces are sent with is installed."""
+    try:
+        return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http.trace_exporter") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _carriers(number: NumberSettings, profiles: Profiles) -> Iterator[Mistake]:

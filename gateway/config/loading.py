@@ -34,6 +34,7 @@ from gateway.config.settings import (
     NumberSettings,
     PlatformSettings,
     SipSettings,
+    TracesSettings,
     WebhookSettings,
 )
 from gateway.config.validity import ends_of_certificates
@@ -89,6 +90,7 @@ class Config:
     values: Values = field(default_factory=dict, repr=False)
     platform: PlatformSettings | None = None  # None: platforms can ask nothing over HTTP
     hep: HepSettings | None = None  # None: there is no capture server
+    traces: TracesSettings | None = None  # None: nobody collects traces
     cluster: ClusterSettings | None = None  # None: it is alone
 
     @cached_property
@@ -215,6 +217,7 @@ def load(directory: Path, *, secrets: bool = True) -> Config:
         history=main.history,
         messages=main.messages,
         hep=main.hep,
+        traces=main.traces,
         schedules=schedules,
         numbers=tuple(assigned_number(number, schedules, main.gateway, carriers) for number in main.numbers),
         trunks={name: profile for name, profile in profiles.items() if isinstance(profile, TrunkProfile)},

@@ -274,6 +274,14 @@ class HepSettings(Section):
     rtcp: Flag = True  # whether reports are sent too
 
 
+class TracesSettings(Section):
+    """`[traces]`: a collector of OpenTelemetry, that is sent a trace of each transfer."""
+
+    endpoint: HttpUrl
+    authorization: SecretFile | None = Field(default=None, alias="authorization_file")
+    ca_file: ReadableFile | None = None  # absent: the system's authorities
+
+
 def _span(weekday: int, day: str, interval: tuple[time, time]) -> tuple[int, int, str]:
     """Beginning and end of an interval, in minutes of the week, and its name."""
     start, end = interval
@@ -422,5 +430,6 @@ class GatewayFile(Section):
     history: HistorySettings = HistorySettings()
     messages: MessagesSettings = MessagesSettings()
     hep: HepSettings | None = None
+    traces: TracesSettings | None = None
     hours: dict[Slug, HoursSettings] = Field(default_factory=dict)
     numbers: tuple[NumberSettings, ...] = ()

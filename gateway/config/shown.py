@@ -52,6 +52,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "webhooks": ("id", "url", "events", "ca_file"),
     "history": ("days", "failures_days", "max_mb", "callers"),
     "messages": ("max_mb", "calls", "disk_mb"),
+    "traces": ("ca_file",),
     "hep": ("address", "transport", "capture_id", "node", "rtcp"),
     "hours": ("time_zone", "holidays", "closed", "open"),
     "hours.weekly": ("mon", "tue", "wed", "thu", "fri", "sat", "sun"),

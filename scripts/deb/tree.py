@@ -89,8 +89,8 @@ def _source_alone(target: Path) -> Path:
     """The gateway's source, and nothing that an earlier build has left beside it."""
     left = shutil.ignore_patterns("__pycache__", "*.egg-info")
     shutil.copytree(SOURCE / "gateway", target / "gateway", ignore=left)
-    for name in ("pyproject.toml", "requirements.in", "requirements-built.in", "requirements-watch.in", "LICENSE"):
-        shutil.copy(SOURCE / name, target)
+    for file in (SOURCE / "pyproject.toml", SOURCE / "LICENSE", *SOURCE.glob("requirements*.in")):
+        shutil.copy(file, target)
     return target
 
 

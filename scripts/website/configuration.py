@@ -33,6 +33,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "[history]": ("HistorySettings",),
     "[messages]": ("MessagesSettings",),
     "[hep]": ("HepSettings",),
+    "[traces]": ("TracesSettings",),
     "[hours.<name>]": ("HoursSettings",),
     "[[numbers]]": ("NumberSettings",),
     "[[numbers.destinations]]": ("DestinationSettings",),

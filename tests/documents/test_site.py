@@ -162,7 +162,7 @@ def test_a_key_that_is_described_otherwise_than_it_is_fails_the_build(before: st
 def test_the_reference_has_every_key_reason_metric_message_address_and_command() -> None:
     keys = {name for model in json_schema()["$defs"].values() for name in model.get("properties", {})}
     tables = {"base", "gateway", "sip", "mqtt", "http", "platform", "cluster", "webhooks", "history", "messages",
-              "hep", "hours", "numbers", "destinations", "tokens", "mcp_tokens", "queues",
+              "hep", "traces", "hours", "numbers", "destinations", "tokens", "mcp_tokens", "queues",
               *("mon", "tue", "wed", "thu", "fri", "sat", "sun")}  # fmt: skip
     page = configuration.page(CONFIGURATION)
     assert [name for name in sorted(keys - tables) if f"| `{name}` |" not in page] == []
