@@ -189,7 +189,9 @@ class Gateway:
             left = {"calls": status["calls"], "transfers": status["transfers"], **status["sip"]}
             if not any(left.values()):
                 return
-            assert asyncio.get_running_loop().time() < deadline, f"still there after {timeout_s} s: {left}"
+            assert asyncio.get_running_loop().time() < deadline, (
+                f"still there after {timeout_s} s: {left}\n{self.child.tail()}"
+            )
             await asyncio.sleep(0.02)
 
     async def metric(self, name: str, **labels: str) -> float:
