@@ -20,7 +20,7 @@ from tests.support.processes import free_port
 from tests.web.described import exercise
 from tests.web.serving import TOKEN, Gateway
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]  # 22 s alone, and 116 at a load of 12
 
 
 def test_it_is_an_openapi_document() -> None:
