@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
 import sys
 import time
 
@@ -62,14 +61,14 @@ def main() -> int:
     )
     parser.add_argument("--estimate", action="store_true", help="only say how long it would take")
     parser.add_argument("--dry", action="store_true", help="keep nothing, write nothing")
-    parser.add_argument("--here", action="store_true", help="in this machine's network")
+    parser.add_argument(own_network.HERE, action="store_true", help="in this machine's network")
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     installed = programs()
-    if not chosen.here and not own_network.allowed():
-        again = [sys.executable, "-m", "tests.compare", *sys.argv[1:], "--here"]
-        return subprocess.call([*own_network.command(), *again])
+    ended = own_network.played_in_one("tests.compare", here=chosen.here)
+    if ended is not None:
+        return ended
     asyncio.run(play(chosen, installed))
     return 0
 

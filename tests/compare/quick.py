@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 
 from tests.compare.counts import counted, excesses, table
 from tests.support import own_network
 from tests.support.fetch import programs
 from tests.support.processes import Net
-
-HERE = "--here"
 
 
 async def count() -> int:
@@ -28,8 +25,9 @@ async def count() -> int:
 def main() -> int:
     """In a network of its own, where that can be had."""
     programs()
-    if HERE not in sys.argv and not own_network.allowed():
-        return subprocess.call([*own_network.command(), sys.executable, "-m", "tests.compare.quick", HERE])
+    ended = own_network.played_in_one("tests.compare.quick", here=own_network.HERE in sys.argv)
+    if ended is not None:
+        return ended
     return asyncio.run(count())
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,13 +21,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--plain", action="store_true", help="the ordinary binding, without sanitizers")
-    parser.add_argument("--here", action="store_true", help="in this machine's network")
+    parser.add_argument(own_network.HERE, action="store_true", help="in this machine's network")
     chosen = parser.parse_args()
     env = None if chosen.plain else environment()
-    if not chosen.here and not own_network.allowed():
-        # Contacts, Vias and descriptions are made to name any address: nothing of what follows may leave the machine.
-        again = [sys.executable, "-m", "tests.fuzz", *sys.argv[1:], "--seed", str(chosen.seed), "--here"]
-        return subprocess.call([*own_network.command(), *again])
+    # Contacts, Vias and descriptions are made to name any address: nothing of what follows may leave the machine.
+    ended = own_network.played_in_one("tests.fuzz", "--seed", str(chosen.seed), here=chosen.here)
+    if ended is not None:
+        return ended
     print(f"seed {chosen.seed}, {chosen.seconds:.0f} s", flush=True)
     tones.prepare()
     result = asyncio.run(Run(chosen.seed, env).play(chosen.seconds))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
 import sys
 
 from tests.compare import jobs, process
@@ -21,7 +20,6 @@ from tests.support import own_network
 from tests.support.fetch import programs
 from tests.support.processes import ChildError, Net
 
-HERE = "--here"
 SEARCHED_S = 5
 
 
@@ -72,13 +70,13 @@ def main() -> int:
     parser.add_argument("--trunks", type=numbers, default=[1, 2], help="by so many trunks together (1,2)")
     parser.add_argument("--seconds", type=float, default=10, help="how long each is offered (10)")
     parser.add_argument("--waits", type=float, default=0, help="seconds to wait before each while the machine is busy")
-    parser.add_argument(HERE, action="store_true", help="in this machine's network")
+    parser.add_argument(own_network.HERE, action="store_true", help="in this machine's network")
     chosen = parser.parse_args()
     chosen.trunks = [int(one) for one in chosen.trunks]
     programs()
-    if not chosen.here and not own_network.allowed():
-        again = [sys.executable, "-m", "tests.overload", *sys.argv[1:], HERE]
-        return subprocess.call([*own_network.command(), *again])
+    ended = own_network.played_in_one("tests.overload", here=chosen.here)
+    if ended is not None:
+        return ended
     asyncio.run(play(chosen))
     return 0
 

@@ -192,7 +192,7 @@ def test_no_rollback_to_a_release_that_works_no_more(tree: Tree) -> None:
 def test_a_python_that_no_service_can_run_replaces_nothing(tree: Tree) -> None:
     tree.install("1")
     before = tree.contents()
-    refused = tree.install("2", PYTHON_IS_IN="/root/.pyenv/versions/3.11.7")
+    refused = tree.install("2", PYTHON_IS_IN="/root/python")
     assert refused.returncode == 1
     assert "make install PYTHON=/usr/bin/python3" in refused.stderr
     assert tree.contents() == before

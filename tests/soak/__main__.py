@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import subprocess
 import sys
 
 from tests.soak.run import Soak
@@ -27,12 +26,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--per-second", type=float, default=20)
-    parser.add_argument("--here", action="store_true", help="in this machine's network")
+    parser.add_argument(own_network.HERE, action="store_true", help="in this machine's network")
     chosen = parser.parse_args()
     programs()
-    if not chosen.here and not own_network.allowed():
-        again = [sys.executable, "-m", "tests.soak", *sys.argv[1:], "--here"]
-        return subprocess.call([*own_network.command(), *again])
+    ended = own_network.played_in_one("tests.soak", here=chosen.here)
+    if ended is not None:
+        return ended
     return asyncio.run(play(chosen.minutes, chosen.per_second))
 
 

@@ -46,6 +46,20 @@ def allowed() -> str:
     return "" if tried.returncode == 0 else tried.stderr.strip().rpartition("\n")[2]
 
 
+HERE = "--here"
+"""The argument by which a module of `played_in_one` knows that it is there, or is to stay where it is."""
+
+
+def played_in_one(module: str, *more: str, here: bool) -> int | None:
+    """Have `python -m module` run once more in a network of its own, with `more` arguments: with what it ended.
+
+    None: it is to go on where it is, as `here` says, or as this machine gives none.
+    """
+    if here or allowed():
+        return None
+    return subprocess.call([*command(), sys.executable, "-m", module, *sys.argv[1:], *more, HERE])
+
+
 def command() -> list[str]:
     """What to put in front of a command."""
     return [sys.executable, __file__]

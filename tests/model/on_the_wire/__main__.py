@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -62,11 +61,11 @@ def main() -> int:
     parser.add_argument("--depth", type=int, default=8, help="moves from the beginning (8)")
     parser.add_argument("--count", type=int, default=1000, help="how many ways are played (1000)")
     parser.add_argument("--places", type=int, default=run.PLACES, help=f"… how many at a time ({run.PLACES})")
-    parser.add_argument("--here", action="store_true", help="in this machine's network")
+    parser.add_argument(own_network.HERE, action="store_true", help="in this machine's network")
     chosen = parser.parse_args()
-    if not chosen.here and not own_network.allowed():
-        again = [sys.executable, "-m", "tests.model.on_the_wire", *sys.argv[1:], "--here"]
-        return subprocess.call([*own_network.command(), *again])
+    ended = own_network.played_in_one("tests.model.on_the_wire", here=chosen.here)
+    if ended is not None:
+        return ended
     ways = found(chosen.depth)
     taken = choosing.chosen(ways.found, chosen.count)
     told(ways, taken)
