@@ -82,11 +82,11 @@ def next_after(
     the decision is not accepted and names no destination. The trail holds what was found now, and nothing of before: a
     destination that was passed over is looked at again, but its refusal is not told again if it is among those `told`.
     """
-    dialled = {(number.pbx_of(one), one.extension) for one in (number.destinations[name] for name in tried)}
+    dialled = {number.destinations[name].place for name in tried}
     left = tuple(
         destination
         for destination in hunt(number, asked)
-        if destination.id not in tried and (number.pbx_of(destination), destination.extension) not in dialled
+        if destination.id not in tried and destination.place not in dialled
     )
     if not left:
         line = f"overflow: none left after {', '.join(tried)}"

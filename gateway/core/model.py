@@ -140,6 +140,11 @@ class Destination:
     pbx: str = ""  # empty: that of its number
     outside: bool = False  # … and it is a carrier's line, at whose end anybody may be
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The PBX and the extension that are dialled: a target, whichever destinations lead to it."""
+        return self.pbx, self.extension
+
     def goes_on_after(self, reason: Reason) -> bool:
         """Whether another target is tried when this one fails for this reason."""
         if reason is Reason.VOICEMAIL:
@@ -178,16 +183,18 @@ class AssignedNumber:
     locale: str = "en"  # language of what its callers are told
     total_ring: timedelta | None = None  # how long all targets of a hunt may ring together
     assistant: Mapping[str, object] | None = None  # the JSON that its platform is told who answers, if it asks
+    pbxs: frozenset[str] = field(
+        init=False, repr=False, compare=False
+    )  # its own, and those of its destinations; no carriers
+
+    def __post_init__(self) -> None:
+        """Find out once what each transfer asks for."""
+        others = (self.pbx_of(each) for each in self.destinations.values() if not each.outside)
+        object.__setattr__(self, "pbxs", frozenset((self.pbx, *others)))
 
     def pbx_of(self, destination: Destination) -> str:
         """The PBX on which a destination of this number is dialled."""
         return destination.pbx or self.pbx
-
-    @property
-    def pbxs(self) -> frozenset[str]:
-        """The number's own PBX, and those of its destinations; no carriers."""
-        others = (self.pbx_of(each) for each in self.destinations.values() if not each.outside)
-        return frozenset((self.pbx, *others))
 
 
 class DeviceState(StrEnum):

@@ -20,8 +20,7 @@ import structlog
 
 from gateway.report.history.callers import Callers
 from gateway.report.history.retention import used_bytes
-from gateway.report.migrations import NewerVersionError
-from gateway.report.store_file import StoreError, StoreFile, is_broken
+from gateway.report.store_file import StoreFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,18 +171,12 @@ class MessageStore:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        try:
+        with self._file.recovering():
             if not self._is_open:
                 self._file.open()
                 self._is_open = True
             self._file.keep()
             yield self._file.db
-        except NewerVersionError as error:
-            raise StoreError(str(error)) from error
-        except sqlite3.DatabaseError as error:
-            if is_broken(error):
-                self._file.move_aside(str(error))
-            raise
 
 
 def stored(directory: Path, transfer: str) -> Document | None:

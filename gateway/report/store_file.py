@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO, TypeAlias
 
@@ -54,6 +54,18 @@ class StoreFile:
         if self._connection is None:
             raise sqlite3.ProgrammingError(f"{self.name} is closed")
         return self._connection
+
+    @contextlib.contextmanager
+    def recovering(self) -> Iterator[None]:
+        """Put the file aside when it turns out to be damaged, for the caller to try again. Raises StoreError too."""
+        try:
+            yield
+        except NewerVersionError as error:
+            raise StoreError(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            if is_broken(error):
+                self.move_aside(str(error))
+            raise
 
     def open(self) -> None:
         """Open or make the database; a broken one is moved aside first. Raises StoreError."""

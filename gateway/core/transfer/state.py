@@ -43,11 +43,6 @@ class Manner:
     names_humans: frozenset[str] = frozenset()  # the PBXs that tell who takes a call
 
 
-def place_of(destination: Destination) -> tuple[str, str]:
-    """The PBX and the extension of a destination."""
-    return destination.pbx, destination.extension
-
-
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """One transfer; `record` is what the outside learns of it."""
@@ -88,7 +83,7 @@ class Transfer:
 
     def has_tried(self, destination: Destination) -> bool:
         """Whether the extension of a destination was dialled, for whichever destination."""
-        return place_of(destination) in self.places
+        return destination.place in self.places
 
     @property
     def notifies(self) -> bool:

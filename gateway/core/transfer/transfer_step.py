@@ -9,7 +9,7 @@ from gateway.core.outcome import Reason
 from gateway.core.record import Attempt, Milestone, TransferRecord
 from gateway.core.sentence import sentence
 from gateway.core.transfer.commands import Command, Notify, Report, StopTimer, Timer
-from gateway.core.transfer.state import State, Transfer, place_of
+from gateway.core.transfer.state import State, Transfer
 
 _MILESTONES = tuple(Milestone)
 _ANSWERED_BY = {
@@ -116,7 +116,7 @@ class TransferStep:
             self.transfer,
             destination=destination,
             dialled=self.transfer.dialled + 1,
-            places=self.transfer.places | {place_of(destination)},
+            places=self.transfer.places | {destination.place},
             looking=False,
         )
 

@@ -39,8 +39,6 @@ from gateway.report.history.rows import (
 from gateway.report.history.rows import unpack as unpacked
 from gateway.report.history.state import HistorySize
 from gateway.report.history.tables import HistoryFile
-from gateway.report.migrations import NewerVersionError
-from gateway.report.store_file import StoreError, is_broken
 
 _ABOUT_THE_EVENT = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
@@ -69,7 +67,7 @@ class HistoryStore:
 
     def is_new(self) -> bool:
         """Whether nothing was ever stored in it. Raises as `apply` does."""
-        with self._recovering():
+        with self._file.recovering():
             self._file.keep()
             return self._file.db.execute("SELECT 1 FROM kinds LIMIT 1").fetchone() is None
 
@@ -78,7 +76,7 @@ class HistoryStore:
 
         Raises sqlite3.Error, OSError, StoreError: then nothing is stored, and later it may be.
         """
-        with self._recovering():
+        with self._file.recovering():
             self._file.keep()
             try:
                 return self._apply(events, keep)
@@ -182,7 +180,7 @@ class HistoryStore:
 
     def expire(self, keep: Keep, now: datetime) -> bool:
         """Delete some of what is too old, or too much; whether there may be more. Raises as `apply` does."""
-        with self._recovering():
+        with self._file.recovering():
             self._file.keep()
             db = self._file.db
             expired = retention.delete_expired(db, keep, now) > 0
@@ -192,19 +190,19 @@ class HistoryStore:
 
     def rename(self, form: CallerForm) -> Renamed:
         """Have some older rows name their callers in this form. Raises as `apply` does."""
-        with self._recovering():
+        with self._file.recovering():
             self._file.keep()
             return naming.rename(self._file.db, self._callers, form)
 
     def forget(self, forms: Collection[str], done: Forgetting) -> Forgetting:
         """Take a caller, in all these forms, out of some more rows, until it is over. Raises as `apply` does."""
-        with self._recovering():
+        with self._file.recovering():
             self._file.keep()
             return forget_some(self._file.db, forms, done)
 
     def size(self) -> HistorySize:
         """How much there is. Raises as `apply` does."""
-        with self._recovering():
+        with self._file.recovering():
             return self._size(self._file.db)
 
     @staticmethod
@@ -232,16 +230,4 @@ class HistoryStore:
         except BaseException:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _recovering(self) -> Iterator[None]:
-        """Put a file aside that turns out to be damaged; the caller tries again."""
-        try:
-            yield
-        except NewerVersionError as error:
-            raise StoreError(str(error)) from error
-        except sqlite3.DatabaseError as error:
-            if is_broken(error):
-                self._file.move_aside(str(error))
             raise

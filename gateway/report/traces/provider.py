@@ -7,7 +7,7 @@ They wait in memory, 2,048 of them at most, for a thread of the library's: no ca
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -89,10 +89,9 @@ class Spans:
             span.end(_nanoseconds(each.ends))
         whole.end(_nanoseconds(record.ended_at or record.requested_at))
 
-    @property
-    def close(self) -> Callable[[], None]:
+    def close(self) -> None:
         """Send what there is, and stop; it waits for the collector, and is for another thread than the loop's."""
-        return self._provider.shutdown
+        self._provider.shutdown()
 
 
 def _nanoseconds(at: datetime) -> int:
