@@ -105,13 +105,15 @@ async def test_a_number_that_is_taken_out_has_no_destinations_left() -> None:
 
 async def test_a_fault_of_ours_does_not_silence_it() -> None:
     world = World()
-    broken = world.number
-    world.numbers = [replace(broken, destinations=None)]  # type: ignore[arg-type]
+    whole = world.number
+    broken = replace(whole)
+    object.__setattr__(broken, "destinations", None)
+    world.numbers = [broken]
     with capture_logs() as logs:
         running = asyncio.create_task(world.notices.run())
         await turns(world)
         assert {each["event"] for each in logs} == {"availability-failed"}
-        world.numbers = [broken]
+        world.numbers = [whole]
         await turns(world)
         running.cancel()
         await asyncio.wait([running])

@@ -183,9 +183,8 @@ class AssignedNumber:
     locale: str = "en"  # language of what its callers are told
     total_ring: timedelta | None = None  # how long all targets of a hunt may ring together
     assistant: Mapping[str, object] | None = None  # the JSON that its platform is told who answers, if it asks
-    pbxs: frozenset[str] = field(
-        init=False, repr=False, compare=False
-    )  # its own, and those of its destinations; no carriers
+    # Its own PBX, and those of its destinations; no carriers.
+    pbxs: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Find out once what each transfer asks for."""
