@@ -34,12 +34,12 @@ def configured(directory: Path, main: str) -> Config:
     return load(write(directory, main, profiles={"platform": TRUNK, "asterisk": PBX, "branch": branch}))
 
 
-def followed(bench: Bench, *names: str, **extensions: DeviceState) -> None:
-    """Have these PBXs tell their state, the extensions of all among it."""
-    known = {name.removeprefix("e"): state for name, state in extensions.items()}
+def followed(bench: Bench, **extensions: dict[str, DeviceState]) -> None:
+    """Have these PBXs tell their state, and that of these extensions."""
     now = bench.clock.now().wall
     bench.engine.sources = {
-        name: Source(replace(PbxState(name, StateSource.AMI, now), extensions=known)) for name in names
+        name: Source(replace(PbxState(name, StateSource.AMI, now), extensions=known))
+        for name, known in extensions.items()
     }
 
 
@@ -51,6 +51,15 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.finish()
 
 
+PUT_THROUGH = """
+    << notify 200 answered, final
+    << report connected
+    << report ended completed answered
+"""
+RELEASED = """
+    >> 2 s pass
+    << hang up out-1 200 answered
+"""
 HUNT = """
     >> T/1 fails with 486
     << dial 6501 at branch as T/2
@@ -66,12 +75,7 @@ def test_a_hunt_goes_on_at_another_pbx_and_comes_back(bench: Bench) -> None:
         << wait in-1 for T/3
         >> T/3 answers
         << join in-1 T/3
-        << notify 200 answered, final
-        << report connected
-        << report ended completed answered
-        >> 2 s pass
-        << hang up out-1 200 answered
-        """)  # fmt: skip
+        """ + PUT_THROUGH + RELEASED)  # fmt: skip
     [record] = bench.ends()
     assert record.pbx == "asterisk"
     assert [attempt.destination for attempt in record.attempts] == ["sales", "support", "voicemail"]
@@ -80,17 +84,12 @@ def test_a_hunt_goes_on_at_another_pbx_and_comes_back(bench: Bench) -> None:
 
 @pytest.mark.keeps("21.40")
 def test_the_pbx_that_is_dialled_is_asked_who_answers(bench: Bench) -> None:
-    followed(bench, "asterisk", "branch")
+    followed(bench, asterisk={}, branch={})
     play(bench, ASSISTANT + REFER + HUNT + """
         >> T/2 answers
         >> T/2 is taken by extension
         << join in-1 T/2
-        << notify 200 answered, final
-        << report connected
-        << report ended completed answered
-        >> 2 s pass
-        << hang up out-1 200 answered
-        """)  # fmt: skip
+        """ + PUT_THROUGH + RELEASED)  # fmt: skip
     [record] = bench.ends()
     asked = {name: source.asked for name, source in bench.engine.sources.items() if isinstance(source, Source)}
     assert asked == {"asterisk": [], "branch": [record.call_ids["target"]]}
@@ -100,29 +99,19 @@ def test_the_pbx_that_is_dialled_is_asked_who_answers(bench: Bench) -> None:
 
 @pytest.mark.keeps("21.40")
 def test_nobody_waits_for_what_only_the_other_pbx_would_tell(bench: Bench) -> None:
-    followed(bench, "asterisk")
+    followed(bench, asterisk={})
     play(bench, ASSISTANT + REFER + HUNT + """
         >> T/2 answers
         << join in-1 T/2
-        << notify 200 answered, final
-        << report connected
-        << report ended completed answered
-        >> 2 s pass
-        << hang up out-1 200 answered
-        """)  # fmt: skip
+        """ + PUT_THROUGH + RELEASED)  # fmt: skip
     [record] = bench.ends()
     assert record.human_at is None
 
 
 @pytest.mark.keeps("21.41")
-def test_the_gate_asks_the_pbx_of_the_destination(tmp_path: Path) -> None:
-    bench = Bench(configured(tmp_path, MAIN.replace('extension = "6501"\noverflow = ["voicemail"]', ELSEWHERE)))
-    now = bench.clock.now().wall
+def test_the_gate_asks_the_pbx_of_the_destination(bench: Bench) -> None:
     idle, gone = {"6501": DeviceState.IDLE}, {"6501": DeviceState.UNAVAILABLE}
-    bench.engine.sources = {
-        "asterisk": Source(replace(PbxState("asterisk", StateSource.AMI, now), extensions=idle)),
-        "branch": Source(replace(PbxState("branch", StateSource.AMI, now), extensions=gone)),
-    }
+    followed(bench, asterisk=idle, branch=gone)
     trail = bench.engine.explain("support", "main-line", None)["trail"]
     assert "destination: support, extension 6501 on branch" in trail
     assert f"overflow: support is refused ({Reason.QUEUE_UNSTAFFED}); next is voicemail, 190" in trail
@@ -161,8 +150,5 @@ def test_the_fallback_at_another_pbx_is_rung_though_its_extension_was_tried_here
         << wait in-1 for T/3
         >> T/3 answers
         << join in-1 T/3
-        << notify 200 answered, final
-        << report connected
-        << report ended completed answered
-        """)  # fmt: skip
+        """ + PUT_THROUGH)  # fmt: skip
     bench.finish()

@@ -14,6 +14,7 @@ from tests.support.peer import Peer
 
 if TYPE_CHECKING:
     from tests.support.configuration import Configuration
+    from tests.support.peer_call import Call
     from tests.support.processes import Net
 
 pytestmark = pytest.mark.sip
@@ -31,6 +32,23 @@ def two_pbxs(net: Net) -> Configuration:
     return files
 
 
+async def overflowed(gateway: Gateway, pbx: Peer, platform: Peer, other: Peer, user: str) -> tuple[Call, Call]:
+    """A caller whose hunt goes on from the busy PBX to `user` at the other peer: the caller, and who has answered."""
+    caller = pbx.invite(f"sip:{NUMBER}@{gateway.sip[0]}", gateway.sip, hz=CALLER_HZ)
+    assistant = await platform.wait_call()
+    await assistant.answer(hz=ASSISTANT_HZ)
+    await caller.answered()
+    assert (await assistant.refer(OVERFLOWING)).code == 202
+    await (await pbx.wait_call()).declines(486)
+    target = await other.wait_call()
+    assert target.incoming is not None
+    assert target.incoming.uri.startswith(f"sip:{user}@")
+    await target.answer(hz=TARGET_HZ)
+    assert codes(await assistant.notifies())[-1] == 200
+    await caller.media.hears(TARGET_HZ)
+    return caller, target
+
+
 @pytest.mark.keeps("21.43")
 async def test_a_caller_goes_on_to_another_pbx_and_is_transferred_from_there(own_net: Net) -> None:
     async with (
@@ -39,18 +57,8 @@ async def test_a_caller_goes_on_to_another_pbx_and_is_transferred_from_there(own
         Peer(own_net.host(BRANCH_HOST), PBX_PORT, user="branch") as branch,
         Peer(own_net.trunk) as platform,
     ):
-        caller = pbx.invite(f"sip:{NUMBER}@{gateway.sip[0]}", gateway.sip, hz=CALLER_HZ)
-        assistant = await platform.wait_call()
-        await assistant.answer(hz=ASSISTANT_HZ)
-        await caller.answered()
-        assert (await assistant.refer(OVERFLOWING)).code == 202
-        await (await pbx.wait_call()).declines(486)
-        target = await branch.wait_call()
-        assert target.incoming is not None
-        assert target.incoming.uri.startswith(f"sip:{DESTINATIONS['anna']['extension']}@")
-        await target.answer(hz=TARGET_HZ)
-        assert codes(await assistant.notifies())[-1] == 200
-        await caller.media.hears(TARGET_HZ)
+        extension = str(DESTINATIONS["anna"]["extension"])
+        caller, target = await overflowed(gateway, pbx, platform, branch, extension)
         await target.media.hears(CALLER_HZ)
         # Whom the caller talks to there may transfer them back to the first PBX, as one of that PBX may.
         assert (await target.refer("<sip:+31612345682@gw.example>")).code == 202
@@ -85,18 +93,7 @@ async def test_the_mobile_of_last_resort_is_called_by_a_carrier(own_net: Net) ->
         Peer(own_net.host(BRANCH_HOST + 1), PBX_PORT, user="carrier") as carrier,
         Peer(own_net.trunk) as platform,
     ):
-        caller = pbx.invite(f"sip:{NUMBER}@{gateway.sip[0]}", gateway.sip, hz=CALLER_HZ)
-        assistant = await platform.wait_call()
-        await assistant.answer(hz=ASSISTANT_HZ)
-        await caller.answered()
-        assert (await assistant.refer(OVERFLOWING)).code == 202
-        await (await pbx.wait_call()).declines(486)
-        target = await carrier.wait_call()
-        assert target.incoming is not None
-        assert target.incoming.uri.startswith(f"sip:{MOBILE}@")
-        await target.answer(hz=TARGET_HZ)
-        assert codes(await assistant.notifies())[-1] == 200
-        await caller.media.hears(TARGET_HZ)
+        caller, target = await overflowed(gateway, pbx, platform, carrier, MOBILE)
         [transfer] = (await gateway.get("/api/transfers"))["transfers"]
         assert (transfer["pbx"], transfer["answered_by"], transfer["human_at"]) == ("carrier", "outside", None)
         assert (await target.refer("<sip:+31612345682@gw.example>")).code == 403
