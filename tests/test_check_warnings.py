@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config import host, load
 from gateway.config.advice import advise
-from tests.config_directory import MAIN, PBX, PRIVATE_TRUNK, write
+from tests.config_directory import ASKING, MAIN, PBX, PRIVATE_TRUNK, TALKING, write, write_whisper
 from tests.support.command_line import run
 
 TRUNK = PRIVATE_TRUNK
@@ -112,6 +112,44 @@ def test_phones_that_are_not_let_ring_as_long_as_it_says(tmp_path: Path) -> None
     total = rings.replace('pbx = "asterisk"', 'pbx = "asterisk"\ntotal_ring_s = 30')
     [warning] = advice(tmp_path, total, f"{TRUNK}deadline_s = 60\n")
     assert warning == f"{where}never reached: total_ring_s of main-line is 30"
+
+
+WITHOUT_AMI = PBX.partition("[queues]")[0]
+
+
+@pytest.mark.keeps("21.27")
+@pytest.mark.parametrize(
+    ("main", "key", "then"),
+    [
+        (ASKING, "accept", "hears the whisper, and presses no key"),
+        (TALKING, "whisper", "hears it, and no agent"),
+        (TALKING, "while_waiting", "takes the caller from the assistant"),
+    ],
+)
+def test_agents_who_are_waited_for_and_whom_nobody_tells_of(tmp_path: Path, main: str, key: str, then: str) -> None:
+    write_whisper(tmp_path)
+    assert advice(tmp_path, main) == []
+    where = f"gateway.toml: numbers[main-line].destinations[sales].{key}: "
+    for pbx in (WITHOUT_AMI, f'{WITHOUT_AMI}[queues]\nsource = "dialog-info"\n'):
+        [warning] = [each for each in advice(tmp_path, main, pbx=pbx) if each.startswith(where)]
+        assert warning.removeprefix(where) == (
+            'asterisk does not tell which agent takes a caller ([queues] source = "ami" would): '
+            f"a queue that answers before an agent does (sales?) {then}"
+        )
+        # A phone that rings is answered by whoever picks it up.
+        assert not [each for each in advice(tmp_path, main, pbx=pbx) if "[support]" in each]
+
+
+@pytest.mark.keeps("21.27")
+def test_an_assistant_that_leaves_when_the_phone_rings(tmp_path: Path) -> None:
+    write_whisper(tmp_path)
+    told = [each.split(": ", 2)[1:] for each in advice(tmp_path, TALKING, f'{TRUNK}final_notify = "on-ring"\n')]
+    assert [key for key, _ in told] == [
+        f"numbers[main-line].destinations[{one}].while_waiting" for one in ("sales", "support")
+    ]
+    assert {problem for _, problem in told} == {
+        '"assistant" ends when the phone rings: platform is told of success then, and leaves (final_notify = "on-ring")'
+    }
 
 
 @pytest.mark.keeps("20.4")

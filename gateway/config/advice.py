@@ -13,7 +13,8 @@ from gateway.config.fields import uri_host
 from gateway.config.instances import MAIN_FILE
 from gateway.config.loading import PROFILES, Config
 from gateway.config.mistakes import Mistake
-from gateway.core.model import AssignedNumber, FinalNotify
+from gateway.core.model import AssignedNumber, Destination, FinalNotify, WhileWaiting
+from gateway.core.state_sources import Ability, that_tell
 
 _EXAMPLES = tuple(
     ipaddress.ip_network(each)
@@ -46,6 +47,10 @@ def advise(config: Config) -> Iterator[Mistake]:
         yield from _ring_times(config, number)
         yield from _ways_in(config, number)
         yield from _outside_lines(config, number)
+        for destination in number.destinations.values():
+            where = f"numbers[{number.id}].destinations[{destination.id}]"
+            yield from _agents_unknown(config, number, destination, where)
+            yield from _talks_in_vain(config, number, destination, where)
 
 
 def _at(name: str, problem: str) -> Mistake:
@@ -152,3 +157,27 @@ def _outside_lines(config: Config, number: AssignedNumber) -> Iterator[Mistake]:
             f'outside; where it does not, or that is meant, say so: emergency = "{extension}"'
         )
         yield Mistake(MAIN_FILE, f"{where}.extension", problem)
+
+
+def _agents_unknown(config: Config, number: AssignedNumber, destination: Destination, where: str) -> Iterator[Mistake]:
+    """What waits for an agent of a queue whose PBX does not tell when one takes a caller."""
+    pbx = number.pbx_of(destination)
+    if destination.queue is None or config.pbxs[pbx].queues.source.tells(Ability.WHO_ANSWERED):
+        return
+    fitting = " or ".join(f'"{each}"' for each in that_tell(Ability.WHO_ANSWERED))
+    unknown = f"{pbx} does not tell which agent takes a caller ([queues] source = {fitting} would)"
+    then = f"a queue that answers before an agent does ({destination.queue}?)"
+    if destination.accept:
+        yield Mistake(MAIN_FILE, f"{where}.accept", f"{unknown}: {then} hears the whisper, and presses no key")
+    elif destination.whisper is not None:
+        yield Mistake(MAIN_FILE, f"{where}.whisper", f"{unknown}: {then} hears it, and no agent")
+    if destination.while_waiting is WhileWaiting.ASSISTANT:
+        yield Mistake(MAIN_FILE, f"{where}.while_waiting", f"{unknown}: {then} takes the caller from the assistant")
+
+
+def _talks_in_vain(config: Config, number: AssignedNumber, destination: Destination, where: str) -> Iterator[Mistake]:
+    """Callers who are to talk on with an assistant that leaves them when the phone rings."""
+    trunk = config.trunks[number.trunk]
+    if destination.while_waiting is WhileWaiting.ASSISTANT and trunk.final_notify is FinalNotify.ON_RING:
+        problem = f'"assistant" ends when the phone rings: {trunk.name} is told of success then, and leaves'
+        yield Mistake(MAIN_FILE, f"{where}.while_waiting", f'{problem} (final_notify = "on-ring")')
