@@ -75,7 +75,8 @@ class AvailabilityNotices:
         load = situation.load
         for number in config.numbers:
             limited = [one.id for one in number.destinations.values() if one.max_concurrent is not None]
-            running = tuple(load.per_destination.get(one, 0) for one in limited)
+            here = load.per_destination, load.elsewhere.running
+            running = tuple(counts.get(one, 0) for counts in here for one in limited)
             told = tuple(changes.get(name) for name in sorted(number.pbxs))
             self._look_at(number, config, situation, (told, running, load.draining, load.exhausted))
             await asyncio.sleep(0)  # calls come first, however many numbers there are

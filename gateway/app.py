@@ -32,6 +32,7 @@ from gateway.expiring import CertificateWatch
 from gateway.following import Following
 from gateway.message_archive import MessageArchive
 from gateway.operating import Operating
+from gateway.others import OtherGateways
 from gateway.ports import Clock, SipError
 from gateway.reloading import SERVING, Reloader
 from gateway.report.asking_figures import FiguresAsking
@@ -110,6 +111,7 @@ class App:
         self.engine = Engine(config, reporters, self.metrics, clock)
         self.sip = user_agent(config, self.engine, clock)
         self.engine.attach(self.sip)
+        self._others = OtherGateways(self.engine, clock)
         self.messages = CallMessages(self.engine.book, self.sip)
         self.archive = MessageArchive(self.messages, config.gateway.state_dir, clock)
         reporters.add(self.archive)
@@ -166,6 +168,7 @@ class App:
             self.archive.configure(self._config)
             self._tracing.configure(self._config)
             self._following.follow(self._config)
+            self._others.configure(self._config, _broker(self._config))
             await self.web.start(http.bind_address, http.port)
             await self.platforms.start()
             # What is there now stays as long as the process; to look through it again and again would hold the loop for
@@ -206,7 +209,7 @@ class App:
         self.reloader.close()
         self._certificates.stop()
         reading = self.reporter, self.figures, self.configured, self.audit
-        telling, serving = (self._capturing, self.archive, self._tracing), (self.web, self.platforms)
+        telling, serving = (self._capturing, self.archive, self._tracing, self._others), (self.web, self.platforms)
         for part in (self.sip, *telling, *serving, self._following, self._tasks, *reading):
             try:
                 await part.stop()
@@ -253,6 +256,7 @@ class App:
     def _log_in(self, config: Config) -> None:
         if (broker := _broker(config)) is not None:
             self.reporter.log_in(broker)
+        self._others.configure(config, broker)
         # What waits for one that is taken out is gone: no part may refuse the configuration after this.
         self.reporter.webhooks.configure(_receivers(config))
 

@@ -75,3 +75,25 @@ def test_who_is_alone_has_none_to_print(tmp_path: Path, capsys: pytest.CaptureFi
     code, out, err = run(capsys, write(tmp_path, MAIN), "cluster-tokens")
     assert (code, out) == (1, "")
     assert "there is no [cluster]" in err
+
+
+@pytest.mark.parametrize("missing", ["cluster", "mqtt"])
+def test_a_shared_limit_needs_others_and_a_way_to_them(tmp_path: Path, missing: str) -> None:
+    tables = {
+        "mqtt": '[mqtt]\nhost = "192.0.2.1"\n',
+        "cluster": f'[cluster]\nsecret_file = "cluster.secret"\nnodes = {NODES}\n',
+    }
+    shared = MAIN.replace('id = "support"', 'id = "support"\nmax_concurrent = 2\nmax_concurrent_shared = true')
+    made = write(tmp_path, shared + "".join(text for name, text in tables.items() if name != missing))
+    (made / "cluster.secret").write_text(SECRET)
+    with pytest.raises(ConfigError) as found:
+        load(made)
+    [told] = map(str, found.value.mistakes)
+    assert told.startswith("gateway.toml: numbers[main-line].destinations[support].max_concurrent_shared: needs ")
+    assert f"needs [{missing}]: the gateways of a cluster tell one another" in told
+
+
+def test_a_shared_limit_is_a_limit(tmp_path: Path) -> None:
+    shared = MAIN.replace('id = "support"', 'id = "support"\nmax_concurrent_shared = true')
+    with pytest.raises(ConfigError, match="max_concurrent_shared needs max_concurrent"):
+        load(write(tmp_path, shared))

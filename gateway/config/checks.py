@@ -48,6 +48,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from unheard_platforms(profiles)
     if main.cluster is not None and main.gateway is not None:
         yield from nodes_of_cluster(main.cluster, main.gateway.instance)
+    yield from _shared_limits(main, written)
     yield from _webhooks(main.webhooks)
     if main.messages.disk_mb and not main.messages.max_mb:
         yield Mistake(MAIN, "messages.disk_mb", "keeps what is in memory, and max_mb is 0; give that 1 at least")
@@ -69,6 +70,17 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from _states(number, profiles)
         yield from _carriers(number, profiles)
         yield from emergencies(number, country)
+
+
+def _shared_limits(main: GatewayFile, written: Table) -> Iterator[Mistake]:
+    """What the gateways of a cluster tell one another goes by the broker."""
+    missing = [table for table in ("cluster", "mqtt") if table not in written]
+    for number in main.numbers:
+        for each in number.destinations:
+            if each.max_concurrent_shared and missing:
+                key = f"numbers[{number.id}].destinations[{each.id}].max_concurrent_shared"
+                why = f"needs [{missing[0]}]: the gateways of a cluster tell one another by its broker what they carry"
+                yield Mistake(MAIN, key, why)
 
 
 def _ready_needs(main: GatewayFile, profiles: Profiles) -> Iterator[Mistake]:

@@ -61,6 +61,7 @@ def _destination(
         max_waiting=settings.max_waiting,
         max_wait=None if settings.max_wait_s is None else timedelta(seconds=settings.max_wait_s),
         max_concurrent=settings.max_concurrent,
+        max_concurrent_shared=settings.max_concurrent_shared,
         when_unknown=settings.when_unknown,
         ring_timeout=timedelta(seconds=settings.ring_timeout_s),
         overflow=settings.overflow,

@@ -361,6 +361,7 @@ class DestinationSettings(Section):
     max_waiting: Count | None = None
     max_wait_s: Seconds | None = None
     max_concurrent: Annotated[int, Field(strict=True, ge=1)] | None = None
+    max_concurrent_shared: bool = False  # over all gateways of the cluster
     when_unknown: WhenUnknown = WhenUnknown.ALLOW
     ring_timeout_s: Annotated[float, Field(strict=True, gt=0, le=600)] = 25
     overflow: tuple[Slug, ...] = ()
@@ -384,6 +385,8 @@ class DestinationSettings(Section):
         of_queues = ("max_waiting", "max_wait_s", "max_penalty", "wrap_up_s")
         if self.queue is None and (given := [key for key in of_queues if key in self.model_fields_set]):
             raise ValueError(f"{' and '.join(given)} {'need' if len(given) > 1 else 'needs'} a queue")
+        if self.max_concurrent_shared and self.max_concurrent is None:
+            raise ValueError("max_concurrent_shared needs max_concurrent, the limit that the gateways share")
         if self.queue is not None and self.group:
             raise ValueError("group and queue are two ways to find out who is there; give one of them")
         if self.announcement is None and "announce" in self.model_fields_set:

@@ -59,7 +59,8 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "numbers": ("id", "number", "trunk", "pbx", "answer", "fallback", "locale", "total_ring_s", "assistant_file"),
     "numbers.destinations": (
         "id", "number", "aliases", "description", "message", "extension", "emergency", "pbx", "queue", "hours",
-        "min_available", "max_waiting", "max_wait_s", "max_concurrent", "when_unknown", "ring_timeout_s", "overflow",
+        "min_available", "max_waiting", "max_wait_s", "max_concurrent", "max_concurrent_shared", "when_unknown",
+        "ring_timeout_s", "overflow",
         "voicemail", "whisper", "accept", "decline", "accept_timeout_s", "while_waiting",
         "overflow_on", "announcement", "announce", "name", "group", "max_penalty", "wrap_up_s",
     ),

@@ -182,8 +182,24 @@ def _check_capacity(destination: Destination, load: Load, entry: Entry) -> Findi
         line = f"capacity: the gateway carries {load.calls} calls, its limit"
         return Finding(Reason.AT_CAPACITY, (line,), _RETRY_AT_CAPACITY)
     running, limit = load.per_destination.get(destination.id, 0), destination.max_concurrent
+    if limit is not None and destination.max_concurrent_shared:
+        return _check_shared(destination.id, running, limit, load)
     if limit is not None and running >= limit:
         line = f"capacity: {destination.id} has {running} calls, its limit"
         return Finding(Reason.AT_CAPACITY, (line,), _RETRY_AT_CAPACITY)
     own = f", {running} of {limit} at {destination.id}" if limit is not None else ""
     return Finding(Reason.ACCEPTED, (f"capacity: {load.calls} of {load.max_calls} calls{own}",))
+
+
+def _check_shared(destination: str, here: int, limit: int, load: Load) -> Finding:
+    """A limit over all gateways, each of which knows of the others what they said last."""
+    gateways, there = load.elsewhere.gateways, load.elsewhere.running.get(destination, 0)
+    total = here + there
+    others = (
+        f"{there} at {gateways} other gateway{'' if gateways == 1 else 's'}" if gateways else "no other is heard of"
+    )
+    if total >= limit:
+        line = f"capacity: {destination} has about {total} calls, its limit is {limit}: {here} here, {others}"
+        return Finding(Reason.AT_CAPACITY, (line,), _RETRY_AT_CAPACITY)
+    line = f"capacity: {load.calls} of {load.max_calls} calls, about {total} of {limit} at {destination}"
+    return Finding(Reason.ACCEPTED, (f"{line}: {here} here, {others}",))

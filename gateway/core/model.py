@@ -121,6 +121,7 @@ class Destination:
     max_waiting: int | None = None
     max_wait: timedelta | None = None
     max_concurrent: int | None = None
+    max_concurrent_shared: bool = False  # … over all gateways of the cluster, as far as they are heard of
     when_unknown: WhenUnknown = WhenUnknown.ALLOW
     ring_timeout: timedelta = timedelta(seconds=25)
     overflow: tuple[str, ...] = ()  # destination ids
@@ -263,6 +264,14 @@ class PbxState:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What the other gateways of the cluster carry, as they last said: about right, and never exact."""
+
+    gateways: int = 0  # that are heard of
+    running: Mapping[str, int] = field(default_factory=dict)  # calls of all of them together, by destination id
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """How much the gateway carries at the moment of a decision."""
 
@@ -271,6 +280,7 @@ class Load:
     per_destination: Mapping[str, int] = field(default_factory=dict)  # running, by destination id
     draining: bool = False
     exhausted: bool = False  # no ports or descriptors are left for another leg
+    elsewhere: Elsewhere = Elsewhere()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from gateway.core.call import machine
 from gateway.core.call.state import Running
 from gateway.core.caller import Asserted
 from gateway.core.media_way import Decision
-from gateway.core.model import AnsweredBy, LegId, PbxState, Peer, PeerKind
+from gateway.core.model import AnsweredBy, Elsewhere, LegId, PbxState, Peer, PeerKind
 from gateway.core.open_call import OpenCall, OpenLeg
 from gateway.core.outcome import CallEnd, Reason, reason_for_cause
 from gateway.core.record import CallRecord, TransferRecord
@@ -71,6 +71,10 @@ class Engine:
         self._loop = Loop(self._sip, self.calls, self._reporter, self._observer, self._surroundings)
         self._admission = Admission(self._loop, self._sip, self._observer, self._surroundings)
         self._probes = Probes(self._sip, self._clock)
+
+    def beside(self, elsewhere: Callable[[], Elsewhere]) -> None:
+        """Name what tells how much the other gateways of the cluster carry."""
+        self._surroundings.elsewhere = elsewhere
 
     def reconfigure(self, config: Config) -> None:
         """Decide by a new configuration from now on, in running calls too; a running transfer goes on as it began."""

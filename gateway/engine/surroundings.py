@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.core import gate
 from gateway.core.assistant import cut
 from gateway.core.availability import availability_document, would_accept
-from gateway.core.model import Load, PbxState
+from gateway.core.model import Elsewhere, Load, PbxState
 from gateway.core.routing import destination_meant
 from gateway.engine.drain import Drain
 from gateway.engine.registry import Calls
@@ -29,6 +29,8 @@ class Surroundings:
     clock: Clock
     drain: Drain
     sources: Mapping[str, PbxSource] = field(default_factory=dict)
+    elsewhere: Callable[[], Elsewhere] = Elsewhere
+    """What the other gateways of the cluster carry."""
 
     def situation(self, calls: Calls, *, has_room: bool) -> gate.Situation:
         """What the gate looks at, now.
@@ -41,6 +43,7 @@ class Surroundings:
             calls.per_destination(),
             self.drain.begun and self.config.cluster is None,
             exhausted=not has_room,
+            elsewhere=self.elsewhere(),
         )
         return gate.Situation(self.clock.now().wall, load, {name: one.state for name, one in self.sources.items()})
 

@@ -21,6 +21,7 @@ from gateway.report.event import (
     TransferEvent,
     schema,
 )
+from gateway.report.peers.documents import LoadData
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -74,6 +75,7 @@ MESSAGES: Mapping[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     "queue": (QueueData, "serialization"),
     "availability": (AvailabilityData, "serialization"),
     "chain": (ChainData, "serialization"),
+    "load": (LoadData, "serialization"),
     "command.transfer": (TransferCommand, "validation"),
     "command.cancel": (CancelCommand, "validation"),
     "command.hangup": (HangUpCommand, "validation"),
@@ -140,6 +142,7 @@ def asyncapi() -> Schema:
             "tellQueue": _operation("send", "queue", 0, retain=True),
             "tellAvailability": _operation("send", "availability", 0, retain=True),
             "tellChain": _operation("send", "chain", 0, retain=True),
+            "tellLoad": _operation("send", "load", 1, retain=True),
             "takeTransfer": _operation("receive", "commandTransfer", 1) | _reply("responseTransfer"),
             "takeCancel": _operation("receive", "commandCancel", 1) | _reply("responseCancel"),
             "takeHangup": _operation("receive", "commandHangup", 1) | _reply("responseHangup"),
@@ -169,6 +172,7 @@ _CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "queue": (f"{_BASE}/queues/{{pbx}}/{{queue}}", ("queue",)),
     "availability": (f"{_BASE}/availability/{{number}}", ("availability",)),
     "chain": (f"{_BASE}/chain", ("chain",)),
+    "load": (f"{_BASE}/load", ("load",)),
     "commandTransfer": (f"{_BASE}/commands/transfer", ("command.transfer",)),
     "commandCancel": (f"{_BASE}/commands/cancel", ("command.cancel",)),
     "commandHangup": (f"{_BASE}/commands/hangup", ("command.hangup",)),

@@ -12,6 +12,7 @@ from gateway.core.model import (
     Agent,
     Destination,
     DeviceState,
+    Elsewhere,
     Entry,
     Load,
     PbxState,
@@ -40,6 +41,44 @@ def test_a_staffed_queue_is_put_through_and_the_trail_tells_every_step() -> None
         "queue sales: 2 of 3 agents free, 0 waiting",
         "capacity: 12 of 500 calls, 2 of 10 at sales",
     )
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "line", "accepted"),
+    [
+        (Elsewhere(), "capacity: 12 of 500 calls, about 2 of 3 at sales: 2 here, no other is heard of", True),
+        (
+            Elsewhere(1, {"support": 9}),
+            "capacity: 12 of 500 calls, about 2 of 3 at sales: 2 here, 0 at 1 other gateway",
+            True,
+        ),
+        (
+            Elsewhere(2, {"sales": 1}),
+            "capacity: sales has about 3 calls, its limit is 3: 2 here, 1 at 2 other gateways",
+            False,
+        ),
+        (
+            Elsewhere(2, {"sales": 5}),
+            "capacity: sales has about 7 calls, its limit is 3: 2 here, 5 at 2 other gateways",
+            False,
+        ),
+    ],
+)
+def test_a_shared_limit_counts_what_others_carry_and_says_about(
+    elsewhere: Elsewhere, line: str, accepted: bool
+) -> None:
+    limited = replace(SALES, max_concurrent=3, max_concurrent_shared=True)
+    load = Load(calls=12, per_destination={"sales": 2}, elsewhere=elsewhere)
+    decision = gate(limited, state=pbx(queue()), load=load)
+    assert decision.accepted is accepted
+    assert decision.trail[-1] == line
+    assert accepted or decision.reason is Reason.AT_CAPACITY
+
+
+def test_a_limit_of_this_gateway_alone_counts_its_own_calls() -> None:
+    limited = replace(SALES, max_concurrent=3)
+    load = Load(calls=12, per_destination={"sales": 2}, elsewhere=Elsewhere(2, {"sales": 5}))
+    assert gate(limited, state=pbx(queue()), load=load).accepted
 
 
 def test_explain_gives_the_decision_in_the_words_of_the_contract() -> None:

@@ -291,8 +291,13 @@ def _packet_size(topic: str, payload: bytes | str, properties: Properties | None
 
 
 @contextlib.asynccontextmanager
-async def connected(broker: Broker, will: aiomqtt.Will | None) -> AsyncIterator[Client]:
-    """A fresh connection. Raises aiomqtt.MqttError."""
+async def connected(
+    broker: Broker, will: aiomqtt.Will | None, *, suffix: str = "", most_waiting: int = 100
+) -> AsyncIterator[Client]:
+    """A fresh connection, by our name and `suffix`. Raises aiomqtt.MqttError.
+
+    `most_waiting`: messages that have come and are not read yet; beyond them some are lost.
+    """
     tls = await _tls_context(broker.ca_file) if broker.tls else None
     options = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     options.MaximumPacketSize = MAX_INCOMING
@@ -303,13 +308,13 @@ async def connected(broker: Broker, will: aiomqtt.Will | None) -> AsyncIterator[
         password=broker.password,
         # The same name each time: the broker then ends a connection it still holds for dead, and sends its will
         # before it takes ours (MQTT 5 §3.1.4), so that a late 'offline' never follows our 'online'.
-        identifier=broker.base.replace("/", "-"),
+        identifier=broker.base.replace("/", "-") + suffix,
         protocol=aiomqtt.ProtocolVersion.V5,
         clean_start=True,
         will=will,
         timeout=ANSWER_S,
         keepalive=broker.keepalive_s,
-        max_queued_incoming_messages=100,
+        max_queued_incoming_messages=most_waiting,
         properties=options,
         tls_context=tls,
     )
