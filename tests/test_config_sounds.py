@@ -3,14 +3,20 @@
 """Announcements, and how far a hunt goes, as a configuration names them."""
 
 import struct
+import wave
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from gateway.config import ConfigError, load
-from gateway.core.model import Announcement
+from gateway.config.differences import differences
+from gateway.config.shown import configuration_document
+from gateway.config.sounds import spelling
+from gateway.core.model import Announcement, WhisperWord
 from gateway.core.outcome import Reason
+from gateway.core.sentence import LOCALES
+from gateway.core.whisper import SPELLED
 from tests.config_directory import MAIN, write
 
 KEY = "gateway.toml: numbers[main-line].destinations[sales]"
@@ -69,7 +75,7 @@ def test_a_file_that_cannot_be_played_is_found_at_the_start(tmp_path: Path, cont
     ("line", "told"),
     [
         ('announce = "before-dialling"', ": announce needs an announcement"),
-        ('accept = "1"', ": accept needs a whisper: nobody would know that a key is to be pressed, or which one"),
+        ('accept = "1"', ": accept needs a whisper with a sound of its own: nobody would know that a key is to be pressed, or which one"),
         ('decline = "2"', ": decline needs accept"),
         ('decline = "2"\naccept_timeout_s = 5', ": decline and accept_timeout_s need accept"),
         ('accept = "12"', '.accept: must be one key of a telephone, such as "1"; is "12"'),
@@ -100,9 +106,62 @@ def test_a_whisper_and_the_key_that_takes_the_call(tmp_path: Path) -> None:
     (tmp_path / "sales.wav").write_bytes(wav(seconds=1.25))
     lines = ('whisper = "sales.wav"', 'accept = "1"', 'decline = "*"', "accept_timeout_s = 7.5")
     sales = load(with_sales(tmp_path, *lines)).numbers[0].destinations["sales"]
-    assert sales.whisper == Announcement(str(tmp_path / "sales.wav"), timedelta(seconds=1.25))
+    assert sales.whisper == (Announcement(str(tmp_path / "sales.wav"), timedelta(seconds=1.25)),)
     assert (sales.accept, sales.decline, sales.accept_timeout) == ("1", "*", timedelta(seconds=7.5))
     assert sales.holds_back
     same = with_sales(tmp_path, *lines[:2], 'decline = "1"')
     with pytest.raises(ConfigError, match="accept and decline are the same key"):
         load(same)
+
+
+def test_a_whisper_of_several_parts(tmp_path: Path) -> None:
+    for name in ("call.wav", "press.wav"):
+        (tmp_path / name).write_bytes(wav(rate=16000))
+    text = 'whisper = ["call.wav", "caller-number", "press.wav"]'
+    call, press = (Announcement(str(tmp_path / name), timedelta(seconds=0.5)) for name in ("call.wav", "press.wav"))
+    for line, language in (("", "en"), ('whisper_locale = "nl"', "nl")):
+        sales = load(with_sales(tmp_path, text, 'accept = "1"', line)).numbers[0].destinations["sales"]
+        assert sales.whisper == (call, WhisperWord.CALLER_NUMBER, press)
+        assert sales.spelling is not None
+        assert sales.spelling.country == "NL"
+        assert set(sales.spelling.sounds) == set(SPELLED)
+        one = Path(sales.spelling.sounds["1"].file)
+        assert one.is_absolute()
+        assert one.parent.name == language
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("whisper = []", ".whisper: must be a sound or a list of 1 to 8; has 0"),
+        ('whisper = ["caller-number", "caller-number"]', '.whisper: "caller-number" stands in it twice'),
+        ('whisper = "caller-number"\naccept = "1"', ": accept needs a whisper with a sound of its own: nobody would know that a key is to be pressed, or which one"),
+        ('whisper = ["caller-number", "none.wav"]', ".whisper: there is no file {path}"),
+        ('whisper_locale = "nl"', ': whisper_locale needs a whisper with "caller-number", which is spelled in it'),
+        ('whisper = "caller-number"\nwhisper_locale = "xx"', '.whisper_locale: must be one of en, nl'),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_whisper(tmp_path: Path, lines: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(with_sales(tmp_path, lines))
+    [mistake] = caught.value.mistakes
+    assert str(mistake).startswith(KEY + told.format(path=tmp_path / "none.wav")), mistake
+
+
+@pytest.mark.parametrize("language", LOCALES)
+def test_the_sounds_of_digits_are_short_and_all_there(language: str) -> None:
+    sounds = spelling(language, None).sounds
+    lasts = {name: sound.duration.total_seconds() for name, sound in sounds.items()}
+    assert all(0.2 < seconds < 0.8 for seconds in lasts.values()), lasts
+    with wave.open(sounds["1"].file) as file:
+        assert file.getframerate() == 8000
+
+
+def test_a_part_of_a_whisper_whose_sound_changes_is_a_difference(tmp_path: Path) -> None:
+    (tmp_path / "call.wav").write_bytes(wav())
+    before = load(with_sales(tmp_path, 'whisper = ["call.wav", "caller-number"]')).values
+    (tmp_path / "call.wav").write_bytes(wav(seconds=1))
+    found = load(tmp_path)
+    assert differences(before, found.values) == ("numbers[main-line].destinations[sales].whisper",)
+    shown = {key["key"]: key["value"] for key in configuration_document(found)["keys"]}
+    assert shown["numbers[main-line].destinations[sales].whisper"] == ["call.wav", "caller-number"]

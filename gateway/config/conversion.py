@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
 from gateway.config.settings import DestinationSettings, GatewaySettings, HoursSettings, NumberSettings
-from gateway.config.sounds import Sound
+from gateway.config.sounds import Sound, spelling
 from gateway.core.hours import Schedule, complement
-from gateway.core.model import Announcement, AssignedNumber, Destination
+from gateway.core.model import Announcement, AssignedNumber, Destination, Spelling, WhisperWord
 from gateway.core.outcome import Reason
 
 _YEARS_AHEAD = 3  # calendars are worked out for these at the start; for later ones when first asked for
@@ -35,7 +35,10 @@ def assigned_number(
         number=number.number,
         trunk=number.trunk,
         pbx=number.pbx,
-        destinations={each.id: _destination(each, number.pbx, carriers, schedules) for each in number.destinations},
+        destinations={
+            each.id: _destination(each, number.pbx, carriers, schedules, _spelling(each, number, gateway))
+            for each in number.destinations
+        },
         answer=number.answer,
         fallback=number.fallback,
         country=gateway.default_country,
@@ -46,7 +49,11 @@ def assigned_number(
 
 
 def _destination(
-    settings: DestinationSettings, pbx: str, carriers: Collection[str], schedules: Mapping[str, Schedule]
+    settings: DestinationSettings,
+    pbx: str,
+    carriers: Collection[str],
+    schedules: Mapping[str, Schedule],
+    spelled_by: Spelling | None,
 ) -> Destination:
     return Destination(
         id=settings.id,
@@ -73,7 +80,8 @@ def _destination(
         announcement=announcement(settings.announcement, before=settings.announce == "before-dialling"),
         digits=settings.digits,
         voicemail=settings.voicemail,
-        whisper=announcement(settings.whisper, before=False),
+        whisper=tuple(_whispered(part) for part in settings.whisper),
+        spelling=spelled_by,
         accept=settings.accept,
         decline=settings.decline,
         accept_timeout=timedelta(seconds=settings.accept_timeout_s),
@@ -81,6 +89,16 @@ def _destination(
         pbx=settings.pbx or pbx,
         outside=settings.pbx in carriers,
     )
+
+
+def _spelling(settings: DestinationSettings, number: NumberSettings, gateway: GatewaySettings) -> Spelling | None:
+    if WhisperWord.CALLER_NUMBER not in settings.whisper:
+        return None
+    return spelling(settings.whisper_locale or number.locale or gateway.locale, gateway.default_country)
+
+
+def _whispered(part: Sound | WhisperWord) -> Announcement | WhisperWord:
+    return part if isinstance(part, WhisperWord) else Announcement(str(part.path), part.duration)
 
 
 def _hours(name: str, schedules: Mapping[str, Schedule]) -> Schedule:

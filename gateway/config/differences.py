@@ -37,6 +37,9 @@ def values_of(name: str, value: object, *, files: bool = True) -> Iterator[tuple
             yield name, (value, digest(value) if files else "")
         case Sound():
             yield name, (value, digest(value.path) if files else "")
+        case tuple() if any(isinstance(each, Sound) for each in value):
+            parts = [(each, digest(each.path) if files else "") if isinstance(each, Sound) else each for each in value]
+            yield name, tuple(parts) if len(parts) > 1 else parts[0]
         case _:
             yield name, value
 

@@ -42,9 +42,9 @@ from gateway.config.fields import (
     signing_keys,
 )
 from gateway.config.mistakes import did_you_mean
-from gateway.config.sounds import SoundFile
+from gateway.config.sounds import Sound, SoundFile, WhisperParts
 from gateway.core.event_types import EVENT_TYPES, EventType
-from gateway.core.model import OnVoicemail, WhenUnknown, WhileWaiting
+from gateway.core.model import OnVoicemail, WhenUnknown, WhileWaiting, WhisperWord
 from gateway.core.sentence import LOCALES
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -367,7 +367,8 @@ class DestinationSettings(Section):
     overflow: tuple[Slug, ...] = ()
     digits: KeysOrNothing = ""
     voicemail: OnVoicemail = OnVoicemail.NEXT
-    whisper: SoundFile | None = None
+    whisper: WhisperParts = ()
+    whisper_locale: Locale | None = None  # in which a number in it is spelled; None: that of the number
     accept: KeyOrNothing = ""
     decline: KeyOrNothing = ""
     accept_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 10
@@ -391,8 +392,13 @@ class DestinationSettings(Section):
             raise ValueError("group and queue are two ways to find out who is there; give one of them")
         if self.announcement is None and "announce" in self.model_fields_set:
             raise ValueError("announce needs an announcement")
-        if self.accept and self.whisper is None:
-            raise ValueError("accept needs a whisper: nobody would know that a key is to be pressed, or which one")
+        if self.whisper_locale and WhisperWord.CALLER_NUMBER not in self.whisper:
+            raise ValueError('whisper_locale needs a whisper with "caller-number", which is spelled in it')
+        if self.accept and not any(isinstance(part, Sound) for part in self.whisper):
+            raise ValueError(
+                "accept needs a whisper with a sound of its own: nobody would know that a key is to be pressed,"
+                " or which one"
+            )
         of_accept = ("decline", "accept_timeout_s")
         if not self.accept and (given := [key for key in of_accept if key in self.model_fields_set]):
             raise ValueError(f"{' and '.join(given)} {'need' if len(given) > 1 else 'needs'} accept")

@@ -61,7 +61,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
         "id", "number", "aliases", "description", "message", "extension", "emergency", "pbx", "queue", "hours",
         "min_available", "max_waiting", "max_wait_s", "max_concurrent", "max_concurrent_shared", "when_unknown",
         "ring_timeout_s", "overflow",
-        "voicemail", "whisper", "accept", "decline", "accept_timeout_s", "while_waiting",
+        "voicemail", "whisper", "whisper_locale", "accept", "decline", "accept_timeout_s", "while_waiting",
         "overflow_on", "announcement", "announce", "name", "group", "max_penalty", "wrap_up_s",
     ),
     "trunk": (

@@ -4,16 +4,21 @@
 import wave
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, ValidationInfo
 
 from gateway.config.fields import found_file
+from gateway.core.model import Announcement, Spelling, WhisperWord
 from gateway.core.system_error import in_words
+from gateway.core.whisper import SPELLED
 
 RATES = (8000, 16000)
 LONGEST_S = 120
+DIGITS = Path(__file__).with_name("digits")
+WORDS = frozenset(WhisperWord)
 _NEEDED = "a WAV file with 16-bit PCM, one channel, 8000 or 16000 Hz is needed"
 
 
@@ -26,7 +31,11 @@ class Sound:
 
 
 def _sound(name: object, info: ValidationInfo) -> Sound:
-    path = found_file(name, info)
+    return read_sound(found_file(name, info))
+
+
+def read_sound(path: Path) -> Sound:
+    """A sound file, read to its end. Raises ValueError where it is none that can be played."""
     try:
         with wave.open(str(path), "rb") as file:
             channels, width, rate, frames = file.getparams()[:4]
@@ -43,4 +52,31 @@ def _sound(name: object, info: ValidationInfo) -> Sound:
     return Sound(path, timedelta(seconds=frames / rate))
 
 
+MOST_PARTS = 8
+WhisperPart = Sound | WhisperWord
+
+
+def _whisper(value: object, info: ValidationInfo) -> tuple[WhisperPart, ...]:
+    names = value if isinstance(value, list | tuple) else [value]
+    if not 0 < len(names) <= MOST_PARTS:
+        raise ValueError(f"must be a sound or a list of 1 to {MOST_PARTS}; has {len(names)}")
+    twice = next((name for name in names if isinstance(name, str) and name in WORDS and names.count(name) > 1), None)
+    if twice:
+        raise ValueError(f'"{twice}" stands in it twice')
+    return tuple(WhisperWord(name) if isinstance(name, str) and name in WORDS else _sound(name, info) for name in names)
+
+
+def spelling(language: str, country: str | None) -> Spelling:
+    """How a number is spelled in a language, by the sounds that come with the gateway. Reads the disk once."""
+    return Spelling(_spoken(language), country)
+
+
+@cache
+def _spoken(language: str) -> dict[str, Announcement]:
+    paths = {name: DIGITS / language / f"{name}.wav" for name in SPELLED}
+    read = {name: read_sound(path) for name, path in paths.items()}
+    return {name: Announcement(str(sound.path), sound.duration) for name, sound in read.items()}
+
+
 SoundFile = Annotated[Sound, BeforeValidator(_sound, json_schema_input_type=str)]
+WhisperParts = Annotated[tuple[WhisperPart, ...], BeforeValidator(_whisper, json_schema_input_type=str | list[str])]

@@ -91,6 +91,12 @@ class WhileWaiting(StrEnum):
     ASSISTANT = "assistant"  # they go on talking with whoever asked for the transfer, until somebody has the call
 
 
+class WhisperWord(StrEnum):
+    """What a whisper may have beside sound files."""
+
+    CALLER_NUMBER = "caller-number"  # the caller's number, spelled
+
+
 GOES_ON_AFTER = frozenset({Reason.BUSY, Reason.NO_ANSWER, Reason.DECLINED, Reason.UNREACHABLE})
 """The failures after which the hunt can go on."""
 _NOT_REACHED_EITHER = frozenset({Reason.PBX_ERROR, Reason.ADDRESS_INCOMPLETE, Reason.NOT_ACCEPTABLE})
@@ -103,6 +109,15 @@ class Announcement:
     file: str  # absolute path of a WAV file: PCM of 16 bit, mono, 8 or 16 kHz
     duration: timedelta
     before: bool = False  # it is heard to its end before anything is dialled
+    then: tuple[str, ...] = ()  # files of the same form that follow on it at once; `duration` is that of all
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a number is spelled: in what language, and for listeners in which country."""
+
+    sounds: Mapping[str, Announcement]  # by the names of `whisper.SPELLED`; all of one sampling rate
+    country: str | None = None  # ISO 3166 alpha-2: its numbers are spelled as they are dialled there
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +148,8 @@ class Destination:
     announcement: Announcement | None = None
     digits: str = ""  # keys that are pressed once the target has answered, to it alone; w: half a second of nothing
     voicemail: OnVoicemail = OnVoicemail.NEXT  # where the PBX tells that it was voicemail that answered
-    whisper: Announcement | None = None  # what who answers hears, and nobody else, before the caller is put through
+    whisper: tuple[Announcement | WhisperWord, ...] = ()  # what who answers hears, and nobody else, at first
+    spelling: Spelling | None = None  # … and how a number in it is spelled
     accept: str = ""  # the key by which who answers takes the call; empty: the call is taken by answering
     decline: str = ""  # … and the one by which they refuse it; any other key does so too
     accept_timeout: timedelta = timedelta(seconds=10)  # for that key, once the whisper is over
@@ -156,7 +172,7 @@ class Destination:
     @property
     def holds_back(self) -> bool:
         """Whether the caller and who has answered hear nothing of each other yet when that is."""
-        return self.whisper is not None or bool(self.accept)
+        return bool(self.whisper or self.accept)
 
     @property
     def spoken_name(self) -> str:

@@ -7,7 +7,7 @@ becomes an event as if the other side had done it: a leg that can't be dialled, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -112,9 +112,9 @@ class GuardedSip(SipPort):
         """See ports.SipPort."""
         self._tried("wait", leg, partial(self._sip.wait, leg, target, announcement), otherwise=None)
 
-    def whisper(self, leg: LegId, sound: Announcement | None) -> None:
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement]) -> None:
         """See ports.SipPort."""
-        self._tried("whisper", leg, partial(self._sip.whisper, leg, sound), otherwise=None)
+        self._tried("whisper", leg, partial(self._sip.whisper, leg, sounds), otherwise=None)
 
     def press(self, leg: LegId, keys: str) -> None:
         """See ports.SipPort."""

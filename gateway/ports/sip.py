@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Legs: what is asked of them, and what they tell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -137,8 +137,11 @@ class SipPort(Protocol):
         told 180 when nothing else was for a second.
         """
 
-    def whisper(self, leg: LegId, sound: Announcement | None) -> None:
-        """Let a leg hear a sound once, and nobody else; its keys are told by `leg_pressed`, until it is joined."""
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement]) -> None:
+        """Let a leg, and nobody else, hear sounds one after the other, once, with `whisper.GAP_S` between two.
+
+        Its keys are told by `leg_pressed`, until it is joined.
+        """
 
     def press(self, leg: LegId, keys: str) -> None:
         """Press keys for a leg's peer, after what it is being given already; `w` is half a second of nothing."""

@@ -285,11 +285,11 @@ class SipAgent:
         if self._pairs.waits(leg):
             self.respond(leg, 180)
 
-    def whisper(self, leg: LegId, sound: Announcement | None) -> None:
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement]) -> None:
         """See ports.SipPort."""
         found = self._legs.get(leg)
         if found is not None:
-            self._media.whisper(leg, sound, self._pairs.unpair(leg))
+            self._media.whisper(leg, sounds, self._pairs.unpair(leg))
             self._midcall.asks(found)
 
     def press(self, leg: LegId, keys: str) -> None:

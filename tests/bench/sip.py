@@ -11,6 +11,8 @@ from gateway.core.outcome import CallEnd, Reason
 from gateway.core.transfer import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.core.media_way import Decision
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
@@ -132,10 +134,11 @@ class FakeSip:
         self._said.append(f"wait {leg}" + (f" for {target}" if target else "") + what)
         self._leave(leg)
 
-    def whisper(self, leg: LegId, sound: Announcement | None) -> None:
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement]) -> None:
         """See ports.SipPort."""
         self._chance.take("whisper")
-        self._said.append(f"whisper to {leg}" + (f": {sound.file.rpartition('/')[2]}" if sound else ""))
+        names = [file.rpartition("/")[2] for sound in sounds for file in (sound.file, *sound.then)]
+        self._said.append(f"whisper to {leg}" + (f": {' '.join(names)}" if names else ""))
         self._leave(leg)
         self.whispered_to.add(leg)
 

@@ -22,7 +22,7 @@ from gateway.sip.agent import SipAgent
 from gateway.sip.calls.bridge import Bridge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.config import Config
     from gateway.core.media_way import Decision
@@ -153,7 +153,7 @@ class RelayPath:
     def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
         """See media_path.MediaPath."""
 
-    def whisper(self, leg: LegId, sound: Announcement | None, legs: Changed) -> None:
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement], legs: Changed) -> None:
         """See media_path.MediaPath: it plays nothing."""
 
     def forget(self, leg: LegId) -> None:

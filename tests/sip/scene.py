@@ -145,8 +145,8 @@ class Scene:
 
     def call_from_pbx(self, line: str = "main", **more: Any) -> Call:
         """The PBX puts a caller through to the number of a line."""
-        caller = f'"Eve Example" <sip:{CALLER}@pbx.example>'
-        return self.pbx.invite(self.uri(self.number(line)), self.remote, from_=caller, hz=CALLER_HZ, **more)
+        more.setdefault("from_", f'"Eve Example" <sip:{CALLER}@pbx.example>')
+        return self.pbx.invite(self.uri(self.number(line)), self.remote, hz=CALLER_HZ, **more)
 
     async def bridged(self, line: str = "main", **more: Any) -> tuple[Call, Call]:
         """A caller who talks to the assistant of a line: the PBX's leg and the platform's."""

@@ -64,7 +64,7 @@ RETURNING = replace(SUPPORT, id="returning", extension="6002", voicemail=OnVoice
 KEEPING = replace(SUPPORT, id="keeping", extension="6003", voicemail=OnVoicemail.KEEP, digits="w1")
 
 WHISPER = Announcement("/whisper.wav", timedelta(seconds=2))
-WHISPERED = replace(SUPPORT, id="whispered", extension="6004", whisper=WHISPER)
+WHISPERED = replace(SUPPORT, id="whispered", extension="6004", whisper=(WHISPER,))
 ACCEPTING = replace(WHISPERED, id="accepting", extension="6005", accept="1", decline="2")
 TALKING = replace(SUPPORT, id="talking", extension="6008", while_waiting=WhileWaiting.ASSISTANT)
 TALKING_IN_QUEUE = replace(TALKING, id="talking-in-queue", extension="6509", queue="sales")

@@ -61,10 +61,10 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class Whisper:
-    """Let one leg, which is in no conversation, hear a sound, and nobody else; its keys come as LegPressed."""
+    """Let one leg, which is in no conversation, hear sounds, and nobody else; its keys come as LegPressed."""
 
     leg: LegId
-    sound: Announcement | None
+    sounds: tuple[Announcement, ...]
 
 
 @dataclass(frozen=True, slots=True)

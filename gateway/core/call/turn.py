@@ -107,8 +107,8 @@ class Turn:
             case cmd.Respond(leg, code):
                 running = self.call.running(transfer_id)
                 self.do(Respond(leg, code, running.machine.target if running and code == OK else None))
-            case cmd.Whisper(target, sound):
-                self.do(Whisper(target, sound))
+            case cmd.Whisper(target, sounds):
+                self.do(Whisper(target, sounds))
             case cmd.Dial(target, destination):
                 self._dial(transfer_id, target, destination)
             case cmd.HandDown(target, transferee, destination):

@@ -22,6 +22,7 @@ hanging up are a failed attempt, after which the hunt goes on. Next states, as i
 
 from dataclasses import replace
 
+from gateway.core import whisper
 from gateway.core.model import Decision
 from gateway.core.outcome import Reason
 from gateway.core.transfer import failing, succeeding
@@ -40,8 +41,9 @@ def go_ahead(step: TransferStep) -> None:
         return
     step.transfer = replace(step.transfer, looking=False)
     step.record = replace(step.record, whispered_at=step.at)
-    step.do(Whisper(step.transfer.target, destination.whisper))
-    seconds = destination.whisper.duration.total_seconds() if destination.whisper else 0.0
+    sounds = whisper.whispered(destination, step.record.caller)
+    step.do(Whisper(step.transfer.target, sounds))
+    seconds = whisper.seconds(sounds)
     if destination.accept:
         seconds += destination.accept_timeout.total_seconds()
     step.do(StartTimer(Timer.ACCEPT, seconds))

@@ -98,10 +98,13 @@ class Identify:
 
 @dataclass(frozen=True, slots=True)
 class Whisper:
-    """Let the target, which has answered, hear a sound, and nobody else; its keys become TargetPressed from now on."""
+    """Let the target, which has answered, and nobody else hear sounds, one after the other.
+
+    Its keys become TargetPressed from now on.
+    """
 
     target: LegId
-    sound: Announcement | None
+    sounds: tuple[Announcement, ...]
 
 
 @dataclass(frozen=True, slots=True)

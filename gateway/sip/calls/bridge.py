@@ -8,7 +8,7 @@ change of codec makes PJSIP build a new port for the same leg. A leg hears one s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from gateway.sip.calls.relaying import Relays
 from gateway.sip.calls.ringback import OFTEN_S, Ringback
 from gateway.sip.calls.sounds import BridgeSounds
 from gateway.sip.calls.stream_counts import total
+from gateway.sip.calls.whisper import Whisper
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -49,7 +50,7 @@ class Bridge:
         self._heard: dict[LegId, pj.AudioMedia] = {}  # what is connected to a leg's port
         self._sounds = BridgeSounds(clock)
         self._ringbacks: dict[LegId, Ringback[pj.AudioMedia]] = {}  # of those who wait
-        self._whispers: dict[LegId, pj.AudioMedia] = {}  # to those who have answered
+        self._whispers: dict[LegId, Whisper[pj.AudioMedia]] = {}  # to those who have answered
         self._next_look: Timer | None = None
         self._relays = Relays(pairs, leg_of, clock)
         self._sending: dict[LegId, Timer] = {}  # keys, to whom
@@ -60,6 +61,8 @@ class Bridge:
             self._next_look.cancel()
         for timer in self._sending.values():
             timer.cancel()
+        for whisper in self._whispers.values():
+            whisper.stop()
         for table in (self._ports, self._ringbacks, self._whispers, self._heard, self._sending):
             table.clear()
         self._relays.stop()
@@ -168,7 +171,7 @@ class Bridge:
         for leg in legs:
             if not self._pairs.waits(leg):
                 self._ringbacks.pop(leg, None)
-            self._whispers.pop(leg, None)
+            self._stop_whisper(leg)
         self._carry_out(*legs)
 
     def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
@@ -183,12 +186,16 @@ class Bridge:
             self._next_look.cancel()
         self._next_look = self._clock.after(0, self._look)
 
-    def whisper(self, leg: LegId, sound: Announcement | None, legs: Changed) -> None:
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement], legs: Changed) -> None:
         """See media_path.MediaPath."""
-        player = self._sounds.announcement(sound) if sound is not None else None
-        if player is not None:
-            self._whispers[leg] = player  # it plays from its beginning once there is a port to hear it
+        self._stop_whisper(leg)
+        if sounds:
+            self._whispers[leg] = Whisper(sounds, self._sounds, self._clock, partial(self._carry_out, leg))
         self._carry_out(*legs)
+
+    def _stop_whisper(self, leg: LegId) -> None:
+        if (whisper := self._whispers.pop(leg, None)) is not None:
+            whisper.stop()
 
     def keys_follow(self, leg: LegId) -> None:
         """See media_path.MediaPath."""
@@ -209,7 +216,7 @@ class Bridge:
             timer.cancel()
         self._relays.forget(leg)
         self._ringbacks.pop(leg, None)
-        self._whispers.pop(leg, None)
+        self._stop_whisper(leg)
         self._ports.pop(leg, None)
         self._heard.pop(leg, None)
 
@@ -232,7 +239,7 @@ class Bridge:
 
     def _source(self, leg: LegId) -> pj.AudioMedia | None:
         if leg in self._whispers:
-            return self._whispers[leg]
+            return self._whispers[leg].sound()
         ringback = self._ringbacks.get(leg)
         sound = ringback.sound(self._clock.now().steady) if ringback else None
         if sound is not None:

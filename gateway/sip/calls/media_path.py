@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.config import Config
     from gateway.core.media_way import Decision
@@ -99,8 +99,8 @@ class MediaPath(Protocol):
     def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
         """As `changed`; the leg that waits hears the announcement, then ringback, until its target is to be heard."""
 
-    def whisper(self, leg: LegId, sound: Announcement | None, legs: Changed) -> None:
-        """As `changed`; the leg, which has no partner, hears the sound once, until it has one; None: silence."""
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement], legs: Changed) -> None:
+        """As `changed`; the leg, which has no partner, hears the sounds once, until it has one; none: silence."""
 
     def forget(self, leg: LegId) -> None:
         """The leg is over, and no one's partner; or it has not come to be, after its offer was received."""

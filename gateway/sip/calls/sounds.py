@@ -43,7 +43,13 @@ class BridgeSounds:
         """See ringback.Sounds."""
         player = pj.AudioMediaPlayer()
         try:
-            player.createPlayer(announcement.file, pj.PJMEDIA_FILE_NO_LOOP)
+            if announcement.then:
+                files = pj.StringVector()
+                for file in (announcement.file, *announcement.then):
+                    files.append(file)
+                player.createPlaylist(files, "", pj.PJMEDIA_FILE_NO_LOOP)
+            else:
+                player.createPlayer(announcement.file, pj.PJMEDIA_FILE_NO_LOOP)
         except pj.Error as error:
             log.warning("no-announcement", file=announcement.file, error=error.reason)
             return None

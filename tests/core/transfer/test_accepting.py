@@ -63,7 +63,7 @@ from tests.support.playbook import (
     told,
 )
 
-ASKED = (Whisper(leg(1), WHISPER), StartTimer(Timer.ACCEPT, 12))
+ASKED = (Whisper(leg(1), (WHISPER,)), StartTimer(Timer.ACCEPT, 12))
 PUT_THROUGH = (Switch(CALLER, leg(1)), StopTimer(Timer.ACCEPT))
 SECOND = (Dial(leg(2), SUPPORT), StartTimer(Timer.RING, 15))
 
@@ -78,7 +78,7 @@ def test_a_whisper_is_heard_before_the_caller_is_put_through() -> None:
     book.play(
         answers(1),
         StopTimer(Timer.RING),
-        Whisper(leg(1), WHISPER),
+        Whisper(leg(1), (WHISPER,)),
         StartTimer(Timer.ACCEPT, 2),
         presses(1),  # which nobody has asked for
         does_not_accept(),
