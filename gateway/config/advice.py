@@ -169,7 +169,7 @@ def _agents_unknown(config: Config, number: AssignedNumber, destination: Destina
     then = f"a queue that answers before an agent does ({destination.queue}?)"
     if destination.accept:
         yield Mistake(MAIN_FILE, f"{where}.accept", f"{unknown}: {then} hears the whisper, and presses no key")
-    elif destination.whisper is not None:
+    elif destination.whisper:
         yield Mistake(MAIN_FILE, f"{where}.whisper", f"{unknown}: {then} hears it, and no agent")
     if destination.while_waiting is WhileWaiting.ASSISTANT:
         yield Mistake(MAIN_FILE, f"{where}.while_waiting", f"{unknown}: {then} takes the caller from the assistant")
