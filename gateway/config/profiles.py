@@ -49,8 +49,8 @@ Transport = Literal["udp", "tcp", "tls"]
 Srtp = Literal["off", "optional", "required"]
 # Where its media comes from: the address of its description, its host, or the host that its signalling comes from.
 RtpSource = Literal["sdp", "sdp-host", "latched"]
-# Whether its packets may go on as they are, to a side with the same codec, or always through the conference bridge; or
-# from there to here without us, where the other side's profile says so too.
+# Whether its packets may go on, to a side with the same codec or the other form of G.711, or always through the
+# conference bridge; or from there to here without us, where the other side's profile says so too.
 Media = Literal["relay", "bridge", "direct"]
 # How the caller is named: in From alone, or in P-Asserted-Identity too, to a peer that keeps withheld numbers to itself
 # (RFC 3325 §7).

@@ -17,6 +17,7 @@ class Why(StrEnum):
     """What decided it."""
 
     SAME_CODEC = "same-codec"  # the reason to relay; and to have it go past us, where both profiles say so
+    BOTH_G711 = "both-g711"  # relayed too, each byte of A-law as one of µ-law, or the other way round
     NO_AUDIO = "no-audio"  # a leg has none yet, or any more
     SETTING = "setting"  # `media = "bridge"` in a profile
     CODEC = "another-codec"
@@ -39,6 +40,7 @@ class Decision:
 
 
 RELAYED = Decision(Path.RELAY, Why.SAME_CODEC)
+TRANSLATED = Decision(Path.RELAY, Why.BOTH_G711)
 DIRECT = Decision(Path.DIRECT, Why.SAME_CODEC)
 _NOT_DIRECT = frozenset({Why.ENCRYPTED, Why.PAYLOAD_TYPES, Why.DECLINED})
 
@@ -55,8 +57,9 @@ def relayed(why: Why) -> Decision:
 
 WAYS = (
     RELAYED,
+    TRANSLATED,
     DIRECT,
     *(relayed(why) for why in Why if why in _NOT_DIRECT),
-    *(bridged(why) for why in Why if why is not Why.SAME_CODEC and why not in _NOT_DIRECT),
+    *(bridged(why) for why in Why if why not in {Why.SAME_CODEC, Why.BOTH_G711, *_NOT_DIRECT}),
 )
 """All that there are."""

@@ -266,7 +266,8 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Graph(
                 "Media relayed or bridged",
                 "Legs with a partner, by the way that their audio takes and why. A call on the bridge costs several "
-                "times as much, and 20 ms: `another-codec` goes away where both profiles list the same codecs.",
+                "times as much, and 20 ms: `another-codec` goes away where both profiles list the same codecs. "
+                "`both-g711`, A-law to µ-law, is relayed and costs no more than `same-codec`.",
                 COUNT,
                 (Query(f"sum by (path, reason) (@media_legs{{{_OF}}})", "{{path}}, {{reason}}"),),
                 stacked=True,

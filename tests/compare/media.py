@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tests.compare import process
 from tests.compare.compiled import compiled
@@ -18,7 +18,7 @@ from tests.support.company import NUMBER
 
 if TYPE_CHECKING:
     from tests.compare.jobs import Hosts
-    from tests.compare.systems import System
+    from tests.support.sip_message import Address
 
 RAMP = 50
 """Calls that begin in a second."""
@@ -31,6 +31,18 @@ TOO_LATE_MS = 100.0
 
 class NotMeasuredError(RuntimeError):
     """Calls did not come up, or the ends had no time to do their part: the message says which."""
+
+
+class Measured(Protocol):
+    """Who is measured; a systems.System is one."""
+
+    @property
+    def sip(self) -> Address:
+        """Where it takes calls."""
+
+    @property
+    def pid(self) -> int:
+        """Its one process."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +67,18 @@ class Lasting:
 
 
 async def lasting(
-    system: System, net: Hosts, *, calls: int, seconds: float, sound: bool, too_late_ms: float = TOO_LATE_MS,
-    number: str = NUMBER,
+    system: Measured, net: Hosts, *, calls: int, seconds: float, sound: bool, too_late_ms: float = TOO_LATE_MS,
+    number: str = NUMBER, transcoded: bool = False,
 ) -> Lasting:  # fmt: skip
-    """Have so many calls come up, and measure for so long. Raises NotMeasuredError."""
+    """Have so many calls come up, and measure for so long; `transcoded`: of A-law here and µ-law there.
+
+    Raises NotMeasuredError.
+    """
     program = str(compiled("media_calls.cpp"))
     before = process.memory_mb(system.pid)
     ends = await asyncio.create_subprocess_exec(
         program, system.sip[0], net.pbx, net.trunk, number, str(calls), str(seconds), str(RAMP),
-        "sound" if sound else "silence",
+        "sound" if sound else "silence", *(["ulaw"] if transcoded else []),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 26,
     )  # fmt: skip
     assert ends.stdin is not None

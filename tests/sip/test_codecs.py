@@ -8,6 +8,7 @@ import re
 import pytest
 
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, Bed, Pair, Stage
+from tests.sip.talking import goes
 from tests.support.phone import Phone
 from tests.support.sip_message import Message, media_of
 
@@ -99,7 +100,7 @@ async def test_no_codec_that_a_profile_does_not_name(bed: Bed) -> None:
         assert not at.pbx.received("INVITE")
 
 
-@pytest.mark.keeps("8.19")
+@pytest.mark.keeps("8.19", "17.2")
 @pytest.mark.parametrize(("name", "codec"), [("opus", "opus/48000/2"), ("pcma", "PCMA")])
 async def test_wideband_phones_understand_each_other(bed: Bed, name: str, codec: str) -> None:
     async with (
@@ -111,6 +112,7 @@ async def test_wideband_phones_understand_each_other(bed: Bed, name: str, codec:
         await caller.event("CALL_ESTABLISHED")
         await caller.hears(ASSISTANT_HZ)
         await assistant.hears(CALLER_HZ)
+        await goes(bed, "bridge", "another-codec")
         await caller.hang_up()
         await assistant.event("CALL_CLOSED")
         await bed.gateway.idle()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.media_way import RELAYED, Why, bridged
+from gateway.core.media_way import RELAYED, TRANSLATED, Why, bridged
 from gateway.sip.calls.media_way import Format, Side, decide
 
 pytestmark = pytest.mark.keeps("17.15")
@@ -15,6 +15,7 @@ pytestmark = pytest.mark.keeps("17.15")
 ALAW = Format("PCMA", 8000, 1)
 OPUS = Format("OPUS", 48000, 2, "useinbandfec=1;")
 PLAIN = Side(ALAW)
+ULAW = Side(Format("PCMU", 8000, 1))
 
 
 @pytest.mark.parametrize("one", [ALAW, Format("G722", 16000, 1), OPUS, replace(ALAW, asked_for="annexb=no;")], ids=str)
@@ -25,8 +26,10 @@ def test_two_with_one_codec_are_relayed(one: Format) -> None:
 @pytest.mark.parametrize(
     ("one", "other", "why"),
     [
-        (PLAIN, Side(Format("PCMU", 8000, 1)), Why.CODEC),
+        (PLAIN, Side(Format("G722", 16000, 1)), Why.CODEC),
         (PLAIN, Side(Format("PCMA", 16000, 1)), Why.CODEC),
+        (ULAW, Side(Format("PCMA", 8000, 2)), Why.CODEC),
+        (ULAW, Side(ALAW, media="bridge"), Why.SETTING),
         (Side(OPUS), Side(replace(OPUS, channels=1)), Why.CODEC),
         (Side(OPUS), Side(replace(OPUS, asked_for="maxaveragebitrate=20000;")), Why.PARAMETERS),
         (PLAIN, Side(ALAW, media="bridge"), Why.SETTING),
@@ -35,6 +38,14 @@ def test_two_with_one_codec_are_relayed(one: Format) -> None:
 )
 def test_what_cannot_be_relayed_is_bridged_and_says_why(one: Side, other: Side, why: Why) -> None:
     assert decide(one, other) == decide(other, one) == bridged(why)
+
+
+def test_the_two_forms_of_g711_are_relayed_too() -> None:
+    assert decide(PLAIN, ULAW) == decide(ULAW, PLAIN) == TRANSLATED
+    assert decide(PLAIN, ULAW, waits=True) == bridged(Why.WAITING)
+    assert decide(PLAIN, ULAW, keys=True) == bridged(Why.KEYS)
+    assert PLAIN.takes_events_of(ULAW)
+    assert ULAW.takes_events_of(PLAIN)
 
 
 def test_who_waits_or_is_sent_keys_needs_the_bridge() -> None:

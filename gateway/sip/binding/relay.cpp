@@ -9,6 +9,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "calls.hpp"
+#include "g711.hpp"
 #include "modules.hpp"
 #include "relay_port.hpp"
 
@@ -61,6 +62,7 @@ void prepare(RelayPort &port, pjsua_call_media &media, const pjmedia_stream_info
     port.rate = port.stream->rtcp.clock_rate;
     port.types.fill(NOT_PASSED);
     port.types[in.rx_pt & 0x7F] = static_cast<std::int8_t>(out.tx_pt & 0x7F);
+    port.translation = g711_between(in.fmt.encoding_name, out.fmt.encoding_name);
     port.keys = in.rx_event_pt > 0 ? in.rx_event_pt & 0x7F : NOT_PASSED;
     if (keys && port.keys != NOT_PASSED && out.tx_event_pt > 0)
         port.types[static_cast<std::size_t>(port.keys)] = static_cast<std::int8_t>(out.tx_event_pt & 0x7F);

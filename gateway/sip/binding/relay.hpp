@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Packets from socket to socket: RTP and RTCP of two calls that speak the same codec, past jitter buffer and bridge.
+ * Packets from socket to socket: RTP and RTCP of two calls that speak the same codec, or both forms of G.711, of which each
+ * byte is the other's by a table (g711.hpp); past jitter buffer and bridge.
  *
  * It stands on top of all that a packet passes on its way in: rtp_source.hpp's guard has dropped what is not the peer's,
  * and SRTP has opened it, before it is here, and what it sends is sealed below. So each side may be encrypted or not. What

@@ -85,7 +85,12 @@ void send_on(RelayPort &from, const pjmedia_rtp_hdr &header, const void *payload
     sent.ts = pj_htonl(numbers.stamp);
     sent.ssrc = pj_htonl(to.out.ssrc());
     std::memcpy(packet.data(), &sent, HEADER);
-    std::memcpy(packet.data() + HEADER, payload, size);
+    const auto *given = static_cast<const pj_uint8_t *>(payload);
+    pj_uint8_t *put = packet.data() + HEADER;
+    if (from.translation && header.pt != from.keys)
+        std::transform(given, given + size, put, [&from](pj_uint8_t sample) { return (*from.translation)[sample]; });
+    else
+        std::memcpy(put, given, size);
     if (to.below->send_rtp(to.transport, packet.data(), HEADER + size) == PJ_SUCCESS)
         pjmedia_rtcp_tx_rtp(&to.stream->rtcp, size);
 }

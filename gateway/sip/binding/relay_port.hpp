@@ -15,6 +15,7 @@
 #include <pjmedia.h>
 
 #include "above.hpp"
+#include "g711.hpp"
 #include "one_stream.hpp"
 #include "relayed_rtcp.hpp"
 
@@ -78,6 +79,7 @@ struct RelayPort {
     // While relayed, under `relay_links`:
     RelayPort *to = nullptr;
     pjmedia_stream_common *stream = nullptr;
+    const G711Table *translation = nullptr; // of what comes into what the partner speaks; null: it goes on as it is
     int keys = NOT_PASSED; // our payload type of telephone events
     bool hears = false, speaks = false;
     unsigned rate = 8000; // of time stamps, and of the keys' durations

@@ -143,7 +143,11 @@ class Direct:
     def leave(self, leg: LegId, why: Why | None = None) -> None:
         """The leg's audio has to come to us."""
         other = self._with.get(leg)
-        if other is not None and leg in self._told and why in (Why.PAYLOAD_TYPES, Why.CODEC, Why.PARAMETERS):
+        if (
+            other is not None
+            and leg in self._told
+            and why in (Why.PAYLOAD_TYPES, Why.CODEC, Why.BOTH_G711, Why.PARAMETERS)
+        ):
             # They would answer with something else each time.
             self._unfit.setdefault(leg, set()).add(other)
             self._unfit.setdefault(other, set()).add(leg)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from gateway.core.media_way import RELAYED, Decision, Why, bridged
+from gateway.core.media_way import RELAYED, TRANSLATED, Decision, Why, bridged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OPUS = "opus"
+G711 = frozenset({("PCMA", 8000, 1), ("PCMU", 8000, 1)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,11 @@ def decide(one: Side, other: Side, *, waits: bool = False, keys: bool = False) -
     if "bridge" in (one.media, other.media):
         return bridged(Why.SETTING)
     first, second = one.format, other.format
-    if (first.codec, first.rate, first.channels) != (second.codec, second.rate, second.channels):
+    found = {(each.codec, each.rate, each.channels) for each in (first, second)}
+    if len(found) > 1 and found != G711:
         return bridged(Why.CODEC)
     if first.is_opus and first.asked_for != second.asked_for:
         return bridged(Why.PARAMETERS)
-    return bridged(Why.KEYS) if keys else RELAYED
+    if keys:
+        return bridged(Why.KEYS)
+    return RELAYED if len(found) == 1 else TRANSLATED

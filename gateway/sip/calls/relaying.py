@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pjsua2 as pj
 
-from gateway.core.media_way import RELAYED, Decision, Path, Why, bridged
+from gateway.core.media_way import Decision, Path, Why, bridged
 from gateway.sip.calls.direct import Direct
 from gateway.sip.calls.media_way import Side, decide
 
@@ -66,13 +66,15 @@ class Relays:
         first, second = self._side(mine), self._side(other)
         waits = self._pairs.talks_with(leg) is None
         decision = decide(first, second, waits=waits, keys=not self._keys.isdisjoint((leg, partner)))
-        if decision == RELAYED:
+        if decision.path is Path.RELAY:
             events = first.takes_events_of(second), second.takes_events_of(first)
             if not pj.relay(mine.number, other.number, *events):
                 decision = bridged(Why.NOT_RELAYED)
         if decision.path is Path.BRIDGE:
             self.direct.leave(leg, decision.why)
             pj.unrelay(mine.number)
+        elif decision.why is Why.BOTH_G711:
+            self.direct.leave(leg, decision.why)  # they do not understand each other
         else:
             decision = self.direct.settle(mine, other, first, second)
         self._note(leg, decision)

@@ -2,13 +2,14 @@
 //
 // Many calls at a time with G.711 both ways, or in silence: the callers of the PBX's side and the voice platform that they reach.
 //
-//   media_calls HOST CALLERS PLATFORM NUMBER CALLS SECONDS RAMP sound|silence
+//   media_calls HOST CALLERS PLATFORM NUMBER CALLS SECONDS RAMP sound|silence [ulaw]
 //
 // CALLS calls go from CALLERS:5071 to NUMBER at HOST:5060, RAMP a second, and come to PLATFORM:5060; who is refused with 503 calls
 // again a second later. When all of them are up and it has read a line it measures for SECONDS, tells what it saw as JSON, and hangs up. Each end sends a packet every 20 ms, the
 // calls evenly spread over these; twice a second one holds a tone where the others hold silence. The delay of the sound is from
 // when that packet was sent until the kernel took the packet in which the tone begins, plus where in it that is: so it is found
-// behind one who passes packets on and behind one who mixes, and how long this program waits for a processor is not in it.
+// behind one who passes packets on and behind one who mixes, and how long this program waits for a processor is not in it. All speak
+// A-law; with `ulaw` the platform speaks µ-law and nothing else.
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -38,6 +39,20 @@ int linear(unsigned char alaw) { // G.711 §3, without the sign
   return exponent ? (mantissa + 0x100) << (exponent - 1) : mantissa;
 }
 
+int ulaw_linear(unsigned char ulaw) { // the same of µ-law
+  ulaw = ~ulaw;
+  return ((((ulaw & 0x0f) << 3) + 0x84) << ((ulaw & 0x70) >> 4)) - 0x84;
+}
+
+struct Law {
+  int payload_type;
+  const char *name;
+  unsigned char quiet, loud; // the least positive level, and one as loud as it goes; the latter without its sign
+  int (*linear)(unsigned char);
+};
+
+const Law ALAW{8, "PCMA", 0xd5, 0x2a, linear}, ULAW{0, "PCMU", 0xff, 0x00, ulaw_linear};
+
 // One end's media: what it sends, and what it hears of the other.
 struct Side {
   std::unique_ptr<Socket> socket;
@@ -62,7 +77,7 @@ public:
   MediaCalls(char **arguments)
       : host_(arguments[1]), callers_host_(arguments[2]), platform_host_(arguments[3]), number_(arguments[4]),
         calls_(atoi(arguments[5])), seconds_(atof(arguments[6])), ramp_(atof(arguments[7])),
-        sound_(string(arguments[8]) == "sound"), callers_(callers_host_, 5071), platform_(platform_host_, 5060),
+        sound_(string(arguments[8]) == "sound"), platforms_(arguments[9] ? ULAW : ALAW), callers_(callers_host_, 5071), platform_(platform_host_, 5060),
         gateway_(address(host_, 5060)), poll_(epoll_create1(0)), id_(std::to_string(getpid())) {
     watch(callers_, -1);
     watch(platform_, -2);
@@ -70,8 +85,11 @@ public:
       open(calls_[i].caller, callers_host_, i, 1 + i);
       open(calls_[i].platform, platform_host_, i, 1000001 + i);
     }
-    memset(quiet_ + HEADER, 0xd5, SAMPLES);
-    for (int i = 0; i < SAMPLES; i++) loud_[HEADER + i] = (i / 4) % 2 ? 0x2a : 0xaa; // 1 kHz, as loud as it goes
+    for (bool platform : {false, true}) {
+      const Law &law = law_of(platform);
+      memset(quiet_[platform] + HEADER, law.quiet, SAMPLES);
+      for (int i = 0; i < SAMPLES; i++) loud_[platform][HEADER + i] = (i / 4) % 2 ? law.loud : law.loud | 0x80; // 1 kHz
+    }
   }
 
   int run() {
@@ -120,8 +138,8 @@ private:
       long frame = share_ / SHARES;
       for (size_t i = share_ % SHARES; i < calls_.size(); i += SHARES) {
         bool has_tone = (frame + i) % EVERY == 0;
-        send(calls_[i].caller, has_tone);
-        send(calls_[i].platform, has_tone);
+        send(calls_[i].caller, false, has_tone);
+        send(calls_[i].platform, true, has_tone);
       }
       share_++;
       next_ += FRAME / SHARES;
@@ -143,14 +161,16 @@ private:
     if (left > 0) nanosleep(&pause, nullptr);
   }
 
-  void send(Side &side, bool has_tone) {
+  const Law &law_of(bool platform) const { return platform ? platforms_ : ALAW; }
+
+  void send(Side &side, bool platform, bool has_tone) {
     if (!side.talks) return;
-    unsigned char *packet = has_tone ? loud_ : quiet_;
+    unsigned char *packet = has_tone ? loud_[platform] : quiet_[platform];
     uint16_t sequence = htons(side.sequence++);
     uint32_t timestamp = htonl(side.timestamp), source = htonl(side.source);
     side.timestamp += SAMPLES;
     packet[0] = 0x80;
-    packet[1] = 8; // PCMA
+    packet[1] = law_of(platform).payload_type;
     memcpy(packet + 2, &sequence, 2);
     memcpy(packet + 4, &timestamp, 4);
     memcpy(packet + 8, &source, 4);
@@ -169,7 +189,7 @@ private:
     here.received++;
     if (!there.toned_at || at < there.toned_at) return;
     for (size_t i = HEADER; i < packet.size(); i++)
-      if (linear(packet[i]) > LOUD) {
+      if (law_of(at_platform).linear(packet[i]) > LOUD) {
         delays_[at_platform].push_back((at - there.toned_at + (Nanoseconds)(i - HEADER) * SAMPLE) / 1e6);
         there.toned_at = 0;
         return;
@@ -259,7 +279,12 @@ private:
     string to = string(message.to()) + (in_dialog ? "" : ";tag=" + id_ + "p" + std::to_string(index));
     string contact = "sip:platform@" + platform_host_ + ":5060";
     talk(calls_[index].platform, message);
-    platform_.send(from, answer(message, "200 OK", to, contact, description(platform_host_, FIRST_RTP + 2 * index)));
+    platform_.send(from, answer(message, "200 OK", to, contact, platforms_description(index)));
+  }
+
+  string platforms_description(size_t index) const {
+    string number = std::to_string(platforms_.payload_type);
+    return description(platform_host_, FIRST_RTP + 2 * index, number, platforms_.name);
   }
 
   void talk(Side &side, const Message &message) {
@@ -317,11 +342,12 @@ private:
   std::vector<Call> calls_;
   const double seconds_, ramp_;
   bool sound_;
+  const Law &platforms_;
   const Socket callers_, platform_;
   const sockaddr_in gateway_;
   const int poll_;
   const string id_;
-  unsigned char quiet_[HEADER + SAMPLES], loud_[HEADER + SAMPLES];
+  unsigned char quiet_[2][HEADER + SAMPLES], loud_[2][HEADER + SAMPLES]; // of callers, and of the platform
   size_t asked_ = 0, up_ = 0, over_ = 0;
   long share_ = 0;
   int failed_ = 0, refused_ = 0;
@@ -333,7 +359,8 @@ private:
 } // namespace
 
 int main(int count, char **arguments) {
-  if (count != 9) return fprintf(stderr, "media_calls HOST CALLERS PLATFORM NUMBER CALLS SECONDS RAMP sound|silence\n"), 2;
+  if (count != 9 && count != 10)
+    return fprintf(stderr, "media_calls HOST CALLERS PLATFORM NUMBER CALLS SECONDS RAMP sound|silence [ulaw]\n"), 2;
   rlimit files{20000, 20000};
   setrlimit(RLIMIT_NOFILE, &files);
   before_others();

@@ -116,9 +116,10 @@ inline string user_of(string_view header) {
   return colon == string::npos || at == string::npos ? string() : uri.substr(colon + 1, at - colon - 1);
 }
 
-inline string description(const string &host, int port) {
+// An offer or answer of one codec, by its payload type and its name.
+inline string description(const string &host, int port, const string &type = "8", const string &codec = "PCMA") {
   return "v=0\r\no=- 1 1 IN IP4 " + host + "\r\ns=-\r\nc=IN IP4 " + host + "\r\nt=0 0\r\nm=audio " + std::to_string(port) +
-         " RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\n";
+         " RTP/AVP " + type + "\r\na=rtpmap:" + type + " " + codec + "/8000\r\na=ptime:20\r\n";
 }
 
 inline string with_body(const string &sdp) {
