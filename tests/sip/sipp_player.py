@@ -139,6 +139,8 @@ class Script:
         if not self.played:
             self._busy = None
             self._target.does.answer(200, self._target.answer(codec=codec)).expect("ACK")
+        elif codec:
+            self._target.media.codec = codec  # what is sent has to be in the answer as well (RFC 3264 §6.1)
         await self.stop()
 
 
