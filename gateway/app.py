@@ -169,6 +169,7 @@ class App:
             self._tracing.configure(self._config)
             self._following.follow(self._config)
             self._others.configure(self._config, _broker(self._config))
+            self.engine.keep_call_backs(self.reporter.promised)
             await self.web.start(http.bind_address, http.port)
             await self.platforms.start()
             # What is there now stays as long as the process; to look through it again and again would hold the loop for
@@ -282,6 +283,9 @@ def _plan(config: Config) -> Plan:
     return Plan(
         numbers={number.id: tuple(number.destinations) for number in config.numbers},
         queues=_queues(config),
+        called_back=frozenset(
+            (number.id, each.id) for number in config.numbers for each in number.destinations.values() if each.call_back
+        ),
         trunks=tuple(config.trunks),
         unasked=frozenset(name for name, trunk in config.trunks.items() if not trunk.is_asked),
     )

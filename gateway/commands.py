@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Commands that come from outside, over MQTT or HTTP: a running call is transferred or ended, a transfer cancelled."""
+"""Commands that come from outside, over MQTT or HTTP: calls are transferred or ended, callers called back."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeVar, get_args
@@ -46,6 +46,32 @@ class TransferCommand(_Command):
             raise CommandError("unknown-call", f"no call {self.call} is under way") from None
 
 
+class CallBackCommand(_Command):
+    """Call back somebody who has called: whose call it is, or was lately, or a transfer of it; or whose number."""
+
+    type: Literal["callback"]
+    call: Id | None = None
+    transfer: Id | None = None
+    caller: Id | None = None
+    destination: str = Field(min_length=1, max_length=512)  # a number, a SIP URI or an alias
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if sum(one is not None for one in (self.call, self.transfer, self.caller)) != 1:
+            raise ValueError("one of call, transfer and caller must be given")
+        return self
+
+    def carry_out(self, operations: Operations, author: Author) -> TransferRecord:
+        """Raises CommandError with code unknown-call or not-allowed; a refusal is in the record."""
+        who = self.call or self.transfer or self.caller or ""
+        try:
+            return operations.call_back(who, self.destination, self.id, author)
+        except NotAllowedError as error:
+            raise CommandError("not-allowed", str(error)) from None
+        except LookupError:
+            raise CommandError("unknown-call", f"no call {who} is under way, or was in the last hour") from None
+
+
 class CancelCommand(_Command):
     """Cancel a running transfer, named by its own id or its call's."""
 
@@ -88,7 +114,7 @@ class HangUpCommand(_Command):
             raise CommandError("unknown-call", f"no call {self.call} is under way") from None
 
 
-Command = TransferCommand | CancelCommand | HangUpCommand
+Command = TransferCommand | CallBackCommand | CancelCommand | HangUpCommand
 
 
 def about(record: TransferRecord | CallRecord) -> dict[str, str | None]:
@@ -96,7 +122,7 @@ def about(record: TransferRecord | CallRecord) -> dict[str, str | None]:
     return {"transfer": record.transfer, "number": record.number, "destination": record.destination}
 
 
-K = TypeVar("K", TransferCommand, CancelCommand, HangUpCommand)
+K = TypeVar("K", TransferCommand, CallBackCommand, CancelCommand, HangUpCommand)
 
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="type")])
 

@@ -196,6 +196,7 @@ class Operating:
     async def forget(self, caller: str) -> Mapping[str, Any]:
         """See ports.Operations."""
         caller = caller_named(caller, self._parts.reloader.config.gateway.default_country)
+        self._parts.engine.forget_caller(caller)
         forgotten = self._parts.messages.forget(caller)
         try:
             erased, aside = await self._parts.reporter.forget(caller)
@@ -261,6 +262,12 @@ class Operating:
     ) -> TransferRecord:
         """See ports.Operations."""
         return self._parts.engine.transfer_call(call, destination, message, command_id, author)
+
+    def call_back(
+        self, which: str, destination: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
+        """See ports.Operations."""
+        return self._parts.engine.call_back(which, destination, command_id, author)
 
     def cancel_transfer(
         self, which: str, command_id: str | None = None, author: Author | None = None

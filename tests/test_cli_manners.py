@@ -36,6 +36,7 @@ WORDS: dict[str, list[str]] = {
     "schema": ["config"],
     "why": [ID],
     "transfer": [ID, "sales"],
+    "callback": ["+31201112222", "sales"],
     "cancel": [ID],
     "hangup": [ID],
     "forget": ["+31612345678"],

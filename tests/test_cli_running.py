@@ -72,6 +72,27 @@ def test_cancel_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], t
     assert headers["Authorization"] == "Bearer s3cret"
 
 
+def test_callback_asks_for_it_by_number_or_id(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with running_gateway(tmp_path, token="s3cret\n") as gateway:
+        record = {"transfer": "01J", "outcome": None}
+        gateway.status, gateway.answer = 202, {"transfer": record}
+        for who in ("+31201112222", "01K"):
+            code, out, _ = run(capsys, tmp_path, "callback", who, "sales")
+            assert (code, json.loads(out)) == (0, record)
+        refused = {"transfer": "01J", "outcome": "refused", "reason": "caller-withheld"}
+        error = {"code": "refused", "message": "caller-withheld: call back: the caller's number is withheld"}
+        gateway.status, gateway.answer = 409, {"error": error, "transfer": refused}
+        code, out, err = run(capsys, tmp_path, "callback", "01K", "sales")
+        assert (code, json.loads(out)) == (1, refused)
+        assert "withheld" in err
+    asked = [(method, path, body) for method, path, _, body in gateway.asked[:2]]
+    body = {"type": "callback", "destination": "sales"}
+    assert asked == [
+        ("POST", "/api/callbacks", {**body, "caller": "+31201112222"}),
+        ("POST", "/api/callbacks", {**body, "call": "01K"}),
+    ]
+
+
 def test_hangup_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with running_gateway(tmp_path, token="s3cret\n") as gateway:
         gateway.answer = {"call": {"call": "a/b", "reason": "by-command"}}

@@ -131,6 +131,8 @@ CHANGES: Final[Tables] = {
         "voicemail": "keep", "digits": "w1", "whisper": ["two.wav", "caller-number"], "whisper_locale": "nl",
         "accept": "1", "decline": "2", "accept_timeout_s": 3,
         "while_waiting": "assistant",
+        "callback_prefixes": ["+31"], "callback_pbx": "spare-pbx", "callback_within_s": 70, "callback_attempts": 2,
+        "callback_retry_s": 40, "callback_ring_s": 9, "callback_per_hour": 3,
         "pbx": "spare-pbx",
     },
     "trunk": {

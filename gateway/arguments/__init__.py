@@ -193,13 +193,17 @@ def _add_commands(command: _Add) -> None:
     transfer.add_argument("call", metavar="CALL", help="the call's id, as `calls` tells it")
     transfer.add_argument("destination", metavar="DESTINATION", help="a number, an alias, a SIP or TEL URI")
     transfer.add_argument("--message", metavar="TEXT", help="taken as platforms send it, and not spoken")
+    call_back = command("callback", "have a destination call somebody back who has called")
+    who = "a number that called in the last hour, or the id of its call, or of a transfer of that"
+    call_back.add_argument("who", metavar="WHO", help=who)
+    call_back.add_argument("destination", metavar="DESTINATION", help="a number, an alias, a SIP or TEL URI")
     cancel = command("cancel", "cancel a transfer that nobody has answered yet")
     cancel.add_argument("transfer", metavar="TRANSFER", help="the id of the transfer, or of its call")
     hang_up = command("hangup", "end a running call, whatever it is at")
     hang_up.add_argument("call", metavar="CALL", help="the call's id, as `calls` tells it")
     forget = command("forget", "erase a caller from all that the gateway has stored")
     forget.add_argument("caller", metavar="NUMBER", help="the caller's number, or their name where they have none")
-    _add_json(transfer, cancel, hang_up, text="is JSON always")
+    _add_json(transfer, call_back, cancel, hang_up, text="is JSON always")
     _add_json(forget)
 
 

@@ -22,6 +22,7 @@ EXAMPLES = {
     "reload": ("", "--json"),
     "report": ("", "--since 2026-11-01 --by destination", "--proof 2026-11 > november", "--verify november"),
     "transfer": (f"{_TRANSFER} sales",),
+    "callback": ("+31201112222 sales", f"{_TRANSFER} sales"),
     "cancel": (_TRANSFER,),
     "hangup": (_TRANSFER,),
     "forget": ("+31612345678",),

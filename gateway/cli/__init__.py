@@ -123,6 +123,7 @@ _COMMANDS = {
     "reload": running.reload,
     "report": reports.report_outcomes,
     "transfer": running.transfer,
+    "callback": running.call_back,
     "cancel": running.cancel,
     "hangup": running.hang_up,
     "forget": running.forget,

@@ -61,20 +61,31 @@ def _reload_refused(mistakes: Sequence[str], *, as_json: bool) -> int:
 
 def transfer(options: argparse.Namespace) -> int:
     """Have a call put through to a destination."""
-    config = load_config(options)
     body = {"type": "transfer", "destination": options.destination}
     if options.message is not None:
         body["message"] = options.message
+    done = _print_decided(options, f"/api/calls/{urllib.parse.quote(options.call, safe='')}/transfer", body)
+    if options.message:
+        complain("nobody hears the message: give the destination an announcement, or have the platform say it before")
+    return done
+
+
+def call_back(options: argparse.Namespace) -> int:
+    """Have a caller called back."""
+    named = "caller" if options.who.startswith("+") else "call"  # a transfer is known by its id as a call is
+    body = {"type": "callback", named: options.who, "destination": options.destination}
+    return _print_decided(options, "/api/callbacks", body)
+
+
+def _print_decided(options: argparse.Namespace, path: str, body: Mapping[str, str]) -> int:
     try:
-        answer = ask(config.http, f"/api/calls/{urllib.parse.quote(options.call, safe='')}/transfer", body)
+        answer = ask(load_config(options).http, path, body)
     except RefusedError as error:
         if error.code != "refused":
             raise
         print_json(error.answer.get("transfer"))
         raise
     print_json(answer.get("transfer"))
-    if options.message:
-        complain("nobody hears the message: give the destination an announcement, or have the platform say it before")
     return DONE
 
 

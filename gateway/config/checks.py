@@ -69,6 +69,7 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from _targets(number, main.numbers, country)
         yield from _states(number, profiles)
         yield from _carriers(number, profiles)
+        yield from _callbacks(number, profiles)
         yield from emergencies(number, country)
 
 
@@ -340,6 +341,20 @@ def _carriers(number: NumberSettings, profiles: Profiles) -> Iterator[Mistake]:
             )
         if given := [key for key in ("queue", "group") if getattr(destination, key)]:
             yield Mistake(MAIN, f"{where}.{given[0]}", f"{destination.pbx} is a carrier, which has none")
+
+
+def _callbacks(number: NumberSettings, profiles: Profiles) -> Iterator[Mistake]:
+    """Callers who are to be called back by a carrier that may not call them."""
+    for destination in number.destinations:
+        name = destination.callback_pbx or destination.pbx or number.pbx
+        profile = profiles.get(name)
+        if not isinstance(profile, PbxProfile) or not profile.is_carrier:
+            continue
+        for prefix in destination.callback_prefixes:
+            if not prefix.startswith(profile.prefixes):
+                allowed = ", ".join(profile.prefixes)
+                problem = f'"{prefix}": {name} may call numbers that begin with {allowed} alone'
+                yield Mistake(MAIN, f"{_where(number, destination)}.callback_prefixes", problem)
 
 
 def _other_pbxs(number: NumberSettings) -> Iterator[str]:

@@ -8,7 +8,7 @@ from functools import cache
 from gateway.config.settings import DestinationSettings, GatewaySettings, HoursSettings, NumberSettings
 from gateway.config.sounds import Sound, spelling
 from gateway.core.hours import Schedule, complement
-from gateway.core.model import Announcement, AssignedNumber, Destination, Spelling, WhisperWord
+from gateway.core.model import Announcement, AssignedNumber, CallBack, Destination, Spelling, WhisperWord
 from gateway.core.outcome import Reason
 
 _YEARS_AHEAD = 3  # calendars are worked out for these at the start; for later ones when first asked for
@@ -88,6 +88,21 @@ def _destination(
         while_waiting=settings.while_waiting,
         pbx=settings.pbx or pbx,
         outside=settings.pbx in carriers,
+        call_back=_call_back(settings, settings.callback_pbx or settings.pbx or pbx),
+    )
+
+
+def _call_back(settings: DestinationSettings, pbx: str) -> CallBack | None:
+    if not settings.callback_prefixes:
+        return None
+    return CallBack(
+        pbx=pbx,
+        prefixes=settings.callback_prefixes,
+        within=timedelta(seconds=settings.callback_within_s),
+        attempts=settings.callback_attempts,
+        retry=timedelta(seconds=settings.callback_retry_s),
+        ring=timedelta(seconds=settings.callback_ring_s),
+        per_hour=settings.callback_per_hour,
     )
 
 

@@ -274,6 +274,8 @@ def _named_profiles(number: NumberSettings) -> Iterator[tuple[str, tuple[str, ..
     for destination in number.destinations:
         if destination.pbx is not None:
             yield f"{where}.destinations[{destination.id}].pbx", ("pbx", "carrier"), destination.pbx
+        if destination.callback_pbx is not None:
+            yield f"{where}.destinations[{destination.id}].callback_pbx", ("pbx", "carrier"), destination.callback_pbx
 
 
 def _load_profile(main: Surroundings, name: str, file: str, mistakes: list[Mistake]) -> Profile | None:

@@ -30,6 +30,7 @@ from gateway.config.fields import (
     NamedHours,
     NameServer,
     Port,
+    Prefix,
     QueueName,
     ReadableFile,
     Seconds,
@@ -115,7 +116,7 @@ Country = Annotated[str, AfterValidator(_country)]
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone, json_schema_input_type=str)]
 Holidays = Annotated[str, AfterValidator(_holidays)]
 Locale = Annotated[str, AfterValidator(_locale)]
-TokenPermission = Literal["read", "transfer", "probe", "forget", "reload"]
+TokenPermission = Literal["read", "transfer", "callback", "probe", "forget", "reload"]
 ReadyNeed = Literal["pbx", "trunk", "broker"]
 Failure = Literal["busy", "no-answer", "declined", "unreachable"]
 
@@ -373,6 +374,13 @@ class DestinationSettings(Section):
     decline: KeyOrNothing = ""
     accept_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 10
     while_waiting: WhileWaiting = WhileWaiting.RINGBACK
+    callback_prefixes: tuple[Prefix, ...] = ()  # how the numbers of callers begin who may be called back
+    callback_pbx: Slug | None = None  # by which they are called; None: that of the destination
+    callback_within_s: Annotated[float, Field(strict=True, ge=60, le=86400)] = 3600
+    callback_attempts: Annotated[int, Field(strict=True, ge=1, le=10)] = 3
+    callback_retry_s: Annotated[float, Field(strict=True, ge=30, le=86400)] = 300
+    callback_ring_s: Annotated[float, Field(strict=True, ge=5, le=120)] = 25
+    callback_per_hour: Annotated[int, Field(strict=True, ge=1, le=1000)] = 20
     overflow_on: tuple[Failure, ...] = ("busy", "no-answer", "declined", "unreachable")
     announcement: SoundFile | None = None
     announce: Literal["while-dialling", "before-dialling"] = "while-dialling"
@@ -402,6 +410,9 @@ class DestinationSettings(Section):
         of_accept = ("decline", "accept_timeout_s")
         if not self.accept and (given := [key for key in of_accept if key in self.model_fields_set]):
             raise ValueError(f"{' and '.join(given)} {'need' if len(given) > 1 else 'needs'} accept")
+        of_callback = [key for key in self.model_fields_set if key.startswith("callback_")]
+        if of_callback and not self.callback_prefixes:
+            raise ValueError(f"{' and '.join(sorted(of_callback))} need callback_prefixes: whose numbers may be called")
         if self.accept and self.accept == self.decline:
             raise ValueError("accept and decline are the same key; give each its own")
         return self

@@ -32,6 +32,8 @@ def check_in_order(
     """What each step finds; the next is taken when one is asked for it."""
     yield _check_hours(destination, now)
     yield _check_state(destination, pbx, now)
+    if entry is Entry.CALLBACK:
+        yield _check_free(destination, pbx, now)
     yield _check_capacity(destination, load, entry)
 
 
@@ -172,13 +174,29 @@ def _check_wait(destination: Destination, queue: QueueState, agents: str) -> Fin
     return Finding(Reason.ACCEPTED, (agents, line))
 
 
+def _check_free(destination: Destination, pbx: PbxState, now: datetime) -> Finding:
+    """Whether somebody is free whom none of those who wait will be given: nobody waits for who is called back."""
+    if not pbx.fresh(now):
+        return Finding(Reason.ACCEPTED, ())
+    if destination.queue is None:
+        _, free, unknown = phones_of(destination, pbx)
+        is_free = free + unknown > 0
+    else:
+        queue = pbx.queues.get(destination.queue)
+        seen = seen_by_caller(queue, destination.max_penalty, destination.wrap_up, now) if queue else None
+        is_free = seen is None or seen.available > seen.ahead
+    if is_free:
+        return Finding(Reason.ACCEPTED, ())
+    return Finding(Reason.AGENTS_BUSY, ("call back: nobody is free whom no other caller waits for",))
+
+
 def _check_capacity(destination: Destination, load: Load, entry: Entry) -> Finding:
     if load.draining:
         return Finding(Reason.AT_CAPACITY, ("capacity: the gateway is stopping and takes no more",))
     if load.exhausted:
         line = "capacity: the gateway has no ports or descriptors left"
         return Finding(Reason.AT_CAPACITY, (line,), _RETRY_AT_CAPACITY)
-    if entry is Entry.INVITE and load.calls >= load.max_calls:
+    if entry in (Entry.INVITE, Entry.CALLBACK) and load.calls >= load.max_calls:
         line = f"capacity: the gateway carries {load.calls} calls, its limit"
         return Finding(Reason.AT_CAPACITY, (line,), _RETRY_AT_CAPACITY)
     running, limit = load.per_destination.get(destination.id, 0), destination.max_concurrent

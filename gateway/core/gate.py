@@ -97,6 +97,11 @@ def next_after(
     return decision if decision.accepted else replace(decision, destination=None, sentence=None)
 
 
+def turn(number: AssignedNumber, destination: Destination, situation: Situation) -> Decision:
+    """Decide whether somebody is free there, now, to call somebody back; nobody else is asked."""
+    return _first_open(number, (destination,), situation, Entry.CALLBACK, [f"call back: by {destination.id}"])
+
+
 def on_the_clock(at: datetime, text: str, number: AssignedNumber, routes: Routes) -> datetime:
     """The moment that somebody means who gives a time without a zone: it is read by the clock on the wall.
 

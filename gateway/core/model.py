@@ -38,6 +38,7 @@ class Entry(StrEnum):
     REFER = "refer"
     INVITE = "invite"
     COMMAND = "command"
+    CALLBACK = "callback"  # a command by which a caller is to be called back
 
 
 class WhenUnknown(StrEnum):
@@ -121,6 +122,19 @@ class Spelling:
 
 
 @dataclass(frozen=True, slots=True)
+class CallBack:
+    """That callers who asked for a destination may be called back, and how."""
+
+    pbx: str  # the profile by which they are called
+    prefixes: tuple[str, ...]  # how their numbers begin, in E.164
+    within: timedelta = timedelta(hours=1)  # after it was promised
+    attempts: int = 3  # how often a caller is called
+    retry: timedelta = timedelta(minutes=5)  # between two of those
+    ring: timedelta = timedelta(seconds=25)  # how long a caller may ring
+    per_hour: int = 20  # how many are promised in an hour
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """What an assistant may transfer to, and what is dialled on the PBX for it."""
 
@@ -156,6 +170,7 @@ class Destination:
     while_waiting: WhileWaiting = WhileWaiting.RINGBACK
     pbx: str = ""  # empty: that of its number
     outside: bool = False  # … and it is a carrier's line, at whose end anybody may be
+    call_back: CallBack | None = None  # None: nobody is called back for it
 
     @property
     def place(self) -> tuple[str, str]:

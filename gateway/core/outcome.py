@@ -53,6 +53,10 @@ class Reason(StrEnum):
     CALLER_HUNG_UP = "caller-hung-up"
     GATEWAY_STOPPED = "gateway-stopped"
     CANCELLED = "cancelled"
+    CALLER_WITHHELD = "caller-withheld"
+    CALLER_UNREACHABLE = "caller-unreachable"
+    EXPIRED = "expired"
+    CLOSED = "closed"
     GATEWAY_ERROR = "gateway-error"
 
     @property
@@ -124,6 +128,10 @@ _TABLE: dict[Reason, _Row] = {
     Reason.CALLER_HUNG_UP: _Row(487, Outcome.ABANDONED),
     Reason.GATEWAY_STOPPED: _Row(503, Outcome.INTERRUPTED),
     Reason.CANCELLED: _Row(487, Outcome.FAILED),
+    Reason.CALLER_WITHHELD: _Row(433, Outcome.REFUSED),  # RFC 5079
+    Reason.CALLER_UNREACHABLE: _Row(480, Outcome.FAILED),
+    Reason.EXPIRED: _Row(480, Outcome.FAILED),
+    Reason.CLOSED: _Row(480, Outcome.FAILED),
     Reason.GATEWAY_ERROR: _Row(500, Outcome.FAILED),
 }
 

@@ -91,6 +91,8 @@ class TransferRecord:
         datetime | None, "who answered began to hear the whisper, or to be asked for a key; null: neither"
     ] = None
     accepted_at: Annotated[datetime | None, "who answered took the call by its key; null: none was pressed"] = None
+    expires_at: Annotated[datetime | None, "until when a caller who was promised it may be called back"] = None
+    caller_calls: Annotated[int | None, "how often the caller was called back; null: that was not asked for"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

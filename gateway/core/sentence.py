@@ -96,6 +96,10 @@ _ENGLISH = _Language(
         Reason.PBX_ERROR: "{name} can't be reached right now.",
         Reason.GATEWAY_STOPPED: "{name} can't be reached right now.",
         Reason.CANCELLED: "the transfer was cancelled.",
+        Reason.CALLER_WITHHELD: "your number is withheld, so nobody can call you back.",
+        Reason.CALLER_UNREACHABLE: "you could not be reached when {name} called you back.",
+        Reason.EXPIRED: "nobody at {name} was free in time to call you back.",
+        Reason.CLOSED: "{name} is closed.",
         Reason.GATEWAY_ERROR: "{name} can't be reached right now.",
     },
     timed={
@@ -137,6 +141,10 @@ _DUTCH = _Language(
         Reason.PBX_ERROR: "{name} is op dit moment niet bereikbaar.",
         Reason.GATEWAY_STOPPED: "{name} is op dit moment niet bereikbaar.",
         Reason.CANCELLED: "het doorverbinden is afgebroken.",
+        Reason.CALLER_WITHHELD: "uw nummer is afgeschermd, daarom kan niemand u terugbellen.",
+        Reason.CALLER_UNREACHABLE: "u was niet bereikbaar toen {name} u terugbelde.",
+        Reason.EXPIRED: "bij {name} was niemand op tijd vrij om u terug te bellen.",
+        Reason.CLOSED: "{name} is gesloten.",
         Reason.GATEWAY_ERROR: "{name} is op dit moment niet bereikbaar.",
     },
     timed={

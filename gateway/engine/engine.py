@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +19,7 @@ from gateway.core.media_way import Decision
 from gateway.core.model import AnsweredBy, Elsewhere, LegId, PbxState, Peer, PeerKind
 from gateway.core.open_call import OpenCall, OpenLeg
 from gateway.core.outcome import CallEnd, Reason, reason_for_cause
-from gateway.core.record import CallRecord, TransferRecord
+from gateway.core.record import CallRecord, Milestone, TransferRecord
 from gateway.core.transfer.commands import Timer
 from gateway.engine.admission import Admission
 from gateway.engine.call_book import CallBook
@@ -252,6 +253,43 @@ class Engine:
             return self._loop.begin(call, self._loop.desk().command(call, destination, message, _name_of(author)))
 
         return self._idempotency("transfer", _own(command_id, author), transfer)
+
+    def call_back(
+        self, which: str, destination: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
+        """See ports.Operations."""
+
+        def call_back() -> TransferRecord:
+            who = self._loop.last_callers.find(which)
+            if who is None:
+                raise LookupError(f"there is no call {which}, and was none lately")
+            _allow(author, who.number.id)
+            return self._loop.call_back(self._loop.call_backs.ask(who, destination, _name_of(author)))
+
+        return self._idempotency("callback", _own(command_id, author), call_back)
+
+    def keep_call_backs(self, promised: Sequence[TransferRecord]) -> None:
+        """Go on with what was promised before the gateway stood still."""
+        for record in promised:
+            begun = self._loop.call_backs.keep(record)
+            if begun is not None:
+                self._loop.call_back(begun)
+                continue
+            reason = Reason.CANCELLED
+            ended = replace(
+                record, outcome=reason.outcome, reason=reason, sip_code=reason.sip_code,
+                ended_at=self._clock.now().wall,
+                trail=(*record.trail, "call back: its number or its caller is not known any more"),
+            )  # fmt: skip
+            self._observer.transfer_ended(ended)
+            self._reporter.transfer(Milestone.ENDED, ended)
+
+    def forget_caller(self, caller: str) -> None:
+        """Call this caller back no more."""
+        self._loop.last_callers.forget(caller)
+        for transfer in self._loop.call_backs.of_caller(caller):
+            if found := self.calls.transfer(transfer):
+                self._loop.feed(found[0].id, ev.Cancelled(self._clock.now(), transfer))
 
     def cancel_transfer(
         self, which: str, command_id: str | None = None, author: Author | None = None

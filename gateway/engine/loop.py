@@ -19,8 +19,11 @@ from gateway.core.call.turn import StepError, refused
 from gateway.core.model import Decision
 from gateway.core.outcome import Reason
 from gateway.core.record import TransferRecord
+from gateway.core.transfer.commands import Timer
 from gateway.core.transfer.events import Fault
+from gateway.engine.call_backs import Begun, CallBacks
 from gateway.engine.executor import Executor, RunningTransfer
+from gateway.engine.last_callers import LastCallers
 from gateway.engine.registry import Calls
 from gateway.engine.requests import Desk, Judged
 from gateway.engine.surroundings import Surroundings
@@ -42,6 +45,8 @@ class Loop:
         self._queue: deque[tuple[str, ev.Event]] = deque()
         self._busy = False
         self.calls = calls
+        self.call_backs = CallBacks(calls, surroundings)
+        self.last_callers = LastCallers(calls, surroundings.clock)
         self.executor = Executor(sip, calls, reporter, observer, surroundings.clock, self, surroundings.identify)
 
     def situation(self) -> gate.Situation:
@@ -55,7 +60,14 @@ class Loop:
     def add(self, call: Call) -> None:
         """Begin to know a call."""
         self.calls.put(call)
+        self.last_callers.note_call(call)
         self._count()
+
+    def call_back(self, begun: Begun) -> TransferRecord:
+        """Begin a call back that was judged, or tell that it is refused."""
+        if begun.call is not None:
+            self.calls.put(begun.call)
+        return self.begin(begun.call, begun.judged)
 
     def feed(self, call: str, event: ev.Event) -> None:
         """Something happened to a call: it takes a step, and what that wants done is carried out."""
@@ -75,6 +87,8 @@ class Loop:
             return
         if isinstance(event, ev.HuntEvent):
             event = replace(event, next=self._following(call, event))
+        if isinstance(event, ev.TimerFired) and event.timer is Timer.TURN:
+            event = replace(event, names_humans=self.desk().names_humans(call.number))
         try:
             after, commands = machine.step(call, event)
         except StepError as error:
@@ -127,6 +141,9 @@ class Loop:
         running = event.hunt_of(call)
         if running is None or running.number is None or running.asked is None:
             return ev.NOTHING_FOLLOWS
+        if running.machine.calls_back:
+            is_turn = isinstance(event, ev.TimerFired) and event.timer is Timer.TURN
+            return self.call_backs.turn(running, self.situation()) if is_turn else ev.NOTHING_FOLLOWS
         attempts = running.record.attempts
         passed_over = [(one.destination, one.reason) for one in attempts if not one.extension and one.reason]
         tried = [one.destination for one in attempts if one.extension]
@@ -148,6 +165,8 @@ class Loop:
         event = replace(event, call_ids=call_ids)
         run = RunningTransfer(event.record, handle)
         self.executor.running_transfers[event.record.transfer] = run
+        if call is not None:
+            self.last_callers.note_transfer(event.record.transfer, call.id)
         if call is not None:
             self.feed(call.id, event)
         else:

@@ -132,7 +132,7 @@ class Calls:
 
 
 def _peers(call: Call | None) -> list[str]:
-    return [call.begun_by] if call is not None and call.legs else []
+    return [call.begun_by] if call is not None and call.legs and call.begun_by else []
 
 
 def _destinations(call: Call | None) -> list[str]:

@@ -96,7 +96,7 @@ class Desk:
             manner=Manner(
                 notify=False,
                 own_codes=trunk is None or trunk.failure_code == "target",
-                names_humans=self._names_humans(call.number),
+                names_humans=self.names_humans(call.number),
             ),
             asked=asked,
         )
@@ -158,7 +158,7 @@ class Desk:
                 hand_down = self._is_certain(call, decision)
                 if not hand_down:
                     decision = replace(decision, trail=(*decision.trail, NOT_CERTAIN))
-        names_humans = self._names_humans(call.number) if call is not None else frozenset()
+        names_humans = self.names_humans(call.number) if call is not None else frozenset()
         event = TransferRequested(
             self.now,
             record,
@@ -202,7 +202,7 @@ class Desk:
         )
         return Judged(event)
 
-    def _names_humans(self, number: AssignedNumber) -> frozenset[str]:
+    def names_humans(self, number: AssignedNumber) -> frozenset[str]:
         """The PBXs of a number that tell now who takes a call."""
         states = (self.situation.pbx(name) for name in number.pbxs)
         known = (state for state in states if state.proven_at is not None)

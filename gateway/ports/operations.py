@@ -31,7 +31,7 @@ class GivenCommand:
 
     author: str
     via: str  # "http" | "mqtt" | "signal"
-    action: str  # "transfer" | "cancel" | "hangup" | "probe" | "forget" | "reload"
+    action: str  # "transfer" | "callback" | "cancel" | "hangup" | "probe" | "forget" | "reload"
     result: str  # "done" | "accepted", or the code of the error
     call: str | None = None
     transfer: str | None = None
@@ -183,6 +183,15 @@ class Operations(Protocol):
         Raises LookupError for an unknown call, NotAllowedError for one that is not the author's to command.
         A `message` is spoken to nobody, as the trail of the record says.
         The same `command_id` again moves nobody, and gets the first answer.
+        """
+
+    def call_back(
+        self, which: str, destination: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
+        """Have a destination call somebody back, as soon as somebody is free there; a refusal is in the record.
+
+        `which` is a call that is under way or was in the last hour, a transfer of it, or its caller's number. Raises
+        LookupError for one that is not known, NotAllowedError for one that is not the author's to command.
         """
 
     def cancel_transfer(

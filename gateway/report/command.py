@@ -8,7 +8,16 @@ from collections.abc import Mapping
 
 import structlog
 
-from gateway.commands import Command, CommandError, HangUpCommand, TransferCommand, about, read
+from gateway.commands import (
+    CallBackCommand,
+    CancelCommand,
+    Command,
+    CommandError,
+    HangUpCommand,
+    TransferCommand,
+    about,
+    read,
+)
 from gateway.core.json_form import transfer_document
 from gateway.core.outcome import Outcome
 from gateway.core.record import CallRecord, TransferRecord
@@ -26,6 +35,7 @@ class Commands:
     """Carries out commands on the running gateway; an `mqtt.CommandHandler`.
 
     The reply is `{"id", "call", "status": "accepted"|"refused", "transfer": {…}}` to a transfer,
+    `{"id", "status": "accepted"|"refused", "transfer": {…}}` to a callback,
     `{"id", "status": "cancelled", "transfer": {…}}` to a cancel, `{"id", "call", "status": "ended"}` to a hangup, or
     `{"id", "error": {"code", "message"}}` with code bad-json, bad-request, unknown-call, unknown-transfer, too-late or
     internal-error.
@@ -61,11 +71,12 @@ class Commands:
         record = command.carry_out(self._operations, BROKER)
         document = transfer_document(record)
         refused = record.outcome is Outcome.REFUSED
-        result = ("refused" if refused else "accepted") if isinstance(command, TransferCommand) else "done"
+        result = "done" if isinstance(command, CancelCommand) else "refused" if refused else "accepted"
         self._note(command, result, record)
         if isinstance(command, TransferCommand):
             return {"id": command.id, "call": command.call, "status": result, "transfer": document}
-        return {"id": command.id, "status": "cancelled", "transfer": document}
+        status = result if isinstance(command, CallBackCommand) else "cancelled"
+        return {"id": command.id, "status": status, "transfer": document}
 
     def _note(self, command: Command, result: str, record: TransferRecord | CallRecord | None = None) -> None:
         named = about(record) if record is not None else {}

@@ -41,7 +41,22 @@ _ATTENDED_UNROUTED = (
 _ATTENDED_ROUTED = (Reason.NOT_BRIDGED, Reason.BAD_REQUEST)
 # … these with a transfer that was asked for, but for those that never become one.
 _NO_TRANSFER = (Reason.ACCEPTED, Reason.TRUNK_AT_CAPACITY)
-_ROUTED = tuple(reason for reason in Reason if reason not in (*_UNROUTED, *_NO_TRANSFER))
+# … these with call backs alone, and those that such a one can have too.
+_OF_CALLBACKS = (Reason.CALLER_WITHHELD, Reason.CALLER_UNREACHABLE, Reason.EXPIRED, Reason.CLOSED)
+_CALLBACK_ROUTED = (
+    *_OF_CALLBACKS,
+    Reason.ANSWERED,
+    Reason.FORBIDDEN_TARGET,
+    Reason.OUTSIDE_HOURS,
+    Reason.TRANSFER_PENDING,
+    Reason.AT_CAPACITY,
+    Reason.NO_ANSWER,
+    Reason.CALLER_HUNG_UP,
+    Reason.CANCELLED,
+    Reason.GATEWAY_ERROR,
+)
+_CALLBACK_UNROUTED = (Reason.UNKNOWN_DESTINATION, Reason.CANCELLED)
+_ROUTED = tuple(reason for reason in Reason if reason not in (*_UNROUTED, *_NO_TRANSFER, *_OF_CALLBACKS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,7 @@ class Plan:
     numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # assigned number -> its destinations
     queues: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # PBX -> the queues that are looked at
     trunks: tuple[str, ...] = ()
+    called_back: frozenset[tuple[str, str]] = frozenset()  # numbers and destinations whose callers may be
     unasked: frozenset[str] = frozenset()  # trunks of which nothing tells whether they are there
 
 
@@ -59,11 +75,15 @@ def transfer_labels(plan: Plan) -> Iterator[tuple[str, str, str, str, str]]:
     for number, destinations in (*plan.numbers.items(), (UNKNOWN, ())):
         for entry in Entry:
             for destination in (*destinations, UNKNOWN):
-                for reason in _reasons(entry, destination):
+                for reason in _reasons(entry, destination, may_call_back=(number, destination) in plan.called_back):
                     yield number, entry.value, destination, reason.outcome.value, reason.value
 
 
-def _reasons(entry: Entry, destination: str) -> tuple[Reason, ...]:
+def _reasons(entry: Entry, destination: str, *, may_call_back: bool) -> tuple[Reason, ...]:
+    if entry is Entry.CALLBACK:
+        if destination == UNKNOWN:
+            return _CALLBACK_UNROUTED
+        return _CALLBACK_ROUTED if may_call_back else (Reason.FORBIDDEN_TARGET,)
     attended = entry is Entry.REFER
     if destination == UNKNOWN:
         return (*_UNROUTED, *_ANYWHERE, *(_ATTENDED_UNROUTED if attended else ()))

@@ -23,7 +23,7 @@ from gateway.core.json_form import (
     timestamp,
     transfer_document,
 )
-from gateway.core.model import PbxState
+from gateway.core.model import Entry, PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.platform_calls import PlatformCall
 from gateway.core.record import CallRecord, Milestone, PlatformCallRecord, PlatformView, TransferRecord
@@ -122,18 +122,24 @@ class EventReporter:
         self._queues: Mapping[str, Collection[str]] | None = None
         self._unfit_queues: set[str] = set()
         self._reports = AfterTurn()
+        self.promised: list[TransferRecord] = []
 
     async def start(self) -> list[TransferRecord]:
         """Open the journal, report every transfer the last run left under way as interrupted, and connect.
 
-        Returns those transfers. Raises StoreError when the journal can't be used.
+        Returns those transfers; call backs that were promised are `promised`, and go on.
+
+        Raises StoreError when the journal can't be used.
         """
         interrupted = []
         left = _records(await self._journal.open())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_S):
                 await self._recalling.all()
+        self.promised = [record for record in left if record.entry is Entry.CALLBACK]
         for record in left:
+            if record.entry is Entry.CALLBACK:
+                continue
             ended = replace(
                 record,
                 outcome=Outcome.INTERRUPTED,

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from gateway.commands import CancelCommand, HangUpCommand, TransferCommand
+from gateway.commands import CallBackCommand, CancelCommand, HangUpCommand, TransferCommand
 from gateway.core.event_types import CALL_ENDED, EARLIER, EVENT_TYPES, PLATFORM_CALL, TRANSFER_ENDED
 from gateway.documents import AvailabilityData, ChainData, ErrorData, Published, QueueData, StatusData, TransferData
 from gateway.report.event import (
@@ -35,6 +35,14 @@ class TransferAnswer(Published):
     call: str
     status: Literal["accepted", "refused"]
     transfer: TransferData  # type: ignore[valid-type]  # made of the record
+
+
+class CallBackAnswer(Published):
+    """What the gate says to the command `callback`."""
+
+    id: str | None = Field(description="that of the command")
+    status: Literal["accepted", "refused"]
+    transfer: TransferData  # type: ignore[valid-type]
 
 
 class CancelAnswer(Published):
@@ -77,9 +85,11 @@ MESSAGES: Mapping[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     "chain": (ChainData, "serialization"),
     "load": (LoadData, "serialization"),
     "command.transfer": (TransferCommand, "validation"),
+    "command.callback": (CallBackCommand, "validation"),
     "command.cancel": (CancelCommand, "validation"),
     "command.hangup": (HangUpCommand, "validation"),
     "response.transfer": (TransferAnswer, "serialization"),
+    "response.callback": (CallBackAnswer, "serialization"),
     "response.cancel": (CancelAnswer, "serialization"),
     "response.hangup": (HangUpAnswer, "serialization"),
     "response.error": (Failure, "serialization"),
@@ -115,7 +125,7 @@ def asyncapi() -> Schema:
         }
         for name, (model, mode) in MESSAGES.items()
     }
-    for name in ("command.transfer", "command.cancel", "command.hangup"):
+    for name in ("command.transfer", "command.callback", "command.cancel", "command.hangup"):
         messages[key(name)] |= {"headers": _REPLY_TO, "correlationId": {"location": "$message.header#/correlationData"}}
     return {
         "asyncapi": "3.0.0",
@@ -144,6 +154,7 @@ def asyncapi() -> Schema:
             "tellChain": _operation("send", "chain", 0, retain=True),
             "tellLoad": _operation("send", "load", 1, retain=True),
             "takeTransfer": _operation("receive", "commandTransfer", 1) | _reply("responseTransfer"),
+            "takeCallback": _operation("receive", "commandCallback", 1) | _reply("responseCallback"),
             "takeCancel": _operation("receive", "commandCancel", 1) | _reply("responseCancel"),
             "takeHangup": _operation("receive", "commandHangup", 1) | _reply("responseHangup"),
         },
@@ -174,9 +185,11 @@ _CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "chain": (f"{_BASE}/chain", ("chain",)),
     "load": (f"{_BASE}/load", ("load",)),
     "commandTransfer": (f"{_BASE}/commands/transfer", ("command.transfer",)),
+    "commandCallback": (f"{_BASE}/commands/callback", ("command.callback",)),
     "commandCancel": (f"{_BASE}/commands/cancel", ("command.cancel",)),
     "commandHangup": (f"{_BASE}/commands/hangup", ("command.hangup",)),
     "responseTransfer": (f"{_BASE}/responses/transfer", ("response.transfer", "response.error")),
+    "responseCallback": (f"{_BASE}/responses/callback", ("response.callback", "response.error")),
     "responseCancel": (f"{_BASE}/responses/cancel", ("response.cancel", "response.error")),
     "responseHangup": (f"{_BASE}/responses/hangup", ("response.hangup", "response.error")),
 }

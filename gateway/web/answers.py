@@ -427,7 +427,7 @@ class AuditEntry(Published):
     at: Timestamp
     author: str = Field(description="name of the token; `token_file` for that of [http], `mqtt`, or `signal`")
     via: Literal["http", "mqtt", "signal"]
-    action: Literal["transfer", "cancel", "hangup", "probe", "forget", "reload"]
+    action: Literal["transfer", "callback", "cancel", "hangup", "probe", "forget", "reload"]
     result: str = Field(description="`done`, `accepted`, or the code of the error")
     call: str | None
     transfer: str | None
@@ -448,6 +448,17 @@ class TransferBody(BaseModel):
     type: Literal["transfer"]
     destination: str = Field(min_length=1, max_length=512, description="a phone number, SIP URI, alias or id")
     message: str | None = Field(default=None, max_length=2000)
+    id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
+
+
+class CallBackBody(BaseModel):
+    """A caller is to be called back; one of `call`, `transfer` and `caller` says who."""
+
+    type: Literal["callback"] = "callback"
+    call: Id | None = Field(default=None, description="of a call that is under way, or was in the last hour")
+    transfer: Id | None = Field(default=None, description="of such a call, also one that was refused")
+    caller: Id | None = Field(default=None, description="the number that such a call was presented with")
+    destination: str = Field(min_length=1, max_length=512, description="a phone number, SIP URI, alias or id")
     id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
 
 

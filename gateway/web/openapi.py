@@ -287,6 +287,18 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         body_is_required=False,
         guarded=True,
     ),
+    ("post", "/api/callbacks"): Operation(
+        "callBack",
+        "Have a destination call somebody back who has called, as soon as somebody is free there.",
+        {
+            202: (answers.TransferAnswer, "it is promised"),
+            404: (answers.Failure, "no such call is under way, or was in the last hour"),
+            409: (answers.Refusal, "it is refused; `transfer` says why"),
+            **_GUARDED,
+        },
+        body=answers.CallBackBody,
+        guarded=True,
+    ),
     ("post", "/api/transfers/{id}/cancel"): Operation(
         "cancelTransfer",
         "Call off a transfer that nobody has answered yet.",

@@ -13,7 +13,15 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 import gateway
-from gateway.commands import CancelCommand, CommandError, HangUpCommand, TransferCommand, about, read_as
+from gateway.commands import (
+    CallBackCommand,
+    CancelCommand,
+    CommandError,
+    HangUpCommand,
+    TransferCommand,
+    about,
+    read_as,
+)
 from gateway.core.json_form import call_document, open_call_document, queue_document, timestamp, transfer_document
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
@@ -124,6 +132,7 @@ class WebServer:
             web.post("/api/calls/{id}/transfer", guarded(Permission.TRANSFER, self._post_transfer, "transfer")),
             web.post("/api/calls/{id}/cancel", guarded(Permission.TRANSFER, self._post_cancel, "cancel")),
             web.post("/api/calls/{id}/hangup", guarded(Permission.TRANSFER, self._post_hang_up, "hangup")),
+            web.post("/api/callbacks", guarded(Permission.CALLBACK, self._post_call_back, "callback")),
             web.post("/api/transfers/{id}/cancel", guarded(Permission.TRANSFER, self._post_cancel, "cancel")),
             web.post("/api/probe", guarded(Permission.PROBE, self._post_probe, "probe")),
             web.post("/api/forget", guarded(Permission.FORGET, self._post_forget, "forget")),
@@ -234,6 +243,14 @@ class WebServer:
         body = await json_object(request)
         command = read_as(TransferCommand, {**body, "call": request.match_info["id"]})
         request[ABOUT]["call"] = command.call
+        return self._decided(request, command)
+
+    async def _post_call_back(self, request: web.Request) -> web.Response:
+        command = read_as(CallBackCommand, {"type": "callback", **await json_object(request)})
+        request[ABOUT]["call"] = command.call
+        return self._decided(request, command)
+
+    def _decided(self, request: web.Request, command: TransferCommand | CallBackCommand) -> web.Response:
         record = command.carry_out(self._operations, request[AUTHOR])
         request[ABOUT].update(about(record))
         document = transfer_document(record)

@@ -23,6 +23,7 @@ class Permission(StrEnum):
 
     READ = "read"  # the audit trail; all else that is read needs no token
     TRANSFER = "transfer"  # and cancel
+    CALLBACK = "callback"
     PROBE = "probe"
     FORGET = "forget"
     RELOAD = "reload"

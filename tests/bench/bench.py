@@ -186,6 +186,11 @@ class Bench:
             self.engine.refer(ReferRequest(handle, leg, self.peer_of(leg), target, consultation=joins))
         return handle
 
+    def call_back(self, which: str, destination: str = "sales") -> TransferRecord:
+        """Somebody commands that a caller be called back: by the number, or the leg, of a call of theirs."""
+        call = self.engine.calls.of(LegId(which))
+        return self.engine.call_back(call.id if call is not None else which, destination)
+
     def peer_of(self, leg: LegId) -> Peer:
         """At whose end of it who calls is, or who was dialled."""
         return self._callers.get(leg, TRUNK if leg.startswith("out-") else PBX)

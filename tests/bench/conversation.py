@@ -106,6 +106,7 @@ EVENTS: dict[str, Callable[..., None]] = {
     ),
     r"([\d.]+) s pass": lambda bench, seconds: bench.pass_time(float(seconds)),
     r"the call is ended by command": lambda bench: bench.engine.hang_up_call(bench.engine.call_records()[0].call),
+    r"(\S+) is to be called back by (\S+)": lambda bench, which, destination: bench.call_back(which, destination),
     r"the transfer is cancelled": lambda bench: bench.engine.cancel_transfer(bench.engine.transfers[-1].id),
     r"the gateway drains for (\d+) s": lambda bench, seconds: bench.engine.drain(float(seconds), lambda: None),
 }

@@ -104,7 +104,8 @@ class FakeSip:
             self._said.append(f"hang up {leg} {code} {reason}{retry}")
             self.hung_up.append(leg)
             holding = [one for one in self.engine.transfers if one.holds_transferee and one.machine.transferee == leg]
-            if any(one.machine.state is not State.HANDED for one in holding):  # or the PBX has the caller
+            # Unless the PBX has the caller, or it is the gateway that calls them.
+            if any(one.machine.state is not State.HANDED and not one.machine.calls_back for one in holding):
                 self.dropped.append(leg)
             if (other := self.pairs.get(leg)) in self.live:
                 self.cut.append((leg, other))

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from gateway.core import transfer
 from gateway.core.call import machine
-from gateway.core.transfer import accepting, hand_down, identifying
+from gateway.core.transfer import accepting, calling_back, hand_down, identifying
 from gateway.core.transfer import machine as of_transfers
 from tests.support.state_tables import documented
 
@@ -47,7 +47,7 @@ def told(seen: Set[Cell]) -> Iterator[str]:
     """How much of each machine's table was gone through, and what was not."""
     for name, headers in (
         ("call", (machine.__doc__,)),
-        ("transfer", (of_transfers.__doc__, accepting.__doc__, identifying.__doc__, hand_down.__doc__)),
+        ("transfer", [each.__doc__ for each in (of_transfers, accepting, identifying, hand_down, calling_back)]),
     ):
         table = documented(*headers)
         cells = {(state, event, after) for (state, event), nexts in table.items() for after in nexts}

@@ -109,6 +109,10 @@ REJECTED: dict[Reason, str] = {
 
 LEFT_OUT: dict[Reason, str] = {
     Reason.ACCEPTED: "no end of a transfer: what a 202 and the NOTIFYs on the way say",
+    **dict.fromkeys(
+        (Reason.CALLER_WITHHELD, Reason.CALLER_UNREACHABLE, Reason.EXPIRED, Reason.CLOSED),
+        "of call backs, which no peer asks for: tests/engine/test_call_back.py brings about each",
+    ),
 }
 
 

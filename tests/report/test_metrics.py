@@ -26,6 +26,7 @@ PLAN = Plan(
     numbers={"main-line": ("sales", "support"), "night-line": ("voicemail",)},
     queues={"asterisk": ("sales", "support")},
     trunks=("hms",),
+    called_back=frozenset({("main-line", "sales")}),
 )
 
 CONTRACT = {
@@ -120,8 +121,14 @@ def test_whatever_a_transfer_comes_to_its_series_was_there_before(metrics: Metri
         *((None, reason) for reason in (Reason.ANSWERED, Reason.PBX_ERROR)),
         *(("sales", reason) for reason in (Reason.NOT_BRIDGED, Reason.BAD_REQUEST)),
     ]
+    called_back: list[tuple[str | None, Reason]] = [
+        *(("sales", reason) for reason in (Reason.ANSWERED, Reason.CALLER_UNREACHABLE, Reason.EXPIRED, Reason.CLOSED)),
+        *(("sales", reason) for reason in (Reason.CALLER_WITHHELD, Reason.FORBIDDEN_TARGET, Reason.AT_CAPACITY)),
+        (None, Reason.UNKNOWN_DESTINATION),
+    ]
+    of_entry = {Entry.REFER: [*ends, *attended], Entry.CALLBACK: called_back}
     for entry in Entry:
-        for destination, reason in [*ends, *(attended if entry is Entry.REFER else [])]:
+        for destination, reason in of_entry.get(entry, ends):
             ended = replace(
                 samples.completed(), entry=entry, destination=destination, reason=reason, outcome=reason.outcome
             )
@@ -137,7 +144,7 @@ def test_whatever_a_transfer_comes_to_its_series_was_there_before(metrics: Metri
     after = scrape(metrics)
     assert after.keys() == before.keys()
     counted = {key: by for key, by in changed(before, after).items() if key[0] == "transfers_total"}
-    assert len(counted) == 3 * len(ends) + len(attended) + 1
+    assert len(counted) == 3 * len(ends) + len(attended) + len(called_back) + 1
     assert set(counted.values()) == {1}
 
 

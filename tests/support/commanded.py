@@ -29,6 +29,17 @@ class Commanded:
         await asyncio.sleep(0)
         self.kept = len(self.given)
 
+    def call_back(
+        self, which: str, destination: str, command_id: str | None = None, author: Author | None = None
+    ) -> TransferRecord:
+        self.authors.append(author)
+        if author is not None and not author.may_command("main-line"):
+            raise NotAllowedError(f"{author.name} may not command calls of main-line")
+        self.asked.append(("callback", which, destination, *((command_id,) if command_id else ())))
+        if which not in ("c1", "01A", "+31201112222"):
+            raise LookupError(which)
+        return self.answer
+
     def cancel_transfer(
         self, which: str, command_id: str | None = None, author: Author | None = None
     ) -> TransferRecord:

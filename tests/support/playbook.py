@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from gateway.core.model import (
     Announcement,
     AnsweredBy,
+    CallBack,
     Decision,
     Destination,
     Entry,
@@ -19,7 +20,7 @@ from gateway.core.model import (
 )
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone, TransferRecord
-from gateway.core.transfer import Manner, State, join, start, step
+from gateway.core.transfer import Manner, State, Transfer, join, promise, start, step
 from gateway.core.transfer.commands import RELEASE_S, Command, Notify, Report, StartTimer, StopTimer, Timer
 from gateway.core.transfer.events import (
     AcceptTimeout,
@@ -28,6 +29,7 @@ from gateway.core.transfer.events import (
     Cancelled,
     Deadline,
     Event,
+    Expired,
     Fault,
     HumanAnswered,
     HumanTimeout,
@@ -43,8 +45,11 @@ from gateway.core.transfer.events import (
     TargetFailed,
     TargetPressed,
     TargetProgress,
+    TransfereeAnswered,
+    TransfereeFailed,
     TransfereeGone,
     TransferorGone,
+    TurnCame,
     WhoTimeout,
 )
 
@@ -69,6 +74,10 @@ ACCEPTING = replace(WHISPERED, id="accepting", extension="6005", accept="1", dec
 TALKING = replace(SUPPORT, id="talking", extension="6008", while_waiting=WhileWaiting.ASSISTANT)
 TALKING_IN_QUEUE = replace(TALKING, id="talking-in-queue", extension="6509", queue="sales")
 QUEUED = replace(ACCEPTING, id="queued", extension="6501", queue="sales", ring_timeout=timedelta(seconds=20))
+
+PLAN = CallBack("asterisk", ("+31",), attempts=2)
+PLANNED = tuple(replace(each, call_back=PLAN) for each in (SUPPORT, QUEUED, KEEPING, WHISPERED))
+"""Destinations by which callers are called back."""
 
 NONE_LEFT = Decision(accepted=False, reason=Reason.AGENTS_BUSY, destination=None)
 """What the gate says when no destination can be tried any more."""
@@ -175,6 +184,30 @@ RELEASE_TIMEOUT = ReleaseTimeout(BEGIN)
 HUMAN_TIMEOUT = HumanTimeout(BEGIN)
 WHO_TIMEOUT = WhoTimeout(BEGIN)
 ANNOUNCED = Announced(BEGIN)
+EXPIRED = Expired(BEGIN)
+CALLER_ANSWERS = TransfereeAnswered(BEGIN)
+BY_COMMAND = TransfereeGone(BEGIN, ended_by="crm")
+
+
+def turn_comes(found: Decision, names_humans: frozenset[str] = frozenset()) -> Event:
+    """It is looked whether somebody is free for a caller who is to be called back."""
+    return TurnCame(BEGIN, found, names_humans)
+
+
+def caller_fails(reason: Reason = Reason.NO_ANSWER) -> Event:
+    """A caller who is called back does not answer."""
+    return TransfereeFailed(BEGIN, reason, reason.sip_code)
+
+
+def promised(destination: Destination, within_s: float = 3600) -> Transfer:
+    """A call back by a destination, just promised."""
+    plan = replace(PLAN, within=timedelta(seconds=within_s))
+    record = TransferRecord(
+        transfer=TRANSFER, entry=Entry.CALLBACK, requested_target=destination.id, requested_at=BEGIN, pbx="asterisk"
+    )
+    decision = to(replace(destination, call_back=plan))
+    return promise(record, decision, transferee=LegId(f"{TRANSFER}/caller-0"), kept=False, at=BEGIN)[0]
+
 
 OVER = (StopTimer(Timer.RING), StopTimer(Timer.HUMAN), StopTimer(Timer.RELEASE))
 """An attempt is over."""

@@ -8,13 +8,15 @@ Rows: TypeAlias = dict[tuple[str, str], set[str]]
 
 
 def documented(*headers: str | None) -> Rows:
-    """What the tables in these docstrings say."""
+    """What the tables in these docstrings say, taken together."""
     found: Rows = {}
-    for header in headers:
-        lines = [line.split() for line in (header or "").splitlines() if line.startswith("    ")]
-        (_, *states), *rows = lines
-        for event, *cells in rows:
-            for state, cell in zip(states, cells, strict=True):
-                if cell != "-":
-                    found[state, event] = set(cell.split("|"))
+    states: list[str] = []
+    for line in (line.split() for header in headers for line in (header or "").splitlines() if line[:4] == "    "):
+        name, *cells = line
+        if name == "event":
+            states = cells
+            continue
+        for state, cell in zip(states, cells, strict=True):
+            if cell != "-":
+                found.setdefault((state, name), set()).update(cell.split("|"))
     return found

@@ -106,6 +106,10 @@ def test_every_answer_is_as_it_says(url: str) -> None:
         "POST /api/transfers/{id}/cancel": [
             {"path_parameters": {"id": name}} for name in ("abc", "abcd", "abcde")
         ],
+        "POST /api/callbacks": [
+            {"body": {"call": call, "destination": destination}}
+            for call, destination in (("c1", "sales"), ("c1", "tax"), ("abc", "sales"))
+        ],
         "POST /api/calls/{id}/hangup": [{"path_parameters": {"id": name}} for name in ("abc", "abcd")],
     })  # fmt: skip
     assert len(seen) == len(OPERATIONS)

@@ -17,6 +17,7 @@ AUDITOR = Token("auditor", "auditor's own", frozenset({Permission.READ}))
 
 POSTS = {
     "/api/calls/c1/transfer": (Permission.TRANSFER, BODY),
+    "/api/callbacks": (Permission.CALLBACK, {"call": "c1", "destination": "sales"}),
     "/api/calls/c1/hangup": (Permission.TRANSFER, {}),
     "/api/calls/c1/cancel": (Permission.TRANSFER, {}),
     "/api/transfers/01B/cancel": (Permission.TRANSFER, {}),

@@ -18,7 +18,7 @@ from gateway.core.transfer import events as ev
 from gateway.core.transfer.commands import Timer
 
 NOTHING_FOLLOWS = Decision(False, Reason.NO_ANSWER, None)
-_ENDS_ATTEMPT = frozenset({Timer.RING, Timer.ACCEPT, Timer.LISTEN})
+_GOES_ON_AFTER = frozenset({Timer.RING, Timer.ACCEPT, Timer.LISTEN, Timer.TURN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ class TransferRequested(Event):
     manner: Manner
     asked: Destination | None = None
     consultation: Consultation | None = None  # an attended transfer: nothing is dialled
+    calls_back: bool = False  # the caller is not there, and is to be called back
+    kept: bool = False  # … as was promised in another life of the gateway
     call_ids: Mapping[LegId, str] = field(default_factory=dict)  # SIP Call-IDs of the legs that take part
 
 
@@ -215,10 +217,11 @@ class TimerFired(HuntEvent):
     transfer: TransferId
     timer: Timer
     heard: bool = False
+    names_humans: frozenset[str] = frozenset()  # the PBXs that tell, now, who takes a call
 
     def hunt_of(self, call: Call) -> Running | None:
         """See HuntEvent."""
-        return call.running(self.transfer) if self.timer in _ENDS_ATTEMPT else None
+        return call.running(self.transfer) if self.timer in _GOES_ON_AFTER else None
 
     def told_to(self, running: Running) -> ev.Event:
         """See TransferEvent."""
@@ -238,6 +241,10 @@ class TimerFired(HuntEvent):
                 return ev.WhoTimeout(at)
             case Timer.ACCEPT:
                 return ev.AcceptTimeout(at, self.next)
+            case Timer.TURN:
+                return ev.TurnCame(at, self.next, self.names_humans)
+            case Timer.EXPIRY:
+                return ev.Expired(at)
             case Timer.LISTEN:
                 return ev.Listened(at, running.machine.target, self.heard, self.next)
 

@@ -153,9 +153,9 @@ def name_leg(call: Call, leg: LegId, call_id: str) -> Call:
     if leg in call.legs:
         turn.add(replace(call.legs[leg], call_id=call_id))
     running = call.transferring(leg)
-    if running is not None and leg == running.machine.target:
-        named = {**running.record.call_ids, "target": call_id}
-        turn.put(running.knowing(replace(running.record, call_ids=named)))
+    if running is not None and leg in (running.machine.target, running.machine.transferee):
+        role = "target" if leg == running.machine.target else "transferee"
+        turn.put(running.knowing(replace(running.record, call_ids={**running.record.call_ids, role: call_id})))
     return turn.call
 
 
@@ -198,7 +198,9 @@ def _early_media(turn: Turn, leg: LegId) -> None:
 
 def _answered(turn: Turn, leg: LegId) -> None:
     if running := turn.call.transferring(leg):
-        turn.feed(running.id, ev.TargetAnswered(running.at(turn.now), leg))
+        at = running.at(turn.now)
+        is_called_back = running.machine.called and leg == running.machine.transferee
+        turn.feed(running.id, ev.TransfereeAnswered(at) if is_called_back else ev.TargetAnswered(at, leg))
     call = turn.call
     if leg not in call.legs or call.up or not call.legs[leg].dialled or call.newest is not None:
         return
@@ -335,6 +337,9 @@ def _transfer_leg_ended(turn: Turn, leg: LegId, code: int, following: Decision, 
         # After its answer a target ends with 200: it hung up before a person was there.
         reason = why or (reason_for_failure(code) if code >= 300 else Reason.NO_ANSWER)
         turn.feed(running.id, ev.TargetFailed(at, leg, reason, code if code >= 300 else reason.sip_code, following))
+    elif leg == machine.transferee and machine.state is State.CALLING:
+        reason = why or (reason_for_failure(code) if code >= 300 else Reason.NO_ANSWER)
+        turn.feed(running.id, ev.TransfereeFailed(at, reason, code if code >= 300 else reason.sip_code))
     elif leg == machine.transferee:
         turn.feed(running.id, ev.TransfereeGone(at))
     elif leg == machine.transferor:

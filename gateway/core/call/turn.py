@@ -102,7 +102,7 @@ class Turn:
         for command in commands:
             self._interpret(transfer_id, command)
 
-    def _interpret(self, transfer_id: TransferId, command: cmd.Command) -> None:
+    def _interpret(self, transfer_id: TransferId, command: cmd.Command) -> None:  # noqa: C901, PLR0912  # one case each
         match command:
             case cmd.Respond(leg, code):
                 running = self.call.running(transfer_id)
@@ -111,6 +111,8 @@ class Turn:
                 self.do(Whisper(target, sounds))
             case cmd.Dial(target, destination):
                 self._dial(transfer_id, target, destination)
+            case cmd.CallCaller(transferee, target, destination):
+                self._call_caller(transfer_id, transferee, target, destination)
             case cmd.HandDown(target, transferee, destination):
                 self._hand_down(transfer_id, target, transferee, destination)
             case cmd.Announce(transferee, announcement):
@@ -154,15 +156,36 @@ class Turn:
             private=shown.private,
             diverted=() if shown.diverted is None else (call.number.number, *shown.diverted),
             max_forwards=call.max_forwards,
-            beside=transferee,
+            beside=None if running.machine.calls_back else transferee,
         )
         self.do(Dial(order))
         announcement = destination.announcement
-        if running.machine.talks:
-            return  # with the transferor, and hears nothing of the target
+        if running.machine.talks or running.machine.calls_back:
+            return  # with the transferor, or not there, and hears nothing of the target
         # Who is to be whispered to is not heard before, by nobody, and hears nobody.
         heard = None if destination.holds_back else target
         self.do(Wait(transferee, heard, announcement if announcement and not announcement.before else None))
+
+    def _call_caller(self, transfer_id: TransferId, transferee: LegId, target: LegId, destination: Destination) -> None:
+        """Call the caller back, who is shown the number that they had called; who is to talk to them hears it ring."""
+        call, running = self.call, self._running(transfer_id)
+        if destination.call_back is None or call.caller is None:
+            raise RuntimeError(f"{transfer_id} has nobody to call back")
+        peer = Peer(destination.call_back.pbx, PeerKind.PBX)
+        peers = {**running.peers, transferee: peer}
+        self.put(replace(running, peers=peers, present=running.present | {transferee}))
+        self.add(Leg(transferee, peer, dialled=True), Party(call.caller))
+        order = DialOrder(
+            leg=transferee,
+            peer=peer,
+            user=call.caller,
+            caller=call.number.number,
+            headers=((TRANSFER_HEADER, transfer_id),),
+            max_forwards=call.max_forwards,
+            beside=target,
+        )
+        self.do(Dial(order))
+        self.do(Wait(target, transferee))
 
     def _hand_down(self, transfer_id: TransferId, target: LegId, transferee: LegId, destination: Destination) -> None:
         running = self._running(transfer_id)
@@ -202,6 +225,12 @@ def begun(event: TransferRequested, call: Call | None) -> tuple[Running, tuple[c
             manner=event.manner,
             at=at,
         )
+    elif event.calls_back and (event.decision.accepted or event.kept):
+        machine, commands = transfer.promise(
+            event.record, event.decision, transferee=event.transferee, kept=event.kept, at=at
+        )
+        running = Running(machine, began, asked=event.asked, number=call.number if call else None)
+        return running, commands
     else:
         machine, commands = transfer.start(
             event.record,

@@ -20,6 +20,8 @@ class Timer(StrEnum):
     LISTEN = "listen"
     WHO = "who"
     ACCEPT = "accept"
+    TURN = "turn"
+    EXPIRY = "expiry"
 
 
 RELEASE_S = 1.0
@@ -66,6 +68,15 @@ class Respond:
 class Dial:
     """Call the destination's extension on the PBX; the new leg has the id `target`."""
 
+    target: LegId
+    destination: Destination
+
+
+@dataclass(frozen=True, slots=True)
+class CallCaller:
+    """Call the caller back, as the leg `transferee`; the target, who has answered, hears that it rings."""
+
+    transferee: LegId
     target: LegId
     destination: Destination
 
@@ -185,6 +196,7 @@ Command = (
     | Notify
     | Respond
     | Dial
+    | CallCaller
     | HandDown
     | Listen
     | Identify

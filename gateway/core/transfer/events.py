@@ -146,6 +146,32 @@ class WhoTimeout(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnCame(Event):
+    """It is time to look whether somebody is free for a caller who is to be called back; `next` is what was found."""
+
+    next: Decision
+    names_humans: frozenset[str] = frozenset()  # the PBXs that tell, now, who takes a call
+
+
+@dataclass(frozen=True, slots=True)
+class Expired(Event):
+    """The time is over in which the caller was to be called back."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransfereeAnswered(Event):
+    """The caller who is called back has answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransfereeFailed(Event):
+    """The caller who is called back did not answer, for this reason."""
+
+    reason: Reason
+    sip_code: int
+
+
+@dataclass(frozen=True, slots=True)
 class HumanTimeout(Event):
     """The PBX did not name a person for a long time after its answer, or can no longer do so."""
 

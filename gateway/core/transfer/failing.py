@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from gateway.core.model import Decision
 from gateway.core.outcome import Reason, passed_on
-from gateway.core.transfer import dialling
+from gateway.core.transfer import calling_back, dialling
 from gateway.core.transfer.commands import SWITCH_S, HangUp, Return, StartTimer, Timer
 from gateway.core.transfer.state import State
-from gateway.core.transfer.transfer_step import TransferStep
+from gateway.core.transfer.transfer_step import TransferStep, by_command
 from gateway.core.transfer.transferor import release_transferor
 
 
@@ -63,6 +63,9 @@ def _as_configured(step: TransferStep, reason: Reason, following: Decision) -> D
 
 def fail(step: TransferStep, reason: Reason) -> None:
     """Nothing is left to try: tell the transferor, and return the caller to it; without one, hang the caller up."""
+    if step.transfer.calls_back:
+        calling_back.put_off(step, reason)
+        return
     transferee, returns_to = step.transfer.transferee, step.transfer.transferor
     code = step.failure_code(reason)
     step.notify_final(reason, code)
@@ -94,11 +97,6 @@ def cancel(step: TransferStep, by: str) -> None:
     give_up(step, reason, Decision(False, reason, None, (f"cancelled: {by_command(by)}",)))
 
 
-def by_command(by: str) -> str:
-    """Who it was, as the trail says it."""
-    return f"by command of {by}" if by else "by command"
-
-
 def break_off(step: TransferStep, fault: str) -> None:
     """The gateway cannot go on as it was to: nothing further is tried, and the caller is taken care of."""
     reason = Reason.GATEWAY_ERROR
@@ -115,6 +113,7 @@ def abandon(step: TransferStep, fault: str | None = None, ended_by: str | None =
     elif fault is not None:
         reason = Reason.GATEWAY_ERROR
         step.note_fault(fault)
+    step.transfer = replace(step.transfer, talks=False)
     dialling.hang_up_target(step, reason)
     step.write_attempt(reason, reason.sip_code)
     step.notify_final(reason)
@@ -127,4 +126,7 @@ def interrupt(step: TransferStep) -> None:
     reason = Reason.GATEWAY_STOPPED
     dialling.hang_up_target(step, reason)
     step.write_attempt(reason, reason.sip_code)
-    fail(step, reason)
+    if step.transfer.calls_back:
+        calling_back.leave(step)
+    else:
+        fail(step, reason)

@@ -63,7 +63,7 @@ from gateway.core.transfer.events import (
     TransferorGone,
 )
 from gateway.core.transfer.state import State
-from gateway.core.transfer.transfer_step import TransferStep
+from gateway.core.transfer.transfer_step import TransferStep, by_command
 from gateway.core.transfer.transferor import (
     hang_up_transferor,
     lose_transferor,
@@ -135,7 +135,7 @@ def proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912, P
             hung_up = reason is Reason.CALLER_HUNG_UP
             _lose(step, reason, reason.sip_code, None if hung_up else "the PBX took the caller and dropped them")
         case State.HANDING | State.LISTENING, TransfereeGone(ended_by=by) if by is not None:
-            step.explain(f"call ended: {failing.by_command(by)}")
+            step.explain(f"call ended: {by_command(by)}")
             _lose(step, Reason.CANCELLED, Reason.CANCELLED.sip_code, None)
         case State.HANDING | State.LISTENING, TransfereeGone():
             reason, fault = (

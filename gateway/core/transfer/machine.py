@@ -37,8 +37,17 @@ from datetime import datetime, timedelta
 
 from gateway.core.model import Decision, Destination, Entry, LegId
 from gateway.core.outcome import Reason
-from gateway.core.record import TransferRecord
-from gateway.core.transfer import accepting, beginning, dialling, failing, hand_down, identifying, succeeding
+from gateway.core.record import Milestone, TransferRecord
+from gateway.core.transfer import (
+    accepting,
+    beginning,
+    calling_back,
+    dialling,
+    failing,
+    hand_down,
+    identifying,
+    succeeding,
+)
 from gateway.core.transfer.commands import Command
 from gateway.core.transfer.events import (
     AcceptTimeout,
@@ -123,6 +132,34 @@ def join(
     return first.result
 
 
+def promise(record: TransferRecord, decision: Decision, *, transferee: LegId, kept: bool, at: datetime) -> Step:
+    """Begin a call back that the gate has allowed; the caller's legs get the ids `<transfer>/caller-1`, and so on.
+
+    `transferee` stands for the caller, who has none yet. `kept`: it was promised in another life of the gateway. Where
+    its destination is not known any more, that is found at its first turn.
+    """
+    promised = decision.destination
+    within = promised.call_back.within if promised is not None and promised.call_back is not None else timedelta(0)
+    if not kept:
+        record = replace(
+            record,
+            decided_at=at,
+            destination=promised.id if promised else None,
+            pbx=(promised.pbx if promised else "") or record.pbx,
+            expires_at=at + within,
+            caller_calls=0,
+        )
+    reached = Milestone.ACCEPTED if kept else None
+    transfer = Transfer(
+        record, State.PROMISED, transferee, None, Manner(notify=False), promised=promised, due_at=at, reached=reached
+    )
+    first = TransferStep(transfer, at)
+    if not kept:
+        first.note_decision(decision)
+    calling_back.promise(first, kept=kept)
+    return first.result
+
+
 def step(transfer: Transfer, event: Event) -> Step:
     """Take one event; the new transfer and what is to be done, in order."""
     if isinstance(event, TargetEvent) and (event.target != transfer.target or transfer.announcing):
@@ -130,6 +167,8 @@ def step(transfer: Transfer, event: Event) -> Step:
     taken = TransferStep(transfer, event.at)
     if transfer.state is State.RELEASING:
         _release(taken, event)
+    elif transfer.state in calling_back.STATES:
+        calling_back.proceed(taken, event)
     elif transfer.state in hand_down.STATES:
         hand_down.proceed(taken, event)
     elif transfer.state is not State.ENDED and not _learns_of_person(taken, event):

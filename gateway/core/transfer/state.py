@@ -23,10 +23,15 @@ class State(StrEnum):
     HANDING = "handing"  # the PBX has been asked to take the caller on by itself
     LISTENING = "listening"  # it failed to: is the caller still on our leg?
     HANDED = "handed"  # it has the caller, and our leg is gone; the outcome waits for a person
+    PROMISED = "promised"  # a call back: the caller is not there, and nobody is dialled before somebody is free
+    CALLING = "calling"  # … somebody has taken it, and the caller is called
     SWITCHING = "switching"
     CONNECTED = "connected"  # caller and target hear each other; the outcome waits for a person
     RELEASING = "releasing"  # the outcome is known; the transferor has not hung up yet
     ENDED = "ended"
+
+
+_CAN_BE_CANCELLED = (State.DIALLING, State.RINGING, State.WHISPERING, State.PROMISED, State.CALLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,10 @@ class Transfer:
     joined: LegId | None = None  # the far end of a consultation call, which takes the place of a dialled target
     final_code: int | None = None  # the code in the final NOTIFY; 200 also for an INVITE that was answered
     reached: Milestone | None = None  # the last one that was reported
+    promised: Destination | None = None  # by whom the caller is to be called back; None: by nobody, or nobody any more
+    due_at: datetime | None = None  # when that is to be tried next, at the earliest
+    rounds: int = 0  # how often it was tried, and came to nothing
+    called: bool = False  # the caller has a leg, by which they are called back
 
     @property
     def target(self) -> LegId:
@@ -130,7 +139,7 @@ class Transfer:
     @property
     def keeps_apart(self) -> bool:
         """Whether the PBX's answer alone puts the caller through to nobody: a person is waited for behind it."""
-        return self.holds_back or self.talks
+        return self.holds_back or self.talks or self.calls_back
 
     @property
     def waits_behind(self) -> bool:
@@ -145,8 +154,17 @@ class Transfer:
 
     @property
     def stranded(self) -> bool:
-        """Whether nobody expects the caller back: neither a transferor nor an INVITE that waits for its final code."""
-        return self.final_code == 200 or (self.transferor is None and self.record.entry is not Entry.INVITE)
+        """Whether nobody expects the caller back: neither a transferor nor an INVITE that waits for its final code.
+
+        One who is to be called back is not there to be left alone.
+        """
+        expected = self.transferor is not None or self.record.entry is Entry.INVITE or self.calls_back
+        return self.final_code == 200 or not expected
+
+    @property
+    def calls_back(self) -> bool:
+        """Whether the caller is not there, and is called once somebody has answered."""
+        return self.record.entry is Entry.CALLBACK
 
     @property
     def falls_back(self) -> bool:
@@ -156,7 +174,7 @@ class Transfer:
     @property
     def can_be_cancelled(self) -> bool:
         """Whether nobody has taken the call yet, and the caller has somewhere to go when it is no longer wanted."""
-        waits = self.state in (State.DIALLING, State.RINGING, State.WHISPERING) or self.waits_behind
+        waits = self.state in _CAN_BE_CANCELLED or self.waits_behind
         return waits and (not self.stranded or self.falls_back)
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from gateway.core.model import AnsweredBy, FinalNotify
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone
+from gateway.core.transfer import calling_back
 from gateway.core.transfer.commands import (
     HUMAN_S,
     RELEASE_S,
@@ -39,7 +40,10 @@ def ring(step: TransferStep, code: int = 180) -> None:
 
 
 def put_through(step: TransferStep) -> None:
-    """Join the target, which has answered, with the caller."""
+    """Join the target, which has answered, with the caller, who may have to be called for that."""
+    if step.transfer.calls_back and step.transfer.state is not State.CALLING:
+        calling_back.call_caller(step)
+        return
     if step.is_invite and step.transfer.final_code is None:
         step.do(Respond(step.transfer.transferee, 200))
         step.transfer = replace(step.transfer, final_code=200)

@@ -19,6 +19,11 @@ _ANSWERED_BY = {
 }
 
 
+def by_command(by: str) -> str:
+    """Who it was, as the trail says it."""
+    return f"by command of {by}" if by else "by command"
+
+
 @dataclass(slots=True)
 class TransferStep:
     """The transfer as it becomes, and the commands so far, in their order."""
@@ -163,7 +168,7 @@ class TransferStep:
 
     def words(self, reason: Reason) -> str | None:
         """Why the caller is not put through, as they may be told it: as the gate has said, or else by the reason."""
-        destination = self.transfer.destination
+        destination = self.transfer.destination or self.transfer.promised
         name = destination.spoken_name if destination else None
         return self.record.sentence or sentence(reason, self.record.locale, name=name, now=self.at)
 

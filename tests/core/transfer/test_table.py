@@ -11,14 +11,27 @@ import pytest
 
 from gateway.core.model import AnsweredBy, Entry, FinalNotify
 from gateway.core.outcome import Reason
-from gateway.core.transfer import Manner, State, Transfer, accepting, hand_down, identifying, machine, step
+from gateway.core.transfer import (
+    Manner,
+    State,
+    Transfer,
+    accepting,
+    calling_back,
+    hand_down,
+    identifying,
+    machine,
+    step,
+)
 from gateway.core.transfer.events import Event
 from tests.support.playbook import (
     ACCEPTING,
     ANNOUNCED,
+    BY_COMMAND,
+    CALLER_ANSWERS,
     CALLER_GONE,
     CANCELLED,
     DEADLINE,
+    EXPIRED,
     FAULT,
     GONE,
     GREETED,
@@ -28,6 +41,7 @@ from tests.support.playbook import (
     NAMING,
     NONE_LEFT,
     NOTIFY_FAILED,
+    PLANNED,
     QUEUED,
     RELEASE_TIMEOUT,
     SALES,
@@ -39,6 +53,7 @@ from tests.support.playbook import (
     WHO_TIMEOUT,
     Playbook,
     answers,
+    caller_fails,
     cannot_switch,
     does_not_accept,
     fails,
@@ -48,16 +63,19 @@ from tests.support.playbook import (
     is_told,
     loses_caller,
     presses,
+    promised,
+    refusal,
     rings,
     rings_out,
     to,
+    turn_comes,
 )
 from tests.support.state_tables import Rows, documented
 
 MOST_DIALLED = 2
 KINDS_OF_NOTIFY = [when for when in FinalNotify if when is not FinalNotify.ON_ACCEPT]
 """To the machine `on-accept` is `on-human`."""
-TABLES = documented(machine.__doc__, accepting.__doc__, identifying.__doc__, hand_down.__doc__)
+TABLES = documented(machine.__doc__, accepting.__doc__, identifying.__doc__, hand_down.__doc__, calling_back.__doc__)
 
 
 @cache
@@ -68,7 +86,7 @@ def observed(entry: Entry, when: FinalNotify) -> Rows:
     seen = {_without_history(transfer) for transfer in reached}
     while reached:
         transfer = reached.pop()
-        for event in events(transfer.dialled):
+        for event in events(transfer.dialled, calls_back=transfer.calls_back):
             after, commands = step(transfer, event)
             if not commands and (after is transfer or after == transfer):
                 continue
@@ -81,6 +99,12 @@ def observed(entry: Entry, when: FinalNotify) -> Rows:
 
 def kinds(entry: Entry, when: FinalNotify) -> Iterator[Transfer]:
     """A transfer of each kind with this entry and this final NOTIFY, just begun."""
+    if entry is Entry.CALLBACK:
+        if when is not FinalNotify.ON_ANSWER:
+            return  # nobody is told by NOTIFY
+        yield from (promised(each) for each in (SUPPORT, QUEUED, KEEPING, WHISPERED))
+        yield promised(SUPPORT, within_s=0)
+        return
     for notify, cancel, down, names, fallback in product(
         (True, False), (True, False), (True, False), (True, False), (VOICEMAIL, None)
     ):
@@ -98,9 +122,9 @@ def kinds(entry: Entry, when: FinalNotify) -> Iterator[Transfer]:
 
 
 @cache
-def events(last: int) -> tuple[Event, ...]:
+def events(last: int, *, calls_back: bool) -> tuple[Event, ...]:
     """Everything that can happen to a transfer, to the target dialled last and to the one before it."""
-    return tuple(_events(last))
+    return (*_events(last), *(_of_call_back(last) if calls_back else ()))
 
 
 def _events(last: int) -> Iterator[Event]:
@@ -118,11 +142,27 @@ def _events(last: int) -> Iterator[Event]:
     yield from (FAULT, WHO_TIMEOUT)
 
 
+def _of_call_back(last: int) -> Iterator[Event]:
+    yield from (EXPIRED, CALLER_ANSWERS, BY_COMMAND, caller_fails(), caller_fails(Reason.DECLINED))
+    if last < MOST_DIALLED:
+        yield from (turn_comes(to(each), names) for each in PLANNED for names in (NAMING, frozenset()))
+    yield from (turn_comes(NONE_LEFT), turn_comes(refusal(Reason.UNKNOWN_DESTINATION, None)))
+    yield turn_comes(refusal(Reason.OUTSIDE_HOURS))
+
+
 def _without_history(transfer: Transfer) -> tuple[object, ...]:
     """A transfer as far as what comes next can depend on it."""
     now = tuple(getattr(transfer, field.name) for field in fields(transfer) if field.name != "record")
     record = transfer.record
-    return (*now, record.entry, record.ringing_at is None, record.human_at is None, record.answered_by is None)
+    return (
+        *now,
+        record.entry,
+        record.ringing_at is None,
+        record.human_at is None,
+        record.answered_by is None,
+        record.caller_calls,
+        record.expires_at,
+    )
 
 
 @pytest.mark.thorough

@@ -17,7 +17,7 @@ from gateway.report.sinks.mqtt.notices import Notices
 
 MAX_TOPIC = 256  # characters of a response topic
 KIND = "commands"
-COMMANDS = ("transfer", "cancel", "hangup")
+COMMANDS = ("transfer", "callback", "cancel", "hangup")
 """What is listened for under `commands/`."""
 
 
