@@ -72,7 +72,7 @@ class Kamailio(Server):
             *installed.command("usr/sbin/kamailio"), "-f", f"{self.directory}/kamailio.cfg", "-L", str(modules),
             "-Y", str(self.directory), "-DD", "-E", "-m", "32", "-M", "4",
         ]  # fmt: skip
-        self.child = Child("kamailio", command, self.directory / "log", cwd=self.directory)
+        self.child = Child("kamailio", command, self.directory / "log", cwd=self.directory, family=True)
         await self.child.ready(self._answers)
         return self
 

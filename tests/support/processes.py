@@ -56,6 +56,7 @@ class Child:
     """
 
     _process: Process
+    _family = False
 
     def __init__(
         self,
@@ -65,9 +66,12 @@ class Child:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        family: bool = False,
     ) -> None:
+        """`family`: it has children, which `kill` ends with it, whether it runs or not."""
         self.name = name
         self.log = log
+        self._family = family
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -77,6 +81,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env=None if env is None else {**os.environ, **env},
                 cwd=cwd,
+                process_group=0 if family else None,
             )
 
     @property
@@ -143,6 +148,10 @@ class Child:
 
     async def kill(self) -> int:
         """End it by SIGKILL: a crash, as its peers see it."""
+        if self._family:
+            # The group outlives the process that it is named after.
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         self.signal(signal.SIGKILL)
         return await self.wait()
 
