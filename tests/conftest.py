@@ -18,7 +18,7 @@ from tests.support import tones
 from tests.support.asterisk import Asterisk
 from tests.support.baresip import Agent, Manner
 from tests.support.broker import Broker
-from tests.support.fetch import capture_programs, programs, proxy_programs
+from tests.support.fetch import capture_programs, programs, proxy_programs, relay_programs
 from tests.support.processes import Net, before_others
 from tests.support.systemd import Systemd
 
@@ -90,6 +90,8 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         programs()
     if any(item.get_closest_marker("proxy") for item in session.items):
         proxy_programs()
+    if any(item.get_closest_marker("relay") for item in session.items):
+        relay_programs()
     if any(item.get_closest_marker("capture") for item in session.items):
         capture_programs()
 

@@ -16,7 +16,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support import own_network
-from tests.support.fetch import capture_programs, programs, proxy_programs
+from tests.support.fetch import capture_programs, programs, proxy_programs, relay_programs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,6 +100,7 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[XSpec]) -> No
     programs()
     capture_programs()
     proxy_programs()
+    relay_programs()
     if refused := own_network.allowed():
         print(f"The workers share this machine's loopback, since it gives them none of their own: {refused}",
               file=sys.stderr)  # fmt: skip

@@ -42,6 +42,7 @@ NAVIGATION: list[Any] = [
         {"Grafana and Prometheus": "deploy/grafana/README.md"},
         {"Scaling": "docs/scaling.md"},
         {"Kamailio": "deploy/kamailio/README.md"},
+        {"rtpengine": "deploy/rtpengine/README.md"},
         {"Performance": "docs/performance.md"},
         {"Beside Asterisk": "docs/benchmarks.md"},
         {"Security": "docs/SECURITY.md"},

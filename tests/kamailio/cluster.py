@@ -19,16 +19,20 @@ from tests.support.sip_message import parameter
 from tests.support.wire import Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from tests.support.certificates import Authority
     from tests.support.peer_call import Call
+    from tests.support.phone import Phone
     from tests.support.processes import Net
+    from tests.support.rtpengine import Rtpengine
 
 SECRET = "what the three of them share"
 NUMBER = "+31201234567"
 ANNA = "+31612345681"
 PBX_PORT = 5070
+OTHER_PORT = 5071
 DOMAIN = "sip.example.com"
 CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 1300, 1900
 FIRST_NODE, OUTSIDE, TRUNK_SIDE, PBX_SIDE = 51, 60, 61, 62
@@ -38,25 +42,39 @@ NODES = ("gw-1", "gw-2", "gw-3")
 class Cluster(AsyncExitStack):
     """`async with Cluster(net, authority) as cluster`: gateways by name, `proxy`, and whoever is played.
 
-    With `loaded` nobody is: whoever loads it is the platform, over UDP, and the PBX.
+    With `loaded` nobody is: whoever loads it is the platform, over UDP, and the PBX. A `phone` is whom
+    the gateways call, and the scripted platform is at another port of its address. Audio between the platform and the
+    gateways passes the `relays`, where there are any.
     """
 
-    def __init__(self, net: Net, authority: Authority, *, loaded: bool = False, **defines: Any) -> None:
+    def __init__(
+        self,
+        net: Net,
+        authority: Authority,
+        *,
+        loaded: bool = False,
+        nodes: Sequence[str] = NODES,
+        relays: Sequence[Rtpengine] = (),
+        phone: Phone | None = None,
+        **defines: Any,
+    ) -> None:
         super().__init__()
         self.net = net
         self.loaded = loaded
-        hosts = {node: net.host(FIRST_NODE + number) for number, node in enumerate(NODES)}
+        self.relays = relays
+        self.phone = phone
+        hosts = {node: net.host(FIRST_NODE + number) for number, node in enumerate(nodes)}
         self.uris = {node: f"sip:{host}:{PORT}" for node, host in hosts.items()}
-        self.gateways = {node: Gateway(self._files(node, hosts[node])) for node in NODES}
+        self.gateways = {node: Gateway(self._files(node, hosts[node])) for node in nodes}
         platform = f"sip:{net.trunk}:{PORT}" if loaded else f"sip:{net.trunk}:{TLS_PORT};transport=tls"
         self.places = Places(
             outside=net.host(OUTSIDE), trunk_side=net.host(TRUNK_SIDE), pbx_side=net.host(PBX_SIDE),
-            platform=platform, pbx=f"sip:{net.pbx}:{PBX_PORT}",
+            platform=platform, pbx=f"sip:{net.pbx}:{PBX_PORT}", relays=" ".join(relay.socket for relay in relays),
         )  # fmt: skip
-        first = self.gateways[NODES[0]].directory
+        first = self.gateways[nodes[0]].directory
         defines = {"SILENT_MS": 10_000, **defines}
         self.proxy = Kamailio(self.places, authority.identity(self.places.outside), first, **defines)
-        self.platform = Peer(net.trunk, TLS_PORT, wire=Streams(authority.identity(net.trunk)))
+        self.platform = Peer(net.trunk, OTHER_PORT if phone else TLS_PORT, wire=Streams(authority.identity(net.trunk)))
         self.pbx = Peer(net.pbx, PBX_PORT, user="pbx")
 
     def _files(self, node: str, host: str) -> Configuration:
@@ -84,6 +102,8 @@ class Cluster(AsyncExitStack):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         if kind is not None:
+            for relay in self.relays:
+                sys.stderr.write(f"--- a relay's log\n{relay.log}\n")
             sys.stderr.write(f"--- the proxy's log\n{self.proxy.log}\n")
         return await super().__aexit__(kind, error, trace)
 
@@ -91,11 +111,15 @@ class Cluster(AsyncExitStack):
         await asyncio.gather(*(gateway.start() for gateway in self.gateways.values()))
         for gateway in self.gateways.values():
             self.push_async_exit(gateway)
+        for relay in self.relays:
+            await self.enter_async_context(relay)
         await self.enter_async_context(self.proxy)
+        if self.phone:
+            await self.enter_async_context(self.phone)
         if not self.loaded:
             await self.enter_async_context(self.platform)
             await self.enter_async_context(self.pbx)
-        await self.serve(*NODES)
+        await self.serve(*self.gateways)
         return self
 
     async def serve(self, *nodes: str) -> None:
@@ -109,7 +133,7 @@ class Cluster(AsyncExitStack):
 
     def node_of(self, name: str | None) -> str:
         """Whose Call-ID or tag this is."""
-        tokens = {node_token(SECRET, node): node for node in NODES}
+        tokens = {node_token(SECRET, node): node for node in self.gateways}
         token, hyphen, _ = (name or "").partition("-")
         assert hyphen
         return tokens[token]

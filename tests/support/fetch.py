@@ -31,6 +31,7 @@ PACKAGES = ("asterisk", "baresip-core", "sip-tester", "mosquitto", "prometheus")
 CAPTURE_PACKAGES = ("sngrep",)
 PROXY_PACKAGES = ("kamailio", "kamailio-tls-modules")
 """In a root of their own: few tests need them, and a change of one list leaves what was fetched by the other."""
+RELAY_PACKAGES = ("rtpengine-daemon",)
 
 Proofs = dict[str, tuple[list[str], str]]
 
@@ -45,6 +46,7 @@ PROOFS: Proofs = {
     "usr/bin/prometheus": (["--version"], "prometheus, version"),
 }
 PROXY_PROOFS: Proofs = {"usr/sbin/kamailio": (["-V"], "version: kamailio")}
+RELAY_PROOFS: Proofs = {"usr/bin/rtpengine": (["--version"], "Version: ")}
 CAPTURE_PROOFS: Proofs = {"usr/bin/sngrep": (["-V"], "sngrep - ")}
 
 # Pulled in by maintainer scripts, never run here; they are most of the volume.
@@ -100,6 +102,11 @@ def capture_programs() -> Programs:
 def proxy_programs() -> Programs:
     """A SIP proxy for in front of several gateways: Kamailio (some 30 MB). Raises FetchError."""
     return _programs("proxy", PROXY_PACKAGES, PROXY_PROOFS)
+
+
+def relay_programs() -> Programs:
+    """A relay of RTP for at the edge of a network: rtpengine (some 80 MB). Raises FetchError."""
+    return _programs("relay", RELAY_PACKAGES, RELAY_PROOFS)
 
 
 def _programs(name: str, packages: tuple[str, ...], proofs: Proofs) -> Programs:

@@ -20,8 +20,10 @@ from tests.support.processes import Child, Server
 if TYPE_CHECKING:
     from tests.support.certificates import Identity
 
-DEPLOYED = Path(__file__).resolve().parents[2] / "deploy" / "kamailio"
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 PORT, TLS_PORT = 5060, 5061
+DTLS, KEYS = "UDP/TLS/RTP/SAVPF ICE=force SDES-off rtcp-mux-offer", "RTP/SAVP ICE=remove"
+"""What rtpengine may be told to offer the platform: SRTP by DTLS, with ICE; SRTP by keys in the description."""
 ANSWERS_S = 1.0
 """How long a question to it waits; while it starts, nobody reads it."""
 TLS = """
@@ -51,6 +53,10 @@ class Places:
     """A SIP URI."""
     pbx: str
     """Likewise."""
+    relays: str = ""
+    """Where rtpengines are asked, divided by spaces; empty: audio goes past the proxy."""
+    media: str = DTLS
+    """What rtpengine is told to offer the platform."""
 
 
 class Kamailio(Server):
@@ -109,14 +115,18 @@ class Kamailio(Server):
         return {one["DEST"]["URI"] for one in targets if one["DEST"]["FLAGS"].startswith("A")}
 
     async def _write(self) -> None:
-        shutil.copy(DEPLOYED / "kamailio.cfg", self.directory)
+        for file in ("kamailio/kamailio.cfg", "rtpengine/media.cfg"):
+            shutil.copy(DEPLOY / file, self.directory)
         values = {
             "CONFIG_DIR": str(self.directory), "RUN_DIR": str(self.directory), "PROXY_NAME": "sip.example.com",
             "TOPOLOGY_KEY": "of this test alone", "MASK_ADDRESS": "192.0.2.1",
             "TRUNK_SIDE": self.places.trunk_side, "PBX_SIDE": self.places.pbx_side,
+            "MEDIA_RELAYS": self.places.relays, "MEDIA_TO_OUTSIDE": self.places.media,
         }  # fmt: skip
         lines = [f'#!substdef "!{name}!{value}!g"' for name, value in values.items()]
         lines += [f"#!define {name} {value}" for name, value in self.defines.items()]
+        if self.places.relays:
+            lines += ["#!define WITH_RTPENGINE"]
         tls = "transport=tls" in self.places.platform
         if tls:
             lines += ["#!define WITH_TLS", f'listen=tls:{self.places.outside}:{TLS_PORT} name "outside"']

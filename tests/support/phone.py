@@ -16,8 +16,8 @@ from tests.support.processes import Child, free_port
 if TYPE_CHECKING:
     from tests.support.certificates import Identity
 
-Encryption = Literal["", "srtp", "srtp-mand"]
-"""RTP; SRTP if the other side has it; SRTP or nothing (baresip's `mediaenc`)."""
+Encryption = Literal["", "srtp", "srtp-mand", "dtls_srtp"]
+"""RTP; SRTP if the other side has it; SRTP or nothing; SRTP by DTLS, with ICE (baresip's `mediaenc`)."""
 
 
 WIDE = 16000
@@ -27,7 +27,7 @@ WIDE = 16000
 class Phone(Agent):
     """`async with Phone(host, hz=700, codecs=("opus/48000/2",), encryption="srtp-mand") as assistant`."""
 
-    modules = ("g711", "g722", "opus", "srtp", "aubridge", "aufile", "uuid")
+    modules = ("g711", "g722", "opus", "srtp", "dtls_srtp", "ice", "aubridge", "aufile", "uuid")
 
     def __init__(
         self,
@@ -84,6 +84,8 @@ class Phone(Agent):
 
     def _account(self) -> str:
         media = f";mediaenc={self._encryption}" if self._encryption else ""
+        if self._encryption == "dtls_srtp":
+            media += ";medianat=ice"
         return f"<sip:phone@{self.host};transport={self._transport}>;regint=0{media}"
 
     def _settings(self) -> dict[str, str]:
