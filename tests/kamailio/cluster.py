@@ -131,6 +131,16 @@ class Cluster(AsyncExitStack):
 
         await eventually(known, f"new calls go to {nodes}", timeout_s=30)
 
+    async def drain(self, node: str) -> None:
+        """Tell a gateway that has calls to end, and wait until it takes no new one; the proxy need not know yet."""
+        gateway = self.gateways[node]
+        gateway.terminate()
+
+        async def draining() -> bool:
+            return bool((await gateway.get("/api/status"))["state"] == "draining")
+
+        await eventually(draining, f"{node} takes no new calls", timeout_s=30)
+
     def node_of(self, name: str | None) -> str:
         """Whose Call-ID or tag this is."""
         tokens = {node_token(SECRET, node): node for node in self.gateways}

@@ -68,7 +68,7 @@ async def interrupted(cluster: Cluster) -> dict[str, int]:
 async def test_a_gateway_that_drains_keeps_its_calls_and_gets_no_new_one(cluster: Cluster) -> None:
     talking = await cluster.conversations()
     drained = NODES[0]
-    cluster.gateways[drained].terminate()
+    await cluster.drain(drained)
     # From the first on: what the proxy does not know yet, the gateway's 503 tells it.
     for _ in range(12):
         caller, assistant, node = await cluster.conversation()
