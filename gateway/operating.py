@@ -65,6 +65,7 @@ class Operating:
             "state": state,
             "version": gateway.__version__,
             "pjsip": self._pjsip,
+            "bridge_hz": self._parts.sip.bridge_hz,
             "started_at": self._parts.started_at.isoformat(timespec="seconds"),
             "problems": problems(self._parts),
             "listening": listening(config),

@@ -52,6 +52,10 @@ class UserAgent(SipPort, Protocol):
         """How many legs, joined pairs and subscriptions there are."""
 
     @property
+    def bridge_hz(self) -> int:
+        """Samples a second of what is mixed."""
+
+    @property
     def stack(self) -> Mapping[str, int]:
         """What the SIP stack itself holds."""
 

@@ -54,6 +54,8 @@ class FakeUserAgent(FakeSip):
         self.config, self.engine = config, listener  # type: ignore[assignment]  # it is the engine
         return self
 
+    bridge_hz = 16000
+
     @property
     def counts(self) -> dict[str, int]:
         return {"legs": len(self.live), "pairs": len(self.pairs) // 2, "subscriptions": 0}

@@ -414,6 +414,26 @@ def test_a_table_that_is_added_or_taken_out_takes_a_restart(tmp_path: Path, tabl
     assert table in differences(with_it.values, without.values)
 
 
+@pytest.mark.keeps("17.45")
+def test_a_first_wide_codec_is_applied_and_takes_a_restart_to_be_heard_so(tmp_path: Path) -> None:
+    files = before()
+    profiles_ = [files[f"sip_profiles/{name}.toml"] for name in ("platform", "spare", "asterisk", "spare-pbx")]
+    for profile in profiles_:
+        profile["codecs"] = ["PCMU", "PCMA"]
+    narrow = written(tmp_path, files)
+    for profile in profiles_[1:3]:
+        profile["codecs"] = ["PCMA", "G722"]
+    wide = written(tmp_path, files)
+    assert (narrow.bridge_hz, wide.bridge_hz) == (8000, 16000)
+
+    config, restart_needed = in_force(narrow, wide)
+    assert restart_needed == ("sip_profiles/spare.toml: codecs", "sip_profiles/asterisk.toml: codecs")
+    assert set(restart_needed) <= set(differences(narrow.values, config.values))
+    assert config.pbxs["asterisk"].codecs == ("PCMA", "G722")
+    # A bridge for wide codecs has all that narrow ones have.
+    assert in_force(wide, narrow)[1] == ()
+
+
 def test_what_does_not_go_together_with_what_runs_is_refused(tmp_path: Path) -> None:
     files = before()
     del files["gateway.toml"]["sip"]["tcp_port"]

@@ -9,7 +9,7 @@ from typing import TypeVar
 from gateway.config.checks import check_listening
 from gateway.config.credentials import ReadFile, file_name
 from gateway.config.fields import Section
-from gateway.config.loading import BROKERS_AUTHORITY, READ_ONCE, Config
+from gateway.config.loading import BROKERS_AUTHORITY, PROFILES, READ_ONCE, Config
 from gateway.config.mistakes import ConfigError, Mistake
 
 S = TypeVar("S", bound=Section)
@@ -38,7 +38,8 @@ AT_START: Mapping[str, tuple[str, ...]] = {
     "platform": ("bind_address", "port", "path", "tls_certificate", "tls_key", "mcp_path"),
     "cluster": ("secret_file",),
 }
-"""The keys that are read when the gateway starts, by their table. A reload applies every other key."""
+"""The keys that are read when the gateway starts, by their table. A reload applies every other key; but a first wide
+codec is heard narrow where it is mixed, until a restart makes a bridge for it."""
 
 
 def in_force(started: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
@@ -131,3 +132,5 @@ def _restart_needed(started: Config, loaded: Config) -> Iterator[str]:
             same_file = table != "sip" or started.digests.get(name) == loaded.digests.get(name)
             if getattr(before, key) != getattr(now, key) or not same_file:
                 yield name
+    if loaded.bridge_hz > started.bridge_hz:
+        yield from (f"{PROFILES}/{name}.toml: codecs" for name in loaded.wide)

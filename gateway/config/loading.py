@@ -21,7 +21,7 @@ from gateway.config.differences import Values, values_of
 from gateway.config.fields import IpNetwork, Surroundings
 from gateway.config.instances import MAIN_FILE, read_main
 from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
-from gateway.config.profiles import PbxProfile, TrunkProfile
+from gateway.config.profiles import WIDE, PbxProfile, TrunkProfile
 from gateway.config.reading import credentials_directory, read_model, read_table
 from gateway.config.settings import (
     GatewayFile,
@@ -43,6 +43,7 @@ from gateway.core.model import Announcement, AssignedNumber, Peer
 from gateway.core.routing import Routes
 
 PROFILES = "sip_profiles"
+NARROW_HZ, WIDE_HZ = 8000, 16000
 READ_ONCE = ("tls_certificate", "tls_key", "tls_ca")
 """Keys of `[sip]` whose files PJSIP reads when it begins to listen, and never again."""
 BROKERS_AUTHORITY = "mqtt.ca_file"
@@ -102,6 +103,17 @@ class Config:
     def token(self) -> str:
         """What our Call-IDs and tags begin with; empty outside of a cluster."""
         return self.cluster.token(self.gateway.instance) if self.cluster is not None else ""
+
+    @cached_property
+    def wide(self) -> tuple[str, ...]:
+        """The profiles with a codec of more than 8000 samples a second."""
+        profiles = {**self.trunks, **self.pbxs}
+        return tuple(name for name, profile in profiles.items() if not WIDE.isdisjoint(profile.codecs))
+
+    @property
+    def bridge_hz(self) -> int:
+        """How many samples a second the bridge has that is made for these profiles."""
+        return WIDE_HZ if self.wide else NARROW_HZ
 
     @property
     def domain(self) -> str | None:

@@ -60,6 +60,8 @@ Diversion = Literal["off", "diversion", "history-info"]
 _NEEDS_US = ("required", "latched", "info")
 """Settings of srtp, rtp_source and dtmf with which audio has to come to us."""
 Codec = Literal["PCMA", "PCMU", "G722", "opus"]
+WIDE: frozenset[Codec] = frozenset({"G722", "opus"})
+"""Those with more than 8000 samples a second."""
 Header = Annotated[str, AfterValidator(_header)]
 Codecs = Annotated[tuple[Codec, ...], Field(min_length=1)]
 Login = Annotated[str, Field(max_length=128)]

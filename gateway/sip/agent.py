@@ -76,7 +76,8 @@ class SipAgent:
         self._legs = LegRegistry(release_ports)
         self._capacity = Capacity(self._accounts, self._legs)
         self._pairs = Pairs()
-        self._media = media(self._pairs, self._legs.get, clock)
+        self.bridge_hz = config.bridge_hz
+        self._media = media(self._pairs, self._legs.get, clock, self.bridge_hz)
         self._media.tell(listener.media_way_changed)
         self._dialogs = Dialogs(self._legs.at, clock)
         self._referrals = Referrals(listener.hand_down_told)
@@ -93,7 +94,7 @@ class SipAgent:
         """Open the transports and begin to serve. Raises SipError when an address or port cannot be had."""
         config = self._accounts.config
         sip = config.sip
-        self._endpoint = Endpoint.opened(sip, debug=config.gateway.log_level == "debug")
+        self._endpoint = Endpoint.opened(sip, debug=config.gateway.log_level == "debug", bridge_hz=self.bridge_hz)
         self._begun = True
         pj.begin_names(config.token)
         self._servers = Servers(sip.name_servers, transports.versions(sip)[0], self._clock)

@@ -79,6 +79,9 @@ class Status(BaseModel):
     state: Literal["online", "draining"]
     version: str
     pjsip: str
+    bridge_hz: int = Field(
+        description="samples a second of what is mixed: 8000 where no profile had a wide codec at the start"
+    )
     started_at: str
     problems: list[str] = Field(description="what is not well, in words; empty: all is")
     listening: dict[str, list[str]] = Field(description="addresses, by `sip` and `http`")

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gateway.core.media_way import Decision
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
-    from gateway.ports import Clock
     from gateway.sip.calls.leg import Leg
     from gateway.sip.calls.media_path import MediaPath
     from gateway.sip.calls.pairs import Changed, Pairs
@@ -54,7 +53,7 @@ class RelayPath:
 
     reads_descriptions = True
 
-    def __init__(self, pairs: Pairs, _leg_of: Callable[[LegId | None], Leg | None], _clock: Clock) -> None:
+    def __init__(self, pairs: Pairs, _leg_of: Callable[[LegId | None], Leg | None], *_: object) -> None:
         self._pairs = pairs
         self.sockets: dict[LegId, socket.socket] = {}
         self.peers: dict[LegId, tuple[str, int]] = {}  # where they take audio

@@ -25,7 +25,7 @@ class Handler(pj.RequestHandler):
         called.append(text[:7])
         return 7 if len(called) == 1 else ""  # no text: SWIG cannot hand it on
 
-endpoint = Endpoint.opened(SipSettings(bind_address="127.0.0.1"), debug=False)
+endpoint = Endpoint.opened(SipSettings(bind_address="127.0.0.1"), debug=False, bridge_hz=8000)
 config = pj.TransportConfig()
 config.boundAddress = "127.0.0.1"
 number = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)

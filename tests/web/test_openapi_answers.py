@@ -36,6 +36,7 @@ class Busy(Gateway):
             "state": "online",
             "version": "1",
             "pjsip": "2",
+            "bridge_hz": 8000,
             "started_at": "2026-03-02T09:30:00",
             "problems": [],
             "listening": {"sip": [], "http": []},

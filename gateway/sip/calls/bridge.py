@@ -41,14 +41,16 @@ class Bridge:
 
     reads_descriptions = False  # PJMEDIA's sockets are where they say, unless audio goes past them
 
-    def __init__(self, pairs: Pairs, leg_of: Callable[[LegId | None], Leg | None], clock: Clock) -> None:
-        """`leg_of` finds a leg by its id while it lasts."""
+    def __init__(
+        self, pairs: Pairs, leg_of: Callable[[LegId | None], Leg | None], clock: Clock, bridge_hz: int
+    ) -> None:
+        """`leg_of` finds a leg by its id while it lasts; PJMEDIA's bridge was made for `bridge_hz`."""
         self._pairs = pairs
         self._leg_of = leg_of
         self._clock = clock
         self._ports: dict[LegId, pj.AudioMedia] = {}
         self._heard: dict[LegId, pj.AudioMedia] = {}  # what is connected to a leg's port
-        self._sounds = BridgeSounds(clock)
+        self._sounds = BridgeSounds(clock, bridge_hz)
         self._ringbacks: dict[LegId, Ringback[pj.AudioMedia]] = {}  # of those who wait
         self._whispers: dict[LegId, Whisper[pj.AudioMedia]] = {}  # to those who have answered
         self._next_look: Timer | None = None

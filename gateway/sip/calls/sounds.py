@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import pjsua2 as pj
 import structlog
 
-from gateway.sip.stack.settings import CLOCK_RATE
-
 if TYPE_CHECKING:
     from gateway.core.model import Announcement
     from gateway.ports import Clock
@@ -30,7 +28,9 @@ KEEP_S = 5.0
 class BridgeSounds:
     """Makes them, and keeps each player for as long as PJSIP may call it back."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, rate: int) -> None:
+        """`rate`: samples a second of the bridge."""
+        self._rate = rate
         self._clock = clock
         self._players: dict[int, pj.AudioMediaPlayer] = {}  # by a running number
         self._numbers = itertools.count()
@@ -64,7 +64,7 @@ class BridgeSounds:
         """See ringback.Sounds; a generator of its own for each who waits: the first ring is heard at once."""
         generator = pj.ToneGenerator()
         try:
-            generator.createToneGenerator(CLOCK_RATE, 1)
+            generator.createToneGenerator(self._rate, 1)
         except pj.Error as error:
             log.warning("no-ringback", error=error.reason)
             return None

@@ -29,13 +29,13 @@ class Endpoint(pj.Endpoint):
         prm.accountIndex = self.account
 
     @classmethod
-    def opened(cls, sip: SipSettings, *, debug: bool) -> Endpoint:
+    def opened(cls, sip: SipSettings, *, debug: bool, bridge_hz: int) -> Endpoint:
         """The one endpoint there can be, without transports yet; `libStart()` it once it has some. Raises SipError."""
         endpoint = cls()
         set_log_level(debug=debug)
         with refused_as("PJSIP cannot be started"):
             endpoint.libCreate()
-            endpoint.libInit(settings.endpoint_config(sip.max_calls, debug))
+            endpoint.libInit(settings.endpoint_config(sip.max_calls, debug, bridge_hz))
             pj.leave_unheard()
             pj.tell_states()
             pj.guard_media_start()

@@ -15,7 +15,6 @@ from gateway.sip.stack import transports
 if TYPE_CHECKING:
     from gateway.config import PbxProfile, SipSettings
 
-CLOCK_RATE = 16000
 # Of PJSUA's 1 to 10: below 3 is Speex' own setting for voice, with 48 taps. The default has 256: five times the work,
 # and some ms of delay more in each direction, for tones that no telephone line carries.
 RESAMPLING = 2
@@ -36,8 +35,8 @@ def log_level(*, debug: bool) -> int:
     return 5 if debug else 0
 
 
-def endpoint_config(max_calls: int, debug: bool) -> pj.EpConfig:
-    """One thread, no sound card, no log of PJSIP's own unless `debug`."""
+def endpoint_config(max_calls: int, debug: bool, bridge_hz: int) -> pj.EpConfig:
+    """One thread, no sound card, no log of PJSIP's own unless `debug`; a bridge of so many samples a second."""
     config = pj.EpConfig()
     config.uaConfig.threadCnt = 0
     config.uaConfig.mainThreadOnly = True
@@ -46,8 +45,7 @@ def endpoint_config(max_calls: int, debug: bool) -> pj.EpConfig:
     config.uaConfig.natTypeInSdp = 0  # nobody's business, and of no use without STUN
     config.logConfig.level = config.logConfig.consoleLevel = log_level(debug=debug)
     config.logConfig.msgLogging = debug
-    config.medConfig.clockRate = CLOCK_RATE
-    config.medConfig.sndClockRate = CLOCK_RATE
+    config.medConfig.clockRate = config.medConfig.sndClockRate = bridge_hz
     config.medConfig.channelCount = 1
     config.medConfig.quality = RESAMPLING
     config.medConfig.noVad = True  # silence suppression would cut the line that a person listens to
