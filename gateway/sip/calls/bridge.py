@@ -178,6 +178,7 @@ class Bridge:
 
     def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
         """See media_path.MediaPath."""
+        self._stop_whisper(leg)
         ringback = self._ringbacks.get(leg)
         if ringback is None:
             ringback = self._ringbacks[leg] = Ringback(self._sounds)
