@@ -115,7 +115,13 @@ _PUBLISHED |= {
     JoinedCall: _data("JoinedCallData", JoinedCall, candidates=(Count, ...)),
 }
 
-TransferData = _data("TransferData", TransferRecord, call_ids=(TransferCallIds, ...))
+_CALLER_CALLS = Field(description="how often the caller was called back; null: that was not asked for")
+TransferData = _data(
+    "TransferData",
+    TransferRecord,
+    call_ids=(TransferCallIds, ...),
+    caller_calls=(Annotated[Count | None, _CALLER_CALLS], ...),
+)
 EndedTransferData = create_model(
     "EndedTransferData",
     __base__=TransferData,

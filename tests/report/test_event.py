@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from gateway.core.json_form import queue_document, transfer_document
+from gateway.core.model import Entry
 from gateway.core.record import Milestone, TransferRecord
 from gateway.report.event import call_event, read_transfer, schema, transfer_event, write
 from tests.report import samples
@@ -66,6 +67,15 @@ def test_earlier_events_have_the_same_fields_with_null_for_what_is_not_known(
     assert list(event["data"]) == CONTRACT_FIELDS
     assert event["data"]["outcome"] is None
     assert event["data"]["call_ids"]["target"] is None
+
+
+@pytest.mark.parametrize("calls", [0, 3])
+def test_a_call_back_is_told_with_how_often_the_caller_was_called(calls: int, validator: Draft202012Validator) -> None:
+    record = replace(samples.requested(), entry=Entry.CALLBACK, expires_at=samples.START, caller_calls=calls)
+    event = as_json(transfer_event("pbx-1", Milestone.REQUESTED, record, samples.START))
+    validator.validate(event)
+    assert (event["data"]["entry"], event["data"]["caller_calls"]) == ("callback", calls)
+    assert read_transfer(json.dumps(event)) == record
 
 
 def test_an_end_without_outcome_is_no_event() -> None:
