@@ -228,9 +228,10 @@ def test_a_caller_who_is_not_reached_is_called_so_often_and_no_more(made: MakeBe
 
 
 @pytest.mark.keeps("21.24")
-def test_a_caller_who_declines_is_not_called_again(made: MakeBench) -> None:
-    play(made(), PROMISED + RUNG + CALLED + """
-        >> T/caller-1 fails with 603
+@pytest.mark.parametrize("code", [603, 403])
+def test_a_caller_who_declines_is_not_called_again(made: MakeBench, code: int) -> None:
+    play(made(), PROMISED + RUNG + CALLED + f"""
+        >> T/caller-1 fails with {code}
         << hang up T/1 480 caller-unreachable
         << report ended failed caller-unreachable
         """)  # fmt: skip

@@ -77,6 +77,8 @@ AGAIN_S = 60.0
 """How long nobody is rung after somebody was who did not take the call."""
 MOST_ROUNDS = 60
 """How often it is tried, whoever does not answer: a promise is written down with all that was tried for it."""
+REJECTED = 403
+"""What a PBX tells of a caller who declines (Q.850 cause 21, RFC 3398 §7.2.4.1), or if it calls nobody for us."""
 _NEVER_AGAIN = frozenset({Reason.UNKNOWN_DESTINATION, Reason.FORBIDDEN_TARGET, Reason.CALLER_WITHHELD})
 """What the gate says of a promise that the configuration no longer allows."""
 _CLOSED = frozenset({Reason.OUTSIDE_HOURS, Reason.HOLIDAY})
@@ -127,7 +129,7 @@ def _while_calling(step: TransferStep, event: Event) -> None:
             _put_through(step)
         case TransfereeFailed(reason=reason, sip_code=code):
             step.transfer = replace(step.transfer, called=False)
-            _lose_caller(step, reason, f"{reason} ({code})")
+            _lose_caller(step, Reason.DECLINED if code == REJECTED else reason, f"{reason} ({code})")
         case RingTimeout():
             _lose_caller(step, Reason.NO_ANSWER, Reason.NO_ANSWER)
         case TargetFailed():
