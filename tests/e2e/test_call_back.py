@@ -95,7 +95,7 @@ async def test_the_agent_takes_it_and_then_the_caller_is_called(outward: Asteris
         free_at, begun = datetime.now(UTC), time.monotonic()
         caller = await rung(play, anna)
         assert caller.incoming is not None
-        assert CALLER in str(caller.incoming.start)
+        assert CALLER in str(caller.incoming.uri)
         assert NUMBER in caller.incoming["From"]
         await anna.hears(RINGBACK_HZ, timeout_s=15)
         assert not was_heard(anna, CALLER_HZ)
