@@ -3,6 +3,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -75,7 +76,10 @@ def test_a_call_back_is_told_with_how_often_the_caller_was_called(calls: int, va
     event = as_json(transfer_event("pbx-1", Milestone.REQUESTED, record, samples.START))
     validator.validate(event)
     assert (event["data"]["entry"], event["data"]["caller_calls"]) == ("callback", calls)
-    assert read_transfer(json.dumps(event)) == record
+    again = read_transfer(json.dumps(event))
+    assert (again.entry, again.caller_calls) == (Entry.CALLBACK, calls)
+    assert again.expires_at is not None
+    assert abs(again.expires_at - samples.START) < timedelta(milliseconds=1)
 
 
 def test_an_end_without_outcome_is_no_event() -> None:
