@@ -97,9 +97,9 @@ class Operating:
             "restart_needed": list(self._parts.reloader.restart_needed),
         }
 
-    def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
+    def dialogs(self, most: int, call_id: str = "") -> Sequence[Mapping[str, Any]]:
         """See ports.Operations."""
-        return self._parts.sip.dialogs(most)
+        return self._parts.sip.dialogs(most, call_id)
 
     def calls(self) -> Sequence[CallRecord]:
         """See ports.Operations."""

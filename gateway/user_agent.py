@@ -59,8 +59,11 @@ class UserAgent(SipPort, Protocol):
     def stack(self) -> Mapping[str, int]:
         """What the SIP stack itself holds."""
 
-    def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
-        """Up to so many of the dialogs that it holds, the oldest first, and who holds each: JSON-able."""
+    def dialogs(self, most: int, call_id: str = "") -> Sequence[Mapping[str, Any]]:
+        """Up to so many of the dialogs that it holds, the oldest first, and who holds each: JSON-able.
+
+        With a `call_id` those alone that have it.
+        """
 
     def keep_messages(self, max_mb: int, calls: int) -> None:
         """Keep the SIP messages of so many calls, in so many megabytes; 0: none."""

@@ -64,8 +64,8 @@ class FakeUserAgent(FakeSip):
     def stack(self) -> dict[str, int]:
         return {"dialogs": len(self.live), "transactions": 0, "timers": 0}
 
-    def dialogs(self, most: int) -> list[dict[str, Any]]:
-        return [{"call_id": str(leg)} for leg in self.live][:most]
+    def dialogs(self, most: int, call_id: str = "") -> list[dict[str, Any]]:
+        return [{"call_id": str(leg)} for leg in self.live if str(leg) == (call_id or str(leg))][:most]
 
     def keep_messages(self, max_mb: int, calls: int) -> None:
         self.room = (max_mb, calls)

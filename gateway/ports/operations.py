@@ -98,8 +98,11 @@ class Operations(Protocol):
     def status(self) -> Mapping[str, Any]:
         """State, version, counts, trunks, PBXs, MQTT: JSON-able."""
 
-    def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
-        """Up to so many of the dialogs that the SIP stack holds, the oldest first: JSON-able."""
+    def dialogs(self, most: int, call_id: str = "") -> Sequence[Mapping[str, Any]]:
+        """Up to so many of the dialogs that the SIP stack holds, the oldest first: JSON-able.
+
+        With a `call_id` those alone that have it.
+        """
 
     def calls(self) -> Sequence[CallRecord]:
         """Calls under way, newest first."""

@@ -361,6 +361,6 @@ class SipAgent:
         """See user_agent.UserAgent."""
         return kept_messages.counts()
 
-    def dialogs(self, most: int) -> Sequence[dict[str, Any]]:
+    def dialogs(self, most: int, call_id: str = "") -> Sequence[dict[str, Any]]:
         """See user_agent.UserAgent."""
-        return held_dialogs(most)
+        return held_dialogs(most, call_id)

@@ -140,7 +140,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "dialogs",
         "SIP dialogs that PJSIP holds, and who holds each.",
         {200: (answers.DialogList, "the oldest first, 200 at most"), 400: (answers.Failure, "`limit` is no number")},
-        parameters=(_LIMIT,),
+        parameters=(_LIMIT, _filter("call_id", "a Call-ID, whole: the dialogs that have it")),
     ),
     ("get", "/api/transfers"): Operation(
         "transfers",

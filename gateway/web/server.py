@@ -177,7 +177,8 @@ class WebServer:
 
     async def _get_dialogs(self, request: web.Request) -> web.Response:
         most = _limit(request)
-        dialogs = self._operations.dialogs(MAX_DIALOGS if most is None else min(most, MAX_DIALOGS))
+        most = MAX_DIALOGS if most is None else min(most, MAX_DIALOGS)
+        dialogs = self._operations.dialogs(most, request.query.get("call_id", ""))
         return json_response({"dialogs": list(dialogs)})
 
     async def _get_transfers(self, request: web.Request) -> web.Response:

@@ -81,6 +81,7 @@ class Stage(AsyncExitStack):
         self.number = bed.number(name)
         self.trunk = Peer(bed.trunk_host(name), PORT, wire=trunk)
         self.pbx = Peer(bed.pbx_host(name), PORT, user="pbx", wire=pbx)
+        self.trunk.is_wanted = self.pbx.is_wanted = bed.gateway.carries
         self.gateway = (bed.net.gateway, port)
 
     async def __aenter__(self) -> Self:

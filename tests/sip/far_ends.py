@@ -181,6 +181,7 @@ class FarStage(AsyncExitStack):
         self.gateway, self.platform, self.pbx = bed.gateway, bed.platform, bed.pbx
         self.assistant = Peer(bed.net.host(ASSISTANT))
         self.people = Peer(bed.net.host(PEOPLE), user="person")
+        self.assistant.is_wanted = self.people.is_wanted = self.gateway.carries
 
     async def __aenter__(self) -> Self:
         await self.enter_async_context(self.assistant)

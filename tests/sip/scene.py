@@ -94,6 +94,7 @@ class Scene:
         self.remote = gateway.sip
         """Where the peers find the gateway."""
         self.pbx = self.make_pbx()
+        self.pbx.is_wanted = gateway.carries
         self._platforms: dict[str, Peer] = {}
         self._stack = AsyncExitStack()
 
@@ -120,7 +121,9 @@ class Scene:
     async def platform(self, line: str = "main") -> Peer:
         """The platform of a line, listening."""
         if line not in self._platforms:
-            self._platforms[line] = await self._stack.enter_async_context(self.make_platform(line))
+            platform = await self._stack.enter_async_context(self.make_platform(line))
+            platform.is_wanted = self.gateway.carries
+            self._platforms[line] = platform
         return self._platforms[line]
 
     def make_pbx(self) -> Peer:

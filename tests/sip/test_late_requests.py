@@ -112,7 +112,27 @@ async def test_a_dialog_that_is_still_there_says_who_holds_it(scene: Scene) -> N
 
 async def told_of(gateway: Gateway, call: Call) -> dict[str, Any]:
     """What is said of the one dialog with this call's Call-ID."""
-    dialogs = (await gateway.get("/api/dialogs"))["dialogs"]
-    (found,) = [dialog for dialog in dialogs if dialog["call_id"] == call.call_id]
-    assert isinstance(found, dict)
-    return found
+    (found,) = (await gateway.get(f"/api/dialogs?call_id={call.call_id}"))["dialogs"]
+    assert found["call_id"] == call.call_id
+    return dict(found)
+
+
+@pytest.mark.keeps("16.185")
+async def test_the_invite_for_a_caller_who_has_gone_is_of_no_leg_nor_of_the_call_after_it(scene: Scene) -> None:
+    """Nothing comes back from the platform, so nothing takes the INVITE back (RFC 3261 §9.1): it is sent for 32 s."""
+    gone = scene.call_from_pbx()
+    await eventually(lambda: legs(scene.gateway, 2), "a leg to the platform")
+    assert (await gone.cancel()).code == 200
+    assert (await gone.final()).code == 487
+    await scene.gateway.idle()
+    platform = await scene.platform()
+    late = await platform.until(lambda: next(iter(platform.received("INVITE")), None), "the INVITE once more")
+    dialog = await told_of(scene.gateway, platform.calls[0])
+    assert (dialog["role"], dialog["leg"]) == ("uac", False)
+    _, assistant = await scene.bridged()
+    assert assistant.call_id != late["Call-ID"]
+
+
+async def legs(gateway: Gateway, count: int) -> bool:
+    """Whether there are so many legs."""
+    return bool((await gateway.get("/api/status"))["sip"]["legs"] == count)

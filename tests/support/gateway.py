@@ -14,6 +14,7 @@ import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
@@ -193,6 +194,11 @@ class Gateway:
                 f"still there after {timeout_s} s: {left}\n{self.child.tail()}"
             )
             await asyncio.sleep(0.02)
+
+    async def carries(self, call_id: str) -> bool:
+        """Whether a leg with this Call-ID is still there; True of one that it does not know at all."""
+        dialogs = (await self.get(f"/api/dialogs?call_id={quote(call_id)}"))["dialogs"]
+        return not dialogs or any(dialog["leg"] for dialog in dialogs)
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""

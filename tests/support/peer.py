@@ -24,7 +24,7 @@ from tests.support.sip_message import Address, Message, reply, token
 from tests.support.wire import Datagrams, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from tests.support.srtp import Encryption
 
@@ -100,6 +100,8 @@ class Peer:
         """What a request outside a dialog is answered with; None: not at all; a method not named: 501."""
         self.retransmits = False
         """Whether a request over UDP is sent again until it is answered, as by any agent (RFC 3261 §17.1)."""
+        self.is_wanted: Callable[[str], Awaitable[bool]] | None = None
+        """Says of a call that came in, by its Call-ID, whether anybody still makes it; None: each is."""
         self._closed = False
         self._taken = 0
         self._transactions: dict[tuple[str, str], Transaction] = {}
@@ -131,15 +133,24 @@ class Peer:
         await self.wire.close()
 
     async def wait_call(self, timeout_s: float = 10.0) -> Call:
-        """The next call that comes in, in order of arrival; it is not answered yet, not even with 100."""
+        """The next call that comes in, in order of arrival; it is not answered yet, not even with 100.
+
+        Who hangs up before anything has come back goes on sending the INVITE for 32 s, and can take it back only then
+        (RFC 3261 §9.1, §17.1.1.2): that of a scenario before this one may come first, and is not taken for a call.
+        """
 
         def next_call() -> Call | None:
             incoming = [call for call in self.calls if call.incoming]
             return incoming[self._taken] if len(incoming) > self._taken else None
 
-        call = await self.until(next_call, "incoming INVITE", timeout_s)
-        self._taken += 1
-        return call
+        while True:
+            call = await self.until(next_call, "incoming INVITE", timeout_s)
+            if self.is_wanted is None or await self.is_wanted(call.call_id):
+                self._taken += 1
+                return call
+            call.reject(487)
+            call.close()
+            self.calls.remove(call)
 
     def invite(
         self,

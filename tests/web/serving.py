@@ -98,8 +98,8 @@ class Gateway(Commanded, Operations):
     def numbers(self) -> Sequence[str]:
         return ["main-line"]
 
-    def dialogs(self, most: int) -> Sequence[Mapping[str, Any]]:
-        return [{"call_id": "1@pbx"}, {"call_id": "2@pbx"}, {"call_id": "3@pbx"}][:most]
+    def dialogs(self, most: int, call_id: str = "") -> Sequence[Mapping[str, Any]]:
+        return [{"call_id": one} for one in ("1@pbx", "2@pbx", "3@pbx") if call_id in {"", one}][:most]
 
     def calls(self) -> Sequence[CallRecord]:
         return [replace(samples.call(), ended_at=None)]

@@ -44,6 +44,7 @@ async def test_the_lists_of_the_contract(ask: Client, gateway: Gateway) -> None:
     under_way = [call_document(call) | known for call in gateway.calls()]
     assert await ask("/api/calls") == (200, {"calls": under_way})
     assert await ask("/api/dialogs?limit=2") == (200, {"dialogs": [{"call_id": "1@pbx"}, {"call_id": "2@pbx"}]})
+    assert await ask("/api/dialogs?call_id=2@pbx") == (200, {"dialogs": [{"call_id": "2@pbx"}]})
     assert await ask("/api/dialogs") == (200, {"dialogs": list(gateway.dialogs(3))})
     transfers = [transfer_document(record) for record in await gateway.transfers()]
     assert await ask("/api/transfers") == (200, {"transfers": transfers})

@@ -69,7 +69,7 @@ void describe(const pjsip_dialog *dialog, Clock::duration age, std::vector<std::
         std::to_string(dialog->local.cseq),
         std::to_string(dialog->remote.cseq),
         std::to_string(std::chrono::duration_cast<std::chrono::seconds>(age).count()),
-        std::to_string(call ? static_cast<int>(call->index) : -1),
+        std::to_string(call && !call->hanging_up ? static_cast<int>(call->index) : -1),
         std::to_string(dialog->sess_count),
         std::to_string(dialog->tsx_count),
         usages_of(dialog),
@@ -80,11 +80,12 @@ void describe(const pjsip_dialog *dialog, Clock::duration age, std::vector<std::
 
 }
 
-std::vector<std::string> dialogs(unsigned most)
+std::vector<std::string> dialogs(unsigned most, const std::string &callId)
 {
     std::vector<std::pair<Clock::time_point, const pjsip_dialog *>> oldest;
     for (const auto &[dialog, since] : begun_)
-        oldest.emplace_back(since, dialog);
+        if (callId.empty() || text_of(dialog->call_id->id) == callId)
+            oldest.emplace_back(since, dialog);
     std::sort(oldest.begin(), oldest.end());
     const auto now = Clock::now();
     std::vector<std::string> told;

@@ -12,9 +12,10 @@
 
 namespace gateway {
 
-/* Up to so many, the oldest first. Of each, one after the other: Call-ID; "uac" or "uas"; our address and the peer's, with the
- * tags; our CSeq and the peer's; age in seconds; the call's number in PJSUA, or -1; how many sessions and transactions hold
+/* Up to so many, the oldest first; with a Call-ID those alone that have it. Of each, one after the other: Call-ID; "uac" or "uas"; our address and the peer's, with the
+ * tags; our CSeq and the peer's; age in seconds; the call's number in PJSUA, or -1 where that is
+ * hung up or over; how many sessions and transactions hold
  * it; its usages by their modules' names, with blanks between; the state of its INVITE session, or "". */
-std::vector<std::string> dialogs(unsigned most);
+std::vector<std::string> dialogs(unsigned most, const std::string &callId);
 
 }

@@ -17,9 +17,12 @@ _NUMBERS = ("local_cseq", "remote_cseq", "age_s", "call", "sessions", "transacti
 NONE = -1
 
 
-def held_dialogs(most: int) -> Sequence[dict[str, Any]]:
-    """Up to so many, the oldest first, JSON-able; one without a leg is held by its sessions and transactions."""
-    told = pj.dialogs(most)
+def held_dialogs(most: int, call_id: str) -> Sequence[dict[str, Any]]:
+    """Up to so many, the oldest first, JSON-able; one without a leg is held by its sessions and transactions.
+
+    With a `call_id` those alone that have it.
+    """
+    told = pj.dialogs(most, call_id)
     return [_dialog(told[at : at + len(_FIELDS)]) for at in range(0, len(told), len(_FIELDS))]
 
 
