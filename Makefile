@@ -17,6 +17,8 @@
 # make bench-quick   what a transfer takes of the gateway, in calls across SWIG, SQL statements, system calls, allocations …, in
 #              half a minute; fails where any of it is far too much; it is in make test
 # make rolling   three gateways behind a Kamailio, restarted one after the other under 30 transfers a second (ROLLING="--rate 30 --seconds 40")
+# make processes   what two processes carry beside one on this machine, with callers on it too (PROCESSES="--rounds 3 --seconds 10"),
+#              in some forty minutes
 # make overload   what becomes of 1 to 8 times of the transfers that it takes (OVERLOAD="--can 100 --times 2,8"), in some ten minutes
 # make dashboards   writes deploy/grafana/dashboards/*.json anew, from scripts/dashboards, and holds them against
 #              Grafana's own schema, and draws docs/pictures (needs Node.js, npm and Chromium)
@@ -46,6 +48,7 @@ TRANSFERS ?= 2000
 BENCH ?=
 OVERLOAD ?=
 ROLLING ?=
+PROCESSES ?=
 DIST ?=
 VERSION ?=
 WORKERS ?= 8
@@ -59,7 +62,7 @@ export PYTHON PREFIX
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz reconciled soak model model-on-the-wire measure bench bench-quick overload rolling dashboards pictures docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
+.PHONY: help setup demo test fuzz reconciled soak model model-on-the-wire measure bench bench-quick overload rolling processes dashboards pictures docs deb release release-check transcript check lint format schemas lock install rollback uninstall clean
 
 help:
 	@sed -n 's/^# make/  make/p' Makefile
@@ -114,6 +117,9 @@ bench-quick: setup
 
 rolling: setup
 	@$(BIN)/python -m tests.kamailio $(ROLLING)
+
+processes: setup
+	@$(BIN)/python -m tests.measure.processes $(PROCESSES)
 
 overload: setup
 	@$(BIN)/python -m tests.overload $(OVERLOAD)

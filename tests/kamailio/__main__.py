@@ -29,7 +29,8 @@ def main() -> int:
         authority = Authority(Path(directory))
         done, took = asyncio.run(roll(net, authority, per_second=options.rate, seconds=options.seconds))
     print(f"{options.rate} transfers a second for {options.seconds} s: {done.asked} callers, {done.answered} answered, "
-          f"{done.refused} refused, {done.completed} transferred, {done.reached} talked to the end")  # fmt: skip
+          f"{done.refused} refused, {done.completed} transferred, "
+          f"{done.gone} gone before, {done.reached} talked to the end")  # fmt: skip
     print("restarts, until all took calls again, in seconds:", " ".join(f"{each:.1f}" for each in took))
     if (done.refused, done.completed, done.reached) != (0, done.asked, done.asked):
         print(done.errors[:4000], file=sys.stderr)
@@ -50,6 +51,8 @@ def costs(rate: int, seconds: int) -> int:
         print(f"{gateways} gateways, {rate}/s for {seconds} s: {done.completed} of {done.asked} transferred; "
               f"a transfer takes {sum(told.each_ms):.1f} ms of the gateways' processor time ({each}) "
               f"and {told.proxy_ms:.1f} ms of the proxy's", flush=True)  # fmt: skip
+        if done.completed < done.asked:
+            print(f"{done.failed} failed, {done.gone} callers were gone before\n{done.errors[:4000]}", file=sys.stderr)
     return int(failed > 0)
 
 

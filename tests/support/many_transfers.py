@@ -49,6 +49,10 @@ class Done:
     """… and that were refused."""
     completed: int
     """Transfers of which the platform was told that they have worked."""
+    failed: int
+    """… that they have not."""
+    gone: int
+    """Callers who hung up before the platform was told of either."""
     reached: int
     """Calls that the extension had to the end."""
     waits_ms: list[float]
@@ -113,6 +117,8 @@ class ManyTransfers:
             answered=callers.counters["answered"],
             refused=callers.counters["refused"],
             completed=platform.counters["completed"],
+            failed=platform.counters["failed"],
+            gone=platform.counters["gone"],
             reached=extension.successful,
             waits_ms=self._platform.response_times("response"),
             setups_ms=self._callers.response_times("setup"),
