@@ -86,6 +86,7 @@ def _destination(
         decline=settings.decline,
         accept_timeout=timedelta(seconds=settings.accept_timeout_s),
         while_waiting=settings.while_waiting,
+        hold_place=timedelta(seconds=settings.hold_place_s),
         pbx=settings.pbx or pbx,
         outside=settings.pbx in carriers,
         call_back=_call_back(settings, settings.callback_pbx or settings.pbx or pbx),

@@ -381,6 +381,7 @@ class DestinationSettings(Section):
     callback_retry_s: Annotated[float, Field(strict=True, ge=30, le=86400)] = 300
     callback_ring_s: Annotated[float, Field(strict=True, ge=5, le=120)] = 25
     callback_per_hour: Annotated[int, Field(strict=True, ge=1, le=1000)] = 20
+    hold_place_s: Annotated[float, Field(strict=True, ge=0, le=1800)] = 0
     overflow_on: tuple[Failure, ...] = ("busy", "no-answer", "declined", "unreachable")
     announcement: SoundFile | None = None
     announce: Literal["while-dialling", "before-dialling"] = "while-dialling"
@@ -396,6 +397,8 @@ class DestinationSettings(Section):
             raise ValueError(f"{' and '.join(given)} {'need' if len(given) > 1 else 'needs'} a queue")
         if self.max_concurrent_shared and self.max_concurrent is None:
             raise ValueError("max_concurrent_shared needs max_concurrent, the limit that the gateways share")
+        if self.hold_place_s and (self.queue is None or self.while_waiting is not WhileWaiting.ASSISTANT):
+            raise ValueError('hold_place_s needs a queue, and while_waiting = "assistant"')
         if self.queue is not None and self.group:
             raise ValueError("group and queue are two ways to find out who is there; give one of them")
         if self.announcement is None and "announce" in self.model_fields_set:

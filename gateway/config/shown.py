@@ -62,6 +62,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
         "min_available", "max_waiting", "max_wait_s", "max_concurrent", "max_concurrent_shared", "when_unknown",
         "ring_timeout_s", "overflow",
         "voicemail", "whisper", "whisper_locale", "accept", "decline", "accept_timeout_s", "while_waiting",
+        "hold_place_s",
         "callback_prefixes", "callback_pbx", "callback_within_s", "callback_attempts", "callback_retry_s",
         "callback_ring_s", "callback_per_hour",
         "overflow_on", "announcement", "announce", "name", "group", "max_penalty", "wrap_up_s",

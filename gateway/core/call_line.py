@@ -43,7 +43,7 @@ class Line(NamedTuple):
     destination: str | None
     destination_name: str | None
     transfer: str | None  # the newest one, under way or not
-    transfer_state: str | None  # core.transfer.State; None: none holds the caller
+    transfer_state: str | None  # core.transfer.State; None: none holds the caller, or keeps their place
     answered_by: str | None
 
 
@@ -63,6 +63,7 @@ def _holding(call: Call) -> Running | None:
 
 def _line(call: Call) -> Line:
     running = _holding(call)
+    shown = running or call.kept
     stage, since = _unmoved(call) if running is None else _moved(running)
     named = running.machine.destination if running is not None else None
     destination = named.id if named else call.destination
@@ -78,7 +79,7 @@ def _line(call: Call) -> Line:
         destination=destination,
         destination_name=known.spoken_name if known else None,
         transfer=call.transfer,
-        transfer_state=running.machine.state.value if running is not None else None,
+        transfer_state=shown.machine.state.value if shown is not None else None,
         answered_by=call.answered_by.value if call.answered_by else None,
     )
 

@@ -41,10 +41,11 @@ class Situation:
         return self.pbxs.get(name) or PbxState(pbx=name)
 
 
-def decide(request: Request, routes: Routes, situation: Situation) -> Decision:
+def decide(request: Request, routes: Routes, situation: Situation, kept: Destination | None = None) -> Decision:
     """Decide on a request: which destination to dial, or the reason to refuse.
 
-    A refused request keeps the reason of the destination that was asked for, whatever its overflow found.
+    A refused request keeps the reason of the destination that was asked for, whatever its overflow found. `kept` is one
+    in whose queue the caller has a place already that the request takes up: it was let pass then.
     """
     number, peer, now = request.number, request.peer, situation.now
     trail = [f"peer: {peer.name}, a {peer.kind}" if peer else "peer: an operator"]
@@ -60,6 +61,9 @@ def decide(request: Request, routes: Routes, situation: Situation) -> Decision:
         trail.append(f"destination: {number.id} has none by that number or name")
         return _refused(Reason.UNKNOWN_DESTINATION, number, trail, now)
     trail.append(f"destination: {asked.id}, extension {_place(number, asked)}")
+    if kept is not None:
+        trail.append(f"place: kept in the queue of {kept.id}, extension {_place(number, kept)}, and taken up")
+        return Decision(True, Reason.ACCEPTED, kept, tuple(trail))
     return _first_open(number, hunt(number, asked), situation, request.entry, trail)
 
 

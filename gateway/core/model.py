@@ -168,6 +168,7 @@ class Destination:
     decline: str = ""  # … and the one by which they refuse it; any other key does so too
     accept_timeout: timedelta = timedelta(seconds=10)  # for that key, once the whisper is over
     while_waiting: WhileWaiting = WhileWaiting.RINGBACK
+    hold_place: timedelta = timedelta(0)  # how long a caller's place in the queue is kept whose sender waits no longer
     pbx: str = ""  # empty: that of its number
     outside: bool = False  # … and it is a carrier's line, at whose end anybody may be
     call_back: CallBack | None = None  # None: nobody is called back for it

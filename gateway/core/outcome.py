@@ -50,6 +50,7 @@ class Reason(StrEnum):
     NOT_ACCEPTABLE = "not-acceptable"
     PBX_ERROR = "pbx-error"
     VOICEMAIL = "voicemail"
+    PLACE_KEPT = "place-kept"
     CALLER_HUNG_UP = "caller-hung-up"
     GATEWAY_STOPPED = "gateway-stopped"
     CANCELLED = "cancelled"
@@ -125,6 +126,7 @@ _TABLE: dict[Reason, _Row] = {
     Reason.NOT_ACCEPTABLE: _Row(488, Outcome.FAILED),
     Reason.PBX_ERROR: _Row(502, Outcome.FAILED),
     Reason.VOICEMAIL: _Row(480, Outcome.FAILED),
+    Reason.PLACE_KEPT: _Row(480, Outcome.FAILED),
     Reason.CALLER_HUNG_UP: _Row(487, Outcome.ABANDONED),
     Reason.GATEWAY_STOPPED: _Row(503, Outcome.INTERRUPTED),
     Reason.CANCELLED: _Row(487, Outcome.FAILED),

@@ -89,6 +89,7 @@ _ENGLISH = _Language(
         Reason.BUSY: "{name} is busy right now.",
         Reason.NO_ANSWER: "nobody answers at {name}.",
         Reason.VOICEMAIL: "nobody answers at {name}.",
+        Reason.PLACE_KEPT: "nobody at {name} is free yet; the place in the queue is kept for now.",
         Reason.DECLINED: "{name} can't take the call right now.",
         Reason.UNREACHABLE: "{name} can't be reached right now.",
         Reason.ADDRESS_INCOMPLETE: "{name} can't be reached right now.",
@@ -106,6 +107,7 @@ _ENGLISH = _Language(
         Reason.OUTSIDE_HOURS: "{name} is closed until {time}.",
         Reason.HOLIDAY: "{name} is closed today, until {time}.",
         Reason.WAIT_TOO_LONG: "the wait for {name} is about {time}, which is too long.",
+        Reason.PLACE_KEPT: "somebody at {name} will be free in about {time}; the place in the queue is kept for now.",
     },
     impossible="this call can't be transferred there.",
     today="{clock}",
@@ -134,6 +136,7 @@ _DUTCH = _Language(
         Reason.BUSY: "{name} is op dit moment in gesprek.",
         Reason.NO_ANSWER: "bij {name} neemt niemand op.",
         Reason.VOICEMAIL: "bij {name} neemt niemand op.",
+        Reason.PLACE_KEPT: "bij {name} is nog niemand vrij; de plaats in de wachtrij blijft voorlopig behouden.",
         Reason.DECLINED: "{name} kan het gesprek op dit moment niet aannemen.",
         Reason.UNREACHABLE: "{name} is op dit moment niet bereikbaar.",
         Reason.ADDRESS_INCOMPLETE: "{name} is op dit moment niet bereikbaar.",
@@ -151,6 +154,9 @@ _DUTCH = _Language(
         Reason.OUTSIDE_HOURS: "{name} is gesloten tot {time}.",
         Reason.HOLIDAY: "{name} is vandaag gesloten, tot {time}.",
         Reason.WAIT_TOO_LONG: "de wachttijd voor {name} is ongeveer {time}, dat is te lang.",
+        Reason.PLACE_KEPT: (
+            "bij {name} is over ongeveer {time} iemand vrij; de plaats in de wachtrij blijft voorlopig behouden."
+        ),
     },
     impossible="daarheen kan niet worden doorverbonden.",
     today="{clock} uur",

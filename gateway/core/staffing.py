@@ -31,6 +31,14 @@ def expected_wait_s(available: int, working: int, ahead: int, handling_s: float 
     return (ahead - available + 1) * handling_s / working
 
 
+def wait_of_last_s(queue: QueueState) -> float | None:
+    """How long the last of a queue's callers still waits, who is one of those that one more would wait behind."""
+    if queue.expected_wait_s is None or queue.expected_wait_s <= 0:
+        return queue.expected_wait_s
+    turns = queue.ahead - queue.available + 1  # of one more
+    return queue.expected_wait_s * (turns - 1) / turns
+
+
 def seen_by_caller(queue: QueueState, max_penalty: int | None, wrap_up: timedelta, now: datetime) -> QueueState:
     """The queue with those agents alone that would be called for a caller, by their penalty and their wrap-up.
 

@@ -224,7 +224,7 @@ class Executor:
         if handle is None:
             return
         try:
-            handle.notify(state.code, state.reason, state.final, state.sentence)
+            handle.notify(state.code, state.reason, state.final, state.sentence, state.retry_after_s)
         except Exception:
             log.exception("notify-failed", transfer=transfer, code=state.code)
             self._feedback.feed(call, NotifyFailed(self._clock.now(), transfer))

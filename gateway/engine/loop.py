@@ -89,6 +89,8 @@ class Loop:
             event = replace(event, next=self._following(call, event))
         if isinstance(event, ev.TimerFired) and event.timer is Timer.TURN:
             event = replace(event, names_humans=self.desk().names_humans(call.number))
+        if isinstance(event, ev.TimerFired) and event.timer is Timer.DEADLINE:
+            event = replace(event, wait_s=self._surroundings.wait_s(call.running(event.transfer)))
         try:
             after, commands = machine.step(call, event)
         except StepError as error:

@@ -65,7 +65,7 @@ class Calls:
         for transfer, call_id in self._by_transfer.items():
             call = self._by_id[call_id]
             running = call.running(TransferId(transfer))
-            if running is None:
+            if running is None or running.over:
                 continue
             if running.handed is not None and running.id == TransferId(name):
                 return call, running, running.handed
@@ -138,6 +138,6 @@ def _peers(call: Call | None) -> list[str]:
 def _destinations(call: Call | None) -> list[str]:
     if call is None:
         return []
-    trying = [running.machine.destination for running in call.transfers if running.holds_transferee]
+    trying = [one.machine.destination for one in call.transfers if one.holds_transferee or one.keeps_place]
     talking = [call.destination] if call.destination and call.legs else []
     return [*talking, *(destination.id for destination in trying if destination)]

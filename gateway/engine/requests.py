@@ -142,7 +142,7 @@ class Desk:
         transferee = call.other(transferor) if call and call.up else None
         problem = _obstacle(call, transferee) or problem
         record = self._record(call, entry, target.user if target else text[:128], context)
-        asked, hand_down = None, False
+        asked, hand_down, takes_up = None, False, None
         at_gate = call is not None and target is not None and problem is None
         if call is None or target is None or problem is not None:
             reason, why = problem or (Reason.NOT_BRIDGED, "")
@@ -150,11 +150,13 @@ class Desk:
         else:
             leg = call.legs.get(transferor)
             request = gate.Request(target, call.number, leg.peer if leg else None, entry)
-            decision = gate.decide(request, self.config.routes, self.situation)
             asked = self.config.routes.destination(call.number, target)
+            kept = _place_for(call, asked)
+            decision = gate.decide(request, self.config.routes, self.situation, kept)
+            takes_up = call.kept.id if call.kept and kept and decision.accepted else None
             if decision.accepted and message:
                 decision = replace(decision, trail=(*decision.trail, _unspoken(decision.destination)))
-            if decision.accepted and self._is_for_pbx(call, transferee):
+            if decision.accepted and takes_up is None and self._is_for_pbx(call, transferee):
                 hand_down = self._is_certain(call, decision)
                 if not hand_down:
                     decision = replace(decision, trail=(*decision.trail, NOT_CERTAIN))
@@ -167,6 +169,7 @@ class Desk:
             transferor=transferor,
             manner=replace(manner, names_humans=names_humans, hand_down=hand_down),
             asked=asked,
+            takes_up=takes_up,
         )
         return Judged(event, at_gate)
 
@@ -248,6 +251,21 @@ def _obstacle(call: Call | None, far_end: LegId | None) -> tuple[Reason, str] | 
     if far_end is None:
         return Reason.NOT_BRIDGED, "the call has nobody to transfer"
     return None
+
+
+def _place_for(call: Call, asked: Destination | None) -> Destination | None:
+    """The destination in whose queue a place is kept for the caller, where that is what is asked for.
+
+    The place was that of the destination which was asked for then, or of its overflow, and both are still configured.
+    """
+    kept = call.kept
+    found = kept.machine.destination if kept is not None else None
+    if kept is None or found is None or asked is None:
+        return None
+    configured = call.number.destinations.get(found.id)
+    if configured is None or (configured.place, configured.queue) != (found.place, found.queue):
+        return None
+    return found if asked.id in (found.id, kept.asked.id if kept.asked else "") else None
 
 
 def _unspoken(destination: Destination | None) -> str:

@@ -13,12 +13,14 @@ from gateway.core.assistant import cut
 from gateway.core.availability import availability_document, would_accept
 from gateway.core.model import Elsewhere, Load, PbxState
 from gateway.core.routing import destination_meant
+from gateway.core.staffing import seen_by_caller, wait_of_last_s
 from gateway.engine.drain import Drain
 from gateway.engine.registry import Calls
 from gateway.ports import Clock, PbxSource, UnknownDestinationError
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.core.call.state import Running
 
 
 @dataclass(slots=True)
@@ -46,6 +48,18 @@ class Surroundings:
             elsewhere=self.elsewhere(),
         )
         return gate.Situation(self.clock.now().wall, load, {name: one.state for name, one in self.sources.items()})
+
+    def wait_s(self, running: Running | None) -> float | None:
+        """How long the caller of a transfer still waits in the queue where its leg is; None: that is not known."""
+        destination = running.machine.destination if running is not None else None
+        source = self.sources.get(running.record.pbx or "") if running is not None else None
+        now = self.clock.now().wall
+        if destination is None or destination.queue is None or source is None or not source.state.fresh(now):
+            return None
+        queue = source.state.queues.get(destination.queue)
+        if queue is None:
+            return None
+        return wait_of_last_s(seen_by_caller(queue, destination.max_penalty, destination.wrap_up, now))
 
     def identify(self, pbx: str, sip_call_id: str) -> bool:
         """Have a PBX say who has answered the call with this Call-ID; False: it does not know."""

@@ -41,8 +41,13 @@ class ReferHandle(Protocol):
         `sentence` is the refusal in words for the caller, for a peer that reads it in the status line.
         """
 
-    def notify(self, code: int, reason: Reason, final: bool, sentence: str | None = None) -> None:
-        """Queue a NOTIFY with this status; they are sent one at a time. Nothing is sent after a final one."""
+    def notify(
+        self, code: int, reason: Reason, final: bool, sentence: str | None = None, retry_after_s: int | None = None
+    ) -> None:
+        """Queue a NOTIFY with this status; they are sent one at a time. Nothing is sent after a final one.
+
+        `retry_after_s` is when the peer may ask again.
+        """
 
     def end(self) -> None:
         """The transfer is over. A subscription that got no final NOTIFY is ended by one that says 500."""

@@ -86,10 +86,16 @@ class Handle:
             self.answered.append(code)
         return self._accepts
 
-    def notify(self, code: int, reason: Reason, final: bool, sentence: str | None = None) -> None:
+    def notify(
+        self, code: int, reason: Reason, final: bool, sentence: str | None = None, retry_after_s: int | None = None
+    ) -> None:
         """See ports.ReferHandle."""
         self._chance.take(f"notify {code}")
-        self._said.append(f"notify {code} {reason}" + (", final" if final else ""))
+        self._said.append(
+            f"notify {code} {reason}"
+            + (", final" if final else "")
+            + (f", retry after {retry_after_s}" if retry_after_s else "")
+        )
         self.notified.append(code)
         if final:
             self.final.append(code)

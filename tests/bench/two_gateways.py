@@ -52,9 +52,11 @@ class RemoteHandle(Handle):
         self._request.respond(code)
         return True
 
-    def notify(self, code: int, reason: Reason, final: bool, sentence: str | None = None) -> None:
+    def notify(
+        self, code: int, reason: Reason, final: bool, sentence: str | None = None, retry_after_s: int | None = None
+    ) -> None:
         """See ports.ReferHandle."""
-        super().notify(code, reason, final, sentence)
+        super().notify(code, reason, final, sentence, retry_after_s)
         self._end.notify(code, final)
 
 

@@ -59,9 +59,10 @@ with tempfile.TemporaryDirectory() as _directory:
     write_whisper(Path(_directory))
     ASKS = load(write(Path(_directory), ASKING))
     TALKS = load(write(Path(_directory), TALKING))
+    HOLDS = load(write(Path(_directory), TALKING.replace('queue = "sales"', 'queue = "sales"\nhold_place_s = 60')))
 
 
-CONFIGS = st.sampled_from([CONFIG, OTHER, ASKS, TALKS])
+CONFIGS = st.sampled_from([CONFIG, OTHER, ASKS, TALKS, HOLDS])
 
 
 class WholeCalls(RuleBasedStateMachine):

@@ -113,6 +113,7 @@ LEFT_OUT: dict[Reason, str] = {
         (Reason.CALLER_WITHHELD, Reason.CALLER_UNREACHABLE, Reason.EXPIRED, Reason.CLOSED),
         "of call backs, which no peer asks for: tests/engine/test_call_back.py brings about each",
     ),
+    Reason.PLACE_KEPT: "a queue of nobody and a deadline of a minute: tests/e2e/test_place_kept.py",
 }
 
 

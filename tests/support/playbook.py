@@ -52,6 +52,7 @@ from gateway.core.transfer.events import (
     TurnCame,
     WhoTimeout,
 )
+from gateway.core.transfer.state import Place
 
 BEGIN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 TRANSFER = TransferId("01JNA000000000000000000000")
@@ -73,6 +74,19 @@ WHISPERED = replace(SUPPORT, id="whispered", extension="6004", whisper=(WHISPER,
 ACCEPTING = replace(WHISPERED, id="accepting", extension="6005", accept="1", decline="2")
 TALKING = replace(SUPPORT, id="talking", extension="6008", while_waiting=WhileWaiting.ASSISTANT)
 TALKING_IN_QUEUE = replace(TALKING, id="talking-in-queue", extension="6509", queue="sales")
+HOLDING = replace(
+    TALKING_IN_QUEUE, id="holding", extension="6510", whisper=(WHISPER,), accept="1", hold_place=timedelta(seconds=60)
+)
+_PLACE = Place(LegId("earlier/1"), HOLDING, TransferId("earlier"), BEGIN + timedelta(seconds=30), named=True)
+KEPT_PLACES = (
+    _PLACE,
+    replace(_PLACE, rings=True),
+    replace(_PLACE, rings=True, answered=True),
+    replace(_PLACE, rings=True, answered=True, by=AnsweredBy.AGENT, agent="Local/201"),
+    replace(_PLACE, by=AnsweredBy.OUTSIDE),
+    replace(_PLACE, rings=True, answered=True, named=False),
+)
+"""Those that an earlier transfer has kept, however far its leg has got."""
 QUEUED = replace(ACCEPTING, id="queued", extension="6501", queue="sales", ring_timeout=timedelta(seconds=20))
 
 PLAN = CallBack("asterisk", ("+31",), attempts=2)
@@ -241,6 +255,7 @@ class Playbook:
         fallback: Destination | None = None,
         total_ring: timedelta | None = None,
         consulted: AnsweredBy | None = None,
+        place: Place | None = None,
     ) -> None:
         """`consulted`: who took the consultation call, as the PBX said then."""
         record = TransferRecord(
@@ -258,6 +273,7 @@ class Playbook:
                 manner=manner,
                 fallback=fallback,
                 total_ring=total_ring,
+                place=place,
                 at=BEGIN,
             )
             if isinstance(begin, Decision)

@@ -2,7 +2,7 @@
 """The legs, timers and witnesses that the commands of one transfer act on, and what has to be true of them."""
 
 from gateway.core.model import AnsweredBy, Destination, Entry, FinalNotify, LegId, WhileWaiting
-from gateway.core.outcome import Outcome
+from gateway.core.outcome import Outcome, Reason
 from gateway.core.record import Milestone
 from gateway.core.transfer import Manner, State, Transfer
 from gateway.core.transfer.commands import (
@@ -12,6 +12,7 @@ from gateway.core.transfer.commands import (
     Dial,
     HandDown,
     HangUp,
+    Hold,
     Identify,
     Listen,
     Notify,
@@ -34,6 +35,7 @@ from gateway.core.transfer.events import (
     Identified,
     Listened,
     NotifyFailed,
+    PlaceLeft,
     RingTimeout,
     SwitchFailed,
     TargetAnswered,
@@ -64,6 +66,9 @@ class World:
         self.answered: list[Command] = []
         self.notified: list[Notify] = []
         self.reported: list[Milestone] = []
+        self.kept: LegId | None = None  # the leg that goes on waiting in the caller's place after the end
+        self.taken_up = False  # by another transfer
+        self.held: LegId | None = None  # … whose agent waits for the caller
 
     def happen(self, event: Event) -> None:
         """An event changes the world before anybody is told."""
@@ -90,6 +95,8 @@ class World:
                 self.named.append(then.destination)
             case TransfereeGone():
                 self.caller = "gone"
+            case PlaceLeft(taken_up=True) if self.kept is not None and self.targets[self.kept] == "live":
+                self.taken_up = True
             case TransferorGone():
                 self.transferor_there = False
             case NotifyFailed() if not self.final:
@@ -99,8 +106,14 @@ class World:
         """Do what `transfer` wants done after an event."""
         for command in commands:
             if Milestone.ENDED in self.reported:
-                assert isinstance(command, StopTimer) or (isinstance(command, HangUp) and command.leg == ASSISTANT)
+                letting_go = isinstance(command, HangUp) and command.leg in (ASSISTANT, self.kept)
+                assert letting_go or isinstance(command, StopTimer) or self._keeps_place(command)
             self._obey(command, transfer)
+            if transfer.state is State.KEPT:
+                self.kept = transfer.target
+        if transfer.state is State.KEPT:
+            assert self.targets[transfer.target] == "live"
+            assert Timer.PLACE in self.timers
         if transfer.state in (State.DIALLING, State.RINGING, State.ANSWERED, State.WHISPERING):
             waits = self.entry is Entry.INVITE and not self.answered
             assert self.caller == ("asking" if waits or transfer.talks else "held")
@@ -174,6 +187,11 @@ class World:
                 assert target not in self.whispered_to
                 self.whispered_to.add(target)
                 self.pressed.pop(target, None)
+            case Hold(target=target):
+                assert target == self.kept
+                assert self.targets[target] == "live"
+                assert self.held is None
+                self.held = target
             case Switch(target=target):
                 self._check_taken(target, transfer)
                 assert self.caller == "held" or self._talks(transfer)
@@ -206,6 +224,15 @@ class World:
                 self.timers.pop(timer, None)
             case Report(milestone=milestone):
                 self.reported.append(milestone)
+
+    def _keeps_place(self, command: Command) -> bool:
+        """Whether a command has only to do with the leg that keeps a place."""
+        match command:
+            case Hold(target=target) | Identify(target=target):
+                return target == self.kept
+            case StartTimer(timer=Timer.PLACE):
+                return self.kept is not None
+        return False
 
     def _talks(self, transfer: Transfer) -> bool:
         """Whether the caller, of whom nothing was asked yet, goes on talking with the transferor."""
@@ -243,7 +270,8 @@ class World:
             case _:
                 assert self.caller == ("returned" if self.transferor_there else "hung up")
         live = {target for target, status in self.targets.items() if status == "live"}
-        assert live == ({self.joined} if self.joined else set())
+        stays = self.joined or (transfer.target if record.reason is Reason.PLACE_KEPT else None)
+        assert live == ({stays} if stays else set())
         if self.targets and not transfer.announcing:
             assert record.attempts[-1].reason is record.reason
             assert all(attempt.reason for attempt in record.attempts)
@@ -252,6 +280,7 @@ class World:
         """At the end everybody was told, once, and nothing is left behind."""
         assert transfer.state is State.ENDED
         assert not self.timers
+        assert self.kept is None or self.taken_up or self.targets[self.kept] != "live"
         assert not self.transferor_there or self.caller in ("asking", "returned", "gone")
         order = [list(Milestone).index(milestone) for milestone in self.reported]
         assert order == sorted(set(order))

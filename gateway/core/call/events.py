@@ -80,6 +80,7 @@ class TransferRequested(Event):
     consultation: Consultation | None = None  # an attended transfer: nothing is dialled
     calls_back: bool = False  # the caller is not there, and is to be called back
     kept: bool = False  # … as was promised in another life of the gateway
+    takes_up: TransferId | None = None  # the one that has kept the caller's place, if this is for the same destination
     call_ids: Mapping[LegId, str] = field(default_factory=dict)  # SIP Call-IDs of the legs that take part
 
 
@@ -218,6 +219,7 @@ class TimerFired(HuntEvent):
     timer: Timer
     heard: bool = False
     names_humans: frozenset[str] = frozenset()  # the PBXs that tell, now, who takes a call
+    wait_s: float | None = None  # expected for the caller, where it is the deadline and they wait in a queue
 
     def hunt_of(self, call: Call) -> Running | None:
         """See HuntEvent."""
@@ -230,7 +232,7 @@ class TimerFired(HuntEvent):
             case Timer.RING:
                 return ev.RingTimeout(at, self.next)
             case Timer.DEADLINE:
-                return ev.Deadline(at)
+                return ev.Deadline(at, self.wait_s)
             case Timer.HUMAN:
                 return ev.HumanTimeout(at)
             case Timer.RELEASE:
@@ -245,6 +247,8 @@ class TimerFired(HuntEvent):
                 return ev.TurnCame(at, self.next, self.names_humans)
             case Timer.EXPIRY:
                 return ev.Expired(at)
+            case Timer.PLACE:
+                return ev.PlaceTimeout(at)
             case Timer.LISTEN:
                 return ev.Listened(at, running.machine.target, self.heard, self.next)
 

@@ -113,6 +113,8 @@ def step(call: Call, event: Event) -> Step:  # noqa: C901, PLR0912, PLR0915  # o
         case LegFailed():
             _leg_failed(turn, event)
         case LegTaken(leg=leg):
+            if (kept := call.kept) is not None:
+                turn.feed(kept.id, ev.PlaceLeft(kept.at(turn.now), taken_up=False))
             turn.call = replace(turn.call, up=False)
             turn.drop(leg)
         case Joined():
@@ -281,7 +283,8 @@ def _leg_ended(turn: Turn, event: LegEnded) -> None:
     newest = call.running(before.id) if before else None
     if newest is not None and newest.holds_transferee:
         return
-    keep = newest.machine.transferor if newest else None  # to let it go is left to its transfer
+    releases = newest is not None and newest.machine.state is State.RELEASING
+    keep = newest.machine.transferor if newest and releases else None  # to let it go is left to its transfer
     reason = reason_for_failure(code) if code >= 300 else Reason.UNREACHABLE
     for other in turn.call.legs:
         if other == keep:
@@ -301,7 +304,7 @@ def _end(turn: Turn, by: str) -> None:
     legs = tuple(turn.call.legs.values())
     sentences: dict[LegId, str | None] = {}
     for running in turn.call.transfers:
-        if running.holds_transferee:
+        if running.holds_transferee or running.keeps_place:
             transferee = running.machine.transferee
             turn.put(replace(running, present=running.present - {transferee}))
             turn.feed(running.id, ev.TransfereeGone(running.at(turn.now), ended_by=by))

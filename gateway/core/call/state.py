@@ -61,7 +61,12 @@ class Running:
     @property
     def holds_transferee(self) -> bool:
         """Whether the transfer still decides what becomes of the caller."""
-        return self.machine.state not in (State.RELEASING, State.ENDED)
+        return self.machine.state not in (State.RELEASING, State.KEPT, State.ENDED)
+
+    @property
+    def keeps_place(self) -> bool:
+        """Whether its leg keeps the caller's place in a queue for another transfer."""
+        return self.machine.state is State.KEPT
 
     @property
     def over(self) -> bool:
@@ -124,6 +129,11 @@ class Call:
     def newest(self) -> Running | None:
         """The transfer that began last, if it is under way."""
         return self.running(self.transfer)
+
+    @property
+    def kept(self) -> Running | None:
+        """The transfer that has failed and still keeps the caller's place in a queue."""
+        return next((one for one in self.transfers if one.keeps_place), None)
 
     def transferring(self, leg: LegId) -> Running | None:
         """The transfer to which the end of this leg is news: the newest one in which it takes part."""

@@ -80,12 +80,23 @@ class Turn:
 
     def begin(self, event: TransferRequested) -> None:
         """A transfer begins; one that is refused has ended with that."""
-        running, commands = begun(event, self.call)
+        kept = self.call.kept
+        taken_up = kept if kept is not None and kept.id == event.takes_up else None
+        running, commands = begun(event, self.call, taken_up)
+        if kept is not None and not running.over:
+            self._leave_place(kept, running)
         self.call = replace(self.call, transfers=(*self.call.transfers, running))
         if not running.over:
             self.call = replace(self.call, transfer=running.id)
         for command in commands:
             self._interpret(running.id, command)
+
+    def _leave_place(self, kept: Running, running: Running) -> None:
+        """A place that is kept goes over to another transfer that is accepted, or is given up for it."""
+        target = running.machine.taken_up
+        if target is not None:
+            self.put(replace(kept, present=kept.present - {target}))
+        self.feed(kept.id, ev.PlaceLeft(kept.at(self.now), taken_up=target is not None))
 
     def feed(self, transfer_id: TransferId, event: ev.Event) -> None:
         """Let the machine of a transfer take an event, and the call what it wants done. Raises StepError."""
@@ -109,6 +120,8 @@ class Turn:
                 self.do(Respond(leg, code, running.machine.target if running and code == OK else None))
             case cmd.Whisper(target, sounds):
                 self.do(Whisper(target, sounds))
+            case cmd.Hold(target):
+                self.do(Wait(target))
             case cmd.Dial(target, destination):
                 self._dial(transfer_id, target, destination)
             case cmd.CallCaller(transferee, target, destination):
@@ -211,8 +224,13 @@ class Turn:
         self.do(command)
 
 
-def begun(event: TransferRequested, call: Call | None) -> tuple[Running, tuple[cmd.Command, ...]]:
-    """A transfer at its begin, and what is to be done first; without a call there is nobody to transfer."""
+def begun(
+    event: TransferRequested, call: Call | None, kept: Running | None = None
+) -> tuple[Running, tuple[cmd.Command, ...]]:
+    """A transfer at its begin, and what is to be done first; without a call there is nobody to transfer.
+
+    `kept` is the transfer whose place it takes up.
+    """
     consultation = event.consultation
     began = Moment(event.record.requested_at, event.now.steady)
     at = began.told_at(event.now)
@@ -240,17 +258,26 @@ def begun(event: TransferRequested, call: Call | None) -> tuple[Running, tuple[c
             manner=event.manner,
             fallback=call.number.destinations.get(call.number.fallback or "") if call else None,
             total_ring=call.number.total_ring if call else None,
+            place=kept.machine.place if kept else None,
             at=at,
         )
-    roles = {"transferee": machine.transferee, "transferor": machine.transferor, "target": machine.joined}
+    roles = {
+        "transferee": machine.transferee,
+        "transferor": machine.transferor,
+        "target": machine.joined or machine.taken_up,
+    }
     legs = {role: leg for role, leg in roles.items() if leg is not None}
     named = {role: event.call_ids[leg] for role, leg in legs.items() if leg in event.call_ids}
+    if kept is not None and machine.taken_up is not None and (call_id := kept.record.call_ids.get("target")):
+        named["target"] = call_id
     running = Running(machine, began).knowing(replace(machine.record, call_ids=named))
     if running.over or call is None:
         return running, commands
     peers = {leg: call.legs[leg].peer for leg in legs.values() if leg in call.legs}
     if consultation is not None:
         peers[consultation.target.id] = consultation.target.peer
+    if kept is not None and machine.taken_up is not None:
+        peers[machine.taken_up] = kept.peers[machine.taken_up]
     running = replace(
         running,
         asked=event.asked,

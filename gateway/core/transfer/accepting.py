@@ -15,7 +15,7 @@ hanging up are a failed attempt, after which the hunt goes on. Next states, as i
     Cancelled      dialling|ended                      -                             -
     TransferorGone whispering                          -                             -
     NotifyFailed   whispering                          -                             -
-    Deadline       whispering|ended                    -                             -
+    Deadline       whispering|kept|ended               -                             -
     Fault          dialling|ended                      -                             -
     Stop           ended                               -                             -
 """

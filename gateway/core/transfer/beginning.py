@@ -29,14 +29,19 @@ def refuse(step: TransferStep, decision: Decision) -> None:
     step.end()
 
 
-def accept(step: TransferStep, destination: Destination) -> None:
-    """Accept the request, and call the first target."""
+def welcome(step: TransferStep) -> None:
+    """Accept the request."""
     if not step.is_invite:
         step.do(AnswerRequest(202, Reason.ACCEPTED))
     if step.transfer.notifies:
         step.do(Notify(100, Reason.ACCEPTED))
     step.report(Milestone.REQUESTED)
     step.report(Milestone.ACCEPTED)
+
+
+def accept(step: TransferStep, destination: Destination) -> None:
+    """Accept the request, and call the first target."""
+    welcome(step)
     talks = destination.while_waiting is WhileWaiting.ASSISTANT and step.transfer.transferor is not None
     if talks:
         step.transfer = replace(step.transfer, talks=True)

@@ -22,6 +22,7 @@ class Timer(StrEnum):
     ACCEPT = "accept"
     TURN = "turn"
     EXPIRY = "expiry"
+    PLACE = "place"
 
 
 RELEASE_S = 1.0
@@ -34,6 +35,8 @@ SWITCH_S = 1.0
 """How long a deadline that passes while two legs are being joined waits for what comes of that."""
 LISTEN_S = 0.5
 """How long the caller's leg is listened to: 25 packets of audio, where there is somebody."""
+AGENT_WAITS_S = 20.0
+"""How long an agent who has taken the call of a place that is kept hears ringback, and the place is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Notify:
     reason: Reason
     final: bool = False
     sentence: str | None = None  # a failure as the caller may be told it
+    retry_after_s: int | None = None  # when to ask again
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,13 @@ class Whisper:
 
     target: LegId
     sounds: tuple[Announcement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Let the target, which has answered, hear ringback: whom it is there for is still to come."""
+
+    target: LegId
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +212,7 @@ Command = (
     | Listen
     | Identify
     | Whisper
+    | Hold
     | Announce
     | Wait
     | Switch

@@ -95,6 +95,20 @@ class TransferorGone(Event):
 class Deadline(Event):
     """The transferor is about to stop waiting for the final NOTIFY."""
 
+    wait_s: float | None = None  # how long the caller will still wait in the queue, as is expected; None: unknown
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceTimeout(Event):
+    """The place in the queue was kept for as long as it is, or an agent has waited there for as long as they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceLeft(Event):
+    """Another transfer of the caller begins; `taken_up`: it goes on with the leg that kept the place."""
+
+    taken_up: bool
+
 
 @dataclass(frozen=True, slots=True)
 class Switched(TargetEvent):

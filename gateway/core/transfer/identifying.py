@@ -16,7 +16,7 @@ target may ring. Next states, as in machine.py:
     Cancelled       dialling|ended
     TransferorGone  answered
     NotifyFailed    answered
-    Deadline        answered|ended
+    Deadline        answered|kept|ended
     Fault           dialling|ended
     Stop            ended
 """

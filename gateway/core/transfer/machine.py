@@ -8,9 +8,9 @@ with are an ordinary call, and only the transferor is still to be let go.
 Below is every next state an event can lead to. Where there is a dash, and in the state `ended`, the event is ignored:
 it changes nothing, and nothing is done. So is an event of a target that is not the one dialled last. What comes of an
 answer is in the table of accepting.py, with the state in which who has answered is asked whether to take the call; the
-state in which the PBX is asked whose answer it is has its own in identifying.py, those of a caller whom the PBX
-transfers by itself theirs in hand_down.py. What is done in each case is there, and in beginning.py, dialling.py,
-succeeding.py, failing.py and transferor.py.
+state in which the PBX is asked whose answer it is has its own in identifying.py, a place that is kept in keeping.py,
+those of a caller whom the PBX transfers by itself theirs in hand_down.py. What is done in each case is there, and in
+beginning.py, dialling.py, succeeding.py, failing.py and transferor.py.
 
     event           dialling           ringing            switching                 connected                 releasing
     TargetProgress  ringing            -                  -                         -                         -
@@ -26,7 +26,7 @@ succeeding.py, failing.py and transferor.py.
     Cancelled       dialling|ended     dialling|ended     -                         -                         -
     TransferorGone  dialling           ringing            switching                 connected                 ended
     NotifyFailed    dialling           ringing            switching                 connected                 -
-    Deadline        dialling|ended     ringing|ended      switching                 connected|ended           -
+    Deadline        dialling|kept|ended ringing|kept|ended switching               connected|ended           -
     ReleaseTimeout  -                  -                  -                         connected                 ended
     Fault           dialling|ended     dialling|ended     dialling|ended            connected                 -
     Stop            ended              ended              ended                     ended                     ended
@@ -46,6 +46,7 @@ from gateway.core.transfer import (
     failing,
     hand_down,
     identifying,
+    keeping,
     succeeding,
 )
 from gateway.core.transfer.commands import Command
@@ -74,7 +75,7 @@ from gateway.core.transfer.events import (
     TransferorGone,
     WhoTimeout,
 )
-from gateway.core.transfer.state import Manner, State, Transfer
+from gateway.core.transfer.state import Manner, Place, State, Transfer
 from gateway.core.transfer.transfer_step import TransferStep
 from gateway.core.transfer.transferor import hang_up_transferor, lose_transferor, stop_notifying
 
@@ -92,12 +93,14 @@ def start(
     manner: Manner,
     fallback: Destination | None = None,
     total_ring: timedelta | None = None,
+    place: Place | None = None,
     at: datetime,
 ) -> Step:
     """Begin a transfer that the gate has decided on; `record` holds what the request said.
 
     A fresh INVITE has no transferor: its own leg is the transferee. Target legs get the ids `<transfer>/1`, `/2`, …
-    `total_ring` is how long all of them together may ring, the fallback aside.
+    `total_ring` is how long all of them together may ring, the fallback aside. `place` is one that an earlier transfer
+    has kept, and whose leg is the first target.
     """
     if record.entry is not Entry.REFER:
         manner = replace(manner, notify=False)
@@ -112,7 +115,9 @@ def start(
     transfer = Transfer(record, State.DIALLING, transferee, transferor, manner, fallback, hunt_until=hunt_until)
     first = TransferStep(transfer, at)
     first.note_decision(decision)
-    if decision.accepted and decision.destination is not None:
+    if decision.accepted and place is not None:
+        keeping.take_up(first, place)
+    elif decision.accepted and decision.destination is not None:
         beginning.accept(first, decision.destination)
     else:
         beginning.refuse(first, decision)
@@ -167,6 +172,8 @@ def step(transfer: Transfer, event: Event) -> Step:
     taken = TransferStep(transfer, event.at)
     if transfer.state is State.RELEASING:
         _release(taken, event)
+    elif transfer.state is State.KEPT:
+        keeping.proceed(taken, event)
     elif transfer.state in calling_back.STATES:
         calling_back.proceed(taken, event)
     elif transfer.state in hand_down.STATES:
@@ -228,8 +235,8 @@ def _proceed(step: TransferStep, event: Event) -> None:  # noqa: C901, PLR0912  
             lose_transferor(step)
         case _, NotifyFailed():
             stop_notifying(step)
-        case _, Deadline():
-            failing.pass_deadline(step)
+        case _, Deadline(wait_s=wait_s):
+            keeping.pass_deadline(step, wait_s)
         case State.CONNECTED, ReleaseTimeout():
             hang_up_transferor(step)
         case State.CONNECTED, Fault(text=text):

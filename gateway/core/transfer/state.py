@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gateway.core.model import AnsweredBy, Destination, Entry, FinalNotify, LegId
+from gateway.core.model import AnsweredBy, Destination, Entry, FinalNotify, LegId, TransferId
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer.commands import WHO_S
 
@@ -28,6 +28,7 @@ class State(StrEnum):
     SWITCHING = "switching"
     CONNECTED = "connected"  # caller and target hear each other; the outcome waits for a person
     RELEASING = "releasing"  # the outcome is known; the transferor has not hung up yet
+    KEPT = "kept"  # the outcome is told; our leg keeps the caller's place in the queue for a second request
     ENDED = "ended"
 
 
@@ -49,6 +50,26 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A caller's place in a queue that is kept: the leg that waits there, and what has become of it since."""
+
+    leg: LegId
+    destination: Destination
+    kept_by: TransferId
+    until: datetime  # when it is given up
+    rings: bool = False
+    answered: bool = False  # by the PBX, which may be before an agent
+    named: bool = False  # the PBX says by whom
+    by: AnsweredBy | None = None  # … and that is who; None: nobody yet
+    agent: str = ""
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether somebody is there for the caller."""
+        return self.answered and (self.by is not None or not self.named)
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """One transfer; `record` is what the outside learns of it."""
 
@@ -67,6 +88,8 @@ class Transfer:
     announcing: bool = False  # the destination is announced, and will be dialled when that is over
     hunt_until: datetime | None = None  # when nothing but the fallback is rung any more
     joined: LegId | None = None  # the far end of a consultation call, which takes the place of a dialled target
+    taken_up: LegId | None = None  # the leg that kept the caller's place, which does so too
+    place: Place | None = None  # that this transfer keeps
     final_code: int | None = None  # the code in the final NOTIFY; 200 also for an INVITE that was answered
     reached: Milestone | None = None  # the last one that was reported
     promised: Destination | None = None  # by whom the caller is to be called back; None: by nobody, or nobody any more
@@ -79,6 +102,8 @@ class Transfer:
         """The leg that was dialled last, or the one that is joined without dialling."""
         if self.joined is not None:
             return self.joined
+        if self.taken_up is not None:
+            return self.taken_up
         return LegId(f"{self.record.transfer}/{self.dialled}")
 
     def rings_for(self, destination: Destination, at: datetime) -> float:
@@ -142,6 +167,12 @@ class Transfer:
         return self.holds_back or self.talks or self.calls_back
 
     @property
+    def may_keep_place(self) -> bool:
+        """Whether the leg goes on waiting in the queue, in the caller's place, when the transferor no longer waits."""
+        holds = self.destination is not None and bool(self.destination.hold_place)
+        return holds and self.talks and (self.state is not State.ANSWERED or self.looking)
+
+    @property
     def waits_behind(self) -> bool:
         """Whether the PBX has answered, a person is still looked for there, and the caller is held back meanwhile."""
         return self.state is State.ANSWERED and self.looking
@@ -174,6 +205,8 @@ class Transfer:
     @property
     def can_be_cancelled(self) -> bool:
         """Whether nobody has taken the call yet, and the caller has somewhere to go when it is no longer wanted."""
+        if self.state is State.KEPT:
+            return True
         waits = self.state in _CAN_BE_CANCELLED or self.waits_behind
         return waits and (not self.stranded or self.falls_back)
 

@@ -76,11 +76,11 @@ class TransferStep:
             self.transfer = replace(self.transfer, reached=milestone)
             self.do(Report(milestone))
 
-    def notify_final(self, reason: Reason, code: int | None = None) -> None:
+    def notify_final(self, reason: Reason, code: int | None = None, retry_after_s: int | None = None) -> None:
         """Send the final NOTIFY, if the transferor waits for it; `code` None: with that of the reason."""
         if self.transfer.notifies:
             code = code or reason.sip_code
-            self.do(Notify(code, reason, final=True, sentence=self.words(reason)))
+            self.do(Notify(code, reason, final=True, sentence=self.words(reason), retry_after_s=retry_after_s))
             self.stop(Timer.DEADLINE)
             self.transfer = replace(self.transfer, final_code=code)
 
@@ -123,6 +123,7 @@ class TransferStep:
             dialled=self.transfer.dialled + 1,
             places=self.transfer.places | {destination.place},
             looking=False,
+            taken_up=None,
         )
 
     def write_attempt(self, reason: Reason, sip_code: int) -> None:

@@ -12,6 +12,7 @@ from gateway.core.transfer.transfer_step import TransferStep
 
 def release_transferor(step: TransferStep) -> None:
     """Report the end; the transferor, if still there, gets time for its BYE before we send ours."""
+    step.transfer = replace(step.transfer, talks=False)  # whoever hangs up from now on, nobody has to wait for that
     if step.transfer.transferor is None:
         step.end()
     else:

@@ -55,7 +55,7 @@ class PendingRefer:
         self._opened = opened
         self._unsent = unsent
         self._subscription = -1
-        self._queue: deque[tuple[int, str, str]] = deque()  # code, reason phrase, state of the subscription
+        self._queue: deque[tuple[int, str, str, str]] = deque()  # code, reason phrase, state, headers of the fragment
         self._waits_for_answer = False
         self._closed = False
         self._final_sent = False
@@ -82,9 +82,13 @@ class PendingRefer:
         self._opened(self._subscription, self)
         return True
 
-    def notify(self, code: int, reason: Reason, final: bool, sentence: str | None = None) -> None:
+    def notify(
+        self, code: int, reason: Reason, final: bool, sentence: str | None = None, retry_after_s: int | None = None
+    ) -> None:
         """Queue a NOTIFY; see ports.ReferHandle."""
-        self._enqueue(code, self._phrase(sentence), FINAL if final else f"active;expires={SUBSCRIPTION_S}")
+        state = FINAL if final else f"active;expires={SUBSCRIPTION_S}"
+        more = f"\r\nRetry-After: {retry_after_s}" if retry_after_s is not None else ""  # RFC 3420 §2
+        self._enqueue(code, self._phrase(sentence), state, more)
 
     def end(self) -> None:
         """The transfer is over; see ports.ReferHandle."""
@@ -94,13 +98,13 @@ class PendingRefer:
         """The transferor wants no more: it gets the last state once again, and that ends it (RFC 6665 §4.1.2.3)."""
         self._enqueue(*self._last, "terminated;reason=timeout")
 
-    def _enqueue(self, code: int, phrase: str, state: str) -> None:
+    def _enqueue(self, code: int, phrase: str, state: str, more: str = "") -> None:
         ending = self._final_sent or (bool(self._queue) and _is_last(self._queue[-1][2]))
         if self._closed or ending or self._subscription < 0:
             return
         if self._queue and not _is_last(state):
             self._queue.pop()  # a newer provisional state makes the one that still waits worthless
-        self._queue.append((code, phrase, state))
+        self._queue.append((code, phrase, state, more))
         self._send_next()
 
     def notify_answered(self, code: int) -> bool:
@@ -137,10 +141,10 @@ class PendingRefer:
         if not self._queue:
             self._quiet()
             return
-        code, phrase, state = self._queue.popleft()
+        code, phrase, state, more = self._queue.popleft()
         self._last, self._final_sent = (code, phrase), _is_last(state)
         self._waits_for_answer = True
-        status_line = f"SIP/2.0 {code} {phrase or REASON_PHRASES.get(code, 'Unknown')}"
+        status_line = f"SIP/2.0 {code} {phrase or REASON_PHRASES.get(code, 'Unknown')}{more}"
         if not pj.send_notify(self._subscription, status_line, state, self._with_id):
             # Later: whoever wants it sent is in the middle of something.
             self._clock.after(0, partial(self._unsent, self._subscription))

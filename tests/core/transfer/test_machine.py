@@ -28,6 +28,8 @@ from gateway.core.transfer.events import (
     Identified,
     Listened,
     NotifyFailed,
+    PlaceLeft,
+    PlaceTimeout,
     ReleaseTimeout,
     RingTimeout,
     Stop,
@@ -43,14 +45,17 @@ from gateway.core.transfer.events import (
     WhoTimeout,
 )
 from gateway.core.transfer.hand_down import STATES
+from gateway.core.transfer.state import Place
 from tests.support.playbook import (
     ACCEPTING,
     ASSISTANT,
     BEGIN,
     CALLER,
     GREETED,
+    HOLDING,
     IN_30_S,
     KEEPING,
+    KEPT_PLACES,
     NAMING,
     NONE_LEFT,
     QUEUED,
@@ -68,9 +73,9 @@ from tests.support.playbook import (
 )
 from tests.support.transfer_world import World
 
-FAILURES = [reason for reason in Reason if reason.outcome is Outcome.FAILED]
+FAILURES = [one for one in Reason if one.outcome is Outcome.FAILED and one is not Reason.PLACE_KEPT]
 
-OTHERS = (GREETED, RETURNING, KEEPING, WHISPERED, ACCEPTING, QUEUED, TALKING, TALKING_IN_QUEUE)
+OTHERS = (GREETED, RETURNING, KEEPING, WHISPERED, ACCEPTING, QUEUED, TALKING, TALKING_IN_QUEUE, HOLDING)
 
 decisions = st.one_of(st.just(NONE_LEFT), st.sampled_from([SALES, SUPPORT, *OTHERS]).map(to))
 first_decisions = st.sampled_from([*map(to, (SALES, SUPPORT, SALES, SUPPORT, *OTHERS)), refusal(Reason.HOLIDAY)])
@@ -97,6 +102,7 @@ class AnyTransfer(RuleBasedStateMachine):
         manner=manners,
         fallback=st.sampled_from([None, VOICEMAIL]),
         total_ring=st.sampled_from([None, None, timedelta(seconds=4)]),
+        place=st.sampled_from(KEPT_PLACES),
     )
     def begin(
         self,
@@ -105,10 +111,14 @@ class AnyTransfer(RuleBasedStateMachine):
         manner: Manner,
         fallback: Destination | None,
         total_ring: timedelta | None,
+        place: Place,
     ) -> None:
         self.now = BEGIN
         self.sound = False
         self.world = World(entry, manner, fallback, decision.destination if decision.accepted else None)
+        taken_up = decision.destination is HOLDING and entry is not Entry.INVITE
+        if taken_up:
+            self.world.targets[place.leg] = "live"
         self.transfer, commands = start(
             TransferRecord(transfer=TRANSFER, entry=entry, requested_target="+31201230001", requested_at=BEGIN),
             decision,
@@ -117,6 +127,7 @@ class AnyTransfer(RuleBasedStateMachine):
             manner=manner,
             fallback=fallback,
             total_ring=total_ring,
+            place=place if taken_up else None,
             at=BEGIN,
         )
         self.world.carry_out(commands, self.transfer)
@@ -176,6 +187,16 @@ class AnyTransfer(RuleBasedStateMachine):
     def the_caller_is_lost_through_us(self) -> None:
         self.send(TransfereeGone(self.now, "the dog ate it"))
 
+    @precondition(lambda self: self.transfer.may_keep_place and Timer.DEADLINE in self.world.timers)
+    @rule()
+    def the_deadline_comes_first(self) -> None:
+        self.fire(Timer.DEADLINE, NONE_LEFT)
+
+    @precondition(lambda self: self.transfer.state is State.KEPT)
+    @rule(taken_up=st.booleans())
+    def another_transfer_begins(self, taken_up: bool) -> None:
+        self.send(PlaceLeft(self.now, taken_up))
+
     @rule()
     def somebody_cancels(self) -> None:
         self.send(Cancelled(self.now))
@@ -211,7 +232,7 @@ class AnyTransfer(RuleBasedStateMachine):
 
     def target(self, back: int) -> LegId:
         """The leg that was dialled so many targets ago."""
-        return leg(max(0, self.transfer.dialled - back))
+        return leg(max(0, self.transfer.dialled - back)) if back else self.transfer.target
 
     def fire(self, timer: Timer, then: Decision) -> None:
         """A timer that was started runs out."""
@@ -229,6 +250,8 @@ class AnyTransfer(RuleBasedStateMachine):
                 self.send(Announced(self.now))
             case Timer.WHO:
                 self.send(WhoTimeout(self.now))
+            case Timer.PLACE:
+                self.send(PlaceTimeout(self.now))
             case Timer.ACCEPT:
                 self.send(AcceptTimeout(self.now, then))
             case Timer.LISTEN:

@@ -19,13 +19,15 @@ from gateway.core.transfer import (
     calling_back,
     hand_down,
     identifying,
+    keeping,
     machine,
     step,
 )
-from gateway.core.transfer.events import Event
+from gateway.core.transfer.events import Event, PlaceLeft, PlaceTimeout
 from tests.support.playbook import (
     ACCEPTING,
     ANNOUNCED,
+    BEGIN,
     BY_COMMAND,
     CALLER_ANSWERS,
     CALLER_GONE,
@@ -35,9 +37,11 @@ from tests.support.playbook import (
     FAULT,
     GONE,
     GREETED,
+    HOLDING,
     HUMAN_TIMEOUT,
     IN_30_S,
     KEEPING,
+    KEPT_PLACES,
     NAMING,
     NONE_LEFT,
     NOTIFY_FAILED,
@@ -75,7 +79,9 @@ from tests.support.state_tables import Rows, documented
 MOST_DIALLED = 2
 KINDS_OF_NOTIFY = [when for when in FinalNotify if when is not FinalNotify.ON_ACCEPT]
 """To the machine `on-accept` is `on-human`."""
-TABLES = documented(machine.__doc__, accepting.__doc__, identifying.__doc__, hand_down.__doc__, calling_back.__doc__)
+TABLES = documented(
+    *(each.__doc__ for each in (machine, accepting, identifying, keeping, hand_down, calling_back)),
+)
 
 
 @cache
@@ -116,9 +122,12 @@ def kinds(entry: Entry, when: FinalNotify) -> Iterator[Transfer]:
             hand_down=down,
             names_humans=NAMING if names else frozenset(),
         )
-        always_bridged = () if down else (WHISPERED, ACCEPTING, QUEUED, TALKING)
+        always_bridged = () if down else (WHISPERED, ACCEPTING, QUEUED, TALKING, HOLDING)
         for first in (SALES, GREETED, KEEPING, *always_bridged):
             yield Playbook(to(first), entry=entry, manner=manner, fallback=fallback).transfer
+        taken_up = entry is not Entry.INVITE and not down and cancel and fallback is None
+        for place in KEPT_PLACES if taken_up else ():
+            yield Playbook(to(HOLDING), entry=entry, manner=manner, fallback=fallback, place=place).transfer
 
 
 @cache
@@ -139,7 +148,7 @@ def _events(last: int) -> Iterator[Event]:
         yield from (is_told(target, by) for by in (None, AnsweredBy.APPLICATION, AnsweredBy.OUTSIDE))
     yield fails(last - 1)
     yield from (ANNOUNCED, HUMAN_TIMEOUT, CALLER_GONE, CANCELLED, GONE, NOTIFY_FAILED, DEADLINE, RELEASE_TIMEOUT, STOP)
-    yield from (FAULT, WHO_TIMEOUT)
+    yield from (FAULT, WHO_TIMEOUT, PlaceTimeout(BEGIN), PlaceLeft(BEGIN, True), PlaceLeft(BEGIN, False))
 
 
 def _of_call_back(last: int) -> Iterator[Event]:
