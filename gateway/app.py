@@ -32,7 +32,7 @@ from gateway.expiring import CertificateWatch
 from gateway.following import Following
 from gateway.message_archive import MessageArchive
 from gateway.operating import Operating
-from gateway.others import OtherGateways
+from gateway.others import OtherGateways, tells_of_lost
 from gateway.ports import Clock, SipError
 from gateway.reloading import SERVING, Reloader
 from gateway.report.asking_figures import FiguresAsking
@@ -111,7 +111,7 @@ class App:
         self.engine = Engine(config, reporters, self.metrics, clock)
         self.sip = user_agent(config, self.engine, clock)
         self.engine.attach(self.sip)
-        self._others = OtherGateways(self.engine, clock)
+        self._others = OtherGateways(self.engine, self.reporter, self.metrics.transfer_ended, clock)
         self.messages = CallMessages(self.engine.book, self.sip)
         self.archive = MessageArchive(self.messages, config.gateway.state_dir, clock)
         reporters.add(self.archive)
@@ -155,7 +155,10 @@ class App:
         # From now on, too: what has begun by the time that somebody changes their mind is ended in order.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        for interrupted in await self.reporter.start():
+        # Where another may have told them meanwhile, that is found out first.
+        is_held = tells_of_lost(self._config)
+        left = await self.reporter.start(hold=is_held)
+        for interrupted in () if is_held else left:
             self.metrics.transfer_ended(interrupted)
         await self.audit.start()
         http = self._config.http
@@ -168,7 +171,7 @@ class App:
             self.archive.configure(self._config)
             self._tracing.configure(self._config)
             self._following.follow(self._config)
-            self._others.configure(self._config, _broker(self._config))
+            self._others.start(self._config, _broker(self._config), left)
             self.engine.keep_call_backs(self.reporter.promised)
             await self.web.start(http.bind_address, http.port)
             await self.platforms.start()

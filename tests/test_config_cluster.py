@@ -97,3 +97,10 @@ def test_a_shared_limit_is_a_limit(tmp_path: Path) -> None:
     shared = MAIN.replace('id = "support"', 'id = "support"\nmax_concurrent_shared = true')
     with pytest.raises(ConfigError, match="max_concurrent_shared needs max_concurrent"):
         load(write(tmp_path, shared))
+
+
+def test_who_tells_of_others_needs_a_broker(tmp_path: Path) -> None:
+    made = directory(tmp_path)
+    (made / "gateway.toml").write_text((made / "gateway.toml").read_text() + "orphan_after_s = 60.0\n")
+    with pytest.raises(ConfigError, match=r"cluster\.orphan_after_s: needs \[mqtt\]"):
+        load(made)

@@ -23,13 +23,12 @@ from pathlib import Path
 import pytest
 
 import gateway
-from gateway import call_messages
+from gateway import call_messages, options
 from gateway.cli import message_words
 from gateway.core import caller, numbers
 from gateway.log import mask
 from gateway.pbx.asterisk import ami_codec
 from gateway.pbx.subscriptions import state_documents
-from gateway.probe import options
 from gateway.sip.requests import dialogs
 from gateway.sip.stack import kept_messages
 from gateway.sip.text import digest, headers, identity, malformed

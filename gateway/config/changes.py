@@ -36,7 +36,7 @@ AT_START: Mapping[str, tuple[str, ...]] = {
     "mqtt": ("host", "port", "tls", "ca_file", "base_topic", "home_assistant"),
     "http": ("bind_address", "port"),
     "platform": ("bind_address", "port", "path", "tls_certificate", "tls_key", "mcp_path"),
-    "cluster": ("secret_file",),
+    "cluster": ("secret_file", "orphan_after_s"),
 }
 """The keys that are read when the gateway starts, by their table. A reload applies every other key; but a first wide
 codec is heard narrow where it is mixed, until a restart makes a bridge for it."""

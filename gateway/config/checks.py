@@ -48,6 +48,8 @@ def check(main: GatewayFile, profiles: Profiles, written: Table) -> Iterator[Mis
         yield from unheard_platforms(profiles)
     if main.cluster is not None and main.gateway is not None:
         yield from nodes_of_cluster(main.cluster, main.gateway.instance)
+    if main.cluster is not None and main.cluster.orphan_after_s is not None and "mqtt" not in written:
+        yield Mistake(MAIN, "cluster.orphan_after_s", "needs [mqtt]: gateways know of one another's transfers by it")
     yield from _shared_limits(main, written)
     yield from _webhooks(main.webhooks)
     if main.messages.disk_mb and not main.messages.max_mb:

@@ -26,6 +26,8 @@ class ClusterSettings(Section):
 
     secret_file: Annotated[SecretFile, AfterValidator(_cluster_secret)]
     nodes: Annotated[dict[Slug, SipUri], Field(min_length=1, max_length=_MOST_NODES)]  # where the proxy reaches each
+    # How long a gateway may be lost until another tells the outcome of its transfers; None: it does itself, once back.
+    orphan_after_s: Annotated[float, Field(strict=True, ge=1, le=86400)] | None = None
     domain: HostName | None = None  # what From and identities name instead of our address
 
     def token(self, node: str) -> str:

@@ -48,7 +48,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "mqtt": ("host", "port", "tls", "ca_file", "base_topic", "home_assistant"),
     "http": ("bind_address", "port", "ready_needs", "host_names"),
     "platform": ("bind_address", "port", "tls_certificate", "public_url"),
-    "cluster": ("nodes", "domain"),
+    "cluster": ("nodes", "orphan_after_s", "domain"),
     "webhooks": ("id", "url", "events", "ca_file"),
     "history": ("days", "failures_days", "max_mb", "callers"),
     "messages": ("max_mb", "calls", "disk_mb"),

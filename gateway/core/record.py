@@ -93,6 +93,9 @@ class TransferRecord:
     accepted_at: Annotated[datetime | None, "who answered took the call by its key; null: none was pressed"] = None
     expires_at: Annotated[datetime | None, "until when a caller who was promised it may be called back"] = None
     caller_calls: Annotated[int | None, "how often the caller was called back; null: that was not asked for"] = None
+    told_by: Annotated[
+        str | None, "the gateway that told its end in place of the one that had it, which was lost; null: that one did"
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,9 @@ from gateway.config import Config
 from gateway.core import gate
 from gateway.core.model import AnsweredBy, AssignedNumber, Destination, Load, PbxState
 from gateway.core.numbers import TargetError, parse_target
+from gateway.options import Answer
+from gateway.options import ask as ask_by_options
 from gateway.pbx.sources import source_of
-from gateway.probe.options import Answer
-from gateway.probe.options import ask as ask_by_options
 from gateway.remote import RefusedError, RemoteError, ask
 
 STATE_WITHIN_S = 8.0  # a PBX that has just started needs 5 s until it is believed

@@ -31,6 +31,11 @@ Change: TypeAlias = Callable[[str], str | None]
 _ASIDE = ("outbox.db.*-*Z", "history.db.*-*Z", "messages.db.*-*Z")
 """Files that were damaged or replaced: nobody reads them, and nobody but a person may delete them."""
 
+_OUT_OF_REACH = (
+    "what the broker, webhooks and the log's readers were told before; the broker retains no caller, but for those of"
+    " transfers under way where orphan_after_s is set"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Erased:
@@ -69,7 +74,7 @@ def forgotten_document(erased: Erased, aside: Sequence[str], under_way: Mapping[
         "under_way": dict(under_way),
         "not_reached": [
             *(f"{name} in the state directory, which was put aside: delete it" for name in aside),
-            "what the broker, webhooks and the log's readers were told before; the broker retains no caller",
+            _OUT_OF_REACH,
         ],
     }
 

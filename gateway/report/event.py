@@ -98,7 +98,9 @@ _TOLD = TypeAdapter(_Told)
 _TOLD_PLATFORM_CALL = TypeAdapter(_ToldPlatformCall)
 
 
-def transfer_event(instance: str, milestone: Milestone, record: TransferRecord, now: datetime) -> dict[str, object]:
+def transfer_event(
+    instance: str, milestone: Milestone, record: TransferRecord, now: datetime, *, event_id: str | None = None
+) -> dict[str, object]:
     """The event of one milestone, whatever the record holds; `now` is its time if the record has none."""
     moments = {
         Milestone.REQUESTED: record.requested_at,
@@ -109,7 +111,7 @@ def transfer_event(instance: str, milestone: Milestone, record: TransferRecord, 
     }
     return {
         "specversion": "1.0",
-        "id": str(ULID()),
+        "id": event_id or str(ULID()),
         "source": f"/transfer-gateway/{instance}",
         "type": f"transfer.{milestone}.v1",
         "time": timestamp(moments[milestone] or now),
@@ -117,6 +119,12 @@ def transfer_event(instance: str, milestone: Milestone, record: TransferRecord, 
         "datacontenttype": "application/json",
         "data": transfer_document(record),
     }
+
+
+def interruption_id(instance: str, record: TransferRecord) -> str:
+    """The id of the event that a transfer of a lost gateway was interrupted: the same, whichever gateway tells it."""
+    said = hashlib.sha256(f"{instance}/{record.transfer}/interrupted".encode()).digest()[:_ULID_RANDOM_BYTES]
+    return str(ULID(int(record.requested_at.timestamp() * 1000).to_bytes(_ULID_TIME_BYTES, "big") + said))
 
 
 def call_event(instance: str, record: CallRecord, now: datetime) -> dict[str, object]:

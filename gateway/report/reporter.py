@@ -32,7 +32,15 @@ from gateway.report.after_turn import AfterTurn
 from gateway.report.backlog import BacklogState
 from gateway.report.cursors import StoredEvent
 from gateway.report.erasing import Erased, forget, left_aside, tidy
-from gateway.report.event import call_event, event_id, platform_call_event, read_transfer, transfer_event, write
+from gateway.report.event import (
+    call_event,
+    event_id,
+    interruption_id,
+    platform_call_event,
+    read_transfer,
+    transfer_event,
+    write,
+)
 from gateway.report.history.asking import HistoryAsking
 from gateway.report.history.callers import Callers
 from gateway.report.history.chain import NO_HEAD
@@ -123,34 +131,25 @@ class EventReporter:
         self._unfit_queues: set[str] = set()
         self._reports = AfterTurn()
         self.promised: list[TransferRecord] = []
+        self.on_event: Callable[[Milestone, TransferRecord, str], None] = lambda _milestone, _record, _payload: None
+        """Told of each event of a transfer too, as JSON, once it is on its way to the disk."""
 
-    async def start(self) -> list[TransferRecord]:
+    async def start(self, *, hold: bool = False) -> list[TransferRecord]:
         """Open the journal, report every transfer the last run left under way as interrupted, and connect.
 
-        Returns those transfers; call backs that were promised are `promised`, and go on.
+        Returns those transfers; with `hold` they are not reported yet: `interrupted` does, or `let_go` takes them out.
+        Call backs that were promised are `promised`, and go on.
 
         Raises StoreError when the journal can't be used.
         """
-        interrupted = []
         left = _records(await self._journal.open())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_S):
                 await self._recalling.all()
         self.promised = [record for record in left if record.entry is Entry.CALLBACK]
-        for record in left:
-            if record.entry is Entry.CALLBACK:
-                continue
-            ended = replace(
-                record,
-                outcome=Outcome.INTERRUPTED,
-                reason=Reason.GATEWAY_STOPPED,
-                sip_code=Reason.GATEWAY_STOPPED.sip_code,
-                fault="the gateway ended without warning while this transfer was under way",
-                ended_at=_not_before(record, self._clock.now().wall),
-            )
-            # Stored in one transaction with the end of its running state: killed here, the rest is found again.
-            self.transfer(Milestone.ENDED, ended)
-            interrupted.append(ended)
+        left = [record for record in left if record.entry is not Entry.CALLBACK]
+        # Stored in one transaction with the end of its running state: killed here, the rest is found again.
+        ended = [] if hold else [self._interrupt(record) for record in left]
         self.settle()
         # A disk that takes nothing must not keep the gateway from taking calls: the journal writes it down later.
         with contextlib.suppress(TimeoutError):
@@ -158,7 +157,40 @@ class EventReporter:
                 await self._journal.flush()
         for sink in self._sinks:
             sink.start()
-        return interrupted
+        return left if hold else ended
+
+    def _interrupt(self, record: TransferRecord, lost: str | None = None, at: datetime | None = None) -> TransferRecord:
+        """Report the end of a transfer whose gateway, this one before its restart or `lost`, ended without warning."""
+        ended = replace(
+            record,
+            outcome=Outcome.INTERRUPTED,
+            reason=Reason.GATEWAY_STOPPED,
+            sip_code=Reason.GATEWAY_STOPPED.sip_code,
+            fault="the gateway ended without warning while this transfer was under way",
+            ended_at=_not_before(record, at or self._clock.now().wall),
+        )
+        if lost is not None:
+            fault = f"the gateway {lost} was lost while this transfer was under way, and {self._instance} tells it"
+            ended = replace(ended, fault=fault, told_by=self._instance)
+        instance = lost or self._instance
+        self._reports.put(partial(self._report_transfer, Milestone.ENDED, ended, instance))
+        return ended
+
+    async def interrupted(
+        self, record: TransferRecord, lost: str | None = None, at: datetime | None = None
+    ) -> TransferRecord | None:
+        """See `_interrupt`; returns what was told once that is on disk, None: it was told before. Raises StoreError."""
+        known = await self._journal.history(transfer=record.transfer)
+        if any(one.change.ended for one in known):
+            return None
+        ended = self._interrupt(record, lost, at)
+        self.settle()
+        await self._journal.flush()
+        return ended
+
+    async def let_go(self, transfer: str) -> None:
+        """Take a transfer out of those under way, whose end another gateway has told. Raises StoreError."""
+        await self._journal.change(lambda store, _unwritten: store.let_go_of(transfer))
 
     async def stop(self, flush_s: float = 5.0) -> None:
         """Send what each sink takes within `flush_s`; the rest stays in the journal for the next start."""
@@ -298,16 +330,21 @@ class EventReporter:
         """Report now what is to be reported after this turn of the loop."""
         self._reports.do()
 
-    def _report_transfer(self, milestone: Milestone, record: TransferRecord) -> None:
+    def _report_transfer(self, milestone: Milestone, record: TransferRecord, left_by: str | None = None) -> None:
+        """`left_by`: the gateway that was lost, or this one before its restart."""
         try:
-            record = _viewed(record, self.platform.transfer(record))
+            if left_by in {None, self._instance}:
+                record = _viewed(record, self.platform.transfer(record))
             log_milestone(milestone, record)
-            self._store_transfer(milestone, record)
+            self._store_transfer(milestone, record, left_by)
         except Exception:  # calls hang on whoever reports
             log.exception("event-lost", transfer=record.transfer, milestone=milestone)
 
-    def _store_transfer(self, milestone: Milestone, record: TransferRecord) -> None:
-        event = transfer_event(self._instance, milestone, record, self._clock.now().wall)
+    def _store_transfer(self, milestone: Milestone, record: TransferRecord, left_by: str | None) -> None:
+        instance = left_by or self._instance
+        # Whoever tells it, it is one event to whoever hears it twice.
+        known = interruption_id(left_by, record) if left_by else None
+        event = transfer_event(instance, milestone, record, self._clock.now().wall, event_id=known)
         payload, odd = write(event)
         if odd is not None:
             log.error("transfer-event-unfit", transfer=record.transfer, why=str(odd), exc_info=odd)
@@ -318,6 +355,7 @@ class EventReporter:
             completed=record.outcome is Outcome.COMPLETED,
         )
         self._put(event, record.number, payload, change)
+        self.on_event(milestone, record, payload)
 
     def _put(
         self, event: Mapping[str, object], number: str | None, payload: str, change: TransferChange | None = None

@@ -21,7 +21,7 @@ from gateway.report.event import (
     TransferEvent,
     schema,
 )
-from gateway.report.peers.documents import LoadData
+from gateway.report.peers.documents import ClaimData, LoadData
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -84,6 +84,7 @@ MESSAGES: Mapping[str, tuple[type[BaseModel], JsonSchemaMode]] = {
     "availability": (AvailabilityData, "serialization"),
     "chain": (ChainData, "serialization"),
     "load": (LoadData, "serialization"),
+    "claim": (ClaimData, "serialization"),
     "command.transfer": (TransferCommand, "validation"),
     "command.callback": (CallBackCommand, "validation"),
     "command.cancel": (CancelCommand, "validation"),
@@ -153,6 +154,8 @@ def asyncapi() -> Schema:
             "tellAvailability": _operation("send", "availability", 0, retain=True),
             "tellChain": _operation("send", "chain", 0, retain=True),
             "tellLoad": _operation("send", "load", 1, retain=True),
+            "tellOpen": _operation("send", "open", 1, retain=True),
+            "claimOrphan": _operation("send", "orphans", 1, retain=True),
             "takeTransfer": _operation("receive", "commandTransfer", 1) | _reply("responseTransfer"),
             "takeCallback": _operation("receive", "commandCallback", 1) | _reply("responseCallback"),
             "takeCancel": _operation("receive", "commandCancel", 1) | _reply("responseCancel"),
@@ -174,6 +177,7 @@ _PARAMETERS = {
     "instance": "`instance` of `[gateway]`",
     "number": "id of the assigned number; `unknown` for a request that belongs to none",
     "pbx": "id of the PBX",
+    "transfer": "id of the transfer",
     "queue": "name of the queue",
 }
 _BASE = "{base_topic}/{instance}"
@@ -184,6 +188,8 @@ _CHANNELS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "availability": (f"{_BASE}/availability/{{number}}", ("availability",)),
     "chain": (f"{_BASE}/chain", ("chain",)),
     "load": (f"{_BASE}/load", ("load",)),
+    "open": (f"{_BASE}/open/{{transfer}}", EARLIER),
+    "orphans": (f"{_BASE}/orphans/{{transfer}}", ("claim",)),
     "commandTransfer": (f"{_BASE}/commands/transfer", ("command.transfer",)),
     "commandCallback": (f"{_BASE}/commands/callback", ("command.callback",)),
     "commandCancel": (f"{_BASE}/commands/cancel", ("command.cancel",)),

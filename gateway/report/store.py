@@ -255,6 +255,10 @@ class Store:
             )
             self.standing[sink] = cursors.standing(self.db, sink)
 
+    def let_go_of(self, transfer: str) -> None:
+        """Remember nothing more of a transfer that is under way: another has told its end. Raises sqlite3.Error."""
+        self.db.execute("DELETE FROM transfers WHERE transfer = ? AND state = 'running'", (transfer,))
+
     @property
     def db(self) -> sqlite3.Connection:
         """The open database. Raises sqlite3.Error."""

@@ -13,7 +13,7 @@ from typing import cast
 import pytest
 
 from gateway.config import PbxProfile, SipSettings
-from gateway.probe.options import Answer, ask
+from gateway.options import Answer, ask, lives
 from tests.support.certificates import Authority
 
 pytestmark = pytest.mark.slow
@@ -169,3 +169,26 @@ async def test_over_tls(tmp_path: Path) -> None:
         stranger = await ask(where, SIP, "6500")
         assert stranger.code is None
         assert "certificate verify failed" in stranger.text
+
+
+async def test_whoever_answers_anything_lives() -> None:
+    for code in (200, 403, 503):
+        async with udp(lambda request, code=code: [response(request, code)]) as (pbx, profile):  # type: ignore[misc]
+            assert await lives(profile.address, SipSettings(bind_address="127.0.0.1"))
+            assert pbx.heard[0].startswith(f"OPTIONS sip:{profile.address.removeprefix('sip:')} SIP/2.0")
+
+
+async def test_who_says_nothing_does_not() -> None:
+    async with udp(lambda _: []) as (_, profile):
+        assert not await lives(profile.address, SipSettings(bind_address="127.0.0.1"), within_s=0.1)
+    assert not await lives(profile.address, SipSettings(bind_address="127.0.0.1"))
+
+
+@pytest.mark.parametrize("uri", ["sip:127.0.0.1:{port};transport=tcp", "sips:127.0.0.1:{port}"])
+async def test_of_a_connection_it_is_enough_that_it_is_taken(uri: str) -> None:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    there = uri.format(port=server.sockets[0].getsockname()[1])
+    assert await lives(there, SipSettings(bind_address="127.0.0.1"))
+    server.close()
+    await server.wait_closed()
+    assert not await lives(there, SipSettings(bind_address="127.0.0.1"))

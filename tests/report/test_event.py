@@ -21,7 +21,7 @@ CONTRACT_FIELDS = [
     "sip_code", "fault", "attempts", "caller", "context", "final_notify", "returned_to_transferor",
     "requested_at", "decided_at", "ringing_at", "answered_at", "human_at", "ended_at", "talk_s", "trail",
     "call_ids", "locale", "sentence", "author", "answered_by", "agent", "platform",
-    "whispered_at", "accepted_at", "expires_at", "caller_calls",
+    "whispered_at", "accepted_at", "expires_at", "caller_calls", "told_by",
 ]  # fmt: skip
 
 

@@ -157,3 +157,50 @@ async def test_what_a_killed_gateway_left_ends_no_earlier_than_it_began(tmp_path
     async with reporting(tmp_path) as (_, interrupted):
         (one,) = interrupted
         assert one.ended_at == one.requested_at > samples.after(100)
+
+
+async def test_what_is_held_is_told_once_or_let_go(tmp_path: Path) -> None:
+    names = [f"01HZX2Q7J8E9RT5VWXYZ00000{number}" for number in range(3)]
+    async with reporting(tmp_path) as (reporter, _):
+        for name in names:
+            reporter.transfer(Milestone.REQUESTED, samples.requested(name))
+    clock = Standing(samples.after(100))
+    held = EventReporter(instance="pbx-1", state_dir=tmp_path, version="1", broker=None, clock=clock)
+    left = await held.start(hold=True)
+    assert [record.transfer for record in left] == names
+    assert {record.outcome for record in await held.transfers()} == {None}
+    told = await held.interrupted(left[0])
+    assert told is not None
+    assert (told.outcome, told.told_by) == (Outcome.INTERRUPTED, None)
+    assert await held.interrupted(left[0]) is None
+    await held.let_go(names[1])
+    ends = [body for _, body in await stored(held) if body["type"] == "transfer.ended.v1"]
+    assert [body["subject"] for body in ends] == names[:1]
+    await held.stop()
+    # Of whom nothing was decided is held again; without that it is told.
+    async with reporting(tmp_path) as (_, interrupted):
+        assert [record.transfer for record in interrupted] == names[2:]
+
+
+async def test_two_gateways_tell_of_a_lost_one_by_the_same_id(tmp_path: Path) -> None:
+    seen = []
+    for name in ("gw-2", "gw-3"):
+        reporter = EventReporter(
+            instance=name, state_dir=tmp_path / name, version="1", broker=None, clock=Standing(samples.after(100))
+        )
+        (tmp_path / name).mkdir()
+        await reporter.start(hold=True)
+        told = await reporter.interrupted(samples.requested(), "pbx-1", samples.after(50))
+        assert told is not None
+        assert (told.told_by, told.ended_at) == (name, samples.after(50))
+        assert await reporter.interrupted(samples.requested(), "pbx-1") is None
+        [(topic, body)] = await stored(reporter)
+        assert (topic, body["source"]) == ("transfers/main-line", "/transfer-gateway/pbx-1")
+        assert body["data"]["told_by"] == name
+        seen.append(body["id"])
+        await reporter.stop()
+    async with reporting(tmp_path / "pbx-1") as (reporter, _):
+        reporter.transfer(Milestone.REQUESTED, samples.requested())
+    async with reporting(tmp_path / "pbx-1") as (reporter, _):
+        [own] = [body["id"] for _, body in await stored(reporter) if body["type"] == "transfer.ended.v1"]
+    assert seen == [own, own]

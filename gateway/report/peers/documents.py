@@ -23,3 +23,12 @@ class LoadData(Told):
         max_length=1000, description="calls by destination id; a destination that is missing has none"
     )
     at: Timestamp
+
+
+class ClaimData(Told):
+    """Who tells the end of a transfer whose gateway was lost, and whether it has."""
+
+    by: Annotated[str, Field(min_length=1, max_length=64, description="`instance` of the gateway that tells it")]
+    mark: Annotated[str, Field(max_length=64, description="of that gateway's run")] = ""
+    told: Annotated[bool, Field(description="the end is in its journal")] = False
+    at: Timestamp

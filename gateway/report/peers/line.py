@@ -48,6 +48,7 @@ class Heard:
     name: str
     body: bytes
     lasts_s: float | None = None  # for how long it holds; None: until it is said otherwise
+    is_old: bool = False  # it was retained before we asked
 
 
 class PeerLine:
@@ -61,6 +62,8 @@ class PeerLine:
         self._said: dict[str, tuple[bytes, int | None]] = {}  # by topic
         self._unsent: dict[str, None] = {}  # topics, in the order in which they changed
         self._changed = asyncio.Event()
+        self._under_way = 0  # messages that the broker has not answered
+        self._sent = asyncio.Event()
         self._log_in = asyncio.Event()
         self._client: Client | None = None
         self._echoes: dict[bytes, asyncio.Future[None]] = {}
@@ -68,6 +71,9 @@ class PeerLine:
         self._refused = False
         self.up = asyncio.Event()
         """Set while the broker is there and has said what it has retained."""
+        self.down = asyncio.Event()
+        """Set while it is not."""
+        self.down.set()
 
     def log_in(self, broker: Broker) -> None:
         """Connect anew where `broker` is not the one that we are connected to."""
@@ -93,6 +99,17 @@ class PeerLine:
             await self._client.publish(topic, body, qos=1, retain=True)
         except (aiomqtt.MqttError, ValueError) as error:
             raise AwayError(str(error)) from error
+
+    async def flush(self, within_s: float) -> None:
+        """Wait until the broker has all that was said; no longer than so, and not where it is away."""
+        with contextlib.suppress(TimeoutError):
+            async with time_limit(self._clock, within_s):
+                while self.up.is_set() and not self._is_sent:
+                    await self._sent.wait()
+
+    @property
+    def _is_sent(self) -> bool:
+        return not self._unsent and not self._under_way
 
     @contextlib.asynccontextmanager
     async def listening(self, kind: str, node: str) -> AsyncIterator[None]:
@@ -140,6 +157,7 @@ class PeerLine:
                 error = _first(group)
             finally:
                 self.up.clear()
+                self.down.set()
                 self._client = None
             attempt = 1 if self._clock.now().steady - begun > LAST_RETRY_S else attempt + 1
             if error is not None:
@@ -165,6 +183,7 @@ class PeerLine:
                 for each in (*self._filters, self.topic(_ECHO)):
                     await self._subscribe(client, each)
                 await self.caught_up()
+                self.down.clear()
                 self.up.set()
                 self._complaint = ""
                 log.info("peers-connected", broker=f"{self._broker.host}:{self._broker.port}")
@@ -196,7 +215,7 @@ class PeerLine:
                 done.set_result(None)
             return
         lasts_s = getattr(message.properties, "MessageExpiryInterval", None)
-        self._on_heard(Heard(node, kind, name, body, lasts_s))
+        self._on_heard(Heard(node, kind, name, body, lasts_s, is_old=bool(message.retain)))
 
     async def _send(self, client: Client) -> None:
         self._unsent = dict.fromkeys(self._said)
@@ -218,12 +237,17 @@ class PeerLine:
         if lasts_s is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = lasts_s
+        self._under_way += 1
+        self._sent.clear()
         try:
             await client.publish(topic, body, qos=1, retain=True, properties=properties)
         except (PublishRefusedError, ValueError) as error:
             if not self._refused:
                 self._refused = True
                 log.warning("message-refused", kind="peers", why=f"{error}; may this user write to {topic}?")
+        finally:
+            self._under_way -= 1
+            self._sent.set()
         if not body and self._said.get(topic) == said:
             del self._said[topic]
 

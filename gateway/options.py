@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Asks a PBX by OPTIONS whether it is there and whether its dialplan has an extension (RFC 3261 §11).
 
-The request comes from the gateway's own address, by which a PBX knows whose it is, and rings nobody.
+The request comes from the gateway's own address, by which a PBX knows whose it is, and rings nobody. Another gateway is
+asked so too, whether anything of it lives.
 """
 
 import asyncio
@@ -52,8 +53,31 @@ class Answer:
                 return f"answers {code}"
 
 
-async def ask(pbx: PbxProfile, sip: SipSettings, extension: str, within_s: float = WITHIN_S) -> Answer:
-    """Send an OPTIONS for `extension` to a PBX, and wait for the answer; never raises OSError."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where somebody who is no PBX of ours is asked."""
+
+    address: str  # a SIP URI
+    transport: str  # udp, tcp or tls
+
+
+async def lives(uri: str, sip: SipSettings, within_s: float = WITHIN_S) -> bool:
+    """Whether anything at a SIP URI answers an OPTIONS, whatever it says, or takes a connection."""
+    transport = "tls" if uri.lower().startswith("sips:") or "transport=tls" in uri.lower() else "udp"
+    place = Place(uri, "tcp" if "transport=tcp" in uri.lower() else transport)
+    if place.transport == "udp":
+        return (await ask(place, sip, "", within_s)).code is not None
+    try:
+        async with asyncio.timeout(within_s):
+            _, writer = await asyncio.open_connection(uri_host(uri), uri_port(uri))
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return True
+
+
+async def ask(pbx: PbxProfile | Place, sip: SipSettings, extension: str, within_s: float = WITHIN_S) -> Answer:
+    """Send an OPTIONS for `extension`, or for nobody, and wait for the answer; never raises OSError."""
     try:
         async with asyncio.timeout(within_s):
             found = await asyncio.get_running_loop().getaddrinfo(
@@ -78,7 +102,9 @@ def _fits(source: str | None, family: int) -> bool:
     return source is not None and (":" in source) is (family == socket.AF_INET6)
 
 
-async def _exchange(pbx: PbxProfile, sip: SipSettings, extension: str, source: str, address: tuple[str, int]) -> Answer:
+async def _exchange(
+    pbx: PbxProfile | Place, sip: SipSettings, extension: str, source: str, address: tuple[str, int]
+) -> Answer:
     if pbx.transport == "udp":
         return await _over_udp(extension, source, address)
     tls = _tls(sip) if pbx.transport == "tls" else None
@@ -151,7 +177,7 @@ class _Request:
     def __init__(self, extension: str, to: tuple[str, int], own: tuple[str, int], transport: str) -> None:
         self._call_id = secrets.token_hex(12)
         host, port = _host(own[0]), own[1]
-        there = f"sip:{extension}@{_host(to[0])}:{to[1]}"
+        there = f"sip:{extension}@{_host(to[0])}:{to[1]}" if extension else f"sip:{_host(to[0])}:{to[1]}"
         lines = (
             f"OPTIONS {there} SIP/2.0",
             f"Via: SIP/2.0/{transport.upper()} {host}:{port};branch=z9hG4bK{secrets.token_hex(8)};rport",
