@@ -63,6 +63,12 @@ TALKING = ASKING.replace('extension = "650', 'while_waiting = "assistant"\nexten
     'accept = "1"\ndecline = "2"\n', "", 1
 )
 """… and the caller goes on talking with the assistant until then; in sales nobody is asked for a key."""
+HOLDING = TALKING.replace('whisper = "whisper.wav"\n', "", 1).replace(
+    'queue = "sales"',
+    'queue = "sales"\nhold_place_s = 60\nring_timeout_s = 600\nmin_available = 0\nmax_concurrent = 1',
+    1,
+)
+"""… and sales keep the caller's place in the queue, and whisper nothing."""
 
 TRUNK = """\
 kind = "trunk"

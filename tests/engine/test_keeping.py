@@ -16,18 +16,11 @@ from gateway.core.outcome import Outcome, Reason
 from gateway.core.state_sources import StateSource
 from tests.bench import Bench, play
 from tests.bench.bench import Source
-from tests.config_directory import MAIN, TALKING, write, write_whisper
+from tests.config_directory import HOLDING, MAIN, write, write_whisper
 from tests.engine.test_conversations import ASSISTANT
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-HOLDING = TALKING.replace('whisper = "whisper.wav"\n', "", 1).replace(
-    'queue = "sales"',
-    'queue = "sales"\nhold_place_s = 60\nring_timeout_s = 600\nmax_concurrent = 1\nmin_available = 0',
-    1,
-)
-"""Sales has a queue in which places are kept; support is another that one may talk on for."""
 
 ASKED = """
     >> out-1 refers to +31612345678

@@ -20,6 +20,7 @@ SCOPES = {
     "commands": Scope(),  # and somebody who cancels it, or ends the call
     "invite": Scope(invites=True),  # one that the trunk asks for by INVITE
     "asked": Scope(asks=True),  # and who answers has to take the call by a key
+    "kept": Scope(transfers=2, keeps=True, commands=False),  # whose place is kept past the deadline, and taken up
     "again": Scope(transfers=2, commands=False),
     "replaced": Scope(replacements=1, commands=False),  # a leg comes in the place of another
     "two": Scope(calls=2, commands=False),  # attended transfers among them

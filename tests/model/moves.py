@@ -36,6 +36,8 @@ class Scope:
     """Whether the first call is the trunk's own, a transfer by itself."""
     asks: bool = False
     """Whether who answers is whispered to, and asked to take the call by a key."""
+    keeps: bool = False
+    """Whether callers talk on with the assistant, and their place is kept past its deadline."""
     short: bool = False
     """Whether its time-outs are short enough to be waited for on a real wire."""
 

@@ -10,13 +10,15 @@ from unittest.mock import patch
 
 from gateway.core import transfer
 from gateway.core.call import machine
-from gateway.core.transfer import accepting, calling_back, hand_down, identifying
+from gateway.core.transfer import accepting, calling_back, hand_down, identifying, keeping
 from gateway.core.transfer import machine as of_transfers
 from tests.support.state_tables import documented
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set
 
+TRANSFERS = (of_transfers, accepting, identifying, keeping, hand_down, calling_back)
+"""Where the table of transfers is."""
 Cell: TypeAlias = tuple[str, str, str, str]
 """The machine, the state before, the event, the state after."""
 
@@ -47,7 +49,7 @@ def told(seen: Set[Cell]) -> Iterator[str]:
     """How much of each machine's table was gone through, and what was not."""
     for name, headers in (
         ("call", (machine.__doc__,)),
-        ("transfer", [each.__doc__ for each in (of_transfers, accepting, identifying, hand_down, calling_back)]),
+        ("transfer", [each.__doc__ for each in TRANSFERS]),
     ):
         table = documented(*headers)
         cells = {(state, event, after) for (state, event), nexts in table.items() for after in nexts}

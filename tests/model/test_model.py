@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.core.transfer import keeping
 from tests.engine import bugs
 from tests.model import tables
 from tests.model.explore import BrokenError, explore
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.thorough
         pytest.param(Scope(), 5, id="a call, a transfer and commands"),
         pytest.param(Scope(invites=True), 5, id="a transfer by INVITE"),
         pytest.param(Scope(invites=True, asks=True), 5, id="a call that is taken by a key"),
+        pytest.param(Scope(transfers=2, keeps=True, commands=False), 6, id="a place that is kept"),
         pytest.param(Scope(transfers=2, replacements=1, commands=False), 5, id="a leg replaced"),
         pytest.param(Scope(calls=2, commands=False), 5, id="two calls"),
     ],
@@ -40,3 +42,9 @@ def test_what_is_broken_is_found(monkeypatch: pytest.MonkeyPatch, where: str, wr
     monkeypatch.setattr(where, wrong)
     with pytest.raises(BrokenError):
         explore(Scope(commands=False, early=True), 8)
+
+
+def test_a_place_that_is_never_given_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "give_up", lambda step: step.end())
+    with pytest.raises(BrokenError):
+        explore(Scope(transfers=2, keeps=True, commands=False), 5)

@@ -7,33 +7,33 @@ to a transfer in which its leg takes part is told to the transfer first, then to
 
 Below is every next state an event can lead to. Where there is a dash, the event changes nothing, and nothing is done.
 
-    event              new         calling             up              moving                         ending       over
-    AssistantWanted    calling     -                   -               -                              -            -
-    TransferRequested  new|moving  -                   up|moving       moving                         ending       -
-    LegEnded           over        new|calling|ending  up|ending       calling|up|moving|ending|over  ending|over  over
-    LegFailed          new|over    new|calling|ending  up|ending       calling|up|moving|ending|over  ending|over  over
-    LegTaken           over        new|ending          calling|ending  moving                         ending|over  over
-    DialFailed         over        new|calling|ending  up|ending       calling|up|moving|ending|over  ending|over  over
-    Reconfigured       new         calling             up              moving                         ending       over
-    PartyChanged       new         calling             up              moving                         ending       -
-    LegPressed         -           -                   -               calling|up|moving|ending       -            -
-    LegProgress        -           calling             -               moving                         -            -
-    LegEarlyMedia      -           calling             -               moving                         -            -
-    LegAnswered        -           calling             -               moving                         -            -
-    JoinFailed         -           calling             calling         calling|up|moving|ending|over  ending       over
-    HumansUnknown      -           calling             up              calling|up|moving|ending|over  ending       over
-    TimerFired         -           calling             up              calling|up|moving|ending|over  ending       over
-    HumanAnswered      -           -                   -               calling|up|moving|ending|over  -            -
-    Identified         -           -                   -               calling|up|moving|ending|over  -            -
-    Cancelled          -           -                   -               calling|up|moving|ending|over  -            -
-    EndWanted          over        over                over            moving|over                    over         over
-    Fault              -           -                   -               calling|up|moving|ending|over  -            -
-    Stop               -           calling             up              calling|up|ending|over         ending       over
-    Joined             -           up                  -               up|moving|ending               -            -
-    LegReplaced        -           calling             up              -                              -            -
-    NotifyFailed       -           -                   -               moving                         -            -
-    HandDownTold       -           -                   -               moving                         -            -
-    CallerLost         -           -                   -               calling|up|ending|over         -            -
+    event             new        calling            up             moving                        ending      over
+    AssistantWanted   calling    -                  -              -                             -           -
+    TransferRequested new|moving -                  up|moving      moving                        ending      -
+    LegEnded          over       new|calling|ending up|ending      calling|up|moving|ending|over ending|over over
+    LegFailed         new|over   new|calling|ending up|ending      calling|up|moving|ending|over ending|over over
+    LegTaken          over       new|ending|calling calling|ending moving                        ending|over over
+    DialFailed        over       new|calling|ending up|ending      calling|up|moving|ending|over ending|over over
+    Reconfigured      new        calling            up             moving                        ending      over
+    PartyChanged      new        calling            up             moving                        ending      -
+    LegPressed        -          -                  -              calling|up|moving|ending      -           -
+    LegProgress       -          calling            up             moving                        ending      over
+    LegEarlyMedia     -          calling            -              moving                        -           -
+    LegAnswered       -          calling            up             moving                        ending      over
+    JoinFailed        -          calling            calling        calling|up|moving|ending|over ending      over
+    HumansUnknown     -          calling            up             calling|up|moving|ending|over ending      over
+    TimerFired        -          calling            up             calling|up|moving|ending|over ending      over
+    HumanAnswered     -          calling            up             calling|up|moving|ending|over ending      over
+    Identified        -          calling            up             calling|up|moving|ending|over ending      over
+    Cancelled         -          calling            up             calling|up|moving|ending|over ending      over
+    EndWanted         over       over               over           moving|over                   over        over
+    Fault             -          calling            up             calling|up|moving|ending|over ending      over
+    Stop              -          calling            up             calling|up|ending|over        ending      over
+    Joined            -          up                 -              up|moving|ending              -           -
+    LegReplaced       -          calling            up             -                             -           -
+    NotifyFailed      -          -                  -              moving                        -           -
+    HandDownTold      -          -                  -              moving                        -           -
+    CallerLost        -          -                  -              calling|up|ending|over        -           -
 """
 
 from dataclasses import replace

@@ -77,6 +77,7 @@ def _keep(step: TransferStep, destination: Destination, transferor: LegId, wait_
     name = destination.spoken_name
     told = sentence(reason, record.locale, name=name, now=step.at, wait_s=wait_s)
     step.record = replace(record, sentence=told)
+    step.explain(f"deadline: the place in the queue is kept for {destination.hold_place.total_seconds():g} s")
     step.forget_answerer()
     step.write_attempt(reason, reason.sip_code)
     step.notify_final(reason, retry_after_s=_retry_after(destination.hold_place, wait_s))

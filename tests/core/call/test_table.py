@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +25,7 @@ from gateway.core.model import (
     Peer,
     PeerKind,
     TransferId,
+    WhileWaiting,
 )
 from gateway.core.moment import Moment
 from gateway.core.outcome import Reason
@@ -46,6 +47,10 @@ NUMBER = AssignedNumber(
 CALLER, ASSISTANT, OTHER, REPLACING = LegId("in-1"), LegId("out-1"), LegId("in-2"), LegId("in-9")
 PARTY = Party("+31201112222")
 ASKED = Destination("asked", "6502", accept="1")
+HELD = Destination(
+    "held", "6503", queue="sales", while_waiting=WhileWaiting.ASSISTANT, hold_place=timedelta(seconds=60)
+)
+TO_HELD, UNTIL = Decision(True, Reason.ACCEPTED, HELD), Manner(deadline=timedelta(seconds=30))
 TO_ASKED = Decision(True, Reason.ACCEPTED, ASKED)
 TO_SALES, TO_SUPPORT = Decision(True, Reason.ACCEPTED, SALES), Decision(True, Reason.ACCEPTED, SUPPORT)
 CLOSED = Decision(False, Reason.OUTSIDE_HOURS, SALES)
@@ -93,6 +98,7 @@ def requests(call: Call) -> Iterator[ev.Event]:
                 yield requested(transferee, transferor)
                 yield requested(transferee, transferor, decision=CLOSED)
                 yield requested(transferee, transferor, decision=TO_ASKED)
+                yield requested(transferee, transferor, decision=TO_HELD, manner=UNTIL)
                 yield requested(transferee, transferor, manner=Manner(hand_down=True))
                 target = Leg(OTHER, PBX, "two@pbx")
                 yield requested(transferee, transferor, consultation=ev.Consultation(LegId("out-2"), target))
@@ -176,6 +182,7 @@ def likeness(call: Call) -> object:
             one.present,
             one.handed,
             one.machine.holds_back,
+            one.machine.may_keep_place,
         )
         for one in call.transfers
     )

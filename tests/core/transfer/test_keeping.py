@@ -88,6 +88,7 @@ def test_the_sender_is_told_to_ask_again_and_nobody_is_moved() -> None:
     assert (record.outcome, record.reason, record.sip_code) == (Outcome.FAILED, Reason.PLACE_KEPT, 480)
     assert record.returned_to_transferor
     assert book.attempts == [("holding", Reason.PLACE_KEPT, 480)]
+    assert record.trail[-1] == "deadline: the place in the queue is kept for 60 s"
     assert record.sentence == "Nobody at holding is free yet; the place in the queue is kept for now."
 
 
