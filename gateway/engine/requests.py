@@ -151,7 +151,7 @@ class Desk:
             leg = call.legs.get(transferor)
             request = gate.Request(target, call.number, leg.peer if leg else None, entry)
             asked = self.config.routes.destination(call.number, target)
-            kept = _place_for(call, asked)
+            kept = _place_for(call, asked, transferee)
             decision = gate.decide(request, self.config.routes, self.situation, kept)
             takes_up = call.kept.id if call.kept and kept and decision.accepted else None
             if decision.accepted and message:
@@ -253,14 +253,14 @@ def _obstacle(call: Call | None, far_end: LegId | None) -> tuple[Reason, str] | 
     return None
 
 
-def _place_for(call: Call, asked: Destination | None) -> Destination | None:
-    """The destination in whose queue a place is kept for the caller, where that is what is asked for.
+def _place_for(call: Call, asked: Destination | None, transferee: LegId | None) -> Destination | None:
+    """The destination in whose queue a place is kept for the transferee, where that is what is asked for.
 
     The place was that of the destination which was asked for then, or of its overflow, and both are still configured.
     """
     kept = call.kept
     found = kept.machine.destination if kept is not None else None
-    if kept is None or found is None or asked is None:
+    if kept is None or found is None or asked is None or transferee != kept.machine.transferee:
         return None
     configured = call.number.destinations.get(found.id)
     if configured is None or (configured.place, configured.queue) != (found.place, found.queue):

@@ -218,6 +218,24 @@ def test_another_destination_gives_it_up(made: MakeBench) -> None:
 
 
 @pytest.mark.keeps("21.28")
+def test_the_place_is_the_caller_s_and_nobody_else_s(made: MakeBench) -> None:
+    """The caller's side transfers the assistant, to the very same destination."""
+    bench = made()
+    play(bench, ASSISTANT + ASKED + KEPT)
+    play(
+        bench,
+        """
+    >> in-1 refers to +31612345678
+    << hang up T/1 480 no-answer
+    << answer 202 accepted
+    << notify 100 accepted
+    << report requested
+    << report accepted
+    << dial 6501 at asterisk as U/1""",
+    )
+
+
+@pytest.mark.keeps("21.28")
 @pytest.mark.parametrize(
     "what",
     [
