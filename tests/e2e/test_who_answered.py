@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.e2e.scene import ANNA_HZ, ASSISTANT_HZ, BERT_HZ, CALLER_HZ, Scene, hang_up, hears_nobody, scene
+from tests.e2e.scene import ANNA_HZ, ASSISTANT_HZ, BERT_HZ, CALLER_HZ, CARLA_HZ, Scene, hang_up, hears_nobody, scene
 from tests.support.asterisk import VOICEMAIL_HZ
 from tests.support.company import NUMBER, settings
 from tests.support.processes import eventually
@@ -197,6 +197,30 @@ async def test_after_voicemail_the_next_is_dialled(pbx: Asterisk, phones: Phones
         assert (record["answered_by"], record["human_at"] is not None) == ("extension", True)
         assert record["agent"] is None  # nobody has asked for it to be reported
         await hang_up(caller)
+
+
+@pytest.mark.keeps("21.46")
+async def test_after_a_queue_that_nobody_answers_voicemail_is_noticed(pbx: Asterisk, phones: Phones) -> None:
+    """The queue answers first, so that the caller is joined with it, and then has nobody for them."""
+    await phones("6001", hz=ANNA_HZ, manner="ring")
+    await phones("6003", hz=CARLA_HZ)
+    steps = ("Answer()", "Queue(sales,,,,2)", f"Playback({pbx.directory}/music/tone)", "VoiceMail(6001@default,us)")
+    for place, step in enumerate(steps, 1):
+        await pbx.cli(f"dialplan add extension 8300,{place},{step} into transfer-destinations")
+    sales = {"id": "sales", "extension": "8300", "overflow": ["carla"], **IN_SALES}
+    try:
+        async with scene(pbx, files=company(pbx, sales, {"id": "carla", "extension": "6003"})) as play:
+            await known(play)
+            await play.gateway.queue("sales", available=1)
+            caller, assistant = await play.talk(past_pbx=True)
+            assert await play.refer(assistant, "sales") == 202
+            await caller.media.hears(CARLA_HZ, timeout_s=30)
+            [record] = await play.gateway.ended()
+            attempts = [(one["destination"], one["reason"]) for one in record["attempts"]]
+            assert attempts == [("sales", "voicemail"), ("carla", "answered")]
+            await hang_up(caller)
+    finally:
+        await pbx.cli("dialplan remove extension 8300@transfer-destinations")
 
 
 @pytest.mark.keeps("21.5")

@@ -27,6 +27,8 @@ MAX_LEGS = 32  # Local channels, and lines, of one call
 LOOK_S = 1.0  # how long it is looked who has answered …
 SILENT_S = 0.2  # … of a PBX that has told nothing of any call so far
 LOOK_AGAIN_S = 0.03
+BEHIND_S = 10.0  # how long it is looked where a caller goes who has left a queue …
+LOOK_BEHIND_S = 0.25
 INBOUND = "4"  # ChannelState: the channel rings in (ast_channel_state, AST_STATE_RING)
 
 VOICEMAIL = ("voicemail", "minivm")  # how the names of its applications begin
@@ -48,6 +50,7 @@ class _Call:
     halves: list[str] = field(default_factory=list)  # the far halves of Local channels that have answered for it
     lines: set[str] = field(default_factory=set)  # unique ids of channels that were dialled out of the PBX
     queued: bool = False
+    in_doubt: bool = False  # whoever asks was told that a person is still looked for
     known: tuple[AnsweredBy, str] | None = None  # who has answered, as was told
 
 
@@ -111,10 +114,18 @@ class Answers:
                 if event.get("DialStatus") == "ANSWER":
                     self._picked_up(event, at)
             case "QueueCallerJoin" | "QueueCallerLeave":
-                if (call := self._calls.get(event.get("Uniqueid"))) is not None:
-                    call.queued = event.event == "QueueCallerJoin"
+                self._queues(event)
             case "Hangup":
                 self._forget(event.get("Uniqueid"))
+
+    def _queues(self, event: Message) -> None:
+        call = self._calls.get(event.get("Uniqueid"))
+        if call is None:
+            return
+        joins = event.event == "QueueCallerJoin"
+        if call.queued and not joins and call.in_doubt and len(self._tasks) < MAX_ASKED:
+            self._later(self._look_behind(call))
+        call.queued = joins
 
     def by(self, event: Message) -> AnsweredBy:
         """By whom a call is answered of which this DialEnd tells."""
@@ -205,6 +216,7 @@ class Answers:
                     break
                 meant = call.known if found.lower() in PASSING else _meant(found)
                 if meant is not None:
+                    call.in_doubt = meant[0] is None
                     self._told(call_id, *meant, self._now())
                     return
             if self._clock.now().steady - begun >= (LOOK_S if self._tells else SILENT_S):
@@ -212,6 +224,24 @@ class Answers:
                 break
             await sleep(self._clock, LOOK_AGAIN_S)
         self._unknown(call_id)
+
+    async def _look_behind(self, call: _Call) -> None:
+        """A caller has left a queue: for an agent, of whom others tell, or because nobody came, and for voicemail then.
+
+        They stay in the queue's application while they talk with an agent, and for a moment after they have left it.
+        """
+        call_id, begun = await call.asked, self._clock.now().steady
+        while self._clock.now().steady - begun < BEHIND_S:
+            await sleep(self._clock, LOOK_BEHIND_S)
+            if call_id is None or call.queued or self._calls.get(self._unique.get(call_id, "")) is not call:
+                return
+            found = await self._application(call)
+            if found is None or found.lower() in LOOKING:
+                return
+            by, name = _meant(found)
+            if by is AnsweredBy.VOICEMAIL:
+                self._told(call_id, by, name, self._now())
+                return
 
     @property
     def _tells(self) -> bool:

@@ -182,6 +182,38 @@ async def test_a_caller_who_has_left_a_queue_may_still_be_answered(pbx: FakeAmi,
         assert listener.answered == [(OURS, AnsweredBy.EXTENSION, "PJSIP/6001")]
 
 
+@pytest.mark.keeps("21.46")
+async def test_a_caller_who_leaves_a_queue_for_voicemail_is_told_of(pbx: FakeAmi, listener: Listener) -> None:
+    pbx.applications["PJSIP/gw-1"] = "Queue"
+    async with known(pbx, listener) as source:
+        pbx.send(rings_in("1"), caller("QueueCallerJoin", "1", Count="1"))
+        assert source.identify(OURS)
+        await listener.until(lambda: bool(listener.answered))
+        pbx.applications["PJSIP/gw-1"] = "Playback"
+        pbx.send(caller("QueueCallerLeave", "1", Count="0"))
+        await pbx.asked("Status", 3)
+        assert listener.answered == [(OURS, None, "Queue")]  # the announcement that nobody is there
+        pbx.applications["PJSIP/gw-1"] = "VoiceMail"
+        await listener.until(lambda: len(listener.answered) > 1)
+        assert listener.answered[-1] == (OURS, AnsweredBy.VOICEMAIL, "VoiceMail")
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["to an agent", "of whom nobody has asked"])
+async def test_a_caller_who_leaves_a_queue_is_not_followed(pbx: FakeAmi, listener: Listener, asked: bool) -> None:
+    pbx.applications["PJSIP/gw-1"] = "Queue"
+    async with known(pbx, listener) as source:
+        pbx.send(rings_in("1"), caller("QueueCallerJoin", "1", Count="1"))
+        if asked:
+            assert source.identify(OURS)
+            await listener.until(lambda: bool(listener.answered))
+        before = pbx.count("Status")
+        pbx.send(caller("QueueCallerLeave", "1", Count="0"))
+        if asked:
+            await pbx.asked("Status", before + 1)  # the queue's still: they talk
+        await heard(pbx, listener)
+        assert pbx.count("Status") == before + asked
+
+
 async def test_a_call_that_began_unseen_is_asked_about_when_it_is_answered(pbx: FakeAmi, listener: Listener) -> None:
     async with known(pbx, listener):
         pbx.send(dial("DialEnd", PHONE, DialStatus="ANSWER"))
