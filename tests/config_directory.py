@@ -70,6 +70,9 @@ HOLDING = TALKING.replace('whisper = "whisper.wav"\n', "", 1).replace(
 )
 """… and sales keep the caller's place in the queue, and whisper nothing."""
 
+CALLING_BACK = ASKING.replace('extension = "650', 'callback_prefixes = ["+3120"]\nextension = "650')
+"""… and callers from Amsterdam may be called back by either."""
+
 TRUNK = """\
 kind = "trunk"
 addresses = ["203.0.113.10", "198.51.100.0/24", "127.0.0.0/8"]

@@ -7,6 +7,7 @@ left. Reloads, a PBX that falls silent, and the end of the gateway come in betwe
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -33,7 +34,7 @@ from gateway.core.state_sources import StateSource
 from gateway.ports import TooLateError
 from tests.bench import ASSIGNED, PBX, SALES, SUPPORT, TRUNK, Bench
 from tests.bench.bench import Source
-from tests.config_directory import ASKING, TALKING, write, write_whisper
+from tests.config_directory import ASKING, CALLING_BACK, TALKING, write, write_whisper
 from tests.config_directory import PBX as PROFILE
 from tests.config_directory import TRUNK as PLATFORM
 from tests.engine import bugs
@@ -60,9 +61,10 @@ with tempfile.TemporaryDirectory() as _directory:
     ASKS = load(write(Path(_directory), ASKING))
     TALKS = load(write(Path(_directory), TALKING))
     HOLDS = load(write(Path(_directory), TALKING.replace('queue = "sales"', 'queue = "sales"\nhold_place_s = 60')))
+    CALLS_BACK = load(write(Path(_directory), CALLING_BACK))
 
 
-CONFIGS = st.sampled_from([CONFIG, OTHER, ASKS, TALKS, HOLDS])
+CONFIGS = st.sampled_from([CONFIG, OTHER, ASKS, TALKS, HOLDS, CALLS_BACK])
 
 
 class WholeCalls(RuleBasedStateMachine):
@@ -79,6 +81,9 @@ class WholeCalls(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end everything has an end."""
         try:
+            for running in self.bench.engine.transfers:
+                if running.machine.calls_back and running.machine.can_be_cancelled:
+                    self.bench.engine.cancel_transfer(running.id)
             self.bench.pass_time(LONG_S)
             while (silent := self.bench.dialled) is not None:  # PJSIP gives up on a peer that never answers
                 self.bench.fails(silent, 408)
@@ -183,6 +188,13 @@ class WholeCalls(RuleBasedStateMachine):
         if calls:
             self.bench.engine.transfer_call(calls[which % len(calls)], asked)
 
+    @precondition(lambda self: self.numbers)
+    @rule(which=st.integers(0, 9), asked=st.sampled_from(["sales", "support", "nobody"]))
+    def somebody_is_to_be_called_back(self, which: int, asked: str) -> None:
+        calls = [call.id for call in self.bench.engine.calls]
+        with contextlib.suppress(LookupError):  # nobody has called in the last hour
+            self.bench.call_back(calls[which % len(calls)] if calls else "+31201112222", asked)
+
     @precondition(lambda self: self.bench.engine.calls)
     @rule(which=st.integers(0, 9))
     def an_operator_hangs_up(self, which: int) -> None:
@@ -275,7 +287,7 @@ class WholeCalls(RuleBasedStateMachine):
     @invariant()
     def the_calls_are_counted_as_they_are(self) -> None:
         calls = self.bench.engine.calls
-        assert calls.per_peer() == Counter(call.begun_by for call in calls)
+        assert calls.per_peer() == Counter(call.begun_by for call in calls if call.begun_by)
         talking = [call.destination for call in calls if call.destination]
         trying = [one.machine.destination for _, one in calls.running if one.holds_transferee]
         assert calls.per_destination() == Counter([*talking, *(one.id for one in trying if one)])

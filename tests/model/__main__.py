@@ -21,6 +21,7 @@ SCOPES = {
     "invite": Scope(invites=True),  # one that the trunk asks for by INVITE
     "asked": Scope(asks=True),  # and who answers has to take the call by a key
     "kept": Scope(transfers=2, keeps=True, commands=False),  # whose place is kept past the deadline, and taken up
+    "called back": Scope(calls=0, calls_back=True),  # a caller who has hung up, by who has to take it by a key
     "again": Scope(transfers=2, commands=False),
     "replaced": Scope(replacements=1, commands=False),  # a leg comes in the place of another
     "two": Scope(calls=2, commands=False),  # attended transfers among them

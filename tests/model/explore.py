@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from structlog.testing import capture_logs
 
 from gateway.config import load
-from tests.config_directory import ASKING, HOLDING, MAIN, PBX, TRUNK, write, write_whisper
+from tests.config_directory import ASKING, CALLING_BACK, HOLDING, MAIN, PBX, TRUNK, write, write_whisper
 from tests.model import invariants, tables
 from tests.model.moves import Move, Scope, World
 from tests.model.on_the_wire import company
@@ -54,7 +54,9 @@ class BrokenError(AssertionError):
 
 
 @cache
-def configuration(early: bool, short: bool = False, asks: bool = False, keeps: bool = False) -> Config:
+def configuration(
+    early: bool, short: bool = False, asks: bool = False, keeps: bool = False, calls_back: bool = False
+) -> Config:
     """That of the bench, or of on_the_wire, with the platform's profile and the destinations as the scope has them."""
     if short:
         with tempfile.TemporaryDirectory() as directory:
@@ -63,13 +65,13 @@ def configuration(early: bool, short: bool = False, asks: bool = False, keeps: b
     profiles = {"platform": TRUNK + 'final_notify = "on-ring"\nat_deadline = "continue"\n', "asterisk": PBX}
     with tempfile.TemporaryDirectory() as directory:
         write_whisper(Path(directory))
-        main = HOLDING if keeps else ASKING if asks else MAIN
+        main = CALLING_BACK if calls_back else HOLDING if keeps else ASKING if asks else MAIN
         return load(write(Path(directory), main, profiles if early else None))
 
 
 def replayed(scope: Scope, path: Moves) -> World:
     """The world after this."""
-    world = World(configuration(scope.early, scope.short, scope.asks, scope.keeps), scope)
+    world = World(configuration(scope.early, scope.short, scope.asks, scope.keeps, scope.calls_back), scope)
     for move in path:
         world.play(move)
     return world

@@ -38,6 +38,8 @@ class Scope:
     """Whether who answers is whispered to, and asked to take the call by a key."""
     keeps: bool = False
     """Whether callers talk on with the assistant, and their place is kept past its deadline."""
+    calls_back: bool = False
+    """Whether a caller who has hung up may be promised to be called back, once."""
     short: bool = False
     """Whether its time-outs are short enough to be waited for on a real wire."""
 
@@ -49,6 +51,10 @@ class World:
         self.bench = Bench(config)
         self._scope = scope
         self._calls = self._transfers = self._replacements = 0
+        self._promised = not scope.calls_back
+        if scope.calls_back:
+            self.bench.fails(self.bench.calls_in("in-0", PBX, ASSIGNED), 487)
+            self.bench.pass_time(SOON_S)
         self.too_late = 0
         """How many commands were refused for that."""
 
@@ -59,6 +65,8 @@ class World:
         legs = list(self.bench.sip.live.items())
         if self._calls < self._scope.calls:
             yield "call", -1, -1
+        if not self._promised:
+            yield "call back", -1, -1
         for place, (leg, state) in enumerate(legs):
             if state == "dialled":
                 yield from (("ring", place, -1), ("answer", place, -1), ("refuse", place, -1))
@@ -92,7 +100,7 @@ class World:
 
     # --- and does
 
-    def play(self, move: Move) -> None:  # noqa: C901  # one case for each move
+    def play(self, move: Move) -> None:  # noqa: C901, PLR0912  # one case for each move
         """Have it happen."""
         what, place, other = move
         legs = list(self.bench.sip.live)
@@ -101,6 +109,9 @@ class World:
                 self._calls += 1
                 peer, called = (TRUNK, SALES) if self._scope.invites and self._calls == 1 else (PBX, ASSIGNED)
                 self.bench.calls_in(f"in-{self._calls}", peer, called)
+            case "call back":
+                self._promised = True
+                self.bench.call_back("+31201112222", "support")
             case "ring":
                 self.bench.rings(legs[place])
             case "answer":

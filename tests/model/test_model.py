@@ -27,6 +27,7 @@ pytestmark = pytest.mark.thorough
         pytest.param(Scope(invites=True), 5, id="a transfer by INVITE"),
         pytest.param(Scope(invites=True, asks=True), 5, id="a call that is taken by a key"),
         pytest.param(Scope(transfers=2, keeps=True, commands=False), 6, id="a place that is kept"),
+        pytest.param(Scope(calls=0, calls_back=True), 8, id="a caller who is called back"),
         pytest.param(Scope(transfers=2, replacements=1, commands=False), 5, id="a leg replaced"),
         pytest.param(Scope(calls=2, commands=False), 5, id="two calls"),
     ],

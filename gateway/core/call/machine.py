@@ -5,11 +5,13 @@
 its machine says which leg is hung up; otherwise a call whose one leg ends loses the other one too. What an event means
 to a transfer in which its leg takes part is told to the transfer first, then to the call to which the leg belongs.
 
+One who is to be called back has no leg: their call begins with its transfer.
+
 Below is every next state an event can lead to. Where there is a dash, the event changes nothing, and nothing is done.
 
     event             new        calling            up             moving                        ending      over
     AssistantWanted   calling    -                  -              -                             -           -
-    TransferRequested new|moving -                  up|moving      moving                        ending      -
+    TransferRequested new|moving -                  up|moving      moving                        ending      moving
     LegEnded          over       new|calling|ending up|ending      calling|up|moving|ending|over ending|over over
     LegFailed         new|over   new|calling|ending up|ending      calling|up|moving|ending|over ending|over over
     LegTaken          over       new|ending|calling calling|ending moving                        ending|over over

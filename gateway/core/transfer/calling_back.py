@@ -31,7 +31,7 @@ In the other states a call back comes to these too, beside those of the tables t
     RingTimeout    promised promised promised         -                -         -
     HumanAnswered  -        -        calling          -                -         -
     WhoTimeout     -        -        calling          -                -         -
-    Identified     -        -        calling|promised promised         -         promised
+    Identified     -        -        calling|promised promised         -         -
     Fault          promised promised promised         promised         promised  -
 """
 

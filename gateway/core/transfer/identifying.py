@@ -85,8 +85,8 @@ def identify(step: TransferStep, by: AnsweredBy | None, name: str, following: De
 def _leaves_there(step: TransferStep, following: Decision) -> bool:
     """Whether the caller stays with the voicemail: as configured, or for want of anybody else."""
     transfer = step.transfer
-    if transfer.calls_back:
-        return False  # nobody is called back to be left there
+    if transfer.calls_back:  # nobody is called to be left there; who is there already is not cut off
+        return transfer.state is State.CONNECTED
     if transfer.destination is None or transfer.destination.voicemail is OnVoicemail.KEEP:
         step.explain(LEFT_THERE)
         return True

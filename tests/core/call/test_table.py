@@ -18,6 +18,7 @@ from gateway.core.caller import Party
 from gateway.core.model import (
     AnsweredBy,
     AssignedNumber,
+    CallBack,
     Decision,
     Destination,
     Entry,
@@ -52,6 +53,7 @@ HELD = Destination(
 )
 TO_HELD, UNTIL = Decision(True, Reason.ACCEPTED, HELD), Manner(deadline=timedelta(seconds=30))
 TO_ASKED = Decision(True, Reason.ACCEPTED, ASKED)
+TO_BACK = Decision(True, Reason.ACCEPTED, replace(SUPPORT, call_back=CallBack("asterisk", ("+31",), attempts=1)))
 TO_SALES, TO_SUPPORT = Decision(True, Reason.ACCEPTED, SALES), Decision(True, Reason.ACCEPTED, SUPPORT)
 CLOSED = Decision(False, Reason.OUTSIDE_HOURS, SALES)
 MOST_STATES = 6_000
@@ -62,8 +64,15 @@ def first() -> Call:
     return Call("c1", NUMBER, NOW, legs={CALLER: leg}, parties={CALLER: PARTY})
 
 
+def absent() -> Call:
+    """One whose caller is not there, and is to be called back."""
+    return Call("c2", NUMBER, NOW, caller="+31201112222")
+
+
 def events(call: Call) -> Iterator[ev.Event]:
     """Whatever can happen to a call."""
+    if call == absent():
+        yield replace(requested(LegId("T/caller-0"), None, entry=Entry.CALLBACK, decision=TO_BACK), calls_back=True)
     if not call.legs and not call.transfers:
         return
     if call == first():
@@ -155,7 +164,7 @@ def of_transfer(which: TransferId, target: LegId) -> Iterator[ev.Event]:
     """What can happen to a transfer."""
     for timer in Timer:
         yield ev.TimerFired(NOW, which, timer, next=CLOSED)
-        yield ev.TimerFired(NOW, which, timer, heard=True, next=TO_SUPPORT)
+        yield ev.TimerFired(NOW, which, timer, heard=True, next=TO_BACK if timer is Timer.TURN else TO_SUPPORT)
     yield ev.HumanAnswered(NOW, which, target, NOW.wall)
     for by in (None, AnsweredBy.OUTSIDE, AnsweredBy.VOICEMAIL):
         yield ev.Identified(NOW, which, target, by, next=TO_SUPPORT)
@@ -183,6 +192,7 @@ def likeness(call: Call) -> object:
             one.handed,
             one.machine.holds_back,
             one.machine.may_keep_place,
+            one.machine.called,
         )
         for one in call.transfers
     )
@@ -192,7 +202,8 @@ def likeness(call: Call) -> object:
 def observed() -> Rows:
     """Every transition there is: all events, in every state that any of them leads to."""
     rows: Rows = defaultdict(set)
-    reached, seen = [first()], {likeness(first())}
+    reached = [first(), absent()]
+    seen = {likeness(each) for each in reached}
     while reached:
         call = reached.pop()
         for event in events(call):
