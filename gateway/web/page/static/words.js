@@ -27,7 +27,7 @@ export function refusal(destination, now) {
   return `${words ?? destination.reason}${until}`;
 }
 
-const ASKED = { __proto__: null, dialling: "being called", ringing: "rings", answered: "answers", whispering: "is asked to take it", handing: "handed to the PBX", listening: "comes back", switching: "is put through", kept: "has a place kept" };
+const ASKED = { __proto__: null, dialling: "being called", ringing: "rings", answered: "answers", whispering: "is asked to take it", calling: "has the caller called back", handing: "handed to the PBX", listening: "comes back", switching: "is put through", kept: "has a place kept" };
 const ANSWERED_BY = { __proto__: null, agent: "agent", extension: "phone", outside: "outside line", voicemail: "voicemail", application: "announcement" };
 
 /**
