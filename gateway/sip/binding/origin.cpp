@@ -16,8 +16,7 @@ namespace gateway {
 namespace {
 
 /* What a dialog was told last; it lives as long as that. */
-struct Origin {
-    pj_uint32_t id, version;
+struct Told : Origin {
     std::size_t text; // a hash of all but the o= line's numbers; 0: nothing yet
 };
 
@@ -36,6 +35,15 @@ pjsip_dialog *dialog_of(const pjsip_tx_data *tdata)
     return pjsip_ua_find_dialog(&id->id, request ? &from->tag : &to->tag, request ? &to->tag : &from->tag, PJ_FALSE);
 }
 
+Told *begin(pjsip_dialog *dialog, Origin origin)
+{
+    Told *told = PJ_POOL_ZALLOC_T(dialog->pool, Told);
+    told->id = origin.id;
+    told->version = origin.version;
+    dialog->mod_data[module_.id] = told;
+    return told;
+}
+
 /* Before it is printed; what is printed already is sent again, as it was. */
 pj_status_t on_sent(pjsip_tx_data *tdata)
 {
@@ -47,12 +55,9 @@ pj_status_t on_sent(pjsip_tx_data *tdata)
     if (!dialog)
         return PJ_SUCCESS;
     auto *sdp = static_cast<pjmedia_sdp_session *>(body->data);
-    auto *origin = static_cast<Origin *>(dialog->mod_data[module_.id]);
-    if (!origin) {
-        origin = PJ_POOL_ZALLOC_T(dialog->pool, Origin);
-        origin->id = next_++;
-        dialog->mod_data[module_.id] = origin;
-    }
+    auto *origin = static_cast<Told *>(dialog->mod_data[module_.id]);
+    if (!origin)
+        origin = begin(dialog, {next_++, 0});
     sdp->origin.id = origin->id;
     sdp->origin.version = 0;
     char text[PJSIP_MAX_PKT_LEN];
@@ -66,6 +71,17 @@ pj_status_t on_sent(pjsip_tx_data *tdata)
     return PJ_SUCCESS;
 }
 
+}
+
+Origin origin_of(const pjsip_dialog *dialog)
+{
+    const auto *told = static_cast<const Told *>(dialog->mod_data[module_.id]);
+    return told ? Origin{told->id, told->version} : Origin{0, 0};
+}
+
+void set_origin(pjsip_dialog *dialog, Origin origin)
+{
+    begin(dialog, origin);
 }
 
 void write_origins()
