@@ -110,7 +110,7 @@ class App:
         reporters = Reporters(self.reporter)
         self.engine = Engine(config, reporters, self.metrics, clock)
         self.sip = user_agent(config, self.engine, clock)
-        self.engine.attach(self.sip)
+        self.engine.attach(self.sip, self.reporter)
         self._others = OtherGateways(self.engine, self.reporter, self.metrics.transfer_ended, clock)
         self.messages = CallMessages(self.engine.book, self.sip)
         self.archive = MessageArchive(self.messages, config.gateway.state_dir, clock)
@@ -160,6 +160,7 @@ class App:
         left = await self.reporter.start(hold=is_held)
         for interrupted in () if is_held else left:
             self.metrics.transfer_ended(interrupted)
+        kept = await self.reporter.kept_calls()
         await self.audit.start()
         http = self._config.http
         try:
@@ -170,6 +171,8 @@ class App:
             self._capturing.configure(self._config)
             self.archive.configure(self._config)
             self._tracing.configure(self._config)
+            # In the turn in which SIP began: whatever the peers have sent meanwhile finds its dialog.
+            self.engine.take_up(kept)
             self._following.follow(self._config)
             self._others.start(self._config, _broker(self._config), left)
             self.engine.keep_call_backs(self.reporter.promised)

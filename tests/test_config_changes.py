@@ -82,7 +82,7 @@ CHANGES: Final[Tables] = {
         "tls_certificate": "two.pem", "tls_key": "two.pem", "tls_ca": "two.pem", "tls_verify_client": True,
         "public_address": "192.0.2.9", "public_address6": "2001:db8::9", "name_servers": ["192.0.2.53"],
         "rtp_port_min": 21000, "rtp_port_max": 28999, "max_calls": 11, "rtp_timeout_s": 12, "max_call_s": 13,
-        "answer_timeout_s": 14,
+        "answer_timeout_s": 14, "recover_calls": True,
     },
     "mqtt": {
         "host": "192.0.2.7", "port": 1884, "tls": True, "ca_file": "two.pem", "username": "other",

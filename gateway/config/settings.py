@@ -157,6 +157,7 @@ class SipSettings(Section):
     rtp_timeout_s: Annotated[float, Field(strict=True, ge=0, le=86400)] = 300  # 0: silence ends no call
     max_call_s: Annotated[float, Field(strict=True, ge=0, le=604800)] = 0  # 0: a call may last for ever
     answer_timeout_s: Annotated[float, Field(strict=True, ge=1, le=3600)] = 185  # more than 3 minutes: RFC 3261 §16.6
+    recover_calls: Flag = False  # whether calls that are up outlive a process that is killed
 
 
 class MqttSettings(Section):

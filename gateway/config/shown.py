@@ -43,7 +43,7 @@ _SHOWN: Mapping[str, tuple[str, ...]] = {
     "sip": (
         "bind_address", "bind_address6", "udp_port", "tcp_port", "tls_port", "tls_certificate", "tls_ca",
         "tls_verify_client", "public_address", "public_address6", "name_servers", "rtp_port_min", "rtp_port_max",
-        "max_calls", "rtp_timeout_s", "max_call_s", "answer_timeout_s",
+        "max_calls", "rtp_timeout_s", "max_call_s", "answer_timeout_s", "recover_calls",
     ),
     "mqtt": ("host", "port", "tls", "ca_file", "base_topic", "home_assistant"),
     "http": ("bind_address", "port", "ready_needs", "host_names"),

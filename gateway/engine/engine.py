@@ -26,12 +26,14 @@ from gateway.engine.call_book import CallBook
 from gateway.engine.drain import Drain
 from gateway.engine.guards import GuardedReports, GuardedSip
 from gateway.engine.idempotency import Idempotency
+from gateway.engine.keeping import Keeper
 from gateway.engine.loop import Loop
 from gateway.engine.probes import Probes
 from gateway.engine.registry import Calls
 from gateway.engine.surroundings import Surroundings
 from gateway.ports import (
     Author,
+    CallStore,
     Clock,
     IncomingCall,
     NotAllowedError,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.core.call.state import Call
     from gateway.core.gate import Situation
+    from gateway.core.kept_call import KeptCall
 
 log = structlog.get_logger(__name__)
 
@@ -66,16 +69,23 @@ class Engine:
         self._noted = cast("CallBook", GuardedReports(self.book))
         self.calls = Calls(self._noted)
 
-    def attach(self, sip: SipPort) -> None:
-        """Name the user agent that carries out what is decided here."""
+    def attach(self, sip: SipPort, store: CallStore | None = None) -> None:
+        """Name the user agent that carries out what is decided here; `store`: where calls are written down."""
         self._sip = GuardedSip(sip, self, self._clock)
         self._loop = Loop(self._sip, self.calls, self._reporter, self._observer, self._surroundings)
+        if store is not None:
+            self._loop.keeper = Keeper(store, self._sip, self._reporter, self._observer, self._surroundings)
         self._admission = Admission(self._loop, self._sip, self._observer, self._surroundings)
         self._probes = Probes(self._sip, self._clock)
 
     def beside(self, elsewhere: Callable[[], Elsewhere]) -> None:
         """Name what tells how much the other gateways of the cluster carry."""
         self._surroundings.elsewhere = elsewhere
+
+    def take_up(self, left: Sequence[KeptCall]) -> None:
+        """Take up the calls that a process has left which ended without warning; before anything is received."""
+        if self._loop.keeper is not None:
+            self._loop.keeper.take_up(left, self._loop)
 
     def reconfigure(self, config: Config) -> None:
         """Decide by a new configuration from now on, in running calls too; a running transfer goes on as it began."""
@@ -160,6 +170,12 @@ class Engine:
             return  # an assistant is shown by its number alone
         party = party.then(asserted, self._config.gateway.default_country)
         self._loop.feed(call.id, ev.PartyChanged(self._clock.now(), leg, party))
+
+    def leg_renewed(self, leg: LegId) -> None:
+        """See ports.SipListener."""
+        call = self.calls.of(leg)
+        if call is not None and self._loop.keeper is not None:
+            self._loop.keeper.renewed(call)
 
     def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
         """A leg is over."""

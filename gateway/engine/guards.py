@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from gateway.core.caller import Asserted
+from gateway.core.kept_call import KeptDialog, RecoveryOrder
 from gateway.core.media_way import Decision
 from gateway.core.model import Announcement, LegId
 from gateway.core.open_call import LegCondition, LegState
@@ -71,6 +72,19 @@ class GuardedSip(SipPort):
             raise
         except Exception as error:
             raise NotSentError(NotSent.FAILED, self._noted("dial", order.beside or order.leg, error)) from error
+
+    def recover(self, order: RecoveryOrder) -> None:
+        """See ports.SipPort."""
+        try:
+            self._sip.recover(order)
+        except NotSentError:
+            raise
+        except Exception as error:
+            raise NotSentError(NotSent.FAILED, self._noted("recover", order.leg, error)) from error
+
+    def dialog(self, leg: LegId) -> KeptDialog | None:
+        """See ports.SipPort."""
+        return self._tried("dialog", leg, partial(self._sip.dialog, leg), otherwise=None)
 
     def hand_down(self, order: HandDownOrder) -> None:
         """See ports.SipPort."""

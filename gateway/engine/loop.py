@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -29,6 +30,9 @@ from gateway.engine.requests import Desk, Judged
 from gateway.engine.surroundings import Surroundings
 from gateway.ports import Observer, ReferHandle, Reporter, SipPort
 
+if TYPE_CHECKING:
+    from gateway.engine.keeping import Keeper
+
 log = structlog.get_logger(__name__)
 
 
@@ -47,6 +51,7 @@ class Loop:
         self.calls = calls
         self.call_backs = CallBacks(calls, surroundings)
         self.last_callers = LastCallers(calls, surroundings.clock)
+        self.keeper: Keeper | None = None
         self.executor = Executor(sip, calls, reporter, observer, surroundings.clock, self, surroundings.identify)
 
     def situation(self) -> gate.Situation:
@@ -130,7 +135,17 @@ class Loop:
             self.calls.put(call)
         if not call.involved and not call.transfers:
             self.calls.remove(call.id)
+        self._keep(call)
         self._count()
+
+    def _keep(self, call: Call) -> None:
+        """Have what a later process is to know of the call written down; what fails there concerns no call."""
+        if self.keeper is None:
+            return
+        try:
+            self.keeper.see(call)
+        except Exception:
+            log.exception("call-not-kept", call=call.id)
 
     def _count(self) -> None:
         count = len(self.calls)

@@ -17,7 +17,7 @@ from gateway.ports.operations import (
     UnreadableError,
 )
 from gateway.ports.pbx import ExtensionWatcher, FollowedPbx, PbxListener, PbxSource, WatchListener
-from gateway.ports.report import Observer, Reporter
+from gateway.ports.report import CallStore, Observer, Reporter
 from gateway.ports.sip import (
     IncomingCall,
     NotSent,
@@ -31,6 +31,7 @@ from gateway.ports.sip import (
 
 __all__ = [
     "Author",
+    "CallStore",
     "Clock",
     "DialOrder",
     "ExtensionWatcher",

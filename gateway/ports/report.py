@@ -3,6 +3,7 @@
 
 from typing import Protocol
 
+from gateway.core.kept_call import KeptCall
 from gateway.core.media_way import Decision
 from gateway.core.model import PbxState, TransferId
 from gateway.core.outcome import Reason
@@ -20,6 +21,16 @@ class Reporter(Protocol):
 
     def queue_snapshot(self, state: PbxState) -> None:
         """Publish the retained snapshot of each queue of a PBX; lost when the broker is away, then sent anew."""
+
+
+class CallStore(Protocol):
+    """Where calls are written down that are to outlive the process; what that fails at concerns no call."""
+
+    def keep_call(self, kept: KeptCall) -> None:
+        """Write this down, in the place of what there is of the call; a process that is killed soon may lose it."""
+
+    def strike_out_call(self, call: str) -> None:
+        """Nothing of this call is to be taken up any more."""
 
 
 class Observer(Protocol):
@@ -54,6 +65,9 @@ class Observer(Protocol):
 
     def call_ended(self, record: CallRecord) -> None:
         """Count a conversation that is over."""
+
+    def call_recovered(self, *, taken_up: bool) -> None:
+        """Count a call of an earlier process that was taken up again, or could not be."""
 
     def pbx_state(self, state: PbxState) -> None:
         """Set the queue gauges and `pbx_up` of a PBX."""

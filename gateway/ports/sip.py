@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.core.call.commands import DialOrder, HandDownOrder
 from gateway.core.caller import Asserted, CallerId
+from gateway.core.kept_call import KeptDialog, RecoveryOrder
 from gateway.core.media_way import Decision
 from gateway.core.model import Announcement, LegId, Peer
 from gateway.core.open_call import LegCondition
@@ -97,6 +98,12 @@ class SipPort(Protocol):
     def dial(self, order: DialOrder) -> None:
         """Start a call. Raises NotSentError when it cannot even be tried."""
 
+    def recover(self, order: RecoveryOrder) -> None:
+        """Take up a leg of an earlier process; it is told of as one that was dialled. Raises NotSentError."""
+
+    def dialog(self, leg: LegId) -> KeptDialog | None:
+        """What a later process has to know to take up a leg that is up; None: it is gone, or cannot be taken up."""
+
     def has_room(self) -> bool:
         """Whether there are ports and descriptors for another leg."""
 
@@ -184,6 +191,9 @@ class SipListener(Protocol):
 
     def leg_connected(self, leg: LegId, asserted: Asserted) -> None:
         """A peer says in mid call who is at the end of its leg now (RFC 3325, RFC 4916)."""
+
+    def leg_renewed(self, leg: LegId) -> None:
+        """The media of a leg that is up was negotiated anew: its dialog may lead elsewhere."""
 
     def leg_ended(self, leg: LegId, code: int, by_peer: bool, why: CallEnd = CallEnd.HUNG_UP) -> None:
         """A leg is over: `code` is the final response of its INVITE, or 200 after a BYE; `why` an established one."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gateway.core.json_form import timestamp
+from gateway.report import kept_calls
 from gateway.report.history.callers import Callers, erased, without_caller
 from gateway.report.history.forgetting import Forgetting
 from gateway.report.history.retention import Keep
@@ -144,6 +145,8 @@ def rewrite_all(db: sqlite3.Connection, unwritten: list[Write], forms: Collectio
         rows.update(db.execute(chosen, (form.removeprefix("+"),)))
     refused = {seq for (seq,) in db.execute("SELECT seq FROM apart WHERE state = 'refused'")}
     changed = _rewrite(db, rows, change)
+    # A call that is up goes on, and does not outlive the process any more.
+    kept_calls.forget(db, unwritten, forms)
     # What was there before stands in the log (WAL) until that is written anew.
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return Erased(events=len(changed - refused) + in_memory, refused=len(changed & refused))

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from gateway.report.backlog import Fetch, Job
 from gateway.report.cursors import Refuse, Resend, Taken
+from gateway.report.kept_calls import Keep
 from gateway.report.store import Put, Remembered, Store, Write
 
 
@@ -48,9 +49,9 @@ class HaveSink:
     wanted: Collection[str] | None = None
 
 
-AnyJob: TypeAlias = Put | Job | HaveSink | Remember | Change | Close
+AnyJob: TypeAlias = Put | Keep | Job | HaveSink | Remember | Change | Close
 
-_UNAWAITED = (Put, Taken, Refuse)
+_UNAWAITED = (Put, Taken, Refuse, Keep)
 
 
 class JobQueue:
@@ -90,7 +91,7 @@ class JobQueue:
 def must_be_written_first(fetch: Fetch, unwritten: list[Write]) -> bool:
     """Whether the sink has said something of events that it asks for now."""
     return any(
-        not isinstance(write, Put)
+        not isinstance(write, Put | Keep)
         and write.sink == fetch.sink
         and (isinstance(write, Resend) or write.seq > fetch.after)
         for write in unwritten

@@ -22,6 +22,7 @@ import structlog
 from gateway.report.backlog import Backlog, BacklogState, Fetch, Flush
 from gateway.report.cursors import Refuse, Resend, Standing, Taken
 from gateway.report.jobs import AnyJob, Change, Close, HaveSink, JobQueue, Remember, must_be_written_first
+from gateway.report.kept_calls import Keep
 from gateway.report.store import HISTORY_OF_EACH, Put, Remembered, Store, Write
 from gateway.report.store_file import StoreError, is_broken
 
@@ -75,8 +76,8 @@ class Journal:
         self._thread.start()
         return await opened
 
-    def put(self, event: Put) -> None:
-        """Store an event; returns at once."""
+    def put(self, event: Put | Keep) -> None:
+        """Store an event, or what there is of a call that is up; returns at once."""
         self._jobs.put(event)
 
     def enlist(
@@ -162,7 +163,7 @@ class Journal:
             has_changed = False
             for job in self._next_jobs():
                 match job:
-                    case Put() | Taken() | Refuse() | Resend():
+                    case Put() | Taken() | Refuse() | Resend() | Keep():
                         self._unwritten.append(job)
                     case Fetch() | Remember() | Change():
                         questions.append(job)
@@ -207,7 +208,7 @@ class Journal:
 
     def _write(self, *, tell: bool = False) -> None:
         count = len(self._unwritten)
-        is_news = tell or not all(isinstance(write, Taken | Refuse) for write in self._unwritten)
+        is_news = tell or not all(isinstance(write, Taken | Refuse | Keep) for write in self._unwritten)
         try:
             self._store.keep()
             self._apply()

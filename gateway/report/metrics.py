@@ -46,6 +46,7 @@ from gateway.report.labels import (
 STAGES = tuple(state.value for state in State if state is not State.ENDED)
 SETTLED = tuple(promise.value for promise in Promise if promise is not Promise.PENDING)
 LAG_EVERY_S = 0.5
+RECOVERED, LOST = "recovered", "lost"
 
 # The edges of buckets are where telephony draws a line; docs/operations.md says which.
 _ANSWER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
@@ -84,6 +85,11 @@ class Metrics:
         self._stages = gauge("transfers_in_progress", "Transfers under way.", "stage")
         self._calls = gauge("calls_in_progress", "Calls under way.")
         self._calls_ended = counter("calls_ended_total", "Conversations that ended.", "reason")
+        self._recovered = counter(
+            "calls_recovered_total",
+            "Calls of a process that was killed, by whether they were taken up again.",
+            "result",
+        )
         self._refer = histogram("refer_response_seconds", "From a REFER to its response.", _ANSWER_BUCKETS)
         self._setup = histogram("target_setup_seconds", "From our INVITE to the first 18x or 2xx.", _SETUP_BUCKETS)
         self._ring = histogram("target_ring_seconds", "From ringing to the PBX's answer.", _RING_BUCKETS)
@@ -137,6 +143,8 @@ class Metrics:
             self._stages.labels(stage)
         for end in CallEnd:
             self._calls_ended.labels(end)
+        for result in RECOVERED, LOST:
+            self._recovered.labels(result)
         for kind in ("rtp", "rtcp"):
             self._media_dropped.labels(kind)
         for way in WAYS:
@@ -252,6 +260,10 @@ class Metrics:
     def calls_in_progress(self, count: int) -> None:
         """See ports.Observer."""
         self._calls.set(count)
+
+    def call_recovered(self, *, taken_up: bool) -> None:
+        """See ports.Observer."""
+        self._recovered.labels(RECOVERED if taken_up else LOST).inc()
 
     def call_ended(self, record: CallRecord) -> None:
         """See ports.Observer."""

@@ -23,11 +23,13 @@ from gateway.core.json_form import (
     timestamp,
     transfer_document,
 )
+from gateway.core.kept_call import KeptCall
 from gateway.core.model import Entry, PbxState
 from gateway.core.outcome import Outcome, Reason
 from gateway.core.platform_calls import PlatformCall
 from gateway.core.record import CallRecord, Milestone, PlatformCallRecord, PlatformView, TransferRecord
 from gateway.ports import Clock, HistoryPage, HistoryQuery
+from gateway.report import kept_calls
 from gateway.report.after_turn import AfterTurn
 from gateway.report.backlog import BacklogState
 from gateway.report.cursors import StoredEvent
@@ -48,6 +50,8 @@ from gateway.report.history.retention import Keep
 from gateway.report.history.rows import ID_FIELD, PLATFORM_CALL, TRANSFER
 from gateway.report.history.state import HistoryState
 from gateway.report.journal import ANSWER_S, Journal
+from gateway.report.kept_calls import Keep as KeepCall
+from gateway.report.kept_calls import keeping
 from gateway.report.platform.calls import PlatformCalls
 from gateway.report.platform.recalling import Recalling
 from gateway.report.sinks.history import NAME as HISTORY
@@ -388,6 +392,29 @@ class EventReporter:
         if odd is not None:
             log.error("platform-event-unfit", call=record.id, why=str(odd), exc_info=odd)
         self._put(event, record.number, payload)
+
+    def keep_call(self, kept: KeptCall) -> None:
+        """See ports.CallStore."""
+        self._reports.put(partial(self._store_kept, kept))
+
+    def _store_kept(self, kept: KeptCall) -> None:
+        try:
+            self._journal.put(keeping(kept))
+        except Exception:  # calls hang on whoever reports
+            log.exception("call-not-kept", call=kept.call)
+
+    def strike_out_call(self, call: str) -> None:
+        """See ports.CallStore: after what the same turn has reported, of which one or the other is to be found."""
+        self._reports.put(partial(self._journal.put, KeepCall(call)))
+
+    async def kept_calls(self) -> list[KeptCall]:
+        """The calls that a process has left that ended without warning. Of those that cannot be read there are none."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await self._journal.change(lambda store, _unwritten: kept_calls.read(store.db))
+        except (StoreError, TimeoutError) as error:
+            log.error("kept-calls-unreadable", why=str(error) or "the disk hangs")
+            return []
 
     def queue_snapshot(self, state: PbxState) -> None:
         """See ports.Reporter."""

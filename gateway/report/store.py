@@ -17,8 +17,9 @@ from typing import TypeAlias
 
 import structlog
 
-from gateway.report import cursors
+from gateway.report import cursors, kept_calls
 from gateway.report.cursors import Refuse, Resend, Standing, StoredEvent, Taken
+from gateway.report.kept_calls import Keep
 from gateway.report.store_file import StoreError, StoreFile
 
 HISTORY_OF_EACH = 500  # ended transfers that are remembered: this many completed ones, and this many others
@@ -57,7 +58,7 @@ class Put:
     kind: str = ""  # its `type`; empty: whatever a sink asks for, it gets this
 
 
-Write: TypeAlias = Put | Taken | Refuse | Resend
+Write: TypeAlias = Put | Taken | Refuse | Resend | Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +172,14 @@ class Store:
         dropped = 0
         db.execute("BEGIN IMMEDIATE")
         try:
+            kept_calls.apply(db, [write for write in writes if isinstance(write, Keep)])
             cursors.keep_only(db, self.standing)
             added = {seq: put for put in writes if isinstance(put, Put) and (seq := self._put(db, put)) is not None}
             if any(isinstance(write, Put) and write.change and write.change.ended for write in writes):
                 _trim_history(db)
             found = {}
             for sink, before in self.standing.items():
-                moves = [write for write in writes if not isinstance(write, Put) and write.sink == sink]
+                moves = [write for write in writes if not isinstance(write, Put | Keep) and write.sink == sink]
                 # What a sink does not ask for never waits for it.
                 moves += [Taken(sink, seq) for seq, put in added.items() if not self.is_wanted(sink, put)]
                 waiting = before.waiting + len(added) + cursors.move_all(db, sink, moves)

@@ -25,6 +25,7 @@ from gateway.sip.calls.dialling import Dialler
 from gateway.sip.calls.leg import Leg
 from gateway.sip.calls.leg_registry import LegRegistry
 from gateway.sip.calls.pairs import Pairs
+from gateway.sip.calls.recovering import Recoverer, dialog_of
 from gateway.sip.requests.dialogs import Dialogs
 from gateway.sip.requests.handler import RequestHandler
 from gateway.sip.requests.invitation import Invitation
@@ -46,6 +47,7 @@ from gateway.sip.text.headers import refusal_headers
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from gateway.core.kept_call import KeptDialog, RecoveryOrder
     from gateway.core.sip_message import Captured, KeptMessages
     from gateway.sip.calls.media_path import MediaPath
 
@@ -100,6 +102,9 @@ class SipAgent:
         self._servers = Servers(sip.name_servers, transports.versions(sip)[0], self._clock)
         self._dialler = Dialler(self._accounts, self._servers, self._legs, self._media, self._clock, self._supervision)
         self._supervision.failover = self._dialler.failover
+        self._recoverer = Recoverer(
+            self._accounts, self._legs, self._clock, self._supervision, self._supervision.not_recovered
+        )
         self._transports = Transports(self._endpoint, sip)
         self._endpoint.libStart()
         pj.watch_sessions()
@@ -211,6 +216,16 @@ class SipAgent:
             raise NotSentError(NotSent.NO_ROOM, f"{order.peer.name} has as many calls as its max_calls")
         self._dialler.dial(order)
         self._kick()
+
+    def recover(self, order: RecoveryOrder) -> None:
+        """See ports.SipPort."""
+        self._recoverer.recover(order)
+        self._kick()
+
+    def dialog(self, leg: LegId) -> KeptDialog | None:
+        """See ports.SipPort."""
+        found = self._legs.get(leg)
+        return dialog_of(found) if found is not None else None
 
     def has_room(self) -> bool:
         """See ports.SipPort."""

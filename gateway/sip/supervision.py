@@ -113,6 +113,8 @@ class Supervision:
         self.midcall.exchanged(leg)
         if leg.early:
             self._listener.leg_early_media(leg.id)
+        elif leg.established:
+            self._listener.leg_renewed(leg.id)
 
     def ended(self, leg: Leg, code: int, by_peer: bool) -> None:
         """See LegEvents."""
@@ -183,6 +185,12 @@ class Supervision:
             found.why = CallEnd.PEER_GONE
             self.tell_over(found, REQUEST_TIMEOUT, by_peer=False)
             self.hang_up(leg, REQUEST_TIMEOUT, Reason.NO_ANSWER)
+
+    def not_recovered(self, leg: Leg) -> None:
+        """The peer of a leg that was to be taken up again says nothing."""
+        leg.why = CallEnd.PEER_GONE
+        self.tell_over(leg, REQUEST_TIMEOUT, by_peer=False)
+        self.hang_up(leg.id, REQUEST_TIMEOUT, Reason.ANSWERED)
 
     def tell_over(self, leg: Leg, code: int, *, by_peer: bool, unanswerable: bool = False) -> None:
         """Have whoever it concerns know that a leg is over, once."""

@@ -61,7 +61,7 @@ class Witness:
         self._chance.take("stage")
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *_facts: self._chance.take(name)
+        return lambda *_facts, **_more: self._chance.take(name)
 
 
 class Handle:

@@ -13,6 +13,7 @@ from gateway.core.transfer import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.core.kept_call import KeptDialog, RecoveryOrder
     from gateway.core.media_way import Decision
     from gateway.core.model import Announcement, LegId
     from gateway.core.record import LegMedia
@@ -32,6 +33,8 @@ class FakeSip:
         self.live: dict[LegId, str] = {}  # offered | dialled | up
         self.pairs: dict[LegId, LegId] = {}
         self.orders: list[DialOrder] = []
+        self.recovered: list[RecoveryOrder] = []
+        self.kept_dialogs: dict[LegId, KeptDialog] = {}
         self.hung_up: list[LegId] = []
         self.cut: list[
             tuple[LegId, LegId]
@@ -53,6 +56,20 @@ class FakeSip:
         self._said.append(f"dial {order.user} at {order.peer.name} as {order.leg}")
         self.orders.append(order)
         self.live[order.leg] = "dialled"
+
+    def recover(self, order: RecoveryOrder) -> None:
+        """See ports.SipPort."""
+        self._chance.take("recover")
+        if self.no_way is not None:
+            raise self.no_way
+        self._said.append(f"take up {order.dialog.call_id} of {order.peer.name} as {order.leg}")
+        self.recovered.append(order)
+        self.live[order.leg] = "dialled"
+
+    def dialog(self, leg: LegId) -> KeptDialog | None:
+        """See ports.SipPort."""
+        self._chance.take("dialog")
+        return self.kept_dialogs.get(leg) if leg in self.live else None
 
     def hand_down(self, order: HandDownOrder) -> None:
         """See ports.SipPort."""

@@ -59,7 +59,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def far_bed(request: pytest.FixtureRequest, own_net: Net, authority: Authority) -> AsyncIterator[FarBed]:
     """A gateway between two Asterisks, with a line to each for every one of the module's PAIRS."""
-    async with FarBed(own_net, request.module.PAIRS, authority) as made:
+    async with FarBed(own_net, request.module.PAIRS, authority, getattr(request.module, "SIP", None)) as made:
         yield made
 
 

@@ -108,7 +108,10 @@ class Ends:
 class FarBed:
     """The gateway and both Asterisks, running: `async with FarBed(net, {"tls": Ends(End("tls"))}, authority)`."""
 
-    def __init__(self, net: Net, pairs: Mapping[str, Ends], authority: Authority) -> None:
+    def __init__(
+        self, net: Net, pairs: Mapping[str, Ends], authority: Authority, sip: Mapping[str, Any] | None = None
+    ) -> None:
+        """`sip`: settings of the gateway beside its ports."""
         self.net = net
         self._ends = pairs
         places = {name: (self._place(2 * index), self._place(2 * index + 1)) for index, name in enumerate(pairs)}
@@ -125,7 +128,7 @@ class FarBed:
             for name, ends in pairs.items()
         }
         relays = [place.relay for pair in places.values() for place in pair]
-        self.bed = Bed(net, profiles, sip={"tcp_port": PORT, **tls(authority, net.gateway, *relays)})
+        self.bed = Bed(net, profiles, sip={"tcp_port": PORT, **tls(authority, net.gateway, *relays), **(sip or {})})
         self.gateway = self.bed.gateway
         signers = (authority, Authority(self.gateway.directory / "stranger"))
         trunks = {name: ends.trunk.line(places[name][0], *signers) for name, ends in pairs.items()}

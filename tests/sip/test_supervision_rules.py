@@ -60,7 +60,15 @@ class Stage:
         self.caller, self.assistant = Leg("in-1", incoming=True), Leg("out-1", kind=PeerKind.TRUNK)
         self.legs = Legs({leg.id: leg for leg in (self.caller, self.assistant)})
         self.goes_on = False  # whether another server is tried
-        told = ("leg_ended", "leg_failed", "leg_answered", "leg_early_media", "leg_progress", "leg_pressed")
+        told = (
+            "leg_ended",
+            "leg_failed",
+            "leg_answered",
+            "leg_early_media",
+            "leg_progress",
+            "leg_pressed",
+            "leg_renewed",
+        )
         listener: Any = self._saying(*told)
         media: Any = self._saying("negotiated", "stopped", "changed", "forget", "keys_follow")
         media.activity = lambda leg: self.legs[leg].activity

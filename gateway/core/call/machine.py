@@ -69,6 +69,7 @@ from gateway.core.call.state import Call, Leg, Running
 from gateway.core.call.turn import Turn
 from gateway.core.model import Decision, Entry, LegId, Peer, PeerKind
 from gateway.core.outcome import CallEnd, Reason, passed_on, reason_for_failure
+from gateway.core.record import CallRecord
 from gateway.core.transfer import State
 from gateway.core.transfer import events as ev
 from gateway.core.transfer.commands import RELEASE_S
@@ -173,7 +174,11 @@ def _dial_failed(turn: Turn, event: DialFailed) -> None:
         _transfer_leg_ended(turn, leg, code, event.next, reason)
     if leg not in turn.call.legs:
         return
+    ended = turn.call.record(turn.now, "gateway", CallEnd.PEER_GONE)
     turn.drop(leg)
+    if turn.call.recovering:
+        _not_recovered(turn, ended)
+        return
     for caller in turn.call.legs:
         if no_room:
             turn.do(CountRejected(Reason.AT_CAPACITY))
@@ -187,7 +192,7 @@ def _progress(turn: Turn, event: LegProgress) -> None:
     if running := turn.call.transferring(leg):
         turn.feed(running.id, ev.TargetProgress(running.at(turn.now), leg, code))
     call = turn.call
-    if code == RINGING and leg in call.legs and not call.up and (caller := call.other(leg)):
+    if code == RINGING and leg in call.legs and not call.up and not call.recovering and (caller := call.other(leg)):
         turn.do(Respond(caller, RINGING))
 
 
@@ -196,7 +201,7 @@ def _early_media(turn: Turn, leg: LegId) -> None:
     running = call.transferring(leg)
     if running is not None and leg == running.machine.target and running.record.entry is Entry.INVITE:
         turn.do(Respond(running.machine.transferee, SESSION_PROGRESS))
-    if leg in call.legs and not call.up and (caller := call.other(leg)):
+    if leg in call.legs and not call.up and not call.recovering and (caller := call.other(leg)):
         turn.do(Respond(caller, SESSION_PROGRESS))
 
 
@@ -206,11 +211,21 @@ def _answered(turn: Turn, leg: LegId) -> None:
         is_called_back = running.machine.called and leg == running.machine.transferee
         turn.feed(running.id, ev.TransfereeAnswered(at) if is_called_back else ev.TargetAnswered(at, leg))
     call = turn.call
+    if call.recovering:
+        _recovered(turn, leg)
+        return
     if leg not in call.legs or call.up or not call.legs[leg].dialled or call.newest is not None:
         return
     if caller := call.other(leg):
         turn.do(Respond(caller, 200))
         turn.do(Join(caller, leg))
+
+
+def _recovered(turn: Turn, leg: LegId) -> None:
+    """A leg of an earlier process is there again; whose partner is as well hears it as before."""
+    turn.call = replace(turn.call, recovering=turn.call.recovering - {leg})
+    if not turn.call.recovering and (other := turn.call.other(leg)):
+        turn.do(Join(other, leg))
 
 
 def _take_over(turn: Turn, successor: LegId) -> None:
@@ -282,6 +297,9 @@ def _leg_ended(turn: Turn, event: LegEnded) -> None:
         return
     ended = call.record(turn.now, call.legs[leg].peer.kind.value if event.by_peer else "gateway", event.why)
     turn.drop(leg)
+    if call.recovering:
+        _not_recovered(turn, ended, tuple(call.legs.values()))
+        return
     newest = call.running(before.id) if before else None
     if newest is not None and newest.holds_transferee:
         return
@@ -300,9 +318,18 @@ def _leg_ended(turn: Turn, event: LegEnded) -> None:
         turn.do(ReportCall(ended, event=call.destination is not None, legs=tuple(call.legs.values())))
 
 
+def _not_recovered(turn: Turn, ended: CallRecord, legs: tuple[Leg, ...] = ()) -> None:
+    """A conversation of an earlier process ends here: who is left of it is hung up, as anybody who talked."""
+    turn.call = replace(turn.call, recovering=frozenset())
+    for other in turn.call.legs:
+        turn.do(HangUp(other, 200, Reason.ANSWERED))
+    turn.do(ReportCall(ended, event=ended.destination is not None, legs=legs))
+
+
 def _end(turn: Turn, by: str) -> None:
     """Hang up every leg, and wait for none: it may be that one never tells of its end."""
-    ended, was_up = turn.call.record(turn.now, "gateway", CallEnd.BY_COMMAND), turn.call.up
+    was_up = turn.call.up or bool(turn.call.recovering)
+    ended = turn.call.record(turn.now, "gateway", CallEnd.BY_COMMAND)
     legs = tuple(turn.call.legs.values())
     sentences: dict[LegId, str | None] = {}
     for running in turn.call.transfers:

@@ -99,6 +99,7 @@ class Call:
     destination: str | None = None
     answered_by: AnsweredBy | None = None  # who took the call there, as the PBX says; None: it does not
     transfer: TransferId | None = None  # the newest one
+    recovering: frozenset[LegId] = frozenset()  # legs of an earlier process that have yet to be taken up
     transfers: tuple[Running, ...] = ()  # under way; one of them at most holds the transferee
 
     @property

@@ -30,6 +30,7 @@ TRYING, RINGING, PROGRESS = 100, 180, 183
 DTMF_ENDED = 2
 """PJMEDIA_STREAM_DTMF_IS_END"""
 REQUEST_TIMEOUT, NOT_ACCEPTABLE_HERE = 408, 488
+ENDED_BY_PEER, NO_SUCH_DIALOG = 200, 481
 
 
 class LegEvents(Protocol):
@@ -89,6 +90,7 @@ class Leg(pj.LegCall):
         self.refers = 0
         self.established = False
         self.connected = Connected()
+        self.recovering = False  # its INVITE is a re-INVITE to its peer, and was not answered yet
         self.early = False  # dialled, and provisionally answered
         self.established_at = 0.0
         self.progressed_at = clock.now().steady
@@ -195,6 +197,9 @@ class Leg(pj.LegCall):
         if self._hung_up or self.over:
             return
         self._hung_up = True
+        if self.recovering:
+            pj.give_up_recovery(self.number)
+            return
         prm = pj.CallOpParam()
         prm.statusCode = code if self.incoming and not self.established else 0
         prm.reason = phrase
@@ -305,7 +310,9 @@ class Leg(pj.LegCall):
     def _state_changed(self, state: int, code: int, accepted: str) -> None:
         if not self.sip_call_id:
             self.sip_call_id = pj.sip_call_id_of(self.number)
-        self.early = state == pj.PJSIP_INV_STATE_EARLY and not self.incoming
+        if self.recovering:
+            self._recovery_changed(state, code)
+        self.early = state == pj.PJSIP_INV_STATE_EARLY and not self.incoming and not self.recovering
         if self.early:
             self.progressed_at = self._clock.now().steady
             self._events.progress(self, code)
@@ -332,6 +339,14 @@ class Leg(pj.LegCall):
             finally:
                 pj.release_call(self)
                 self.number = pj.PJSUA_INVALID_ID
+
+    def _recovery_changed(self, state: int, code: int) -> None:
+        if state == pj.PJSIP_INV_STATE_CONFIRMED:
+            self.recovering = False
+        elif state == pj.PJSIP_INV_STATE_DISCONNECTED and code != ENDED_BY_PEER and not self._hung_up:
+            self.why = self.why or CallEnd.PEER_GONE
+            if code != NO_SUCH_DIALOG:
+                pj.end_recovered(self.number)
 
     @property
     def _useless(self) -> bool:

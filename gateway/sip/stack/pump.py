@@ -32,10 +32,10 @@ class Pump:
         self._running = False
 
     def start(self) -> None:
-        """Begin to poll."""
+        """Begin to poll, with the loop's next turn: what is made ready in this one is there before anything is read."""
         self._running = True
         self._loop.add_reader(self._edges.fileno(), self._woken)
-        self._poll()
+        self._timer = self._loop.call_later(0, self._poll)
 
     def stop(self) -> None:
         """Poll no more."""

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls that are up, in the journal: one row each, for the process that comes after this one (decision 0122)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.core.kept_call import KeptCall
+
+# Not a step of migrations.py: an earlier gateway would refuse a file that has had one more, and has no use for this.
+_TABLE = "CREATE TABLE IF NOT EXISTS kept_calls (call TEXT PRIMARY KEY, payload TEXT NOT NULL) WITHOUT ROWID"
+_FORM = TypeAdapter(KeptCall)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Write a call down, in the place of what is there of it; no payload: strike it out."""
+
+    call: str
+    payload: str | None = None
+
+
+def keeping(kept: KeptCall) -> Keep:
+    """What writes this call down."""
+    return Keep(kept.call, _FORM.dump_json(kept).decode())
+
+
+def apply(db: sqlite3.Connection, writes: Sequence[Keep]) -> None:
+    """Carry these out, in order, within a transaction. Raises sqlite3.Error."""
+    last = {write.call: write.payload for write in writes}
+    if last:
+        db.execute(_TABLE)
+    for call, payload in last.items():
+        if payload is None:
+            db.execute("DELETE FROM kept_calls WHERE call = ?", (call,))
+        else:
+            db.execute("INSERT OR REPLACE INTO kept_calls (call, payload) VALUES (?, ?)", (call, payload))
+
+
+def read(db: sqlite3.Connection) -> list[KeptCall]:
+    """All that are written down, oldest first; what cannot be read is struck out. Raises sqlite3.Error."""
+    if not _is_there(db):
+        return []
+    found = []
+    for call, payload in db.execute("SELECT call, payload FROM kept_calls ORDER BY call").fetchall():
+        try:
+            found.append(_FORM.validate_json(payload))
+        except ValidationError as error:
+            log.error("kept-call-unreadable", call=call, why=str(error))
+            db.execute("DELETE FROM kept_calls WHERE call = ?", (call,))
+    return found
+
+
+def forget(db: sqlite3.Connection, unwritten: list[Any], forms: Collection[str]) -> None:
+    """Strike out each call that names a caller in one of these forms, written or not. Raises sqlite3.Error."""
+    digits = [form.removeprefix("+") for form in forms]
+    for place, write in enumerate(unwritten):
+        if isinstance(write, Keep) and write.payload and any(each in write.payload for each in digits):
+            unwritten[place] = Keep(write.call)
+    if _is_there(db):
+        for each in digits:
+            db.execute("DELETE FROM kept_calls WHERE instr(payload, ?)", (each,))
+
+
+def _is_there(db: sqlite3.Connection) -> bool:
+    found = db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kept_calls'")
+    return found.fetchone() is not None

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls that are up, in the journal: what a process has left that was killed, and nothing else."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.core.caller import Party
+from gateway.core.kept_call import KeptCall, KeptDialog, KeptLeg
+from gateway.core.model import PeerKind
+from gateway.report import kept_calls
+from gateway.report.erasing import forget_offline
+from gateway.report.journal import Journal
+from gateway.report.kept_calls import Keep, keeping
+from gateway.report.store_file import StoreFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.keeps("22.19"), pytest.mark.asyncio]
+
+AT = datetime(2026, 3, 2, 11, 0, tzinfo=UTC)
+DIALOG = KeptDialog(
+    call_id="a@test", local_tag="ours", remote_tag="theirs", local='"Müller" <sip:gw@gw.example>',
+    remote="<sip:eve@far.example>", local_cseq=7, remote_cseq=-1, target="sip:eve@192.0.2.7",
+    routes=("<sip:192.0.2.1;lr>",),
+)  # fmt: skip
+CALL = KeptCall(
+    call="01A", number="main-line", begun_by="asterisk", caller="+31201112222", max_forwards=69, began_at=AT,
+    connected_at=AT, transfer=None, destination=None, answered_by=None, kept_at=AT,
+    legs=(
+        KeptLeg(peer="asterisk", kind=PeerKind.PBX, party=Party("+31201112222", "Eve", diverted=("9",)), dialog=DIALOG),
+        KeptLeg(peer="platform", kind=PeerKind.TRUNK, party=None, dialog=DIALOG),
+    ),
+)  # fmt: skip
+
+
+async def written(directory: Path, *writes: Keep) -> list[KeptCall]:
+    """What is left of these once a journal has taken them, as the next process finds it."""
+    journal = Journal(directory, {"mqtt": lambda _state: None})
+    await journal.open()
+    for write in writes:
+        journal.put(write)
+    await journal.flush()
+    await journal.close()
+    return left(directory)
+
+
+def left(directory: Path) -> list[KeptCall]:
+    """What a process finds."""
+    file = StoreFile(directory)
+    file.open()
+    with closing(file):
+        return kept_calls.read(file.db)
+
+
+async def test_what_is_kept_is_found_again_to_the_letter(tmp_path: Path) -> None:
+    second = replace(CALL, call="01B", transfer="01T", destination="sales")
+    assert await written(tmp_path, keeping(CALL), keeping(second)) == [CALL, second]
+
+
+async def test_what_is_struck_out_is_gone(tmp_path: Path) -> None:
+    assert await written(tmp_path, keeping(CALL), Keep(CALL.call)) == []
+    assert await written(tmp_path, keeping(CALL)) == [CALL]
+    assert await written(tmp_path, Keep(CALL.call)) == []
+
+
+async def test_of_a_journal_that_has_never_had_any_nothing_is_made(tmp_path: Path) -> None:
+    assert await written(tmp_path) == []
+    file = StoreFile(tmp_path)
+    file.open()
+    with closing(file):
+        assert file.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept_calls'").fetchone() is None
+
+
+async def test_what_cannot_be_read_takes_nothing_along(tmp_path: Path) -> None:
+    broken = Keep("00", keeping(CALL).payload and '{"call": "00"}')
+    assert await written(tmp_path, broken, keeping(CALL)) == [CALL]
+    assert await written(tmp_path) == [CALL]
+
+
+async def test_who_is_erased_is_not_kept(tmp_path: Path) -> None:
+    other = replace(CALL, call="01B", caller=None, legs=(replace(CALL.legs[1]), CALL.legs[1]))
+    await written(tmp_path, keeping(CALL), keeping(other))
+    forget_offline(tmp_path, "+31201112222")
+    assert left(tmp_path) == [other]
+
+
+async def test_who_is_erased_before_it_is_written_is_not_either(tmp_path: Path) -> None:
+    file = StoreFile(tmp_path)
+    file.open()
+    with closing(file):
+        unwritten = [keeping(CALL)]
+        kept_calls.forget(file.db, unwritten, ("+31201112222",))
+        assert unwritten == [Keep(CALL.call)]

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gateway that is killed while calls are up, and started again: what is needed to play that."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from tests.support.begun import Begun
+from tests.support.end import both_hear
+from tests.support.processes import eventually
+
+if TYPE_CHECKING:
+    from tests.support.gateway import Gateway
+    from tests.support.peer_call import Call
+    from tests.support.sip_message import Message
+
+RECOVERED = "transfer_gateway_calls_recovered_total"
+MOST_S = 2.0
+"""How long those who talk may hear nothing, when the gateway is started again at once."""
+
+
+def written_down(gateway: Gateway) -> int:
+    """How many calls the journal has."""
+    with closing(sqlite3.connect(f"file:{gateway.directory}/state/outbox.db?mode=ro", uri=True)) as db:
+        there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept_calls'").fetchone()
+        return int(db.execute("SELECT count(*) FROM kept_calls").fetchone()[0]) if there else 0
+
+
+async def are_written_down(gateway: Gateway, calls: int) -> None:
+    """Wait until so many calls are in the journal."""
+
+    async def are_there() -> bool:
+        return written_down(gateway) == calls
+
+    await eventually(are_there, f"{calls} calls in the journal, not {written_down(gateway)}", timeout_s=30)
+
+
+async def killed(gateway: Gateway, calls: int = 1) -> Begun:
+    """Kill it with so many calls that outlive it, and start it again; when it was killed."""
+    await are_written_down(gateway, calls)
+    begun = Begun()
+    await gateway.kill()
+    await gateway.start()
+    return begun
+
+
+async def talk_on(gateway: Gateway, one: Call, other: Call) -> None:
+    """Both hear one another after a kill, as before it."""
+    begun = await killed(gateway)
+    ready_s = time.monotonic() - begun
+    await both_hear(one, other)
+    for call in (one, other):
+        # On a busy machine the start takes longer; what comes after it is the gateway's own.
+        gap_s, most_s = call.media.longest_gap(begun - 0.5), max(MOST_S, ready_s + 0.5 + begun.kept_s)
+        assert gap_s < most_s, f"silence for {gap_s} s, the start took {ready_s} s"
+
+
+async def told(gateway: Gateway, result: str) -> int:
+    """How many calls were taken up ("recovered"), or could not be ("lost"), since the start."""
+    return int(await gateway.metric(RECOVERED, result=result))
+
+
+def reinvites(call: Call) -> list[Message]:
+    """Those that came in its dialog."""
+    return [one for one in call.requests if one.method == "INVITE"]
+
+
+def session_in(description: bytes) -> tuple[int, int]:
+    """Id and version of the session, as its o= line has them (RFC 8866 §5.2)."""
+    found = re.search(rb"^o=\S+ (\d+) (\d+) ", description, re.M)
+    assert found
+    return int(found[1]), int(found[2])
+
+
+async def call_ended(gateway: Gateway, call: str) -> dict[str, Any]:
+    """Wait until the history has a call; as it has it."""
+
+    async def is_there() -> dict[str, Any] | None:
+        found = (await gateway.get("/api/calls?since=2020-01-01T00:00:00Z"))["calls"]
+        return next((one for one in found if one["call"] == call and one["ended_at"]), None)
+
+    ended = await eventually(is_there, f"the end of call {call}", timeout_s=30)
+    assert ended is not None
+    return ended
