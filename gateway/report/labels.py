@@ -56,7 +56,9 @@ _CALLBACK_ROUTED = (
     Reason.GATEWAY_ERROR,
 )
 _CALLBACK_UNROUTED = (Reason.UNKNOWN_DESTINATION, Reason.CANCELLED)
-_ROUTED = tuple(reason for reason in Reason if reason not in (*_UNROUTED, *_NO_TRANSFER, *_OF_CALLBACKS))
+# … and this one with a REFER alone, whose sender has a deadline.
+_OF_REFERS = (Reason.PLACE_KEPT,)
+_ROUTED = tuple(reason for reason in Reason if reason not in (*_UNROUTED, *_NO_TRANSFER, *_OF_CALLBACKS, *_OF_REFERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,11 @@ def _reasons(entry: Entry, destination: str, *, may_call_back: bool) -> tuple[Re
     if entry is Entry.CALLBACK:
         if destination == UNKNOWN:
             return _CALLBACK_UNROUTED
-        return _CALLBACK_ROUTED if may_call_back else (Reason.FORBIDDEN_TARGET,)
+        return _CALLBACK_ROUTED if may_call_back else ()  # that it is refused there is counted when it is
     attended = entry is Entry.REFER
     if destination == UNKNOWN:
         return (*_UNROUTED, *_ANYWHERE, *(_ATTENDED_UNROUTED if attended else ()))
-    return (*_ROUTED, *(_ATTENDED_ROUTED if attended else ()))
+    return (*_ROUTED, *((*_ATTENDED_ROUTED, *_OF_REFERS) if attended else ()))
 
 
 def milestone_labels(plan: Plan) -> Iterator[tuple[str, str, str]]:
