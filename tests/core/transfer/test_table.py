@@ -175,6 +175,7 @@ def _without_history(transfer: Transfer) -> tuple[object, ...]:
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("when", KINDS_OF_NOTIFY)
 @pytest.mark.parametrize("entry", Entry)
 def test_nothing_happens_that_the_table_does_not_tell(entry: Entry, when: FinalNotify) -> None:
@@ -184,6 +185,7 @@ def test_nothing_happens_that_the_table_does_not_tell(entry: Entry, when: FinalN
 
 
 @pytest.mark.thorough
+@pytest.mark.timeout(600)
 def test_all_that_the_table_tells_can_happen() -> None:
     reached: Rows = defaultdict(set)
     for entry, when in product(Entry, KINDS_OF_NOTIFY):
