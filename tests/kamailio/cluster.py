@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from tests.support.rtpengine import Rtpengine
 
 SECRET = "what the three of them share"
-NUMBER = "+31201234567"
+NUMBER, OTHER = "+31201234567", "+31201234568"
 ANNA = "+31612345681"
 PBX_PORT = 5070
 OTHER_PORT = 5071
 DOMAIN = "sip.example.com"
 CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 1300, 1900
-FIRST_NODE, OUTSIDE, TRUNK_SIDE, PBX_SIDE = 51, 60, 61, 62
+FIRST_NODE, OUTSIDE, TRUNK_SIDE, PBX_SIDE, SECOND_SIDE, SECOND = 51, 60, 61, 62, 67, 4
 NODES = ("gw-1", "gw-2", "gw-3")
 
 
@@ -44,7 +44,7 @@ class Cluster(AsyncExitStack):
 
     With `loaded` nobody is: whoever loads it is the platform, over UDP, and the PBX. A `phone` is whom
     the gateways call, and the scripted platform is at another port of its address. Audio between the platform and the
-    gateways passes the `relays`, where there are any.
+    gateways passes the `relays`, where there are any. With `second` there is another platform, whose number is OTHER.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Cluster(AsyncExitStack):
         nodes: Sequence[str] = NODES,
         relays: Sequence[Rtpengine] = (),
         phone: Phone | None = None,
+        second: bool = False,
         **defines: Any,
     ) -> None:
         super().__init__()
@@ -63,6 +64,8 @@ class Cluster(AsyncExitStack):
         self.loaded = loaded
         self.relays = relays
         self.phone = phone
+        self.second = Peer(net.host(SECOND), TLS_PORT, wire=Streams(authority.identity(net.host(SECOND))))
+        self._has_second = second
         hosts = {node: net.host(FIRST_NODE + number) for number, node in enumerate(nodes)}
         self.uris = {node: f"sip:{host}:{PORT}" for node, host in hosts.items()}
         self.gateways = {node: Gateway(self._files(node, hosts[node])) for node in nodes}
@@ -70,6 +73,8 @@ class Cluster(AsyncExitStack):
         self.places = Places(
             outside=net.host(OUTSIDE), trunk_side=net.host(TRUNK_SIDE), pbx_side=net.host(PBX_SIDE),
             platform=platform, pbx=f"sip:{net.pbx}:{PBX_PORT}", relays=" ".join(relay.socket for relay in relays),
+            second=f"sip:{net.host(SECOND)}:{TLS_PORT};transport=tls" if second else "",
+            second_side=net.host(SECOND_SIDE),
         )  # fmt: skip
         first = self.gateways[nodes[0]].directory
         defines = {"SILENT_MS": 10_000, **defines}
@@ -88,6 +93,9 @@ class Cluster(AsyncExitStack):
         files.pbx("asterisk", f"sip:{self.net.pbx}:{PBX_PORT}", addresses=[pbx_side])
         anna = {**DESTINATIONS["anna"], "id": "anna", "ring_timeout_s": 20}
         files.number("main-line", NUMBER, "hms", "asterisk", [anna], answer="anna")
+        if self._has_second:
+            files.trunk("second", self.net.host(SECOND_SIDE), options_interval_s=0)
+            files.number("other-line", OTHER, "second", "asterisk", [anna], answer="anna")
         return files
 
     async def __aenter__(self) -> Self:
@@ -114,6 +122,8 @@ class Cluster(AsyncExitStack):
         for relay in self.relays:
             await self.enter_async_context(relay)
         await self.enter_async_context(self.proxy)
+        if self._has_second:
+            await self.enter_async_context(self.second)
         if self.phone:
             await self.enter_async_context(self.phone)
         if not self.loaded:
@@ -148,11 +158,11 @@ class Cluster(AsyncExitStack):
         assert hyphen
         return tokens[token]
 
-    def call(self, **more: Any) -> Call:
+    def call(self, number: str = NUMBER, **more: Any) -> Call:
         """The PBX puts a caller through to the assistant."""
         more = {"from_": '"Eve Example" <sip:+31201112222@pbx.example>', "hz": CALLER_HZ, **more}
         remote = (self.places.pbx_side, PORT)
-        return self.pbx.invite(f"sip:{NUMBER}@{remote[0]}", remote, **more)
+        return self.pbx.invite(f"sip:{number}@{remote[0]}", remote, **more)
 
     def ask(self, user: str = ANNA, **more: Any) -> Call:
         """The platform calls one of the company's numbers for a caller of its own."""

@@ -53,6 +53,9 @@ class Places:
     """A SIP URI."""
     pbx: str
     """Likewise."""
+    second: str = ""
+    """Likewise, of a second platform; empty: there is none."""
+    second_side: str = ""
     relays: str = ""
     """Where rtpengines are asked, divided by spaces; empty: audio goes past the proxy."""
     media: str = DTLS
@@ -125,6 +128,11 @@ class Kamailio(Server):
         }  # fmt: skip
         lines = [f'#!substdef "!{name}!{value}!g"' for name, value in values.items()]
         lines += [f"#!define {name} {value}" for name, value in self.defines.items()]
+        if self.places.second:
+            lines += [
+                f'#!substdef "!SECOND_SIDE!{self.places.second_side}!g"',
+                f'listen=udp:SECOND_SIDE:{PORT} name "inside-second"',
+            ]
         if self.places.relays:
             lines += ["#!define WITH_RTPENGINE"]
         tls = "transport=tls" in self.places.platform
@@ -143,6 +151,8 @@ class Kamailio(Server):
         nodes = await self._printed("nodes")
         (self.directory / "nodes.cfg").write_text(nodes)
         peers = f"2 {self.places.platform} 32\n3 {self.places.pbx} 32\n"
+        if self.places.second:
+            peers += f"4 {self.places.second} 32\n"
         (self.directory / "dispatcher.list").write_text(await self._printed("dispatcher") + peers)
 
     async def _printed(self, form: str) -> str:
