@@ -11,3 +11,14 @@
         mv -Tf $home/current.new $home/current
     }
     systemd_runs() { [ -d /run/systemd/system ]; }
+    # The gateways that run, one a line: the service itself, then its instances.
+    running() {
+        systemd_runs || return 0
+        systemctl list-units --plain --no-legend --state=active,activating,reloading $unit 'transfer-gateway@*.service' | cut -d ' ' -f 1
+    }
+    of_unit() { # its directory of configuration
+        case $1 in
+            *@*) name=${1#*@}; echo "$configuration/instances/${name%.service}" ;;
+            *) echo $configuration ;;
+        esac
+    }

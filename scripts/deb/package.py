@@ -26,9 +26,10 @@ NAME = "transfer-gateway"
 MAINTAINER = f"{NAME} maintainers <maintainers@{NAME}.invalid>"
 HAND_WRITTEN = SOURCE / "deploy" / "debian"
 UNIT = SOURCE / "deploy" / "systemd" / f"{NAME}.service"
+TEMPLATE = UNIT.with_name(f"{NAME}@.service")
 ADDRESSES = UNIT.with_name("addresses.conf")
 NOTIFY_RELOAD = UNIT.with_name("notify-reload.conf")
-DROP_INS = Path(f"usr/lib/systemd/system/{NAME}.service.d")
+UNITS = Path("usr/lib/systemd/system")
 SECRETS = Path(f"etc/systemd/system/{NAME}.service.d/secrets.conf")
 NOTIFY_RELOAD_SINCE = 13
 """The first Debian whose systemd (257; Debian 12: 252) knows Type=notify-reload."""
@@ -105,10 +106,18 @@ def staged(release: str) -> Iterator[Staging]:
 def _write_files(root: Path, where: System) -> None:
     _write(root / "usr/bin" / NAME, COMMAND, 0o755)
     unit, secrets = adapted(UNIT.read_text())
-    _write(root / f"usr/lib/systemd/system/{NAME}.service", unit)
+    template, _ = adapted(TEMPLATE.read_text())
+    _write(root / UNITS / UNIT.name, unit)
+    _write(root / UNITS / TEMPLATE.name, template)
     _write(root / SECRETS, secrets)
+    # What is secret is named once for all of them: it stands in the configuration that they share.
+    shared = root / UNITS / f"{TEMPLATE.name}.d" / SECRETS.name
+    shared.parent.mkdir()
+    shared.symlink_to(f"/{SECRETS}")
     if int(RELEASES[where.release]) >= NOTIFY_RELOAD_SINCE:
-        _write(root / DROP_INS / NOTIFY_RELOAD.name, _in_usr(NOTIFY_RELOAD.read_text()))
+        reload = _in_usr(NOTIFY_RELOAD.read_text())
+        _write(root / UNITS / f"{UNIT.name}.d" / NOTIFY_RELOAD.name, reload)
+        _write(root / UNITS / f"{TEMPLATE.name}.d" / NOTIFY_RELOAD.name, of_an_instance(reload))
     (root / "etc" / NAME).mkdir()
     share = root / "usr/share" / NAME
     for example in EXAMPLES:
@@ -133,9 +142,13 @@ def adapted(unit: str) -> tuple[str, str]:
     rest = rest.replace(secrets[0], f"# Secrets: /{SECRETS}\n")
     rest = _in_usr(rest)
     rest = re.sub("^Documentation=.*", f"Documentation=man:{NAME}(1) file:///usr/share/doc/{NAME}", rest, flags=re.M)
+    found = re.search(r"^ExecStart=.* --config (\S+)$", rest, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{UNIT} does not say where its configuration is")
     asserted = "# A start before there is a configuration fails at once, and says so.\n"
-    asserted += f"AssertPathExists=/etc/{NAME}/gateway.toml\n"
-    made = f"{licence}\n# What is to be different here goes into `systemctl edit {NAME}`.\n[Unit]\n{asserted}{rest}"
+    asserted += f"AssertPathExists={found[1]}/gateway.toml\n"
+    edited = f"{NAME}@NAME" if "%i" in found[1] else NAME
+    made = f"{licence}\n# What is to be different here goes into `systemctl edit {edited}`.\n[Unit]\n{asserted}{rest}"
     if "/opt/" in made:
         raise ValueError(f"{UNIT} names another path in /opt than the package knows of")
     return made, f"# After a change: systemctl daemon-reload, and restart the service.\n\n[Service]\n{secrets[0]}"
@@ -143,6 +156,11 @@ def adapted(unit: str) -> tuple[str, str]:
 
 def _in_usr(unit: str) -> str:
     return unit.replace(f"/opt/{NAME}/bin/{NAME}", f"/usr/bin/{NAME}")
+
+
+def of_an_instance(drop_in: str) -> str:
+    """A drop-in of the service as it is for one of several."""
+    return re.sub(f"--config /etc/{NAME}$", rf"--config /etc/{NAME}/instances/%i", drop_in, flags=re.MULTILINE)
 
 
 def _write_documents(root: Path, version: str, site: Path) -> None:

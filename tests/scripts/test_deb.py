@@ -12,7 +12,7 @@ import pytest
 from scripts.binding.tools import BuildError
 from scripts.deb.documents import commands, completion, manual
 from scripts.deb.licences import component_table
-from scripts.deb.package import NOTIFY_RELOAD, UNIT, adapted
+from scripts.deb.package import NOTIFY_RELOAD, TEMPLATE, UNIT, adapted, of_an_instance
 
 
 def test_the_unit_of_the_package_is_that_of_the_tree_with_its_own_paths() -> None:
@@ -25,6 +25,15 @@ def test_the_unit_of_the_package_is_that_of_the_tree_with_its_own_paths() -> Non
     assert [line for line in kept if line not in unit.splitlines()] == []
     assert "#LoadCredential=ami.secret:/etc/transfer-gateway/sip_profiles/ami.secret" in secrets
     assert "LoadCredential" not in unit
+
+
+def test_an_instance_has_its_own_configuration_in_all_that_is_made_of_its_unit() -> None:
+    unit, _ = adapted(TEMPLATE.read_text())
+    own = "/etc/transfer-gateway/instances/%i"
+    assert f"AssertPathExists={own}/gateway.toml" in unit
+    made = [line for line in (unit + of_an_instance(NOTIFY_RELOAD.read_text())).splitlines() if "--config" in line]
+    assert len(made) == 4  # run, check, reload, and the drop-in's reload
+    assert all(line.endswith(f" --config {own}") for line in made)
 
 
 def test_what_lies_beside_the_unit_changes_what_the_unit_has() -> None:
