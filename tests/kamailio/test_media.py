@@ -159,6 +159,10 @@ async def test_keys_in_the_description_do_as_well_and_a_call_goes_on_through_eac
     caller, anna = await spoken(cluster)
     _, leg = await of_the_trunk(cluster)
     assert not leg["encrypted"]
+    # A BYE that is refused ends nothing at the relay either.
+    right, caller.far = caller.far, re.sub(r"(;tag=.{20}).*", r"\1", caller.far)
+    assert (await caller.begin("BYE").final()).code == 481
+    caller.far = right
     await caller.changes("sendonly")
     await caller.changes("sendrecv", "UPDATE")
     await caller.changes("sendrecv", DELAYED)
