@@ -115,6 +115,13 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             ),
             _times("Target set up", "From our INVITE to the PBX's first 18x or 2xx.", "target_setup_seconds"),
             _times("Target rings", "From ringing to the PBX's answer.", "target_ring_seconds"),
+            Graph(
+                "Calls after a kill",
+                "Calls that were up at a kill, by whether the gateway has taken them up again (`recover_calls`).",
+                COUNT,
+                (Query(increase(f"@calls_recovered_total{{{_OF}}}", "$__rate_interval", "result"), "{{result}}"),),
+                width=24,
+            ),
         ),
     ),
     (
