@@ -122,8 +122,8 @@ class Executor:
                 self._hand_down(call, order)
             case do.Respond(leg, code, beside):
                 self._sip.respond(leg, code, beside)
-            case do.Whisper(leg, sounds):
-                self._sip.whisper(leg, sounds)
+            case do.Whisper(leg, sounds, tones):
+                self._sip.whisper(leg, sounds, tones=tones)
             case do.Join(one, other, dialled):
                 self._join(call, one, other, dialled)
             case do.Press(leg, keys):

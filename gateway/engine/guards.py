@@ -126,9 +126,9 @@ class GuardedSip(SipPort):
         """See ports.SipPort."""
         self._tried("wait", leg, partial(self._sip.wait, leg, target, announcement), otherwise=None)
 
-    def whisper(self, leg: LegId, sounds: Sequence[Announcement]) -> None:
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement], *, tones: str) -> None:
         """See ports.SipPort."""
-        self._tried("whisper", leg, partial(self._sip.whisper, leg, sounds), otherwise=None)
+        self._tried("whisper", leg, partial(self._sip.whisper, leg, sounds, tones=tones), otherwise=None)
 
     def press(self, leg: LegId, keys: str) -> None:
         """See ports.SipPort."""

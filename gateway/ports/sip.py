@@ -149,10 +149,10 @@ class SipPort(Protocol):
         told 180 when nothing else was for a second.
         """
 
-    def whisper(self, leg: LegId, sounds: Sequence[Announcement]) -> None:
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement], *, tones: str) -> None:
         """Let a leg, and nobody else, hear sounds one after the other, once, with `whisper.GAP_S` between two.
 
-        Its keys are told by `leg_pressed`, until it is joined.
+        Its keys are told by `leg_pressed`, until it is joined; those of `tones` are understood in its audio too.
         """
 
     def press(self, leg: LegId, keys: str) -> None:

@@ -23,6 +23,7 @@ from gateway.sip.calls.bridge import Bridge
 from gateway.sip.calls.capacity import Capacity
 from gateway.sip.calls.dialling import Dialler
 from gateway.sip.calls.leg import Leg
+from gateway.sip.calls.leg_control import KeyPress, KeyWay
 from gateway.sip.calls.leg_registry import LegRegistry
 from gateway.sip.calls.pairs import Pairs
 from gateway.sip.calls.recovering import Recoverer, dialog_of
@@ -88,6 +89,7 @@ class SipAgent:
         )
         self._midcall = self._supervision.midcall
         self._media.tell_misplaced(self._midcall.misplaced)
+        self._media.tell_tones(self._toned)
         self.subscriptions = Subscriptions(self._accounts.extension, self._kick, clock)
 
     # --- life
@@ -301,12 +303,18 @@ class SipAgent:
         if self._pairs.waits(leg):
             self.respond(leg, 180)
 
-    def whisper(self, leg: LegId, sounds: Sequence[Announcement]) -> None:
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement], *, tones: str) -> None:
         """See ports.SipPort."""
         found = self._legs.get(leg)
         if found is not None:
             self._media.whisper(leg, sounds, self._pairs.unpair(leg))
+            if tones:
+                self._media.listen_for_tones(leg, tones)
             self._midcall.asks(found)
+
+    def _toned(self, leg: LegId, key: str) -> None:
+        if (found := self._legs.get(leg)) is not None:
+            self._midcall.pressed(found, KeyPress(key, KeyWay.TONE, ended=True))
 
     def press(self, leg: LegId, keys: str) -> None:
         """See ports.SipPort."""

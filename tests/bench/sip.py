@@ -152,7 +152,7 @@ class FakeSip:
         self._said.append(f"wait {leg}" + (f" for {target}" if target else "") + what)
         self._leave(leg)
 
-    def whisper(self, leg: LegId, sounds: Sequence[Announcement]) -> None:
+    def whisper(self, leg: LegId, sounds: Sequence[Announcement], *, tones: str) -> None:
         """See ports.SipPort."""
         self._chance.take("whisper")
         names = [file.rpartition("/")[2] for sound in sounds for file in (sound.file, *sound.then)]

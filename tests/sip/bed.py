@@ -40,6 +40,7 @@ class Pair:
 
     trunk: dict[str, Any] = field(default_factory=dict)
     pbx: dict[str, Any] = field(default_factory=dict)
+    anna: dict[str, Any] = field(default_factory=dict)  # … and the destination there
 
 
 class Bed:
@@ -53,7 +54,7 @@ class Bed:
             trunk, pbx = f"{name}-trunk", f"{name}-pbx"
             files.trunk(trunk, self.trunk_host(name), **{"options_interval_s": 0, **pair.trunk})
             files.pbx(pbx, f"sip:{self.pbx_host(name)}:{PORT}", **pair.pbx)
-            anna = {**DESTINATIONS["anna"], "id": "anna", "ring_timeout_s": 10}
+            anna = {**DESTINATIONS["anna"], "id": "anna", "ring_timeout_s": 10, **pair.anna}
             files.number(name, self.number(name), trunk, pbx, [anna], answer="anna")
         self.gateway = Gateway(files)
 

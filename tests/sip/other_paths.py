@@ -155,6 +155,12 @@ class RelayPath:
     def whisper(self, leg: LegId, sounds: Sequence[Announcement], legs: Changed) -> None:
         """See media_path.MediaPath: it plays nothing."""
 
+    def tell_tones(self, pressed: Callable[[LegId, str], None]) -> None:
+        """See media_path.MediaPath: it hears none."""
+
+    def listen_for_tones(self, leg: LegId, keys: str) -> None:
+        """See media_path.MediaPath: it hears none."""
+
     def forget(self, leg: LegId) -> None:
         """See media_path.MediaPath."""
         if opened := self.sockets.pop(leg, None):

@@ -37,6 +37,8 @@ class Agent:
 
     modules: tuple[str, ...] = ("g711", "aubridge", "aufile", "uuid")
     voice_rate = tones.RATE
+    voice: tones.Pcm | None = None
+    """What its person says again and again, at that rate; None: the tone."""
 
     def __init__(
         self,
@@ -191,7 +193,8 @@ class Agent:
             source = player = "aubridge,echo"
         else:
             # It does not repeat a file, so the file outlasts every call.
-            voice = np.tile(tones.tone(self.hz, 1, rate=self.voice_rate), VOICE_S)
+            second = tones.tone(self.hz, 1, rate=self.voice_rate) if self.voice is None else self.voice
+            voice = np.tile(second, VOICE_S)
             source = f"aufile,{tones.write_wav(self._directory / 'voice.wav', voice, self.voice_rate)}"
             player = f"aufile,{self.recording}"
         mode = "auto" if self.manner == "answer" else "manual"

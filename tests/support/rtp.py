@@ -62,6 +62,7 @@ class Rtp:
         self.host = host
         self.hz = hz
         """The tone it sends, changeable at any time; None: silence, but packets all the same."""
+        self._sound = np.zeros(0, np.int16)  # what is left of what it plays instead
         self.codec = codec
         self.received: list[Packet] = []
         """Everything that arrived, oldest first, whoever sent it."""
@@ -116,6 +117,10 @@ class Rtp:
     def press(self, keys: str, ms: int = 100) -> None:
         """Send these keys as events (RFC 4733 §2.5), one after the other, each so many milliseconds long."""
         self._presses += [(key, ms // 20) for key in keys]
+
+    def play(self, sound: tones.Pcm) -> None:
+        """Send this sound, after what is being played, and then the tone again."""
+        self._sound = np.concatenate([self._sound, sound])
 
     @property
     def keys(self) -> str:
@@ -267,6 +272,9 @@ class Rtp:
                     self._socket.sendto(sealed, self._remote)
 
     def _frame(self, position: int) -> tones.Pcm:
+        if len(self._sound):
+            frame, self._sound = self._sound[: tones.FRAME], self._sound[tones.FRAME :]
+            return np.pad(frame, (0, tones.FRAME - len(frame)))
         if self.hz is None:
             return np.zeros(tones.FRAME, np.int16)
         # The phase follows from the position, so the wave goes on unbroken from packet to packet.

@@ -65,6 +65,7 @@ class Whisper:
 
     leg: LegId
     sounds: tuple[Announcement, ...]
+    tones: str = ""  # keys that are understood as tones in its audio too
 
 
 @dataclass(frozen=True, slots=True)

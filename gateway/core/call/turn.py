@@ -118,8 +118,8 @@ class Turn:
             case cmd.Respond(leg, code):
                 running = self.call.running(transfer_id)
                 self.do(Respond(leg, code, running.machine.target if running and code == OK else None))
-            case cmd.Whisper(target, sounds):
-                self.do(Whisper(target, sounds))
+            case cmd.Whisper(target, sounds, tones):
+                self.do(Whisper(target, sounds, tones))
             case cmd.Hold(target):
                 self.do(Wait(target))
             case cmd.Dial(target, destination):

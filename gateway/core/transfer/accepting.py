@@ -42,7 +42,7 @@ def go_ahead(step: TransferStep) -> None:
     step.transfer = replace(step.transfer, looking=False)
     step.record = replace(step.record, whispered_at=step.at)
     sounds = whisper.whispered(destination, step.record.caller)
-    step.do(Whisper(step.transfer.target, sounds))
+    step.do(Whisper(step.transfer.target, sounds, tones=destination.accept + destination.decline))
     seconds = whisper.seconds(sounds)
     if destination.accept:
         seconds += destination.accept_timeout.total_seconds()

@@ -120,6 +120,7 @@ class Whisper:
 
     target: LegId
     sounds: tuple[Announcement, ...]
+    tones: str = ""  # keys that are understood as tones in its audio too
 
 
 @dataclass(frozen=True, slots=True)

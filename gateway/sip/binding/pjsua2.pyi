@@ -304,6 +304,14 @@ class ToneGenerator(AudioMedia):
 
 PJMEDIA_FILE_NO_LOOP: int
 
+# --- key_tones.hpp, tone_listener.hpp
+
+def keys_in(samples: list[int], /) -> str: ...
+
+class ToneListener(AudioMedia):
+    def __init__(self) -> None: ...
+    def take(self) -> str: ...
+
 # --- leg_call.hpp
 
 class LegCall(Call):

@@ -19,6 +19,7 @@ from gateway.sip.calls.relaying import Relays
 from gateway.sip.calls.ringback import OFTEN_S, Ringback
 from gateway.sip.calls.sounds import BridgeSounds
 from gateway.sip.calls.stream_counts import total
+from gateway.sip.calls.tone_keys import ToneKeys
 from gateway.sip.calls.whisper import Whisper
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Bridge:
         self._sounds = BridgeSounds(clock, bridge_hz)
         self._ringbacks: dict[LegId, Ringback[pj.AudioMedia]] = {}  # of those who wait
         self._whispers: dict[LegId, Whisper[pj.AudioMedia]] = {}  # to those who have answered
+        self._tones = ToneKeys(clock)
         self._next_look: Timer | None = None
         self._relays = Relays(pairs, leg_of, clock)
         self._sending: dict[LegId, Timer] = {}  # keys, to whom
@@ -68,6 +70,7 @@ class Bridge:
         for table in (self._ports, self._ringbacks, self._whispers, self._heard, self._sending):
             table.clear()
         self._relays.stop()
+        self._tones.stop()
         self._sounds.stop()
 
     def configure(self, config: Config) -> None:
@@ -129,6 +132,7 @@ class Bridge:
         self._ports[leg.id] = port
         self._relays.direct.negotiated(leg.id)
         self._heard.pop(leg.id, None)  # went away with the old port
+        self._tones.negotiated(leg.id, port)
         other = self._pairs.partner(leg.id)
         if other is not None and (ringback := self._ringbacks.get(other)):
             ringback.listen(0, self._clock.now().steady)
@@ -174,6 +178,7 @@ class Bridge:
             if not self._pairs.waits(leg):
                 self._ringbacks.pop(leg, None)
             self._stop_whisper(leg)
+            self._tones.forget(leg)
         self._carry_out(*legs)
 
     def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
@@ -195,6 +200,14 @@ class Bridge:
         if sounds:
             self._whispers[leg] = Whisper(sounds, self._sounds, self._clock, partial(self._carry_out, leg))
         self._carry_out(*legs)
+
+    def tell_tones(self, pressed: Callable[[LegId, str], None]) -> None:
+        """See media_path.MediaPath."""
+        self._tones.tell(pressed)
+
+    def listen_for_tones(self, leg: LegId, keys: str) -> None:
+        """See media_path.MediaPath."""
+        self._tones.listen(leg, keys, self._ports.get(leg))
 
     def _stop_whisper(self, leg: LegId) -> None:
         if (whisper := self._whispers.pop(leg, None)) is not None:
@@ -220,6 +233,7 @@ class Bridge:
         self._relays.forget(leg)
         self._ringbacks.pop(leg, None)
         self._stop_whisper(leg)
+        self._tones.forget(leg)
         self._ports.pop(leg, None)
         self._heard.pop(leg, None)
 

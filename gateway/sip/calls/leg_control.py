@@ -41,6 +41,7 @@ class KeyWay(enum.Enum):
 
     EVENT = "telephone-event"  # RFC 4733
     INFO = "info"  # SIP INFO with application/dtmf-relay
+    TONE = "tone"  # in the audio (ITU-T Q.23), of a leg that is asked for a key
 
 
 @dataclass(frozen=True, slots=True)

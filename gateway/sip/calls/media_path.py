@@ -102,6 +102,12 @@ class MediaPath(Protocol):
     def whisper(self, leg: LegId, sounds: Sequence[Announcement], legs: Changed) -> None:
         """As `changed`; the leg, which has no partner, hears the sounds once, until it has one; none: silence."""
 
+    def tell_tones(self, pressed: Callable[[LegId, str], None]) -> None:
+        """Have it told of each key that comes as a tone, once it is up again."""
+
+    def listen_for_tones(self, leg: LegId, keys: str) -> None:
+        """The leg, which has no partner, may give these keys as tones in its audio, until it has one."""
+
     def forget(self, leg: LegId) -> None:
         """The leg is over, and no one's partner; or it has not come to be, after its offer was received."""
 

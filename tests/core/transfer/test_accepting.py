@@ -63,7 +63,7 @@ from tests.support.playbook import (
     told,
 )
 
-ASKED = (Whisper(leg(1), (WHISPER,)), StartTimer(Timer.ACCEPT, 12))
+ASKED = (Whisper(leg(1), (WHISPER,), tones="12"), StartTimer(Timer.ACCEPT, 12))
 PUT_THROUGH = (Switch(CALLER, leg(1)), StopTimer(Timer.ACCEPT))
 SECOND = (Dial(leg(2), SUPPORT), StartTimer(Timer.RING, 15))
 
