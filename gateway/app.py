@@ -59,6 +59,7 @@ from gateway.web.platforms.mcp import McpServer
 from gateway.web.platforms.tools import TOOLS, Tools
 from gateway.web.server import WebServer
 from gateway.web.tokens import Permission, Token
+from gateway.whispers import Whispers
 
 log = structlog.get_logger("app")
 
@@ -111,6 +112,8 @@ class App:
         self.engine = Engine(config, reporters, self.metrics, clock)
         self.sip = user_agent(config, self.engine, clock)
         self.engine.attach(self.sip, self.reporter)
+        self.whispers = Whispers(clock)
+        self.engine.take_uploads(self.whispers)
         self._others = OtherGateways(self.engine, self.reporter, self.metrics.transfer_ended, clock)
         self.messages = CallMessages(self.engine.book, self.sip)
         self.archive = MessageArchive(self.messages, config.gateway.state_dir, clock)
@@ -215,6 +218,7 @@ class App:
     async def _end(self) -> None:
         self.reloader.close()
         self._certificates.stop()
+        self.whispers.stop()
         reading = self.reporter, self.figures, self.configured, self.audit
         telling, serving = (self._capturing, self.archive, self._tracing, self._others), (self.web, self.platforms)
         for part in (self.sip, *telling, *serving, self._following, self._tasks, *reading):

@@ -35,11 +35,12 @@ class TransferCommand(_Command):
     call: Id
     destination: str = Field(min_length=1, max_length=512)  # a number, a SIP URI or an alias
     message: str | None = Field(default=None, max_length=2000)
+    whisper: Id | None = None  # of a sound that was uploaded for this transfer
 
     def carry_out(self, operations: Operations, author: Author) -> TransferRecord:
         """Raises CommandError with code unknown-call or not-allowed; a refusal is in the record."""
         try:
-            return operations.transfer_call(self.call, self.destination, self.message, self.id, author)
+            return operations.transfer_call(self.call, self.destination, self.message, self.id, author, self.whisper)
         except NotAllowedError as error:
             raise CommandError("not-allowed", str(error)) from None
         except LookupError:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.report.backlog import BacklogState
     from gateway.report.reporter import EventReporter
     from gateway.user_agent import UserAgent
+    from gateway.whispers import Whispers
 
 
 class Parts(Protocol):
@@ -40,6 +41,7 @@ class Parts(Protocol):
     messages: CallMessages
     archive: MessageArchive
     figures: FiguresAsking
+    whispers: Whispers
     configured: Configured
     started_at: datetime
     serving: bool  # the transports are open, and nothing has asked for the end

@@ -24,6 +24,7 @@ from gateway.ports import (
     GivenCommand,
     HistoryPage,
     HistoryQuery,
+    KeptWhisper,
     ProbeResult,
     Reloaded,
     UnderWay,
@@ -260,9 +261,10 @@ class Operating:
         message: str | None,
         command_id: str | None = None,
         author: Author | None = None,
+        whisper: str | None = None,
     ) -> TransferRecord:
         """See ports.Operations."""
-        return self._parts.engine.transfer_call(call, destination, message, command_id, author)
+        return self._parts.engine.transfer_call(call, destination, message, command_id, author, whisper)
 
     def call_back(
         self, which: str, destination: str, command_id: str | None = None, author: Author | None = None
@@ -275,6 +277,10 @@ class Operating:
     ) -> TransferRecord:
         """See ports.Operations."""
         return self._parts.engine.cancel_transfer(which, command_id, author)
+
+    def keep_whisper(self, data: bytes, author: Author) -> KeptWhisper:
+        """See ports.Operations."""
+        return self._parts.whispers.keep(data, author)
 
     def hang_up_call(self, call: str, command_id: str | None = None, author: Author | None = None) -> CallRecord:
         """See ports.Operations."""

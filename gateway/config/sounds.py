@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import BeforeValidator, ValidationInfo
 
@@ -37,19 +37,31 @@ def _sound(name: object, info: ValidationInfo) -> Sound:
 def read_sound(path: Path) -> Sound:
     """A sound file, read to its end. Raises ValueError where it is none that can be played."""
     try:
-        with wave.open(str(path), "rb") as file:
+        with path.open("rb") as file:
+            length = length_of(file)
+    except OSError as error:
+        raise ValueError(f"{path} can't be played: {in_words(error)}; {_NEEDED}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} {error}") from None
+    if length.total_seconds() > LONGEST_S:
+        raise ValueError(f"{path} lasts {length.total_seconds():.0f} s; {LONGEST_S} s are the most")
+    return Sound(path, length)
+
+
+def length_of(sound: BinaryIO) -> timedelta:
+    """How long a WAV lasts that can be played. Raises ValueError where it is none."""
+    try:
+        with wave.open(sound, "rb") as file:
             channels, width, rate, frames = file.getparams()[:4]
             complete = len(file.readframes(frames)) == frames * channels * width
-    except (wave.Error, EOFError, OSError) as error:
-        why = in_words(error) if str(error) else "it ends too soon"
-        raise ValueError(f"{path} can't be played: {why}; {_NEEDED}") from None
+    except (wave.Error, EOFError) as error:
+        why = str(error) or "it ends too soon"
+        raise ValueError(f"can't be played: {why}; {_NEEDED}") from None
     if (channels, width) != (1, 2) or rate not in RATES:
-        raise ValueError(f"{path} has {width * 8} bits, {channels} channel(s), {rate} Hz; {_NEEDED}")
+        raise ValueError(f"has {width * 8} bits, {channels} channel(s), {rate} Hz; {_NEEDED}")
     if not frames or not complete:
-        raise ValueError(f"{path} {'holds no sound' if not frames else 'is cut off: it ends before its header says'}")
-    if frames > LONGEST_S * rate:
-        raise ValueError(f"{path} lasts {frames / rate:.0f} s; {LONGEST_S} s are the most")
-    return Sound(path, timedelta(seconds=frames / rate))
+        raise ValueError("holds no sound" if not frames else "is cut off: it ends before its header says")
+    return timedelta(seconds=frames / rate)
 
 
 MOST_PARTS = 8

@@ -96,6 +96,7 @@ class WhisperWord(StrEnum):
     """What a whisper may have beside sound files."""
 
     CALLER_NUMBER = "caller-number"  # the caller's number, spelled
+    UPLOADED = "uploaded"  # the sound that was uploaded for the transfer
 
 
 GOES_ON_AFTER = frozenset({Reason.BUSY, Reason.NO_ANSWER, Reason.DECLINED, Reason.UNREACHABLE})

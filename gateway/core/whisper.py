@@ -30,9 +30,16 @@ def spelled(number: str, spelling: Spelling) -> Announcement | None:
     return Announcement(sounds[0].file, length, then=tuple(sound.file for sound in sounds[1:]))
 
 
-def whispered(destination: Destination, caller: str | None) -> tuple[Announcement, ...]:
-    """The sounds of a destination's whisper, in their order, for a caller (None: withheld, or not known)."""
-    sounds = (_sound(part, destination, caller) for part in destination.whisper)
+def whispered(
+    destination: Destination, caller: str | None, uploaded: Announcement | None = None
+) -> tuple[Announcement, ...]:
+    """The sounds of a destination's whisper, in their order, for a caller (None: withheld, or not known).
+
+    `uploaded` is the sound that was uploaded for the transfer.
+    """
+    sounds = (
+        uploaded if part is WhisperWord.UPLOADED else _sound(part, destination, caller) for part in destination.whisper
+    )
     return tuple(sound for sound in sounds if sound is not None)
 
 

@@ -30,7 +30,7 @@ from gateway.engine.keeping import Keeper
 from gateway.engine.loop import Loop
 from gateway.engine.probes import Probes
 from gateway.engine.registry import Calls
-from gateway.engine.surroundings import Surroundings
+from gateway.engine.surroundings import Surroundings, Uploads
 from gateway.ports import (
     Author,
     CallStore,
@@ -86,6 +86,10 @@ class Engine:
         """Take up the calls that a process has left which ended without warning; before anything is received."""
         if self._loop.keeper is not None:
             self._loop.keeper.take_up(left, self._loop)
+
+    def take_uploads(self, uploads: Uploads) -> None:
+        """Name what has the sounds that are uploaded for single transfers."""
+        self._surroundings.uploads = uploads
 
     def reconfigure(self, config: Config) -> None:
         """Decide by a new configuration from now on, in running calls too; a running transfer goes on as it began."""
@@ -258,6 +262,7 @@ class Engine:
         message: str | None = None,
         command_id: str | None = None,
         author: Author | None = None,
+        whisper: str | None = None,
     ) -> TransferRecord:
         """See ports.Operations."""
 
@@ -266,7 +271,8 @@ class Engine:
             if call is None:
                 raise LookupError(f"there is no call {call_id}")
             _allow(author, call.number.id)
-            return self._loop.begin(call, self._loop.desk().command(call, destination, message, _name_of(author)))
+            judged = self._loop.desk().command(call, destination, message, _name_of(author), whisper)
+            return self._loop.begin(call, judged)
 
         return self._idempotency("transfer", _own(command_id, author), transfer)
 

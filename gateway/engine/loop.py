@@ -60,7 +60,8 @@ class Loop:
 
     def desk(self) -> Desk:
         """What a request that comes now is judged by."""
-        return Desk(self._surroundings.config, self.situation(), self._clock.now())
+        around = self._surroundings
+        return Desk(around.config, self.situation(), self._clock.now(), around.uploads)
 
     def add(self, call: Call) -> None:
         """Begin to know a call."""
@@ -130,6 +131,9 @@ class Loop:
             return
         for running in call.transfers:
             self.executor.note_state(running)
+        for running in call.transfers:
+            if running.over:
+                self._surroundings.uploads.release(running.id)
         if any(one.over for one in call.transfers):
             call = replace(call, transfers=tuple(one for one in call.transfers if not one.over))
             self.calls.put(call)

@@ -13,7 +13,18 @@ from ulid import ULID
 from gateway.core import gate
 from gateway.core.call.events import Consultation, TransferRequested
 from gateway.core.call.state import Call
-from gateway.core.model import AssignedNumber, Decision, Destination, Entry, LegId, Peer, PeerKind, TransferId
+from gateway.core.model import (
+    Announcement,
+    AssignedNumber,
+    Decision,
+    Destination,
+    Entry,
+    LegId,
+    Peer,
+    PeerKind,
+    TransferId,
+    WhisperWord,
+)
 from gateway.core.moment import Moment
 from gateway.core.numbers import Target, TargetError, parse_target
 from gateway.core.outcome import Reason
@@ -25,7 +36,10 @@ from gateway.ports import IncomingCall, ReferRequest
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.engine.surroundings import Uploads
 
+WHISPER_HEADER = "x-whisper"
+"""Names the uploaded sound in a REFER or INVITE, where the profile lets it pass."""
 NOT_CERTAIN = "bridge: it is not certain that somebody answers, and the PBX would not give the caller back"
 DEADLINE_MARGIN_S = 2.0
 """How long before the transferor stops waiting the final NOTIFY is on its way."""
@@ -46,6 +60,7 @@ class Desk:
     config: Config
     situation: gate.Situation
     now: Moment
+    uploads: Uploads
 
     def refer(
         self, call: Call | None, request: ReferRequest, consulted: Call | None, former: Call | None = None
@@ -67,14 +82,23 @@ class Desk:
         record = replace(judged.event.record, locale=former.number.locale)
         return replace(judged, event=replace(judged.event, record=record))
 
-    def command(self, call: Call, destination: str, message: str | None = None, author: str | None = None) -> Judged:
-        """A command to transfer a running call.
+    def command(
+        self,
+        call: Call,
+        destination: str,
+        message: str | None = None,
+        author: str | None = None,
+        whisper: str | None = None,
+    ) -> Judged:
+        """A command to transfer a running call; `whisper` names a sound that was uploaded for it.
 
         Nobody hears a `message`, and the trail says so: see decision 0025.
         """
         transferor = call.leg_at(PeerKind.TRUNK) or next(iter(call.legs))
         manner = Manner(notify=False)
-        judged = self._blind(call, transferor, Entry.COMMAND, destination, manner=manner, message=message)
+        judged = self._blind(
+            call, transferor, Entry.COMMAND, destination, manner=manner, message=message, whisper=whisper
+        )
         return replace(judged, event=replace(judged.event, record=replace(judged.event.record, author=author)))
 
     def invite(self, call: Call, incoming: IncomingCall, called: Target | None, line: str) -> Judged:
@@ -87,10 +111,12 @@ class Desk:
         else:
             request = gate.Request(called, call.number, incoming.peer, Entry.INVITE, line)
             decision = gate.decide(request, self.config.routes, self.situation)
+        decision, uploaded = self._uploaded(decision, record)
         event = TransferRequested(
             self.now,
             record,
             decision,
+            uploaded=uploaded,
             transferee=incoming.leg,
             transferor=None,
             manner=Manner(
@@ -133,6 +159,7 @@ class Desk:
         context: Mapping[str, str] | None = None,
         problem: tuple[Reason, str] | None = None,
         message: str | None = None,
+        whisper: str | None = None,
     ) -> Judged:
         target: Target | None = None
         try:
@@ -142,7 +169,7 @@ class Desk:
         transferee = call.other(transferor) if call and call.up else None
         problem = _obstacle(call, transferee) or problem
         record = self._record(call, entry, target.user if target else text[:128], context)
-        asked, hand_down, takes_up = None, False, None
+        asked, hand_down, takes_up, uploaded = None, False, None, None
         at_gate = call is not None and target is not None and problem is None
         if call is None or target is None or problem is not None:
             reason, why = problem or (Reason.NOT_BRIDGED, "")
@@ -160,6 +187,7 @@ class Desk:
                 hand_down = self._is_certain(call, decision)
                 if not hand_down:
                     decision = replace(decision, trail=(*decision.trail, NOT_CERTAIN))
+            decision, uploaded = self._uploaded(decision, record, whisper)
         names_humans = self.names_humans(call.number) if call is not None else frozenset()
         event = TransferRequested(
             self.now,
@@ -170,6 +198,7 @@ class Desk:
             manner=replace(manner, names_humans=names_humans, hand_down=hand_down),
             asked=asked,
             takes_up=takes_up,
+            uploaded=uploaded,
         )
         return Judged(event, at_gate)
 
@@ -204,6 +233,24 @@ class Desk:
             consultation=Consultation(consultation, consulted.legs[far_end]),
         )
         return Judged(event)
+
+    def _uploaded(
+        self, decision: Decision, record: TransferRecord, named: str | None = None
+    ) -> tuple[Decision, Announcement | None]:
+        """The sound that was uploaded for this transfer, if it names one and is accepted; the trail says what of it."""
+        headers = (value for name, value in record.context.items() if name.lower() == WHISPER_HEADER)
+        named = named or next(headers, None)
+        if not named or not decision.accepted or decision.destination is None:
+            return decision, None
+        if WhisperWord.UPLOADED not in decision.destination.whisper:
+            line = f"whisper: not heard, {decision.destination.id} has no place for an uploaded sound"
+            return replace(decision, trail=(*decision.trail, line)), None
+        found = self.uploads.take(named, record.number or "", record.transfer)
+        if found is None:
+            line = "whisper: not heard, there is no such sound, or not any more, or it is another transfer's"
+        else:
+            line = f"whisper: a sound of {found.duration.total_seconds():.1f} s was uploaded for this transfer"
+        return replace(decision, trail=(*decision.trail, line)), found
 
     def names_humans(self, number: AssignedNumber) -> frozenset[str]:
         """The PBXs of a number that tell now who takes a call."""

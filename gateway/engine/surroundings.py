@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.core import gate
 from gateway.core.assistant import cut
 from gateway.core.availability import availability_document, would_accept
-from gateway.core.model import Elsewhere, Load, PbxState
+from gateway.core.model import Announcement, Elsewhere, Load, PbxState
 from gateway.core.routing import destination_meant
 from gateway.core.staffing import seen_by_caller, wait_of_last_s
 from gateway.engine.drain import Drain
@@ -23,6 +23,27 @@ if TYPE_CHECKING:
     from gateway.core.call.state import Running
 
 
+class Uploads(Protocol):
+    """Sounds that were uploaded for one transfer each."""
+
+    def take(self, name: str, number: str, transfer: str) -> Announcement | None:
+        """The sound of this name, for this transfer of a call of this number and no other; None: there is none."""
+
+    def release(self, transfer: str) -> None:
+        """The transfer is over."""
+
+
+class NoUploads:
+    """Implements Uploads where nobody can upload any."""
+
+    def take(self, name: str, number: str, transfer: str) -> Announcement | None:
+        """See Uploads."""
+        return None
+
+    def release(self, transfer: str) -> None:
+        """See Uploads."""
+
+
 @dataclass(slots=True)
 class Surroundings:
     """All of it as it is now."""
@@ -31,6 +52,7 @@ class Surroundings:
     clock: Clock
     drain: Drain
     sources: Mapping[str, PbxSource] = field(default_factory=dict)
+    uploads: Uploads = field(default_factory=NoUploads)
     elsewhere: Callable[[], Elsewhere] = Elsewhere
     """What the other gateways of the cluster carry."""
 

@@ -7,6 +7,8 @@ from gateway.ports.history import FiguresQuery, HistoryPage, HistoryQuery
 from gateway.ports.operations import (
     Author,
     GivenCommand,
+    KeptWhisper,
+    NoRoomError,
     NotAllowedError,
     Operations,
     ProbeResult,
@@ -42,6 +44,8 @@ __all__ = [
     "HistoryPage",
     "HistoryQuery",
     "IncomingCall",
+    "KeptWhisper",
+    "NoRoomError",
     "NotAllowedError",
     "NotSent",
     "NotSentError",

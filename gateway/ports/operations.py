@@ -49,6 +49,19 @@ class NotAllowedError(Exception):
     """The author may not command calls of this number."""
 
 
+class NoRoomError(Exception):
+    """As much is kept as may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWhisper:
+    """A sound that was uploaded for one transfer."""
+
+    whisper: str  # by which the transfer names it
+    seconds: float
+    expires_at: datetime  # where no transfer has taken it by then
+
+
 class TooLateError(Exception):
     """The transfer can no longer be cancelled."""
 
@@ -180,8 +193,9 @@ class Operations(Protocol):
         message: str | None,
         command_id: str | None = None,
         author: Author | None = None,
+        whisper: str | None = None,
     ) -> TransferRecord:
-        """Transfer a running call; a refusal is in the record.
+        """Transfer a running call; a refusal is in the record. `whisper` names a sound that was uploaded for it.
 
         Raises LookupError for an unknown call, NotAllowedError for one that is not the author's to command.
         A `message` is spoken to nobody, as the trail of the record says.
@@ -196,6 +210,9 @@ class Operations(Protocol):
         `which` is a call that is under way or was in the last hour, a transfer of it, or its caller's number. Raises
         LookupError for one that is not known, NotAllowedError for one that is not the author's to command.
         """
+
+    def keep_whisper(self, data: bytes, author: Author) -> KeptWhisper:
+        """Keep a WAV for a transfer that names it. Raises ValueError where it is none, and NoRoomError."""
 
     def cancel_transfer(
         self, which: str, command_id: str | None = None, author: Author | None = None

@@ -451,6 +451,7 @@ class TransferBody(BaseModel):
     type: Literal["transfer"]
     destination: str = Field(min_length=1, max_length=512, description="a phone number, SIP URI, alias or id")
     message: str | None = Field(default=None, max_length=2000)
+    whisper: Id | None = Field(default=None, description="of a sound that was uploaded for this transfer")
     id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
 
 
@@ -463,6 +464,14 @@ class CallBackBody(BaseModel):
     caller: Id | None = Field(default=None, description="the number that such a call was presented with")
     destination: str = Field(min_length=1, max_length=512, description="a phone number, SIP URI, alias or id")
     id: Id | None = Field(default=None, description="the same id again gets the first answer, and does nothing")
+
+
+class WhisperAnswer(Answered):
+    """A sound for one transfer is kept."""
+
+    whisper: str = Field(description="by which the transfer names it")
+    duration_s: float = Field(ge=0)
+    expires_at: Timestamp = Field(description="where no transfer has named it by then")
 
 
 class CancelBody(BaseModel):

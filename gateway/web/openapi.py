@@ -11,7 +11,7 @@ from gateway.core.outcome import CallEnd, Outcome, Reason
 from gateway.core.platform_calls import Promise
 from gateway.documents import AvailabilityData
 from gateway.web import answers
-from gateway.web.openapi_form import Answers, Capture, Nothing, Operation, PageFile, Part, PlainText, written
+from gateway.web.openapi_form import Answers, Capture, Nothing, Operation, PageFile, Part, PlainText, SoundFile, written
 
 _ID = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[^/]+$"}
 _LIMIT: Part = {
@@ -251,6 +251,18 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             200: (answers.SessionAnswer, "there is none any more"),
             403: (answers.Failure, "the page of somebody else asks"),
         },
+    ),
+    ("post", "/api/whispers"): Operation(
+        "keepWhisper",
+        "Upload a sound for one transfer: a WAV of 16-bit PCM, one channel, 8 or 16 kHz, 30 s and 1 MB at most.",
+        {
+            201: (answers.WhisperAnswer, "it is kept until a transfer that names it is over, or for five minutes"),
+            408: (answers.Failure, "it did not come within 30 s"),
+            503: (answers.Failure, "as many are kept as may be"),
+            **_GUARDED,
+        },
+        body=SoundFile,
+        guarded=True,
     ),
     ("post", "/api/calls/{id}/transfer"): Operation(
         "transferCall",

@@ -27,10 +27,15 @@ class PageFile(BaseModel):
     """An answer that is a file of the page."""
 
 
+class SoundFile(BaseModel):
+    """A body that is a sound."""
+
+
 _TEXT: Part = {"schema": {"type": "string"}}
 _OTHERS: dict[type[BaseModel] | None, dict[str, Part]] = {
     None: {"text/plain": _TEXT, "application/openmetrics-text": _TEXT},
     PlainText: {"text/plain": _TEXT},
+    SoundFile: {"audio/wav": {"schema": {}}},
     Capture: {"application/vnd.tcpdump.pcap": {"schema": {}}},
     PageFile: dict.fromkeys(("text/html", "text/css", "text/javascript", "image/svg+xml"), _TEXT),
 }
@@ -70,7 +75,7 @@ def written(
         *(model for model, _ in everywhere.values() if model),
         *(model for each in operations.values() for model, _ in each.answers.values() if model),
     } - {Nothing, *_OTHERS}
-    taken = {each.body for each in operations.values() if each.body}
+    taken = {each.body for each in operations.values() if each.body and each.body not in _OTHERS}
     chosen: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         *((model, "serialization") for model in models),
         *((model, "validation") for model in taken),

@@ -41,6 +41,7 @@ from gateway.web.parameters import known_parameters_only
 from gateway.web.sessions import Sessions
 from gateway.web.signing_in import SigningIn
 from gateway.web.tokens import ABOUT, AUTHOR, ONE_FOR_ALL, Permission, Token, needs
+from gateway.web.whispers import upload_response
 
 MAX_BODY = 64 * 1024  # bytes
 MAX_DIALOGS = 200
@@ -134,6 +135,7 @@ class WebServer:
             web.post("/api/calls/{id}/hangup", guarded(Permission.TRANSFER, self._post_hang_up, "hangup")),
             web.post("/api/callbacks", guarded(Permission.CALLBACK, self._post_call_back, "callback")),
             web.post("/api/transfers/{id}/cancel", guarded(Permission.TRANSFER, self._post_cancel, "cancel")),
+            web.post("/api/whispers", guarded(Permission.TRANSFER, self._post_whisper, "whisper")),
             web.post("/api/probe", guarded(Permission.PROBE, self._post_probe, "probe")),
             web.post("/api/forget", guarded(Permission.FORGET, self._post_forget, "forget")),
             web.post("/api/reload", guarded(Permission.RELOAD, self._post_reload, "reload")),
@@ -276,6 +278,9 @@ class WebServer:
         record = command.carry_out(self._operations, request[AUTHOR])
         request[ABOUT].update(about(record))
         return json_response({"call": call_document(record)})
+
+    async def _post_whisper(self, request: web.Request) -> web.Response:
+        return await upload_response(request, self._operations)
 
     async def _post_probe(self, request: web.Request) -> web.Response:
         body = await json_object(request)

@@ -27,7 +27,7 @@ NUMBERS = {
     "anna": "+31612345681", "greeted": "+31612345690", "recorded": "+31612345691", "chained": "+31612345692",
     "busy-only": "+31612345693", "greeted-first": "+31612345694",
     "whispered": "+31612345695", "accepting": "+31612345696", "hunting": "+31612345697",
-    "talking": "+31612345698", "talking-asked": "+31612345699", "spelled": "+31612345700",
+    "talking": "+31612345698", "talking-asked": "+31612345699", "spelled": "+31612345700", "uploaded": "+31612345701",
 }  # fmt: skip
 
 
@@ -56,6 +56,7 @@ def make_gateway(net: Net) -> Gateway:
         {"id": "talking", "extension": "6013", "while_waiting": "assistant"},
         {"id": "talking-asked", "extension": "6014", "while_waiting": "assistant", **accept},
         {"id": "spelled", "extension": "6015", "whisper": ["whisper.wav", "caller-number"], "whisper_locale": "nl"},
+        {"id": "uploaded", "extension": "6016", **accept, "whisper": ["uploaded", "whisper.wav"]},
         {"id": "hunting", "extension": "6012", **accept, "overflow": ["second"]},
         {"id": "voicemail", "extension": "6599"},
     ]

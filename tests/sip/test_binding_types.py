@@ -61,6 +61,10 @@ def mistakes_in(stub: ast.FunctionDef, built: object, where: str) -> Iterator[st
         yield f"{where} has {optional} parameters that may be left out"
 
 
+FOR_TESTS = {"keys_in"}
+"""What tests alone ask of the binding: the gateway hears as the same audio comes in."""
+
+
 def test_what_the_stub_names_is_in_the_module_as_it_says() -> None:
     mistakes: list[str] = []
     for each in TREE.body:
@@ -98,4 +102,4 @@ def test_the_stub_names_nothing_that_nobody_uses() -> None:
     named |= {member.name for name in CLASSES for member in members(name) if isinstance(member, ast.FunctionDef)}
     named |= {field for name in CLASSES for field in fields(name)}
     words = set(re.findall(r"\w+", used))
-    assert {name for name in named if not name.startswith("__")} <= words
+    assert {name for name in named if not name.startswith("__")} <= words | FOR_TESTS

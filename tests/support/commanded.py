@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 
 from gateway.core.record import CallRecord, TransferRecord
-from gateway.ports import Author, GivenCommand, NotAllowedError, TooLateError
+from gateway.ports import Author, GivenCommand, KeptWhisper, NoRoomError, NotAllowedError, TooLateError
 from tests.report import samples
 
 
@@ -60,6 +60,14 @@ class Commanded:
             raise LookupError(call)
         return samples.call()
 
+    def keep_whisper(self, data: bytes, author: Author) -> KeptWhisper:
+        self.authors.append(author)
+        if data == b"full":
+            raise NoRoomError("32 sounds are kept already")
+        if not data.startswith(b"RIFF"):
+            raise ValueError("can't be played: file does not start with RIFF id")
+        return KeptWhisper("4QzYp0", 1.5, samples.call().started_at)
+
     def transfer_call(
         self,
         call: str,
@@ -67,11 +75,14 @@ class Commanded:
         message: str | None,
         command_id: str | None = None,
         author: Author | None = None,
+        whisper: str | None = None,
     ) -> TransferRecord:
         self.authors.append(author)
         if author is not None and not author.may_command("main-line"):
             raise NotAllowedError(f"{author.name} may not command calls of main-line")
-        self.asked.append((call, destination, message, *((command_id,) if command_id else ())))
+        self.asked.append(
+            (call, destination, message, *((command_id,) if command_id else ()), *((whisper,) if whisper else ()))
+        )
         if call == "broken":
             raise RuntimeError("secret inner workings")
         if call != "c1":

@@ -144,13 +144,20 @@ class Gateway:
         return status == 200
 
     async def http(
-        self, method: str, path: str, *, token: str | None = None, body: Any = None, host: str | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        body: Any = None,
+        host: str | None = None,
+        data: bytes | None = None,
     ) -> tuple[int, str]:
-        """A request to its HTTP server, by the name `host`: status and text."""
+        """A request to its HTTP server, by the name `host`: status and text. `data` goes as it is, `body` as JSON."""
         headers = ({"Authorization": f"Bearer {token}"} if token else {}) | ({"Host": host} if host else {})
         async with (
             aiohttp.ClientSession() as session,
-            session.request(method, self.url + path, headers=headers, json=body) as response,
+            session.request(method, self.url + path, headers=headers, json=body, data=data) as response,
         ):
             return response.status, await response.text()
 

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import gateway
 from gateway.web.openapi import OPERATIONS
 from tests.web.serving import BODY, RIGHT, Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 @pytest.mark.keeps("20.85")
@@ -64,3 +67,30 @@ async def test_at_the_root_is_where_everything_is(ask: Client) -> None:
 async def test_so_many_calls_as_are_asked_for(ask: Client) -> None:
     assert len((await ask("/api/calls"))[1]["calls"]) == 1
     assert (await ask("/api/calls?limit=0"))[1]["calls"] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"RIFF...", 201, None),
+        (b"ID3", 400, "bad-sound"),
+        (b"full", 503, "no-room"),
+        (bytes(1_000_001), 413, "too-large"),
+    ],
+)
+async def test_a_sound_is_taken_as_it_is(ask: Client, data: bytes, status: int, code: str | None) -> None:
+    answered, answer = await ask("/api/whispers", "POST", headers=RIGHT, data=data)
+    assert answered == status
+    if code is None:
+        assert (answer["whisper"], answer["duration_s"]) == ("4QzYp0", 1.5)
+    else:
+        assert answer["error"]["code"] == code
+
+
+async def test_a_sound_without_a_length_ends_where_it_is_too_large(ask: Client) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield bytes(32 * 1024)
+
+    status, answer = await ask("/api/whispers", "POST", headers=RIGHT, data=pieces())
+    assert (status, answer["error"]["code"]) == (413, "too-large")

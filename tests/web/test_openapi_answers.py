@@ -61,6 +61,7 @@ class Busy(Gateway):
         message: str | None,
         command_id: str | None = None,
         author: Author | None = None,
+        whisper: str | None = None,
     ) -> TransferRecord:
         record = super().transfer_call("c1" if len(call) % 3 else "gone", destination, message, command_id, author)
         return record if len(destination) % 3 else samples.refused()

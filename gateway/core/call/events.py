@@ -9,7 +9,7 @@ from datetime import datetime
 from gateway.core.call.commands import DialOrder
 from gateway.core.call.state import Call, Leg, Running
 from gateway.core.caller import Party
-from gateway.core.model import AnsweredBy, AssignedNumber, Decision, Destination, LegId, TransferId
+from gateway.core.model import Announcement, AnsweredBy, AssignedNumber, Decision, Destination, LegId, TransferId
 from gateway.core.moment import Moment
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import TransferRecord
@@ -82,6 +82,7 @@ class TransferRequested(Event):
     kept: bool = False  # … as was promised in another life of the gateway
     takes_up: TransferId | None = None  # the one that has kept the caller's place, if this is for the same destination
     call_ids: Mapping[LegId, str] = field(default_factory=dict)  # SIP Call-IDs of the legs that take part
+    uploaded: Announcement | None = None  # a sound for who answers
 
 
 @dataclass(frozen=True, slots=True)

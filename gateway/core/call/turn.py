@@ -259,6 +259,7 @@ def begun(
             fallback=call.number.destinations.get(call.number.fallback or "") if call else None,
             total_ring=call.number.total_ring if call else None,
             place=kept.machine.place if kept else None,
+            uploaded=event.uploaded,
             at=at,
         )
     roles = {

@@ -41,7 +41,7 @@ def go_ahead(step: TransferStep) -> None:
         return
     step.transfer = replace(step.transfer, looking=False)
     step.record = replace(step.record, whispered_at=step.at)
-    sounds = whisper.whispered(destination, step.record.caller)
+    sounds = whisper.whispered(destination, step.record.caller, step.transfer.uploaded)
     step.do(Whisper(step.transfer.target, sounds, tones=destination.accept + destination.decline))
     seconds = whisper.seconds(sounds)
     if destination.accept:

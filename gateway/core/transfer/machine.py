@@ -35,7 +35,7 @@ beginning.py, dialling.py, succeeding.py, failing.py and transferor.py.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from gateway.core.model import Decision, Destination, Entry, LegId
+from gateway.core.model import Announcement, Decision, Destination, Entry, LegId
 from gateway.core.outcome import Reason
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer import (
@@ -94,13 +94,14 @@ def start(
     fallback: Destination | None = None,
     total_ring: timedelta | None = None,
     place: Place | None = None,
+    uploaded: Announcement | None = None,
     at: datetime,
 ) -> Step:
     """Begin a transfer that the gate has decided on; `record` holds what the request said.
 
     A fresh INVITE has no transferor: its own leg is the transferee. Target legs get the ids `<transfer>/1`, `/2`, …
     `total_ring` is how long all of them together may ring, the fallback aside. `place` is one that an earlier transfer
-    has kept, and whose leg is the first target.
+    has kept, and whose leg is the first target; `uploaded` a sound for who answers.
     """
     if record.entry is not Entry.REFER:
         manner = replace(manner, notify=False)
@@ -112,7 +113,9 @@ def start(
         final_notify=manner.final_notify if manner.notify else None,
     )
     hunt_until = at + total_ring if total_ring else None
-    transfer = Transfer(record, State.DIALLING, transferee, transferor, manner, fallback, hunt_until=hunt_until)
+    transfer = Transfer(
+        record, State.DIALLING, transferee, transferor, manner, fallback, hunt_until=hunt_until, uploaded=uploaded
+    )
     first = TransferStep(transfer, at)
     first.note_decision(decision)
     if decision.accepted and place is not None:

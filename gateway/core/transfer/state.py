@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gateway.core.model import AnsweredBy, Destination, Entry, FinalNotify, LegId, TransferId
+from gateway.core.model import Announcement, AnsweredBy, Destination, Entry, FinalNotify, LegId, TransferId
 from gateway.core.record import Milestone, TransferRecord
 from gateway.core.transfer.commands import WHO_S
 
@@ -91,6 +91,7 @@ class Transfer:
     taken_up: LegId | None = None  # the leg that kept the caller's place, which does so too
     place: Place | None = None  # that this transfer keeps
     final_code: int | None = None  # the code in the final NOTIFY; 200 also for an INVITE that was answered
+    uploaded: Announcement | None = None  # a sound for who answers, of this transfer alone
     reached: Milestone | None = None  # the last one that was reported
     promised: Destination | None = None  # by whom the caller is to be called back; None: by nobody, or nobody any more
     due_at: datetime | None = None  # when that is to be tried next, at the earliest

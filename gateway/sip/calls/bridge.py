@@ -178,7 +178,6 @@ class Bridge:
             if not self._pairs.waits(leg):
                 self._ringbacks.pop(leg, None)
             self._stop_whisper(leg)
-            self._tones.forget(leg)
         self._carry_out(*legs)
 
     def wait(self, leg: LegId, announcement: Announcement | None, legs: Changed) -> None:
@@ -210,6 +209,7 @@ class Bridge:
         self._tones.listen(leg, keys, self._ports.get(leg))
 
     def _stop_whisper(self, leg: LegId) -> None:
+        self._tones.forget(leg)
         if (whisper := self._whispers.pop(leg, None)) is not None:
             whisper.stop()
 
@@ -233,7 +233,6 @@ class Bridge:
         self._relays.forget(leg)
         self._ringbacks.pop(leg, None)
         self._stop_whisper(leg)
-        self._tones.forget(leg)
         self._ports.pop(leg, None)
         self._heard.pop(leg, None)
 

@@ -196,7 +196,7 @@ def test_a_second_request_takes_the_leg_up_as_it_is() -> None:
 
 def test_the_agent_who_waits_is_whispered_to_and_takes_the_caller() -> None:
     book = taking_up(3)
-    book.play(*ACCEPTED, Whisper(EARLIER, (WHISPER,)), StartTimer(Timer.ACCEPT, 12))
+    book.play(*ACCEPTED, Whisper(EARLIER, (WHISPER,), tones="1"), StartTimer(Timer.ACCEPT, 12))
     book.play(
         TargetPressed(BEGIN, EARLIER, "1", NONE_LEFT),
         Switch(CALLER, EARLIER),
