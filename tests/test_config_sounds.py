@@ -57,6 +57,7 @@ def test_an_announcement_beside_the_configuration(tmp_path: Path, rate: int, ann
         (wav(channels=2), "{path} has 16 bits, 2 channel(s), 8000 Hz; a WAV"),
         (wav(bits=8), "{path} has 8 bits, 1 channel(s), 8000 Hz; a WAV"),
         (wav(seconds=0), "{path} holds no sound"),
+        (wav()[:19] + b"\x01" + wav()[20:], "{path} can't be played: it ends too soon; a WAV"),
         (wav()[:1000], "{path} is cut off: it ends before its header says"),
         (wav(seconds=121), "{path} lasts 121 s; 120 s are the most"),
     ],

@@ -54,7 +54,7 @@ def length_of(sound: BinaryIO) -> timedelta:
         with wave.open(sound, "rb") as file:
             channels, width, rate, frames = file.getparams()[:4]
             complete = len(file.readframes(frames)) == frames * channels * width
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last: a part that is longer than the file
         why = str(error) or "it ends too soon"
         raise ValueError(f"can't be played: {why}; {_NEEDED}") from None
     if (channels, width) != (1, 2) or rate not in RATES:
