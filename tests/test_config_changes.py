@@ -98,7 +98,7 @@ CHANGES: Final[Tables] = {
     "platform.mcp_tokens": {"name": "other", "secret_file": "two.secret", "numbers": ["main-line"]},
     "cluster": {
         "secret_file": "two.secret", "nodes": {"test-1": "sip:192.0.2.31", "other": "sip:192.0.2.32"},
-        "domain": "two.example.com",
+        "domain": "two.example.com", "orphan_after_s": 45,
     },
     "webhooks": {
         "id": "other", "url": "https://other.example.com/", "secret_file": "two.secret", "events": ["call.ended.v1"],

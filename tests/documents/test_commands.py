@@ -111,9 +111,9 @@ class Host:
 
     async def run(self, block: Block) -> tuple[int, str]:
         """Run a block, with the ids of what there is for its words in capitals."""
-        here = dict(self._here)
+        here, caller = dict(self._here), None
         if re.search(r"\bCALL\b", block.text):
-            await self._play.talk()
+            caller, _ = await self._play.talk()
             [call, *_] = (await self._play.gateway.get("/api/calls"))["calls"]
             here["CALL"] = call["call"]
         if "N:HASH" in block.text:
@@ -122,7 +122,11 @@ class Host:
         text = re.sub(
             "|".join(rf"(?<![\w-]){re.escape(word)}(?!\w)" for word in here), lambda m: here[m[0]], block.text
         )
-        return await self._shell.run(text, cwd=self.directory, TOKEN=TOKEN)
+        said = await self._shell.run(text, cwd=self.directory, TOKEN=TOKEN)
+        if caller is not None and (await self._play.gateway.get("/api/calls"))["calls"]:
+            await hang_up(caller)
+            await self._play.quiet()
+        return said
 
 
 @pytest.mark.timeout(300)  # some forty processes, one after the other

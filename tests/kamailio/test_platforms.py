@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.kamailio.cluster import ANNA, ASSISTANT_HZ, CALLER_HZ, OTHER, TARGET_HZ, Cluster
 from tests.support.certificates import Authority
 from tests.support.kamailio import TLS_PORT
+from tests.support.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -72,6 +73,13 @@ async def test_each_platform_has_its_own_numbers_and_its_own_calls(cluster: Clus
 @pytest.mark.keeps("22.45")
 async def test_a_second_proxy_goes_on_with_the_calls_of_one_that_is_gone(cluster: Cluster) -> None:
     caller, assistant = await conversation(cluster, cluster.platform, "+31201234567")
+
+    async def is_up() -> bool:
+        listed = [await gateway.get("/api/calls") for gateway in cluster.gateways.values()]
+        states = [leg["state"] for each in listed for call in each["calls"] for leg in call["legs"]]
+        return states == ["up", "up"]
+
+    await eventually(is_up, "the ACK is through the proxy", timeout_s=30)
     await cluster.proxy.kill()
     await caller.media.hears(ASSISTANT_HZ)
     # Nothing is left of the first one but its files, and the addresses.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.support.sip_message import Message
 
 RECOVERED = "transfer_gateway_calls_recovered_total"
+HEARD_PACKETS = 25
+"""Half a second, which is more than a tone is looked for in."""
 MOST_S = 2.0
 """How long those who talk may hear nothing, when the gateway is started again at once."""
 
@@ -48,10 +50,23 @@ async def killed(gateway: Gateway, calls: int = 1) -> Begun:
     return begun
 
 
+async def has_audio_since(call: Call, moment: float) -> None:
+    """Wait until a call has so much audio of after a moment that what it hears is nothing older."""
+
+    async def is_there() -> bool:
+        return sum(packet.at > moment for packet in call.media.received) >= HEARD_PACKETS
+
+    await eventually(is_there, f"{HEARD_PACKETS} packets since a moment", timeout_s=30)
+
+
 async def talk_on(gateway: Gateway, one: Call, other: Call) -> None:
     """Both hear one another after a kill, as before it."""
+    for call in (one, other):
+        await has_audio_since(call, 0)
     begun = await killed(gateway)
     ready_s = time.monotonic() - begun
+    for call in (one, other):
+        await has_audio_since(call, begun + ready_s)
     await both_hear(one, other)
     for call in (one, other):
         # On a busy machine the start takes longer; what comes after it is the gateway's own.

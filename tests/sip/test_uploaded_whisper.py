@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,12 @@ async def upload(hearing: Hearing, tmp_path: Path) -> dict[str, Any]:
 
 def held(hearing: Hearing) -> list[Path]:
     """The uploaded sounds that the gateway has."""
-    files = Path(f"/proc/{hearing.gateway.child.pid}/fd").iterdir()
-    return [each for each in files if "memfd:whisper" in str(each.readlink())]
+    found = []
+    for each in Path(f"/proc/{hearing.gateway.child.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            if "memfd:whisper" in str(each.readlink()):
+                found.append(each)
+    return found
 
 
 async def gone(hearing: Hearing) -> bool:

@@ -19,6 +19,7 @@ WITHOUT = {
     # What is asked may name a call or transfer that is not there.
     "positive_data_acceptance",
 }
+schemathesis.serializer.alias("audio/wav", "application/octet-stream")
 FEWER = {"POST /api/reload": 5}
 """Fewer examples, for what takes a while."""
 
