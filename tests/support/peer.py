@@ -145,12 +145,13 @@ class Peer:
 
         while True:
             call = await self.until(next_call, "incoming INVITE", timeout_s)
+            self._taken += 1  # before anything is awaited: several may wait for a call
             if self.is_wanted is None or await self.is_wanted(call.call_id):
-                self._taken += 1
                 return call
             call.reject(487)
             call.close()
             self.calls.remove(call)
+            self._taken -= 1
 
     def invite(
         self,

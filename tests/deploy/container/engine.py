@@ -138,6 +138,8 @@ class Engine:
         stage = ["--target=build", "-t", "transfer-gateway:build", "."]
         for asked in (stage, words):
             self(command, *options, *asked, quiet=False)
+        for container in self("ps", "--all", "--external", "--quiet").split():
+            self("rm", "--force", "--ignore", container)  # of a build that was ended: it holds on to its layers
         self("image", "prune", "--force")  # layers that no build will take again
 
     def tidy(self) -> None:
