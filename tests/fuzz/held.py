@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.support.gateway import Gateway
+from tests.support.processes import open_files
 
 
 async def ended(gateway: Gateway, within_s: float) -> str:
@@ -34,9 +35,6 @@ async def is_connected(gateway: Gateway) -> bool:
 
 def connections_of(pid: int) -> list[str]:
     """Local and remote end and state of each TCP socket of a process, those that listen left out (proc(5))."""
-    own = set()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):  # closed since
-            own.add(link.readlink().name)
+    own = set(open_files(pid))
     lines = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
     return [f"{line[1]} {line[2]} {line[3]}" for line in lines if f"socket:[{line[9]}]" in own and line[3] != "0A"]

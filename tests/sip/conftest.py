@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +21,7 @@ from tests.sip.scene import Scene, make_gateway
 from tests.sip.sipp_talk import PAIRS, Place
 from tests.sip.wires import OnWire, Wired, make_bed
 from tests.support.certificates import Authority
-from tests.support.processes import Net, eventually
+from tests.support.processes import Net, eventually, open_files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -100,11 +99,7 @@ async def held(gateway: Gateway) -> dict[str, int]:
 
 def sockets(gateway: Gateway) -> int:
     """How many sockets its process holds: listeners, and a pair for each leg with media."""
-    found = 0
-    for descriptor in Path(f"/proc/{gateway.child.pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed since it was listed
-            found += str(descriptor.readlink()).startswith("socket:")
-    return found
+    return sum(one.startswith("socket:") for one in open_files(gateway.child.pid))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ
 from tests.sip.test_accept_by_key import BEFORE_S, has_heard
 from tests.support import tones
 from tests.support.configuration import TOKEN
-from tests.support.processes import eventually
+from tests.support.processes import eventually, open_files
 
 if TYPE_CHECKING:
     from tests.sip.hearing import Hearing
@@ -38,14 +37,9 @@ async def upload(hearing: Hearing, tmp_path: Path) -> dict[str, Any]:
     return kept
 
 
-def held(hearing: Hearing) -> list[Path]:
+def held(hearing: Hearing) -> list[str]:
     """The uploaded sounds that the gateway has."""
-    found = []
-    for each in Path(f"/proc/{hearing.gateway.child.pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed since it was listed
-            if "memfd:whisper" in str(each.readlink()):
-                found.append(each)
-    return found
+    return [one for one in open_files(hearing.gateway.child.pid) if "memfd:whisper" in one]
 
 
 async def gone(hearing: Hearing) -> bool:

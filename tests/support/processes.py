@@ -34,6 +34,15 @@ FIRST = -20
 T = TypeVar("T")
 
 
+def open_files(pid: int) -> list[str]:
+    """What each descriptor of a process stands for, e.g. "socket:[1234]" (proc_pid_fd(5))."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # closed since it was listed
+            found.append(str(descriptor.readlink()))
+    return found
+
+
 class ChildError(RuntimeError):
     """A server did not start, or ended by itself; the message holds the end of its log."""
 

@@ -20,6 +20,7 @@ import pytest
 from tests.sip.scene import LINES, settings
 from tests.support.gateway import Gateway
 from tests.support.prepared import Copy, Prepared, prepared
+from tests.support.processes import open_files
 
 if TYPE_CHECKING:
     from tests.support.processes import Net
@@ -38,11 +39,7 @@ print(copy.pid)
 
 def connections(pid: int) -> set[str]:
     """The sockets and pipes that a process holds."""
-    found = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed since it was listed
-            found.add(str(descriptor.readlink()))
-    return {one for one in found if one.startswith(("socket:", "pipe:"))}
+    return {one for one in open_files(pid) if one.startswith(("socket:", "pipe:"))}
 
 
 def parent_of(pid: int) -> int:
