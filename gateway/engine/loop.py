@@ -131,7 +131,6 @@ class Loop:
             return
         for running in call.transfers:
             self.executor.note_state(running)
-        for running in call.transfers:
             if running.over:
                 self._surroundings.uploads.release(running.id)
         if any(one.over for one in call.transfers):
@@ -188,7 +187,6 @@ class Loop:
         self.executor.running_transfers[event.record.transfer] = run
         if call is not None:
             self.last_callers.note_transfer(event.record.transfer, call.id)
-        if call is not None:
             self.feed(call.id, event)
         else:
             running, commands = refused(event)
