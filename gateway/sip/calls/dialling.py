@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pjsua2 as pj
-
 from gateway.config import TrunkProfile
 from gateway.ports import NotSent, NotSentError
 from gateway.sip.calls.failover import Failover
 from gateway.sip.calls.leg import Leg, LegEvents
+from gateway.sip.calls.making import make_call, of_audio, reachable, take_in
 from gateway.sip.stack import settings, transports
 from gateway.sip.stack.header_vector import sip_headers
 from gateway.sip.stack.refusals import sending
@@ -48,35 +47,20 @@ class Dialler:
     def dial(self, order: DialOrder, call_id: str = "", attempt: int = 1) -> None:
         """Start a call; a further attempt has the Call-ID of the first. Raises NotSentError."""
         config = self._accounts.config
-        profile = config.profile(order.peer.name)
-        if profile is None:
-            raise NotSentError(NotSent.NO_PEER, f"{order.peer.name} is no longer configured")
-        if not self._accounts.take_ports(config.sip, profile):
-            raise NotSentError(NotSent.NO_ROOM, "no RTP ports or descriptors are left")
+        profile = reachable(self._accounts, order.peer)
         base = profile.outbound if isinstance(profile, TrunkProfile) else profile.address
         uri = settings.request_uri(base, headers.user_part(order.user), profile.transport)
         address = transports.seen(config.sip, transports.version_of(config.sip, profile))
         host = config.domain or transports.uri_address(address)
         presented = present(order, profile.identity, profile.diversion, host)
-        prm = pj.CallOpParam(True)
-        prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = 1, 0, 0
+        prm = of_audio()
         prm.opt.customCallId = call_id
         prm.txOption.localUri = presented.local or ""
         prm.txOption.headers = sip_headers(presented.headers)
         leg = Leg(self._accounts[order.peer.name], order.leg, order.peer, False, self._events, self._clock)
         self._media.offering(order.leg, self._legs.get(order.beside))
-        self._legs.making = order.leg
-        try:
-            leg.makeCall(uri, prm)
-        except pj.Error:
-            pj.release_call(leg)
-            raise
-        finally:
-            self._legs.making = None
+        make_call(self._legs, leg, uri, prm)
         if leg.over:
             raise NotSentError(NotSent.REFUSED, "the call ended before it began")
-        leg.number = leg.getId()
-        pj.watch_call(leg.number)
-        leg.sip_call_id = pj.sip_call_id_of(leg.number)
-        self._legs.add(leg)
+        take_in(self._legs, leg)
         self.failover.dialled(leg, order, base, profile.transport, attempt)

@@ -12,6 +12,7 @@ import structlog
 from gateway.core.kept_call import KeptDialog
 from gateway.ports import NotSent, NotSentError
 from gateway.sip.calls.leg import Leg, LegEvents
+from gateway.sip.calls.making import make_call, of_audio, reachable, take_in
 from gateway.sip.stack.refusals import sending
 
 if TYPE_CHECKING:
@@ -51,14 +52,7 @@ class Recoverer:
     @sending()
     def recover(self, order: RecoveryOrder) -> None:
         """Send the re-INVITE. Raises NotSentError when it cannot even be tried."""
-        config = self._accounts.config
-        profile = config.profile(order.peer.name)
-        if profile is None:
-            raise NotSentError(NotSent.NO_PEER, f"{order.peer.name} is no longer configured")
-        if not self._accounts.take_ports(config.sip, profile):
-            raise NotSentError(NotSent.NO_ROOM, "no RTP ports or descriptors are left")
-        prm = pj.CallOpParam(True)
-        prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = 1, 0, 0
+        reachable(self._accounts, order.peer)
         leg = Leg(self._accounts[order.peer.name], order.leg, order.peer, False, self._events, self._clock)
         leg.recovering = True
         pj.prefer_in_next_offer([order.dialog.codec] if order.dialog.codec else [])
@@ -66,21 +60,13 @@ class Recoverer:
             pj.recover_next(_values(order.dialog))
         except RuntimeError as error:
             raise NotSentError(NotSent.REFUSED, str(error)) from error
-        self._legs.making = order.leg
         try:
-            leg.makeCall(order.dialog.target, prm)
-        except pj.Error:
-            pj.release_call(leg)
-            raise
+            make_call(self._legs, leg, order.dialog.target, of_audio())
         finally:
-            self._legs.making = None
             is_in_dialog = pj.has_recovered(leg.getId())
         if leg.over or not is_in_dialog:
             raise NotSentError(NotSent.REFUSED, "the dialog could not be taken up")
-        leg.number = leg.getId()
-        pj.watch_call(leg.number)
-        leg.sip_call_id = order.dialog.call_id
-        self._legs.add(leg)
+        take_in(self._legs, leg)
         self._clock.after(PATIENCE_S, partial(self._look, leg))
 
     def _look(self, leg: Leg) -> None:
