@@ -129,6 +129,15 @@ async def until(gateway: Gateway, name: str, value: int, timeout_s: float = 20.0
     await eventually(agrees, f"{name} is {value}", timeout_s=timeout_s, every_s=0.05)
 
 
+async def some(gateway: Gateway, name: str, timeout_s: float = 20.0) -> None:
+    """Wait until a gauge of what waits somewhere is above 0: events are there some 20 ms after what they tell of."""
+
+    async def counts() -> bool:
+        return await gateway.metric(f"transfer_gateway_{name}") > 0
+
+    await eventually(counts, f"{name} is above 0", timeout_s=timeout_s, every_s=0.05)
+
+
 async def logged(gateway: Gateway, slug: str, timeout_s: float = 20.0) -> None:
     """Wait until the log has this event."""
 

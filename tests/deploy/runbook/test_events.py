@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scripts.history_size import fill
-from tests.deploy.runbook.desk import Desk, logged, until
+from tests.deploy.runbook.desk import Desk, logged, some, until
 from tests.report.webhook.server import SECRET, Server
 from tests.sip.scene import LINES, UNKNOWN, Scene, settings
 from tests.support.broker import Broker
@@ -59,6 +59,7 @@ async def test_events_wait_for_a_broker_that_is_gone(own_net: Net, tmp_path: Pat
         await broker.stop()
         await until(gateway, "mqtt_connected", 0)
         await refuse_one(own_net, gateway)
+        await some(gateway, "outbox_events")
         await logged(gateway, "broker-unreachable")
         seen = await Desk(gateway, tmp_path).carry_out("TransferGatewayEventsWaiting")
         assert re.search(r"^broker +not connected: ", seen["transfer-gateway status"], re.MULTILINE)
@@ -78,6 +79,7 @@ async def test_events_wait_for_a_broker_that_takes_none(own_net: Net, tmp_path: 
         await until(gateway, "mqtt_connected", 1)
         broker.freeze()
         await refuse_one(own_net, gateway)
+        await some(gateway, "outbox_events")
         seen = await Desk(gateway, tmp_path).carry_out("TransferGatewayEventsWaiting")
         status = seen.api("/api/status")
         assert (status["mqtt"]["connected"], status["outbox"]["events"] > 0) == (True, True)
@@ -90,11 +92,7 @@ async def test_events_wait_for_a_broker_that_takes_none(own_net: Net, tmp_path: 
 async def test_the_broker_refuses_events(own_net: Net, tmp_path: Path) -> None:
     async with Broker(rights=[f"{RIGHTS}status"]) as broker, Gateway(reporting_to(broker, own_net)) as gateway:
         await refuse_one(own_net, gateway)
-
-        async def refused() -> bool:
-            return await gateway.metric("transfer_gateway_outbox_refused_events") > 0
-
-        await eventually(refused, "events that the broker has refused", every_s=0.05)
+        await some(gateway, "outbox_refused_events")
 
         def mend() -> None:
             broker.grant("topic readwrite #")
@@ -219,6 +217,12 @@ async def test_the_history_s_file_is_of_a_newer_release(own_net: Net, tmp_path: 
     async with gateway:
         await refuse_one(own_net, gateway)
         await until(gateway, "history_writable", 0)
+
+        async def waits_for_it() -> bool:
+            status = await gateway.get("/api/status")
+            return bool(status["history"]["waiting"] > 0)
+
+        await eventually(waits_for_it, "an event that the history has not taken")
         seen = await Desk(gateway, tmp_path).carry_out("TransferGatewayHistoryUnwritable")
         status = seen.api("/api/status")["history"]
         assert "made by a newer gateway" in status["why"]
