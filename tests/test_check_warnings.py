@@ -60,6 +60,30 @@ def test_nothing_is_warned_of_where_all_is_meant(tmp_path: Path) -> None:
     assert advice(tmp_path, MAIN.replace("port = 0", 'port = 9470\nhost_names = ["pbx.company.nl"]')) == []
 
 
+@pytest.mark.keeps("20.116")
+def test_an_assigned_number_with_a_digit_too_few_or_too_many(tmp_path: Path) -> None:
+    def of(number: str) -> list[str]:
+        return advice(tmp_path, MAIN.replace("+31201234567", number))
+
+    why = "is as long as no number of its country: has it a digit too few, or too many?"
+    for wrong in ("+3120123456", "+312012345678", "+1202555010"):
+        assert of(wrong) == [f'gateway.toml: numbers[main-line].number: "{wrong}" {why}']
+    # Numbers kept for films, short ones that are in use, and those of no country.
+    for right in ("+441632960000", "+318001234", "+80012345678", "+4930123456"):
+        assert of(right) == []
+
+
+@pytest.mark.keeps("20.116")
+def test_listening_everywhere_is_told_to_nobody_as_an_address(tmp_path: Path) -> None:
+    everywhere = MAIN.replace('"127.0.0.2"', '"0.0.0.0"')
+    why = "peers would be told to send audio there, which leads nowhere"
+    way = "name the address by which they reach this machine, here or as public_address"
+    assert advice(tmp_path, everywhere) == [f"gateway.toml: sip.bind_address: 0.0.0.0: {why}; {way}"]
+    assert advice(tmp_path, everywhere.replace("udp_port", 'public_address = "10.0.0.5"\nudp_port')) == []
+    six = MAIN.replace("udp_port", 'bind_address6 = "::"\nudp_port')
+    assert [each.partition(": peers")[0] for each in advice(tmp_path, six)] == ["gateway.toml: sip.bind_address6: ::"]
+
+
 EXAMPLES = {
     "addresses": TRUNK.replace("10.1.0.0/16", "203.0.113.10"),
     "outbound": TRUNK.replace("10.1.2.3", "sip.example.net"),

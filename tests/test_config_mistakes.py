@@ -46,6 +46,12 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ('"127.0.0.2"', '"localhost"', 'sip.bind_address: must be an IP address such as "127.0.0.2"; is "localhost"'),
         ("udp_port = 5060", 'udp_port = "5060"', 'sip.udp_port: must be a whole number, is "5060"'),
         ("udp_port = 5060", "udp_port = 70000", "sip.udp_port: must be at most 65535, is 70000"),
+        ('instance = "test-1"', 'instance = "test-1"\nudp_port = 5061', "gateway.udp_port: is no known key; it belongs under [sip]"),
+        ('instance = "test-1"', 'instance = "test-1"\nnumber = "x"', "gateway.number: is no known key; it belongs under [[numbers]] or it belongs under [[numbers.destinations]]"),
+        ('instance = "test-1"', 'instance = "test-1"\nsip = {}', "gateway.sip: is no known key; it is written [sip]"),
+        ('extension = "6501"', 'extension = "6501"\nfallback = "sales"', SUPPORT + ".fallback: is no known key; it belongs under [[numbers]]"),
+        ('"+31201234567"', '"+31 (20) 123-45.67"', 'numbers[main-line].number: must be an international number such as "+31201234567"; is "+31 (20) 123-45.67"; did you mean "+31201234567"?'),
+        ('"+31201234567"', '"0031201234567"', 'numbers[main-line].number: must be an international number such as "+31201234567"; is "0031201234567"; did you mean "+31201234567"?'),
         ("udp_port = 5060", "udp_port = 0", "sip: no transport is on; set udp_port, tcp_port or tls_port"),
         ("udp_port = 5060", "udp_port = 25000", "sip.udp_port: 25000 lies among the RTP ports 20000-29999; move one of them"),
         ("udp_port = 5060", "udp_port = 5060\ntls_port = 5061", "sip.tls_key: is missing; tls_port needs it"),
@@ -148,8 +154,8 @@ def test_a_mistake_in_the_main_file(tmp_path: Path, old: str, new: str, told: st
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ('kind = "trunk"', 'kind = "provider"', 'kind: must be "trunk", "pbx" or "carrier"'),
-        ('kind = "trunk"\n', "", 'kind: must be "trunk", "pbx" or "carrier"'),
+        ('kind = "trunk"', 'kind = "provider"', 'kind: must be "trunk", "pbx" or "carrier"; is "provider"'),
+        ('kind = "trunk"\n', "", 'kind: must be "trunk", "pbx" or "carrier"; it is missing'),
         ('"203.0.113.10",', '"203.0.113",', 'addresses[1]: must be an address or network such as "203.0.113.10" or "198.51.100.0/24"; is "203.0.113"'),
         ('"198.51.100.0/24"', '"198.51.100.9/24"', 'addresses[2]: must be an address or network such as "203.0.113.10" or "198.51.100.0/24"; is "198.51.100.9/24"; did you mean "198.51.100.0/24"?'),
         ('"198.51.100.0/24"', '"0.0.0.0/0"', 'addresses[2]: "0.0.0.0/0" would let everybody in; name the networks that requests come from'),
@@ -168,7 +174,7 @@ def test_a_mistake_in_the_main_file(tmp_path: Path, old: str, new: str, told: st
         ('kind = "trunk"', 'kind = "trunk"\nregister = "yes"', 'register: must be true or false, is "yes"'),
         ('kind = "trunk"', 'kind = "trunk"\npassword = "x"', "password: is no known key; did you mean password_file?"),
         ('kind = "trunk"', 'kind = "trunk"\nname = "x"', "name: is no known key; did you mean username?"),
-        ('kind = "trunk"', "kind = trunk", "line 1, column 8: is not TOML: Invalid value"),
+        ('kind = "trunk"', "kind = trunk", 'line 1, column 8: is not TOML: text stands in quotes: "trunk"'),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_profile(tmp_path: Path, old: str, new: str, told: str | None) -> None:
@@ -189,7 +195,7 @@ def test_a_mistake_in_a_profile(tmp_path: Path, old: str, new: str, told: str | 
         ('username = "transfer-gateway"\n', "", 'queues: source = "ami" needs username and password_file'),
         ('source = "ami"', 'source = "ami"\nextension_context = "from internal"', 'queues.extension_context: must be the name of a dialplan context, such as "from-internal"; is "from internal"'),
         ('source = "ami"', 'source = "snmp"', "queues.source: must be 'none', 'ami' or 'dialog-info', is \"snmp\""),
-        ("sip:127.0.0.1:5070", "sip:pbx.example", "file: address names the host pbx.example; addresses must say where its requests come from"),
+        ("sip:127.0.0.1:5070", "sip:pbx.example", 'file: address is the name pbx.example; put the IP addresses that its requests come from into addresses = ["…"]'),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_pbx_profile(tmp_path: Path, old: str, new: str, told: str) -> None:
@@ -301,9 +307,8 @@ def test_certificates_and_keys_that_do_not_go_together(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_toml_or_not_there(tmp_path: Path) -> None:
-    assert mistakes(tmp_path / "nowhere") == [
-        f"gateway.toml: file: {tmp_path}/nowhere/gateway.toml can't be read: No such file or directory"
-    ]
+    ways = "`transfer-gateway init` writes one, and --config names another directory"
+    assert mistakes(tmp_path / "nowhere") == [f"gateway.toml: file: there is none in {tmp_path}/nowhere; {ways}"]
     (found,) = mistakes(write(tmp_path, main=MAIN + "\n[sip]\n"))
     assert re.fullmatch(r"gateway\.toml: line \d+, column \d+: is not TOML: .*twice.*", found)
     (found,) = mistakes(write(tmp_path, main=MAIN.replace("udp_port = 5060", "udp_port = 5060\nudp_port = 5061")))
@@ -311,6 +316,47 @@ def test_files_that_are_no_toml_or_not_there(tmp_path: Path) -> None:
     assert found.endswith("is not TOML: the key stands there twice; the second time up to here")
     (tmp_path / "gateway.toml").write_bytes(b"\xff\xfe")
     assert mistakes(tmp_path) == ["gateway.toml: file: is not UTF-8 text, as TOML must be"]
+
+
+@pytest.mark.keeps("20.116")
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("a = pbx-1", 'text stands in quotes: "pbx-1"'),
+        ("a = 127.0.0.2  # ours", 'text stands in quotes: "127.0.0.2"'),
+        ("a = 09:00-17:30", 'text stands in quotes: "09:00-17:30"'),
+        ("a = +31 20 123 45 67", 'text stands in quotes: "+31 20 123 45 67"'),
+        ("a = True", "write true"),
+        ("a = off", "write false"),
+        ("a = 05060", "05060 begins with 0, as no number here does; what is dialled stands in quotes"),
+        ("a = \u201cpbx\u201d", '\u201c is no quotation mark here; text stands in "straight ones"'),
+        ('a = ["x", \u201ey\u201c]', '\u201e is no quotation mark here; text stands in "straight ones"'),
+        ('a = "x', "text ends by the quotation mark that it began with, in the same line"),
+        ('a: "x"', 'a line is to be like this: key = "value"'),
+        ("[a]\n[a]", "[a] stands there twice; put the keys of both under one, or, of a list, begin each by [[a]]"),
+        ("[a.b]\n[[a.b]]", "there are [a.b] and [[a.b]]; of a list each begins by [[a.b]]"),
+        ("a = 1\na = 2", "the key stands there twice; the second time up to here"),
+        ("a = [1 2]", "Unclosed array"),
+    ],
+)  # fmt: skip
+def test_what_is_no_toml_is_told_to_who_does_not_know_its_grammar(tmp_path: Path, typed: str, told: str) -> None:
+    (found,) = mistakes(write(tmp_path, main=f"# first\n{typed}\n"))
+    place, _, problem = found.partition(": is not TOML: ")
+    assert problem == told
+    assert place.startswith(f"gateway.toml: line {1 + len(typed.splitlines())}, column ")
+
+
+@pytest.mark.keeps("20.116")
+def test_a_list_of_tables_in_single_brackets_is_told_of(tmp_path: Path) -> None:
+    single = MAIN.replace("[[numbers]]", "[numbers]")
+    assert "gateway.toml: numbers: must be a list; begin each of its tables by [[numbers]], in double brackets" in (
+        mistakes(write(tmp_path, main=single))
+    )
+
+
+def test_a_port_that_is_wrong_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    wrong = MAIN.replace("udp_port = 5060", 'udp_port = "5060"')
+    assert mistakes(write(tmp_path, main=wrong)) == ['gateway.toml: sip.udp_port: must be a whole number, is "5060"']
 
 
 def test_an_empty_file_is_told_what_belongs_in_it(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from gateway.config.instances import MAIN_FILE
 from gateway.config.loading import PROFILES, Config
 from gateway.config.mistakes import Mistake
 from gateway.core.model import AssignedNumber, Destination, FinalNotify, WhileWaiting
+from gateway.core.numbers import has_usual_length
 from gateway.core.state_sources import Ability, that_tell
 
 _EXAMPLES = tuple(
@@ -41,9 +42,11 @@ def advise(config: Config) -> Iterator[Mistake]:
         if key not in _FREE_TEXT and _PLACEHOLDER.search(_text(value)):
             what = "its file holds" if isinstance(value, SecretStr) else "is"
             yield _at(name, f"{what} a placeholder (CHANGE-ME); put yours there")
+    yield from _sip(config)
     yield from _http(config)
     yield from _platforms(config)
     for number in config.numbers:
+        yield from _digits(number)
         yield from _ring_times(config, number)
         yield from _ways_in(config, number)
         yield from _outside_lines(config, number)
@@ -86,6 +89,19 @@ def _example(value: object) -> str:
     return ""
 
 
+def _sip(config: Config) -> Iterator[Mistake]:
+    """Addresses that peers are told to answer to, and cannot."""
+    sip = config.sip
+    for key, own, told in (
+        ("bind_address", sip.bind_address, sip.public_address),
+        ("bind_address6", sip.bind_address6, sip.public_address6),
+    ):
+        if own and not told and ipaddress.ip_address(own).is_unspecified:
+            problem = f"{own}: peers would be told to send audio there, which leads nowhere"
+            way = f"name the address by which they reach this machine, here or as {key.replace('bind', 'public')}"
+            yield Mistake(MAIN_FILE, f"sip.{key}", f"{problem}; {way}")
+
+
 def _http(config: Config) -> Iterator[Mistake]:
     if config.http.port and ipaddress.ip_address(config.http.bind_address).is_unspecified:
         problem = "whoever reaches this host reads its calls and callers there, which needs no token; name one address"
@@ -108,6 +124,13 @@ def _platforms(config: Config) -> Iterator[Mistake]:
             where = f"numbers[{number.id}].assistant_file"
             problem = f"nobody asks for it: {PROFILES}/{number.trunk}.toml has no [platform]"
             yield Mistake(MAIN_FILE, where, problem)
+
+
+def _digits(number: AssignedNumber) -> Iterator[Mistake]:
+    """An assigned number with a digit too many, or one that is missing."""
+    if not has_usual_length(number.number):
+        problem = f'"{number.number}" is as long as no number of its country: has it a digit too few, or too many?'
+        yield Mistake(MAIN_FILE, f"numbers[{number.id}].number", problem)
 
 
 def _ring_times(config: Config, number: AssignedNumber) -> Iterator[Mistake]:

@@ -29,6 +29,7 @@ from gateway.core.state_sources import Ability, StateSource
 
 MAIN = "gateway.toml"
 Profiles = Mapping[str, TrunkProfile | PbxProfile]
+_SIP_PORTS = ("udp_port", "tcp_port", "tls_port")
 _PORTS_PER_CALL = 6  # three legs while a transfer is under way, RTP and RTCP each
 
 
@@ -116,7 +117,7 @@ def check_listening(
 
 
 def _sip(sip: SipSettings, written: Table) -> Iterator[Mistake]:
-    if not (sip.udp_port or sip.tcp_port or sip.tls_port):
+    if not any(getattr(sip, key) or written.get(key) for key in _SIP_PORTS):  # a wrong one is told by itself
         yield Mistake(MAIN, "sip", "no transport is on; set udp_port, tcp_port or tls_port")
     if sip.bind_address6:
         if _version(sip.bind_address) == 6:

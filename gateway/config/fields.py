@@ -70,7 +70,9 @@ def is_number(text: str) -> bool:
 
 def _number(text: str) -> str:
     if not is_number(text):
-        raise ValueError(f'must be an international number such as "+31201234567"; is "{text[:40]}"')
+        would_be = re.sub("^00", "+", re.sub("[-.() \u00a0]", "", text))
+        hint = f'; did you mean "{would_be}"?' if is_number(would_be) else ""
+        raise ValueError(f'must be an international number such as "+31201234567"; is "{text[:40]}"{hint}')
     return text
 
 

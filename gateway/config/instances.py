@@ -24,6 +24,10 @@ OWN = ("gateway", "sip", "http", "platform", "mqtt", "history", "messages")
 
 def read_main(directory: Path, mistakes: list[Mistake]) -> tuple[Table | None, Path]:
     """`gateway.toml` with what its base says, and where profiles and secrets lie; None: it can't be read."""
+    if _is_missing(directory / MAIN_FILE):
+        ways = "`transfer-gateway init` writes one, and --config names another directory"
+        mistakes.append(Mistake(MAIN_FILE, "file", f"there is none in {directory}; {ways}"))
+        return None, directory
     own = read_table(directory, MAIN_FILE, mistakes)
     if own is None or "base" not in own:
         return own, directory
@@ -49,6 +53,13 @@ def read_main(directory: Path, mistakes: list[Mistake]) -> tuple[Table | None, P
 def instances(home: Path) -> tuple[Path, ...]:
     """The directories of the instances that rest on the configuration in `home`, by their names."""
     return tuple(sorted(file.parent for file in (home / INSTANCES).glob(f"*/{MAIN_FILE}")))
+
+
+def _is_missing(file: Path) -> bool:
+    try:
+        return not file.exists()
+    except OSError:  # a directory that may not be looked into; opening the file tells why
+        return False
 
 
 def _over(base: object, own: object) -> object:

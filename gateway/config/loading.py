@@ -20,7 +20,7 @@ from gateway.config.credentials import ReadFile, digest, file_name, files_read, 
 from gateway.config.differences import Values, values_of
 from gateway.config.fields import IpNetwork, Surroundings
 from gateway.config.instances import MAIN_FILE, read_main
-from gateway.config.mistakes import ConfigError, Mistake, did_you_mean
+from gateway.config.mistakes import ConfigError, Mistake, did_you_mean, shown
 from gateway.config.profiles import WIDE, PbxProfile, TrunkProfile
 from gateway.config.reading import credentials_directory, read_model, read_table
 from gateway.config.settings import (
@@ -300,6 +300,7 @@ def _load_profile(main: Surroundings, name: str, file: str, mistakes: list[Mista
             return read_model(TrunkProfile, table, file=file, around=around, mistakes=mistakes)
         case "pbx" | "carrier":
             return read_model(PbxProfile, table, file=file, around=around, mistakes=mistakes)
-        case _:
-            mistakes.append(Mistake(file, "kind", 'must be "trunk", "pbx" or "carrier"'))
+        case other:
+            given = "it is missing" if other is None else f"is {shown(other)}"
+            mistakes.append(Mistake(file, "kind", f'must be "trunk", "pbx" or "carrier"; {given}'))
             return None

@@ -4,8 +4,9 @@
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, Union
 
 from pydantic import BaseModel
@@ -80,6 +81,8 @@ _IN_WORDS = {
     "enum": "must be {expected}, is {given}",
     "value_error": "{error}",
 }
+_MISSPELT = 0.8  # how alike two keys are, at least, of which one is the other misspelt and none of another table
+_TABLES_NAMED = 2  # of those that know a key which another does not; more are no help
 _NO_DATE = 'must be a date such as "2026-12-24", is {given}'
 
 
@@ -87,12 +90,38 @@ def in_words(error: ErrorDetails, model: type[BaseModel]) -> str:
     """What is wrong, and what would be right, of one error that pydantic found in the data of `model`."""
     kind, location = error["type"], error["loc"]
     if kind == "extra_forbidden":
-        return f"is no known key; {did_you_mean(str(location[-1]), _known_keys(model, location[:-1]))}"
+        return f"is no known key; {_meant(str(location[-1]), location[:-1], model)}"
+    if kind == "tuple_type" and isinstance(error["input"], dict):
+        name = ".".join(part for part in location if isinstance(part, str))
+        return f"must be a list; begin each of its tables by [[{name}]], in double brackets"
     template = _IN_WORDS.get(kind, _NO_DATE if kind.startswith("date") else "")
-    return template.format(given=_shown(error["input"]), **error.get("ctx", {})) or error["msg"]
+    return template.format(given=shown(error["input"]), **error.get("ctx", {})) or error["msg"]
 
 
-def _shown(value: object) -> str:
+def _meant(key: str, location: Location, model: type[BaseModel]) -> str:
+    """What was meant by an unknown key: one of another table, or the nearest of its own."""
+    known = _known_keys(model, location)
+    elsewhere = list(islice(_elsewhere(key, model, ""), _TABLES_NAMED + 1))
+    if 0 < len(elsewhere) <= _TABLES_NAMED and not difflib.get_close_matches(key, known, n=1, cutoff=_MISSPELT):
+        return f"it {' or it '.join(elsewhere)}"
+    return did_you_mean(key, known)
+
+
+def _elsewhere(key: str, model: type[BaseModel], header: str) -> Iterator[str]:
+    """Where in a file `key` is known, in words; `header` is that of the table which `model` describes."""
+    for name, field in model.model_fields.items():
+        own = field.alias or name
+        table, kind = _model_of(field.annotation), typing.get_origin(field.annotation)
+        path = f"{header.strip('[]')}.{own}" if header else own
+        inner = f"[[{path}]]" if kind is tuple else f"[{path}]"
+        if own == key and (table or header):
+            yield f"is written {inner}" if table else f"belongs under {header}"
+        if table is not None and kind is not dict:
+            yield from _elsewhere(key, table, inner)
+
+
+def shown(value: object) -> str:
+    """What was given, as it stands in TOML, or what kind of thing it is."""
     match value:
         case bool():
             return "true" if value else "false"

@@ -212,7 +212,9 @@ class PbxProfile(_Profile):
     def _can_be_recognised(self) -> Self:
         if not self.networks():
             host = uri_host(self.address)
-            raise ValueError(f"address names the host {host}; addresses must say where its requests come from")
+            raise ValueError(
+                f'address is the name {host}; put the IP addresses that its requests come from into addresses = ["…"]'
+            )
         return self
 
     @property

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from gateway.config.fields import Surroundings
 from gateway.config.mistakes import Location, Mistake, in_words, key_name
+from gateway.config.toml_words import toml_problem
 from gateway.core.system_error import unreadable
 
 M = TypeVar("M", bound=BaseModel)
 Table = dict[str, Any]
 
-_TWICE = "the key stands there twice; the second time up to here"
 _PASSES = 8  # each takes out what was wrong; validators of whole tables speak up once their parts are right
 
 
@@ -28,17 +28,24 @@ def read_table(directory: Path, file: str, mistakes: list[Mistake]) -> Table | N
         if path.exists() and not (path.is_file() or path.is_dir()):
             mistakes.append(Mistake(file, "file", "is no regular file"))
             return None
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         mistakes.append(Mistake(file, "file", f"{path} {unreadable(error, os.geteuid())}"))
     except UnicodeDecodeError:
         mistakes.append(Mistake(file, "file", "is not UTF-8 text, as TOML must be"))
+    else:
+        return _table(text, file, mistakes)
+    return None
+
+
+def _table(text: str, file: str, mistakes: list[Mistake]) -> Table | None:
+    try:
+        return tomllib.loads(text)
     except RecursionError:
         mistakes.append(Mistake(file, "file", "is not TOML: lists or tables in one another, too many of them"))
     except ValueError as error:  # also of a number with thousands of digits
-        problem, _, place = str(error).partition(" (at ")
-        words = _TWICE if problem == "Cannot overwrite a value" else problem
-        mistakes.append(Mistake(file, place.rstrip(")") or "file", f"is not TOML: {words}"))
+        place, words = toml_problem(text, error)
+        mistakes.append(Mistake(file, place, f"is not TOML: {words}"))
     return None
 
 

@@ -73,6 +73,21 @@ def national_digits(number: str) -> str:
         return number.removeprefix("+")
 
 
+def has_usual_length(number: str) -> bool:
+    """Whether a number in E.164 is in use, or at least as long as those of its country: none but a misspelt one is not.
+
+    Numbers of no country, such as +800, pass.
+    """
+    try:
+        read = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return False
+    if phonenumbers.region_code_for_country_code(read.country_code or 0) == "001" or phonenumbers.is_valid_number(read):
+        return True
+    kinds = phonenumbers.PhoneNumberType
+    return any(phonenumbers.is_possible_number_for_type(read, kind) for kind in (kinds.FIXED_LINE, kinds.MOBILE))
+
+
 def caller_named(text: str, country: str | None = None) -> str:
     """A caller as events name them, whichever way they are written: in E.164, or as any other user part.
 
