@@ -11,9 +11,10 @@ from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from gateway.config.emergency import country_of, is_emergency
 from gateway.config.fields import E164, Address, Dialled, Network, SipUri, SipUriOrNothing
+from gateway.config.mistakes import in_words
 from gateway.config.reading import Table
 from gateway.config.settings import Country, Interval, Locale, TimeZone
-from gateway.setting_up.answers import PlatformName
+from gateway.setting_up.answers import Answers, PlatformName
 from gateway.setting_up.found import Found, FoundQueue
 from gateway.setting_up.plan import Plan, proposed_locale, slug
 
@@ -143,7 +144,7 @@ class Interview:
             try:
                 check(text)
             except ValidationError as error:
-                self._person.say(f"  It {error.errors()[0]['msg'].removeprefix('Value error, ')}.")
+                self._person.say(f"  It {in_words(error.errors()[0], Answers)}.")
             except ValueError as error:
                 self._person.say(f"  It {error}.")
             else:

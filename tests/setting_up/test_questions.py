@@ -106,6 +106,8 @@ def test_what_cannot_be_meant_is_asked_for_again() -> None:
     assert len(told) == 10
     assert "It is taken already." in told
     assert 'It must be hours such as "09:00-17:30"; is "9-17".' in told
+    known = "'hms', 'livekit', 'jambonz', 'twilio', 'vapi' or 'generic'"
+    assert f'It must be {known}, is "hsm".' in told
 
 
 def test_places_are_proposed_once_the_rest_is_known() -> None:
