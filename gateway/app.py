@@ -10,6 +10,7 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 import uvloop
@@ -50,6 +51,7 @@ from gateway.report.sinks.webhook.receiver import Receiver
 from gateway.report.store_file import StoreError
 from gateway.report.traces.tracing import Tracing
 from gateway.report.webhook_metrics import WebhookMetrics
+from gateway.restarting import EXIT_CODE, Restarting
 from gateway.sip.agent import SipAgent
 from gateway.threads import DaemonPool
 from gateway.user_agent import MakeUserAgent
@@ -63,11 +65,20 @@ from gateway.whispers import Whispers
 
 log = structlog.get_logger("app")
 
+QUIET_S = 1.0
+"""How long broker and webhooks may take what waits before a restart; the next process sends the rest."""
 LAST_WORDS_S = 15.0
 """How long it takes at most, once calls are over, to end legs, tell the broker and close the journal."""
 SWITCH_S = 0.0005
 """How long another thread may go on while the loop has a message to answer; without being told 5 ms."""
 PJSIP_VERSION = metadata.version("pjsua2").partition("+")[0]
+
+
+class Part(Protocol):
+    """What is ended with the gateway."""
+
+    async def stop(self) -> None:
+        """End it; what it holds is free afterwards."""
 
 
 class App:
@@ -82,6 +93,7 @@ class App:
         self.started_at = datetime.now(UTC)
         self._stop = asyncio.Event()
         self._tasks = BackgroundTasks()
+        self._stopped: set[int] = set()
         self.serving = False
         clock = clock or LoopClock()
         self.operations = Operating(self, PJSIP_VERSION)
@@ -108,6 +120,7 @@ class App:
         )
         self.reporter.configure(_queues(config))
         self.reporter.webhooks.configure(_receivers(config))
+        self.restarting = Restarting(self, self.reporter.written, self._stop.set)
         reporters = Reporters(self.reporter)
         self.engine = Engine(config, reporters, self.metrics, clock)
         self.sip = user_agent(config, self.engine, clock)
@@ -147,7 +160,7 @@ class App:
     # --- life
 
     async def run(self) -> None:
-        """Serve until a signal asks to stop, then drain.
+        """Serve until a signal asks to stop, then drain; or until a restart is asked for, whose calls are left then.
 
         Raises OSError, SipError or StoreError when an address, a port or the journal cannot be had.
         """
@@ -157,7 +170,7 @@ class App:
         loop.add_signal_handler(signal.SIGHUP, self.reloader.ask)
         # From now on, too: what has begun by the time that somebody changes their mind is ended in order.
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._end_wanted)
         # Where another may have told them meanwhile, that is found out first.
         is_held = tells_of_lost(self._config)
         left = await self.reporter.start(hold=is_held)
@@ -201,33 +214,70 @@ class App:
             )
             await self._stop.wait()
             await self._drain()
+            if self.restarting.wanted:
+                await self._leave()
         finally:
             await self._end()
 
-    async def _drain(self) -> None:
-        patience_s = self._config.gateway.drain_timeout_s
-        self.reloader.close()
+    def _end_wanted(self) -> None:
+        """A signal asks to stop: whoever sent it starts nothing."""
+        if self.restarting.call_off():
+            self._tell_stopping()
+        self._stop.set()
+
+    def _tell_stopping(self) -> None:
         systemd.stopping()
-        systemd.extend_timeout(patience_s + LAST_WORDS_S)
+        systemd.extend_timeout(self._config.gateway.drain_timeout_s + LAST_WORDS_S)
+
+    async def _drain(self) -> None:
+        self.reloader.close()
+        leaves = self.restarting.wanted
+        if leaves:
+            systemd.status("about to be restarted: calls go on then")
+        else:
+            self._tell_stopping()
         self.serving = False
         self.reporter.draining()
         drained = asyncio.Event()
-        self.engine.drain(patience_s, drained.set)
+        self.engine.drain(self._config.gateway.drain_timeout_s, drained.set, leaves_calls=leaves)
         await drained.wait()
+
+    async def _leave(self) -> None:
+        """Leave the calls to the next process: what takes time ends while they go on; they are written down last."""
+        for part in self._beside_calls:
+            await self._stop_part(part)
+        await self.reporter.quiet(QUIET_S)
+        await self.sip.part(self.engine.left)
+        if self.restarting.wanted:  # nobody has changed their mind meanwhile
+            # In one turn: nothing of the calls changes between the one and the other.
+            calls = self.engine.leave()
+            self.sip.leave()
+            self.restarting.has_left = True
+            log.info("calls-left", calls=calls)
+
+    @property
+    def _beside_calls(self) -> tuple[Part, ...]:
+        telling, serving = (self._capturing, self.archive, self._tracing, self._others), (self.web, self.platforms)
+        return (*telling, *serving, self._following)
 
     async def _end(self) -> None:
         self.reloader.close()
         self._certificates.stop()
         self.whispers.stop()
         reading = self.reporter, self.figures, self.configured, self.audit
-        telling, serving = (self._capturing, self.archive, self._tracing, self._others), (self.web, self.platforms)
-        for part in (self.sip, *telling, *serving, self._following, self._tasks, *reading):
-            try:
-                await part.stop()
-            except Exception:
-                # The others have something to put in order too: the journal, for one.
-                log.exception("stop-failed", part=type(part).__name__)
+        for part in (self.sip, *self._beside_calls, self._tasks, *reading):
+            await self._stop_part(part)
         log.info("stopped")
+
+    async def _stop_part(self, part: Part) -> None:
+        if id(part) in self._stopped:
+            return
+        self._stopped.add(id(part))
+        try:
+            await part.stop()
+        except Exception:
+            # The others have something to put in order too: the journal, for one.
+            log.exception("stop-failed", part=type(part).__name__)
 
     def _take_over(self, config: Config) -> None:
         """Take a new configuration where that is but to remember it."""
@@ -336,19 +386,23 @@ def _receivers(config: Config) -> list[Receiver]:
 
 
 def main(directory: Path, user_agent: MakeUserAgent = SipAgent) -> int:
-    """`transfer-gateway run`: serve until told to stop; the exit code. Raises ConfigError."""
+    """`transfer-gateway run`: serve until told to stop; the exit code. Raises ConfigError.
+
+    After EXIT_CODE of a restart the process has to end at once (`os._exit`): what is left of its calls would hang up.
+    """
     config = load(directory)
     config.prepare()
     _configure_log(config)
 
     sys.unraisablehook = logging_setup.unraisable
 
-    async def serve() -> None:
-        await App(config, user_agent).run()
+    async def serve() -> int:
+        app = App(config, user_agent)
+        await app.run()
+        return EXIT_CODE if app.restarting.has_left else 0
 
     try:
-        uvloop.run(serve())
+        return uvloop.run(serve())
     except (OSError, SipError, StoreError) as error:
         log.error("cannot-start", error=in_words(error))
         return 1
-    return 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.report.asking_figures import FiguresAsking
     from gateway.report.backlog import BacklogState
     from gateway.report.reporter import EventReporter
+    from gateway.restarting import Restarting
     from gateway.user_agent import UserAgent
     from gateway.whispers import Whispers
 
@@ -43,6 +44,7 @@ class Parts(Protocol):
     figures: FiguresAsking
     whispers: Whispers
     configured: Configured
+    restarting: Restarting
     started_at: datetime
     serving: bool  # the transports are open, and nothing has asked for the end
 
@@ -85,7 +87,9 @@ def problems(parts: Parts) -> list[str]:
 
 
 def _calls(parts: Parts) -> Iterator[str]:
-    if parts.engine.draining:
+    if parts.engine.draining and parts.restarting.wanted:
+        yield "the gateway is about to be restarted: it takes no new calls until then"
+    elif parts.engine.draining:
         yield "the gateway is stopping: it takes no new calls"
     elif not parts.serving:
         yield "SIP is not listened for"

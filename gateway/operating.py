@@ -301,6 +301,10 @@ class Operating:
         """See ports.Operations."""
         return await self._parts.reloader.reload()
 
+    async def restart(self) -> Mapping[str, Any]:
+        """See ports.Operations."""
+        return await self._parts.restarting.ask()
+
 
 def _told(at: datetime | None) -> str | None:
     return None if at is None else timestamp(at)

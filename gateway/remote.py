@@ -22,6 +22,8 @@ MOST_BYTES = 64 * 1024 * 1024
 """Of an answer; the largest page of transfers is a tenth of it."""
 RELOAD_S = 40.0
 """Longer than the gateway itself waits for its files."""
+RESTART_S = 60.0
+"""How much longer than for its calls a gateway that restarts is waited for."""
 FIRST = 1
 """The process that a system, or a container, is started with."""
 _FIRST_WORDS = Path("/proc/1/cmdline")
@@ -177,6 +179,25 @@ def _reloaded(http: "HttpSettings", pid: int, before: int | None) -> dict[str, A
         if configuration.get("reloads", 0) != before and not configuration.get("reloading"):
             return status
     raise RemoteError(f"the gateway has not ended its reload within {RELOAD_S:.0f} s")
+
+
+def restarted(http: "HttpSettings", begun: Mapping[str, Any]) -> dict[str, Any]:
+    """What `/api/status` says once the next process serves; `begun` is what was answered. Raises RemoteError."""
+    until = time.monotonic() + begun["within_s"] + RESTART_S
+    is_gone = False
+    while time.monotonic() < until:
+        time.sleep(0.05)
+        try:
+            status = ask(http, "/api/status")
+        except RemoteError:
+            is_gone = True
+            continue
+        if status.get("state") == "online" and (is_gone or status.get("started_at") != begun["started_at"]):
+            return status
+    why = "the gateway has ended, and none was started after it" if is_gone else "the gateway has not ended"
+    raise RemoteError(
+        f"{why} within {begun['within_s'] + RESTART_S:.0f} s; systemctl status transfer-gateway tells more"
+    )
 
 
 def _first_besides_a_gateway() -> str:

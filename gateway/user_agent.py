@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from gateway.config import Config
+from gateway.core.model import LegId
 from gateway.core.sip_message import Captured, KeptMessages
 from gateway.ports import Clock, ExtensionWatcher, SipListener, SipPort
 
@@ -96,6 +97,15 @@ class UserAgent(SipPort, Protocol):
 
     def reconfigure(self, config: Config) -> None:
         """Take another configuration, or raise; the one before it can then be taken again."""
+
+    async def part(self, left: Collection[LegId]) -> None:
+        """End every leg but those that are `left`, which go on, and what we have subscribed to."""
+
+    def leave(self) -> None:
+        """Send, receive and free nothing more: no peer of a leg that is there is told anything.
+
+        The process is to be ended at once then, without the interpreter's own end (`os._exit`).
+        """
 
     async def stop(self) -> None:
         """End every leg and free what was taken, also after a `start` that failed."""

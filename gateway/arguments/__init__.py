@@ -167,10 +167,12 @@ def _add_asking(command: _Add) -> None:
     reload.add_argument("--pid", metavar="PID", type=forms.pid, help="by a signal to this process, without a token")
     sent = "the process was sent its signal by others: only wait for what comes of it"
     reload.add_argument("--sent", action="store_true", help=sent)
+    restart = command("restart", "restart the running gateway for an upgrade, and keep its calls (recover_calls)")
+    restart.add_argument("--no-wait", action="store_true", help="do not wait until the next one is there")
     why = command("why", "tell what became of one transfer, step by step")
     why.add_argument("transfer", metavar="TRANSFER", help="the transfer's id")
     why.add_argument("--messages", action="store_true", help="print each SIP message whole, too")
-    _add_json(status, calls, transfers, queues, reload, why)
+    _add_json(status, calls, transfers, queues, reload, restart, why)
     _add_json(watch, text="as JSON, a line for each look")
 
 

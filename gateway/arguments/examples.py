@@ -20,6 +20,7 @@ EXAMPLES = {
     "transfers": ("", "--outcome failed --since 2026-11-01", "--limit 1000 --json"),
     "queues": ("", "--json"),
     "reload": ("", "--json"),
+    "restart": ("", "--no-wait"),
     "report": ("", "--since 2026-11-01 --by destination", "--proof 2026-11 > november", "--verify november"),
     "transfer": (f"{_TRANSFER} sales",),
     "callback": ("+31201112222 sales", f"{_TRANSFER} sales"),

@@ -5,6 +5,7 @@ What a command needs is imported when it runs, so that checking a configuration 
 """
 
 import argparse
+import atexit
 import contextlib
 import io
 import os
@@ -18,12 +19,15 @@ from gateway.cli import cluster, configured, listing, reports, running, setting_
 from gateway.cli import status as page
 from gateway.cli import why as one
 from gateway.cli.output import ASIDE, choose_colors
-from gateway.cli.terminal import CONFIGURATION, FAILED, INTERRUPTED, USAGE, UsageError, complain
+from gateway.cli.terminal import CONFIGURATION, FAILED, INTERRUPTED, RESTARTED, USAGE, UsageError, complain
 from gateway.remote import RemoteError, UnreachableError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 78 configuration, 130 interrupted."""
+    """Run one command and return its exit code: 0 done, 1 failed, 2 usage, 78 configuration, 130 interrupted.
+
+    A gateway that leaves its calls to the next process ends with 75, and does not return.
+    """
     _take_every_text()
     try:
         try:
@@ -102,7 +106,14 @@ def _run(options: argparse.Namespace) -> int:
     with lasting():
         from gateway.app import main as serve  # noqa: PLC0415 - brings the SIP stack
 
-    return serve(options.config)
+    code = serve(options.config)
+    if code == RESTARTED:
+        # Its calls go on in the next process: the interpreter's own end would hang them up.
+        atexit._run_exitfuncs()  # noqa: SLF001 -- the log's last lines, for one
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 _COMMANDS = {
@@ -121,6 +132,7 @@ _COMMANDS = {
     "queues": listing.queues,
     "why": one.why,
     "reload": running.reload,
+    "restart": running.restart,
     "report": reports.report_outcomes,
     "transfer": running.transfer,
     "callback": running.call_back,

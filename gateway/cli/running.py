@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.cli.output import ASIDE, DOUBTFUL, print_json, print_table, say
 from gateway.cli.terminal import DONE, FAILED, UsageError, complain, load_config
-from gateway.remote import RELOAD_S, RefusedError, RemoteError, ask, reload_by_another, reload_by_signal
+from gateway.remote import RELOAD_S, RefusedError, RemoteError, ask, reload_by_another, reload_by_signal, restarted
 
 if TYPE_CHECKING:
     from gateway.config import Config
@@ -57,6 +57,29 @@ def _reload_refused(mistakes: Sequence[str], *, as_json: bool) -> int:
         complain(f"refused: {mistake}")
     complain("the configuration before it stays in force")
     return FAILED
+
+
+def restart(options: argparse.Namespace) -> int:
+    """Have the running gateway end and leave its calls to the next one, and wait until that one is there."""
+    config = load_config(options)
+    try:
+        begun = ask(config.http, "/api/restart", {}, within_s=RELOAD_S)
+    except RefusedError as error:
+        for mistake in error.answer.get("mistakes", []):
+            complain(f"refused: {mistake}")
+        raise
+    if options.no_wait:
+        if options.json:
+            print_json(begun)
+        return DONE
+    if not options.json:
+        say(f"{begun['calls']} calls, {begun['transfers']} transfers: waiting up to {begun['within_s']:.0f} s", ASIDE)
+    status = restarted(config.http, begun)
+    if options.json:
+        print_json({"restarted": True, **{key: status[key] for key in ("version", "started_at", "calls")}})
+    else:
+        say(f"restarted: version {status['version']}, {status['calls']} calls")
+    return DONE
 
 
 def transfer(options: argparse.Namespace) -> int:

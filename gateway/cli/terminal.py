@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gateway.core.model import AssignedNumber
 
 DONE, FAILED, USAGE, CONFIGURATION = 0, 1, 2, 78  # 78: EX_CONFIG of sysexits.h
+RESTARTED = 75  # gateway.restarting.EXIT_CODE
 INTERRUPTED = 130  # 128 and SIGINT, as shells count
 
 

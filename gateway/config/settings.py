@@ -116,7 +116,7 @@ Country = Annotated[str, AfterValidator(_country)]
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_time_zone, json_schema_input_type=str)]
 Holidays = Annotated[str, AfterValidator(_holidays)]
 Locale = Annotated[str, AfterValidator(_locale)]
-TokenPermission = Literal["read", "transfer", "callback", "probe", "forget", "reload"]
+TokenPermission = Literal["read", "transfer", "callback", "probe", "forget", "reload", "restart"]
 ReadyNeed = Literal["pbx", "trunk", "broker"]
 Failure = Literal["busy", "no-answer", "declined", "unreachable"]
 

@@ -405,19 +405,45 @@ class Engine:
 
     # --- the end
 
-    def drain(self, patience_s: float, done: Callable[[], object]) -> None:
-        """Take no new calls, wait for the running ones, and then give every transfer its outcome; calls `done`."""
+    def drain(self, patience_s: float, done: Callable[[], object], *, leaves_calls: bool = False) -> None:
+        """Take no new calls, wait for the running ones, and then give every transfer its outcome; calls `done`.
+
+        `leaves_calls`: those that another process can take up are not waited for; `leave` tells then which they are.
+        """
+        keeper = self._loop.keeper if leaves_calls else None
 
         def stop(in_time: bool) -> None:
             if not in_time:
-                log.warning("drain-timeout", calls=[call.id for call in self.calls])
+                left = {call.id for call in keeper.left(self.calls)} if keeper is not None else set()
+                log.warning("drain-timeout", calls=[call.id for call in self.calls if call.id not in left])
             for call, running in self.calls.running:
                 self._loop.feed(call.id, ev.Stop(self._clock.now(), running.id))
             done()
 
         if self.calls:
             log.info("draining", calls=len(self.calls), transfers=len(self.transfers), patience_s=patience_s)
-        self._surroundings.drain.begin(patience_s, stop)
+        awaited = None if keeper is None else lambda: keeper.waits_for(self.calls)
+        self._surroundings.drain.begin(patience_s, stop, awaited)
+
+    def leave_none(self) -> None:
+        """Drain all calls after all: no other process goes on."""
+        self._surroundings.drain.leave_none()
+
+    @property
+    def leaves_calls(self) -> bool:
+        """Whether the gateway drains, and leaves to another process the calls that this can take up."""
+        return self._surroundings.drain.leaves_calls
+
+    @property
+    def left(self) -> list[LegId]:
+        """The legs of calls that another process can take up as they are."""
+        keeper = self._loop.keeper
+        return [leg for call in keeper.left(self.calls) for leg in call.legs] if keeper is not None else []
+
+    def leave(self) -> int:
+        """Write down once more the calls that another process is to take up, as they are now; how many."""
+        keeper = self._loop.keeper
+        return len(keeper.leave(self.calls)) if keeper is not None else 0
 
     # --- for the web server and the command
 

@@ -9,7 +9,7 @@ ended without warning: its legs get a re-INVITE each, and talk again when both h
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -73,6 +73,24 @@ class Keeper:
         now = self._described(call)
         if now is None or _without_numbers(now) != _without_numbers(before):
             self._keep(call)
+
+    def waits_for(self, calls: Iterable[Call]) -> int:
+        """How many of these calls are not ones that another process could take up now."""
+        return sum(call.id not in self._kept or call.id in self._taking_up for call in calls)
+
+    def leave(self, calls: Iterable[Call]) -> list[Call]:
+        """Have each of these calls that is written down be written as it is now: those that a next process takes up.
+
+        One that is being taken up stays as it was written: what this process has used of its numbers is jumped over.
+        """
+        for call in calls:
+            if call.id in self._kept and call.id not in self._taking_up:
+                self._keep(call)
+        return self.left(calls)
+
+    def left(self, calls: Iterable[Call]) -> list[Call]:
+        """Those of these calls that are written down."""
+        return [call for call in calls if call.id in self._kept]
 
     def _is_to_be_kept(self, call: Call) -> bool:
         return self._surroundings.config.sip.recover_calls and call.up and not call.transfers and len(call.legs) == 2

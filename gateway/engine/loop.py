@@ -151,10 +151,12 @@ class Loop:
             log.exception("call-not-kept", call=call.id)
 
     def _count(self) -> None:
-        count = len(self.calls)
-        if count != self._surroundings.drain.calls:
-            self._surroundings.drain.count(count)
+        count, drain = len(self.calls), self._surroundings.drain
+        if count != drain.calls:
+            drain.count(count)
             self._observer.calls_in_progress(count)
+        elif drain.leaves_calls:
+            drain.look()
 
     def _following(self, call: Call, event: ev.HuntEvent) -> Decision:
         """What the gate says of the rest of the hunt, now."""

@@ -59,13 +59,14 @@ class Surroundings:
     def situation(self, calls: Calls, *, has_room: bool) -> gate.Situation:
         """What the gate looks at, now.
 
-        In a cluster others take the new calls while we drain, and those whose calls are here still are put through.
+        In a cluster others take the new calls while we drain, and those whose calls are here still are put through,
+        unless those calls are about to be left to the next process: it puts them through.
         """
         load = Load(
             len(calls),
             self.config.sip.max_calls,
             calls.per_destination(),
-            self.drain.begun and self.config.cluster is None,
+            self.drain.begun and (self.config.cluster is None or self.drain.leaves_calls),
             exhausted=not has_room,
             elsewhere=self.elsewhere(),
         )

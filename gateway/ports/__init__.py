@@ -6,6 +6,7 @@ from gateway.ports.clock import Clock, Timer, sleep, time_limit
 from gateway.ports.history import FiguresQuery, HistoryPage, HistoryQuery
 from gateway.ports.operations import (
     Author,
+    CannotRestartError,
     GivenCommand,
     KeptWhisper,
     NoRoomError,
@@ -34,6 +35,7 @@ from gateway.ports.sip import (
 __all__ = [
     "Author",
     "CallStore",
+    "CannotRestartError",
     "Clock",
     "DialOrder",
     "ExtensionWatcher",

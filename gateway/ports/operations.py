@@ -31,7 +31,7 @@ class GivenCommand:
 
     author: str
     via: str  # "http" | "mqtt" | "signal"
-    action: str  # "transfer" | "callback" | "cancel" | "hangup" | "probe" | "forget" | "reload"
+    action: str  # "transfer" | "callback" | "cancel" | "hangup" | "probe" | "forget" | "reload" | "restart"
     result: str  # "done" | "accepted", or the code of the error
     call: str | None = None
     transfer: str | None = None
@@ -72,6 +72,15 @@ class UnknownDestinationError(LookupError):
 
 class UnreadableError(Exception):
     """The disk does not tell what it holds."""
+
+
+class CannotRestartError(Exception):
+    """A restart would end calls, or is none: `code` is its slug, `mistakes` those of the configuration."""
+
+    def __init__(self, code: str, text: str, mistakes: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.code = code
+        self.mistakes = mistakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +243,6 @@ class Operations(Protocol):
 
     async def reload(self) -> Reloaded:
         """Load the configuration anew: it is taken as a whole, or the old one stays in force. Never raises."""
+
+    async def restart(self) -> Mapping[str, Any]:
+        """Begin a restart that keeps the calls; what is under way, JSON-able. Raises CannotRestartError."""

@@ -196,10 +196,26 @@ class EventReporter:
         """Take a transfer out of those under way, whose end another gateway has told. Raises StoreError."""
         await self._journal.change(lambda store, _unwritten: store.let_go_of(transfer))
 
-    async def stop(self, flush_s: float = 5.0) -> None:
-        """Send what each sink takes within `flush_s`; the rest stays in the journal for the next start."""
+    async def written(self) -> bool:
+        """Wait until all that was reported is on disk, but not for ever; whether it is."""
         self.settle()
-        await asyncio.gather(self._asking.stop(), *(sink.stop(flush_s) for sink in self._sinks))
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._journal.flush()
+        except TimeoutError:
+            return False
+        return self.outbox.writable
+
+    async def quiet(self, flush_s: float = 5.0) -> None:
+        """Send what each sink takes within `flush_s`; what comes from now on is in the journal, for the next start."""
+        self.settle()
+        sinks, self._sinks = self._sinks, []
+        await asyncio.gather(*(sink.stop(flush_s) for sink in sinks))
+
+    async def stop(self, flush_s: float = 5.0) -> None:
+        """As `quiet`, and close the journal."""
+        await asyncio.gather(self._asking.stop(), self.quiet(flush_s))
+        self.settle()
         await self._journal.close()
 
     def configure(self, queues: Mapping[str, Collection[str]]) -> None:

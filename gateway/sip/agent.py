@@ -56,6 +56,8 @@ log = structlog.get_logger(__name__)
 
 PATIENCE_S = 1.0
 """How long one who calls may wait for something other than 100."""
+_left_behind: list[object] = []
+"""What belongs to calls that the next process takes up."""
 
 
 class SipAgent:
@@ -149,16 +151,40 @@ class SipAgent:
         self._watch_trunks()
         set_log_level(debug=config.gateway.log_level == "debug")
 
+    async def part(self, left: Collection[LegId], patience_s: float = 2.0) -> None:
+        """See user_agent.UserAgent."""
+        for leg in self._legs:
+            if leg.id not in left:
+                leg.why = leg.why or CallEnd.GATEWAY_STOPPED
+                self.hang_up(leg.id, 503, Reason.GATEWAY_STOPPED)
+        if not await self._legs.all_ended(patience_s, but=left):
+            log.warning("legs-unanswered", legs=sum(leg.id not in left for leg in self._legs))
+        await self.subscriptions.stop()
+
+    def leave(self) -> None:
+        """See user_agent.UserAgent."""
+        self._begun = False
+        # A call hangs up when its object goes, and PJSIP would unregister: both live until the process does not.
+        _left_behind.append((*self._legs, self._accounts, self._endpoint, self._media))
+        self._fall_silent()
+        self._pairs.clear()
+        self._legs.clear()
+
     async def stop(self, patience_s: float = 2.0) -> None:
         """End every leg, give their messages a moment to be answered, and end PJSIP, as far as it has begun."""
         if not self._begun:
             return
-        for leg in self._legs:
-            leg.why = leg.why or CallEnd.GATEWAY_STOPPED
-            self.hang_up(leg.id, 503, Reason.GATEWAY_STOPPED)
-        if not await self._legs.all_ended(patience_s):
-            log.warning("legs-unanswered", legs=len(self._legs))
-        await self.subscriptions.stop()
+        await self.part((), patience_s)
+        self._fall_silent()
+        self._media.stop()
+        self._pairs.clear()
+        self._legs.clear()
+        self._accounts.close()
+        # Everybody has been told; waiting for more would hold the loop for a second.
+        self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)
+
+    def _fall_silent(self) -> None:
+        """Do nothing more by itself, and have PJSIP do nothing."""
         self.trunks.stop()
         self._dropped_media.stop()
         self._supervision.stop()
@@ -167,12 +193,6 @@ class SipAgent:
         self._servers.stop()
         if self._pump is not None:
             self._pump.stop()
-        self._media.stop()
-        self._pairs.clear()
-        self._legs.clear()
-        self._accounts.close()
-        # Everybody has been told; waiting for more would hold the loop for a second.
-        self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)
 
     # --- what PJSIP and the legs tell
 

@@ -430,7 +430,7 @@ class AuditEntry(Published):
     at: Timestamp
     author: str = Field(description="name of the token; `token_file` for that of [http], `mqtt`, or `signal`")
     via: Literal["http", "mqtt", "signal"]
-    action: Literal["transfer", "callback", "cancel", "hangup", "probe", "forget", "reload"]
+    action: Literal["transfer", "callback", "cancel", "hangup", "probe", "forget", "reload", "restart"]
     result: str = Field(description="`done`, `accepted`, or the code of the error")
     call: str | None
     transfer: str | None
@@ -524,6 +524,16 @@ class ReloadAnswer(Answered):
     restart_needed: list[str]
 
 
+class RestartAnswer(Answered):
+    """A restart has begun: no new calls are taken, and it comes when no call is in the middle of something."""
+
+    restarting: Literal[True]
+    started_at: str = Field(description="of the process that ends, as its status has it")
+    calls: Count = Field(description="under way; those whose two sides talk go on")
+    transfers: Count = Field(description="that are waited for")
+    within_s: float = Field(description="how long they are waited for at most (`drain_timeout_s`)")
+
+
 class Failure(Answered):
     """An answer that is no success."""
 
@@ -541,3 +551,9 @@ class ReloadRefusal(Failure):
 
     mistakes: list[str]
     restart_needed: list[str]
+
+
+class RestartRefusal(Failure):
+    """The gateway goes on as it was."""
+
+    mistakes: list[str] = Field(description="of the configuration, where it has any")

@@ -353,6 +353,21 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         },
         guarded=True,
     ),
+    ("post", "/api/restart"): Operation(
+        "restart",
+        "End, for whoever starts the gateway again, and leave the calls to the next process.",
+        {
+            202: (answers.RestartAnswer, "it takes no new calls from now on"),
+            401: _GUARDED[401],
+            403: _GUARDED[403],
+            409: (
+                answers.RestartRefusal,
+                "calls would be lost by it (`recover_calls`, the disk), or it is ending already",
+            ),
+            422: (answers.RestartRefusal, "the configuration has mistakes: no gateway would start"),
+        },
+        guarded=True,
+    ),
 }
 """Every route of the server; a test compares the two."""
 

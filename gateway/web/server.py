@@ -26,7 +26,7 @@ from gateway.core.json_form import call_document, open_call_document, queue_docu
 from gateway.core.model import PbxState
 from gateway.core.outcome import Outcome
 from gateway.core.record import TransferRecord
-from gateway.ports import Clock, Operations, UnreadableError
+from gateway.ports import CannotRestartError, Clock, Operations, UnreadableError
 from gateway.web import openapi
 from gateway.web.addresses import addresses_response
 from gateway.web.availability import availability_response
@@ -139,6 +139,7 @@ class WebServer:
             web.post("/api/probe", guarded(Permission.PROBE, self._post_probe, "probe")),
             web.post("/api/forget", guarded(Permission.FORGET, self._post_forget, "forget")),
             web.post("/api/reload", guarded(Permission.RELOAD, self._post_reload, "reload")),
+            web.post("/api/restart", guarded(Permission.RESTART, self._post_restart, "restart")),
         ]
 
     async def _get_addresses(self, request: web.Request) -> web.Response:
@@ -317,6 +318,15 @@ class WebServer:
             more = {"mistakes": list(done.mistakes), "restart_needed": restart_needed}
             raise Problem(422, "bad-configuration", message, more=more)
         return json_response({"reloaded": True, "applied": list(done.applied), "restart_needed": restart_needed})
+
+    async def _post_restart(self, request: web.Request) -> web.Response:
+        with contextlib.suppress(Problem):  # as for a reload
+            await json_object_if_any(request)
+        try:
+            return json_response(dict(await self._operations.restart()), status=202)
+        except CannotRestartError as error:
+            status = 422 if error.mistakes else 409
+            raise Problem(status, error.code, str(error), more={"mistakes": list(error.mistakes)}) from None
 
 
 @web.middleware

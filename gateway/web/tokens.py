@@ -27,6 +27,7 @@ class Permission(StrEnum):
     PROBE = "probe"
     FORGET = "forget"
     RELOAD = "reload"
+    RESTART = "restart"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ class LegRegistry:
         self._by_peer: Counter[str] = Counter()
         self._by_call_id: Counter[str] = Counter()
         self.making: LegId | None = None  # the leg of which PJSUA is about to make a call
-        self._none = asyncio.Event()
-        self._none.set()
+        self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -75,7 +74,6 @@ class LegRegistry:
         self._by_call_id[leg.sip_call_id] += 1
         self._by_id[leg.id] = leg
         self._by_number[leg.number] = leg
-        self._none.clear()
 
     def release(self, leg: Leg) -> None:
         """Its PJSUA call is over."""
@@ -89,8 +87,8 @@ class LegRegistry:
         if gone is not None:
             self._by_peer[leg.peer.name] -= 1
             self._forget_call_id(gone)
+        self._changed.set()
         if not self._by_id:
-            self._none.set()
             self._emptied()
 
     def _forget_call_id(self, leg: Leg) -> None:
@@ -105,10 +103,13 @@ class LegRegistry:
         self._by_peer.clear()
         self._by_call_id.clear()
 
-    async def all_ended(self, patience_s: float) -> bool:
-        """Wait until there is none, but not for ever."""
+    async def all_ended(self, patience_s: float, but: Collection[LegId] = ()) -> bool:
+        """Wait until there is none `but` these, but not for ever."""
         try:
-            await asyncio.wait_for(self._none.wait(), patience_s)
+            async with asyncio.timeout(patience_s):
+                while not self._by_id.keys() <= set(but):
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
             return False
         return True

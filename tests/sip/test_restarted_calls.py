@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A restart that keeps its calls: nobody is hung up, and who talks hears one another again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+from gateway.restarting import EXIT_CODE
+from tests.sip.bed import ANNA, PORT, TLS_PORT, Bed, Pair, Stage, tls
+from tests.sip.recovering import MOST_S, are_written_down, call_ended, has_audio_since, reinvites, told
+from tests.sip.wires import SRTP, TCP
+from tests.support.begun import Begun
+from tests.support.configuration import TOKEN
+from tests.support.end import both_hear
+from tests.support.processes import eventually
+from tests.support.wire import Streams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.support.certificates import Authority
+    from tests.support.gateway import Gateway
+    from tests.support.peer_call import Call
+    from tests.support.processes import Net
+
+pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="session")]
+
+PAIRS = {"plain": Pair(), "tcp": Pair(TCP, TCP), "srtp": Pair(SRTP, SRTP)}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
+    """A gateway whose calls outlive it."""
+    sip = {"recover_calls": True, "tcp_port": PORT, **tls(authority, own_net.gateway)}
+    made = Bed(own_net, PAIRS, sip=sip)
+    async with made.gateway:
+        yield made
+
+
+def stage(bed: Bed, authority: Authority, name: str) -> Stage:
+    """The peers of a pair, on its wire."""
+    if name == "plain":
+        return Stage(bed, name).persistent()
+    if name == "tcp":
+        return Stage(bed, name, trunk=Streams(), pbx=Streams())
+    wires = [Streams(authority.identity(host), clients=True) for host in (bed.trunk_host(name), bed.pbx_host(name))]
+    at = Stage(bed, name, trunk=wires[0], pbx=wires[1], port=TLS_PORT)
+    at.trunk.encryption = at.pbx.encryption = "required"
+    return at
+
+
+async def asked(gateway: Gateway) -> tuple[int, dict[str, Any]]:
+    """Ask for a restart; what is answered."""
+    status, text = await gateway.http("POST", "/api/restart", token=TOKEN)
+    return status, json.loads(text)
+
+
+async def ended(gateway: Gateway) -> None:
+    """Wait until it has ended for another one."""
+
+    async def is_over() -> bool:
+        return gateway.child.exit_code is not None
+
+    await eventually(is_over, "the end of the gateway", timeout_s=30)
+    assert gateway.child.exit_code == EXIT_CODE
+
+
+async def restarted(gateway: Gateway) -> None:
+    """As whoever supervises it would: start it again as soon as it has ended so."""
+    assert (await asked(gateway))[0] == 202
+    await ended(gateway)
+    await gateway.start()
+
+
+@pytest.mark.keeps("22.46")
+@pytest.mark.parametrize("name", PAIRS)
+async def test_who_talks_talks_on(bed: Bed, authority: Authority, name: str) -> None:
+    async with stage(bed, authority, name) as at:
+        caller, assistant = await at.conversation()
+        await both_hear(caller, assistant)
+        await are_written_down(bed.gateway, 1)
+        (before,) = (await bed.gateway.get("/api/calls"))["calls"]
+        begun = Begun()
+        await restarted(bed.gateway)
+        ready_s = time.monotonic() - begun
+        for call in (caller, assistant):
+            await has_audio_since(call, begun + ready_s)
+        await both_hear(caller, assistant)
+        for call in (caller, assistant):
+            gap_s = call.media.longest_gap(begun - 0.5)
+            print(f"{name}: silence for {gap_s:.2f} s; ready after {ready_s:.2f} s")
+            assert gap_s < max(MOST_S, ready_s + 0.5 + begun.kept_s)
+            assert not any(one.method == "BYE" for one in call.requests)
+            assert reinvites(call)
+        (after,) = (await bed.gateway.get("/api/calls"))["calls"]
+        for what in ("call", "caller", "number", "started_at", "connected_at", "call_ids"):
+            assert after[what] == before[what]
+        assert (await told(bed.gateway, "recovered"), await told(bed.gateway, "lost")) == (1, 0)
+        anna = await at.transfer(caller, assistant)
+        await assistant.wait_request("BYE", 30)
+        assert (await caller.hang_up()).code == 200
+        await anna.wait_request("BYE", 30)
+        over = await call_ended(bed.gateway, before["call"])
+        assert (over["reason"], over["hung_up_by"]) == ("hung-up", "pbx")
+        assert (await bed.gateway.ended())[0]["outcome"] == "completed"
+        await are_written_down(bed.gateway, 0)
