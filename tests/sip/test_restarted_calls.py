@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.restarting import EXIT_CODE
-from tests.sip.bed import ANNA, PORT, TLS_PORT, Bed, Pair, Stage, tls
+from tests.sip.bed import ANNA, PORT, TARGET_HZ, TLS_PORT, Bed, Pair, Stage, tls
 from tests.sip.recovering import MOST_S, are_written_down, call_ended, has_audio_since, reinvites, told
 from tests.sip.wires import SRTP, TCP
 from tests.support.begun import Begun
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 
     from tests.support.certificates import Authority
     from tests.support.gateway import Gateway
-    from tests.support.peer_call import Call
     from tests.support.processes import Net
 
 pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="session")]
 
+PATIENCE_S = 30
 PAIRS = {"plain": Pair(), "tcp": Pair(TCP, TCP), "srtp": Pair(SRTP, SRTP)}
 
 
@@ -39,6 +38,8 @@ async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
     """A gateway whose calls outlive it."""
     sip = {"recover_calls": True, "tcp_port": PORT, **tls(authority, own_net.gateway)}
     made = Bed(own_net, PAIRS, sip=sip)
+    made.gateway.files.main["gateway"]["drain_timeout_s"] = PATIENCE_S
+    made.gateway.write()
     async with made.gateway:
         yield made
 
@@ -110,3 +111,126 @@ async def test_who_talks_talks_on(bed: Bed, authority: Authority, name: str) -> 
         assert (over["reason"], over["hung_up_by"]) == ("hung-up", "pbx")
         assert (await bed.gateway.ended())[0]["outcome"] == "completed"
         await are_written_down(bed.gateway, 0)
+
+
+@pytest.mark.keeps("22.47")
+async def test_a_transfer_under_way_ends_first(bed: Bed, authority: Authority) -> None:
+    """Nobody new is taken meanwhile; who was put through goes on in the next process, and there is one outcome."""
+    async with stage(bed, authority, "plain") as at:
+        caller, assistant = await at.conversation()
+        assert (await assistant.refer(ANNA)).code == 202
+        anna = await at.pbx.wait_call()
+        await anna.ring()
+        assert (await asked(bed.gateway))[0] == 202
+        assert (await at.call().final(30)).code == 503
+        status = await bed.gateway.get("/api/status")
+        assert (status["state"], status["transfers"]) == ("draining", 1)
+        assert any("restarted" in problem for problem in status["problems"])
+        assert (await asked(bed.gateway))[1]["error"]["code"] == "stopping"
+        await anna.answer(hz=TARGET_HZ)
+        await ended(bed.gateway)
+        await bed.gateway.start()
+        started = time.monotonic()
+        for call in (caller, anna):
+            await has_audio_since(call, started)
+        await both_hear(caller, anna)
+        (transfer,) = (await bed.gateway.ended())[:1]
+        assert (transfer["outcome"], transfer["reason"]) == ("completed", "answered")
+        assert not any(one.method == "BYE" for call in (caller, anna) for one in call.requests)
+        assert (await caller.hang_up()).code == 200
+        await anna.wait_request("BYE", 30)
+
+
+@pytest.mark.keeps("22.48")
+async def test_what_cannot_go_on_ends_as_when_it_drains(bed: Bed, authority: Authority) -> None:
+    """Who is being moved when the time is over goes back to the assistant, and both go on; one who rings ends."""
+    bed.gateway.files.main["gateway"]["drain_timeout_s"] = 1
+    bed.gateway.write()
+    assert (await bed.gateway.http("POST", "/api/reload", token=TOKEN))[0] == 200
+    async with stage(bed, authority, "plain") as at:
+        caller, assistant = await at.conversation()
+        assert (await assistant.refer(ANNA)).code == 202
+        anna = await at.pbx.wait_call()
+        await anna.ring()
+        ringing = at.call()
+        await at.trunk.until(lambda: len(at.trunk.calls) >= 2 or None, "a second call", 30)
+        assert (await asked(bed.gateway))[0] == 202
+        assert (await ringing.final(30)).code == 503
+        await ended(bed.gateway)
+        await bed.gateway.start()
+        started = time.monotonic()
+        for call in (caller, assistant):
+            await has_audio_since(call, started)
+        await both_hear(caller, assistant)
+        assert (await bed.gateway.ended())[0]["outcome"] == "interrupted"
+        assert (await told(bed.gateway, "recovered"), await told(bed.gateway, "lost")) == (1, 0)
+        assert (await caller.hang_up()).code == 200
+        await assistant.wait_request("BYE", 30)
+    bed.gateway.files.main["gateway"]["drain_timeout_s"] = PATIENCE_S
+    bed.gateway.write()
+    assert (await bed.gateway.http("POST", "/api/reload", token=TOKEN))[0] == 200
+
+
+@pytest.mark.keeps("22.48")
+async def test_whoever_stops_it_meanwhile_stops_it(bed: Bed, authority: Authority) -> None:
+    """SIGTERM after that says that nobody goes on: every call is ended, and the exit code is that of a stop."""
+    async with stage(bed, authority, "plain") as at:
+        caller, assistant = await at.conversation()
+        other, another = await at.conversation()
+        assert (await another.refer(ANNA)).code == 202
+        anna = await at.pbx.wait_call()
+        await anna.ring()
+        assert (await asked(bed.gateway))[0] == 202
+        bed.gateway.terminate()
+        assert (await caller.hang_up()).code == 200
+        await assistant.wait_request("BYE", 30)
+        await anna.answer(hz=TARGET_HZ)
+        assert (await other.hang_up()).code == 200
+        await anna.wait_request("BYE", 30)
+
+        async def is_over() -> bool:
+            return bed.gateway.child.exit_code is not None
+
+        await eventually(is_over, "its end", timeout_s=30)
+        assert bed.gateway.child.exit_code == 0
+        await bed.gateway.start()
+        await are_written_down(bed.gateway, 0)
+
+
+@pytest.mark.keeps("22.49")
+async def test_when_it_is_refused(bed: Bed, authority: Authority) -> None:
+    """Without the key, or where no gateway would start, calls go on as if nothing had been asked."""
+    async with stage(bed, authority, "plain") as at:
+        caller, assistant = await at.conversation()
+        files = bed.gateway.files
+        files.sip["recover_calls"] = False
+        bed.gateway.write()
+        status, answer = await asked(bed.gateway)
+        assert (status, answer["error"]["code"]) == (409, "recovery-off")
+        assert (await bed.gateway.http("POST", "/api/reload", token=TOKEN))[0] == 200
+        status, answer = await asked(bed.gateway)
+        assert (status, answer["error"]["code"]) == (409, "recovery-off")
+        assert "recover_calls = true" in answer["error"]["message"]
+        files.sip["recover_calls"] = True
+        bed.gateway.write()
+        assert (await bed.gateway.http("POST", "/api/reload", token=TOKEN))[0] == 200
+        files.sip["max_calls"] = "many"
+        bed.gateway.write()
+        status, answer = await asked(bed.gateway)
+        assert (status, answer["error"]["code"]) == (422, "bad-configuration")
+        assert "max_calls" in answer["mistakes"][0]
+        del files.sip["max_calls"]
+        bed.gateway.write()
+        await both_hear(caller, assistant)
+        (given,) = {one["result"] for one in (await audited(bed.gateway)) if one["action"] == "restart"} - {
+            "recovery-off", "accepted", "stopping",
+        }  # fmt: skip
+        assert given == "bad-configuration"
+        assert (await caller.hang_up()).code == 200
+        await assistant.wait_request("BYE", 30)
+
+
+async def audited(gateway: Gateway) -> list[dict[str, Any]]:
+    """The trail of commands."""
+    _, text = await gateway.http("GET", "/api/audit", token=TOKEN)
+    return list(json.loads(text)["commands"])
