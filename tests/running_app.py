@@ -112,6 +112,12 @@ class FakeUserAgent(FakeSip):
             self._lives("reconfigure")
         self.config = config
 
+    async def part(self, left: Collection[LegId]) -> None:
+        self._lives(f"part from all but {sorted(left)}")
+
+    def leave(self) -> None:
+        self._lives("leave")
+
     async def stop(self) -> None:
         self._lives("stop")
 

@@ -88,7 +88,7 @@ SUPPORT = "numbers[main-line].destinations[support]"
         ("port = 0", f"port = 0\n{TOKEN}{TOKEN}", 'http.tokens[crm].name: "crm" is taken by another token'),
         ("port = 0", f'port = 0\n{TOKEN}{TOKEN.replace("crm", "bot")}', "http.tokens[bot].secret_file: holds the secret of crm: nobody could tell the two apart"),
         ("port = 0", f'port = 0\n{TOKEN}numbers = ["main-lin"]\n', 'http.tokens[crm].numbers: "main-lin" is no assigned number; did you mean main-line?'),
-        ("port = 0", f"port = 0\n{TOKEN.replace('read', 'sing')}", "http.tokens[crm].may[1]: must be 'read', 'transfer', 'callback', 'probe', 'forget' or 'reload', is \"sing\""),
+        ("port = 0", f"port = 0\n{TOKEN.replace('read', 'sing')}", "http.tokens[crm].may[1]: must be 'read', 'transfer', 'callback', 'probe', 'forget', 'reload' or 'restart', is \"sing\""),
         ('"Europe/Amsterdam"', '"GMT+1"', 'hours.office.time_zone: "GMT+1" is no known time zone; a name such as "Europe/Amsterdam" is needed'),
         ('"Europe/Amsterdam"', '"Europe/Amsterdm"', 'hours.office.time_zone: "Europe/Amsterdm" is no known time zone; did you mean Europe/Amsterdam?'),
         ('holidays = "NL"', 'holidays = "BE-XX"', "hours.office.holidays: BE has no subdivision XX; known are Flemish, French, German"),

@@ -119,6 +119,16 @@ async def test_a_reload_tells_every_mistake(ask: Client, gateway: Gateway) -> No
     assert (status, body["error"]["code"], body["mistakes"]) == (422, "bad-configuration", gateway.mistakes)
 
 
+async def test_a_restart_has_begun_or_says_why_not(ask: Client, gateway: Gateway) -> None:
+    status, body = await ask("/api/restart", "POST", headers=RIGHT)
+    assert (status, body["restarting"], body["calls"], body["transfers"]) == (202, True, 2, 1)
+    status, body = await ask("/api/restart", "POST", headers=RIGHT)
+    assert (status, body["error"]["code"], body["mistakes"]) == (409, "stopping", [])
+    gateway.mistakes = ["gateway.toml: sip.udp_port: 70000 is no port"]
+    status, body = await ask("/api/restart", "POST", headers=RIGHT)
+    assert (status, body["error"]["code"], body["mistakes"]) == (422, "bad-configuration", gateway.mistakes)
+
+
 async def test_a_port_that_is_taken_is_an_oserror_and_port_0_is_off(gateway: Gateway) -> None:
     port = free_port()
     first = WebServer(gateway, metrics=metrics, token=None, clock=LoopClock())

@@ -24,6 +24,7 @@ POSTS = {
     "/api/probe": (Permission.PROBE, {"number": "main-line", "destination": "sales"}),
     "/api/forget": (Permission.FORGET, {"caller": "+31201112222"}),
     "/api/reload": (Permission.RELOAD, {}),
+    "/api/restart": (Permission.RESTART, {}),
 }
 
 
