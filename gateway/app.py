@@ -246,8 +246,11 @@ class App:
         """Leave the calls to the next process: what takes time ends while they go on; they are written down last."""
         for part in self._beside_calls:
             await self._stop_part(part)
-        await self.reporter.quiet(QUIET_S)
-        await self.sip.part(self.engine.left)
+        try:
+            await self.reporter.quiet(QUIET_S)
+            await self.sip.part(self.engine.left)
+        except Exception:
+            log.exception("parting-failed")  # the calls can go on all the same
         if self.restarting.wanted:  # nobody has changed their mind meanwhile
             # In one turn: nothing of the calls changes between the one and the other.
             calls = self.engine.leave()
