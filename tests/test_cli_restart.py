@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway import cli, remote
+from gateway import remote
 from gateway.cli import running
+from gateway.cli.terminal import RESTARTED
+from gateway.restarting import EXIT_CODE
 from tests.support.command_line import run, running_gateway
 
 pytestmark = [pytest.mark.slow, pytest.mark.keeps("22.50")]
@@ -83,6 +85,4 @@ def test_mistakes_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
 
 
 def test_the_code_of_the_gateway_is_that_of_the_command() -> None:
-    from gateway.restarting import EXIT_CODE  # noqa: PLC0415
-
-    assert cli.RESTARTED == EXIT_CODE
+    assert RESTARTED == EXIT_CODE
