@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -17,7 +17,10 @@ from gateway.config.shown import check_document
 from gateway.ports import CannotRestartError
 
 if TYPE_CHECKING:
-    from gateway.condition import Parts
+    from datetime import datetime
+
+    from gateway.engine import Engine
+    from gateway.reloading import Reloader
 
 EXIT_CODE = 75
 """EX_TEMPFAIL of sysexits.h; the units start the gateway at once after it."""
@@ -26,6 +29,15 @@ CHECK_S = 10.0
 KEY = "sip.recover_calls"
 
 log = structlog.get_logger("app")
+
+
+class Parts(Protocol):
+    """The parts of the gateway that are asked."""
+
+    engine: Engine
+    reloader: Reloader
+    started_at: datetime
+    serving: bool  # the transports are open, and nothing has asked for the end
 
 
 class Restarting:
@@ -85,7 +97,7 @@ class Restarting:
             raise CannotRestartError(
                 "recovery-off", f"the files say {KEY} = false: the next gateway would take up no call; set it to true"
             )
-        if not self._parts.reporter.outbox.writable or not await self._written():
+        if not await self._written():
             raise CannotRestartError("unwritable", "the outbox cannot be written, and the calls with it: see status")
         self._check_is_serving()
 
