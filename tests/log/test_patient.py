@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whoever reads the log may be stuck, or gone: nobody waits for that, and what is missing is told."""
+"""Whoever reads the log may be stuck or gone, its disk stand still: nobody waits for that; what is missing is told."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -94,3 +96,75 @@ def test_a_reader_that_is_gone_is_missed_by_nobody(pipe: tuple[int, TextIO]) -> 
     os.dup2(nothing, reading)
     os.close(nothing)
     say(0, 50)
+
+
+class Disk:
+    """Has whoever writes wait while it stands still, and say that it is full while it is."""
+
+    def __init__(self) -> None:
+        self.turns = threading.Event()
+        self.turns.set()
+        self.is_full = False
+        self._write = os.write
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        assert self.turns.wait(30)
+        if self.is_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self._write(descriptor, data)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Disk, Path]]:
+    """The disk of a file that the log goes to."""
+    monkeypatch.setattr(patient, "_known", {})
+    made = Disk()
+    monkeypatch.setattr(os, "write", made.write)
+    with (tmp_path / "log").open("w") as stream:
+        log.configure(stream=stream)
+        yield made, tmp_path / "log"
+        made.turns.set()
+        assert all(lines.go_on(30) for lines in patient._known.values())
+
+
+def written(path: Path) -> list[str]:
+    assert all(lines.go_on(30) for lines in patient._known.values())
+    return path.read_text().splitlines()
+
+
+def test_a_line_is_in_its_file_when_the_next_thing_happens(disk: tuple[Disk, Path]) -> None:
+    say(0, 50)
+    assert numbers(disk[1].read_text().splitlines()) == list(range(50))
+
+
+def test_a_disk_that_stands_still_keeps_nobody_waiting_and_gets_all_of_it(disk: tuple[Disk, Path]) -> None:
+    still, path = disk
+    say(0, 10)
+    still.turns.clear()
+    say(10, 110)
+    assert numbers(path.read_text().splitlines()) == list(range(10))
+    still.turns.set()
+    assert numbers(written(path)) == list(range(110))
+    say(110, 120)
+    assert numbers(path.read_text().splitlines()) == list(range(120))  # it is waited for again
+
+
+def test_lines_that_a_disk_takes_too_late_or_not_at_all_are_counted(
+    disk: tuple[Disk, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still, path = disk
+    monkeypatch.setattr(patient, "MOST_WAITING", 100_000)
+    still.turns.clear()
+    say(0, 50)
+    still.turns.set()
+    kept = numbers(written(path))
+    assert kept == list(range(len(kept)))
+    assert 10 < len(kept) < 50
+    still.is_full = True
+    say(50, 60)
+    assert numbers(written(path)) == kept
+    still.is_full = False
+    say(60, 61)
+    *_, notice, said = written(path)
+    assert f"log-lines-lost lines={60 - len(kept)}" in notice
+    assert numbers([said]) == [60]
