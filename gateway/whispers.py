@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from gateway.config.memory_file import MemoryFile
 from gateway.config.sounds import length_of
 from gateway.core.model import Announcement
 from gateway.ports import KeptWhisper, NoRoomError
@@ -30,7 +30,7 @@ TAKEN_S = 3600.0
 
 @dataclass(eq=False, slots=True)
 class _Sound:
-    fd: int
+    file: MemoryFile
     length: timedelta
     author: Author
     timer: Timer
@@ -52,15 +52,10 @@ class Whispers:
         if len(self._sounds) >= MOST:
             raise NoRoomError(f"{MOST} sounds are kept already, each until its transfer is over or {LIFETIME_S:g} s")
         # Without a name on any disk: a killed process leaves nothing.
-        fd = os.memfd_create("whisper", os.MFD_CLOEXEC)
-        try:
-            os.write(fd, data)
-        except OSError:
-            os.close(fd)
-            raise
+        file = MemoryFile(data, "whisper")
         name = secrets.token_urlsafe(16)
         timer = self._clock.after(LIFETIME_S, partial(self._drop, name))
-        self._sounds[name] = _Sound(fd, length, author, timer)
+        self._sounds[name] = _Sound(file, length, author, timer)
         return KeptWhisper(name, length.total_seconds(), self._until(LIFETIME_S))
 
     def take(self, name: str, number: str, transfer: str) -> Announcement | None:
@@ -71,7 +66,7 @@ class Whispers:
         sound.transfer = transfer
         sound.timer.cancel()
         sound.timer = self._clock.after(TAKEN_S, partial(self._drop, name))
-        return Announcement(f"/proc/self/fd/{sound.fd}", sound.length)
+        return Announcement(sound.file.name, sound.length)
 
     def release(self, transfer: str) -> None:
         """The transfer is over."""
@@ -86,7 +81,7 @@ class Whispers:
     def _drop(self, name: str) -> None:
         sound = self._sounds.pop(name)
         sound.timer.cancel()
-        os.close(sound.fd)
+        sound.file.close()
 
     def _until(self, seconds: float) -> datetime:
         return self._clock.now().wall + timedelta(seconds=seconds)

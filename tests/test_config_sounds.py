@@ -2,6 +2,8 @@
 # ruff: noqa: E501 - the tables below read best with a mistake a line
 """Announcements, and how far a hunt goes, as a configuration names them."""
 
+import errno
+import os
 import struct
 import wave
 from datetime import timedelta
@@ -11,8 +13,9 @@ import pytest
 
 from gateway.config import ConfigError, load
 from gateway.config.differences import differences
+from gateway.config.memory_file import MemoryFile
 from gateway.config.shown import configuration_document
-from gateway.config.sounds import spelling
+from gateway.config.sounds import read_sound, spelling
 from gateway.core.model import Announcement, WhisperWord
 from gateway.core.outcome import Reason
 from gateway.core.sentence import LOCALES
@@ -44,6 +47,31 @@ def test_an_announcement_beside_the_configuration(tmp_path: Path, rate: int, ann
     config = load(with_sales(tmp_path, 'announcement = "sales.wav"', f'announce = "{announce}"'))
     wanted = Announcement(str(tmp_path / "sales.wav"), timedelta(seconds=1.25), before)
     assert config.numbers[0].destinations["sales"].announcement == wanted
+
+
+def test_what_is_played_is_in_memory_once_for_all_who_name_it(tmp_path: Path) -> None:
+    for name, rate in (("sales.wav", 8000), ("same.wav", 8000), ("other.wav", 16000)):
+        (tmp_path / name).write_bytes(wav(rate=rate))
+    first, same, other = (read_sound(tmp_path / name).announced() for name in ("sales.wav", "same.wav", "other.wav"))
+    for name in ("sales.wav", "same.wav", "other.wav"):
+        (tmp_path / name).unlink()
+    assert Path(first.played[0]).read_bytes() == wav(rate=8000)
+    assert first.played == same.played != other.played
+    [copy] = other.copies
+    assert isinstance(copy, MemoryFile)
+    closing = copy.close
+    assert closing.alive
+    del copy, other
+    assert not closing.alive
+
+
+def test_without_a_descriptor_the_file_itself_is_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    (tmp_path / "sales.wav").write_bytes(wav(seconds=1.375))
+    monkeypatch.setattr(os, "memfd_create", no_more)
+    assert read_sound(tmp_path / "sales.wav").announced().played == (str(tmp_path / "sales.wav"),)
 
 
 @pytest.mark.parametrize(

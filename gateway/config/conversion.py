@@ -114,7 +114,7 @@ def _spelling(settings: DestinationSettings, number: NumberSettings, gateway: Ga
 
 
 def _whispered(part: Sound | WhisperWord) -> Announcement | WhisperWord:
-    return part if isinstance(part, WhisperWord) else Announcement(str(part.path), part.duration)
+    return part if isinstance(part, WhisperWord) else part.announced()
 
 
 def _hours(name: str, schedules: Mapping[str, Schedule]) -> Schedule:
@@ -124,7 +124,7 @@ def _hours(name: str, schedules: Mapping[str, Schedule]) -> Schedule:
 
 def announcement(sound: Sound | None, *, before: bool) -> Announcement | None:
     """What a caller hears; `before`: to its end, before anything is dialled."""
-    return None if sound is None else Announcement(str(sound.path), sound.duration, before=before)
+    return None if sound is None else sound.announced(before=before)
 
 
 def _calendar(place: str) -> Callable[[date], str | None]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NewType
+from typing import NewType, Protocol
 
 from gateway.core.hours import Schedule
 from gateway.core.outcome import Reason
@@ -104,6 +104,14 @@ GOES_ON_AFTER = frozenset({Reason.BUSY, Reason.NO_ANSWER, Reason.DECLINED, Reaso
 _NOT_REACHED_EITHER = frozenset({Reason.PBX_ERROR, Reason.ADDRESS_INCOMPLETE, Reason.NOT_ACCEPTABLE})
 
 
+class SoundCopy(Protocol):
+    """A sound in memory. It is there for as long as anybody has this."""
+
+    @property
+    def name(self) -> str:
+        """Under which it is opened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """A sound file that is played to a caller who waits for a destination, or to who has answered there."""
@@ -112,6 +120,12 @@ class Announcement:
     duration: timedelta
     before: bool = False  # it is heard to its end before anything is dialled
     then: tuple[str, ...] = ()  # files of the same form that follow on it at once; `duration` is that of all
+    copies: tuple[SoundCopy, ...] = field(default=(), compare=False, repr=False)  # of all of them, in this order
+
+    @property
+    def played(self) -> tuple[str, ...]:
+        """The names of what is opened to be played: copies in memory, where there are any."""
+        return tuple(copy.name for copy in self.copies) or (self.file, *self.then)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,11 @@ def spelled(number: str, spelling: Spelling) -> Announcement | None:
     names = _names(number, spelling.country)
     sounds = [spelling.sounds[name] for name in names]
     length = sum((sound.duration for sound in sounds), timedelta())
-    return Announcement(sounds[0].file, length, then=tuple(sound.file for sound in sounds[1:]))
+    copies = tuple(copy for sound in sounds for copy in sound.copies)
+    return Announcement(
+        sounds[0].file, length, then=tuple(sound.file for sound in sounds[1:]),
+        copies=copies if len(copies) == len(sounds) else (),
+    )  # fmt: skip
 
 
 def whispered(

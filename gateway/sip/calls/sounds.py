@@ -43,13 +43,14 @@ class BridgeSounds:
         """See ringback.Sounds."""
         player = pj.AudioMediaPlayer()
         try:
-            if announcement.then:
+            played = announcement.played
+            if len(played) > 1:
                 files = pj.StringVector()
-                for file in (announcement.file, *announcement.then):
+                for file in played:
                     files.append(file)
                 player.createPlaylist(files, "", pj.PJMEDIA_FILE_NO_LOOP)
             else:
-                player.createPlayer(announcement.file, pj.PJMEDIA_FILE_NO_LOOP)
+                player.createPlayer(played[0], pj.PJMEDIA_FILE_NO_LOOP)
         except pj.Error as error:
             log.warning("no-announcement", file=announcement.file, error=error.reason)
             return None
