@@ -9,15 +9,19 @@ import resource
 import socket
 import ssl
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
 
 from gateway.config import TrunkProfile
 from gateway.config.fields import uri_host
+from gateway.config.memory_file import MemoryFile, shared
 from gateway.sip.stack.refusals import refused_as
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.config import PbxProfile, SipSettings
 
 KINDS = {
@@ -56,11 +60,12 @@ class Transports:
     def __init__(self, endpoint: pj.Endpoint, sip: SipSettings) -> None:
         self._sip = sip
         self._opened: dict[tuple[str, int], int] = {}
+        self._files = {file: _copy(file) for file in _tls_files(sip) if file}
         raise_descriptor_limit()
         ports = {"udp": sip.udp_port, "tcp": sip.tcp_port, "tls": sip.tls_port}
         for name, port in ports.items():
             for version in versions(sip) if port else ():
-                config = _tls_config(sip, version) if name == "tls" else _config(sip, port, version)
+                config = _tls_config(sip, version, self._files) if name == "tls" else _config(sip, port, version)
                 # A copy of an option points to the value in what it was copied from: these have to last until PJSIP has
                 # made copies of its own.
                 options = [pj.SockOpt(socket.IPPROTO_TCP, *each) for each in STREAM_OPTIONS.items()]
@@ -138,13 +143,27 @@ def _config(sip: SipSettings, port: int, version: int) -> pj.TransportConfig:
     return config
 
 
-def _tls_config(sip: SipSettings, version: int) -> pj.TransportConfig:
+def _tls_files(sip: SipSettings) -> tuple[str, str, str]:
+    """Certificate, key and authorities; empty: none."""
+    authorities = sip.tls_ca or ssl.get_default_verify_paths().cafile or ""
+    return (str(sip.tls_certificate or ""), str(sip.tls_key or ""), str(authorities)) if sip.tls_port else ("", "", "")
+
+
+def _copy(file: str) -> MemoryFile | None:
+    """PJSIP reads it for each connection that it makes, in the loop's thread. None: it has to read the file itself."""
+    try:
+        return shared(Path(file).read_bytes(), "tls")
+    except OSError:
+        return None
+
+
+def _tls_config(sip: SipSettings, version: int, copies: Mapping[str, MemoryFile | None]) -> pj.TransportConfig:
     """1.2 and 1.3, with today's ciphers, and nobody unverified (PJSIP's own defaults are none of these)."""
     config = _config(sip, sip.tls_port, version)
     tls = config.tlsConfig
-    tls.certFile = str(sip.tls_certificate or "")
-    tls.privKeyFile = str(sip.tls_key or "")
-    tls.CaListFile = str(sip.tls_ca or ssl.get_default_verify_paths().cafile or "")
+    tls.certFile, tls.privKeyFile, tls.CaListFile = (
+        copy.name if (copy := copies.get(file)) else file for file in _tls_files(sip)
+    )
     tls.proto = pj.PJ_SSL_SOCK_PROTO_TLS1_2 | pj.PJ_SSL_SOCK_PROTO_TLS1_3
     tls.ciphers = pj.IntVector(CIPHERS)
     tls.msecTimeout = HANDSHAKE_MS
