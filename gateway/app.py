@@ -27,7 +27,7 @@ from gateway.clock import LoopClock
 from gateway.condition import listening
 from gateway.config import BROKERS_AUTHORITY, Config, load
 from gateway.configured import Configured
-from gateway.core.system_error import in_words
+from gateway.core.system_error import in_words, with_remedy
 from gateway.engine import Engine
 from gateway.expiring import CertificateWatch
 from gateway.following import Following
@@ -407,5 +407,5 @@ def main(directory: Path, user_agent: MakeUserAgent = SipAgent) -> int:
     try:
         return uvloop.run(serve())
     except (OSError, SipError, StoreError) as error:
-        log.error("cannot-start", error=in_words(error))
+        log.error("cannot-start", error=with_remedy(in_words(error)))
         return 1

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.core.state_sources import Ability
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -103,6 +105,21 @@ def _peers(parts: Parts) -> Iterator[str]:
     for name, source in parts.sources.items():
         if not source.up:
             yield f"PBX {name}: its state is unknown, {because(source.failure or source.state.unknown_because)}"
+    yield from problems_of_queues(parts.reloader.config, parts.sources)
+
+
+def problems_of_queues(config: Config, sources: Mapping[str, FollowedPbx]) -> Iterator[str]:
+    """Queues that destinations name, and a PBX that tells of its queues does not."""
+    for number in config.numbers:
+        for destination in number.destinations.values():
+            pbx, queue = number.pbx_of(destination), destination.queue
+            source = sources.get(pbx)
+            if queue is None or source is None or not source.up or not source.state.source.tells(Ability.QUEUES):
+                continue
+            if queue in source.state.queues or ("queue", queue) in source.state.unsettled:
+                continue
+            why = source.state.withheld.get(("queue", queue), f"{pbx} knows no queue of that name")
+            yield f"queue {queue} of {destination.id} ({number.id}): {why}"
 
 
 def because(why: str) -> str:

@@ -144,11 +144,12 @@ class Interview:
             try:
                 check(text)
             except ValidationError as error:
-                self._person.say(f"  It {in_words(error.errors()[0], Answers)}.")
+                problem = in_words(error.errors()[0], Answers)
             except ValueError as error:
-                self._person.say(f"  It {error}.")
+                problem = str(error)
             else:
                 return text
+            self._person.say(f"  It {problem}{'' if problem.endswith('?') else '.'}")
 
     def _free_number(self, text: str) -> None:
         if text not in {"", _NOT_OFFERED}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 from collections import Counter
 from typing import Protocol, cast
@@ -130,9 +131,11 @@ class Served:
             raise RuntimeError("the runner is not set up")
         try:
             self._listening = await self._listen(server, host, port, tls, decompress=decompress)
-        except OSError:
+        except OSError as error:
             await self.stop()
-            raise
+            why = os.strerror(error.errno) if error.errno else str(error)
+            kind = "http" if tls is None else "https"
+            raise OSError(error.errno, f"cannot listen on {kind} {host}:{port}: {why}") from error
 
     async def stop(self) -> None:
         """Answer what was asked, and close. Safe to call twice."""

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from gateway.core.system_error import in_words, unreadable
+from gateway.core.system_error import in_words, unreadable, with_remedy
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,9 @@ def test_who_may_not_read_a_file_is_named() -> None:
     )
     assert unreadable(denied, 947) == "can't be read: Permission denied; user 947 has to be let read it"
     assert unreadable(absent, 947) == "can't be read: No such file or directory"
+
+
+def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
+    taken = "cannot listen on udp 127.0.0.2:5060: Address already in use"
+    assert with_remedy(taken).startswith(f"{taken}; another program has that port, as `ss -lntup` says")
+    assert with_remedy("Cannot assign requested address") == "Cannot assign requested address"

@@ -98,14 +98,15 @@ def test_what_cannot_be_meant_is_asked_for_again() -> None:
         Platform=["hsm", "hms"],
         Addresses=["", "0.0.0.0/0", "203.0.113.300", "203.0.113.0/28, 2001:db8::1"],
         Where_calls=["example", "sip:example.net"],
-        Its_number=["020", NUMBER],
+        Its_number=["020", "0031201234567", NUMBER],
         Hours=["9-17", "17:00-17:00", ""],
         Number=[NUMBER, SALES, SALES, ""],
     )
     told = [each for each in person.said if each.startswith("It ")]
-    assert len(told) == 10
+    assert len(told) == 11
     assert "It is taken already." in told
     assert 'It must be hours such as "09:00-17:30"; is "9-17".' in told
+    assert any(each.endswith('; did you mean "+31201234567"?') for each in told)
     known = "'hms', 'livekit', 'jambonz', 'twilio', 'vapi' or 'generic'"
     assert f'It must be {known}, is "hsm".' in told
 

@@ -17,7 +17,8 @@ from gateway.ports import Clock, Timer
 log = structlog.get_logger(__name__)
 
 # Made by our own transaction layer as well, when nobody answers or nothing can be sent (RFC 3261 §8.1.3.1).
-UNANSWERED = (408, 502, 503)
+NOT_FOUND = 502  # what PJSIP has of a name that is not found, as of a proxy that says so
+UNANSWERED = (408, NOT_FOUND, 503)
 TIMED_OUT = 408
 AGAIN_S, REFUSED_AGAIN_S = 30.0, 300.0
 """When a registration that is not there is asked for again. PJSUA does so by itself after answers that it holds for
@@ -65,6 +66,8 @@ class TrunkWatch:
         what = "the registration" if self._trunks[name].registers else "OPTIONS"
         if code == TIMED_OUT:
             return f"no answer to {what}"
+        if code == NOT_FOUND:
+            return f"{what}: {code}, or its name was not found (name-not-found in the log)"
         return f"{what}: {code}, or no way leads there" if code in UNANSWERED else f"{what}: {code}"
 
     def watch(self, trunks: Mapping[str, TrunkProfile], accounts: Mapping[str, int]) -> None:

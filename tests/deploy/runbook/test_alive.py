@@ -140,6 +140,7 @@ async def test_a_trunk_is_down(own_net: Net, tmp_path: Path) -> None:
 
 
 @pytest.mark.pbx
+@pytest.mark.keeps("20.117")
 async def test_a_queue_is_stale(pbx: Asterisk, tmp_path: Path) -> None:
     files = company(pbx.net, pbx=pbx)
     files.destination("sales")["queue"] = "slaes"
@@ -151,12 +152,15 @@ async def test_a_queue_is_stale(pbx: Asterisk, tmp_path: Path) -> None:
             "support": True, "tiny": True,
         }  # fmt: skip
         assert "slaes" in seen.log("queues-not-found")
+        unknown = "queue slaes of sales (main-line): asterisk knows no queue of that name"
+        assert unknown in (await gateway.get("/api/status"))["problems"]
         assert seen.log("ami-action-refused") == ""
         seen.everything()
         file = gateway.directory / "gateway.toml"
         file.write_text(file.read_text().replace("slaes", "sales"))
         gateway.child.signal(signal.SIGHUP)
         await gateway.queue("sales")
+        assert unknown not in (await gateway.get("/api/status"))["problems"]
 
 
 async def test_the_event_loop_is_slow(own_net: Net, tmp_path: Path) -> None:
