@@ -134,7 +134,7 @@ def _planned(found: "Found", user: "ManagerUser | None", given: Any, directory: 
     """The plan, and the hours as they were written. Where nothing was given, a person is asked."""
     from gateway.config import ConfigError  # noqa: PLC0415
     from gateway.setting_up.answers import answers_of  # noqa: PLC0415
-    from gateway.setting_up.machine import address_of, address_towards, time_zone  # noqa: PLC0415
+    from gateway.setting_up.machine import address_of, address_towards, time_zone_in  # noqa: PLC0415
     from gateway.setting_up.making import make_files  # noqa: PLC0415
     from gateway.setting_up.plan import plan  # noqa: PLC0415
     from gateway.setting_up.questions import Interview  # noqa: PLC0415
@@ -156,7 +156,7 @@ def _planned(found: "Found", user: "ManagerUser | None", given: Any, directory: 
         answers, table = given
         return made(answers), table.get("hours", {})
     person = _Terminal()
-    interview = Interview(person, found, time_zone())
+    interview = Interview(person, found, time_zone_in)
     table = interview.whole()
     proposed = answered(table)
     while True:

@@ -43,8 +43,8 @@ class Person(Protocol):
 class Interview:
     """All the questions to one person about one PBX."""
 
-    def __init__(self, person: Person, found: Found, time_zone: str) -> None:
-        """`time_zone`: that of this machine, which is proposed."""
+    def __init__(self, person: Person, found: Found, time_zone: Callable[[str], str]) -> None:
+        """`time_zone` tells which one is proposed in a country."""
         self._person = person
         self._found = found
         self._time_zone = time_zone
@@ -103,7 +103,7 @@ class Interview:
         text = self._valid(_or_nothing(_of(Interval)), question)
         if not text:
             return {}
-        zone = self._valid(_of(TimeZone), "Time zone", self._time_zone)
+        zone = self._valid(_of(TimeZone), "Time zone", self._time_zone(self._country))
         table: Table = {"time_zone": zone, "weekly": {day: [text] for day in _WORKDAYS}}
         closed = self._person.ask(f"Closed on the public holidays of {self._country}? (yes, no)", "yes")
         return table | ({"holidays": self._country} if closed.lower().startswith("y") else {})

@@ -38,7 +38,7 @@ def asked(found: Found, **answers: list[str]) -> tuple[dict[str, Any], Scripted]
     """The table that comes of it, and the person."""
     needed = {"Addresses": ["203.0.113.10"], "Its_number": [NUMBER]}
     person = Scripted(**{**needed, **answers})
-    return Interview(person, found, "Europe/Amsterdam").whole(), person
+    return Interview(person, found, {"NL": "Europe/Amsterdam"}.__getitem__).whole(), person
 
 
 def test_who_has_nothing_to_add_takes_what_is_proposed() -> None:
@@ -115,7 +115,7 @@ def test_places_are_proposed_once_the_rest_is_known() -> None:
     table, person = asked(PLAIN)
     answers = {"Address_by": ["192.0.2.6"], "SIP_port": ["0", "x", "5090"], "SIP_address": ["pbx", ""]}
     person.answers |= {key.replace("_", " "): given for key, given in answers.items()}
-    whole = Interview(person, PLAIN, "UTC").places(table, planned(PLAIN, table))
+    whole = Interview(person, PLAIN, str).places(table, planned(PLAIN, table))
     assert whole["gateway"] == {"country": "NL", "locale": "nl", "address": "192.0.2.6", "port": 5090}
     assert whole["pbx"] == {"address": "sip:192.0.2.5:5060"}
     assert person.proposals["SIP port of the gateway"] == "5080"
