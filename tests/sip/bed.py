@@ -86,6 +86,7 @@ class Stage(AsyncExitStack):
         self.gateway = (bed.net.gateway, port)
 
     async def __aenter__(self) -> Self:
+        self.trunk.earlier = self.pbx.earlier = await self.bed.gateway.call_ids()
         await self.enter_async_context(self.trunk)
         await self.enter_async_context(self.pbx)
         await self.enter_async_context(self.bed.gateway.scenario())

@@ -95,10 +95,12 @@ class Scene:
         """Where the peers find the gateway."""
         self.pbx = self.make_pbx()
         self.pbx.is_wanted = gateway.carries
+        self._earlier: frozenset[str] = frozenset()
         self._platforms: dict[str, Peer] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        self._earlier = self.pbx.earlier = await self.gateway.call_ids()
         await self._stack.enter_async_context(self.pbx)
         return self
 
@@ -121,9 +123,9 @@ class Scene:
     async def platform(self, line: str = "main") -> Peer:
         """The platform of a line, listening."""
         if line not in self._platforms:
-            platform = await self._stack.enter_async_context(self.make_platform(line))
-            platform.is_wanted = self.gateway.carries
-            self._platforms[line] = platform
+            platform = self.make_platform(line)
+            platform.is_wanted, platform.earlier = self.gateway.carries, self._earlier
+            self._platforms[line] = await self._stack.enter_async_context(platform)
         return self._platforms[line]
 
     def make_pbx(self) -> Peer:

@@ -209,6 +209,10 @@ class Gateway:
         dialogs = (await self.get(f"/api/dialogs?call_id={quote(call_id)}"))["dialogs"]
         return not dialogs or any(dialog["leg"] for dialog in dialogs)
 
+    async def call_ids(self) -> frozenset[str]:
+        """The Call-IDs of all dialogs that it still holds, of those that are over too (the 200 oldest)."""
+        return frozenset(dialog["call_id"] for dialog in (await self.get("/api/dialogs"))["dialogs"])
+
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""
         wanted = labels.items()

@@ -102,6 +102,9 @@ class Peer:
         """Whether a request over UDP is sent again until it is answered, as by any agent (RFC 3261 §17.1)."""
         self.is_wanted: Callable[[str], Awaitable[bool]] | None = None
         """Says of a call that came in, by its Call-ID, whether anybody still makes it; None: each is."""
+        self.earlier: frozenset[str] = frozenset()
+        """Call-IDs of calls of scenarios before: what is still sent for those is answered, and kept in `strays` alone."""
+        self.strays: list[Message] = []
         self._closed = False
         self._taken = 0
         self._transactions: dict[tuple[str, str], Transaction] = {}
@@ -136,7 +139,7 @@ class Peer:
         """The next call that comes in, in order of arrival; it is not answered yet, not even with 100.
 
         Who hangs up before anything has come back goes on sending the INVITE for 32 s, and can take it back only then
-        (RFC 3261 §9.1, §17.1.1.2): that of a scenario before this one may come first, and is not taken for a call.
+        (RFC 3261 §9.1, §17.1.1.2): it may come before the one that is meant, and is not taken for a call.
         """
 
         def next_call() -> Call | None:
@@ -263,7 +266,9 @@ class Peer:
             return
         message = Message.parse(data)
         key = (message.branch, message.method)
-        if not message.is_request:
+        if message["Call-ID"] in self.earlier:
+            self._turn_away(message, remote)
+        elif not message.is_request:
             self._note(message, remote, repeated=data in self._seen)
             self._seen.add(data)
             if (transaction := self._transactions.get(key)) is not None:
@@ -279,6 +284,13 @@ class Peer:
             self._note(message, remote)
             self._take_request(message, remote)
         self.wake()
+
+    def _turn_away(self, stray: Message, remote: Address) -> None:
+        """Have nothing more sent for a call of a scenario that is over."""
+        self.strays.append(stray)
+        if stray.is_request and stray.method != "ACK":
+            code = 487 if stray.method == "INVITE" else 481
+            self.wire.send(bytes(reply(stray, code, tag=token())), remote)
 
     def _note(self, message: Message, remote: Address, *, repeated: bool = False) -> None:
         self.trace.append(Entry(time.monotonic(), False, message, remote, repeated))
