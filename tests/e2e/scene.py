@@ -14,7 +14,7 @@ from tests.support.configuration import Configuration
 from tests.support.end import both_hear
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
-from tests.support.processes import eventually
+from tests.support.processes import WAIT_S, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ class Scene:
         """Have the assistant ask for a transfer; the REFER's own response."""
         return (await assistant.refer(f"<sip:{number}@{self.gateway.sip[0]}>")).code
 
-    async def quiet(self, timeout_s: float = 10.0) -> None:
+    async def quiet(self, timeout_s: float = WAIT_S) -> None:
         """Nothing is left: no leg, call, transfer or subscription here, no channel at the PBX."""
         await self.gateway.idle(timeout_s)
         if self.pbx.running:
@@ -99,7 +99,7 @@ async def hears_nobody(call: Call, *tones: int) -> None:
     async def silent() -> bool:
         return not call.media.detect(*tones)
 
-    await eventually(silent, f"{call.peer.host} hears none of {tones}", timeout_s=3)
+    await eventually(silent, f"{call.peer.host} hears none of {tones}")
 
 
 async def hang_up(*calls: Call) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeAlias
 import aiomqtt
 
 from tests.support.broker import Broker
+from tests.support.processes import WAIT_S
 
 Connected: TypeAlias = AbstractAsyncContextManager[aiomqtt.Client]
 
@@ -84,7 +85,7 @@ class Listener:
         assert self._client is not None
         await self._client.publish(topic, payload, qos=1, **options)
 
-    async def until(self, condition: Callable[[list[Received]], bool], timeout_s: float = 15.0) -> list[Received]:
+    async def until(self, condition: Callable[[list[Received]], bool], timeout_s: float = WAIT_S) -> list[Received]:
         """Wait until what was received fulfils a condition; raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
             while not condition(self.received):

@@ -53,9 +53,9 @@ def told(caller: Call) -> list[int]:
     return [response.code for response in caller.invite.responses if response.code > 100]
 
 
-async def provisional(caller: Call, code: int, timeout_s: float = 5.0) -> Message:
+async def provisional(caller: Call, code: int) -> Message:
     assert caller.invite
-    return await caller.invite.provisional(code, timeout_s)
+    return await caller.invite.provisional(code)
 
 
 both_ways = pytest.mark.parametrize("direction", ["to the assistant", "to a destination"])

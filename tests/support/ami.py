@@ -10,6 +10,8 @@ import asyncio
 from contextlib import suppress
 from typing import Self, TypeAlias
 
+from tests.support.processes import WAIT_S
+
 GATEWAY_AMI = ("transfer-gateway", "5e3r3t-of-the-test-bed")
 """User and secret with which the gateway logs in to the manager interface."""
 ADMINISTRATOR = ("testbed", "testbed")
@@ -77,7 +79,7 @@ class Ami:
             del self._answers[action_id]
         return blocks
 
-    async def event(self, name: str, /, *, after: int = 0, timeout_s: float = 10.0, **fields: str) -> Block:
+    async def event(self, name: str, /, *, after: int = 0, timeout_s: float = WAIT_S, **fields: str) -> Block:
         """The first event with this name and these fields, past ones included from `events[after]` on."""
 
         def found() -> Block | None:

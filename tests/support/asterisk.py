@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from tests.support import tones
 from tests.support.ami import GATEWAY_AMI
 from tests.support.asterisk_server import MUSIC_HZ, AsteriskServer, install
+from tests.support.processes import WAIT_S
 
 if TYPE_CHECKING:
     from tests.support.ami import Block
@@ -92,7 +93,7 @@ class Asterisk(AsteriskServer):
         members = [block for block in blocks if block.get("Event") == "QueueMember"]
         return {block["Location"].removeprefix("PJSIP/"): block for block in members}
 
-    async def until_state(self, extension: str, status: int, *, timeout_s: float = 10.0) -> None:
+    async def until_state(self, extension: str, status: int, *, timeout_s: float = WAIT_S) -> None:
         """Wait until a phone's state is this: 0 idle, 1 in use, 4 unavailable, 8 ringing. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s), self.ami() as ami:
             while True:

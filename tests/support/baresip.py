@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from tests.support import tones
 from tests.support.bound import bound_to
 from tests.support.late_numpy import np
-from tests.support.processes import Child, free_port
+from tests.support.processes import WAIT_S, Child, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -139,7 +139,7 @@ class Agent:
         await self.event(pressed, count=len(keys))
         assert "".join(one["param"] for one in self.events if one["type"] == pressed) == keys
 
-    async def event(self, name: str, *, timeout_s: float = 10.0, count: int = 1) -> dict[str, Any]:
+    async def event(self, name: str, *, timeout_s: float = WAIT_S, count: int = 1) -> dict[str, Any]:
         """Wait for the `count`th event of this type since the start, past ones included."""
         found: list[dict[str, Any]] = []
 
@@ -157,7 +157,7 @@ class Agent:
             return tones.tone(0, 0)
         return tones.read_wav(self.recording)[-round(seconds * tones.RATE) :]
 
-    async def hears(self, hz: float, *, timeout_s: float = 5.0) -> float:
+    async def hears(self, hz: float, *, timeout_s: float = WAIT_S) -> float:
         """Wait until it hears this tone; returns the seconds that took. Raises AssertionError."""
         return await tones.until_heard(self.heard, hz, timeout_s=timeout_s, who=f"phone {self.extension}")
 

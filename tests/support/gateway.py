@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.sip.stack.front import ASK_S
 from tests.support.configuration import SIP_PORT
 from tests.support.prepared import Copy, prepared
-from tests.support.processes import Child
+from tests.support.processes import WAIT_S, Child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -118,7 +118,7 @@ class Gateway:
             await self.start()
             raise
 
-    async def queue(self, name: str, timeout_s: float = 10.0, **counts: Any) -> Table:
+    async def queue(self, name: str, timeout_s: float = WAIT_S, **counts: Any) -> Table:
         """Wait until it knows a queue of the PBX, and these of its counts are so; the queue as /api/queues has it."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
@@ -172,11 +172,11 @@ class Gateway:
         found: list[Table] = (await self.get("/api/transfers"))["transfers"]
         return found
 
-    async def ended(self, count: int = 1, timeout_s: float = 10.0) -> list[Table]:
+    async def ended(self, count: int = 1, timeout_s: float = WAIT_S) -> list[Table]:
         """Wait until so many transfers have ended; newest first."""
         return await self.until(lambda one: one["outcome"] is not None, count, timeout_s)
 
-    async def until(self, matches: Any, count: int = 1, timeout_s: float = 10.0) -> list[Table]:
+    async def until(self, matches: Any, count: int = 1, timeout_s: float = WAIT_S) -> list[Table]:
         """Wait until so many transfers match; newest first."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:
@@ -191,7 +191,7 @@ class Gateway:
             )
             await asyncio.sleep(0.02)
 
-    async def idle(self, timeout_s: float = 10.0) -> None:
+    async def idle(self, timeout_s: float = WAIT_S) -> None:
         """Wait until no leg, call, transfer or subscription is left."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         while True:

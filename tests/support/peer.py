@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.support.peer_call import Call
+from tests.support.processes import WAIT_S
 from tests.support.sip_message import Address, Message, reply, token
 from tests.support.wire import Datagrams, Wire
 
@@ -56,7 +57,7 @@ class Transaction:
     remote: Address
     responses: list[Message] = field(default_factory=list)
 
-    async def final(self, timeout_s: float = 10.0) -> Message:
+    async def final(self, timeout_s: float = WAIT_S) -> Message:
         """Wait for the final response."""
         return await self.peer.until(
             lambda: next((response for response in self.responses if response.code >= 200), None),
@@ -64,7 +65,7 @@ class Transaction:
             timeout_s,
         )
 
-    async def provisional(self, code: int, timeout_s: float = 10.0) -> Message:
+    async def provisional(self, code: int, timeout_s: float = WAIT_S) -> Message:
         """Wait for a provisional response with this code."""
         return await self.peer.until(
             lambda: next((response for response in self.responses if response.code == code), None),
@@ -103,7 +104,7 @@ class Peer:
         self.is_wanted: Callable[[str], Awaitable[bool]] | None = None
         """Says of a call that came in, by its Call-ID, whether anybody still makes it; None: each is."""
         self.earlier: frozenset[str] = frozenset()
-        """Call-IDs of calls of scenarios before: what is still sent for those is answered, and kept in `strays` alone."""
+        """Call-IDs of scenarios before: what is still sent for their calls is answered, and kept in `strays` alone."""
         self.strays: list[Message] = []
         self._closed = False
         self._taken = 0
@@ -135,7 +136,7 @@ class Peer:
             call.close()
         await self.wire.close()
 
-    async def wait_call(self, timeout_s: float = 10.0) -> Call:
+    async def wait_call(self, timeout_s: float = WAIT_S) -> Call:
         """The next call that comes in, in order of arrival; it is not answered yet, not even with 100.
 
         Who hangs up before anything has come back goes on sending the INVITE for 32 s, and can take it back only then
@@ -240,7 +241,7 @@ class Peer:
         entries = [one for one in self.trace if not one.sent and not one.repeated]
         return [one.message for one in entries if one.message.is_request and one.message.method == method]
 
-    async def until(self, find: Callable[[], T | None], what: str, timeout_s: float = 10.0) -> T:
+    async def until(self, find: Callable[[], T | None], what: str, timeout_s: float = WAIT_S) -> T:
         """Wait until `find`, asked after every message, returns something; raises AssertionError with the trace."""
         deadline = time.monotonic() + timeout_s
         while True:

@@ -7,6 +7,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tests.support.described import Described
+from tests.support.processes import WAIT_S
 from tests.support.sip_message import Address, Message, address, parameter, reply, token
 
 if TYPE_CHECKING:
@@ -90,12 +91,12 @@ class Dialog(Described):
 
     # --- the side that calls ---
 
-    async def final(self, timeout_s: float = 10.0) -> Message:
+    async def final(self, timeout_s: float = WAIT_S) -> Message:
         """Wait for the final response to our INVITE; it is acknowledged at once."""
         assert self.invite
         return await self.invite.final(timeout_s)
 
-    async def answered(self, timeout_s: float = 10.0) -> Message:
+    async def answered(self, timeout_s: float = WAIT_S) -> Message:
         """As final(), and it must be 200; from then on media is sent."""
         response = await self.final(timeout_s)
         assert response.code == 200, f"refused: {response.start}"
@@ -113,13 +114,13 @@ class Dialog(Described):
     # --- both ---
 
     async def refer(
-        self, refer_to: str | None, *headers: tuple[str, str], name: str = "Refer-To", timeout_s: float = 10.0
+        self, refer_to: str | None, *headers: tuple[str, str], name: str = "Refer-To", timeout_s: float = WAIT_S
     ) -> Message:
         """Ask for a transfer; `refer_to` is the header's raw value (None: leave it out). Returns the final response."""
         own = [(name, refer_to)] if refer_to is not None else []
         return await self.begin("REFER", headers=[*own, *headers]).final(timeout_s)
 
-    async def wait_notify(self, timeout_s: float = 10.0) -> Message:
+    async def wait_notify(self, timeout_s: float = WAIT_S) -> Message:
         """The next NOTIFY, each given once, in order."""
 
         def following() -> Message | None:
@@ -130,14 +131,14 @@ class Dialog(Described):
         self._notified += 1
         return notify
 
-    async def notifies(self, timeout_s: float = 10.0) -> list[Message]:
+    async def notifies(self, timeout_s: float = WAIT_S) -> list[Message]:
         """All further NOTIFYs up to the one that ends the subscription."""
         collected = [await self.wait_notify(timeout_s)]
         while not collected[-1]["Subscription-State"].startswith("terminated"):
             collected.append(await self.wait_notify(timeout_s))
         return collected
 
-    async def wait_request(self, method: str, timeout_s: float = 10.0) -> Message:
+    async def wait_request(self, method: str, timeout_s: float = WAIT_S) -> Message:
         """The first request of this method in the dialog, e.g. "BYE"; it has been answered already."""
         return await self.peer.until(
             lambda: next((one for one in self.requests if one.method == method), None), method, timeout_s

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # above the ranges that the gateway (20000–29999) and the PBX (10000–19999) use for RTP.
 PORTS = range(30000, 32768)
 POLL_S = 0.01
+WAIT_S = 20.0
+"""How long what has to come is waited for. Only a test that fails takes it, or a machine whose disk stands still."""
 FIRST = -20
 """How nice the least nice process is."""
 
@@ -284,7 +286,7 @@ class Net:
 
 
 async def eventually(
-    ask: Callable[[], Awaitable[T]], what: str, *, timeout_s: float = 10.0, every_s: float = POLL_S
+    ask: Callable[[], Awaitable[T]], what: str, *, timeout_s: float = WAIT_S, every_s: float = POLL_S
 ) -> T:
     """Ask until the answer is true, and return it; for what no event tells. Raises AssertionError with `what`."""
     deadline = time.monotonic() + timeout_s

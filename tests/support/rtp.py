@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from tests.support import tones
 from tests.support.late_numpy import np
-from tests.support.processes import PORTS
+from tests.support.processes import PORTS, WAIT_S
 
 if TYPE_CHECKING:
     from tests.support.srtp import Cipher
@@ -192,11 +192,11 @@ class Rtp:
         """Those of the candidate frequencies (Hz) that were heard in the last so many seconds."""
         return tones.detect(self.heard(seconds), candidates)
 
-    async def hears(self, hz: float, *, timeout_s: float = 5.0) -> float:
+    async def hears(self, hz: float, *, timeout_s: float = WAIT_S) -> float:
         """Wait until it hears this tone; returns the seconds that took. Raises AssertionError."""
         return await tones.until_heard(self.heard, hz, timeout_s=timeout_s, who=f"RTP {self.host}:{self.port}")
 
-    async def hears_no_more(self, hz: float, *, timeout_s: float = 5.0) -> None:
+    async def hears_no_more(self, hz: float, *, timeout_s: float = WAIT_S) -> None:
         """Wait until this tone is in nothing of what it heard last. Raises AssertionError."""
         await tones.until_gone(self.heard, hz, timeout_s=timeout_s, who=f"RTP {self.host}:{self.port}")
 

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tests.support.end import NOUGHT
-from tests.support.processes import eventually
+from tests.support.processes import WAIT_S, eventually
 from tests.support.rtp import Rtp
 from tests.support.sip_message import Message, events_of, media_of, sdp
 from tests.support.sipp import Sipp
@@ -135,7 +135,7 @@ class End(Generic[S]):
         assert self._control.transport
         self._stack.callback(self._control.transport.abort)
 
-    async def until(self, found: Callable[[], T | None], what: str, timeout_s: float = 10.0) -> T:
+    async def until(self, found: Callable[[], T | None], what: str, timeout_s: float = WAIT_S) -> T:
         """Wait until something is there, while SIPp goes on as it should."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -147,7 +147,7 @@ class End(Generic[S]):
             raise AssertionError(f"no {what} within {timeout_s} s; at {self.stop!r}\n{self._log()}") from None
         return got
 
-    async def at(self, stop: str, timeout_s: float = 10.0) -> Message | None:
+    async def at(self, stop: str, timeout_s: float = WAIT_S) -> Message | None:
         """Wait until SIPp has come to this stop; the newest message by then."""
         await self.until(lambda: self.stop == stop or None, f"stop {stop!r}", timeout_s)
         return self.taken[-1] if self.taken else None

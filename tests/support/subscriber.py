@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiomqtt
 
+from tests.support.processes import WAIT_S
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -55,12 +57,12 @@ class Subscriber:
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    async def connected(self, count: int = 1, timeout_s: float = 10.0) -> None:
+    async def connected(self, count: int = 1, timeout_s: float = WAIT_S) -> None:
         """Wait until it has subscribed for the `count`th time: 2 after the broker's first restart."""
         async with asyncio.timeout(timeout_s), self._arrived:
             await self._arrived.wait_for(lambda: self._connections >= count)
 
-    async def until(self, holds: Callable[[list[Received]], bool], timeout_s: float = 10.0) -> list[Received]:
+    async def until(self, holds: Callable[[list[Received]], bool], timeout_s: float = WAIT_S) -> list[Received]:
         """Wait until the messages so far satisfy `holds`; returns them. Raises AssertionError, listing the topics."""
         try:
             async with asyncio.timeout(timeout_s), self._arrived:
@@ -70,7 +72,7 @@ class Subscriber:
             raise AssertionError(f"not received within {timeout_s} s; there were:\n{topics}") from None
         return list(self.messages)
 
-    async def event(self, kind: str, timeout_s: float = 10.0, **data: object) -> dict[str, Any]:
+    async def event(self, kind: str, timeout_s: float = WAIT_S, **data: object) -> dict[str, Any]:
         """The first CloudEvent of a type, e.g. "transfer.ended.v1", whose data has these values; past ones included."""
         found: list[dict[str, Any]] = []
 
