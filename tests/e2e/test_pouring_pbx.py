@@ -14,7 +14,7 @@ from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
 
-pytestmark = [pytest.mark.sip, pytest.mark.pbx]
+pytestmark = [pytest.mark.sip, pytest.mark.pbx, pytest.mark.alone]
 
 REQUESTS = 150
 LATE_S = 0.25

@@ -202,7 +202,8 @@ async def test_overflow_ends_where_it_is_to_end(pbx: Asterisk, phones: Phones) -
         began = beginning(play)
         assert await play.refer(assistant, SILENT) == 202
         assert (await assistant.notifies())[-1].sipfrag == 480
-        assert 1.3 < time.monotonic() - began < 2.5
+        assert time.monotonic() - began > 1.3
+        assert began.took_s < 2.5
         assert await play.refer(assistant, BUSY) == 202
         assert (await assistant.notifies())[-1].sipfrag == 486
         await caller.media.hears(ASSISTANT_HZ)
@@ -244,6 +245,6 @@ async def test_an_announcement_and_then_a_person(pbx: Asterisk, phones: Phones) 
         spans = what_was_heard(caller, began)
         assert besides_ringing(spans) == [ASSISTANT_HZ, EARLY_HZ, ANNA_HZ]
         announced = next(span for span in spans if span.tones == {EARLY_HZ})
-        assert abs(announced.seconds - 1.0) < 0.15
+        assert abs(announced.seconds - 1.0) < 0.15 + began.kept_s
         await hang_up(caller)
         await anna.event("CALL_CLOSED")

@@ -96,6 +96,7 @@ async def test_a_phone_that_is_unplugged_is_not_there_whatever_its_do_not_distur
         await becomes(DeviceState.IDLE)
 
 
+@pytest.mark.alone
 async def test_an_event_is_in_the_snapshot_within_milliseconds(
     pbx: Asterisk, phones: Phones, listener: Listener, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, LINES, TARGET_HZ, Scene, settings
@@ -22,6 +23,8 @@ SECOND_HZ, WHISPER_HZ = 2100, 2400
 ALL_HZ = (RINGBACK_HZ, CALLER_HZ, ASSISTANT_HZ, TARGET_HZ, EARLY_HZ, GREETING_HZ, SECOND_HZ, WHISPER_HZ)
 GREETING_S = WHISPER_S = 1.0
 ACCEPT_S = 1.5
+SILENCE_S = 0.05
+"""Less than what counts as a silence at all: there is none, on a machine where nobody has to wait."""
 
 NUMBERS = {
     "anna": "+31612345681", "greeted": "+31612345690", "recorded": "+31612345691", "chained": "+31612345692",
@@ -73,7 +76,7 @@ def make_gateway(net: Net) -> Gateway:
 class Hearing(Scene):
     """A scenario in which it is written down what its caller heard."""
 
-    async def waiting(self, destination: str = "anna") -> tuple[Call, Call, float]:
+    async def waiting(self, destination: str = "anna") -> tuple[Call, Call, Begun]:
         """A caller who is about to be transferred: caller, assistant, and when the REFER was sent."""
         caller, assistant = await self.bridged()
         await caller.media.hears(ASSISTANT_HZ)
@@ -96,5 +99,17 @@ def heard(caller: Call, since: float) -> list[Span]:
 
 
 def sounds(spans: list[Span]) -> list[int]:
-    """The tones in their order, silences between them left out."""
-    return [tone for tone in order(spans) if tone is not None]
+    """The tones in their order, silences between them left out: what goes on after one counts once."""
+    return [tone for tone, _ in groupby(tone for tone in order(spans) if tone is not None)]
+
+
+def unbroken(spans: list[Span], since: Begun) -> list[int]:
+    """The same of sounds between which there is no silence, but for the time that those who bring them were kept."""
+    silences = [span.seconds for span in spans if not span.tones]
+    assert max(silences, default=0.0) <= SILENCE_S + since.kept_s, spans
+    return sounds(spans)
+
+
+def lasted(spans: list[Span], tone: int) -> float:
+    """How long a tone was heard, in seconds, all together."""
+    return sum(span.seconds for span in spans if span.tones == {tone})

@@ -124,7 +124,8 @@ async def test_who_does_not_take_the_call_never_hears_the_caller_and_the_next_do
             await target.hang_up()
     second = await hearing.extension("6006")
     waited = time.monotonic() - answered
-    assert (waited > WHISPER_S + ACCEPT_S) == (how == "no key")
+    if how == "no key":
+        assert waited > WHISPER_S + ACCEPT_S
     await second.answer(hz=SECOND_HZ)
     await caller.media.hears(SECOND_HZ)
     await has_heard(caller, asked, ASSISTANT_HZ, RINGBACK_HZ, SECOND_HZ)

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from tests.sip.bed import ASSISTANT_HZ, CALLER_HZ, PORT, Bed, Pair, Stage
+from tests.support.processes import WAIT_S
 from tests.support.wire import Streams
 
 pytestmark = pytest.mark.sip
@@ -28,7 +29,7 @@ def options(host: str, branch: str, *lines: str, body: str = "") -> bytes:
 async def until_closed(reader: asyncio.StreamReader) -> bytes:
     read = b""
     with suppress(ConnectionError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             while data := await reader.read(4096):
                 read += data
     return read

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import re
 from collections.abc import AsyncIterator
@@ -11,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.sip.bed import ANNA, ASSISTANT_HZ, CALLER_HZ, PORT, Bed, Pair, Stage
+from tests.support.begun import Begun
 from tests.support.peer import Peer
 from tests.support.sip_message import Message
 from tests.support.wire import Streams, Wire
@@ -139,21 +139,24 @@ HOSTILE = [
 async def test_no_text_keeps_the_gateway_from_answering_others(bed: Bed, sender: str) -> None:
     async with Stage(bed, "udp") as at, Peer(bed.net.host(99), PORT) as stranger:
         who = stranger if sender == "stranger" else at.pbx
+        asked = Begun(bed.gateway.child.pid)
         for data in HOSTILE * 5:
             who.send_raw(data, at.gateway)
         at.trunk.send_raw(raw(at, "OPTIONS"), at.gateway)
-        told = await at.trunk.until(lambda: answers(at.trunk)[0] if answers(at.trunk) else None, "response", 2)
+        told = await at.trunk.until(lambda: answers(at.trunk)[0] if answers(at.trunk) else None, "response")
         assert told.code == 200
+        assert asked.took_s < 2
 
 
 @pytest.mark.keeps("16.71")
 async def test_what_fills_the_headers_of_a_peer_costs_nothing(bed: Bed) -> None:
     async with Stage(bed, "udp") as at:
-        async with asyncio.timeout(3):  # half a second each, once
-            for name in ("X-Much", "P-Asserted-Identity", "Diversion", "History-Info", "Referred-By"):
-                for much in (" " * 6900, "<" * 6900):
-                    call = at.pbx.invite("sip:+31209999999@gateway", at.gateway, headers=[(name, f"a{much}b")])
-                    assert (await call.final()).code == 404
+        asked = Begun(bed.gateway.child.pid)
+        for name in ("X-Much", "P-Asserted-Identity", "Diversion", "History-Info", "Referred-By"):
+            for much in (" " * 6900, "<" * 6900):
+                call = at.pbx.invite("sip:+31209999999@gateway", at.gateway, headers=[(name, f"a{much}b")])
+                assert (await call.final()).code == 404
+        assert asked.took_s < 3  # half a second each, once
 
 
 @pytest.mark.keeps("6.12")

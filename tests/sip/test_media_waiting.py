@@ -5,12 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.sip.hearing import EARLY_HZ, GREETING_HZ, GREETING_S, RINGBACK_HZ, SECOND_HZ, heard, sounds
+from tests.sip.hearing import (
+    EARLY_HZ,
+    GREETING_HZ,
+    GREETING_S,
+    RINGBACK_HZ,
+    SECOND_HZ,
+    heard,
+    lasted,
+    sounds,
+    unbroken,
+)
 from tests.sip.scene import ASSISTANT_HZ, CALLER_HZ, TARGET_HZ, codes
+from tests.support.begun import Begun
 from tests.support.sip_message import sdp
 from tests.support.timeline import order
 
@@ -73,16 +85,17 @@ async def test_back_with_the_assistant_without_a_break(hearing: Hearing) -> None
     target = await hearing.extension("6001")
     await caller.media.hears(RINGBACK_HZ)
     await asyncio.sleep(0.2)
-    failed = time.monotonic()
+    failed = Begun(hearing.gateway.child.pid)
     target.reject(486)
     await caller.media.hears(ASSISTANT_HZ)
     await assistant.media.hears(CALLER_HZ)
     await asyncio.sleep(0.2)
     spans = heard(caller, asked - 0.2)
-    assert order(spans) == [ASSISTANT_HZ, RINGBACK_HZ, ASSISTANT_HZ]
-    assert spans[2].start - failed < 0.2
+    assert unbroken(spans, asked) == [ASSISTANT_HZ, RINGBACK_HZ, ASSISTANT_HZ]
+    back = next(span.start for span in spans if span.tones == {ASSISTANT_HZ} and span.start > failed)
+    assert back - failed < 0.2 + failed.kept_s
     of_assistant = heard(assistant, asked - 0.2)  # who heard nothing meanwhile, but packets kept coming
-    assert order(of_assistant) == [CALLER_HZ, None, CALLER_HZ]
+    assert [tone for tone, _ in groupby(order(of_assistant))] == [CALLER_HZ, None, CALLER_HZ]
 
 
 @pytest.mark.keeps("12.2")
@@ -99,7 +112,7 @@ async def test_back_with_the_assistant_straight_from_early_media(hearing: Hearin
     target.media.pause()
     await caller.media.hears(ASSISTANT_HZ)
     await asyncio.sleep(0.2)
-    assert order(heard(caller, asked - 0.2)) == [ASSISTANT_HZ, RINGBACK_HZ, EARLY_HZ, ASSISTANT_HZ]
+    assert unbroken(heard(caller, asked - 0.2), asked) == [ASSISTANT_HZ, RINGBACK_HZ, EARLY_HZ, ASSISTANT_HZ]
 
 
 @pytest.mark.keeps("12.3")
@@ -115,8 +128,8 @@ async def test_the_ringback_goes_on_from_one_target_to_the_next(hearing: Hearing
     await caller.media.hears(SECOND_HZ)
     await asyncio.sleep(0.2)
     spans = heard(caller, asked - 0.2)
-    assert order(spans) == [ASSISTANT_HZ, RINGBACK_HZ, SECOND_HZ]
-    assert spans[1].seconds > 0.6
+    assert unbroken(spans, asked) == [ASSISTANT_HZ, RINGBACK_HZ, SECOND_HZ]
+    assert lasted(spans, RINGBACK_HZ) > 0.6
 
 
 @pytest.mark.keeps("12.3")
@@ -154,8 +167,8 @@ async def test_an_announcement_is_heard_before_the_ringback_while_it_rings(heari
     await caller.media.hears(TARGET_HZ)
     await asyncio.sleep(0.2)
     spans = heard(caller, asked - 0.2)
-    assert order(spans) == [ASSISTANT_HZ, GREETING_HZ, RINGBACK_HZ, TARGET_HZ]
-    assert abs(spans[1].seconds - GREETING_S) < 0.15
+    assert unbroken(spans, asked) == [ASSISTANT_HZ, GREETING_HZ, RINGBACK_HZ, TARGET_HZ]
+    assert abs(lasted(spans, GREETING_HZ) - GREETING_S) < 0.15 + asked.kept_s
 
 
 @pytest.mark.keeps("12.4")
@@ -167,8 +180,8 @@ async def test_an_announcement_comes_before_the_early_media_too(hearing: Hearing
     await caller.media.hears(EARLY_HZ)
     await asyncio.sleep(0.2)
     spans = heard(caller, asked - 0.2)
-    assert order(spans) == [ASSISTANT_HZ, GREETING_HZ, EARLY_HZ]
-    assert abs(spans[1].seconds - GREETING_S) < 0.15
+    assert unbroken(spans, asked) == [ASSISTANT_HZ, GREETING_HZ, EARLY_HZ]
+    assert abs(lasted(spans, GREETING_HZ) - GREETING_S) < 0.15 + asked.kept_s
     target.reject()
 
 
@@ -181,8 +194,8 @@ async def test_a_person_who_answers_cuts_the_announcement_off(hearing: Hearing) 
     await caller.media.hears(TARGET_HZ)
     await asyncio.sleep(0.2)
     spans = heard(caller, asked - 0.2)
-    assert order(spans) == [ASSISTANT_HZ, GREETING_HZ, TARGET_HZ]
-    assert spans[1].seconds < GREETING_S
+    assert unbroken(spans, asked) == [ASSISTANT_HZ, GREETING_HZ, TARGET_HZ]
+    assert lasted(spans, GREETING_HZ) < GREETING_S
 
 
 @pytest.mark.keeps("12.4")
@@ -200,7 +213,7 @@ async def test_an_announcement_before_the_dialling_is_heard_to_its_end(hearing: 
         [ASSISTANT_HZ, GREETING_HZ, TARGET_HZ],
         [ASSISTANT_HZ, GREETING_HZ, RINGBACK_HZ, TARGET_HZ],
     )
-    assert abs(spans[1].seconds - GREETING_S) < 0.15
+    assert abs(lasted(spans, GREETING_HZ) - GREETING_S) < 0.15 + asked.kept_s
 
 
 @pytest.mark.keeps("12.4")

@@ -112,7 +112,7 @@ async def test_the_topmost_digest_that_is_known_is_answered_for_an_invite(at: St
 async def test_what_nobody_here_can_answer_is_a_failure_at_once(at: Stage, challenges: list[tuple[str, str]]) -> None:
     assistant, target = await dialled(at)
     target.reject(401, headers=challenges)
-    assert (await assistant.notifies(timeout_s=3))[-1].sipfrag == 401
+    assert (await assistant.notifies())[-1].sipfrag == 401
     assert not [one for one in target.requests if one.method == "INVITE"]
     await assistant.hang_up()
 

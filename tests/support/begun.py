@@ -37,6 +37,11 @@ class Begun(float):
         """How long they were kept waiting since: what has a limit by the clock may be late by that much."""
         return _kept_s(self._pids) - self._kept
 
+    @property
+    def took_s(self) -> float:
+        """How long it took from then until now, without what they were kept waiting: below 0, if that was more."""
+        return time.monotonic() - float(self) - self.kept_s
+
     def __sub__(self, seconds: float) -> Begun:
         """A moment before, with the same processes; what they had to wait in between does not count."""
         earlier = float.__new__(Begun, float(self) - seconds)

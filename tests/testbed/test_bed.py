@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.ami import Ami, AmiError
 from tests.support.asterisk import GATEWAY_AMI, MUSIC_HZ, SIP_PORT, VOICEMAIL_HZ
+from tests.support.begun import Begun
 from tests.support.broker import Broker
 from tests.support.peer import Peer
 from tests.support.prometheus import Prometheus
@@ -42,13 +43,14 @@ async def test_three_people_are_there_within_seconds(pbx: Asterisk, phones: Phon
 async def test_a_call_from_the_gateway_s_address_is_heard_at_both_ends(pbx: Asterisk, phones: Phones) -> None:
     anna = await phones("6001", hz=440)
     async with Peer(pbx.net.gateway) as gateway:
+        begun = Begun(pbx.pid)
         call = gateway.invite(f"sip:6001@{pbx.host}", (pbx.host, SIP_PORT), hz=700)
         await call.answered()
         await anna.hears(700)
         await call.media.hears(440)
         assert call.media.detect(440, 700) == {440}
         # A packet every 20 ms: five missing in a row would be a gap that a person hears.
-        assert call.media.longest_gap() < 0.1
+        assert call.media.longest_gap() < 0.1 + begun.kept_s
         assert (await call.hang_up()).code == 200
         await anna.event("CALL_CLOSED")
         assert gateway.ladder() == [
@@ -147,11 +149,11 @@ async def test_agents_pause_vanish_and_come_back(pbx: Asterisk, phones: Phones) 
     await pbx.until_state("6001", 4)
     assert (await pbx.members("sales"))["6001"]["Status"] == "5"
     await anna.start()
-    begin = time.monotonic()
+    begin = Begun(pbx.pid)
     await anna.kill()
     await pbx.until_state("6001", 4)
     # qualify_frequency is 2 s, and half a second is waited for the answer.
-    assert time.monotonic() - begin < 4
+    assert begin.took_s < 4
     await anna.start()
     await pbx.kill()
     await pbx.start()
