@@ -89,6 +89,8 @@ class Stage(AsyncExitStack):
         self.trunk.earlier = self.pbx.earlier = await self.bed.gateway.call_ids()
         await self.enter_async_context(self.trunk)
         await self.enter_async_context(self.pbx)
+        for peer in (self.trunk, self.pbx):
+            self.callback(peer.settle)
         await self.enter_async_context(self.bed.gateway.scenario())
         return self
 

@@ -113,6 +113,8 @@ class Scene:
             if kind is None:
                 await self.gateway.idle()
         finally:
+            for peer in self.peers:
+                peer.settle()
             await self._stack.aclose()
 
     @property

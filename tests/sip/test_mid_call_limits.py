@@ -27,17 +27,17 @@ RTP_TIMEOUT_S, MAX_CALL_S, ANSWER_TIMEOUT_S = 1.0, 4.0, 1.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def strict(wires: Net) -> AsyncIterator[Gateway]:
+async def strict(own_net: Net) -> AsyncIterator[Gateway]:
     """A gateway that waits for nobody."""
-    files = scenes.settings(wires, gateway=wires.host(40))
+    files = scenes.settings(own_net, gateway=own_net.host(40))
     files.sip |= {"rtp_timeout_s": RTP_TIMEOUT_S, "max_call_s": MAX_CALL_S, "answer_timeout_s": ANSWER_TIMEOUT_S}
     async with Gateway(files) as gateway:
         yield gateway
 
 
 @pytest.fixture
-async def hasty(wires: Net, strict: Gateway) -> AsyncIterator[Scene]:
-    async with scenes.Scene(wires, strict) as opened:
+async def hasty(own_net: Net, strict: Gateway) -> AsyncIterator[Scene]:
+    async with scenes.Scene(own_net, strict) as opened:
         yield opened
 
 

@@ -119,11 +119,11 @@ async def test_what_nobody_here_can_answer_is_a_failure_at_once(at: Stage, chall
 
 @pytest.mark.keeps("16.80")
 @pytest.mark.parametrize("case", ["basic-first", "two-digests", "unknown-algorithm-on-top", "fields-of-several"])
-async def test_the_topmost_digest_that_is_known_is_answered_for_a_register(wires: Net, case: str) -> None:
+async def test_the_topmost_digest_that_is_known_is_answered_for_a_register(own_net: Net, case: str) -> None:
     challenges, answered = CASES[case]
-    async with Peer(wires.trunk) as trunk:
+    async with Peer(own_net.trunk) as trunk:
         trunk.answers["REGISTER"] = None
-        async with gateway_with(wires, **REGISTRAR):
+        async with gateway_with(own_net, **REGISTRAR):
             answer(trunk, await nth(trunk, "REGISTER", 1), 401, *challenges)
             second = await nth(trunk, "REGISTER", 2)
             assert nonces(second.message) == answered

@@ -32,9 +32,9 @@ CHALLENGE = ("WWW-Authenticate", 'Digest realm="hms", nonce="abc", algorithm=MD5
 
 
 @asynccontextmanager
-async def reloadable(wires: Net, **sip: Any) -> AsyncIterator[Gateway]:
+async def reloadable(own_net: Net, **sip: Any) -> AsyncIterator[Gateway]:
     """A gateway of this test's own."""
-    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": wires.host(42), **sip})
+    files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:5070", sip={"bind_address": own_net.host(42), **sip})
     async with Gateway(files) as gateway:
         yield gateway
 
@@ -77,8 +77,8 @@ def add_destination(gateway: Gateway) -> None:
 
 
 @pytest.mark.keeps("16.113")
-async def test_what_takes_a_restart_is_told_until_it_is_put_back(wires: Net) -> None:
-    async with reloadable(wires) as gateway:
+async def test_what_takes_a_restart_is_told_until_it_is_put_back(own_net: Net) -> None:
+    async with reloadable(own_net) as gateway:
         sip = gateway.files.sip
         assert (await gateway.get("/api/status"))["restart_needed"] == []
         sip["max_calls"], sip["rtp_timeout_s"] = 77, 100
@@ -96,8 +96,8 @@ async def test_what_takes_a_restart_is_told_until_it_is_put_back(wires: Net) -> 
 
 
 @pytest.mark.keeps("16.106")
-async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(wires: Net) -> None:
-    async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
+async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(own_net: Net) -> None:
+    async with reloadable(own_net) as gateway, Peer(own_net.trunk) as trunk:
         assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
         main = gateway.files.main
         [number] = main["numbers"]
@@ -133,8 +133,8 @@ async def test_a_configuration_that_pjsip_cannot_take_changes_nothing(wires: Net
 
 
 @pytest.mark.keeps("16.106")
-async def test_peers_may_come_and_go_for_as_long_as_one_likes(wires: Net) -> None:
-    async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
+async def test_peers_may_come_and_go_for_as_long_as_one_likes(own_net: Net) -> None:
+    async with reloadable(own_net) as gateway, Peer(own_net.trunk) as trunk:
         number = gateway.files.line
         assistant_at = gateway.files.profiles["hms"]
         for each in range(40):  # PJSUA was compiled for 32
@@ -151,8 +151,8 @@ def status_of(pid: int) -> str:
 
 
 @pytest.mark.keeps("16.106")
-async def test_a_signal_while_the_gateway_starts_does_not_end_it(wires: Net) -> None:
-    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": wires.host(44)})
+async def test_a_signal_while_the_gateway_starts_does_not_end_it(own_net: Net) -> None:
+    files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:5070", sip={"bind_address": own_net.host(44)})
     gateway = Gateway(files)
     gateway.copied = False  # the start itself is what this is about
     starting = asyncio.create_task(gateway.start())
@@ -173,8 +173,8 @@ async def test_a_signal_while_the_gateway_starts_does_not_end_it(wires: Net) -> 
 
 
 @pytest.mark.keeps("16.113")
-async def test_a_peer_whose_transport_takes_a_restart_is_refused_as_a_whole(wires: Net) -> None:
-    async with reloadable(wires) as gateway:
+async def test_a_peer_whose_transport_takes_a_restart_is_refused_as_a_whole(own_net: Net) -> None:
+    async with reloadable(own_net) as gateway:
         gateway.files.sip["tcp_port"] = 5060
         gateway.files.profiles["asterisk"]["transport"] = "tcp"
         add_destination(gateway)
@@ -187,8 +187,8 @@ async def test_a_peer_whose_transport_takes_a_restart_is_refused_as_a_whole(wire
 
 
 @pytest.mark.keeps("16.108")
-async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: Net) -> None:
-    async with reloadable(wires) as gateway, Peer(wires.trunk) as trunk:
+async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(own_net: Net) -> None:
+    async with reloadable(own_net) as gateway, Peer(own_net.trunk) as trunk:
 
         async def seen(call_id: str) -> bool:
             asked = await trunk.request("OPTIONS", f"sip:gateway;{call_id}", gateway.sip)
@@ -213,8 +213,8 @@ async def test_sip_messages_are_seen_and_hidden_again_without_a_restart(wires: N
 
 
 @pytest.mark.keeps("16.107")
-async def test_a_new_token_holds_from_the_reload_on(wires: Net) -> None:
-    async with reloadable(wires) as gateway:
+async def test_a_new_token_holds_from_the_reload_on(own_net: Net) -> None:
+    async with reloadable(own_net) as gateway:
         gateway.files.secrets["http.token"] = "another-one"
         gateway.write()
         assert "http.token: changed since the running gateway read it; a reload brings it" in await check(gateway)
@@ -224,11 +224,11 @@ async def test_a_new_token_holds_from_the_reload_on(wires: Net) -> None:
 
 
 @pytest.mark.keeps("16.107")
-async def test_a_changed_password_is_proved_by_a_new_registration(wires: Net) -> None:
-    async with Peer(wires.trunk) as trunk:
+async def test_a_changed_password_is_proved_by_a_new_registration(own_net: Net) -> None:
+    async with Peer(own_net.trunk) as trunk:
         trunk.answers["REGISTER"] = None
-        async with reloadable(wires) as gateway:
-            gateway.files.trunk("hms", wires.trunk, **REGISTRAR)
+        async with reloadable(own_net) as gateway:
+            gateway.files.trunk("hms", own_net.trunk, **REGISTRAR)
             assert (await reload(gateway))[0] == 200
             count = await registers(trunk, 0, PASSWORD)
             gateway.files.secrets["sip_profiles/hms.secret"] = "rotated"
@@ -259,8 +259,8 @@ def md5(text: str) -> str:
 
 
 @pytest.mark.keeps("16.109")
-async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires: Net) -> None:
-    async with reloadable(wires) as gateway:
+async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(own_net: Net) -> None:
+    async with reloadable(own_net) as gateway:
         assert (await gateway.http("GET", "/readyz", host="pbx.example.com"))[0] == 421
         gateway.files.main["http"]["host_names"] = ["pbx.example.com"]
         assert await reload(gateway) == taken(["http.host_names"])
@@ -269,14 +269,14 @@ async def test_the_names_by_which_it_may_be_asked_hold_from_the_reload_on(wires:
 
 
 @pytest.mark.keeps("16.106", "16.110", "19.42")
-async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(wires: Net, systemd: Systemd) -> None:
+async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(own_net: Net, systemd: Systemd) -> None:
     told: list[str] = []
 
     async def heard(text: str) -> bool:
         told.extend(systemd.messages())
         return any(text in each for each in told)
 
-    async with reloadable(wires) as gateway:
+    async with reloadable(own_net) as gateway:
         await eventually(lambda: heard("STATUS=serving"), "it is ready")
         told.clear()
         (gateway.directory / "gateway.toml").write_text("[gateway")
@@ -308,9 +308,9 @@ async def test_systemd_hears_the_end_of_every_reload_and_why_one_was_refused(wir
 @pytest.mark.keeps("20.1")
 @pytest.mark.parametrize("by_signal", [True, False], ids=["by signal", "with the token"])
 async def test_the_command_says_what_a_reload_has_applied_and_fails_where_it_was_refused(
-    wires: Net, by_signal: bool
+    own_net: Net, by_signal: bool
 ) -> None:
-    async with reloadable(wires) as gateway:
+    async with reloadable(own_net) as gateway:
         arguments = ["reload", *(["--pid", str(gateway.child.pid)] if by_signal else [])]
         add_destination(gateway)
         gateway.files.sip["max_calls"] = 77

@@ -75,10 +75,10 @@ def with_another_trunk(files: Configuration, host: str) -> Configuration:
 
 @pytest.mark.keeps("16.106")
 @pytest.mark.timeout(150)  # two reloads for each step
-async def test_no_step_that_fails_leaves_half_a_configuration(wires: Net, tmp_path: Path, systemd: Systemd) -> None:
+async def test_no_step_that_fails_leaves_half_a_configuration(own_net: Net, tmp_path: Path, systemd: Systemd) -> None:
     (tmp_path / "sitecustomize.py").write_text(BROKEN)
     breaks = tmp_path / "breaks"
-    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": wires.host(43)})
+    files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:5070", sip={"bind_address": own_net.host(43)})
     files.main["mqtt"] = {"host": "127.0.0.1", "port": 9}
     environment = {
         "PYTHONPATH": f"{tmp_path}:{ROOT}",
@@ -87,8 +87,12 @@ async def test_no_step_that_fails_leaves_half_a_configuration(wires: Net, tmp_pa
         "NOTIFY_SOCKET": str(tmp_path / "notify"),
     }
     without = copy.deepcopy(files)
-    added = with_another_trunk(files, wires.host(45))
-    async with Gateway(files, env=environment) as gateway, Peer(wires.trunk) as trunk, Peer(wires.host(45)) as spare:
+    added = with_another_trunk(files, own_net.host(45))
+    async with (
+        Gateway(files, env=environment) as gateway,
+        Peer(own_net.trunk) as trunk,
+        Peer(own_net.host(45)) as spare,
+    ):
 
         async def holds(step: str, *, more: bool) -> None:
             """The configuration with the other trunk is in force, or the one without."""

@@ -197,14 +197,14 @@ CIPHERS = [
 
 @pytest.mark.keeps("16.111")
 @pytest.mark.parametrize("keys", ["ECDSA", "RSA"])
-async def test_tls_1_2_has_forward_secrecy_and_no_cbc(wires: Net, tmp_path: Path, keys: str) -> None:
+async def test_tls_1_2_has_forward_secrecy_and_no_cbc(own_net: Net, tmp_path: Path, keys: str) -> None:
     authority = Authority(tmp_path / "authority", rsa=keys == "RSA")
-    host = wires.host(43)
-    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070", sip={"bind_address": host, **tls(authority, host)})
+    host = own_net.host(43)
+    files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:5070", sip={"bind_address": host, **tls(authority, host)})
     taken: dict[str, bool] = {}
     async with Gateway(files):
         for cipher in [cipher.format(keys) for cipher, _ in CIPHERS]:
-            context = authority.identity(wires.trunk).client()
+            context = authority.identity(own_net.trunk).client()
             context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
             context.set_ciphers(f"{cipher}:@SECLEVEL=0")
             try:

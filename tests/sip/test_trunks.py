@@ -27,11 +27,11 @@ TRUNK_UP = "transfer_gateway_trunk_up"
 
 
 @asynccontextmanager
-async def gateway_with(wires: Net, **profile: Any) -> AsyncIterator[Gateway]:
+async def gateway_with(own_net: Net, **profile: Any) -> AsyncIterator[Gateway]:
     """A gateway of this test's own, whose trunk has this profile."""
-    files = settings(wires, pbx_uri=f"sip:{wires.pbx}:5070")
-    files.sip["bind_address"] = wires.host(40)
-    files.trunk("hms", wires.trunk, **profile)
+    files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:5070")
+    files.sip["bind_address"] = own_net.host(40)
+    files.trunk("hms", own_net.trunk, **profile)
     async with Gateway(files) as gateway:
         yield gateway
 
@@ -66,10 +66,10 @@ def answer(peer: Peer, entry: Entry, code: int, *headers: tuple[str, str]) -> No
 
 
 @pytest.mark.keeps("7.1")
-async def test_a_trunk_is_up_when_it_answers_options_and_down_when_it_does_not(wires: Net) -> None:
-    async with Peer(wires.trunk) as trunk, gateway_with(wires, options_interval_s=0.5) as gateway:
+async def test_a_trunk_is_up_when_it_answers_options_and_down_when_it_does_not(own_net: Net) -> None:
+    async with Peer(own_net.trunk) as trunk, gateway_with(own_net, options_interval_s=0.5) as gateway:
         options = (await nth(trunk, "OPTIONS", 1)).message
-        assert options.uri.startswith(f"sip:{wires.trunk}")
+        assert options.uri.startswith(f"sip:{own_net.trunk}")
         await becomes(gateway, 1)
         found = (await gateway.get("/api/status"))["trunks"]["hms"]
         assert (found["up"], found["because"]) == (True, None)
@@ -86,21 +86,21 @@ async def test_a_trunk_is_up_when_it_answers_options_and_down_when_it_does_not(w
 
 
 @pytest.mark.keeps("7.2")
-async def test_a_trunk_that_is_not_asked_gets_no_options(wires: Net) -> None:
-    async with Peer(wires.trunk) as trunk, gateway_with(wires, options_interval_s=0) as gateway:
+async def test_a_trunk_that_is_not_asked_gets_no_options(own_net: Net) -> None:
+    async with Peer(own_net.trunk) as trunk, gateway_with(own_net, options_interval_s=0) as gateway:
         assert (await trunk.request("OPTIONS", "sip:gateway", gateway.sip)).code == 200
         assert not trunk.received("OPTIONS")
         assert (await gateway.get("/api/status"))["trunks"] == {"hms": {"up": None, "because": None, "since": None}}
 
 
 @pytest.mark.keeps("7.3")
-async def test_it_registers_with_its_password_and_takes_itself_out_at_the_end(wires: Net) -> None:
-    async with Peer(wires.trunk) as trunk:
+async def test_it_registers_with_its_password_and_takes_itself_out_at_the_end(own_net: Net) -> None:
+    async with Peer(own_net.trunk) as trunk:
         trunk.answers["REGISTER"] = None
-        async with gateway_with(wires, **REGISTRAR) as gateway:
+        async with gateway_with(own_net, **REGISTRAR) as gateway:
             first = await nth(trunk, "REGISTER", 1)
             assert first.message.get("Authorization") is None
-            assert f"sip:hms@{wires.trunk}" in first.message["To"]
+            assert f"sip:hms@{own_net.trunk}" in first.message["To"]
             answer(
                 trunk, first, 401, ("WWW-Authenticate", 'Digest realm="hms", nonce="abc", algorithm=MD5, qop="auth"')
             )
@@ -124,11 +124,11 @@ async def test_it_registers_with_its_password_and_takes_itself_out_at_the_end(wi
     ],
 )
 async def test_a_call_to_what_we_registered_is_for_the_number_that_was_called(
-    wires: Net, headers: list[tuple[str, str]], to: str, extension: str
+    own_net: Net, headers: list[tuple[str, str]], to: str, extension: str
 ) -> None:
-    async with Peer(wires.trunk) as trunk, Peer(wires.pbx, 5070) as pbx:
+    async with Peer(own_net.trunk) as trunk, Peer(own_net.pbx, 5070) as pbx:
         trunk.answers["REGISTER"] = 200
-        async with gateway_with(wires, **REGISTRAR) as gateway:
+        async with gateway_with(own_net, **REGISTRAR) as gateway:
             contact = (await nth(trunk, "REGISTER", 1)).message["Contact"].partition("<")[2].partition(">")[0]
             caller = trunk.invite(contact, gateway.sip, to=to, headers=headers)
             phone = await pbx.wait_call()
@@ -139,10 +139,10 @@ async def test_a_call_to_what_we_registered_is_for_the_number_that_was_called(
 
 
 @pytest.mark.keeps("16.76")
-async def test_a_call_to_what_we_registered_goes_nowhere_else(wires: Net) -> None:
-    async with Peer(wires.trunk) as trunk, Peer(wires.pbx, 5070) as pbx:
+async def test_a_call_to_what_we_registered_goes_nowhere_else(own_net: Net) -> None:
+    async with Peer(own_net.trunk) as trunk, Peer(own_net.pbx, 5070) as pbx:
         trunk.answers["REGISTER"] = 200
-        async with gateway_with(wires, **REGISTRAR) as gateway:
+        async with gateway_with(own_net, **REGISTRAR) as gateway:
             for user, to in (("hms", "+31209999999"), ("+31209999999", NUMBER), ("hms", "hms")):
                 refused = trunk.invite(f"sip:{user}@gateway", gateway.sip, to=f"<sip:{to}@carrier.example>")
                 assert (await refused.final()).code == 404
@@ -155,10 +155,10 @@ def leaves(entry: Entry) -> bool:
 
 
 @pytest.mark.keeps("16.79")
-async def test_it_registers_with_the_first_of_two_challenges(wires: Net) -> None:
-    async with Peer(wires.trunk) as trunk:
+async def test_it_registers_with_the_first_of_two_challenges(own_net: Net) -> None:
+    async with Peer(own_net.trunk) as trunk:
         trunk.answers["REGISTER"] = None
-        async with gateway_with(wires, **REGISTRAR):
+        async with gateway_with(own_net, **REGISTRAR):
             first = await nth(trunk, "REGISTER", 1)
             strong = 'Digest realm="hms", nonce="strong", algorithm=SHA-256, qop="auth"'
             weak = 'Digest realm="hms", nonce="weak", algorithm=MD5, qop="auth"'
@@ -170,8 +170,8 @@ async def test_it_registers_with_the_first_of_two_challenges(wires: Net) -> None
 
 
 @pytest.mark.keeps("7.4")
-async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_no_longer(wires: Net) -> None:
-    async with Peer(wires.trunk) as trunk:
+async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_no_longer(own_net: Net) -> None:
+    async with Peer(own_net.trunk) as trunk:
         trunk.answers["REGISTER"] = None
 
         async def registers(count: int) -> Entry:
@@ -180,13 +180,13 @@ async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_n
             answer(trunk, entry, 200, ("Contact", entry.message["Contact"]), ("Expires", expires))
             return entry
 
-        async with gateway_with(wires, **REGISTRAR) as gateway:
+        async with gateway_with(own_net, **REGISTRAR) as gateway:
             assert not leaves(await registers(1))
             await becomes(gateway, 1)
             number = gateway.files.line
             hms = gateway.files.profiles.pop("hms")
             (gateway.directory / "sip_profiles/hms.toml").unlink()
-            gateway.files.trunk("other", wires.host(41), options_interval_s=0)
+            gateway.files.trunk("other", own_net.host(41), options_interval_s=0)
             number["trunk"] = "other"
             await reloaded(gateway)
             assert leaves(await registers(2))
@@ -200,19 +200,19 @@ async def test_a_trunk_that_is_taken_out_of_the_configuration_is_registered_at_n
 
 
 @pytest.mark.keeps("16.133")
-async def test_a_registrar_that_answers_at_once_is_heard(wires: Net) -> None:
-    async with Peer(wires.trunk) as trunk:
+async def test_a_registrar_that_answers_at_once_is_heard(own_net: Net) -> None:
+    async with Peer(own_net.trunk) as trunk:
         trunk.answers["REGISTER"] = 200
-        async with gateway_with(wires, **REGISTRAR) as gateway:
+        async with gateway_with(own_net, **REGISTRAR) as gateway:
             await becomes(gateway, 1)
 
 
 @pytest.mark.keeps("16.188")
 @pytest.mark.parametrize("granted", ["1", "2", "4", ";expires=1"])
-async def test_a_registration_for_a_moment_is_renewed_every_five_seconds(wires: Net, granted: str) -> None:
-    async with Peer(wires.trunk) as trunk:
+async def test_a_registration_for_a_moment_is_renewed_every_five_seconds(own_net: Net, granted: str) -> None:
+    async with Peer(own_net.trunk) as trunk:
         trunk.answers["REGISTER"] = None
-        async with gateway_with(wires, **REGISTRAR) as gateway:
+        async with gateway_with(own_net, **REGISTRAR) as gateway:
             times = []
             for count in (1, 2, 3):
                 entry = await nth(trunk, "REGISTER", count)
@@ -229,10 +229,10 @@ async def test_a_registration_for_a_moment_is_renewed_every_five_seconds(wires: 
 
 
 @pytest.mark.keeps("7.5")
-async def test_a_refused_registration_is_tried_again_and_calls_go_on_meanwhile(wires: Net) -> None:
-    async with Peer(wires.trunk) as trunk, Peer(wires.pbx, 5070) as pbx:
+async def test_a_refused_registration_is_tried_again_and_calls_go_on_meanwhile(own_net: Net) -> None:
+    async with Peer(own_net.trunk) as trunk, Peer(own_net.pbx, 5070) as pbx:
         trunk.answers["REGISTER"] = 503
-        async with gateway_with(wires, **REGISTRAR) as gateway:
+        async with gateway_with(own_net, **REGISTRAR) as gateway:
             await nth(trunk, "REGISTER", 1)
             caller = pbx.invite(f"sip:{NUMBER}@gateway", gateway.sip)
             assistant = await trunk.wait_call()

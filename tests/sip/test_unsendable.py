@@ -194,9 +194,9 @@ async def test_a_target_that_rings_from_nowhere_can_be_cancelled(scene: Scene) -
 
 
 @pytest.mark.keeps("16.11")
-async def test_trunks_and_extensions_that_cannot_be_asked(wires: Net) -> None:
-    files = settings(wires, pbx_uri="sip:10.99.0.6:5060")
-    files.sip["bind_address"] = wires.host(41)
+async def test_trunks_and_extensions_that_cannot_be_asked(own_net: Net) -> None:
+    files = settings(own_net, pbx_uri="sip:10.99.0.6:5060")
+    files.sip["bind_address"] = own_net.host(41)
     files.profiles["hms"].update(outbound="sip:10.99.0.5:5060", options_interval_s=1)
     files.profiles["asterisk"]["queues"] = {"source": "dialog-info"}
     async with Gateway(files) as gateway:

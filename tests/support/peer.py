@@ -232,6 +232,12 @@ class Peer:
         self._answered[request.branch, request.method] = response
         self.send(response, remote)
 
+    def settle(self) -> None:
+        """Refuse what has called and was never answered: over UDP it is sent for 32 s, to whoever is here then."""
+        for call in self.calls if self.wire.name == "UDP" else ():
+            if call.incoming is not None and not call.final_sent:
+                call.reject(487)
+
     def ladder(self) -> list[str]:
         """What went over the wire without retransmissions, e.g. ["<- INVITE", "-> 200 INVITE", "<- ACK"]."""
         return [f"{'->' if one.sent else '<-'} {one.message.label}" for one in self.trace if not one.repeated]

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 # Below the kernel's ephemeral range (32768–60999), so that no outgoing connection takes a port just found free;
 # above the ranges that the gateway (20000–29999) and the PBX (10000–19999) use for RTP.
 PORTS = range(30000, 32768)
+_given: deque[int] = deque(maxlen=2000)
+"""The last ports that were found free: who was given one may be yet to begin."""
 POLL_S = 0.01
 WAIT_S = 20.0
 """How long what has to come is waited for. Only a test that fails takes it, or a machine whose disk stands still."""
@@ -332,10 +335,12 @@ def before_others() -> Iterator[None]:
 
 
 def free_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of `host` that nobody is bound to."""
+    """A port of `host` that nobody is bound to, nor is about to be: this process has not been given it of late."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for port in random.sample(PORTS, 200):
+    for port in random.sample(PORTS, len(PORTS)):
         with socket.socket(family, kind) as probe, suppress(OSError):
-            probe.bind((host, port))
-            return port
+            if port not in _given:
+                probe.bind((host, port))
+                _given.append(port)
+                return port
     raise RuntimeError(f"no free port on {host}")
