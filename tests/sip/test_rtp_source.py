@@ -58,9 +58,13 @@ async def keeps_its_audio(
     """For a while nobody is sent anything on account of the attack, or anything at all where both are silent."""
     since = time.monotonic()
     await asyncio.sleep(seconds)
-    came, elsewhere = (sum(packet.at >= since for packet in call.media.received) for call in (victim, other))
+    here = [packet for packet in victim.media.received if packet.at >= since]
+    came, elsewhere = len(here), sum(packet.at >= since for packet in other.media.received)
     assert (came, elsewhere) == (0, 0) if silent else elsewhere >= 5
-    assert came >= 0.95 * elsewhere, (came, elsewhere)
+    # What went to somebody else is missing among the numbers; what is under way yet, on a busy machine, is not.
+    numbered = (here[-1].sequence - here[0].sequence & 0xFFFF) + 1 if here else 0
+    assert came >= 0.95 * numbered, (came, numbered)
+    assert came >= 0.8 * elsewhere, (came, elsewhere)
     assert [len(sender.received) for sender in mallory] == [0] * len(mallory)
     for call in (victim, other):
         assert call.media.detect(MALLORY_HZ, seconds=seconds) == set()

@@ -107,7 +107,7 @@ class Agent:
         """Log out: unregister and end."""
         if self._child is not None:
             # Without its PBX it would wait for an answer to its unregistration.
-            await self._child.stop(timeout_s=WAIT_S if self._pbx.running else 2)
+            await self._child.stop(timeout_s=2)
             await self._disconnect()
 
     async def kill(self) -> None:
