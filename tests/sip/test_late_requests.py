@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sip.scene import ASSISTANT_HZ, Scene
+from tests.sip.scene import ASSISTANT_HZ
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
+    from tests.sip.scene import Scene
     from tests.support.gateway import Gateway
     from tests.support.peer_call import Call
-    from tests.support.processes import Net
 
 pytestmark = pytest.mark.sip
 
@@ -131,22 +131,6 @@ async def test_the_invite_for_a_caller_who_has_gone_is_of_no_leg_nor_of_the_call
     assert (dialog["role"], dialog["leg"]) == ("uac", False)
     _, assistant = await scene.bridged()
     assert assistant.call_id != late["Call-ID"]
-
-
-async def test_what_is_sent_for_the_callers_of_a_scenario_before_is_no_part_of_the_next_one(
-    wires: Net, shared_gateway: Gateway
-) -> None:
-    async with Scene(wires, shared_gateway) as before:
-        gone = before.call_from_pbx()
-        await eventually(lambda: legs(shared_gateway, 2), "a leg to the platform")
-        assert (await gone.cancel()).code == 200
-        assert (await gone.final()).code == 487
-    async with Scene(wires, shared_gateway) as scene:
-        platform = await scene.platform()
-        stray = await platform.until(lambda: next(iter(platform.strays), None), "the INVITE once more")
-        assert (stray.method, platform.received("INVITE"), platform.calls) == ("INVITE", [], [])
-        _, assistant = await scene.bridged()
-        assert [one["Call-ID"] for one in platform.received("INVITE")] == [assistant.call_id] != [stray["Call-ID"]]
 
 
 async def legs(gateway: Gateway, count: int) -> bool:

@@ -51,8 +51,13 @@ class Datagrams(asyncio.DatagramProtocol):
     async def open(self, host: str, port: int, deliver: Deliver) -> None:
         """See Wire."""
         self._deliver = deliver
+        self._closed = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(host, port))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The port is free again."""
+        self._closed.set()
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         """A datagram is a message."""
@@ -63,8 +68,9 @@ class Datagrams(asyncio.DatagramProtocol):
         self._transport.sendto(data, remote)
 
     async def close(self) -> None:
-        """See Wire."""
+        """See Wire. Whoever comes next may take the port."""
         self._transport.close()
+        await self._closed.wait()
 
 
 class Streams:
