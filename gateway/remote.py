@@ -224,6 +224,13 @@ def _reloads(http: "HttpSettings", instance: str) -> int | None:
     return done if status.get("instance") == instance and isinstance(done, int) else None
 
 
+_LISTED = {
+    "unknown-call": "; transfer-gateway calls lists them",
+    "unknown-transfer": "; transfer-gateway transfers lists them",
+}
+"""Where the ids are that can be asked for, by the code of a refusal."""
+
+
 def _refused(url: str, error: urllib.error.HTTPError) -> RemoteError:
     """What an error response says: `{"error": {"code": …, "message": …}}`, and whatever else."""
     try:
@@ -232,4 +239,5 @@ def _refused(url: str, error: urllib.error.HTTPError) -> RemoteError:
     except (OSError, ValueError, TypeError, KeyError):
         phrase = HTTPStatus(error.code).phrase if error.code in list(HTTPStatus) else ""
         return RemoteError(f"the gateway at {url} answers {error.code} {phrase}".rstrip())
-    return RefusedError(f"the gateway at {url} answers {error.code}: {message}", str(code), answer)
+    hint = _LISTED.get(code, "") if isinstance(code, str) else ""
+    return RefusedError(f"the gateway at {url} answers {error.code}: {message}{hint}", str(code), answer)

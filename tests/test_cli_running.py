@@ -101,7 +101,7 @@ def test_hangup_asks_for_it_with_the_token(capsys: pytest.CaptureFixture[str], t
         gateway.status, gateway.answer = 404, {"error": {"code": "unknown-call", "message": "no call a/b is under way"}}
         code, out, err = run(capsys, tmp_path, "hangup", "a/b")
         assert (code, out) == (1, "")
-        assert err.endswith("answers 404: no call a/b is under way\n")
+        assert err.endswith("answers 404: no call a/b is under way; transfer-gateway calls lists them\n")
     method, path, headers, body = gateway.asked[0]
     assert (method, path, body) == ("POST", "/api/calls/a%2Fb/hangup", {"type": "hangup"})
     assert headers["Authorization"] == "Bearer s3cret"

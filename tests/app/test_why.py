@@ -68,7 +68,10 @@ async def test_what_became_of_a_transfer_with_and_without_a_gateway(directory: P
         assert told["erased"]["message_legs"] >= 1
         assert gateway.sip.kept_of == {}
         code, _, said = await why("01NOTHING")
-        assert (code, "no transfer 01NOTHING is under way or remembered" in said) == (1, True)
+        assert (code, "no transfer 01NOTHING is under way or remembered; transfer-gateway transfers lists" in said) == (
+            1,
+            True,
+        )
     code, offline, _ = await why(transfer)
     assert code == 0
     assert f"{transfer}: refused, not-bridged (480)" in offline
