@@ -83,6 +83,20 @@ wait $in_call
 systemctl restart $unit
 is '94: started anew, it is ready' within 10 serves
 is 'and all is well' within 10 well
+# A restart that keeps its calls.
+is 'without recover_calls it is refused' not transfer-gateway restart
+is 'and the gateway goes on' serves
+sed -i 's/^\[sip\]$/&\nrecover_calls = true/' $etc/gateway.toml
+is 'a reload takes the key' systemctl reload $unit
+restarts=$(of NRestarts)
+pid=$(of MainPID)
+is 'it restarts, and waits for the next one' transfer-gateway restart
+is 'which serves' serves
+is 'as another process' test "$(of MainPID)" != "$pid"
+is 'that systemd has started' test "$(of NRestarts)" = $((restarts + 1))
+is 'after an end that was no failure' not logged 'status=75'
+sed -i '/^recover_calls = true$/d' $etc/gateway.toml
+is 'and a reload takes it out again' systemctl reload $unit
 systemctl stop asterisk
 is 'without the PBX it still takes calls' serves
 is 'but not all is well' within 10 not well
