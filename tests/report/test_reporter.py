@@ -68,6 +68,24 @@ async def test_a_transfer_is_one_line_in_the_log_and_each_milestone_another_at_d
     assert logs[0]["trail"] == list(samples.completed().trail)
 
 
+@pytest.mark.keeps("22.50")
+async def test_what_comes_once_the_sinks_are_quiet_is_there_at_the_next_start(tmp_path: Path) -> None:
+    async with reporting(tmp_path) as (reporter, _):
+        reporter.transfer(Milestone.ENDED, samples.completed())
+        await reporter.quiet(0.1)
+        reporter.call_ended(samples.call())
+        reporter.transfer(Milestone.ENDED, replace(samples.refused("01X"), requested_at=samples.after(10)))
+        assert await reporter.written()
+        assert {record.transfer for record in await reporter.transfers()} == {samples.ID, "01X"}
+    async with reporting(tmp_path) as (reporter, interrupted):
+        assert interrupted == []
+        told = [(payload["type"], payload["data"].get("transfer")) for _, payload in await stored(reporter)]
+        assert len(told) == 3
+        assert told[0][1] == samples.ID
+        assert "call" in told[1][0]
+        assert told[2][1] == "01X"
+
+
 async def test_the_api_sees_what_runs_and_what_ended_newest_first_also_after_a_restart(tmp_path: Path) -> None:
     async with reporting(tmp_path) as (reporter, _):
         for n in range(3):

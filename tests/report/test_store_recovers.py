@@ -162,6 +162,7 @@ async def test_a_full_disk_keeps_no_gateway_from_starting(tmp_path: Path, monkey
         patched.setattr(Store, "apply", failing_at_first(1000, Store.apply, NO_SPACE))
         [interrupted] = await soon(full.start())
         assert not full.outbox.writable
+        assert not await soon(full.written())  # no restart that keeps calls, then
     assert interrupted.outcome is Outcome.INTERRUPTED
     await full.stop()
     again = reporter()
