@@ -16,10 +16,15 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import dns.asyncbackend
 import dns.asyncresolver
 import dns.exception
 import dns.name
 import dns.rdatatype
+import dns.rdtypes.ANY.CNAME
+import dns.rdtypes.ANY.SOA
+import dns.rdtypes.IN.A
+import dns.rdtypes.IN.AAAA
 import dns.resolver
 import pjsua2 as pj
 import structlog
@@ -51,6 +56,9 @@ _BROADCAST = ipaddress.ip_address("255.255.255.255")
 
 Server = tuple[str, int]
 """Address and port."""
+
+# As with the kinds of records above: or the loop would wait for the disk to load them, with the first name asked for.
+dns.asyncbackend.set_default_backend("asyncio")
 
 
 @dataclass(frozen=True, slots=True)
