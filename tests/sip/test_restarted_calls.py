@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.sip, pytest.mark.asyncio(loop_scope="session")]
 
 PATIENCE_S = 30
-PAIRS = {"plain": Pair(), "tcp": Pair(TCP, TCP), "srtp": Pair(SRTP, SRTP)}
+PAIRS = {"plain": Pair(anna={"ring_timeout_s": 60}), "tcp": Pair(TCP, TCP), "srtp": Pair(SRTP, SRTP)}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -109,6 +109,7 @@ async def test_who_talks_talks_on(bed: Bed, authority: Authority, name: str) -> 
         await anna.wait_request("BYE", 30)
         over = await call_ended(bed.gateway, before["call"])
         assert (over["reason"], over["hung_up_by"]) == ("hung-up", "pbx")
+        assert bed.gateway.log.count(f"call-ended call={before['call']} ") == 1  # in the words of both processes
         assert (await bed.gateway.ended())[0]["outcome"] == "completed"
         await are_written_down(bed.gateway, 0)
 
