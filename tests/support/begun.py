@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Self
 
 
-def _kept_s(pids: tuple[int, ...]) -> float:
-    """How long all threads of these processes could have run and had no processor, together; 0 where nobody tells."""
-    waited_ns = 0
+def _kept_s(pids: tuple[int, ...]) -> dict[Path, float]:
+    """How long each thread of these processes could have run and had no processor; without those that are gone."""
+    found = {}
     for pid in pids:
         for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
             with suppress(OSError, ValueError):
-                waited_ns += int(thread.read_text().split()[1])
-    return waited_ns / 1e9
+                found[thread] = int(thread.read_text().split()[1]) / 1e9
+    return found
 
 
 class Begun(float):
     """A time.monotonic(), as which it is used: now. `pids` bring what is waited for, together with this process."""
 
     _pids: tuple[int, ...]
-    _kept: float
+    _kept: dict[Path, float]
 
     def __new__(cls, *pids: int) -> Self:
         begun = super().__new__(cls, time.monotonic())
@@ -34,8 +34,11 @@ class Begun(float):
 
     @property
     def kept_s(self) -> float:
-        """How long they were kept waiting since: what has a limit by the clock may be late by that much."""
-        return _kept_s(self._pids) - self._kept
+        """How long all threads of theirs that are there were kept waiting since, together.
+
+        What has a limit by the clock may be late by that much.
+        """
+        return sum(now - self._kept.get(thread, 0.0) for thread, now in _kept_s(self._pids).items())
 
     @property
     def took_s(self) -> float:
