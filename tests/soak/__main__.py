@@ -13,10 +13,11 @@ from tests.support.fetch import programs
 from tests.support.processes import Net
 
 
-async def play(minutes: float, per_second: float) -> int:
+async def play(minutes: float, per_second: float, *, recovers: bool) -> int:
     """Play it, and tell."""
     with Net() as net:
-        result = await Soak(net, seconds=60 * minutes, per_second=per_second, tells=True).play()
+        soak = Soak(net, seconds=60 * minutes, per_second=per_second, tells=True, recovers=recovers)
+        result = await soak.play()
     print(*result.lines(), sep="\n", flush=True)
     return bool(result.faults)
 
@@ -26,13 +27,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--per-second", type=float, default=20)
+    parser.add_argument("--recover", action="store_true", help="the gateway is killed now and then; calls outlive it")
     parser.add_argument(own_network.HERE, action="store_true", help="in this machine's network")
     chosen = parser.parse_args()
     programs()
     ended = own_network.played_in_one("tests.soak", here=chosen.here)
     if ended is not None:
         return ended
-    return asyncio.run(play(chosen.minutes, chosen.per_second))
+    return asyncio.run(play(chosen.minutes, chosen.per_second, recovers=chosen.recover))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ is to become of a transfer: broker, PBX and clocks fail meanwhile. What was told
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -93,6 +94,12 @@ class Told:
     accepted: int = 0
     finals: list[int] = field(default_factory=list)
     """Codes of final NOTIFYs, or what an INVITE that asks for a transfer was answered with."""
+    at: list[float] = field(default_factory=list)
+    """When anything of this came, by time.monotonic()."""
+
+    def comes(self) -> None:
+        """Something does, now."""
+        self.at.append(time.monotonic())
 
 
 class Platform:
@@ -134,6 +141,7 @@ class Platform:
     async def _asks(self, call: Call, headers: Headers, told: Told) -> int:
         told.sent += 1
         answer = await call.begin("REFER", headers=headers).final(PATIENCE_S)
+        told.comes()
         if answer.code == 202:
             told.accepted += 1
         else:
@@ -169,6 +177,7 @@ class Platform:
                     "POST", f"/api/calls/{one['call']}/transfer", token=TOKEN, body=body
                 )
                 told.accepted += status == 202
+                told.comes()
                 await self._leaves_when_told(call)
         return 0
 
@@ -184,6 +193,7 @@ class Platform:
             await self.gateway.http("POST", f"/api/transfers/{transfer}/cancel", token=TOKEN, body={})
         last = (await call.notifies(PATIENCE_S))[-1].sipfrag
         told.finals.append(last)
+        told.comes()
         if kind.then == "not-bridged" and last == 200:
             await self._asks(call, _refer_to(NAMES["busy"]), told)
 
@@ -202,6 +212,7 @@ class Platform:
         told = self.told[call.call_id]
         told.sent += 1
         code = (await call.final(PATIENCE_S)).code
+        told.comes()
         (told.finals if code == 200 else told.refused).append(code)
         if code == 200:
             return call

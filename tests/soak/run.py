@@ -4,6 +4,7 @@
 1. Callers call, at a rate that does not wait for anybody, and the troubles come in turn.
 2. The first third of the time warms it up: what is kept is there then. Memory and descriptors of the other two are
    compared.
+   With `recovers` the gateway is killed and started every few minutes as well (kills.py).
 3. Nobody calls any more. Who has asked for a transfer, and was answered, is compared with the outcomes by MQTT, call by
    call; those with the history and the metrics. What the gateway holds is what it held at the beginning.
 """
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 from tests.fuzz.held import held
 from tests.reconciled.counts import of_history
 from tests.reconciled.world import TRANSFERS
+from tests.soak.kills import Kills
 from tests.soak.kinds import KINDS, PATIENCE_S
 from tests.soak.stations import LATE_S, TIMED_OUT_S
 from tests.soak.troubles import Troubles
@@ -84,9 +86,20 @@ class Result:
 class Soak:
     """Calls at so many a second for so many seconds."""
 
-    def __init__(self, net: Net, *, seconds: float, per_second: float, seed: int = SEED, tells: bool = False) -> None:
-        """`tells`: prints each minute how it goes."""
+    def __init__(
+        self,
+        net: Net,
+        *,
+        seconds: float,
+        per_second: float,
+        seed: int = SEED,
+        tells: bool = False,
+        recovers: bool = False,
+    ) -> None:
+        """`tells`: prints each minute how it goes; `recovers`: the gateway is killed, and its calls outlive it."""
         self._net, self._seconds, self._per_second, self._tells = net, seconds, per_second, tells
+        self._recovers = recovers
+        self._unwritten = 0
         self._random = random.Random(seed)
         self._samples: list[Sample] = []
         self._late_s = self._held_s = 0.0
@@ -94,14 +107,15 @@ class Soak:
 
     async def play(self) -> Result:
         """All of it."""
-        async with World(self._net) as self._world:
+        async with World(self._net, recovers=self._recovers) as self._world:
             await eventually(self._is_calm, "the PBX is known, and the broker there", timeout_s=30)
             before = await held(self._world.gateway)
-            self._troubles = Troubles(self._world)
+            self._troubles, self._kills = Troubles(self._world), Kills(self._world)
             self._began = time.monotonic()
-            beside = [
-                asyncio.create_task(one) for one in (self._look(), self._nap(), self._troubles.play(self._seconds))
-            ]
+            plays = [self._look(), self._nap(), self._troubles.play(self._seconds)]
+            if self._recovers:
+                plays.append(self._kills.play(self._seconds))
+            beside = [asyncio.create_task(one) for one in plays]
             await self._call()
             for task in beside:
                 task.cancel()
@@ -161,13 +175,14 @@ class Soak:
         forgot = told = 0.0
         while True:
             now = time.monotonic() - self._began
-            self._samples.append(Sample(now, memory_mb(gateway.child.pid), descriptors(gateway.child.pid)))
+            with suppress(OSError, ValueError):  # it was just killed
+                self._samples.append(Sample(now, memory_mb(gateway.child.pid), descriptors(gateway.child.pid)))
             if now - forgot > FORGET_S:
                 forgot = now
                 for station in self._stations:
                     station.forgets()
                 world.manager.actions.clear()
-            if self._tells and now - told >= 60:
+            if self._tells and now - told >= 60 and self._samples:
                 told = now
                 last = self._samples[-1]
                 print(f"{now / 60:4.0f} min  {len(world.ended):7,} outcomes  {last.memory_mb:6.1f} MB  "
@@ -176,12 +191,12 @@ class Soak:
 
     @property
     def _stations(self) -> list[Station]:
-        world = self._world
-        return [*(one.station for one in world.platforms.values()), *(one.station for one in world.pbxs.values())]
+        return self._world.stations
 
     async def _mended(self) -> None:
         """Whatever was away when the last one called is there again."""
         world = self._world
+        await self._kills.back()
         world.clock.set_to(0)
         if world.broker.child is None:
             await world.broker.start()
@@ -227,8 +242,12 @@ class Soak:
         ended = world.by_call()
         told = {call: one for platform in world.platforms.values() for call, one in platform.told.items()}
         for call, one in told.items():
-            if wrong := differs(one, [(each["outcome"], each["sip_code"]) for each in ended.get(call, [])]):
-                faults.append(f"{call}: {wrong}")
+            outcomes = [(each["outcome"], each["sip_code"]) for each in ended.get(call, [])]
+            if wrong := differs(one, outcomes):
+                if len(outcomes) <= one.sent and self._kills.may_be_unwritten(one.at):
+                    self._unwritten += 1
+                else:
+                    faults.append(f"{call}: {wrong}")
         faults += [f"{call}: {ends}, and nobody has asked" for call, ends in ended.items() if call not in told]
         transfers = Counter(one["transfer"] for one in world.ended.values())
         faults += [f"{name} ended {count} times" for name, count in transfers.items() if count > 1]
@@ -238,10 +257,16 @@ class Soak:
             faults.append(f"history and events differ: {sorted(history.items() ^ events.items())[:5]}")
         counted = await world.gateway.counts(TRANSFERS, "reason")
         self._result.reasons = Counter(str(one["reason"]) for one in world.ended.values())
-        if +Counter(counted) != self._result.reasons:
+        # Those of a gateway that was killed are gone.
+        more, fewer = Counter(counted) - self._result.reasons, self._result.reasons - Counter(counted)
+        if more or (fewer and not self._recovers):
             faults.append(f"the metrics have {counted}")
+        faults += [f"the end of call {call} was told {count} times"
+                   for call, count in world.call_ends.items() if count > 1]  # fmt: skip
+        faults += self._kills.compare() if self._recovers else []
         faults += [f"a peer: {fault}" for station in self._stations for fault in station.faults[:5]]
-        faults += [f"never: {reason}" for reason in OUTCOMES if not self._result.reasons[reason]]
+        if not self._recovers or self._seconds >= WARM_S:  # a kill takes from each kind what it can
+            faults += [f"never: {reason}" for reason in OUTCOMES if not self._result.reasons[reason]]
         said = [line for line in world.gateway.log.splitlines() if " error " in line]
         faults += [f"log: {line}" for line in said if not any(name in line for name in FORESEEN)][:10]
         self._told = told
@@ -270,6 +295,9 @@ class Soak:
         self._result.notes[:0] = [
             f"{self._seconds:.0f} s at {self._per_second:g} a second: {calls:,} callers, {up:,} of them answered",
             f"{sent:,} requests for a transfer sent, {answered:,} answered, {len(world.ended):,} outcomes",
+            *self._kills.lines(),
+            *([f"{self._unwritten} requests answered just before a kill, of which no outcome, or another, was on disk"]
+              if self._recovers else []),
             f"{world.events.total():,} events by MQTT, {world.again} more than once (at least once)",
             "troubles: " + ", ".join(f"{name} {count}" for name, count in self._troubles.counts.items()),
             "bad networks: " + ", ".join(f"{one.carried:,} carried, {one.lost:,} lost, {one.repeated:,} repeated"

@@ -8,6 +8,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import aiohttp
+
 from tests.support.peer import T1_S, T2_S, Peer
 from tests.support.wire import Datagrams, Wire
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from random import Random
 
+    from tests.support.peer import Transaction
     from tests.support.peer_call import Call
     from tests.support.sip_message import Address, Message
 
@@ -81,6 +84,7 @@ class Station(Peer):
         self.faults: list[str] = []
         """What nobody expects of a peer, which is a mistake of its own."""
         self._is_away = False
+        self._hung_up: set[str] = set()
 
     @property
     def in_hand(self) -> int:
@@ -98,7 +102,7 @@ class Station(Peer):
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, AssertionError | OSError):
+        if isinstance(error, AssertionError | OSError | aiohttp.ClientError):
             self.count += 1
             self.broken_off = [*self.broken_off[-20:], str(error).partition("\n")[0]]
         elif error is not None:
@@ -115,6 +119,8 @@ class Station(Peer):
     def over(self, call: Call) -> None:
         """It is, as far as this station is concerned."""
         call.close()
+        if call.answers["INVITE"] is not None:
+            call.answers["INVITE"] = 481
         self._ends.append((asyncio.get_running_loop().time(), call))
 
     def vanishes(self, call: Call) -> None:
@@ -123,6 +129,17 @@ class Station(Peer):
         call.keeps_ack = True
         for key in [key for key, one in self._transactions.items() if one.request["Call-ID"] == call.call_id]:
             del self._transactions[key]
+
+    def stays(self, call_id: str) -> bool:
+        """Whether it has this call, or had it until the other side ended it."""
+        call = self._by_id.get(call_id)
+        return call is not None and call.answers["INVITE"] is not None and call_id not in self._hung_up
+
+    def transact(self, request: Message, remote: Address) -> Transaction:
+        """See Peer."""
+        if request.method == "BYE":
+            self._hung_up.add(request["Call-ID"])
+        return super().transact(request, remote)
 
     async def insists(self, call: Call) -> bool:
         """Send the final response to its INVITE again until it is acknowledged (RFC 3261 §13.3.1.4); whether it was."""
@@ -147,6 +164,7 @@ class Station(Peer):
         while self._ends and now - self._ends[0][0] > LATE_S:
             _, call = self._ends.popleft()
             self._by_id.pop(call.call_id, None)
+            self._hung_up.discard(call.call_id)
         self.calls = list(self._by_id.values())
         self.trace.clear()
         kept: tuple[set[object] | dict[object, object], ...] = (

@@ -79,3 +79,14 @@ async def test_three_minutes_of_it_lose_nothing_and_leave_nothing(own_net: Net) 
     result = await Soak(own_net, seconds=SECONDS, per_second=PER_SECOND).play()
     print(*result.lines(), sep="\n")
     assert result.faults == []
+
+
+@pytest.mark.sip
+@pytest.mark.broker
+@pytest.mark.alone
+@pytest.mark.timeout(420)
+@pytest.mark.keeps("22.51")
+async def test_nor_do_kills(own_net: Net) -> None:
+    result = await Soak(own_net, seconds=20, per_second=4, recovers=True).play()
+    print(*result.lines(), sep="\n")
+    assert result.faults == []

@@ -44,12 +44,16 @@ SEED = 20261129
 class World:
     """`async with World(net) as world`: everybody is there and knows each other."""
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: Net, *, recovers: bool = False) -> None:
+        """`recovers`: calls outlive the gateway."""
         self.net = net
+        self._recovers = recovers
         self._stack = AsyncExitStack()
         self.ended: dict[str, dict[str, Any]] = {}
         """Each outcome that was told of over MQTT, by its event's id."""
         self.events: Counter[str] = Counter()
+        self.call_ends: Counter[str] = Counter()
+        """How often the end of each call was told."""
         self.again = 0
         self._ids: set[str] = set()
         self._asked: dict[str, str] = {}  # the first transfer that each call has asked for
@@ -100,6 +104,8 @@ class World:
             name_servers=[f"{net.host(DNS_HOST)}:{DNS_PORT}"],
         )  # fmt: skip
         files.main["gateway"]["log_level"] = "warning"
+        if self._recovers:
+            files.sip["recover_calls"] = True
         files.main["mqtt"] = {"host": self.broker.host, "port": self.broker.port}
         today = datetime.now(UTC)
         later, closed = today + timedelta(days=3), [today + timedelta(days=days) for days in (-1, 0, 1)]
@@ -118,6 +124,11 @@ class World:
             own = [{"number": NAMES[one["id"]], **one} for one in DESTINATIONS]
             files.number(name, f"+{number}", f"{name}-platform", pbx, own, answer="anna")
         return files
+
+    @property
+    def stations(self) -> list[Station]:
+        """All far ends."""
+        return [*(one.station for one in self.platforms.values()), *(one.station for one in self.pbxs.values())]
 
     # --- what is told
 
@@ -140,6 +151,8 @@ class World:
         for_call = data.get("call_ids", {}).get("transferor")
         if for_call:
             self._asked.setdefault(for_call, data["transfer"])
+        if event["type"] == "call.ended.v1":
+            self.call_ends[data["call"]] += 1
         if event["type"] == "transfer.ended.v1":
             kept = ("transfer", "entry", "outcome", "reason", "sip_code", "call_ids")
             self.ended[event["id"]] = {name: data[name] for name in kept}
