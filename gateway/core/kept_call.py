@@ -37,6 +37,7 @@ class KeptDialog:
     origin_id: int = 0  # of the o= line of our last description (RFC 8866 §5.2)
     origin_version: int = 0
     codec: str = ""  # as SDP names it; empty: there is no audio
+    call_id_is_ours: bool = False
 
     def later(self, seconds: float) -> KeptDialog:
         """The same dialog, so long after it was written down: its numbers are higher than any that was used."""

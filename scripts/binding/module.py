@@ -25,14 +25,15 @@ SWIG_FLAGS = "-c++ -python -threads"
 # on_dlg_forked: see forks.cpp; pjsip_endpt_handle_events2: see loop.cpp; pjsip_ua_(un)register_dlg: see dialogs.cpp;
 # pj_log_write: see debug_lines.cpp; pjmedia_transport_udp_attach: see media_udp.cpp;
 # pjmedia_conf_*: see bridge_ports.cpp; pjsip_tx_data_encode: see printing.cpp; pj_create_unique_string: see
-# unique_names.cpp; pjsip_dlg_create_uac: see recovered.cpp; the others: see srtp_sessions.cpp.
+# unique_names.cpp; pjsip_dlg_create_uac: see recovered.cpp; pjsip_dlg_on_tsx_state: see recovered_again.cpp; the
+# others: see srtp_sessions.cpp.
 WRAPPED = (
     "pj_sock_accept", "pjsip_dlg_on_rx_request", "on_dlg_forked", "pjsip_endpt_handle_events2",
     "pjsip_ua_register_dlg", "pjsip_ua_unregister_dlg", "pjmedia_transport_srtp_create",
     "pj_lock_create_recursive_mutex", "srtp_create", "srtp_dealloc", "pj_log_write", "pjmedia_transport_udp_attach",
     "pjmedia_conf_add_port", "pjmedia_conf_remove_port", "pjmedia_conf_configure_port", "pjmedia_conf_connect_port",
     "pjmedia_conf_disconnect_port", "pjmedia_conf_get_port_info", "pjmedia_conf_destroy", "pjsip_tx_data_encode",
-    "pj_create_unique_string", "pjsip_dlg_create_uac",
+    "pj_create_unique_string", "pjsip_dlg_create_uac", "pjsip_dlg_on_tsx_state",
 )  # fmt: skip
 LINK_FLAGS = f"-shared -Wl,--exclude-libs,ALL -Wl,-z,now {' '.join(f'-Wl,--wrap={name}' for name in WRAPPED)}"
 

@@ -28,7 +28,7 @@ AT = datetime(2026, 3, 2, 11, 0, tzinfo=UTC)
 DIALOG = KeptDialog(
     call_id="a@test", local_tag="ours", remote_tag="theirs", local='"Müller" <sip:gw@gw.example>',
     remote="<sip:eve@far.example>", local_cseq=7, remote_cseq=-1, target="sip:eve@192.0.2.7",
-    routes=("<sip:192.0.2.1;lr>",),
+    routes=("<sip:192.0.2.1;lr>",), call_id_is_ours=True,
 )  # fmt: skip
 CALL = KeptCall(
     call="01A", number="main-line", begun_by="asterisk", caller="+31201112222", max_forwards=69, began_at=AT,
@@ -98,3 +98,12 @@ async def test_who_is_erased_before_it_is_written_is_not_either(tmp_path: Path) 
         unwritten = [keeping(CALL)]
         kept_calls.forget(file.db, unwritten, ("+31201112222",))
         assert unwritten == [Keep(CALL.call)]
+
+
+async def test_a_row_of_a_gateway_that_did_not_note_whose_call_id_it_is(tmp_path: Path) -> None:
+    row = keeping(CALL)
+    assert row.payload
+    earlier = Keep(CALL.call, row.payload.replace(',"call_id_is_ours":true', ""))
+    assert earlier != row
+    (found,) = await written(tmp_path, earlier)
+    assert [leg.dialog.call_id_is_ours for leg in found.legs] == [False, False]

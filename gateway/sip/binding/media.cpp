@@ -15,6 +15,7 @@
 #include "events.hpp"
 #include "modules.hpp"
 #include "origin.hpp"
+#include "recovered_again.hpp"
 #include "rtp_source.hpp"
 #include "shown.hpp"
 
@@ -171,6 +172,7 @@ void govern_media()
     pjsua_var.ua_cfg.cb.on_call_sdp_created = guarded<&on_sdp_created>;
     keep_to_audio();
     write_origins();
+    recover_again();
     keep_encryption();
     choose_events();
     codecs_.clear();

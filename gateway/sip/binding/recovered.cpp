@@ -13,6 +13,7 @@
 #include "calls.hpp"
 #include "modules.hpp"
 #include "origin.hpp"
+#include "recovered_again.hpp"
 #include "strings.hpp"
 
 /* The linker's --wrap: how PJSUA comes to the dialog of a call that it makes. */
@@ -25,9 +26,10 @@ namespace gateway {
 
 namespace {
 
-enum { CALL_ID, OUR_TAG, THEIR_TAG, OUR_ADDRESS, THEIR_ADDRESS, OUR_CSEQ, THEIR_CSEQ, TARGET, ORIGIN_ID, ORIGIN_VERSION, ROUTES };
+enum { CALL_ID, OUR_TAG, THEIR_TAG, OUR_ADDRESS, THEIR_ADDRESS, OUR_CSEQ, THEIR_CSEQ, TARGET, ORIGIN_ID, ORIGIN_VERSION, CALL_ID_IS_OURS, ROUTES };
 
 const size_t MOST_ROUTES = 16, LONGEST = 2000;
+const char *const OURS = "1", *const THEIRS = "0";
 
 std::optional<std::vector<std::string>> next_;
 const pjsip_dialog *taken_ = nullptr; // by the call that is being made
@@ -96,6 +98,7 @@ void rename(pjsip_dialog *dialog, const std::vector<std::string> &known)
     dialog->remote.first_cseq = dialog->remote.cseq = cseq_in(known[THEIR_CSEQ]);
     dialog->state = PJSIP_DIALOG_STATE_ESTABLISHED;
     set_origin(dialog, {number_in(known[ORIGIN_ID]), number_in(known[ORIGIN_VERSION])});
+    begin_recovery(dialog, known[CALL_ID_IS_OURS] == OURS);
     pjsip_ua_register_dlg(agent, dialog);
 }
 
@@ -155,6 +158,7 @@ std::vector<std::string> dialog_to_keep(int callId)
         written(PJSIP_URI_IN_REQ_URI, pjsip_uri_get_uri(dialog->target)),
         std::to_string(origin.id),
         std::to_string(origin.version),
+        is_call_id_ours(dialog) ? OURS : THEIRS,
     };
     for (pjsip_route_hdr *route = dialog->route_set.next; route != &dialog->route_set; route = route->next)
         known.push_back(written(PJSIP_URI_IN_ROUTING_HDR, &route->name_addr));
@@ -177,11 +181,8 @@ bool has_recovered(int callId)
     const pjsip_dialog *taken = taken_;
     taken_ = nullptr;
     next_.reset();
-    pjsua_call *call = call_at(callId);
-    if (!call || !taken || call->inv->dlg != taken || call->inv->state != PJSIP_INV_STATE_CALLING)
-        return false;
-    call->inv->state = PJSIP_INV_STATE_EARLY;
-    return true;
+    const pjsua_call *call = call_at(callId);
+    return call && taken && call->inv->dlg == taken && call->inv->state == PJSIP_INV_STATE_EARLY;
 }
 
 void give_up_recovery(int callId)
@@ -193,6 +194,7 @@ void give_up_recovery(int callId)
     pjsip_dlg_inc_lock(dialog);
     say_bye(dialog);
     pjsip_inv_terminate(call->inv, PJSIP_SC_REQUEST_TERMINATED, PJ_TRUE);
+    stop_waiting(dialog);
     pjsip_dlg_dec_lock(dialog);
 }
 
@@ -213,7 +215,8 @@ pj_status_t __wrap_pjsip_dlg_create_uac(pjsip_user_agent *agent, const pj_str_t 
     gateway::next_.reset();
     const pj_str_t ours = gateway::view_of(known[gateway::OUR_ADDRESS]);
     const pj_str_t theirs = gateway::view_of(known[gateway::THEIR_ADDRESS]);
-    const pj_status_t status = __real_pjsip_dlg_create_uac(agent, &ours, contact, &theirs, target, made);
+    const pj_str_t goal = gateway::view_of(known[gateway::TARGET]); // the call is made to the first hop: see recovering.py
+    const pj_status_t status = __real_pjsip_dlg_create_uac(agent, &ours, contact, &theirs, &goal, made);
     if (status != PJ_SUCCESS || gateway::guarded<&gateway::become, false>(*made, &known))
         return status;
     pjsip_dlg_terminate(*made); // or it would be a new call to somebody

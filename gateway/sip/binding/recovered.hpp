@@ -14,7 +14,8 @@
 namespace gateway {
 
 /* A call's dialog, for recover_next: Call-ID, our tag, the peer's, our address in From, the peer's, the number (CSeq) of our last
- * request, that of the peer's, the remote target, id and version of the last description (o=), then each URI of the route set.
+ * request, that of the peer's, the remote target, id and version of the last description (o=), 1
+ * where the Call-ID is ours and 0 where it is the peer's, then each URI of the route set.
  * Empty: there is no such call, or a URI of it cannot be written. */
 std::vector<std::string> dialog_to_keep(int callId);
 
@@ -22,7 +23,7 @@ std::vector<std::string> dialog_to_keep(int callId);
  * the call after it is a new one. Throws std::invalid_argument where that is no dialog. */
 void recover_next(const std::vector<std::string> &dialog);
 
-/* Whether the call made since has taken the dialog; from then on a BYE of its peer is an end, though nothing has been answered.
+/* Whether the call made since has taken the dialog; a BYE of its peer is an end then, though nothing has been answered.
  * False: it is in none, or in a new one, and has not been sent to anybody. Nothing is left of recover_next then. */
 bool has_recovered(int callId);
 

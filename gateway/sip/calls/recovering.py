@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 8.0
 """How long a peer may leave a re-INVITE unanswered: whoever it talked with hears silence meanwhile."""
-_ROUTES = 10
+_ROUTES = 11
 """How many values come before the routes: see recovered.hpp."""
+_OURS = "1"
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ class Recoverer:
         except RuntimeError as error:
             raise NotSentError(NotSent.REFUSED, str(error)) from error
         try:
-            make_call(self._legs, leg, order.dialog.target, of_audio())
+            make_call(self._legs, leg, _next_hop(order.dialog), of_audio())
         finally:
             is_in_dialog = pj.has_recovered(leg.getId())
         if leg.over or not is_in_dialog:
@@ -80,7 +81,9 @@ def dialog_of(leg: Leg) -> KeptDialog | None:
     values = () if leg.over else pj.dialog_to_keep(leg.number)
     if not values:
         return None
-    call_id, local_tag, remote_tag, local, remote, local_cseq, remote_cseq, target, origin, version = values[:_ROUTES]
+    call_id, local_tag, remote_tag, local, remote, local_cseq, remote_cseq, target, origin, version, ours = values[
+        :_ROUTES
+    ]
     codecs = pj.codecs_of(leg.number)
     return KeptDialog(
         call_id=call_id,
@@ -95,11 +98,17 @@ def dialog_of(leg: Leg) -> KeptDialog | None:
         origin_id=int(origin),
         origin_version=int(version),
         codec=codecs[0] if codecs else "",
+        call_id_is_ours=ours == _OURS,
     )
 
 
+def _next_hop(dialog: KeptDialog) -> str:
+    """Where the re-INVITE is sent to, by which our Contact goes: a target behind proxies may have another transport."""
+    return dialog.routes[0] if dialog.routes else dialog.target
+
+
 def _values(dialog: KeptDialog) -> list[str]:
-    numbers = (dialog.origin_id, dialog.origin_version)
+    numbers = (dialog.origin_id, dialog.origin_version, int(dialog.call_id_is_ours))
     return [
         dialog.call_id, dialog.local_tag, dialog.remote_tag, dialog.local, dialog.remote, str(dialog.local_cseq),
         str(dialog.remote_cseq), dialog.target, *map(str, numbers), *dialog.routes,
