@@ -75,6 +75,8 @@ class KeptCall:
     answered_by: AnsweredBy | None
     legs: tuple[KeptLeg, KeptLeg]
     kept_at: datetime
+    attempts: int = 0
+    """How many processes have begun to take it up since it was written down."""
 
 
 @dataclass(frozen=True, slots=True)

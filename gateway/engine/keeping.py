@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from gateway.engine.surroundings import Surroundings
     from gateway.ports import CallStore, Observer, Reporter, SipPort
 
+ATTEMPTS = 3
+"""So many processes in a row may begin to take a call up: one that they die of must not end all that come after."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -137,9 +140,12 @@ class Keeper:
         """Take up what an earlier process has left; what cannot be is told of as over."""
         for kept in left:
             self._kept[kept.call] = kept
-            call = self._call_of(kept)
+            call = self._call_of(kept) if kept.attempts <= ATTEMPTS else None
             if call is None:
-                log.warning("call-not-recovered", call=kept.call, number=kept.number, why="it is not configured so")
+                why = "it is not configured so"
+                if kept.attempts > ATTEMPTS:
+                    why = f"{ATTEMPTS} processes in a row have ended while they took it up"
+                log.warning("call-not-recovered", call=kept.call, number=kept.number, why=why)
                 self._strike_out_left(kept.call)
                 self._tell_over(kept)
             else:

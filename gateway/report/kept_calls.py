@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -46,16 +46,23 @@ def apply(db: sqlite3.Connection, writes: Sequence[Keep]) -> None:
 
 
 def read(db: sqlite3.Connection) -> list[KeptCall]:
-    """All that are written down, oldest first; what cannot be read is struck out. Raises sqlite3.Error."""
+    """All that are written down, oldest first, for a process that is about to take them up, within a transaction.
+
+    Each has this attempt counted, on disk too: a process that dies of one leaves that behind. What cannot be read is
+    struck out. Raises sqlite3.Error.
+    """
     if not _is_there(db):
         return []
     found = []
     for call, payload in db.execute("SELECT call, payload FROM kept_calls ORDER BY call").fetchall():
         try:
-            found.append(_FORM.validate_json(payload))
+            kept = _FORM.validate_json(payload)
         except ValidationError as error:
             log.error("kept-call-unreadable", call=call, why=str(error))
             db.execute("DELETE FROM kept_calls WHERE call = ?", (call,))
+        else:
+            found.append(replace(kept, attempts=kept.attempts + 1))
+    apply(db, [keeping(kept) for kept in found])
     return found
 
 

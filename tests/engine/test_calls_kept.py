@@ -222,6 +222,19 @@ def test_what_the_configuration_does_not_have_any_more_is_over(first: Process, c
     )  # fmt: skip
 
 
+def test_what_three_have_begun_in_vain_is_left_alone_by_the_fourth(first: Process, config: Config) -> None:
+    first.talk()
+    (kept,) = first.notes.rows.values()
+    third, fourth = (Process(config, Notes()) for _ in range(2))
+    third.bench.engine.take_up([replace(kept, attempts=3)])
+    assert len(third.bench.sip.recovered) == 2
+    fourth.notes.rows[kept.call] = kept
+    fourth.bench.engine.take_up([replace(kept, attempts=4)])
+    assert not fourth.bench.sip.recovered
+    assert not fourth.notes.rows
+    assert [one.reason for one in fourth.bench.witness.calls] == [CallEnd.GATEWAY_STOPPED]
+
+
 def test_numbers_leap_ahead_of_any_that_was_used() -> None:
     later = DIALOG.later(2.5)
     assert later.local_cseq == DIALOG.local_cseq + LEAP + 2.5 * LEAP_A_SECOND

@@ -40,6 +40,10 @@ CALL = KeptCall(
 )  # fmt: skip
 
 
+FOUND = replace(CALL, attempts=1)
+"""As the first process finds it that takes it up."""
+
+
 async def written(directory: Path, *writes: Keep) -> list[KeptCall]:
     """What is left of these once a journal has taken them, as the next process finds it."""
     journal = Journal(directory, {"mqtt": lambda _state: None})
@@ -61,12 +65,18 @@ def left(directory: Path) -> list[KeptCall]:
 
 async def test_what_is_kept_is_found_again_to_the_letter(tmp_path: Path) -> None:
     second = replace(CALL, call="01B", transfer="01T", destination="sales")
-    assert await written(tmp_path, keeping(CALL), keeping(second)) == [CALL, second]
+    assert await written(tmp_path, keeping(CALL), keeping(second)) == [FOUND, replace(second, attempts=1)]
+
+
+async def test_each_process_that_finds_it_is_counted_until_it_is_written_anew(tmp_path: Path) -> None:
+    await written(tmp_path, keeping(CALL))
+    assert [one.attempts for _ in range(3) for one in left(tmp_path)] == [2, 3, 4]
+    assert await written(tmp_path, keeping(CALL)) == [FOUND]
 
 
 async def test_what_is_struck_out_is_gone(tmp_path: Path) -> None:
     assert await written(tmp_path, keeping(CALL), Keep(CALL.call)) == []
-    assert await written(tmp_path, keeping(CALL)) == [CALL]
+    assert await written(tmp_path, keeping(CALL)) == [FOUND]
     assert await written(tmp_path, Keep(CALL.call)) == []
 
 
@@ -80,15 +90,15 @@ async def test_of_a_journal_that_has_never_had_any_nothing_is_made(tmp_path: Pat
 
 async def test_what_cannot_be_read_takes_nothing_along(tmp_path: Path) -> None:
     broken = Keep("00", keeping(CALL).payload and '{"call": "00"}')
-    assert await written(tmp_path, broken, keeping(CALL)) == [CALL]
-    assert await written(tmp_path) == [CALL]
+    assert await written(tmp_path, broken, keeping(CALL)) == [FOUND]
+    assert await written(tmp_path) == [replace(CALL, attempts=2)]
 
 
 async def test_who_is_erased_is_not_kept(tmp_path: Path) -> None:
     other = replace(CALL, call="01B", caller=None, legs=(replace(CALL.legs[1]), CALL.legs[1]))
     await written(tmp_path, keeping(CALL), keeping(other))
     forget_offline(tmp_path, "+31201112222")
-    assert left(tmp_path) == [other]
+    assert left(tmp_path) == [replace(other, attempts=2)]
 
 
 async def test_who_is_erased_before_it_is_written_is_not_either(tmp_path: Path) -> None:

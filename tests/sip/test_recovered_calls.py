@@ -129,6 +129,23 @@ async def test_two_kills_in_a_row_and_one_in_the_middle(bed: Bed, authority: Aut
         await over(assistant, caller)
 
 
+@pytest.mark.keeps("22.57")
+async def test_what_three_processes_have_died_of_is_told_as_over_by_the_fourth(bed: Bed, authority: Authority) -> None:
+    """A call that ends whoever takes it up would else keep the gateway from ever starting again."""
+    async with stage(bed, authority, "plain") as at:
+        caller, assistant = await at.conversation()
+        assistant.answers["INVITE"] = None  # each of them is killed while it waits for that
+        for _ in range(4):
+            await killed(bed.gateway)
+        await are_written_down(bed.gateway, 0)
+        assert (await told(bed.gateway, "recovered"), await told(bed.gateway, "lost")) == (0, 1)
+        assert "3 processes in a row have ended while they took it up" in bed.gateway.log
+        assert (await bed.gateway.get("/api/calls"))["calls"] == []
+        assert len({one.cseq for one in reinvites(assistant)}) == 3
+        for one in (caller, assistant):
+            assert (await one.hang_up()).code == 481
+
+
 @pytest.mark.keeps("22.14")
 async def test_hold_and_session_timer_go_on(bed: Bed, authority: Authority) -> None:
     """Who has put the other side on hold has it on hold still, and takes it back; a session is agreed on anew."""
