@@ -87,6 +87,6 @@ async def test_three_minutes_of_it_lose_nothing_and_leave_nothing(own_net: Net) 
 @pytest.mark.timeout(420)
 @pytest.mark.keeps("22.51")
 async def test_nor_do_kills(own_net: Net) -> None:
-    result = await Soak(own_net, seconds=20, per_second=4, recovers=True).play()
+    result = await Soak(own_net, seconds=60, per_second=6, recovers=True).play()
     print(*result.lines(), sep="\n")
     assert result.faults == []
