@@ -18,6 +18,8 @@ from gateway.web.handshakes import TlsServer
 MOST, MOST_OF_ONE = 200, 50
 FIRST_WORD_S = 5.0
 """How long the head of a connection's first request may take; aiohttp waits for it without end."""
+LATE_S = 0.1
+"""A loop that comes to this later than it was due was held up, and may not have read yet what has come meanwhile."""
 IDLE_S = 15.0
 """How long a connection may take for its next request."""
 LINGER_S = 2.0
@@ -60,7 +62,7 @@ class _Connection(web.RequestHandler):
         if self._present[self._source] > MOST_OF_ONE or self._present.total() > MOST:
             self.force_close()
         loop = asyncio.get_running_loop()
-        self._silence = loop.call_later(FIRST_WORD_S, self.force_close)
+        self._silence = loop.call_later(FIRST_WORD_S, self._is_silent, loop.time() + FIRST_WORD_S)
         self._wire, self._written_at = cast("asyncio.Transport", transport), loop.time()
         self._look()
 
@@ -73,6 +75,14 @@ class _Connection(web.RequestHandler):
         if self._looking is not None:
             self._looking.cancel()
         super().connection_lost(exc)
+
+    def _is_silent(self, due: float) -> None:
+        """Close it, but for a silence that is the loop's own: what was asked in time may be the next that it reads."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - due > LATE_S:
+            self._silence = loop.call_later(LATE_S, self.force_close)
+        else:
+            self.force_close()
 
     def _look(self) -> None:
         """End a connection whose client reads nothing: closing it would wait for that client, and hold its place."""

@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from unittest.mock import patch
@@ -56,6 +57,19 @@ async def test_who_asks_nothing_is_shown_out(said: bytes) -> None:
             assert await asyncio.wait_for(reader.read(), 5) == b""
             assert asyncio.get_running_loop().time() - began > 0.2
             writer.close()
+
+
+@pytest.mark.keeps("16.27")
+async def test_a_silence_of_the_server_s_own_is_nobody_s_fault() -> None:
+    """It was held up for longer than a head may take: what was asked meanwhile is answered."""
+    with patch.object(connections, "FIRST_WORD_S", 0.3):
+        async with listening() as port:
+            stream = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.sleep(0.1)  # until the server has let it in
+            stream[1].write(ASKED)
+            time.sleep(0.6)  # noqa: ASYNC251 -- this is what holds it up
+            assert await answered(stream)
+            stream[1].close()
 
 
 @pytest.mark.keeps("16.27")
