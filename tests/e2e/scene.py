@@ -90,7 +90,8 @@ async def scene(
         yield played
         if gateway.child.exit_code is None:
             await played.quiet()
-            assert await gateway.stop() == 0
+            code = await gateway.stop()
+            assert code == 0, f"the gateway ended with {code}"
 
 
 async def hears_nobody(call: Call, *tones: int) -> None:
