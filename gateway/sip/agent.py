@@ -180,6 +180,7 @@ class SipAgent:
         self._pairs.clear()
         self._legs.clear()
         self._accounts.close()
+        self._begun = False  # whoever still asks what it holds, over HTTP, is not to reach for what is gone
         # Everybody has been told; waiting for more would hold the loop for a second.
         self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)
 
@@ -365,7 +366,9 @@ class SipAgent:
 
     @property
     def stack(self) -> dict[str, int]:
-        """What PJSIP itself holds; transactions and their timers linger for up to 32 s after a call."""
+        """What PJSIP itself holds, nothing once it has ended; what transactions hold lingers for 32 s after a call."""
+        if not self._begun:
+            return {"dialogs": 0, "transactions": 0, "timers": 0}
         return {"dialogs": pj.dialog_count(), "transactions": pj.transaction_count(), "timers": pj.timer_count()}
 
     # --- what is kept of the last calls: see user_agent.UserAgent
@@ -406,4 +409,4 @@ class SipAgent:
 
     def dialogs(self, most: int, call_id: str = "") -> Sequence[dict[str, Any]]:
         """See user_agent.UserAgent."""
-        return held_dialogs(most, call_id)
+        return held_dialogs(most, call_id) if self._begun else []
