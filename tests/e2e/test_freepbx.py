@@ -68,7 +68,7 @@ async def test_a_box_is_no_person_and_is_not_reached_where_the_phone_alone_is_di
     ):
         gateway = await stack.enter_async_context(Written(files, written))
         play = Scene(freepbx, gateway, assistant, line)
-        await freepbx.cli("pjsip qualify transfer-gateway")
+        await freepbx.reaches_gateway()
         caller, talking = await play.talk()
         assert await play.refer(talking, SALES) == 202
         assert [notify.sipfrag for notify in await talking.notifies()][-1] == 480
@@ -86,8 +86,7 @@ async def test_a_box_is_no_person_and_is_not_reached_where_the_phone_alone_is_di
         assert changed == 1
         dialplan.write_text(text)
         freepbx.carry_out([RELOAD])
-        # An OPTIONS from before the gateway was there may have had it called unreachable since.
-        await freepbx.cli("pjsip qualify transfer-gateway")
+        await freepbx.reaches_gateway()
         caller, talking = await play.talk()
         assert await play.refer(talking, SALES) == 202
         assert [notify.sipfrag for notify in await talking.notifies()][-1] == 480

@@ -19,7 +19,6 @@ from tests.support.command_line import transfer_gateway
 from tests.support.configuration import Configuration, toml
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
-from tests.support.processes import eventually
 from tests.support.untouched_asterisk import FreePbx, UntouchedAsterisk
 
 if TYPE_CHECKING:
@@ -121,13 +120,7 @@ async def test_a_caller_is_put_through_by_what_was_written(stranger: UntouchedAs
         gateway = await stack.enter_async_context(Written(files, written))
         play = Scene(stranger, gateway, assistant, line)
         await gateway.queue(queue, available=1)
-        await stranger.cli("pjsip qualify transfer-gateway")  # which it does every ten seconds by itself
-
-        async def reached() -> bool:
-            contacts = (await stranger.cli("pjsip show contacts")).splitlines()
-            return any("transfer-gateway/" in line and " Avail " in line for line in contacts)
-
-        await eventually(reached, "the PBX has found the gateway")
+        await stranger.reaches_gateway()
         caller, talking = await play.talk()
         assert await play.refer(talking, SALES) == 202
         told = await talking.notifies()

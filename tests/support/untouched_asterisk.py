@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.asterisk import OURS, SIP_PORT, Asterisk
+from tests.support.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +60,19 @@ class UntouchedAsterisk(Asterisk):
                 env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"},
                 timeout=30,
             )
+
+    async def reaches_gateway(self) -> None:
+        """Have it ask whether the gateway is there, as it does every ten seconds, and wait until it knows.
+
+        An OPTIONS from before the gateway was started may have had it called unreachable since.
+        """
+        await self.cli("pjsip qualify transfer-gateway")
+
+        async def knows() -> bool:
+            contacts = (await self.cli("pjsip show contacts")).splitlines()
+            return any("transfer-gateway/" in line and " Avail " in line for line in contacts)
+
+        await eventually(knows, "the PBX has found the gateway")
 
 
 class FreePbx(UntouchedAsterisk):
