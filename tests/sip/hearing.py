@@ -91,10 +91,10 @@ def heard(caller: Call, since: float) -> list[Span]:
     spans = timeline(caller.media, ALL_HZ, since=since)
     order(spans)
     # Over the whole of a switch the packets keep coming and sound follows on sound.
-    most = 0.1 + (since.kept_s if isinstance(since, Begun) else 0.0)
-    assert longest_break(spans) <= most, spans
-    assert caller.media.longest_gap(since) <= most
-    assert is_one_stream([packet for packet in caller.media.received if packet.at >= since])
+    kept_s = since.kept_s if isinstance(since, Begun) else 0.0
+    assert longest_break(spans) <= 0.1 + kept_s, spans
+    assert caller.media.longest_gap(since) <= 0.1 + kept_s
+    assert is_one_stream([packet for packet in caller.media.received if packet.at >= since], kept_s)
     return spans
 
 

@@ -67,7 +67,7 @@ class Ami:
         lines = [f"Action: {name}", f"ActionID: {action_id}", *(f"{key}: {value}" for key, value in fields.items())]
         self._writer.write("\r\n".join([*lines, "", ""]).encode())
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WAIT_S):
                 blocks = [await answers.get()]
                 if blocks[0]["Response"] == "Error":
                     raise AmiError(f"{name}: {blocks[0].get('Message', '')}")

@@ -66,13 +66,19 @@ def longest_break(spans: list[Span]) -> float:
     return max((later.start - earlier.end for earlier, later in pairwise(spans)), default=0.0)
 
 
-def is_one_stream(packets: list[Packet]) -> bool:
-    """Whether a receiver takes the packets for one unbroken stream: one source, no number and no sample left out."""
-    steps = {
-        ((later.sequence - earlier.sequence) & 0xFFFF, (later.timestamp - earlier.timestamp) & 0xFFFFFFFF)
-        for earlier, later in pairwise(packets)
-    }
-    return len({packet.ssrc for packet in packets}) == 1 and steps <= {(1, tones.FRAME)}
+def is_one_stream(packets: list[Packet], missing_s: float = 0.0) -> bool:
+    """Whether a receiver takes the packets for one stream: one source, no number and no sample left out.
+
+    `missing_s`: of so much there may be no packets, all together; what comes after it says how long it was.
+    """
+    missing = 0
+    for earlier, later in pairwise(packets):
+        numbers = (later.sequence - earlier.sequence) & 0xFFFF
+        samples = (later.timestamp - earlier.timestamp) & 0xFFFFFFFF
+        if not 1 <= numbers * tones.FRAME <= samples or samples % tones.FRAME:
+            return False
+        missing += samples - tones.FRAME
+    return len({packet.ssrc for packet in packets}) == 1 and missing <= missing_s * tones.RATE
 
 
 def _around(packets: list[Packet], index: int) -> tones.Pcm:
