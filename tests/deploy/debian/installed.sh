@@ -55,7 +55,7 @@ is 'and its completion' grep -q complete /usr/local/share/bash-completion/comple
 is 'the unit leads to the documents' test -s "$(sed -n 's,^Documentation=file://,,p' /etc/systemd/system/$unit.service)/README.md"
 is 'systemd finds nothing wrong with it' test -z "$(systemd-analyze verify $unit.service 2>&1)"
 is 'before there is a configuration it does not start' not systemctl start $unit
-is 'as it has no configuration' logged '/etc/transfer-gateway/gateway.toml'
+is 'as it has no configuration' logged 'there is none in /etc/transfer-gateway'
 systemctl reset-failed $unit
 cat >/tmp/answers.toml <<'TOML'
 [gateway]

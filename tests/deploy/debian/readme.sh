@@ -85,6 +85,6 @@ is 'the tool names sales' prints 'transfer_call'
 caller 3000 5061 &
 in_call=$!
 is 'a caller is put through' within 15 completed
-bash -c "$(section 'On a PBX host' | sed -n 's/.*`\(curl -s localhost:9470\/api\/transfers\)`.*/\1/p')" >/tmp/followed
-is 'which the last command tells of' prints '"reason": "answered"'
+bash -c "$(section 'On a PBX host' | sed -n 's/.*what became of it: `\(transfer-gateway transfers\)`.*/\1/p')" >/tmp/followed
+is 'which the last command tells of' prints 'completed'
 is 'the caller was there to the end' wait $in_call
