@@ -139,24 +139,21 @@ class Keeper:
     def take_up(self, left: Sequence[KeptCall], loop: Loop) -> None:
         """Take up what an earlier process has left; what cannot be is told of as over."""
         for kept in left:
-            self._kept[kept.call] = kept
-            call = self._call_of(kept) if kept.attempts <= ATTEMPTS else None
-            if call is None:
-                why = "it is not configured so"
-                if kept.attempts > ATTEMPTS:
-                    why = f"{ATTEMPTS} processes in a row have ended while they took it up"
-                log.warning("call-not-recovered", call=kept.call, number=kept.number, why=why)
-                self._strike_out_left(kept.call)
-                self._tell_over(kept)
+            self._kept[kept.call], self._legs[kept.call] = kept, ()
+            if kept.attempts > ATTEMPTS:
+                self._let_go(kept, f"{ATTEMPTS} processes in a row have ended while they took it up")
+            elif (call := self._call_of(kept)) is None:
+                self._let_go(kept, "it is not configured so")
             else:
                 self._legs[kept.call] = tuple(call.legs)
                 self._taking_up.add(call.id)
                 loop.add(call)
                 self._recover(call, kept, loop)
 
-    def _strike_out_left(self, call: str) -> None:
-        self._legs[call] = ()
-        self._strike_out(call)
+    def _let_go(self, kept: KeptCall, why: str) -> None:
+        log.warning("call-not-recovered", call=kept.call, number=kept.number, why=why)
+        self._strike_out(kept.call)
+        self._tell_over(kept)
 
     def _recover(self, call: Call, kept: KeptCall, loop: Loop) -> None:
         since = (self._clock.now().wall - kept.kept_at).total_seconds()
