@@ -7,7 +7,7 @@
 # make reconciled   ten minutes of transfers of every outcome while broker, PBX, webhook and gateway fail, and the table of
 #              what everybody has counted (TRANSFERS=2000, SECONDS=600); half a minute of it is in make test
 # make soak    an hour of transfers of every outcome, twenty a second, while whatever the gateway stands on fails in turn: none
-#              is lost, and nothing is left (MINUTES=60, RATE=20); half a minute of it, at eight a second, is in make test;
+#              is lost, and nothing is left (MINUTES=60, RATE=20); three minutes of it, at eight a second, are in make test;
 #              RECOVER=1: the gateway is killed every two minutes as well, and calls outlive it
 # make model   every order in which little can happen to a call, as far as DEPTH=8 moves: minutes; as far as 5 in make test
 # make model-on-the-wire   a thousand of the ways through it, played against a gateway by scripted peers, in some minutes
