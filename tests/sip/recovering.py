@@ -4,16 +4,21 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from tests.sip.bed import PORT, TLS_PORT, Stage, tls
 from tests.support.begun import Begun
 from tests.support.end import both_hear
+from tests.support.kept_rows import kept_rows
 from tests.support.processes import eventually
+from tests.support.wire import Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.sip.bed import Bed
+    from tests.support.certificates import Authority
     from tests.support.gateway import Gateway
     from tests.support.peer_call import Call
     from tests.support.sip_message import Message
@@ -25,23 +30,34 @@ MOST_S = 2.0
 """How long those who talk may hear nothing, when the gateway is started again at once."""
 
 
-def rows(gateway: Gateway) -> set[str]:
-    """The calls that the journal has."""
-    with closing(sqlite3.connect(f"file:{gateway.directory}/state/outbox.db?mode=ro", uri=True)) as db:
-        there = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept_calls'").fetchone()
-        return {call for (call,) in db.execute("SELECT call FROM kept_calls")} if there else set()
+def sip_on_every_wire(authority: Authority, host: str) -> dict[str, Any]:
+    """The [sip] of a gateway whose calls outlive it, over UDP, TCP and TLS."""
+    return {"recover_calls": True, "tcp_port": PORT, **tls(authority, host)}
+
+
+def stage(bed: Bed, name: str, authority: Authority | None = None) -> Stage:
+    """The peers of a pair: over TCP, over TLS ("srtp"), else over UDP, where they send again what is not answered."""
+    if name == "tcp":
+        return Stage(bed, name, trunk=Streams(), pbx=Streams())
+    if name != "srtp":
+        return Stage(bed, name).persistent()
+    assert authority is not None
+    wires = [Streams(authority.identity(host), clients=True) for host in (bed.trunk_host(name), bed.pbx_host(name))]
+    at = Stage(bed, name, trunk=wires[0], pbx=wires[1], port=TLS_PORT)
+    at.trunk.encryption = at.pbx.encryption = "required"
+    return at
 
 
 def written_down(gateway: Gateway) -> int:
     """How many calls the journal has."""
-    return len(rows(gateway))
+    return len(kept_rows(gateway))
 
 
 async def are_written_down(gateway: Gateway, calls: int) -> None:
     """Wait until so many calls are in the journal, and none that is over, which one may be in for a moment longer."""
 
     async def are_there() -> bool:
-        written = rows(gateway)
+        written = {row["call"] for row in kept_rows(gateway)}
         if len(written) != calls:
             return False
         return not written or written <= {one["call"] for one in (await gateway.get("/api/calls"))["calls"]}
@@ -67,18 +83,26 @@ async def has_audio_since(call: Call, moment: float) -> None:
     await eventually(is_there, f"{HEARD_PACKETS} packets since a moment", timeout_s=30)
 
 
-async def talk_on(gateway: Gateway, one: Call, other: Call) -> None:
-    """Both hear one another after a kill, as before it."""
+async def hear_since(moment: float, one: Call, other: Call) -> None:
+    """Both hear one another, by audio of after that moment."""
+    for call in (one, other):
+        await has_audio_since(call, moment)
+    await both_hear(one, other)
+
+
+async def talk_on(
+    gateway: Gateway, one: Call, other: Call, again: Callable[[Gateway], Awaitable[Begun]] = killed
+) -> None:
+    """Both hear one another in the next process, as before; `again` has it follow, and tells when it began to."""
     for call in (one, other):
         await has_audio_since(call, 0)
-    begun = await killed(gateway)
+    begun = await again(gateway)
     ready_s = time.monotonic() - begun
-    for call in (one, other):
-        await has_audio_since(call, begun + ready_s)
-    await both_hear(one, other)
+    await hear_since(begun + ready_s, one, other)
     for call in (one, other):
         # On a busy machine the start takes longer; what comes after it is the gateway's own.
         gap_s, most_s = call.media.longest_gap(begun - 0.5), max(MOST_S, ready_s + 0.5 + begun.kept_s)
+        print(f"silence for {gap_s:.2f} s; ready after {ready_s:.2f} s")
         assert gap_s < most_s, f"silence for {gap_s} s, the start took {ready_s} s"
 
 

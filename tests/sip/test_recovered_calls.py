@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from tests.sip.bed import ANNA, PORT, TLS_PORT, Bed, Pair, Stage, tls
+from tests.sip.bed import ANNA, Bed, Pair
 from tests.sip.recovering import (
     are_written_down,
     call_ended,
     killed,
     reinvites,
     session_in,
+    sip_on_every_wire,
+    stage,
     talk_on,
     told,
     written_down,
@@ -23,7 +25,6 @@ from tests.sip.recovering import (
 from tests.sip.wires import SRTP, TCP
 from tests.support.end import both_hear
 from tests.support.sip_message import direction_of
-from tests.support.wire import Streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,22 +41,9 @@ PAIRS = {"plain": Pair(), "tcp": Pair(TCP, TCP), "srtp": Pair(SRTP, SRTP)}
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def bed(own_net: Net, authority: Authority) -> AsyncIterator[Bed]:
     """A gateway whose calls outlive it."""
-    sip = {"recover_calls": True, "tcp_port": PORT, **tls(authority, own_net.gateway)}
-    made = Bed(own_net, PAIRS, sip=sip)
+    made = Bed(own_net, PAIRS, sip=sip_on_every_wire(authority, own_net.gateway))
     async with made.gateway:
         yield made
-
-
-def stage(bed: Bed, authority: Authority, name: str) -> Stage:
-    """The peers of a pair, on its wire."""
-    if name == "plain":
-        return Stage(bed, name).persistent()
-    if name == "tcp":
-        return Stage(bed, name, trunk=Streams(), pbx=Streams())
-    wires = [Streams(authority.identity(host), clients=True) for host in (bed.trunk_host(name), bed.pbx_host(name))]
-    at = Stage(bed, name, trunk=wires[0], pbx=wires[1], port=TLS_PORT)
-    at.trunk.encryption = at.pbx.encryption = "required"
-    return at
 
 
 async def over(one: Call, other: Call) -> None:
@@ -68,7 +56,7 @@ async def over(one: Call, other: Call) -> None:
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("who", ["caller", "assistant"])
 async def test_who_talked_with_the_assistant_talks_on(bed: Bed, authority: Authority, name: str, who: str) -> None:
-    async with stage(bed, authority, name) as at:
+    async with stage(bed, name, authority) as at:
         caller, assistant = await at.conversation()
         await both_hear(caller, assistant)
         (before,) = (await bed.gateway.get("/api/calls"))["calls"]
@@ -86,7 +74,7 @@ async def test_who_talked_with_the_assistant_talks_on(bed: Bed, authority: Autho
 @pytest.mark.keeps("22.12")
 async def test_the_assistant_transfers_afterwards(bed: Bed, authority: Authority) -> None:
     """... and who was put through to somebody talks on too, and has one end."""
-    async with stage(bed, authority, "plain") as at:
+    async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
         await killed(bed.gateway)
         await both_hear(caller, assistant)
@@ -109,7 +97,7 @@ async def test_the_assistant_transfers_afterwards(bed: Bed, authority: Authority
 @pytest.mark.keeps("22.13")
 async def test_two_kills_in_a_row_and_one_in_the_middle(bed: Bed, authority: Authority) -> None:
     """Numbers of requests and descriptions only rise, whatever of them was used in vain."""
-    async with stage(bed, authority, "plain") as at:
+    async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
         await killed(bed.gateway)
         await both_hear(caller, assistant)
@@ -132,7 +120,7 @@ async def test_two_kills_in_a_row_and_one_in_the_middle(bed: Bed, authority: Aut
 @pytest.mark.keeps("22.57")
 async def test_what_three_processes_have_died_of_is_told_as_over_by_the_fourth(bed: Bed, authority: Authority) -> None:
     """A call that ends whoever takes it up would else keep the gateway from ever starting again."""
-    async with stage(bed, authority, "plain") as at:
+    async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
         assistant.answers["INVITE"] = None  # each of them is killed while it waits for that
         for _ in range(4):
@@ -149,7 +137,7 @@ async def test_what_three_processes_have_died_of_is_told_as_over_by_the_fourth(b
 @pytest.mark.keeps("22.14")
 async def test_hold_and_session_timer_go_on(bed: Bed, authority: Authority) -> None:
     """Who has put the other side on hold has it on hold still, and takes it back; a session is agreed on anew."""
-    async with stage(bed, authority, "plain") as at:
+    async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
         await both_hear(caller, assistant)
         await caller.reinvite(direction="sendonly")
@@ -170,7 +158,7 @@ async def test_hold_and_session_timer_go_on(bed: Bed, authority: Authority) -> N
 @pytest.mark.parametrize("code", [481, 488, None])
 async def test_a_side_that_does_not_have_the_call_any_more(bed: Bed, authority: Authority, code: int | None) -> None:
     """The other one is hung up, and that is told; whoever has the dialog still is told that it is over."""
-    async with stage(bed, authority, "plain") as at:
+    async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
         anna = await at.transfer(caller, assistant)
         await assistant.wait_request("BYE", 30)
@@ -189,7 +177,7 @@ async def test_a_side_that_does_not_have_the_call_any_more(bed: Bed, authority: 
 @pytest.mark.keeps("22.16")
 async def test_a_bye_that_came_while_nobody_was_there(bed: Bed, authority: Authority) -> None:
     """It is sent again, and finds its dialog, which waits for its answer still: both sides are told of the end."""
-    async with stage(bed, authority, "plain") as at:
+    async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
         anna = await at.transfer(caller, assistant)
         await assistant.wait_request("BYE", 30)
@@ -208,7 +196,7 @@ async def test_a_bye_that_came_while_nobody_was_there(bed: Bed, authority: Autho
 @pytest.mark.keeps("22.17")
 async def test_what_is_not_taken_up(bed: Bed, authority: Authority) -> None:
     """A transfer under way is told of as interrupted, and its call is not taken up; nor is one that rings."""
-    async with stage(bed, authority, "plain") as at:
+    async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
         await are_written_down(bed.gateway, 1)
         assert (await assistant.refer(ANNA)).code == 202
@@ -227,7 +215,7 @@ async def test_what_is_not_taken_up(bed: Bed, authority: Authority) -> None:
 @pytest.mark.keeps("22.17")
 async def test_off_by_default(bed: Bed, authority: Authority) -> None:
     """What was written down before it was taken out of the configuration is told of as over, and taken up no more."""
-    async with stage(bed, authority, "plain") as at:
+    async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
         anna = await at.transfer(caller, assistant)
         await assistant.wait_request("BYE", 30)

@@ -11,13 +11,12 @@ import pytest
 import pytest_asyncio
 
 from tests.sip.bed import PORT, Bed, Pair, Stage
-from tests.sip.recovering import are_written_down, killed, reinvites, told
+from tests.sip.recovering import are_written_down, killed, reinvites, stage, told
 from tests.sip.wires import TCP
 from tests.support.begun import Begun
 from tests.support.end import both_hear
 from tests.support.peer import Peer
 from tests.support.peer_call import Call
-from tests.support.wire import Streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -40,13 +39,6 @@ async def bed(own_net: Net) -> AsyncIterator[Bed]:
     made = Bed(own_net, PAIRS, sip={"recover_calls": True, "tcp_port": PORT})
     async with made.gateway:
         yield made
-
-
-def stage(bed: Bed, name: str) -> Stage:
-    """The peers of a pair, who send again what is not answered."""
-    if name == "tcp":
-        return Stage(bed, name, trunk=Streams(), pbx=Streams())
-    return Stage(bed, name).persistent()
 
 
 class Taken:

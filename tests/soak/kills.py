@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import re
-import sqlite3
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING
 
+from tests.support.kept_rows import kept_rows
 from tests.support.processes import eventually
 
 if TYPE_CHECKING:
@@ -76,8 +74,7 @@ class Kills:
         return len(rows)
 
     def _written_down(self) -> list[str]:
-        with closing(sqlite3.connect(f"file:{self._world.gateway.directory}/state/outbox.db?mode=ro", uri=True)) as db:
-            rows = [json.loads(payload) for (payload,) in db.execute("SELECT payload FROM kept_calls")]
+        rows = kept_rows(self._world.gateway)
         for row in rows:
             self._kept[row["call"]] = tuple(leg["dialog"]["call_id"] for leg in row["legs"])
             if row["destination"] is not None:
