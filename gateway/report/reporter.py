@@ -196,6 +196,12 @@ class EventReporter:
         """Take a transfer out of those under way, whose end another gateway has told. Raises StoreError."""
         await self._journal.change(lambda store, _unwritten: store.let_go_of(transfer))
 
+    async def knows(self, transfer: str) -> bool:
+        """Whether a transfer is in journal or history, under way or over. Raises StoreError."""
+        self.settle()
+        known = await self._journal.history(transfer=transfer)
+        return bool(known) or await self._asking.get(TRANSFER, transfer) is not None
+
     async def written(self) -> bool:
         """Wait until all that was reported is on disk, but not for ever; whether it is."""
         self.settle()

@@ -32,7 +32,7 @@ METRIC = "transfer_gateway_transfers_total"
 
 
 async def under_way(others: Gateways, heard: Subscriber, count: int = 2) -> set[str]:
-    """Have transfers of gw-1 ring that the others know of, and whose events are on its disk; their ids."""
+    """Have transfers of gw-1 ring that the others know of; their ids. The last may not be on its own disk yet."""
     for _ in range(count):
         await others.ringing("gw-1")
 
@@ -120,7 +120,7 @@ async def test_of_one_that_does_not_come_back_another_tells_and_it_tells_nothing
         async def let_go() -> bool:
             log = others.gateways["gw-1"].log
             held = re.search(r"interrupted-transfers-held transfers=(\d+)", log)
-            # Of one that was asked for in its last moment its disk knows nothing.
+            # Of one that was asked for in its last moment its disk knows nothing, and the broker nothing any more.
             return log.count("told-by-another") == (int(held[1]) if held else 0)
 
         await eventually(let_go, "it has let go of them", timeout_s=SOON_S)

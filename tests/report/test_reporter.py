@@ -200,6 +200,18 @@ async def test_what_is_held_is_told_once_or_let_go(tmp_path: Path) -> None:
         assert [record.transfer for record in interrupted] == names[2:]
 
 
+async def test_a_transfer_is_known_however_long_ago_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "HISTORY_OF_EACH", 1)
+    async with reporting(tmp_path) as (reporter, _):
+        reporter.transfer(Milestone.REQUESTED, samples.requested("running"))
+        for name in ("old", "new"):
+            reporter.transfer(Milestone.ENDED, samples.completed(name))
+        assert await reporter.knows("running")
+    async with reporting(tmp_path) as (reporter, _):
+        assert "old" not in {record.transfer for record in await reporter.transfers()}
+        assert [await reporter.knows(name) for name in ("running", "old", "new", "never")] == [True, True, True, False]
+
+
 async def test_two_gateways_tell_of_a_lost_one_by_the_same_id(tmp_path: Path) -> None:
     seen = []
     for name in ("gw-2", "gw-3"):

@@ -62,8 +62,7 @@ class PeerLine:
         self._said: dict[str, tuple[bytes, int | None]] = {}  # by topic
         self._unsent: dict[str, None] = {}  # topics, in the order in which they changed
         self._changed = asyncio.Event()
-        self._under_way = 0  # messages that the broker has not answered
-        self._sent = asyncio.Event()
+        self._sent = asyncio.Event()  # set while the broker has answered all that was said
         self._log_in = asyncio.Event()
         self._client: Client | None = None
         self._echoes: dict[bytes, asyncio.Future[None]] = {}
@@ -89,6 +88,7 @@ class PeerLine:
         """Have the broker retain this from now on, for `lasts_s` once it has it; empty: nothing any more."""
         self._said[topic] = body, lasts_s
         self._unsent[topic] = None
+        self._sent.clear()
         self._changed.set()
 
     async def tell(self, topic: str, body: bytes) -> None:
@@ -104,12 +104,8 @@ class PeerLine:
         """Wait until the broker has all that was said; no longer than so, and not where it is away."""
         with contextlib.suppress(TimeoutError):
             async with time_limit(self._clock, within_s):
-                while self.up.is_set() and not self._is_sent:
+                if self.up.is_set():
                     await self._sent.wait()
-
-    @property
-    def _is_sent(self) -> bool:
-        return not self._unsent and not self._under_way
 
     @contextlib.asynccontextmanager
     async def listening(self, kind: str, node: str) -> AsyncIterator[None]:
@@ -219,6 +215,7 @@ class PeerLine:
 
     async def _send(self, client: Client) -> None:
         self._unsent = dict.fromkeys(self._said)
+        self._sent.clear()
         while True:
             self._changed.clear()
             while self._unsent:
@@ -229,25 +226,24 @@ class PeerLine:
                 async with asyncio.TaskGroup() as group:
                     for topic in some:
                         group.create_task(self._send_one(client, topic))
+            self._sent.set()
             await self._changed.wait()
 
     async def _send_one(self, client: Client, topic: str) -> None:
-        said = body, lasts_s = self._said[topic]
+        said = self._said.get(topic)
+        if said is None:  # to say nothing any more was asked for twice, and the broker has answered the first
+            return
+        body, lasts_s = said
         properties = None
         if lasts_s is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = lasts_s
-        self._under_way += 1
-        self._sent.clear()
         try:
             await client.publish(topic, body, qos=1, retain=True, properties=properties)
         except (PublishRefusedError, ValueError) as error:
             if not self._refused:
                 self._refused = True
                 log.warning("message-refused", kind="peers", why=f"{error}; may this user write to {topic}?")
-        finally:
-            self._under_way -= 1
-            self._sent.set()
         if not body and self._said.get(topic) == said:
             del self._said[topic]
 

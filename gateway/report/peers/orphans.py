@@ -7,7 +7,6 @@ answers SIP either: one that the broker alone does not see still has its calls (
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import NoReturn, Protocol
@@ -48,6 +47,10 @@ class Teller(Protocol):
         """Take it out of those under way: another has told it."""
         ...
 
+    async def knows(self, transfer: str) -> bool:
+        """Whether it is on this gateway's disk, under way or over. Raises StoreError."""
+        ...
+
 
 class Orphans:
     """See the module. `lives` says whether a gateway answers SIP, `on_told` gets what this one has told."""
@@ -80,6 +83,7 @@ class Orphans:
         self._collected: dict[str, dict[str, bytes]] = {}  # by node, while its open transfers are read
         self._next: dict[str, float] = {}  # when a lost gateway is looked at again, steady
         self._alive: set[str] = set()  # those lost ones of which it was told that they live
+        self._has_looked = False  # at what an earlier run of ours has left at the broker
 
     def heard(self, message: Heard) -> None:
         """An open transfer is retained at the broker."""
@@ -143,17 +147,38 @@ class Orphans:
         return claim is not None and claim.by != self._instance and claim.by in self._statuses.there
 
     async def tidy(self) -> NoReturn:
-        """Whenever the broker is there anew: what it retains of us and holds no longer is taken away."""
+        """Whenever the broker is there anew: what it retains of us and holds no longer is taken away.
+
+        What others know and our disk does not, since we were killed before it was written, is told first.
+        """
         while True:
             await self._line.up.wait()
-            with contextlib.suppress(AwayError):
-                for transfer in await self._opened(self._instance):
-                    if not self._own.knows(transfer) and transfer not in self._left:
-                        self._own.forget(transfer)
-                for transfer in self._claims.of_node(self._instance):
-                    if transfer not in self._left:
-                        self._claims.forget(self._instance, transfer)
+            try:
+                left = await self._tidy()
+            except (AwayError, StoreError) as error:
+                log.warning("orphans-not-told", node=self._instance, why=str(error))
+                await sleep(self._clock, AGAIN_S)
+                continue
+            await self.settle(left)
             await self._line.down.wait()
+
+    async def _tidy(self) -> list[TransferRecord]:
+        """Take away what is over; the transfers of which nobody has told. Raises AwayError, StoreError."""
+        found: list[TransferRecord] = []
+        for transfer, payload in (await self._opened(self._instance)).items():
+            if self._own.knows(transfer) or transfer in self._left:
+                continue
+            record = None if self._has_looked else self._read(self._instance, transfer, payload)
+            if record is None or await self._teller.knows(transfer):
+                self._own.forget(transfer)
+            else:
+                self._left.add(transfer)
+                found.append(record)
+        self._has_looked = True
+        for transfer in self._claims.of_node(self._instance):
+            if transfer not in self._left:
+                self._claims.forget(self._instance, transfer)
+        return found
 
     # --- those of others
 
@@ -196,12 +221,7 @@ class Orphans:
             claim = self._claims.of(lost.node, transfer)
             if (claim is not None and claim.told) or self._holds(claim):
                 continue
-            try:
-                record = read_transfer(payload.decode())
-            except (ValidationError, UnicodeError) as error:
-                log.error("orphan-unreadable", node=lost.node, transfer=transfer[:64], why=str(error)[:500])
-                continue
-            if record.transfer != transfer or record.outcome is not None:
+            if (record := self._read(lost.node, transfer, payload)) is None:
                 continue
             if not self._statuses.is_lost(lost.node):
                 return  # it is back, and tells by itself what nobody has claimed
@@ -215,3 +235,12 @@ class Orphans:
             self._on_told(told)
         await self._claims.told(lost.node, record.transfer)
         self._line.say(self._line.topic(open_transfers.KIND, record.transfer, lost.node), b"")
+
+    def _read(self, node: str, transfer: str, payload: bytes) -> TransferRecord | None:
+        """What a gateway has said of a transfer under way; None: that cannot be, or it is over."""
+        try:
+            record = read_transfer(payload.decode())
+        except (ValidationError, UnicodeError) as error:
+            log.error("orphan-unreadable", node=node, transfer=transfer[:64], why=str(error)[:500])
+            return None
+        return record if record.transfer == transfer and record.outcome is None else None

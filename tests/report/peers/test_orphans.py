@@ -95,6 +95,9 @@ class Node:
     async def let_go(self, transfer: str) -> None:
         self.ended.add(transfer)
 
+    async def knows(self, transfer: str) -> bool:
+        return transfer in self.ended or transfer not in self.world.unwritten
+
     def kill(self) -> None:
         self.line.kill()
         for task in self.tasks:
@@ -103,7 +106,8 @@ class Node:
 
     def back(self) -> None:
         """Tell what was left under way."""
-        left = [samples.requested(transfer) for transfer in TRANSFERS if transfer not in self.ended]
+        known = [transfer for transfer in TRANSFERS if transfer not in self.ended | self.world.unwritten]
+        left = [samples.requested(transfer) for transfer in known]
         self.tasks.append(asyncio.ensure_future(self.orphans.settle(left)))
 
 
@@ -116,6 +120,7 @@ class World:
         self.bus = Bus(self.clock, self.chance, latest_s)
         self.told: list[Told] = []
         self.answering: set[str] = set()
+        self.unwritten: set[str] = set()  # those of gw-1 that others know of, and its own disk does not
         self.disks: dict[str, set[str]] = {name: set() for name in NODES}
         self.nodes = {name: self.node(name) for name in NODES}
 
@@ -169,6 +174,53 @@ async def test_one_tells_whoever_comes_back_and_claims_when(seeds: range) -> Non
         by |= {name for name, _, _ in world.told}
         world.end()
     assert len(by) > 1, "no race was run"
+
+
+@pytest.mark.keeps("22.58")
+@pytest.mark.usefixtures("together")
+async def test_what_others_know_and_its_own_disk_does_not_is_told_once_as_well() -> None:
+    """It was killed within the 20 ms in which writes are gathered."""
+    by = set[str]()
+    for seed in range(30):
+        world = World(seed, latest_s=0.4)
+        await world.begin()
+        world.unwritten = set(TRANSFERS[: 1 + seed % len(TRANSFERS)])
+        world.nodes["gw-1"].kill()
+        await world.clock.run(world.chance.uniform(0, 2 * AFTER_S))
+        world.restart("gw-1").back()
+        await world.clock.run(60)
+        assert world.once, (seed, world.told)
+        assert world.open == []
+        by |= {name for name, _, _ in world.told}
+        world.end()
+    assert len(by) > 1, "no race was run"
+
+
+async def test_what_is_over_and_still_stands_at_the_broker_is_taken_away_and_not_told() -> None:
+    world = World()
+    await world.begin()
+    world.nodes["gw-1"].kill()
+    world.disks["gw-1"].update(TRANSFERS)
+    world.restart("gw-1").back()
+    await world.clock.run(60)
+    assert (world.told, world.open) == ([], [])
+    world.end()
+
+
+async def test_of_what_this_run_has_said_nothing_is_told_when_the_broker_is_back() -> None:
+    """Its end may be older than all that is remembered."""
+    world = World()
+    await world.clock.run(2)
+    world.unwritten = set(TRANSFERS)
+    line = world.nodes["gw-1"].line
+    line.up.clear()
+    line.down.set()
+    await world.begin()
+    line.down.clear()
+    line.up.set()
+    await world.clock.run(60)
+    assert (world.told, world.open) == ([], [])
+    world.end()
 
 
 async def test_of_two_claims_the_first_is_what_those_find_who_come_later() -> None:
