@@ -85,6 +85,10 @@ class Operating:
                 }
                 for name, up in self._parts.sip.trunks.up.items()
             },
+            "strangers": [
+                {"source": each.source, "requests": each.requests, "last_at": timestamp(each.last_at)}
+                for each in self._parts.sip.strangers
+            ],
             "mqtt": {
                 "configured": config.mqtt is not None,
                 "connected": self._parts.reporter.connected,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from gateway.config import Config
 from gateway.core.model import LegId
 from gateway.core.sip_message import Captured, KeptMessages
-from gateway.ports import Clock, ExtensionWatcher, SipListener, SipPort
+from gateway.ports import Clock, ExtensionWatcher, SipListener, SipPort, Stranger
 
 
 class Trunks(Protocol):
@@ -59,6 +59,10 @@ class UserAgent(SipPort, Protocol):
     @property
     def stack(self) -> Mapping[str, int]:
         """What the SIP stack itself holds."""
+
+    @property
+    def strangers(self) -> Sequence[Stranger]:
+        """Who was turned away within the last hour because no profile has the address; the last of them first."""
 
     def dialogs(self, most: int, call_id: str = "") -> Sequence[Mapping[str, Any]]:
         """Up to so many of the dialogs that it holds, the oldest first, and who holds each: JSON-able.

@@ -15,7 +15,7 @@ import aiohttp
 
 from gateway.app import App
 from gateway.config import Config, load
-from gateway.ports import Clock, IncomingCall, SipError, SipListener
+from gateway.ports import Clock, IncomingCall, SipError, SipListener, Stranger
 from tests.bench import ASSIGNED, BEGIN, EVE, PBX, Chance
 from tests.bench.clock import VirtualClock
 from tests.bench.sip import FakeSip
@@ -55,6 +55,10 @@ class FakeUserAgent(FakeSip):
         return self
 
     bridge_hz = 16000
+
+    @property
+    def strangers(self) -> list[Stranger]:
+        return []
 
     @property
     def counts(self) -> dict[str, int]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FAILURES = 5  # that are shown
 LOOKED_THROUGH = 100  # transfers
+STRANGERS = 5  # likewise
 LABEL_WIDTH = 14  # columns
 
 Document: TypeAlias = Mapping[str, Any]
@@ -94,6 +95,7 @@ def page(told: Document, queues: Sequence[Document], transfers: Sequence[Documen
         "listens", [Line(f"{kind.upper()} {each}") for kind, found in listening.items() for each in found]
     )
     yield from _group("trunks", standings(told["trunks"], "up"))
+    yield from _group("turned away", [_stranger(each) for each in told.get("strangers", ())[:STRANGERS]])
     yield from _group("PBXs", standings(told["pbx"], "known"))
     yield from _group("broker", [broker(told["mqtt"], told["outbox"])])
     yield from _group("webhooks", standings(told["webhooks"], "up"))
@@ -133,6 +135,11 @@ def _standing(name: str, told: Document, good: str) -> Line:
     if told["up"] is None:
         return Line(f"{name}: not asked", ASIDE)
     return Line(f"{name}: not {good}: {told.get('because') or 'not heard of yet'}", BAD)
+
+
+def _stranger(told: Document) -> Line:
+    requests = f"{told['requests']} request{'s' if told['requests'] > 1 else ''}"
+    return Line(f"{told['source']}: {requests}, last {told['last_at']}: in no profile's addresses", DOUBTFUL)
 
 
 def broker(told: Document, outbox: Document) -> Line:

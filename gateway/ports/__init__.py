@@ -30,6 +30,7 @@ from gateway.ports.sip import (
     SipError,
     SipListener,
     SipPort,
+    Stranger,
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "SipError",
     "SipListener",
     "SipPort",
+    "Stranger",
     "Timer",
     "TooLateError",
     "UnderWay",

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -90,6 +91,15 @@ class NotSentError(SipError):
     def __init__(self, reason: NotSent, text: str) -> None:
         super().__init__(text)
         self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """Who was turned away because no profile has the address that the requests came from."""
+
+    source: str
+    requests: int  # of the last hour, or more where they never stopped for one
+    last_at: datetime
 
 
 class SipPort(Protocol):

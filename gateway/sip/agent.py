@@ -18,7 +18,7 @@ from gateway.core.model import Announcement, LegId
 from gateway.core.open_call import LegCondition, LegState
 from gateway.core.outcome import CallEnd, Reason
 from gateway.core.record import LegMedia
-from gateway.ports import Clock, DialOrder, HandDownOrder, NotSent, NotSentError, SipListener
+from gateway.ports import Clock, DialOrder, HandDownOrder, NotSent, NotSentError, SipListener, Stranger
 from gateway.sip.calls.bridge import Bridge
 from gateway.sip.calls.capacity import Capacity
 from gateway.sip.calls.dialling import Dialler
@@ -370,6 +370,11 @@ class SipAgent:
         if not self._begun:
             return {"dialogs": 0, "transactions": 0, "timers": 0}
         return {"dialogs": pj.dialog_count(), "transactions": pj.transaction_count(), "timers": pj.timer_count()}
+
+    @property
+    def strangers(self) -> Sequence[Stranger]:
+        """See user_agent.UserAgent."""
+        return self._front.tally.strangers
 
     # --- what is kept of the last calls: see user_agent.UserAgent
 

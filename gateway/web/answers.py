@@ -70,6 +70,14 @@ class Readiness(Published):
     missing: list[str]
 
 
+class StrangerData(Published):
+    """Who was turned away by SIP, since no profile has the address."""
+
+    source: str = Field(description="address")
+    requests: int = Field(ge=1, description="of the last hour; more where they never stopped for one")
+    last_at: Timestamp
+
+
 class Status(BaseModel):
     """How the gateway is; more fields than these are there."""
 
@@ -87,6 +95,7 @@ class Status(BaseModel):
     listening: dict[str, list[str]] = Field(description="addresses, by `sip` and `http`")
     calls: Count
     transfers: Count
+    strangers: list[StrangerData] = Field(description="of the last hour, the last of them first, 16 at most")
     webhooks: dict[str, Any]
     restart_needed: list[str]
 

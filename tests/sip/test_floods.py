@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.cli.status import page
 from tests.sip.bed import ANNA, ASSISTANT_HZ, PORT, Bed, Pair, Stage
 from tests.support.flood import Flood, again, invite, request
 from tests.support.peer import Peer
@@ -65,13 +66,21 @@ async def cost_of_transfers(bed: Bed, at: Stage, seconds: float) -> tuple[float,
 # --- strangers, of whom 104 tells
 
 
-@pytest.mark.keeps("16.17")
+@pytest.mark.keeps("16.17", "20.123")
 async def test_who_is_not_configured_is_told_once_and_logged(bed: Bed) -> None:
     async with Peer(bed.net.host(190), PORT, user="forgotten") as trunk:
         uri = f"sip:{bed.number('quiet')}@{bed.net.gateway}"
         for _ in range(3):
             assert (await trunk.request("OPTIONS", uri, bed.gateway.sip)).code == 403
         assert len([line for line in lines(bed, "request-rejected") if trunk.host in line]) == 1
+
+        async def all_known() -> bool:
+            strangers = (await bed.gateway.get("/api/status"))["strangers"]
+            return {each["source"]: each["requests"] for each in strangers}.get(trunk.host) == 3
+
+        await eventually(all_known, "the stranger is in the status")
+        told = [line.text for line in page(await bed.gateway.get("/api/status"), [], [])]
+        assert any(text.startswith(f"{trunk.host}: 3 requests, last 2") for text in told), told
 
 
 @pytest.mark.keeps("16.15")

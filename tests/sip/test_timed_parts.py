@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,11 +15,12 @@ from structlog.testing import capture_logs
 from gateway.config import TrunkProfile
 from gateway.core.model import LegId, Peer, PeerKind
 from gateway.core.outcome import Reason
+from gateway.ports import Stranger
 from gateway.sip.requests import dialogs
 from gateway.sip.requests.dialogs import DialogId, Dialogs
 from gateway.sip.requests.expiry import Expiries
 from gateway.sip.requests.subscriptions import Subscriptions
-from gateway.sip.stack.front import MOST_SOURCES, SUM_S, Tally
+from gateway.sip.stack.front import KEPT_S, MOST_KEPT, MOST_SOURCES, SUM_S, Tally
 from gateway.sip.stack.rtp_source import DroppedMedia
 from gateway.sip.stack.trunks import TrunkWatch
 from tests.bench.clock import VirtualClock
@@ -163,6 +165,27 @@ def test_sources_without_end_share_a_line(clock: VirtualClock) -> None:
     assert [(line["source"], line["requests"]) for line in logs if line["event"] == "requests-rejected"] == [
         ("many", 49)
     ]
+
+
+def test_who_is_in_no_profile_is_known_for_an_hour_and_until_a_profile_has_the_address(clock: VirtualClock) -> None:
+    tally = Tally(lambda _reason, _count: None, clock)
+    tally.add(Reason.PEER_NOT_ALLOWED, "192.0.2.9", count=5)
+    tally.add(Reason.BAD_REQUEST, "192.0.2.7")
+    tally.add(Reason.PEER_NOT_ALLOWED, "")
+    clock.advance(KEPT_S / 2)
+    at = clock.now().wall
+    tally.add(Reason.PEER_NOT_ALLOWED, "2001:db8::9", "INVITE")
+    tally.add(Reason.PEER_NOT_ALLOWED, "192.0.2.9")
+    assert tally.strangers == [Stranger("192.0.2.9", 6, at), Stranger("2001:db8::9", 1, at)]
+    tally.admit([ip_network("2001:db8::/32")])
+    assert tally.strangers == [Stranger("192.0.2.9", 6, at)]
+    clock.advance(KEPT_S + 1)
+    assert tally.strangers == []
+    tally.add(Reason.PEER_NOT_ALLOWED, "192.0.2.9")
+    assert [each.requests for each in tally.strangers] == [1]
+    for number in range(MOST_KEPT):
+        tally.add(Reason.PEER_NOT_ALLOWED, f"198.51.100.{number}")
+    assert (len(tally.strangers), tally.strangers[0].source) == (MOST_KEPT, f"198.51.100.{MOST_KEPT - 1}")
 
 
 # --- media from elsewhere

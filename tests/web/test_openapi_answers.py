@@ -41,7 +41,7 @@ class Busy(Gateway):
             "problems": [],
             "listening": {"sip": [], "http": []},
         }
-        return {**known, "calls": 1, "transfers": 1, "webhooks": {}, "restart_needed": []}
+        return {**known, "calls": 1, "transfers": 1, "strangers": [], "webhooks": {}, "restart_needed": []}
 
     def explain(self, target: str, number: str, at: object) -> Mapping[str, Any]:
         if len(number) % 2:

@@ -156,6 +156,9 @@ async def test_requests_are_rejected(own_net: Net, tmp_path: Path) -> None:
             call = stranger.invite(play.uri("+31201234567"), play.remote)
             assert (await call.final()).code == 403
         seen = await Desk(gateway, tmp_path).carry_out("TransferGatewayRequestsRejected")
+        [told] = [line for line in seen["transfer-gateway status"].splitlines() if own_net.host(99) in line]
+        assert told.startswith("turned away")
+        assert told.endswith("in no profile's addresses")
         assert own_net.host(99) in seen.log("request-rejected")
         assert len(seen.log("request-rejected").splitlines()) == 1
         assert seen.log("requests-rejected") == ""
