@@ -88,8 +88,8 @@ def test_where_there_is_no_configuration_it_says_how_to_get_one(
     for directory in (tmp_path, tmp_path / "nowhere"):
         code, _, err = run(capsys, directory, "status")
         assert code == 78
-        last = f"nothing is in {directory}: init writes a configuration, --config names another"
-        assert err.splitlines()[-1] == f"transfer-gateway: {last}"
+        ways = "`transfer-gateway init` writes one, and --config names another directory"
+        assert err.splitlines() == [f"transfer-gateway: gateway.toml: file: there is none in {directory}; {ways}"]
 
 
 @pytest.mark.keeps("20.80")

@@ -12,13 +12,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from gateway.arguments import parse
 from gateway.cli import cluster, configured, listing, reports, running, setting_up, watching
 from gateway.cli import status as page
 from gateway.cli import why as one
-from gateway.cli.output import ASIDE, choose_colors
+from gateway.cli.output import choose_colors
 from gateway.cli.terminal import CONFIGURATION, FAILED, INTERRUPTED, RESTARTED, USAGE, UsageError, complain
 from gateway.remote import RemoteError, UnreachableError
 
@@ -70,17 +69,7 @@ def _carried_out(arguments: Sequence[str] | None) -> int:
         if not isinstance(error, ConfigError):
             raise
         complain(str(error))
-        if options.command is not setting_up.init and _is_nowhere(options.config):
-            complain(f"nothing is in {options.config}: init writes a configuration, --config names another", ASIDE)
         return CONFIGURATION
-
-
-def _is_nowhere(directory: Path) -> bool:
-    """Whether nobody has written a configuration there yet."""
-    try:
-        return not any(directory.iterdir())
-    except OSError as error:
-        return isinstance(error, FileNotFoundError)
 
 
 def _take_every_text() -> None:
