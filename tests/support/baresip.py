@@ -11,6 +11,7 @@ import asyncio
 import json
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -23,12 +24,15 @@ from tests.support.processes import WAIT_S, Child, free_port
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tests.support.ami import Block
     from tests.support.asterisk import Asterisk
 
 Manner = Literal["answer", "ring", "busy"]
 """What the person does when it rings: picks up at once; lets it ring; rejects the call (486)."""
 
 VOICE_S = 300
+MISSED_S = 3.0
+"""A queue that still takes a registered phone for unavailable has missed it, as happens on a busy machine."""
 APPLICATIONS = ("account", "menu", "ctrl_tcp")
 
 
@@ -84,24 +88,42 @@ class Agent:
         env = await bound_to(self.host, self._directory)
         self._child = Child(f"phone {self.extension}", command, log, env=env)
         try:
-            await self._child.accepts(self.host, self._control_port)
-            self._reader, self._writer = await asyncio.open_connection(self.host, self._control_port)
+            await self._child.ready(self._connect)
             self._changed = asyncio.Condition()
             self._task = asyncio.create_task(self._listen())
             async with self._pbx.ami() as ami:
+                missed_at = time.monotonic() + MISSED_S
 
                 async def available() -> bool:
                     # The PBX may still count a contact from before a crash, so the phone must have its own 200 too.
                     if " 200 OK " not in log.read_text(errors="replace"):
                         return False
                     where = {"Context": self._pbx.hints, "Exten": self.extension}
-                    return (await ami.action("ExtensionState", **where))[0]["Status"] == "0"
+                    if (await ami.action("ExtensionState", **where))[0]["Status"] != "0":
+                        return False
+                    # A queue hears of it by itself, and lets nobody in before.
+                    is_away = any(self._is_away(member) for member in await ami.action("QueueStatus"))
+                    if is_away and time.monotonic() > missed_at:
+                        await ami.action("QueueReload", Members="yes", Rules="no", Parameters="no")
+                    return not is_away
 
                 await self._child.ready(available)
         except BaseException:
             await self._child.kill()
             raise
         return self
+
+    async def _connect(self) -> bool:
+        # The first connection that it takes is the one that is kept: it has room for one, and lets go of the newer one
+        # at times where an older one has just been closed.
+        self._reader, self._writer = await asyncio.open_connection(self.host, self._control_port)
+        return True
+
+    def _is_away(self, member: Block) -> bool:
+        """Whether this is the phone as a member of a queue that takes it for unavailable."""
+        interface = member.get("StateInterface", "")
+        is_ours = interface == f"PJSIP/{self.extension}" or interface.startswith(f"hint:{self.extension}@")
+        return is_ours and member["Status"] == "5"
 
     async def stop(self) -> None:
         """Log out: unregister and end."""
