@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.booted, pytest.mark.timeout(600)]
 
-LEFT = next((Path(__file__).parents[2] / "upgrade").glob("*.tar.xz"))
+HERE = Path(__file__).parent
+LEFT = next((HERE.parents[1] / "upgrade").glob("*.tar.xz"))
 
 
 @pytest.fixture(scope="module")
 def told(staging: Staging, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     trial = tmp_path_factory.mktemp("trial")
     pack_all(staging, trial)
-    shutil.copy(Path(__file__).with_name("trial.sh"), trial)
+    for file in (HERE / "trial.sh", HERE / "talks.py", HERE.parents[1] / "support" / "sip_message.py"):
+        shutil.copy(file, trial)
     with tarfile.open(LEFT) as archive:
         archive.extractall(trial / "left", filter="data")
     with ThreadPoolExecutor() as pool:
@@ -66,6 +68,16 @@ def test_a_release_that_does_not_start_gives_way_to_the_one_before(told: dict[st
 @pytest.mark.keeps("20.44")
 def test_a_release_that_refuses_the_configuration_waits_for_it(told: dict[str, list[str]]) -> None:
     holds(told["refused"])
+
+
+@pytest.mark.keeps("20.118")
+def test_an_upgrade_keeps_a_call_whose_gateway_is_to_keep_its_calls(told: dict[str, list[str]]) -> None:
+    holds(told["kept"])
+
+
+@pytest.mark.keeps("20.119")
+def test_a_release_that_does_not_start_gives_the_call_back_to_the_one_before(told: dict[str, list[str]]) -> None:
+    holds(told["given_back"])
 
 
 @pytest.mark.keeps("20.107")

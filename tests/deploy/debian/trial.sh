@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2024
 # The life of a package, from a clean system to a clean system. /trial has the packages first, second, broken (does not
 # pass its self-test), stillborn (passes it, and ends when the service starts), earlier (knows only the first version of
-# the store) and last, and the state that an earlier release has left (tests/upgrade).
+# the store) and last, the state that an earlier release has left (tests/upgrade), and two who talk (talks.py).
 # A line with # in front begins a part.
 source /trial/booted.sh
 export DEBIAN_FRONTEND=noninteractive
@@ -37,6 +37,21 @@ completes() { # a line that is begun, and the word that it is completed by
     [[ ${COMPREPLY[*]} == "$2" ]]
 }
 ends() { wait "$1"; }
+told() { # what the two who talk have, of what talks.py keeps of them
+    python3 -c 'import json, sys; print(*json.load(open("/tmp/talk"))[sys.argv[1]])' "$1" 2>/dev/null
+}
+hear() { # one another, from now on
+    local caller assistant before
+    read -ra before <<<"$(told heard)"
+    both_have() {
+        read -r caller assistant <<<"$(told heard)"
+        ((caller >= ${before[0]:-0} + 25 && assistant >= ${before[1]:-0} + 25))
+    }
+    within 30 both_have
+}
+call_id() { curl -s 127.0.0.1:9470/api/calls | sed -n 's/.*"call": "\([^"]*\)".*/\1/p' | head -n 1; }
+ends_of() { journalctl -q -u $unit -o cat | grep -c "call-ended.*$1"; }
+told_once() { [[ $(ends_of "$1") == 1 ]]; }
 
 set -o pipefail
 part install
@@ -59,7 +74,9 @@ part service
 configure /usr/share/$unit 4
 # What an earlier release has left is as old as it is.
 sed -i 's/^\(failures_\)\?days = .*/\1days = 3650/' $etc/gateway.toml
-sed -i 's/^#\(LoadCredential=ami\)/\1/' /etc/systemd/system/$unit.service.d/secrets.conf
+sed -i 's/^#\(LoadCredential=\(ami\|http\)\)/\1/' /etc/systemd/system/$unit.service.d/secrets.conf
+sed -i 's/^# \(token_file = \)/\1/' $etc/gateway.toml
+(umask 077 && echo a-token-of-32-characters-or-more >$etc/http.secret)
 systemctl daemon-reload
 find $etc /etc/systemd/system/$unit.service.d -type f -exec sha256sum {} + >/tmp/config.sums
 is 'the configuration passes' checks
@@ -67,7 +84,7 @@ mkdir -p -m 700 /var/lib/private/$unit
 cp /trial/left/state/* /var/lib/private/$unit/
 is 'enabled and started, it is ready' systemctl -q enable --now $unit
 is '/readyz says 200' serves
-trunk
+trunk && answers=$!
 pbx
 is 'bridges a call' calls 500
 is 'transfers a caller' transfers 500
@@ -80,6 +97,7 @@ before=$(pid)
 calls 60000 & long=$!
 is 'a call is under way' within 5 calls_run 1
 is 'upgrades' install second
+is 'says why calls are not kept' said 'they are not kept: .*without recover_calls = true'
 is 'the call was ended by the drain' not ends $long
 is 'as the journal says' logged drain-timeout
 is 'the new release runs' within 10 serves
@@ -133,8 +151,48 @@ is 'an earlier one may take its place' install second
 is 'and serves' within 10 serves
 is 'it says which it is' leads releases 2.0
 
-part later
+part kept
 systemctl reset-failed $unit # it has been started often by now
+cp $etc/gateway.toml /tmp/good.toml
+sed -i 's/^\[sip\]$/&\nrecover_calls = true/' $etc/gateway.toml
+is 'a reload takes recover_calls' systemctl reload $unit
+! kill $answers || wait $answers # its port is free then
+python3 /trial/talks.py /tmp/talk & talk=$!
+is 'two talk' within 30 hear
+before=$(pid)
+call=$(call_id)
+is 'upgraded meanwhile' install last
+is 'it says that calls are kept' said 'restarting transfer-gateway.service: calls that are up are kept'
+is 'the new release runs' within 10 serves
+is 'as another process' test "$(pid)" != "$before"
+is 'of the new release' leads releases 5.0
+is 'both hear one another again' hear
+is "for which they have waited $(told silence_s | tr ' ' '\n' | sort -n | tail -n 1) s" true
+is 'both were asked once, in the dialogs that they have' test "$(told invites)" = '1 1'
+is 'it is the same call' test "$call" -a "$(call_id)" = "$call"
+is 'which has not ended' test "$(ends_of "$call")" = 0
+
+part given_back
+before=$(pid)
+is 'an upgrade to a release that does not start fails' not install stillborn
+is 'and says so' said 'the new release does not start'
+is 'the one before is back' within 15 serves
+is 'as another process' test "$(pid)" != "$before"
+is 'of the release before' leads kept 5.0
+is 'both hear one another again' hear
+is 'by another request in their dialogs' test "$(told invites)" = '2 2'
+is 'it is the same call' test "$(call_id)" = "$call"
+kill $talk
+is 'the one hangs up, and the other is told' ends $talk
+is 'the call has one end' within 30 told_once "$call"
+cat /tmp/good.toml >$etc/gateway.toml
+is 'a reload takes the key out again' systemctl reload $unit
+trunk
+is 'an earlier release takes its place' install second
+is 'and serves' within 10 serves
+
+part later
+systemctl reset-failed $unit
 before=$(version)
 calls 60000 & long=$!
 is 'a call is under way' within 5 calls_run 1
