@@ -22,6 +22,7 @@ prefix=${PREFIX:-/opt/transfer-gateway}
 configuration=${CONFIGURATION:-/etc/transfer-gateway}
 shipped=(sip_profiles deploy LICENSE CHANGELOG.md)
 documents=(README.md docs)
+keeping="with recover_calls, transfer-gateway restart ends no call that is up"
 say() { printf 'install: %s\n' "$*" >&2; }
 fail() {
     say "$*"
@@ -165,6 +166,7 @@ rollback() {
         "takes: $prefix/$before/bin/transfer-gateway check tells why; change that first. Nothing was switched"
     switch_to "$before"
     say "$prefix/$before is in use again from the next start: systemctl restart transfer-gateway"
+    say "$keeping"
 }
 
 uninstall() {
@@ -210,6 +212,7 @@ case ${1:-install} in
         install_release
         if [[ -e $configuration/gateway.toml ]]; then
             say "it is in use from the next start: systemctl restart transfer-gateway"
+            say "$keeping"
             say "back to the release before: make rollback"
         else
             next_steps
