@@ -127,7 +127,7 @@ class Keeper:
             max_forwards=call.max_forwards,
             began_at=call.began.wall,
             connected_at=call.began.told_at(call.connected_at or now),
-            transfer=call.transfer,
+            transfer=call.put_through_by or call.transfer,
             destination=call.destination,
             answered_by=call.answered_by,
             legs=(legs[0], legs[1]),
@@ -180,6 +180,7 @@ class Keeper:
             name: Leg(name, Peer(leg.peer, leg.kind), leg.dialog.call_id, dialled=True)
             for name, leg in zip(names, kept.legs, strict=True)
         }
+        transfer = TransferId(kept.transfer) if kept.transfer is not None else None
         parties = {name: leg.party for name, leg in zip(names, kept.legs, strict=True) if leg.party is not None}
         return Call(
             id=kept.call,
@@ -193,7 +194,8 @@ class Keeper:
             connected_at=self._moment(kept.connected_at),
             destination=kept.destination,
             answered_by=kept.answered_by,
-            transfer=TransferId(kept.transfer) if kept.transfer is not None else None,
+            put_through_by=transfer if kept.destination is not None else None,
+            transfer=transfer,
             recovering=frozenset(legs),
         )
 

@@ -13,7 +13,7 @@ from gateway.config import load
 from gateway.core.kept_call import LEAP, LEAP_A_SECOND, MOST, KeptCall, KeptDialog
 from gateway.core.outcome import CallEnd
 from gateway.ports import NotSent, NotSentError
-from tests.bench import SALES, Bench
+from tests.bench import SALES, SUPPORT, Bench
 from tests.bench.bench import ASSIGNED, PBX
 from tests.config_directory import write
 
@@ -119,6 +119,35 @@ def test_a_transfer_strikes_it_out_until_it_is_over(first: Process) -> None:
     (kept,) = first.notes.rows.values()
     assert kept.destination == "sales"
     assert {leg.dialog.call_id for leg in kept.legs} == {f"{caller}@test", f"{target}@test"}
+
+
+@pytest.mark.keeps("22.65")
+def test_who_comes_back_from_a_further_transfer_is_kept_as_put_through_by_the_first(
+    first: Process, config: Config
+) -> None:
+    _, assistant = first.talk()
+    first.bench.refer(assistant, SALES)
+    target = first.bench.dialled
+    assert target is not None
+    first.know(target)
+    first.bench.answers(target)
+    first.bench.fails(assistant, 200)
+    first.bench.pass_time(10)
+    first.bench.refer(target, SUPPORT)
+    while (rings := first.bench.dialled) is not None:
+        first.bench.fails(rings)
+        first.bench.pass_time()
+    completed, failed = first.bench.ends()
+    (kept,) = first.notes.rows.values()
+    assert (kept.transfer, kept.destination) == (completed.transfer, "sales")
+    second = taking_up(first, config)
+    for order in second.bench.sip.recovered:
+        second.know(order.leg)
+        second.bench.answers(order.leg)
+    second.bench.fails(second.bench.sip.recovered[0].leg, 200)
+    second.bench.pass_time(10)
+    ended = second.bench.witness.calls[-1]
+    assert (ended.transfer, ended.destination) == (completed.transfer, "sales") != (failed.transfer, "sales")
 
 
 def test_it_is_written_anew_only_where_a_leg_leads_elsewhere(first: Process) -> None:

@@ -257,7 +257,13 @@ def _switched(turn: Turn, event: Joined, running: Running) -> None:
     peer = running.peers.get(event.other) or Peer(call.number.pbx, PeerKind.PBX)
     turn.keep(event.one)
     turn.add(Leg(event.other, peer, running.record.call_ids.get("target"), dialled=True), event.party)
-    turn.call = replace(turn.call, up=True, destination=running.record.destination, connected_at=turn.now)
+    turn.call = replace(
+        turn.call,
+        up=True,
+        destination=running.record.destination,
+        put_through_by=running.id,
+        connected_at=turn.now,
+    )
     turn.feed(running.id, ev.Switched(running.at(turn.now), event.other))
     if running.consultation is not None:
         # Its holder, who has put two people through to each other, is done there too.

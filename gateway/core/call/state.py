@@ -36,6 +36,15 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class PutThrough:
+    """Whom a caller was put through to; all None: nobody, who talks is the assistant."""
+
+    destination: str | None = None
+    by: TransferId | None = None  # the transfer that did it
+    answered_by: AnsweredBy | None = None  # who took the call there, as the PBX says; None: it does not
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A transfer of a call, and what the call knows of it beside the transfer machine."""
 
@@ -47,6 +56,7 @@ class Running:
     present: frozenset[LegId] = frozenset()  # the legs whose end is news to the transfer machine
     handed: LegId | None = None  # the target to which the PBX was asked to bring the caller by itself
     consultation: LegId | None = None  # the transferor's leg in the call that an attended transfer joins
+    before: PutThrough = field(default_factory=PutThrough)  # whom the caller talked with when it began
 
     @property
     def id(self) -> TransferId:
@@ -98,6 +108,7 @@ class Call:
     connected_at: Moment | None = None
     destination: str | None = None
     answered_by: AnsweredBy | None = None  # who took the call there, as the PBX says; None: it does not
+    put_through_by: TransferId | None = None  # the transfer that has led there
     transfer: TransferId | None = None  # the newest one
     recovering: frozenset[LegId] = frozenset()  # legs of an earlier process that have yet to be taken up
     transfers: tuple[Running, ...] = ()  # under way; one of them at most holds the transferee
@@ -132,6 +143,11 @@ class Call:
         return self.running(self.transfer)
 
     @property
+    def put_through(self) -> PutThrough:
+        """Whom the caller was put through to."""
+        return PutThrough(self.destination, self.put_through_by, self.answered_by)
+
+    @property
     def kept(self) -> Running | None:
         """The transfer that has failed and still keeps the caller's place in a queue."""
         return next((one for one in self.transfers if one.keeps_place), None)
@@ -161,7 +177,7 @@ class Call:
             trunk=self.number.trunk,
             pbx=self.number.pbx,
             caller=self.caller,
-            transfer=self.transfer,
+            transfer=self.put_through_by or self.transfer if ended else self.transfer,
             destination=self.destination,
             started_at=self.began.wall,
             connected_at=self.began.told_at(since) if since else None,

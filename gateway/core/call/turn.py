@@ -83,6 +83,7 @@ class Turn:
         kept = self.call.kept
         taken_up = kept if kept is not None and kept.id == event.takes_up else None
         running, commands = begun(event, self.call, taken_up)
+        running = replace(running, before=self.call.put_through)
         if kept is not None and not running.over:
             self._leave_place(kept, running)
         self.call = replace(self.call, transfers=(*self.call.transfers, running))
@@ -108,7 +109,8 @@ class Turn:
         except Exception as error:
             raise StepError(transfer_id, event) from error
         self.put(replace(running, machine=machine))
-        if transfer_id == self.call.transfer and self.call.answered_by is not machine.record.answered_by:
+        leads = self.call.put_through_by or self.call.transfer
+        if transfer_id == leads and self.call.answered_by is not machine.record.answered_by:
             self.call = replace(self.call, answered_by=machine.record.answered_by)
         for command in commands:
             self._interpret(transfer_id, command)
@@ -208,12 +210,16 @@ class Turn:
         self.do(HandDown(HandDownOrder(transferee, destination.extension, transfer_id, referred_by)))
 
     def _return(self, transfer_id: TransferId, transferee: LegId, transferor: LegId) -> None:
+        """The caller talks with whoever had them before: the assistant, or one to whom they had been put through."""
+        before = self._running(transfer_id).before
         peer = self._running(transfer_id).peers.get(transferor)
         self.keep(transferee, transferor)
         if transferor not in self.call.legs and peer is not None:
             call_id = self._running(transfer_id).record.call_ids.get("transferor")
             self.add(Leg(transferor, peer, call_id))
-        self.call = replace(self.call, destination=None, answered_by=None)
+        self.call = replace(
+            self.call, destination=before.destination, put_through_by=before.by, answered_by=before.answered_by
+        )
         self.do(Join(transferee, transferor))
 
     def _hang_up(self, transfer_id: TransferId, command: HangUp) -> None:
