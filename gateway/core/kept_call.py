@@ -17,8 +17,8 @@ LEAP = 1000
 """How far numbers leap ahead at least: more than a dialog uses between two times that it is written down."""
 LEAP_A_SECOND = 10
 """… and by how much more for each second since: who is killed while taking calls up does not use a number twice."""
-MOST = 2**31 - 1
-"""RFC 3261 §8.1.1.5: a CSeq is less than 2**31; a description's version leaps with it."""
+MOST = 2**31 - 2**20
+"""RFC 3261 §8.1.1.5: a CSeq is less than 2**31, those of later requests too; a description's version leaps with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,7 +172,9 @@ class Keeper:
         """The call, of which nobody is there yet; None where it may not go on."""
         config = self._surroundings.config
         number = config.routes.number(kept.number)
-        has_peers = all(config.profile(leg.peer) is not None for leg in kept.legs)
+        has_peers = all(
+            (profile := config.profile(leg.peer)) is not None and profile.peer.kind is leg.kind for leg in kept.legs
+        )
         if not config.sip.recover_calls or number is None or not has_peers:
             return None
         names = [LegId(f"back-{next(self._numbers)}") for _ in kept.legs]

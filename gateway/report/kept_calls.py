@@ -16,6 +16,10 @@ from gateway.core.kept_call import KeptCall
 # Not a step of migrations.py: an earlier gateway would refuse a file that has had one more, and has no use for this.
 _TABLE = "CREATE TABLE IF NOT EXISTS kept_calls (call TEXT PRIMARY KEY, payload TEXT NOT NULL) WITHOUT ROWID"
 _FORM = TypeAdapter(KeptCall)
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+"""Of times of a call: what is counted on from them is a time, too."""
+MOST_FORWARDS = 255
+"""RFC 3261 §20.22."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,13 +61,33 @@ def read(db: sqlite3.Connection) -> list[KeptCall]:
     for call, payload in db.execute("SELECT call, payload FROM kept_calls ORDER BY call").fetchall():
         try:
             kept = _FORM.validate_json(payload)
-        except ValidationError as error:
-            log.error("kept-call-unreadable", call=call, why=str(error))
+            _check(kept, call)
+        except ValueError as error:  # a ValidationError is one, too
+            log.error("kept-call-unreadable", call=call, why=_told(error))
             db.execute("DELETE FROM kept_calls WHERE call = ?", (call,))
         else:
             found.append(replace(kept, attempts=kept.attempts + 1))
     apply(db, [keeping(kept) for kept in found])
     return found
+
+
+def _told(error: ValueError) -> str:
+    """Where the first mistake is and what; not what stands there, which may be somebody's number."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+
+
+def _check(kept: KeptCall, call: object) -> None:
+    """What a gateway writes is so; of a file that was restored, or written by hand, nobody knows. Raises ValueError."""
+    times = (kept.began_at, kept.connected_at, kept.kept_at)
+    if kept.call != call:
+        raise ValueError(f"it says that it is call {kept.call}")
+    if not all(at.tzinfo is not None and FIRST_YEAR <= at.year < LAST_YEAR for at in times):
+        raise ValueError("it has a time that none can be")
+    if kept.attempts < 0 or not 0 <= kept.max_forwards <= MOST_FORWARDS:
+        raise ValueError("it has a number that none can be")
 
 
 def forget(db: sqlite3.Connection, unwritten: list[Any], forms: Collection[str]) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -92,6 +93,43 @@ async def test_what_cannot_be_read_takes_nothing_along(tmp_path: Path) -> None:
     broken = Keep("00", keeping(CALL).payload and '{"call": "00"}')
     assert await written(tmp_path, broken, keeping(CALL)) == [FOUND]
     assert await written(tmp_path) == [replace(CALL, attempts=2)]
+
+
+@pytest.mark.keeps("22.66")
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ('"2026-03-02T11:00:00Z"', '"2026-03-02T11:00:00"'),
+        ('"2026-03-02T11:00:00Z"', '"9999-12-31T23:59:59Z"'),
+        ('"2026-03-02T11:00:00Z"', '"0001-01-01T00:00:00Z"'),
+        ('"max_forwards":69', '"max_forwards":100000'),
+        ('"attempts":0', '"attempts":-5'),
+        ('"call":"01A"', '"call":"01C"'),
+        ('"remote_cseq":-1', '"remote_cseq":"x"'),
+        ('"legs":[{', '"legs":[{},{'),
+        ("{", "\0{"),
+        ("}", ""),
+    ],
+)
+async def test_a_row_with_a_mistake_takes_nothing_along(tmp_path: Path, was: str, becomes: str) -> None:
+    """... as a disk may have it that was restored, or written by something else."""
+    payload = keeping(CALL).payload
+    assert payload
+    assert was in payload
+    other = replace(CALL, call="01B")
+    await written(tmp_path, Keep(CALL.call, payload.replace(was, becomes)), keeping(other))
+    assert await written(tmp_path) == [replace(other, attempts=2)]
+
+
+@pytest.mark.keeps("22.66")
+async def test_a_row_of_another_kind_takes_nothing_along(tmp_path: Path) -> None:
+    await written(tmp_path, keeping(CALL))
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as db, db:
+        rows = [(b"01B", b"\xff\xfe"), (7, 8), ("", "null"), ("01D", "[" * 10_000)]
+        db.executemany("INSERT INTO kept_calls (call, payload) VALUES (?, ?)", rows)
+    assert left(tmp_path) == [replace(CALL, attempts=2)]
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as db:
+        assert db.execute("SELECT call FROM kept_calls").fetchall() == [(CALL.call,)]
 
 
 async def test_who_is_erased_is_not_kept(tmp_path: Path) -> None:
