@@ -156,17 +156,19 @@ class Keeper:
         self._tell_over(kept)
 
     def _recover(self, call: Call, kept: KeptCall, loop: Loop) -> None:
+        """Both legs, and then what became of it: whoever is left is hung up, which takes a leg that is there."""
         since = (self._clock.now().wall - kept.kept_at).total_seconds()
+        failed: list[tuple[Leg, NotSentError]] = []
         for leg, known in zip(call.legs.values(), kept.legs, strict=True):
-            if leg.id not in (now.legs if (now := loop.calls.get(call.id)) else ()):
-                return  # the other one could not be taken up
             try:
                 self._sip.recover(RecoveryOrder(leg.id, leg.peer, known.dialog.later(since)))
             except NotSentError as error:
-                why, peer = str(error.reason), leg.peer.name
-                log.error("dial-failed", call=call.id, leg=leg.id, peer=peer, reason=why, error=str(error))
-                no_room = error.reason is NotSent.NO_ROOM
-                loop.feed(call.id, ev.DialFailed(self._clock.now(), leg.id, no_room))
+                failed.append((leg, error))
+        for leg, problem in failed:
+            why, peer = str(problem.reason), leg.peer.name
+            log.error("dial-failed", call=call.id, leg=leg.id, peer=peer, reason=why, error=str(problem))
+            no_room = problem.reason is NotSent.NO_ROOM
+            loop.feed(call.id, ev.DialFailed(self._clock.now(), leg.id, no_room))
 
     def _call_of(self, kept: KeptCall) -> Call | None:
         """The call, of which nobody is there yet; None where it may not go on."""

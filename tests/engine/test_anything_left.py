@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,11 +16,15 @@ from gateway.config import load
 from gateway.core.caller import Party
 from gateway.core.kept_call import MOST, KeptCall, KeptDialog, KeptLeg
 from gateway.core.model import AnsweredBy, PeerKind
+from gateway.ports import NotSent, NotSentError
+from tests.bench.sip import FakeSip
 from tests.config_directory import write
 from tests.engine.test_calls_kept import Notes, Process
 
 if TYPE_CHECKING:
     from gateway.config import Config
+    from gateway.core.kept_call import RecoveryOrder
+    from gateway.core.model import LegId
 
 pytestmark = pytest.mark.keeps("22.66")
 
@@ -53,20 +58,30 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=100)
-@given(left=LEFT, answers=st.lists(st.booleans(), min_size=6, max_size=6))
-def test_each_has_one_end(config: Config, left: list[KeptCall], answers: list[bool]) -> None:
+@given(left=LEFT, ways=st.lists(st.sampled_from(("answers", "refuses", "not tried")), min_size=6, max_size=6))
+def test_each_has_one_end(config: Config, left: list[KeptCall], ways: list[str]) -> None:
     process = Process(config, Notes())
     process.notes.rows.update((one.call, one) for one in left)
     bench = process.bench
-    bench.engine.take_up(left)
-    for order, does in zip(list(bench.sip.recovered), answers, strict=False):
+    becomes: dict[LegId, str] = {}
+
+    def recover(order: RecoveryOrder) -> None:
         assert order.dialog.local_cseq <= MOST
-        process.know(order.leg)
-        if does:
-            bench.answers(order.leg)
+        becomes[order.leg] = ways[len(becomes)]
+        if becomes[order.leg] == "not tried":
+            raise NotSentError(NotSent.REFUSED, "there is no way")
+        FakeSip.recover(bench.sip, order)
+
+    with mock.patch.object(bench.sip, "recover", recover):
+        bench.engine.take_up(left)
+    for leg, way in becomes.items():
+        process.know(leg)
+        if way == "answers":
+            bench.answers(leg)
         else:
-            bench.fails(order.leg, 481)
+            bench.fails(leg, 481)
     bench.pass_time(10)
+    bench.check()
     bench.finish()
     assert not process.notes.rows
     told = Counter(record.call for record in bench.witness.calls)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config import load
-from gateway.core.kept_call import LEAP, LEAP_A_SECOND, MOST, KeptCall, KeptDialog
+from gateway.core.kept_call import LEAP, LEAP_A_SECOND, MOST, KeptCall, KeptDialog, RecoveryOrder
 from gateway.core.outcome import CallEnd
 from gateway.ports import NotSent, NotSentError
 from tests.bench import SALES, SUPPORT, Bench
 from tests.bench.bench import ASSIGNED, PBX
+from tests.bench.sip import FakeSip
 from tests.config_directory import write
 
 if TYPE_CHECKING:
@@ -226,6 +227,30 @@ def test_a_leg_that_cannot_even_be_tried_takes_the_other_one_along(first: Proces
     assert not second.bench.engine.call_records()
     assert not second.notes.rows
     assert not second.bench.sip.recovered
+
+
+@pytest.mark.keeps("22.67")
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_leg_that_cannot_be_tried_leaves_nobody_alone_with_the_gateway(
+    first: Process, config: Config, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    first.talk()
+    second = Process(config, first.notes)
+    tried: list[LegId] = []
+
+    def recover(order: RecoveryOrder) -> None:
+        tried.append(order.leg)
+        if len(tried) == place + 1:
+            raise NotSentError(NotSent.REFUSED, "its connection is refused")
+        FakeSip.recover(second.bench.sip, order)
+
+    monkeypatch.setattr(second.bench.sip, "recover", recover)
+    second.bench.engine.take_up(list(first.notes.rows.values()))
+    assert second.bench.sip.hung_up == [tried[1 - place]]
+    second.bench.pass_time()
+    assert not second.bench.engine.call_records()
+    assert not second.notes.rows
+    second.bench.finish()
 
 
 def test_a_command_ends_it_meanwhile(first: Process, config: Config) -> None:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tests.sip.bed import PORT, TLS_PORT, Stage, tls
@@ -63,6 +66,17 @@ async def are_written_down(gateway: Gateway, calls: int) -> None:
         return not written or written <= {one["call"] for one in (await gateway.get("/api/calls"))["calls"]}
 
     await eventually(are_there, f"{calls} calls in the journal, not {written_down(gateway)}", timeout_s=30)
+
+
+def spoil_target(gateway: Gateway, call_id: str) -> None:
+    """Have the journal of a gateway that does not run name no place to which requests of this dialog go."""
+    with closing(sqlite3.connect(gateway.directory / "state" / "outbox.db")) as db, db:
+        for call, payload in db.execute("SELECT call, payload FROM kept_calls").fetchall():
+            row = json.loads(payload)
+            for leg in row["legs"]:
+                if leg["dialog"]["call_id"] == call_id:
+                    leg["dialog"]["target"] = "sip:"
+            db.execute("UPDATE kept_calls SET payload = ? WHERE call = ?", (json.dumps(row), call))
 
 
 async def killed(gateway: Gateway, calls: int = 1) -> Begun:

@@ -17,6 +17,7 @@ from tests.sip.recovering import (
     reinvites,
     session_in,
     sip_on_every_wire,
+    spoil_target,
     stage,
     talk_on,
     told,
@@ -172,6 +173,24 @@ async def test_a_side_that_does_not_have_the_call_any_more(bed: Bed, authority: 
         assert (ended["reason"], ended["hung_up_by"]) == ("peer-gone", "gateway")
         assert (await told(bed.gateway, "recovered"), await told(bed.gateway, "lost")) == (0, 1)
         await are_written_down(bed.gateway, 0)
+
+
+@pytest.mark.keeps("22.67")
+@pytest.mark.parametrize("who", ["caller", "assistant"])
+async def test_a_side_that_cannot_even_be_asked(bed: Bed, authority: Authority, who: str) -> None:
+    """The other one is asked and hung up, and does not stay alone with the gateway."""
+    async with stage(bed, "plain", authority) as at:
+        caller, assistant = await at.conversation()
+        gone, left = (caller, assistant) if who == "caller" else (assistant, caller)
+        await are_written_down(bed.gateway, 1)
+        await bed.gateway.kill()
+        spoil_target(bed.gateway, gone.call_id)
+        await bed.gateway.start()
+        await left.wait_request("BYE", 30)
+        await bed.gateway.idle()
+        assert (await told(bed.gateway, "recovered"), await told(bed.gateway, "lost")) == (0, 1)
+        await are_written_down(bed.gateway, 0)
+        assert (await gone.hang_up()).code == 481
 
 
 @pytest.mark.keeps("22.16")
