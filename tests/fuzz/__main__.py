@@ -10,7 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.fuzz.run import Run, keep
+from tests.fuzz.result import keep
+from tests.fuzz.run import Run
 from tests.fuzz.sanitized import environment
 from tests.support import own_network, tones
 
@@ -20,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--recover", action="store_true", help="it is killed halfway; calls outlive it")
     parser.add_argument("--plain", action="store_true", help="the ordinary binding, without sanitizers")
     parser.add_argument(own_network.HERE, action="store_true", help="in this machine's network")
     chosen = parser.parse_args()
@@ -30,7 +32,7 @@ def main() -> int:
         return ended
     print(f"seed {chosen.seed}, {chosen.seconds:.0f} s", flush=True)
     tones.prepare()
-    result = asyncio.run(Run(chosen.seed, env).play(chosen.seconds))
+    result = asyncio.run(Run(chosen.seed, env, recovers=chosen.recover).play(chosen.seconds))
     print(*result.lines(), sep="\n")
     for fault in result.faults:
         print(f"found: {fault}")

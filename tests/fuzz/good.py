@@ -36,8 +36,17 @@ async def talk(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> tuple[Call
     return caller, assistant
 
 
-async def transfer(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> None:
-    """A caller who is transferred, hears the target and hangs up. Raises AssertionError."""
+async def hear_each_other(one: Call, other: Call, timeout_s: float) -> None:
+    """Two who talked talk on, by nothing that was heard before. Raises AssertionError."""
+    for call in (one, other):
+        call.media.received.clear()
+    for call, far in ((one, other), (other, one)):
+        assert far.hz
+        await call.media.hears(far.hz, timeout_s=timeout_s)
+
+
+async def put_through(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> tuple[Call, Call]:
+    """A caller who is transferred and hears the target; both are up. Raises AssertionError."""
     caller, assistant = await talk(trunk, pbx, gateway, net)
     accepted = await assistant.refer(f"<sip:{settings.SALES}@gw.example>")
     assert accepted.code == 202, f"a good REFER was refused: {accepted.start}"
@@ -46,10 +55,20 @@ async def transfer(trunk: Peer, pbx: Peer, gateway: Gateway, net: Net) -> None:
     notified = [one.sipfrag for one in await assistant.notifies()]
     assert notified[-1] == 200, f"a good transfer failed: {notified}"
     await caller.media.hears(TARGET_HZ)
+    forget(trunk, assistant)
+    return caller, target
+
+
+async def hang_up(pbx: Peer, caller: Call, target: Call) -> None:
+    """One who was put through hangs up. Raises AssertionError."""
     await caller.hang_up()
     await target.wait_request("BYE")
-    for peer in (trunk, pbx):
-        for call in [one for one in peer.calls if one in (caller, assistant, target)]:
-            call.close()
-            peer.calls.remove(call)
-            peer._taken -= call.incoming is not None
+    forget(pbx, caller, target)
+
+
+def forget(peer: Peer, *calls: Call) -> None:
+    """These are over, whatever still comes of them."""
+    for call in calls:
+        call.close()
+        peer.calls.remove(call)
+        peer._taken -= call.incoming is not None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,11 @@ async def held(gateway: Gateway) -> dict[str, int]:
     descriptors = len(os.listdir(f"/proc/{gateway.child.pid}/fd"))  # noqa: PTH208  # no file is waited for
     counted = {what: status[what] for what in ("calls", "transfers", "watches")} | {"descriptors": descriptors}
     return {**counted, **status["sip"], **status["stack"]}
+
+
+def kinds_of(pid: int) -> dict[str, int]:
+    """How many descriptors of a process are sockets, pipes, and each of its files."""
+    return dict(Counter(one.partition(":")[0] for one in open_files(pid)))
 
 
 async def is_connected(gateway: Gateway) -> bool:

@@ -11,18 +11,22 @@ from typing import TYPE_CHECKING, Any
 from tests.fuzz.packets import Packets
 from tests.fuzz.talks import Talks
 from tests.support.notifier import HINTS, Notifier
+from tests.support.peer_call import Call
 from tests.support.sip_message import Message, media_of
 from tests.support.wire import Datagrams, Streams
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from tests.fuzz.mutator import Mutator
     from tests.fuzz.tally import Tally
-    from tests.support.peer_call import Call
     from tests.support.sip_message import Address
     from tests.support.wire import Wire
 
 KEPT = 400
 PATIENCE_S = 1.5
+LATER_CSEQ = 1000
+"""More than any that it has used in a call before."""
 FRAGMENT = "message/sipfrag;version=2.0"
 
 
@@ -54,13 +58,19 @@ class Clumsy(Notifier):
         """Whom it transfers its calls to."""
         self.rests = False
         """Whether it makes no mistakes any more, and keeps its connections."""
-        self._referred: set[asyncio.Task[None]] = set()
+        self.takes_back = False
+        """Whether it takes calls that it has given up for its own again, when they are taken up."""
+        self.is_running = asyncio.Event()
+        """Clear while the gateway is away: some of its calls last until it is back."""
+        self.is_running.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_careful = False  # for once
         self._kinds: dict[tuple[str, str], str] = {}
         """What the tally calls requests that went out, by branch and method."""
 
     async def __aexit__(self, *about: Any) -> None:
         """See Peer."""
-        for task in self._referred:
+        for task in self._tasks:
             task.cancel()
         self.packets.close()
         await super().__aexit__(*about)
@@ -68,7 +78,7 @@ class Clumsy(Notifier):
 
     def send(self, message: Message, remote: Address, *, repeated: bool = False) -> None:
         """See Peer."""
-        if self.rests:
+        if self.rests or self._is_careful:
             self.talks.note(f"{self.side} >", bytes(message))
             self.wire.send(bytes(message), remote)
             return
@@ -136,10 +146,43 @@ class Clumsy(Notifier):
         if request.method == "REFER" and call is not None:
             self.handed.append(request["Refer-To"].strip("<>"))
             call.answers["REFER"] = self.mutator.random.choice((202, 202, 202, 202, 403, 503, None))
-            task = asyncio.get_running_loop().create_task(self._tell_how_it_goes(call))
-            self._referred.add(task)
-            task.add_done_callback(self._referred.discard)
-        super()._take_request(request, remote)
+            self._beside(self._tell_how_it_goes(call))
+        if self.takes_back and not self.rests and call is None and request.method == "INVITE" and request.tag("To"):
+            self._take_back(request, remote)
+        else:
+            super()._take_request(request, remote)
+
+    def _take_back(self, request: Message, remote: Address) -> None:
+        """A re-INVITE of a conversation that was let go: at best answered as it should be, else as a new one is."""
+        self._answered[request.branch, request.method] = None
+        call = Call(self, remote, local=request["To"], far=request["From"], call_id=request["Call-ID"])
+        call.cseq = LATER_CSEQ
+        call.accept_from(request)
+        self.calls.append(call)
+        if self.mutator.may(0.7):
+            call.incoming = None  # for nobody who waits for one
+            self._beside(self._talk_on(call, request))
+
+    async def _talk_on(self, call: Call, request: Message) -> None:
+        try:
+            with suppress(ValueError, LookupError):
+                self._answer_rightly(call, request)
+                await asyncio.sleep(self.mutator.random.choice((0, 0.5, 2.0)))
+                await self.play(call)
+        finally:
+            self.let_go(call)
+
+    def _answer_rightly(self, call: Call, request: Message) -> None:
+        self._is_careful = True
+        try:
+            call.respond(request, 200, body=call.answer_to(request.body))
+        finally:
+            self._is_careful = False
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _tell_how_it_goes(self, call: Call) -> None:
         """NOTIFYs about a REFER that came: the PBX moves the caller, or fails to."""
@@ -161,6 +204,8 @@ class Clumsy(Notifier):
     async def play(self, call: Call) -> None:
         """Do things in a call that is up, or may be."""
         for _ in range(self.mutator.random.randrange(7)):
+            if not self.is_running.is_set() and self.mutator.may(0.7):
+                await self.is_running.wait()
             with suppress(AssertionError, KeyError, ValueError):
                 await self._one_thing(call)
         with suppress(AssertionError, KeyError):

@@ -2,7 +2,8 @@
 """A run of the fuzzer: clumsy peers on every side of one gateway, and beside them calls without mistakes.
 
 What the gateway promises is looked at all the time and in the end: the process lives, no sanitizer has anything to say,
-the good call is heard all along, every good transfer completes, and nothing is left when all have gone.
+the good call is heard all along, every good transfer completes, and nothing is left when all have gone. Where calls
+outlive it, it is killed halfway and started again: those that talked go on, or are told of as over.
 """
 
 from __future__ import annotations
@@ -10,22 +11,23 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from tests.fuzz import good, settings
-from tests.fuzz.held import connections_of, ended, held, is_connected
+from tests.fuzz.held import connections_of, ended, held, is_connected, kinds_of
 from tests.fuzz.mutator import Mutator
 from tests.fuzz.peers import Clumsy
 from tests.fuzz.playing import calls_in, calls_out, shouting, states, stray
-from tests.fuzz.reports import could_look_for_leaks, of_leaks, of_sanitizers, of_the_gateway
+from tests.fuzz.reports import of_leaks, of_sanitizers, of_the_gateway
+from tests.fuzz.restart import Restart
+from tests.fuzz.result import Result
 from tests.fuzz.services import DNS_PORT, ClumsyBroker, ClumsyNames, clumsy_commands, clumsy_manager
 from tests.fuzz.streams import connections
 from tests.fuzz.talks import Talks
-from tests.fuzz.tally import PBXS, STRANGERS, TRUNKS, Tally
+from tests.fuzz.tally import PBXS, STRANGERS, TRUNKS
 from tests.pbx.fake_ami import FakeAmi, hint
 from tests.sip.bed import TLS_PORT
 from tests.support.broker import Broker
@@ -34,6 +36,7 @@ from tests.support.configuration import TOKEN
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
+from tests.support.subscriber import Subscriber
 from tests.support.wire import Streams
 
 if TYPE_CHECKING:
@@ -54,48 +57,17 @@ CANCEL_S = 5.0
 MISSING = 50
 """Packets of the good call that may be on their way: a second of them. A call that is lost is silent for longer."""
 REACHED_S = 60.0
-"""A run of this length has to have reached everything."""
-
-
-@dataclass
-class Result:
-    """What came of a run."""
-
-    faults: list[str] = field(default_factory=list)
-    transfers: int = 0
-    """Good ones."""
-    tally: Tally = field(default_factory=Tally)
-    outcomes: dict[str, int] = field(default_factory=dict)
-    """All transfers, by how they ended."""
-    refused: dict[str, int] = field(default_factory=dict)
-    """Requests that became neither a call nor a transfer, by reason."""
-    settled_s: float | None = None
-    """How long it took until nothing was left; None: it did not come to that."""
-    latest: list[bytes] = field(default_factory=list)
-    """The messages that went out last."""
-    left: str = ""
-    """The dialogs that were left, with all that was said in them."""
-    log: str = ""
-    """What the gateway wrote."""
-
-    def lines(self) -> list[str]:
-        """What to tell of a run besides its faults."""
-        return [
-            *self.tally.lines(),
-            f"requests refused: {_counted(self.refused)}",
-            f"transfers: {_counted(self.outcomes)}; {self.transfers} of them the good ones beside it",
-            *([] if self.settled_s is None else [f"nothing was left after {self.settled_s:.0f} s"]),
-            *([] if could_look_for_leaks(self.log) else ["LeakSanitizer was not let look for memory"]),
-        ]
+"""A run of this length has to have reached everything; one in which it is killed takes twice as long."""
 
 
 class Run:
     """One run: `await Run(seed, environment()).play(60)`."""
 
-    def __init__(self, seed: int, env: dict[str, str] | None) -> None:
-        """`env`: what the gateway's environment has besides, see `sanitized.environment`."""
+    def __init__(self, seed: int, env: dict[str, str] | None, *, recovers: bool = False) -> None:
+        """`env`: what the gateway's environment has besides, see `sanitized.environment`; `recovers`: it is killed."""
         self._seed = seed
         self._env = env
+        self._recovers = recovers
         self._result = Result()
         self._tally = self._result.tally
         self._clumsy: list[Clumsy] = []
@@ -131,12 +103,15 @@ class Run:
             )
             stack.callback(names.close)
             authority = Authority(Path(stack.enter_context(tempfile.TemporaryDirectory())))
-            files = settings.tables(net, before_it.port, ami, calm, authority)
+            files = settings.tables(net, before_it.port, ami, calm, authority, recover_calls=self._recovers)
             gateway = Gateway(files, env=self._env)
+            heard = await stack.enter_async_context(Subscriber(broker, f"transfer-gateway/{settings.INSTANCE}/#"))
+            self._restart = Restart(gateway, heard, Mutator(self._seed + 18))
             await gateway.start(START_S)
             try:
                 await eventually(lambda: is_connected(gateway), "the broker and both managers are connected")
-                before = await held(gateway)
+                before, self._kinds = await held(gateway), kinds_of(gateway.child.pid)
+                before_it.rests = False
                 playing = [
                     *await self._peers(stack, net, gateway, authority, seconds),
                     clumsy_manager(ami, Mutator(self._seed + 10), self._tally, seconds, 0.005),
@@ -158,7 +133,7 @@ class Run:
                     await self._look(gateway, before)
                 except (aiohttp.ClientError, TimeoutError) as error:
                     self._result.faults.append(f"no answer after the run: {error!r}{await ended(gateway, END_S)}")
-                if seconds >= REACHED_S and gateway.child.exit_code is None:
+                if seconds >= (2 * REACHED_S if self._recovers else REACHED_S) and gateway.child.exit_code is None:
                     transferred = ["a good transfer"] if not self._result.transfers else []
                     self._result.faults += [f"not reached: {what}" for what in [*transferred, *self._tally.unreached()]]
             finally:
@@ -180,6 +155,7 @@ class Run:
         async def clumsy(role: str, last: int, number: int, wire: Wire | None = None) -> Clumsy:
             peer = Clumsy(net.host(last), role, Mutator(self._seed + number), self._tally, wire)
             peer.talks = self._talks
+            peer.is_running, peer.takes_back = self._restart.is_running, self._recovers
             self._clumsy.append(peer)
             return await stack.enter_async_context(peer)
 
@@ -231,7 +207,7 @@ class Run:
         ]
 
     async def _all(self, playing: list[Coroutine[Any, Any, None]], gateway: Gateway, seconds: float) -> None:
-        ended = asyncio.create_task(gateway.child.wait(2 * seconds + 600))
+        ended = asyncio.create_task(self._restart.ended(2 * seconds + 600))
         played = asyncio.ensure_future(asyncio.gather(*playing, return_exceptions=True))
         both: set[asyncio.Future[Any]] = {played, ended}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -249,7 +225,7 @@ class Run:
         trunk = await stack.enter_async_context(Peer(net.host(10), user="assistant"))
         pbx = await stack.enter_async_context(Peer(net.host(11), user="pbx"))
         caller, assistant = await good.talk(trunk, pbx, gateway, net)
-        begun, before = asyncio.get_running_loop().time(), assistant.media._sequence
+        begun, before, killed = asyncio.get_running_loop().time(), assistant.media._sequence, False
         try:
             while asyncio.get_running_loop().time() < begun + seconds:
                 # The packets are the assistant's own, who says less while this process is busy.
@@ -260,8 +236,13 @@ class Run:
                 )
                 caller.media.received.clear()
                 before = assistant.media._sequence
-                await good.transfer(trunk, pbx, gateway, net)
+                put_through = await good.put_through(trunk, pbx, gateway, net)
                 self._result.transfers += 1
+                if self._recovers and not killed and asyncio.get_running_loop().time() > begun + seconds / 2:
+                    killed = True
+                    await self._restart.play([(caller, assistant), put_through], START_S)
+                    before = assistant.media._sequence
+                await good.hang_up(pbx, *put_through)
                 for peer in (trunk, pbx):
                     peer.trace.clear()
                 await asyncio.sleep(0.5)
@@ -280,7 +261,7 @@ class Run:
         begun = asyncio.get_running_loop().time()
         for peer in self._clumsy:
             peer.rest()
-        self._result.refused = await gateway.counts("transfer_gateway_requests_rejected_total", "reason")
+        self._result.refused = await self._restart.counted("refused")
 
         async def nothing_left() -> bool:
             for peer in self._clumsy:
@@ -299,26 +280,19 @@ class Run:
             await eventually(nothing_left, "nothing is left", timeout_s=LINGER_S, every_s=LOOK_S)
             self._result.settled_s = asyncio.get_running_loop().time() - begun
         except AssertionError:
-            comes = b"\n----\n".join(one for peer in self._clumsy for one in peer.heard)
+            says = b"\n----\n".join(one for peer in self._clumsy for one in peer.heard)
             dialogs = (await gateway.get("/api/dialogs"))["dialogs"]
             self._result.left = self._talks.about(dialogs)
+            pid = gateway.child.pid
             self._result.faults.append(
-                f"left behind: {await held(gateway)}, was {before}; connections {connections_of(gateway.child.pid)}; "
-                f"dialogs {dialogs}; it still says:\n{comes.decode(errors='replace')}"
+                f"left behind: {await held(gateway)}, was {before}; open {kinds_of(pid)}, was {self._kinds}; "
+                f"connections {connections_of(pid)}; dialogs {dialogs}; it still says:\n{says.decode(errors='replace')}"
             )
-        self._result.outcomes = await gateway.counts("transfer_gateway_transfers_total", "outcome")
+        self._result.outcomes = await self._restart.counted("transfers")
         transfers = await gateway.get("/api/transfers")
         open_ones = [one for one in transfers["transfers"] if one["outcome"] is None]
         if open_ones:
             self._result.faults.append(f"transfers without an outcome: {open_ones[:3]}")
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{what} {count}" for what, count in sorted(counts.items())) or "none"
-
-
-def keep(result: Result, path: Path) -> None:
-    """Write down what went out last and what the gateway wrote, for whoever looks for the cause."""
-    path.with_suffix(".latest").write_bytes(b"\n\n----\n\n".join(result.latest))
-    path.with_suffix(".log").write_text(result.log)
-    path.with_suffix(".left").write_text(result.left)
+        if self._recovers:
+            self._result.faults += await self._restart.faults()
+            self._result.restart = self._restart.lines()

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+import aiohttp
 import aiomqtt
 import dns.exception
 import dns.flags
@@ -125,7 +126,9 @@ async def clumsy_commands(
 
 async def _strangers_calls(gateway: Gateway) -> list[str]:
     """The calls under way, those without mistakes left out."""
-    return [one["call"] for one in (await gateway.get("/api/calls"))["calls"] if one["trunk"] != "good"]
+    with suppress(aiohttp.ClientError):  # it is being restarted
+        return [one["call"] for one in (await gateway.get("/api/calls"))["calls"] if one["trunk"] != "good"]
+    return []
 
 
 def _command(name: str, call: str) -> dict[str, Any]:
@@ -151,8 +154,8 @@ class ClumsyBroker:
         self._mutator = mutator
         self._tally = tally
         self.host = "127.0.0.1"
-        self.rests = False
-        """Whether it passes everything on as it is."""
+        self.rests = True
+        """Whether it passes everything on as it is, as it does until the gateway is connected."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:

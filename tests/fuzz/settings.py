@@ -21,14 +21,14 @@ CLUMSY_CALLS = 30
 SALES, BERT = "+31612345678", "+31612345679"
 
 
-def tables(net: Net, broker_port: int, ami: FakeAmi, calm: FakeAmi, authority: Authority) -> Configuration:
-    """The configuration; `calm` is the manager of the PBX that REFERs are handed down to."""
+def tables(net: Net, broker_port: int, ami: FakeAmi, calm: FakeAmi, authority: Authority, **sip: Any) -> Configuration:
+    """The configuration; `calm` is the manager of the PBX that REFERs are handed down to, `sip` more of [sip]."""
     sales: dict[str, Any] = {"id": "sales", "number": SALES, "extension": "6500", "ring_timeout_s": 3}
     anna = {"id": "anna", "aliases": ["2001"], "extension": "6001", "ring_timeout_s": 3}
     bert = {"id": "bert", "number": BERT, "extension": "6003", "ring_timeout_s": 3}
     names = [f"{net.host(53)}:{DNS_PORT}"]
     files = Configuration(
-        net.gateway, instance=INSTANCE, tcp_port=PORT, **tls(authority, net.gateway), name_servers=names
+        net.gateway, instance=INSTANCE, tcp_port=PORT, **tls(authority, net.gateway), name_servers=names, **sip
     )
     files.main["mqtt"] = {"host": "127.0.0.1", "port": broker_port}
 
