@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Packet types (MQTT 5 §2.1.2)
-CONNACK, PUBACK, SUBACK, PINGRESP, DISCONNECT = 2, 4, 9, 13, 14
+CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 2, 3, 4, 9, 11, 13, 14
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,13 @@ class ScriptedBroker:
         subscription: Verdict = 1,
         will: Verdict = 0,
         answers_after_s: float = 0,
+        sends_back: str | None = None,
     ) -> None:
-        """`connack`: the properties of each CONNACK. What becomes of each SUBSCRIBE, and of a CONNECT with a will."""
+        """`connack`: the properties of each CONNACK. What becomes of each SUBSCRIBE, and of a CONNECT with a will.
+
+        `sends_back`: what is taken on topics that end so goes back to who has published it.
+        """
+        self.sends_back = sends_back
         self._answers_after_s = answers_after_s
         self.in_flight = self.most_in_flight = 0  # of publishes that want an answer
         self._judge = judge
@@ -116,6 +121,8 @@ class ScriptedBroker:
             case 8:  # SUBSCRIBE
                 self.subscriptions += 1
                 return self._answered(writer, SUBACK, body[:2] + b"\0", self.subscription)
+            case 10:  # UNSUBSCRIBE
+                writer.write(_packet(UNSUBACK, body[:2] + b"\0\0"))
             case 12:  # PINGREQ
                 writer.write(_packet(PINGRESP, b""))
             case 14:  # DISCONNECT
@@ -147,6 +154,8 @@ class ScriptedBroker:
         verdict = self._judge(message)
         if verdict == 0:
             self.taken.append(message)
+            if self.sends_back is not None and topic.endswith(self.sends_back):
+                writer.write(_packet(PUBLISH, body[:end] + b"\0" + message.payload))
         self._news.set()
         if isinstance(verdict, HangUp):
             if verdict.reason is not None:

@@ -2,7 +2,8 @@
 """A connection to the broker by which the gateways of a cluster tell one another of themselves.
 
 It is one of its own, beside that of the events (sinks/mqtt): what the broker makes of it keeps no event. What is said
-is retained, so that who comes later knows it too, and is said anew whenever the connection was lost.
+is retained, so that who comes later knows it too, and is said anew whenever the connection was lost. Of what the broker
+never had, nothing is left once it holds no longer: it may be away for days.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -30,6 +31,7 @@ FIRST_RETRY_S, LAST_RETRY_S = 0.5, 10.0
 AT_ONCE = 16
 MOST_WAITING = 2000  # messages that have come and are not read yet
 ECHO_S = 10.0
+REFUSED_S = 10.0  # until a message is sent again that the broker may take later
 _ECHO = "echo"  # the last part of the topic by which is known that what was retained is read
 
 log = structlog.get_logger(__name__)
@@ -51,21 +53,42 @@ class Heard:
     is_old: bool = False  # it was retained before we asked
 
 
-class PeerLine:
-    """See the module. `kinds` are read of every gateway: `status`, or with a name of each: `orphans/+`."""
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is said of a topic; `stays`: it is said anew with each connection."""
 
-    def __init__(self, broker: Broker, clock: Clock, kinds: Collection[str], on_heard: Callable[[Heard], None]) -> None:
+    body: bytes
+    lasts_s: int | None
+    stays: bool
+
+
+class PeerLine:
+    """See the module. `kinds` are read of every gateway: `status`, or with a name of each: `orphans/+`.
+
+    `on_anew` is called before all that is retained is heard once more.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        kinds: Collection[str],
+        on_heard: Callable[[Heard], None],
+        on_anew: Callable[[], None] = lambda: None,
+    ) -> None:
         self._broker = broker
         self._clock = clock
         self._filters = [f"{broker.base_topic}/+/{kind}" for kind in kinds]
         self._on_heard = on_heard
-        self._said: dict[str, tuple[bytes, int | None]] = {}  # by topic
+        self._on_anew = on_anew
+        self._said: dict[str, _Said] = {}  # by topic
+        self._retained: set[str] = set()  # topics of which the broker may have something of ours
         self._unsent: dict[str, None] = {}  # topics, in the order in which they changed
         self._changed = asyncio.Event()
         self._sent = asyncio.Event()  # set while the broker has answered all that was said
         self._log_in = asyncio.Event()
         self._client: Client | None = None
-        self._echoes: dict[bytes, asyncio.Future[None]] = {}
+        self._echoes: dict[bytes, asyncio.Future[bool]] = {}  # by what comes back; False: the connection was lost
         self._complaint = ""
         self._refused = False
         self.up = asyncio.Event()
@@ -73,6 +96,7 @@ class PeerLine:
         self.down = asyncio.Event()
         """Set while it is not."""
         self.down.set()
+        self.times_up = 0
 
     def log_in(self, broker: Broker) -> None:
         """Connect anew where `broker` is not the one that we are connected to."""
@@ -84,19 +108,35 @@ class PeerLine:
         """Where this is said of a gateway, by default ourselves."""
         return "/".join(part for part in (self._broker.base_topic, node or self._broker.instance, kind, name) if part)
 
-    def say(self, topic: str, body: bytes, lasts_s: int | None = None) -> None:
-        """Have the broker retain this from now on, for `lasts_s` once it has it; empty: nothing any more."""
-        self._said[topic] = body, lasts_s
+    def say(self, topic: str, body: bytes, lasts_s: int | None = None, *, once: bool = False) -> None:
+        """Have the broker retain this from now on, for `lasts_s` once it has it; empty: nothing any more.
+
+        With `once` it is not said anew once the broker has it.
+        """
+        before = self._said.get(topic)
+        if not body and before is not None and before.stays and topic not in self._retained:
+            del self._said[topic]
+            self._unsent.pop(topic, None)
+            return
+        self._said[topic] = _Said(body, lasts_s, stays=bool(body) and not once)
+        self._send_soon(topic)
+
+    def _send_soon(self, topic: str) -> None:
         self._unsent[topic] = None
         self._sent.clear()
         self._changed.set()
 
     async def tell(self, topic: str, body: bytes) -> None:
-        """Have the broker retain this, and wait until it has it. Raises AwayError; it is not said again then."""
-        if self._client is None:
+        """Have the broker retain this, and wait until it has it. Raises AwayError; it is not said again then.
+
+        Before all that it retains is heard it counts as away: who tells goes by that.
+        """
+        if self._client is None or not self.up.is_set():
             raise AwayError("the broker is away")
         try:
             await self._client.publish(topic, body, qos=1, retain=True)
+        except PublishRefusedError as error:
+            raise AwayError(f"{error}; may this user write to {topic}?") from error
         except (aiomqtt.MqttError, ValueError) as error:
             raise AwayError(str(error)) from error
 
@@ -121,7 +161,7 @@ class PeerLine:
             raise AwayError(str(error)) from error
         finally:
             with contextlib.suppress(aiomqtt.MqttError):
-                await client.unsubscribe(topic)
+                await client.unlisten(topic)
 
     async def caught_up(self) -> None:
         """Wait until all that was on its way to us when we asked is read. Raises AwayError."""
@@ -132,11 +172,16 @@ class PeerLine:
         try:
             async with time_limit(self._clock, ECHO_S):
                 await client.publish(self.topic(_ECHO), nonce, qos=1)
-                await done
-        except (TimeoutError, aiomqtt.MqttError) as error:
-            raise AwayError(str(error) or "the broker says nothing") from error
+                has_come = await done
+        except (TimeoutError, PublishRefusedError) as error:
+            why = str(error) or "the broker does not send back what it was told"
+            raise AwayError(f"{why}; may this user read and write {self.topic(_ECHO)}?") from error
+        except aiomqtt.MqttError as error:
+            raise AwayError(str(error)) from error
         finally:
             del self._echoes[nonce]
+        if not has_come:
+            raise AwayError("the connection was lost")
 
     async def run(self) -> NoReturn:
         """Connect, and stay connected, until cancelled."""
@@ -155,6 +200,8 @@ class PeerLine:
                 self.up.clear()
                 self.down.set()
                 self._client = None
+                self._answer_echoes(self._echoes, has_come=False)
+            _end_if_cancelled()
             attempt = 1 if self._clock.now().steady - begun > LAST_RETRY_S else attempt + 1
             if error is not None:
                 await self._pause(error, attempt)
@@ -174,11 +221,13 @@ class PeerLine:
             if not client.retains:
                 raise AwayError("the broker retains nothing, so that gateways cannot tell one another of themselves")
             self._client = client
+            self._on_anew()
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(work) for work in (client.watch(), self._read(client))]
                 for each in (*self._filters, self.topic(_ECHO)):
                     await self._subscribe(client, each)
                 await self.caught_up()
+                self.times_up += 1
                 self.down.clear()
                 self.up.set()
                 self._complaint = ""
@@ -206,12 +255,15 @@ class PeerLine:
         kind, _, name = rest.partition("/")
         body = bytes(message.payload)
         if kind == _ECHO:
-            done = self._echoes.get(body)
-            if done is not None and not done.done():
-                done.set_result(None)
+            self._answer_echoes({body} & self._echoes.keys(), has_come=True)
             return
         lasts_s = getattr(message.properties, "MessageExpiryInterval", None)
         self._on_heard(Heard(node, kind, name, body, lasts_s, is_old=bool(message.retain)))
+
+    def _answer_echoes(self, nonces: Iterable[bytes], *, has_come: bool) -> None:
+        for nonce in nonces:
+            if not self._echoes[nonce].done():
+                self._echoes[nonce].set_result(has_come)
 
     async def _send(self, client: Client) -> None:
         self._unsent = dict.fromkeys(self._said)
@@ -233,19 +285,45 @@ class PeerLine:
         said = self._said.get(topic)
         if said is None:  # to say nothing any more was asked for twice, and the broker has answered the first
             return
-        body, lasts_s = said
         properties = None
-        if lasts_s is not None:
+        if said.lasts_s is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            properties.MessageExpiryInterval = lasts_s
+            properties.MessageExpiryInterval = said.lasts_s
+        had = topic in self._retained
+        if said.body:
+            self._retained.add(topic)  # from now on, whatever becomes of the connection
         try:
-            await client.publish(topic, body, qos=1, retain=True, properties=properties)
+            await client.publish(topic, said.body, qos=1, retain=True, properties=properties)
         except (PublishRefusedError, ValueError) as error:
-            if not self._refused:
-                self._refused = True
-                log.warning("message-refused", kind="peers", why=f"{error}; may this user write to {topic}?")
-        if not body and self._said.get(topic) == said:
+            self._was_refused(topic, error, had=had)
+            return
+        if not said.body:
+            self._retained.discard(topic)
+        if not said.stays and self._said.get(topic) is said:
             del self._said[topic]
+
+    def _was_refused(self, topic: str, error: Exception, *, had: bool) -> None:
+        """It is said again with the next connection, or soon where the broker may take it then.
+
+        But where nothing of ours is there, there is nothing to take away.
+        """
+        if not had:
+            self._retained.discard(topic)
+        if isinstance(error, PublishRefusedError) and error.is_temporary:
+            self._clock.after(REFUSED_S, lambda: self._send_soon(topic))
+            return
+        if not self._refused:
+            self._refused = True
+            log.warning("message-refused", kind="peers", why=f"{error}; may this user write to {topic}?")
+        if not had and not self._said[topic].body:
+            del self._said[topic]
+
+
+def _end_if_cancelled() -> None:
+    """A TaskGroup in which something fails as its own task is cancelled raises the failure alone (Python 3.11)."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -11,7 +11,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -250,19 +250,26 @@ class Client(aiomqtt.Client):
             raise PublishRefusedError(str(answer.result()), answer.result().value)
 
     async def listen(self, topic: str, options: SubscribeOptions) -> ReasonCode:
-        """Subscribe to a topic; what the broker grants or refuses. Raises aiomqtt.MqttError.
-
-        aiomqtt would wait for the answer of a broker that has hung up on the question.
-        """
-        asked: asyncio.Future[Any] = asyncio.ensure_future(super().subscribe(topic, options=options))
-        await asyncio.wait([asked, self._disconnected], return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
-            asked.cancel()
-            raise self._lost()
-        answer = asked.result()[0]
+        """Subscribe to a topic; what the broker grants or refuses. Raises aiomqtt.MqttError."""
+        answer = (await self._asked(super().subscribe(topic, options=options)))[0]
         if not isinstance(answer, ReasonCode):
             raise aiomqtt.MqttError("an answer to a subscription that is none of MQTT 5")
         return answer
+
+    async def unlisten(self, topic: str) -> None:
+        """Subscribe to a topic no longer. Raises aiomqtt.MqttError."""
+        await self._asked(super().unsubscribe(topic))
+
+    async def _asked(self, question: Coroutine[Any, Any, Any]) -> Any:
+        """What the broker answers; aiomqtt would wait for the answer of one that has hung up on the question."""
+        asked: asyncio.Future[Any] = asyncio.ensure_future(question)
+        try:
+            await asyncio.wait([asked, self._disconnected], return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise self._lost()
+            return asked.result()
+        finally:
+            asked.cancel()
 
     async def watch(self) -> None:
         """Wait until the connection is lost; raises aiomqtt.MqttError then, with what the broker said last."""
