@@ -59,7 +59,7 @@ class OtherGateways:
         """Begin, where there is something to tell or to hear; `left`: interrupted ones of which nobody has told yet."""
         self.configure(config, broker)
         if self._orphans is not None:
-            self._tasks.begin("interrupted", self._orphans.settle(left))
+            self._orphans.hold(left)
 
     def configure(self, config: Config, broker: Broker | None) -> None:
         """Take a configuration, at the start or at a reload; on the loop."""
@@ -83,7 +83,7 @@ class OtherGateways:
         kinds = [statuses.KIND, counts.KIND]
         if tells_of_lost(config):
             kinds.append(f"{claims.KIND}/+")
-        self._line = line.PeerLine(broker, self._clock, kinds, self._heard)
+        self._line = line.PeerLine(broker, self._clock, kinds, self._heard, self._anew)
         self._statuses = statuses.Statuses(self._clock)
         self._counts = counts.SharedCounts(self._line, self._engine.calls.per_destination, self._clock)
         if config.cluster is not None and config.cluster.orphan_after_s is not None:
@@ -108,6 +108,7 @@ class OtherGateways:
             instance=instance, after_s=after_s, lives=self._lives, on_told=self._on_told, clock=self._clock,
         )  # fmt: skip
         self._tasks.begin("open-transfers", own.run())
+        self._tasks.begin("interrupted", self._orphans.settle())
         self._tasks.begin("open-transfers-tidied", self._orphans.tidy())
         self._tasks.begin("orphans", self._orphans.run())
 
@@ -124,13 +125,17 @@ class OtherGateways:
             if message.body and not message.is_old:
                 self._statuses.lives(message.node)
             self._counts.heard(message)
-        elif message.kind == "orphans" and self._claims is not None:
-            self._claims.heard(message)
-        elif message.kind == "open" and self._orphans is not None:
+        elif message.kind in {"open", "orphans"} and self._orphans is not None:
             self._orphans.heard(message)
+
+    def _anew(self) -> None:
+        if self._claims is not None:
+            self._claims.anew()
 
     async def stop(self) -> None:
         """Have the broker know what is over, then say nothing any more, and hear nothing."""
+        if self._orphans is not None:
+            await self._orphans.finish(GOODBYE_S)
         self._reporter.settle()
         if self._line is not None:
             await self._line.flush(GOODBYE_S)

@@ -7,19 +7,21 @@ answers SIP either: one that the broker alone does not see still has its calls (
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, TypeVar
 
 import structlog
 from pydantic import ValidationError
 
 from gateway.core.record import TransferRecord
-from gateway.ports import Clock, sleep
+from gateway.ports import Clock, sleep, time_limit
 from gateway.report.event import read_transfer
+from gateway.report.peers import claims as claims_module
 from gateway.report.peers import open_transfers
 from gateway.report.peers.claims import Claims
-from gateway.report.peers.documents import ClaimData
 from gateway.report.peers.line import AwayError, Heard, PeerLine
 from gateway.report.peers.open_transfers import OpenTransfers
 from gateway.report.peers.statuses import Lost, Statuses
@@ -29,9 +31,13 @@ LOOK_S = 0.5
 RANK_S = 2.0
 """The first by name of those that are there tells at once, the next so much later, and finds nothing left to tell."""
 AGAIN_S = 10.0
+HELD_S = 300.0
+"""A claim counts for so long without a word that it is told: its gateway may be there, and its disk full."""
 _MOST_OF_ONE = 10_000
+_LONGEST = 64  # characters of a transfer's id
 
 log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
 
 
 class Teller(Protocol):
@@ -79,72 +85,136 @@ class Orphans:
         self._lives = lives
         self._on_told = on_told
         self._clock = clock
-        self._left: set[str] = set()  # transfers of our own from before a restart, of which nobody has told yet
+        # Transfers of our own from before a restart, of which nobody has told yet, and those that somebody has.
+        self._left: dict[str, TransferRecord] = {}
+        self._over: set[str] = set()
+        self._some_left = asyncio.Event()
         self._collected: dict[str, dict[str, bytes]] = {}  # by node, while its open transfers are read
-        self._next: dict[str, float] = {}  # when a lost gateway is looked at again, steady
+        self._read_in: dict[str, int] = {}  # by node: the connection in which all claims to its transfers were read
+        self._next: dict[str, float] = {}  # when a gateway is looked at again, steady
         self._alive: set[str] = set()  # those lost ones of which it was told that they live
         self._has_looked = False  # at what an earlier run of ours has left at the broker
+        self._is_ending = False
+        self._telling = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def heard(self, message: Heard) -> None:
-        """An open transfer is retained at the broker."""
+        """An open transfer is retained at the broker, or a claim to one."""
+        if message.kind == claims_module.KIND:
+            self._claims.heard(message)
+            self._forget_told(message)
+            return
         found = self._collected.get(message.node)
-        if found is None or len(found) >= _MOST_OF_ONE:
+        if found is None or len(found) >= _MOST_OF_ONE or len(message.name) > _LONGEST:
             return
         if message.body:
             found[message.name] = message.body
         else:
             found.pop(message.name, None)
 
+    def _forget_told(self, message: Heard) -> None:
+        """Another says once more that it has told one of ours, which nobody asks any longer."""
+        transfer = message.name
+        if message.node != self._instance or not self._has_looked or transfer in self._left:
+            return
+        claim = self._claims.of(self._instance, transfer)
+        if claim is not None and claim.told and claim.by != self._instance:
+            self._claims.forget(self._instance, transfer)
+
     async def _opened(self, node: str) -> dict[str, bytes]:
-        """The transfers that a gateway had under way, as far as it has said. Raises AwayError."""
+        """The transfers that a gateway had under way, as far as it has said. Raises AwayError.
+
+        All claims to them are known then: of very many that are retained at once a broker drops what is more than it
+        has queued for a reader.
+        """
         found = self._collected[node] = {}
         try:
+            await self._read_claims(node)
             async with self._line.listening(open_transfers.KIND, node):
                 return dict(found)
         finally:
             del self._collected[node]
 
+    async def _read_claims(self, node: str) -> None:
+        connection = self._line.times_up
+        if self._read_in.get(node) != connection:
+            async with self._line.listening(claims_module.KIND, node):
+                self._read_in[node] = connection
+
+    def _holds(self, node: str, transfer: str) -> bool:
+        """Whether somebody else is about to tell it."""
+        claim = self._claims.of(node, transfer)
+        is_anothers = claim is not None and claim.by != self._instance and claim.by in self._statuses.there
+        return is_anothers and self._claims.age_s(node, transfer) < HELD_S
+
+    @contextlib.contextmanager
+    def _word(self) -> Iterator[None]:
+        """From a claim until it is told; `finish` waits for that."""
+        self._telling += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._telling -= 1
+            if not self._telling:
+                self._idle.set()
+
+    async def finish(self, within_s: float) -> None:
+        """Claim nothing more, and tell what is claimed; no longer than so."""
+        self._is_ending = True
+        with contextlib.suppress(TimeoutError):
+            async with time_limit(self._clock, within_s):
+                await self._idle.wait()
+
     # --- our own, from before a restart
 
-    async def settle(self, left: Sequence[TransferRecord]) -> None:
-        """Tell the ends of those of our own that nobody has told meanwhile; it lasts until the broker is there."""
-        self._left.update(record.transfer for record in left)
+    def hold(self, left: Sequence[TransferRecord]) -> None:
+        """These of our own were left under way: `settle` tells their ends, where nobody has told them meanwhile."""
         if left:
             log.info("interrupted-transfers-held", transfers=len(left))
-        waiting = list(left)
-        while waiting:
-            await self._line.up.wait()
-            for record in list(waiting):
-                try:
-                    if await self._settled(record):
-                        waiting.remove(record)
-                        self._left.discard(record.transfer)
-                except (AwayError, StoreError) as error:
-                    log.warning("orphans-not-told", node=self._instance, why=str(error))
-                    break
-            if waiting:
-                await sleep(self._clock, LOOK_S)
+            self._left.update({record.transfer: record for record in left})
+            self._some_left.set()
 
-    async def _settled(self, record: TransferRecord) -> bool:
+    async def settle(self) -> NoReturn:
+        """Tell the ends of those that are held, whenever the broker is there, until cancelled."""
+        while True:
+            await self._some_left.wait()
+            await self._line.up.wait()
+            pause_s = LOOK_S
+            try:
+                await self._read_claims(self._instance)
+                await _each(self._line, list(self._left.values()), self._settle)
+            except (AwayError, StoreError) as error:
+                log.warning("orphans-not-told", node=self._instance, why=str(error))
+                pause_s = AGAIN_S
+            except Exception:
+                log.exception("orphans-failed", node=self._instance)
+                pause_s = AGAIN_S
+            if not self._left:
+                self._some_left.clear()
+            await sleep(self._clock, pause_s)
+
+    async def _settle(self, record: TransferRecord) -> None:
         transfer = record.transfer
         claim = self._claims.of(self._instance, transfer)
         if claim is not None and claim.told and claim.by != self._instance:
             await self._teller.let_go(transfer)
             log.info("told-by-another", transfer=transfer, by=claim.by)
             self._claims.forget(self._instance, transfer)
-        elif self._holds(claim) or not await self._claims.take(self._instance, transfer):
-            return False
         else:
-            told = await self._teller.interrupted(record)
-            if told is not None:
-                self._on_told(told)
-            await self._claims.told(self._instance, transfer)
+            if self._holds(self._instance, transfer) or self._is_ending:
+                return
+            with self._word():
+                if not await self._claims.take(self._instance, transfer):
+                    return
+                told = await self._teller.interrupted(record)
+                if told is not None:
+                    self._on_told(told)
+                await self._claims.told(self._instance, transfer)
+        self._over.add(transfer)
+        del self._left[transfer]
         self._own.forget(transfer)
-        return True
-
-    def _holds(self, claim: ClaimData | None) -> bool:
-        """Whether somebody else is about to tell it."""
-        return claim is not None and claim.by != self._instance and claim.by in self._statuses.there
 
     async def tidy(self) -> NoReturn:
         """Whenever the broker is there anew: what it retains of us and holds no longer is taken away.
@@ -153,32 +223,36 @@ class Orphans:
         """
         while True:
             await self._line.up.wait()
+            connection = self._line.times_up
             try:
-                left = await self._tidy()
+                await self._tidy()
             except (AwayError, StoreError) as error:
                 log.warning("orphans-not-told", node=self._instance, why=str(error))
                 await sleep(self._clock, AGAIN_S)
-                continue
-            await self.settle(left)
-            await self._line.down.wait()
+            except Exception:
+                log.exception("orphans-failed", node=self._instance)
+                await sleep(self._clock, AGAIN_S)
+            else:
+                if self._line.times_up == connection:
+                    await self._line.down.wait()
 
-    async def _tidy(self) -> list[TransferRecord]:
-        """Take away what is over; the transfers of which nobody has told. Raises AwayError, StoreError."""
+    async def _tidy(self) -> None:
+        """Take away what is over, and hold the transfers of which nobody has told. Raises AwayError, StoreError."""
         found: list[TransferRecord] = []
         for transfer, payload in (await self._opened(self._instance)).items():
             if self._own.knows(transfer) or transfer in self._left:
                 continue
-            record = None if self._has_looked else self._read(self._instance, transfer, payload)
+            is_old = self._has_looked or transfer in self._over
+            record = None if is_old else self._read(self._instance, transfer, payload)
             if record is None or await self._teller.knows(transfer):
                 self._own.forget(transfer)
             else:
-                self._left.add(transfer)
                 found.append(record)
+        self.hold([record for record in found if record.transfer not in self._over])
         self._has_looked = True
         for transfer in self._claims.of_node(self._instance):
             if transfer not in self._left:
                 self._claims.forget(self._instance, transfer)
-        return found
 
     # --- those of others
 
@@ -191,15 +265,23 @@ class Orphans:
                 (self._statuses.look if was_up else self._statuses.connected)()
             was_up = is_up
             for lost in self._statuses.lost if is_up else ():
-                try:
-                    await self._look(lost)
-                except (AwayError, StoreError) as error:
-                    log.warning("orphans-not-told", node=lost.node, why=str(error))
-                    self._next[lost.node] = self._clock.now().steady + AGAIN_S
-                except Exception:
-                    log.exception("orphans-failed", node=lost.node)
-                    self._next[lost.node] = self._clock.now().steady + AGAIN_S
+                await self._guarded(lost.node, self._look(lost))
+            for node, transfers in self._claims.unfinished().items() if is_up else ():
+                if not self._statuses.is_lost(node) and self._clock.now().steady >= self._next.get(node, 0):
+                    await self._guarded(node, self._let_go(node, transfers))
+                    self._next[node] = self._clock.now().steady + AGAIN_S
             await sleep(self._clock, LOOK_S)
+
+    async def _guarded(self, node: str, work: Coroutine[None, None, None]) -> None:
+        """Do it; what is raised over it ends nothing else."""
+        try:
+            await work
+        except (AwayError, StoreError) as error:
+            log.warning("orphans-not-told", node=node, why=str(error))
+            self._next[node] = self._clock.now().steady + AGAIN_S
+        except Exception:
+            log.exception("orphans-failed", node=node)
+            self._next[node] = self._clock.now().steady + AGAIN_S
 
     async def _look(self, lost: Lost) -> None:
         now, node = self._clock.now().steady, lost.node
@@ -217,24 +299,44 @@ class Orphans:
         self._next[node] = self._clock.now().steady + max(self._after_s, AGAIN_S)
 
     async def _tell_of(self, lost: Lost) -> None:
-        for transfer, payload in (await self._opened(lost.node)).items():
-            claim = self._claims.of(lost.node, transfer)
-            if (claim is not None and claim.told) or self._holds(claim):
-                continue
-            if (record := self._read(lost.node, transfer, payload)) is None:
-                continue
-            if not self._statuses.is_lost(lost.node):
-                return  # it is back, and tells by itself what nobody has claimed
-            if await self._claims.take(lost.node, transfer):
-                await self._tell(lost, record)
+        opened = await self._opened(lost.node)
 
-    async def _tell(self, lost: Lost, record: TransferRecord) -> None:
-        told = await self._teller.interrupted(record, lost.node, lost.since.wall)
-        if told is not None:
-            log.warning("orphan-told", node=lost.node, transfer=record.transfer)
-            self._on_told(told)
-        await self._claims.told(lost.node, record.transfer)
-        self._line.say(self._line.topic(open_transfers.KIND, record.transfer, lost.node), b"")
+        async def tell(transfer: str) -> None:
+            claim = self._claims.of(lost.node, transfer)
+            if (claim is not None and claim.told) or self._holds(lost.node, transfer):
+                return
+            if (record := self._read(lost.node, transfer, opened[transfer])) is None:
+                return
+            # One that is back tells by itself what nobody has claimed.
+            if self._statuses.is_lost(lost.node):
+                await self._take(lost.node, record, lost.since.wall)
+
+        await _each(self._line, list(opened), tell)
+
+    async def _let_go(self, node: str, transfers: Sequence[str]) -> None:
+        """Of one that is back: tell no longer what is claimed here, since it waits for us, and may have it still."""
+
+        async def release(transfer: str) -> None:
+            if await self._teller.knows(transfer):
+                await self._claims.told(node, transfer)
+            else:
+                self._claims.forget(node, transfer)
+
+        await _each(self._line, transfers, release)
+
+    async def _take(self, node: str, record: TransferRecord, at: datetime) -> None:
+        """Claim and tell it, where nobody else does."""
+        if self._is_ending:
+            return
+        with self._word():
+            if not await self._claims.take(node, record.transfer):
+                return
+            told = await self._teller.interrupted(record, node, at)
+            if told is not None:
+                log.warning("orphan-told", node=node, transfer=record.transfer)
+                self._on_told(told)
+            await self._claims.told(node, record.transfer)
+            self._line.say(self._line.topic(open_transfers.KIND, record.transfer, node), b"")
 
     def _read(self, node: str, transfer: str, payload: bytes) -> TransferRecord | None:
         """What a gateway has said of a transfer under way; None: that cannot be, or it is over."""
@@ -244,3 +346,17 @@ class Orphans:
             log.error("orphan-unreadable", node=node, transfer=transfer[:64], why=str(error)[:500])
             return None
         return record if record.transfer == transfer and record.outcome is None else None
+
+
+async def _each(line: PeerLine, many: Sequence[_T], work: Callable[[_T], Awaitable[None]]) -> None:
+    """Do it for each, and raise what the first of them failed with in the end: one must not keep the others."""
+    failure: Exception | None = None
+    for one in many:
+        try:
+            await work(one)
+        except Exception as error:  # noqa: BLE001 -- it is raised in the end
+            failure = failure or error
+            if not line.up.is_set():
+                break
+    if failure is not None:
+        raise failure

@@ -20,13 +20,19 @@ from gateway.report.peers.line import Heard
 KIND = "status"
 
 SILENT_S = 35.0
+_MOST = 1000
+_LONGEST = 64  # characters of an `instance`
 
 log = structlog.get_logger(__name__)
 
 
 class _Status(BaseModel):
     state: str
-    reason: str = ""
+    reason: str | None = None
+
+    @property
+    def is_there(self) -> bool:
+        return self.state != "offline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +49,19 @@ class Statuses:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._nodes: Collection[str] = ()  # the others
+        self._told: dict[str, _Status] = {}  # what is retained of each, also of one that a reload may make one of them
         self._there: set[str] = set()
         self._lost: dict[str, Lost] = {}
         self._heard: dict[str, float] = {}  # when each of those that are there was last heard of, steady
 
     def configure(self, nodes: Collection[str]) -> None:
-        """Tell which other gateways there are."""
-        self._nodes = nodes
+        """Tell which other gateways there are. What was retained of a new one has been heard, and is not told again."""
+        added, self._nodes = [node for node in nodes if node not in self._nodes], nodes
         self._there.intersection_update(nodes)
         self._lost = {node: lost for node, lost in self._lost.items() if node in nodes}
+        for node in added:
+            if (status := self._told.get(node)) is not None:
+                self._take(node, status)
 
     def heard(self, message: Heard) -> bool:
         """A gateway has said how it is, or the broker has; whether it is there."""
@@ -59,10 +69,16 @@ class Statuses:
             status = _Status.model_validate_json(message.body)
         except ValidationError:
             return message.node in self._there
-        is_there = status.state != "offline"
-        if message.node in self._nodes:
-            self._set(message.node, is_there=is_there, is_lost=not is_there and status.reason == "connection lost")
-        return is_there
+        node = message.node
+        if node in self._told or (len(self._told) < _MOST and len(node) <= _LONGEST):
+            self._told[node] = status
+        if node in self._nodes:
+            self._take(node, status)
+        return status.is_there
+
+    def _take(self, node: str, status: _Status) -> None:
+        is_lost = not status.is_there and status.reason == "connection lost"
+        self._set(node, is_there=status.is_there, is_lost=is_lost)
 
     def lives(self, node: str) -> None:
         """A gateway has said anything else."""

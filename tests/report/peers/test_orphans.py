@@ -5,149 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from random import Random
 from typing import TYPE_CHECKING, cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.json_form import timestamp
-from gateway.core.record import Milestone, TransferRecord
-from gateway.ports import sleep
-from gateway.report.event import transfer_event, write
 from gateway.report.peers import orphans as orphans_module
-from gateway.report.peers.claims import Claims
 from gateway.report.peers.documents import ClaimData
 from gateway.report.peers.line import Heard
 from gateway.report.peers.open_transfers import MOST, OpenTransfers
-from gateway.report.peers.orphans import AGAIN_S, RANK_S, Orphans
+from gateway.report.peers.orphans import AGAIN_S, RANK_S
 from gateway.report.peers.statuses import SILENT_S, Statuses
 from tests.bench import BEGIN
 from tests.bench.clock import VirtualClock
-from tests.report import samples
-from tests.report.peers.bus import Bus, BusLine
+from tests.report.peers.cluster import AFTER_S, TRANSFERS, World, payload
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from gateway.report.peers.line import PeerLine
-
-AFTER_S = 2.0
-NODES = ("gw-1", "gw-2", "gw-3")
-TRANSFERS = [f"01HZX2Q7J8E9RT5VWXYZ00000{number}" for number in range(3)]
-Told = tuple[str, str, str | None]  # who has told it, which, and of whom (None: of itself)
-
-
-def payload(transfer: str) -> str:
-    return write(transfer_event("gw-1", Milestone.REQUESTED, samples.requested(transfer), BEGIN))[0]
-
-
-class Node:
-    """A run of a gateway; what it keeps on disk, `ended`, is there for the next one."""
-
-    def __init__(self, world: World, name: str, ended: set[str]) -> None:
-        self.world = world
-        self.name = name
-        self.ended = ended
-        self.line = BusLine(world.bus, name, self.heard)
-        line = cast("PeerLine", self.line)
-        self.statuses = Statuses(world.clock)
-        self.statuses.configure([node for node in NODES if node != name])
-        self.claims = Claims(line, name, world.clock)
-        self.own = OpenTransfers(line, world.clock)
-        self.orphans = Orphans(
-            line, self.claims, self.statuses, self.own, self, instance=name, after_s=AFTER_S,
-            lives=self.lives, on_told=lambda _record: None, clock=world.clock,
-        )  # fmt: skip
-        self.tasks: list[asyncio.Future[None]] = []
-        for work in (self.orphans.run(), self.orphans.tidy(), self.says_that_it_is_there()):
-            self.tasks.append(asyncio.ensure_future(work))
-        self.line.say(f"{name}/status", b'{"state": "online"}')
-
-    def heard(self, message: Heard) -> None:
-        if message.kind == "status":
-            self.statuses.heard(message)
-        elif message.kind == "load":
-            self.statuses.lives(message.node)
-        elif message.kind == "orphans":
-            self.claims.heard(message)
-        else:
-            self.orphans.heard(message)
-
-    async def says_that_it_is_there(self) -> None:
-        while True:
-            await sleep(self.world.clock, 10)
-            self.line.say(f"{self.name}/load", b"1")
-
-    async def lives(self, node: str) -> bool:
-        return node in self.world.answering
-
-    async def interrupted(
-        self, record: TransferRecord, lost: str | None = None, at: datetime | None = None
-    ) -> TransferRecord | None:
-        del at
-        if record.transfer in self.ended:
-            return None
-        self.ended.add(record.transfer)
-        self.world.told.append((self.name, record.transfer, lost))
-        return record
-
-    async def let_go(self, transfer: str) -> None:
-        self.ended.add(transfer)
-
-    async def knows(self, transfer: str) -> bool:
-        return transfer in self.ended or transfer not in self.world.unwritten
-
-    def kill(self) -> None:
-        self.line.kill()
-        for task in self.tasks:
-            task.cancel()
-        self.world.bus.publish(f"{self.name}/status", b'{"state": "offline", "reason": "connection lost"}')
-
-    def back(self) -> None:
-        """Tell what was left under way."""
-        known = [transfer for transfer in TRANSFERS if transfer not in self.ended | self.world.unwritten]
-        left = [samples.requested(transfer) for transfer in known]
-        self.tasks.append(asyncio.ensure_future(self.orphans.settle(left)))
-
-
-class World:
-    """Three gateways, of which gw-1 dies with transfers under way."""
-
-    def __init__(self, seed: int = 0, latest_s: float = 0.01) -> None:
-        self.clock = VirtualClock(BEGIN)
-        self.chance = Random(seed)
-        self.bus = Bus(self.clock, self.chance, latest_s)
-        self.told: list[Told] = []
-        self.answering: set[str] = set()
-        self.unwritten: set[str] = set()  # those of gw-1 that others know of, and its own disk does not
-        self.disks: dict[str, set[str]] = {name: set() for name in NODES}
-        self.nodes = {name: self.node(name) for name in NODES}
-
-    def node(self, name: str) -> Node:
-        return Node(self, name, self.disks[name])
-
-    def restart(self, name: str) -> Node:
-        self.nodes[name] = made = self.node(name)
-        return made
-
-    async def begin(self) -> None:
-        await self.clock.run(2)
-        for transfer in TRANSFERS:
-            self.bus.publish(f"gw-1/open/{transfer}", payload(transfer).encode())
-
-    def end(self) -> None:
-        for node in self.nodes.values():
-            for task in node.tasks:
-                task.cancel()
-
-    @property
-    def once(self) -> bool:
-        return sorted(transfer for _, transfer, _ in self.told) == TRANSFERS
-
-    @property
-    def open(self) -> list[str]:
-        return [topic for topic in self.bus.retained if "/open/" in topic]
 
 
 @pytest.fixture
@@ -170,7 +45,7 @@ async def test_one_tells_whoever_comes_back_and_claims_when(seeds: range) -> Non
         await world.clock.run(60)
         assert world.once, (seed, world.told)
         assert world.open == []
-        assert world.disks["gw-1"] == set(TRANSFERS), "it waits for somebody"
+        assert not world.disks["gw-1"].running, "it waits for somebody"
         by |= {name for name, _, _ in world.told}
         world.end()
     assert len(by) > 1, "no race was run"
@@ -184,7 +59,7 @@ async def test_what_others_know_and_its_own_disk_does_not_is_told_once_as_well()
     for seed in range(30):
         world = World(seed, latest_s=0.4)
         await world.begin()
-        world.unwritten = set(TRANSFERS[: 1 + seed % len(TRANSFERS)])
+        world.disks["gw-1"].own.difference_update(TRANSFERS[: 1 + seed % len(TRANSFERS)])
         world.nodes["gw-1"].kill()
         await world.clock.run(world.chance.uniform(0, 2 * AFTER_S))
         world.restart("gw-1").back()
@@ -200,7 +75,7 @@ async def test_what_is_over_and_still_stands_at_the_broker_is_taken_away_and_not
     world = World()
     await world.begin()
     world.nodes["gw-1"].kill()
-    world.disks["gw-1"].update(TRANSFERS)
+    world.disks["gw-1"].ended.update(TRANSFERS)
     world.restart("gw-1").back()
     await world.clock.run(60)
     assert (world.told, world.open) == ([], [])
@@ -211,13 +86,10 @@ async def test_of_what_this_run_has_said_nothing_is_told_when_the_broker_is_back
     """Its end may be older than all that is remembered."""
     world = World()
     await world.clock.run(2)
-    world.unwritten = set(TRANSFERS)
-    line = world.nodes["gw-1"].line
-    line.up.clear()
-    line.down.set()
+    world.disks["gw-1"].own.clear()
+    world.nodes["gw-1"].line.lose()
     await world.begin()
-    line.down.clear()
-    line.up.set()
+    world.nodes["gw-1"].line.connect()
     await world.clock.run(60)
     assert (world.told, world.open) == ([], [])
     world.end()
@@ -227,6 +99,7 @@ async def test_of_two_claims_the_first_is_what_those_find_who_come_later() -> No
     for seed in range(30):
         world = World(seed, latest_s=0.4)
         await world.clock.run(2)
+        world.end()  # who has claimed and does not go on would let go of it
         claims = {name: world.nodes[name].claims for name in ("gw-2", "gw-3")}
         both = asyncio.gather(*(each.take("gw-1", TRANSFERS[0]) for each in claims.values()))
         await world.clock.run(10)
@@ -245,7 +118,7 @@ async def test_the_first_by_name_of_those_that_are_there_tells_and_cleans_up() -
     world.restart("gw-1").back()
     await world.clock.run(60)
     assert world.once
-    assert world.disks["gw-1"] == set(TRANSFERS)
+    assert not world.disks["gw-1"].running
     world.nodes["gw-1"].kill()
     world.restart("gw-1")
     await world.clock.run(10)
