@@ -176,10 +176,13 @@ class App:
         left = await self.reporter.start(hold=is_held)
         for interrupted in () if is_held else left:
             self.metrics.transfer_ended(interrupted)
-        kept = await self.reporter.kept_calls()
         await self.audit.start()
         http = self._config.http
         try:
+            # A start that fails for one of these is to end no call, and not to count as one that has taken calls up.
+            self.web.take_port(http.bind_address, http.port)
+            self.platforms.take_port()
+            kept = await self.reporter.kept_calls()
             self._tasks.begin("loop-lag", self.metrics.observe_lag())
             self._tasks.begin("memory", memory.give_back())
             self.sip.start()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import ssl
 from collections import Counter
 from typing import Protocol, cast
@@ -16,6 +17,7 @@ from aiohttp.typedefs import Handler
 from gateway.web.handshakes import TlsServer
 
 MOST, MOST_OF_ONE = 200, 50
+BACKLOG = 100
 FIRST_WORD_S = 5.0
 """How long the head of a connection's first request may take; aiohttp waits for it without end."""
 LATE_S = 0.1
@@ -123,32 +125,54 @@ class Served:
         self._logger = logger
         self._runner: web.AppRunner | None = None
         self._listening: _Listening | None = None
+        self._taken: socket.socket | None = None
+        self._name = ""
 
-    async def start(
-        self,
-        app: web.Application,
-        host: str,
-        port: int,
-        *,
-        tls: ssl.SSLContext | None = None,
-        decompress: bool = True,
-    ) -> None:
-        """Raises OSError when the address or port can't be had. Without `decompress` bodies are given as they came."""
+    def take(self, host: str, port: int, *, tls: bool) -> None:
+        """Have the port, where nobody is let in before `start`. Raises OSError when it or the address can't be had."""
+        self._name = f"{'https' if tls else 'http'} {host}:{port}"
+        taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            taken.setblocking(False)
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if taken.family == socket.AF_INET6:
+                taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            taken.bind((host, port))
+        except OSError as error:
+            taken.close()
+            raise self._not_had(error) from error
+        self._taken = taken
+
+    def _not_had(self, error: OSError) -> OSError:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        return OSError(error.errno, f"cannot listen on {self._name}: {why}")
+
+    @property
+    def has_port(self) -> bool:
+        """Whether `take` was called."""
+        return self._taken is not None
+
+    async def start(self, app: web.Application, *, tls: ssl.SSLContext | None = None, decompress: bool = True) -> None:
+        """Serve it at the port that was taken. Raises OSError where another program listens there by now.
+
+        Without `decompress` bodies are given as they came.
+        """
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=STOP_S)
         await self._runner.setup()
         server = self._runner.server
         if server is None:
             raise RuntimeError("the runner is not set up")
         try:
-            self._listening = await self._listen(server, host, port, tls, decompress=decompress)
+            self._listening = await self._listen(server, tls, decompress=decompress)
         except OSError as error:
             await self.stop()
-            why = os.strerror(error.errno) if error.errno else str(error)
-            kind = "http" if tls is None else "https"
-            raise OSError(error.errno, f"cannot listen on {kind} {host}:{port}: {why}") from error
+            raise self._not_had(error) from error
 
     async def stop(self) -> None:
         """Answer what was asked, and close. Safe to call twice."""
+        if self._taken is not None:
+            self._taken.close()
+            self._taken = None
         if self._listening is not None:
             self._listening.close()
             self._listening = None
@@ -156,9 +180,9 @@ class Served:
             await self._runner.cleanup()
             self._runner = None
 
-    async def _listen(
-        self, server: web.Server, host: str, port: int, tls: ssl.SSLContext | None, *, decompress: bool
-    ) -> _Listening:
+    async def _listen(self, server: web.Server, tls: ssl.SSLContext | None, *, decompress: bool) -> _Listening:
+        if self._taken is None:
+            raise RuntimeError("no port was taken")
         present: Counter[str] = Counter()
 
         def connection() -> _Connection:
@@ -168,7 +192,13 @@ class Served:
             return present[source] + waiting[source] < MOST_OF_ONE and present.total() + waiting.total() < MOST
 
         if tls is None:
-            return await asyncio.get_running_loop().create_server(connection, host, port)
+            listening: _Listening = await asyncio.get_running_loop().create_server(
+                connection, sock=self._taken, backlog=BACKLOG
+            )
+            self._taken = None
+            return listening
         over_tls = TlsServer(connection, tls, has_room, FIRST_WORD_S)
-        over_tls.listen(host, port)
+        self._taken.listen(BACKLOG)
+        over_tls.serve(self._taken)
+        self._taken = None
         return over_tls

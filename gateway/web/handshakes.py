@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine
 
 import structlog
 
-BACKLOG = 100
 NO_DESCRIPTORS_S = 1.0
 """How long nobody is let in when there is no descriptor for one more."""
 SHUTDOWN_S = 2.0
@@ -40,11 +39,8 @@ class TlsServer:
         self._waiting: Counter[str] = Counter()  # handshakes that are under way, by address
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def listen(self, host: str, port: int) -> None:
-        """Raises OSError when the address or port can't be had."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        listening.setblocking(False)
+    def serve(self, listening: socket.socket) -> None:
+        """Let in who comes to this socket, which is the server's from now on."""
         # Closed earlier, its number could be another socket's by the time that the loop gives it up.
         self._begin(self._accept(listening)).add_done_callback(lambda _: listening.close())
 

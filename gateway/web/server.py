@@ -81,10 +81,17 @@ class WebServer:
         self._sessions = Sessions(clock)
         self._served = Served(server_log(__name__))
 
+    def take_port(self, host: str, port: int) -> None:
+        """Have what `start` listens at; with port 0, nothing. Raises OSError when the address or port can't be had."""
+        if port:
+            self._served.take(host, port, tls=False)
+
     async def start(self, host: str, port: int) -> None:
-        """Listen; with port 0, don't. Raises OSError when the address or port can't be had."""
+        """Listen; with port 0, don't. Raises OSError as `take_port`, unless that was called before."""
         if port == 0:
             return
+        if not self._served.has_port:
+            self.take_port(host, port)
         middlewares: list[Middleware] = [
             noting, naming_what_is_ignored, errors_as_json, known_parameters_only, _command_errors,
         ]  # fmt: skip
@@ -92,7 +99,7 @@ class WebServer:
             middlewares.append(own_hosts_only(lambda: self._host_names))
         app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
         app.add_routes(self._routes())
-        await self._served.start(app, host, port)
+        await self._served.start(app)
         log.info("http-served", address=f"{host}:{port}", changes="with a token" if self._tokens else "refused")
 
     async def stop(self) -> None:

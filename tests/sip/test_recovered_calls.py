@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
+from gateway.engine.keeping import ATTEMPTS
 from tests.sip.bed import ANNA, Bed, Pair
 from tests.sip.recovering import (
     are_written_down,
     call_ended,
+    hear_since,
     killed,
     reinvites,
     session_in,
@@ -25,6 +30,7 @@ from tests.sip.recovering import (
 )
 from tests.sip.wires import SRTP, TCP
 from tests.support.end import both_hear
+from tests.support.processes import Child
 from tests.support.sip_message import direction_of
 
 if TYPE_CHECKING:
@@ -133,6 +139,30 @@ async def test_what_three_processes_have_died_of_is_told_as_over_by_the_fourth(b
         assert len({one.cseq for one in reinvites(assistant)}) == 3
         for one in (caller, assistant):
             assert (await one.hang_up()).code == 481
+
+
+@pytest.mark.keeps("20.121")
+async def test_a_start_that_cannot_listen_leaves_calls_to_the_next(bed: Bed, authority: Authority) -> None:
+    """However often: none of them counts as one that has taken calls up."""
+    async with stage(bed, "plain", authority) as at:
+        caller, assistant = await at.conversation()
+        await are_written_down(bed.gateway, 1)
+        await bed.gateway.kill()
+        with socket.socket() as holder:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind(("127.0.0.1", bed.gateway.files.main["http"]["port"]))
+            holder.listen()
+            for number in range(ATTEMPTS + 1):
+                command = [sys.executable, "-m", "gateway.cli", "run", "--config", str(bed.gateway.directory)]
+                child = Child("gateway", command, bed.gateway.directory / f"failed-{number}.log")
+                assert await child.wait() == 1
+                assert "cannot listen on http" in child.log.read_text()
+        assert not any(one.method in ("BYE", "INVITE") for call in (caller, assistant) for one in call.requests)
+        begun = time.monotonic()
+        await bed.gateway.start()
+        await hear_since(begun, caller, assistant)
+        assert (await told(bed.gateway, "recovered"), await told(bed.gateway, "lost")) == (1, 0)
+        await over(caller, assistant)
 
 
 @pytest.mark.keeps("22.14")

@@ -78,16 +78,23 @@ class PlatformListener:
             except (OSError, ssl.SSLError) as error:
                 log.warning("platform-certificate-kept", why=str(error))
 
+    def take_port(self) -> None:
+        """Have what `start` listens at. Raises OSError when address, port or certificate can't be had."""
+        if (settings := self._config.platform) is not None:
+            self._tls = _context(settings)
+            self._served.take(settings.bind_address, settings.port, tls=self._tls is not None)
+
     async def start(self) -> None:
-        """Listen, where that is configured. Raises OSError when address, port or certificate can't be had."""
+        """Listen, where that is configured. Raises OSError as `take_port`, unless that was called before."""
         settings = self._config.platform
         if settings is None:
             return
+        if not self._served.has_port:
+            self.take_port()
         app = web.Application(middlewares=[noting, errors_as_json], client_max_size=MAX_BODY)
         app.router.add_post(f"{settings.path}/{{trunk}}", self._receive)
         app.router.add_post(settings.mcp_path, self._receive_mcp)
-        self._tls = _context(settings)
-        await self._served.start(app, settings.bind_address, settings.port, tls=self._tls, decompress=False)
+        await self._served.start(app, tls=self._tls, decompress=False)
         address = f"{settings.bind_address}:{settings.port}"
         log.info("platform-served", address=address, path=settings.path, tls=self._tls is not None)
 
