@@ -155,7 +155,7 @@ async def test_a_start_that_cannot_listen_leaves_calls_to_the_next(bed: Bed, aut
             for number in range(ATTEMPTS + 1):
                 command = [sys.executable, "-m", "gateway.cli", "run", "--config", str(bed.gateway.directory)]
                 child = Child("gateway", command, bed.gateway.directory / f"failed-{number}.log")
-                assert await child.wait() == 1
+                assert await child.wait(60) == 1
                 assert "cannot listen on http" in child.log.read_text()
         assert not any(one.method in ("BYE", "INVITE") for call in (caller, assistant) for one in call.requests)
         begun = time.monotonic()
