@@ -155,3 +155,12 @@ async def test_a_row_of_a_gateway_that_did_not_note_whose_call_id_it_is(tmp_path
     assert earlier != row
     (found,) = await written(tmp_path, earlier)
     assert [leg.dialog.call_id_is_ours for leg in found.legs] == [False, False]
+
+
+@pytest.mark.keeps("22.66")
+async def test_a_row_of_a_gateway_that_notes_more(tmp_path: Path) -> None:
+    """A later release was here, and is no more."""
+    row = keeping(CALL)
+    assert row.payload
+    later = Keep(CALL.call, row.payload.replace('{"', '{"noted_since":{"a":1},"'))
+    assert await written(tmp_path, later) == [FOUND]
