@@ -24,6 +24,7 @@ KIND = "load"
 LOOK_EVERY_S = 0.2
 AGAIN_S = 10.0
 HOLDS_S = 30
+_MOST_CALLS = 1_000_000  # of one gateway at one destination: whatever it says, its sum can be written out
 
 
 class SharedCounts:
@@ -66,6 +67,7 @@ class SharedCounts:
             self._counts.pop(message.node, None)
             self._add_up()
             return
+        calls = {destination: min(count, _MOST_CALLS) for destination, count in calls.items()}
         holds_s = min(HOLDS_S, message.lasts_s if message.lasts_s is not None else HOLDS_S)
         self._counts[message.node] = self._clock.now().steady + holds_s, calls
         self._add_up()

@@ -73,6 +73,13 @@ def test_what_cannot_be_read_is_as_if_nothing_was_said(world: World, body: str) 
     assert world.hears("gw-2", body) == Elsewhere()
 
 
+def test_a_number_that_cannot_be_is_one_that_can_be_written_out(world: World) -> None:
+    """The trail of each transfer says how many there are elsewhere, and Python writes 4,300 digits at most."""
+    for node in ("gw-2", "gw-3"):
+        world.hears(node, '{"calls": {"sales": %s}}' % ("9" * 4300))
+    assert len(str(world.counts.elsewhere.running["sales"])) < 10
+
+
 def test_it_holds_as_long_as_the_broker_keeps_it(world: World) -> None:
     world.hears("gw-2", '{"calls": {"sales": 2}}', lasts_s=7)
     world.hears("gw-3", '{"calls": {"sales": 1}}', lasts_s=None)
