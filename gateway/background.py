@@ -9,6 +9,8 @@ from collections.abc import Coroutine
 
 import structlog
 
+AGAIN_S = 2.0
+
 log = structlog.get_logger("app")
 
 
@@ -29,10 +31,12 @@ class BackgroundTasks:
         self._tasks.pop(name).cancel()
 
     async def stop(self) -> None:
-        """End all of them, and wait for that."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        """End all of them, and wait for that; one that goes on, as Python 3.11 can pass over it, is ended again."""
+        going_on = set(self._tasks.values())
+        while going_on:
+            for task in going_on:
+                task.cancel()
+            _, going_on = await asyncio.wait(going_on, timeout=AGAIN_S)
 
 
 def _complain(task: asyncio.Task[None]) -> None:

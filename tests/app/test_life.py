@@ -7,6 +7,7 @@ All of it is real but the user agent, which is that of the bench, and the engine
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -16,7 +17,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from gateway import app
+from gateway import app, background
 from gateway.background import BackgroundTasks
 from gateway.config import load
 from tests.bench import BEGIN, PBX
@@ -195,6 +196,22 @@ async def test_work_in_the_background_that_fails_is_told_of() -> None:
         await asyncio.sleep(0)
         await tasks.stop()
     assert [(line["event"], line["task"]) for line in logs] == [("task-failed", "measuring")]
+
+
+async def test_work_that_goes_on_after_its_cancellation_is_ended_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As asyncio.wait_for of Python 3.11 does where what it waits for comes at that moment."""
+    monkeypatch.setattr(background, "AGAIN_S", 0.01)
+
+    async def pass_over() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    tasks = BackgroundTasks()
+    tasks.begin("peers", pass_over())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await tasks.stop()
 
 
 # --- reloading

@@ -133,6 +133,10 @@ class PeerLine:
         """
         if self._client is None or not self.up.is_set():
             raise AwayError("the broker is away")
+        said = self._said.get(topic)
+        if said is not None and not said.stays:  # it must not come after this
+            del self._said[topic]
+            self._unsent.pop(topic, None)
         try:
             await self._client.publish(topic, body, qos=1, retain=True)
         except PublishRefusedError as error:
@@ -218,6 +222,7 @@ class PeerLine:
 
     async def _connection(self) -> None:
         async with connected(self._broker, None, suffix="-peers", most_waiting=MOST_WAITING) as client:
+            _end_if_cancelled()
             if not client.retains:
                 raise AwayError("the broker retains nothing, so that gateways cannot tell one another of themselves")
             self._client = client
@@ -290,7 +295,7 @@ class PeerLine:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             properties.MessageExpiryInterval = said.lasts_s
         had = topic in self._retained
-        if said.body:
+        if said.stays:
             self._retained.add(topic)  # from now on, whatever becomes of the connection
         try:
             await client.publish(topic, said.body, qos=1, retain=True, properties=properties)
@@ -315,12 +320,17 @@ class PeerLine:
         if not self._refused:
             self._refused = True
             log.warning("message-refused", kind="peers", why=f"{error}; may this user write to {topic}?")
-        if not had and not self._said[topic].body:
+        now = self._said.get(topic)
+        if not had and now is not None and not now.body:
             del self._said[topic]
 
 
 def _end_if_cancelled() -> None:
-    """A TaskGroup in which something fails as its own task is cancelled raises the failure alone (Python 3.11)."""
+    """End a task whose cancellation was passed over, as Python 3.11 does.
+
+    A TaskGroup in which something fails at that moment raises the failure alone, and asyncio.wait_for, with which
+    aiomqtt waits, returns what has come at that moment.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

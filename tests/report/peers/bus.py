@@ -127,6 +127,8 @@ class BusLine:
         """See PeerLine."""
         if not self.up.is_set():
             raise AwayError("away")
+        if not self._said.get(topic, (b"", True))[1]:
+            del self._said[topic]
         await self._answered(lambda: self._bus.publish(topic, body))
 
     @contextlib.asynccontextmanager

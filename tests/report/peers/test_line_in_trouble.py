@@ -163,6 +163,21 @@ async def test_nothing_is_claimed_before_all_that_is_retained_was_heard() -> Non
 
 
 @pytest.mark.keeps("22.61")
+async def test_what_waits_to_be_said_once_does_not_come_after_what_is_told_then() -> None:
+    """A claim is taken away and made anew in the same turn."""
+    topic = "transfer-gateway/gw-2/orphans/one"
+    async with scripted(lambda _message: TAKEN) as broker:
+        line = line_to(broker)
+        async with running(line):
+            await line.up.wait()
+            line.say(topic, b"")
+            await line.tell(topic, b"mine")
+            line.say(OPEN, b"under way")
+            await broker.until(lambda: bodies(broker) == [b"under way"])
+        assert bodies(broker, topic) == [b"mine"]
+
+
+@pytest.mark.keeps("22.61")
 async def test_one_that_is_ended_as_its_connection_is_lost_ends() -> None:
     """What waits for it to end, the gateway's stop, would do so for ever."""
     async with scripted(lambda message: HangUp() if message.topic == OPEN else TAKEN) as broker:
