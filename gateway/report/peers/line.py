@@ -97,6 +97,10 @@ class PeerLine:
         """Set while it is not."""
         self.down.set()
         self.times_up = 0
+        self.known = asyncio.Event()
+        """Set while it is up, and where it never will be: see `retains_nothing`."""
+        self.retains_nothing = False
+        """Whether the broker is one by which no gateway can know of another."""
 
     def log_in(self, broker: Broker) -> None:
         """Connect anew where `broker` is not the one that we are connected to."""
@@ -203,6 +207,8 @@ class PeerLine:
             finally:
                 self.up.clear()
                 self.down.set()
+                if not self.retains_nothing:
+                    self.known.clear()
                 self._client = None
                 self._answer_echoes(self._echoes, has_come=False)
             _end_if_cancelled()
@@ -223,7 +229,10 @@ class PeerLine:
     async def _connection(self) -> None:
         async with connected(self._broker, None, suffix="-peers", most_waiting=MOST_WAITING) as client:
             _end_if_cancelled()
-            if not client.retains:
+            self.retains_nothing = not client.retains
+            self.known.clear()
+            if self.retains_nothing:
+                self.known.set()
                 raise AwayError("the broker retains nothing, so that gateways cannot tell one another of themselves")
             self._client = client
             self._on_anew()
@@ -235,6 +244,7 @@ class PeerLine:
                 self.times_up += 1
                 self.down.clear()
                 self.up.set()
+                self.known.set()
                 self._complaint = ""
                 log.info("peers-connected", broker=f"{self._broker.host}:{self._broker.port}")
                 tasks.append(group.create_task(self._send(client)))

@@ -180,11 +180,14 @@ class Orphans:
         """Tell the ends of those that are held, whenever the broker is there, until cancelled."""
         while True:
             await self._some_left.wait()
-            await self._line.up.wait()
+            await self._line.known.wait()
             pause_s = LOOK_S
             try:
-                await self._read_claims(self._instance)
-                await _each(self._line, list(self._left.values()), self._settle)
+                if self._line.retains_nothing:
+                    await _each(self._line, list(self._left.values()), self._settle_alone)
+                else:
+                    await self._read_claims(self._instance)
+                    await _each(self._line, list(self._left.values()), self._settle)
             except (AwayError, StoreError) as error:
                 log.warning("orphans-not-told", node=self._instance, why=str(error))
                 pause_s = AGAIN_S
@@ -208,13 +211,22 @@ class Orphans:
             with self._word():
                 if not await self._claims.take(self._instance, transfer):
                     return
-                told = await self._teller.interrupted(record)
-                if told is not None:
-                    self._on_told(told)
+                await self._tell_own(record)
                 await self._claims.told(self._instance, transfer)
         self._over.add(transfer)
         del self._left[transfer]
         self._own.forget(transfer)
+
+    async def _settle_alone(self, record: TransferRecord) -> None:
+        """Where the broker retains nothing, nobody else knows of it."""
+        await self._tell_own(record)
+        self._over.add(record.transfer)
+        del self._left[record.transfer]
+
+    async def _tell_own(self, record: TransferRecord) -> None:
+        told = await self._teller.interrupted(record)
+        if told is not None:
+            self._on_told(told)
 
     async def tidy(self) -> NoReturn:
         """Whenever the broker is there anew: what it retains of us and holds no longer is taken away.

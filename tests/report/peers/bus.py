@@ -53,7 +53,9 @@ class BusLine:
         self._answers: set[asyncio.Future[None]] = set()
         self._killed = False
         self.times_up = 0
+        self.retains_nothing = False
         self.up, self.down = asyncio.Event(), asyncio.Event()
+        self.known = self.up
         self.connect()
 
     def connect(self) -> None:

@@ -15,6 +15,7 @@ from gateway.report.peers.line import AwayError, PeerLine
 from gateway.report.sinks.mqtt.broker import Broker as Address
 from tests.bench import BEGIN
 from tests.bench.clock import VirtualClock
+from tests.report.peers.back import Back
 from tests.support.mqtt_broker import HangUp, Published, ScriptedBroker, Verdict
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 TAKEN = 0
 NOT_AUTHORIZED, QUOTA_EXCEEDED = 0x87, 0x97
+NO_RETAINING = bytes([0x25, 0])
 OPEN = "transfer-gateway/gw-1/open/one"
 
 
@@ -186,3 +188,14 @@ async def test_one_that_is_ended_as_its_connection_is_lost_ends() -> None:
             await line.up.wait()
             with pytest.raises(AwayError):
                 await line.tell(OPEN, b"under way")
+
+
+@pytest.mark.keeps("22.60")
+async def test_where_the_broker_retains_nothing_who_is_back_tells_by_itself() -> None:
+    """Nobody else can know of it, and it would wait for ever."""
+    transfers = [f"01HZX2Q7J8E9RT5VWXYZ00000{number}" for number in range(3)]
+    async with ScriptedBroker(lambda _message: TAKEN, connack=NO_RETAINING) as broker:
+        gateway = Back("gw-1", broker.host, broker.port, transfers)
+        async with gateway.running(), asyncio.timeout(30):
+            await gateway.settled.wait()
+    assert gateway.told == transfers
