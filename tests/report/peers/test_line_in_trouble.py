@@ -16,7 +16,7 @@ from gateway.report.sinks.mqtt.broker import Broker as Address
 from tests.bench import BEGIN
 from tests.bench.clock import VirtualClock
 from tests.report.peers.back import Back
-from tests.support.mqtt_broker import HangUp, Published, ScriptedBroker, Verdict
+from tests.support.mqtt_broker import SILENCE, HangUp, Published, ScriptedBroker, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -188,6 +188,23 @@ async def test_one_that_is_ended_as_its_connection_is_lost_ends() -> None:
             await line.up.wait()
             with pytest.raises(AwayError):
                 await line.tell(OPEN, b"under way")
+
+
+@pytest.mark.keeps("22.61")
+async def test_a_new_login_while_a_claim_is_on_its_way_leaves_nobody_waiting() -> None:
+    """Whoever claims hears at once that it is not known what became of it; what is said is said once more."""
+    async with scripted(lambda message: SILENCE if message.topic == OPEN else TAKEN) as broker:
+        line = line_to(broker)
+        line.say(line.topic("load"), b"some")
+        async with running(line):
+            await broker.until(lambda: len(bodies(broker, line.topic("load"))) == 1)
+            telling = asyncio.ensure_future(line.tell(OPEN, b"mine"))
+            await asyncio.sleep(0)
+            line.log_in(Address("gw-1", broker.host, broker.port, username="another", password="for a test"))
+            with pytest.raises(AwayError, match="disconnected"):
+                async with asyncio.timeout(30):
+                    await telling
+            await broker.until(lambda: broker.connections == 2 and len(bodies(broker, line.topic("load"))) == 2)
 
 
 @pytest.mark.keeps("22.60")
