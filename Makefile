@@ -3,7 +3,7 @@
 # make demo    a PBX, a caller, an assistant, four transfers and one not promised, on the terminal (ONCE=1: end after them)
 # make test    all checks and all tests
 # make fuzz    ten minutes of broken input from every side, under AddressSanitizer and UBSan (SECONDS=600, SEED=…);
-#              RECOVER=1: the gateway is killed halfway, and calls outlive it; a minute without that is in make test
+#              RECOVER=1: the gateway is killed halfway, and calls outlive it; a minute, and ten seconds of that, are in make test
 # make reconciled   ten minutes of transfers of every outcome while broker, PBX, webhook and gateway fail, and the table of
 #              what everybody has counted (TRANSFERS=2000, SECONDS=600); half a minute of it is in make test
 # make soak    an hour of transfers of every outcome, twenty a second, while whatever the gateway stands on fails in turn: none
