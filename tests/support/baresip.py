@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -75,6 +76,9 @@ class Agent:
         return await self.start()
 
     async def __aexit__(self, *_: object) -> None:
+        if self._child is not None:  # shown where the test has failed
+            told = [f"{event['type']} {event.get('param', '')}" for event in self.events]
+            sys.stderr.write(f"--- the phone {self.extension}: {told}\n{self._child.tail()}\n")
         await self.stop()
         shutil.rmtree(self._directory)
 
