@@ -167,6 +167,27 @@ class Orphans:
             async with time_limit(self._clock, within_s):
                 await self._idle.wait()
 
+    async def _guarded(self, node: str, work: Coroutine[None, None, None]) -> bool:
+        """Do it; whether it could be done. What is raised over it ends nothing else."""
+        try:
+            await work
+        except (AwayError, StoreError) as error:
+            log.warning("orphans-not-told", node=node, why=str(error))
+        except Exception:
+            log.exception("orphans-failed", node=node)
+        else:
+            return True
+        return False
+
+    async def _tell(self, record: TransferRecord, lost: str | None = None, at: datetime | None = None) -> None:
+        """Tell the end of one of our own, or of a gateway that was lost, unless that is told. Raises StoreError."""
+        told = await self._teller.interrupted(record, lost, at)
+        if told is None:
+            return
+        if lost is not None:
+            log.warning("orphan-told", node=lost, transfer=record.transfer)
+        self._on_told(told)
+
     # --- our own, from before a restart
 
     def hold(self, left: Sequence[TransferRecord]) -> None:
@@ -181,22 +202,17 @@ class Orphans:
         while True:
             await self._some_left.wait()
             await self._line.known.wait()
-            pause_s = LOOK_S
-            try:
-                if self._line.retains_nothing:
-                    await _each(self._line, list(self._left.values()), self._settle_alone)
-                else:
-                    await self._read_claims(self._instance)
-                    await _each(self._line, list(self._left.values()), self._settle)
-            except (AwayError, StoreError) as error:
-                log.warning("orphans-not-told", node=self._instance, why=str(error))
-                pause_s = AGAIN_S
-            except Exception:
-                log.exception("orphans-failed", node=self._instance)
-                pause_s = AGAIN_S
+            is_done = await self._guarded(self._instance, self._settle_all())
             if not self._left:
                 self._some_left.clear()
-            await sleep(self._clock, pause_s)
+            await sleep(self._clock, LOOK_S if is_done else AGAIN_S)
+
+    async def _settle_all(self) -> None:
+        if self._line.retains_nothing:
+            await _each(self._line, list(self._left.values()), self._settle_alone)
+        else:
+            await self._read_claims(self._instance)
+            await _each(self._line, list(self._left.values()), self._settle)
 
     async def _settle(self, record: TransferRecord) -> None:
         transfer = record.transfer
@@ -211,7 +227,7 @@ class Orphans:
             with self._word():
                 if not await self._claims.take(self._instance, transfer):
                     return
-                await self._tell_own(record)
+                await self._tell(record)
                 await self._claims.told(self._instance, transfer)
         self._over.add(transfer)
         del self._left[transfer]
@@ -219,14 +235,9 @@ class Orphans:
 
     async def _settle_alone(self, record: TransferRecord) -> None:
         """Where the broker retains nothing, nobody else knows of it."""
-        await self._tell_own(record)
+        await self._tell(record)
         self._over.add(record.transfer)
         del self._left[record.transfer]
-
-    async def _tell_own(self, record: TransferRecord) -> None:
-        told = await self._teller.interrupted(record)
-        if told is not None:
-            self._on_told(told)
 
     async def tidy(self) -> NoReturn:
         """Whenever the broker is there anew: what it retains of us and holds no longer is taken away.
@@ -236,17 +247,10 @@ class Orphans:
         while True:
             await self._line.up.wait()
             connection = self._line.times_up
-            try:
-                await self._tidy()
-            except (AwayError, StoreError) as error:
-                log.warning("orphans-not-told", node=self._instance, why=str(error))
+            if not await self._guarded(self._instance, self._tidy()):
                 await sleep(self._clock, AGAIN_S)
-            except Exception:
-                log.exception("orphans-failed", node=self._instance)
-                await sleep(self._clock, AGAIN_S)
-            else:
-                if self._line.times_up == connection:
-                    await self._line.down.wait()
+            elif self._line.times_up == connection:
+                await self._line.down.wait()
 
     async def _tidy(self) -> None:
         """Take away what is over, and hold the transfers of which nobody has told. Raises AwayError, StoreError."""
@@ -277,23 +281,13 @@ class Orphans:
                 (self._statuses.look if was_up else self._statuses.connected)()
             was_up = is_up
             for lost in self._statuses.lost if is_up else ():
-                await self._guarded(lost.node, self._look(lost))
+                if not await self._guarded(lost.node, self._look(lost)):
+                    self._next[lost.node] = self._clock.now().steady + AGAIN_S
             for node, transfers in self._claims.unfinished().items() if is_up else ():
                 if not self._statuses.is_lost(node) and self._clock.now().steady >= self._next.get(node, 0):
                     await self._guarded(node, self._let_go(node, transfers))
                     self._next[node] = self._clock.now().steady + AGAIN_S
             await sleep(self._clock, LOOK_S)
-
-    async def _guarded(self, node: str, work: Coroutine[None, None, None]) -> None:
-        """Do it; what is raised over it ends nothing else."""
-        try:
-            await work
-        except (AwayError, StoreError) as error:
-            log.warning("orphans-not-told", node=node, why=str(error))
-            self._next[node] = self._clock.now().steady + AGAIN_S
-        except Exception:
-            log.exception("orphans-failed", node=node)
-            self._next[node] = self._clock.now().steady + AGAIN_S
 
     async def _look(self, lost: Lost) -> None:
         now, node = self._clock.now().steady, lost.node
@@ -343,10 +337,7 @@ class Orphans:
         with self._word():
             if not await self._claims.take(node, record.transfer):
                 return
-            told = await self._teller.interrupted(record, node, at)
-            if told is not None:
-                log.warning("orphan-told", node=node, transfer=record.transfer)
-                self._on_told(told)
+            await self._tell(record, node, at)
             await self._claims.told(node, record.transfer)
             self._line.say(self._line.topic(open_transfers.KIND, record.transfer, node), b"")
 
