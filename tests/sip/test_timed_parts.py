@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -177,7 +176,7 @@ def test_who_is_in_no_profile_is_known_for_an_hour_and_until_a_profile_has_the_a
     tally.add(Reason.PEER_NOT_ALLOWED, "2001:db8::9", "INVITE")
     tally.add(Reason.PEER_NOT_ALLOWED, "192.0.2.9")
     assert tally.strangers == [Stranger("192.0.2.9", 6, at), Stranger("2001:db8::9", 1, at)]
-    tally.admit([ip_network("2001:db8::/32")])
+    tally.admit(lambda source: source == "2001:db8::9")
     assert tally.strangers == [Stranger("192.0.2.9", 6, at)]
     clock.advance(KEPT_S + 1)
     assert tally.strangers == []

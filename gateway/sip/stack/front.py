@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pjsua2 as pj
@@ -17,9 +15,6 @@ from gateway.core.outcome import Reason
 from gateway.ports import Stranger
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from ipaddress import IPv4Network, IPv6Network
-
     from gateway.config import Config
     from gateway.core.moment import Moment
     from gateway.ports import Clock, Timer
@@ -88,13 +83,11 @@ class Tally:
         if len(self._strangers) > MOST_KEPT:
             del self._strangers[next(iter(self._strangers))]
 
-    def admit(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
-        """Who comes from these is no stranger any more."""
+    def admit(self, is_peer: Callable[[str], bool]) -> None:
+        """Whose address is a peer's by now is no stranger any more."""
         for source in list(self._strangers):
-            with contextlib.suppress(ValueError):
-                address = ip_address(source)
-                if any(address in network for network in networks):
-                    del self._strangers[source]
+            if is_peer(source):
+                del self._strangers[source]
 
     def tell(self, *, all_of_it: bool = False) -> None:
         """Log the sums whose minute is over."""
@@ -122,19 +115,17 @@ class Front:
         own = (sip.bind_address, sip.bind_address6, sip.public_address, sip.public_address6)
         pj.know_ourselves([address for address in own if address])
         now: set[int] = set()
-        admitted: list[IPv4Network | IPv6Network] = []
         for profile in (*config.trunks.values(), *config.pbxs.values()):
             trunk = profile if isinstance(profile, TrunkProfile) else None
             account = accounts[profile.name]
             rate = trunk.calls_per_second if trunk else 0.0
-            networks = profile.networks()
-            admitted += networks
-            pj.know_peer(account, [str(network) for network in networks], rate, trunk is not None and trunk.challenge)
+            networks = [str(network) for network in profile.networks()]
+            pj.know_peer(account, networks, rate, trunk is not None and trunk.challenge)
             now.add(account)
         for gone in self._known - now:
             pj.know_peer(gone, [], 0.0, False)
         self._known = now
-        self.tally.admit(admitted)
+        self.tally.admit(lambda source: config.peer_for(source) is not None)
         if self._timer is None:
             self._ask()
 
