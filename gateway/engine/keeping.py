@@ -127,7 +127,7 @@ class Keeper:
             max_forwards=call.max_forwards,
             began_at=call.began.wall,
             connected_at=call.began.told_at(call.connected_at or now),
-            transfer=call.put_through_by or call.transfer,
+            transfer=call.led_by,
             destination=call.destination,
             answered_by=call.answered_by,
             legs=(legs[0], legs[1]),

@@ -148,6 +148,11 @@ class Call:
         return PutThrough(self.destination, self.put_through_by, self.answered_by)
 
     @property
+    def led_by(self) -> TransferId | None:
+        """The transfer that has led the caller to where they are; the newest one, if none has."""
+        return self.put_through_by or self.transfer
+
+    @property
     def kept(self) -> Running | None:
         """The transfer that has failed and still keeps the caller's place in a queue."""
         return next((one for one in self.transfers if one.keeps_place), None)
@@ -177,7 +182,7 @@ class Call:
             trunk=self.number.trunk,
             pbx=self.number.pbx,
             caller=self.caller,
-            transfer=self.put_through_by or self.transfer if ended else self.transfer,
+            transfer=self.led_by if ended else self.transfer,
             destination=self.destination,
             started_at=self.began.wall,
             connected_at=self.began.told_at(since) if since else None,

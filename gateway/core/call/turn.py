@@ -109,8 +109,7 @@ class Turn:
         except Exception as error:
             raise StepError(transfer_id, event) from error
         self.put(replace(running, machine=machine))
-        leads = self.call.put_through_by or self.call.transfer
-        if transfer_id == leads and self.call.answered_by is not machine.record.answered_by:
+        if transfer_id == self.call.led_by and self.call.answered_by is not machine.record.answered_by:
             self.call = replace(self.call, answered_by=machine.record.answered_by)
         for command in commands:
             self._interpret(transfer_id, command)
