@@ -109,7 +109,7 @@ def page(told: Document, queues: Sequence[Document], transfers: Sequence[Documen
 def verdict(told: Document) -> Line:
     """Which gateway it is, and whether all is well."""
     found = told.get("problems", [])
-    words = "all is well" if not found else f"{len(found)} problem{'s' if len(found) > 1 else ''}"
+    words = "all is well" if not found else _so_many(len(found), "problem")
     return Line(f"{told['instance']} ({told['state']}, {told['version']}): {words}", BAD if found else GOOD)
 
 
@@ -137,8 +137,12 @@ def _standing(name: str, told: Document, good: str) -> Line:
     return Line(f"{name}: not {good}: {told.get('because') or 'not heard of yet'}", BAD)
 
 
+def _so_many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count > 1 else ''}"
+
+
 def _stranger(told: Document) -> Line:
-    requests = f"{told['requests']} request{'s' if told['requests'] > 1 else ''}"
+    requests = _so_many(told["requests"], "request")
     return Line(f"{told['source']}: {requests}, last {told['last_at']}: in no profile's addresses", DOUBTFUL)
 
 
