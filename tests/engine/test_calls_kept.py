@@ -73,6 +73,19 @@ class Process:
         self.bench.answers(assistant)
         return caller, assistant
 
+    def put_through(self) -> tuple[LegId, LegId, LegId]:
+        """A caller was put through to sales: theirs, the assistant's, which is over, and that of sales."""
+        caller, assistant = self.talk()
+        self.bench.refer(assistant, SALES)
+        assert not self.notes.rows
+        target = self.bench.dialled
+        assert target is not None
+        self.know(target)
+        self.bench.answers(target)
+        self.bench.fails(assistant, 200)
+        self.bench.pass_time(10)
+        return caller, assistant, target
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
@@ -108,15 +121,7 @@ def test_a_call_is_kept_while_it_is_up(first: Process) -> None:
 
 
 def test_a_transfer_strikes_it_out_until_it_is_over(first: Process) -> None:
-    caller, assistant = first.talk()
-    first.bench.refer(assistant, SALES)
-    assert not first.notes.rows
-    target = first.bench.dialled
-    assert target is not None
-    first.know(target)
-    first.bench.answers(target)
-    first.bench.fails(assistant, 200)
-    first.bench.pass_time(10)
+    caller, _, target = first.put_through()
     (kept,) = first.notes.rows.values()
     assert kept.destination == "sales"
     assert {leg.dialog.call_id for leg in kept.legs} == {f"{caller}@test", f"{target}@test"}
@@ -126,14 +131,7 @@ def test_a_transfer_strikes_it_out_until_it_is_over(first: Process) -> None:
 def test_who_comes_back_from_a_further_transfer_is_kept_as_put_through_by_the_first(
     first: Process, config: Config
 ) -> None:
-    _, assistant = first.talk()
-    first.bench.refer(assistant, SALES)
-    target = first.bench.dialled
-    assert target is not None
-    first.know(target)
-    first.bench.answers(target)
-    first.bench.fails(assistant, 200)
-    first.bench.pass_time(10)
+    _, _, target = first.put_through()
     first.bench.refer(target, SUPPORT)
     while (rings := first.bench.dialled) is not None:
         first.bench.fails(rings)
@@ -199,12 +197,7 @@ def test_both_answer_and_talk_again(first: Process, config: Config) -> None:
 
 
 def test_what_was_put_through_ends_with_one_that_has_hung_up(first: Process, config: Config) -> None:
-    _, assistant = first.talk()
-    first.bench.refer(assistant, SALES)
-    first.know(*[first.bench.dialled or assistant])
-    first.bench.answers(first.bench.dialled)
-    first.bench.fails(assistant, 200)
-    first.bench.pass_time(10)
+    first.put_through()
     second = taking_up(first, config)
     one, other = (order.leg for order in second.bench.sip.recovered)
     second.bench.answers(one)

@@ -51,6 +51,14 @@ def stage(bed: Bed, name: str, authority: Authority | None = None) -> Stage:
     return at
 
 
+async def put_through(at: Stage, caller: Call, assistant: Call) -> tuple[Call, dict[str, Any]]:
+    """The assistant transfers the caller to Anna, and is done: Anna's end, and the call as the API has it."""
+    anna = await at.transfer(caller, assistant)
+    await assistant.wait_request("BYE", 30)
+    (call,) = (await at.bed.gateway.get("/api/calls"))["calls"]
+    return anna, call
+
+
 def written_down(gateway: Gateway) -> int:
     """How many calls the journal has."""
     return len(kept_rows(gateway))

@@ -19,6 +19,7 @@ from tests.sip.recovering import (
     call_ended,
     hear_since,
     killed,
+    put_through,
     reinvites,
     rewrite,
     session_in,
@@ -191,9 +192,7 @@ async def test_a_side_that_does_not_have_the_call_any_more(bed: Bed, authority: 
     """The other one is hung up, and that is told; whoever has the dialog still is told that it is over."""
     async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
-        anna = await at.transfer(caller, assistant)
-        await assistant.wait_request("BYE", 30)
-        (call,) = (await bed.gateway.get("/api/calls"))["calls"]
+        anna, call = await put_through(at, caller, assistant)
         anna.answers["INVITE"] = code
         await killed(bed.gateway)
         await caller.wait_request("BYE", 30)
@@ -234,9 +233,7 @@ async def test_a_bye_that_came_while_nobody_was_there(bed: Bed, authority: Autho
     """It is sent again, and finds its dialog, which waits for its answer still: both sides are told of the end."""
     async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
-        anna = await at.transfer(caller, assistant)
-        await assistant.wait_request("BYE", 30)
-        (call,) = (await bed.gateway.get("/api/calls"))["calls"]
+        anna, call = await put_through(at, caller, assistant)
         caller.answers["INVITE"] = None  # who has hung up
         await are_written_down(bed.gateway, 1)
         await bed.gateway.kill()
@@ -272,9 +269,7 @@ async def test_off_by_default(bed: Bed, authority: Authority) -> None:
     """What was written down before it was taken out of the configuration is told of as over, and taken up no more."""
     async with stage(bed, "plain", authority) as at:
         caller, assistant = await at.conversation()
-        anna = await at.transfer(caller, assistant)
-        await assistant.wait_request("BYE", 30)
-        (call,) = (await bed.gateway.get("/api/calls"))["calls"]
+        anna, call = await put_through(at, caller, assistant)
         await are_written_down(bed.gateway, 1)
         await bed.gateway.kill()
         del bed.gateway.files.sip["recover_calls"]

@@ -10,7 +10,16 @@ import pytest
 import pytest_asyncio
 
 from tests.sip.bed import Bed, Pair
-from tests.sip.recovering import are_written_down, call_ended, has_audio_since, reinvites, rewrite, stage, told
+from tests.sip.recovering import (
+    are_written_down,
+    call_ended,
+    has_audio_since,
+    put_through,
+    reinvites,
+    rewrite,
+    stage,
+    told,
+)
 from tests.support.end import both_hear
 from tests.support.sip_message import address
 
@@ -61,9 +70,7 @@ async def test_both_talk_on(bed: Bed, change: Callable[[Bed], None]) -> None:
     async with stage(bed, "here") as at:
         caller, assistant = await at.conversation()
         await both_hear(caller, assistant)
-        anna = await at.transfer(caller, assistant)
-        await assistant.wait_request("BYE", 30)
-        (call,) = (await bed.gateway.get("/api/calls"))["calls"]
+        anna, call = await put_through(at, caller, assistant)
         await are_written_down(bed.gateway, 1)
         await bed.gateway.kill()
         for one in (caller, anna):
@@ -104,9 +111,7 @@ def without_its_peers(bed: Bed) -> None:
 async def test_nobody_is_asked_whom_the_configuration_does_not_have(bed: Bed, change: Callable[[Bed], None]) -> None:
     async with stage(bed, "gone") as at:
         caller, assistant = await at.conversation()
-        anna = await at.transfer(caller, assistant)
-        await assistant.wait_request("BYE", 30)
-        (call,) = (await bed.gateway.get("/api/calls"))["calls"]
+        anna, call = await put_through(at, caller, assistant)
         await are_written_down(bed.gateway, 1)
         await bed.gateway.kill()
         change(bed)

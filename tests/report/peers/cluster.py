@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, cast
 
+from gateway.core.json_form import timestamp
 from gateway.core.record import Milestone, TransferRecord
 from gateway.ports import sleep
 from gateway.report.event import transfer_event, write
 from gateway.report.peers.claims import Claims
+from gateway.report.peers.documents import ClaimData
 from gateway.report.peers.open_transfers import OpenTransfers
 from gateway.report.peers.orphans import Orphans
 from gateway.report.peers.statuses import Statuses
@@ -169,6 +171,18 @@ class World:
         if self.slow_s:
             await sleep(self.clock, self.chance.uniform(0, self.slow_s))
         assert not node.is_killed
+
+    def claim(self, by: str, *, told: bool = False) -> None:
+        """What the broker retains of claims to all of them: an earlier run of this gateway's."""
+        claim = ClaimData(by=by, mark="of its run", told=told, at=timestamp(BEGIN)).model_dump_json().encode()
+        for transfer in TRANSFERS:
+            self.bus.publish(f"gw-1/orphans/{transfer}", claim)
+
+    async def dies_and_is_back(self) -> None:
+        """gw-1, at any moment of the time in which others begin to tell."""
+        self.nodes["gw-1"].kill()
+        await self.clock.run(self.chance.uniform(0, 2 * AFTER_S))
+        self.restart("gw-1").back()
 
     async def begin(self) -> None:
         await self.clock.run(2)

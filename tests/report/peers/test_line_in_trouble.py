@@ -48,6 +48,18 @@ async def running(line: PeerLine) -> AsyncIterator[None]:
         assert done, "it goes on though it was ended"
 
 
+@contextlib.asynccontextmanager
+async def ending(answers: list[Verdict]) -> AsyncIterator[tuple[ScriptedBroker, PeerLine]]:
+    """A transfer is told of as under way, then as over, which the broker answers so: the last of `answers` first."""
+    async with scripted(lambda one: answers.pop() if one.topic == OPEN and not one.payload else TAKEN) as broker:
+        line = line_to(broker)
+        async with running(line):
+            line.say(OPEN, b"under way")
+            await broker.until(lambda: bodies(broker) == [b"under way"])
+            line.say(OPEN, b"")
+            yield broker, line
+
+
 def bodies(broker: ScriptedBroker, topic: str = OPEN) -> list[bytes]:
     return [message.payload for message in broker.taken if message.topic == topic]
 
@@ -88,29 +100,18 @@ async def test_what_the_broker_may_have_is_taken_away_also_where_its_answer_was_
 @pytest.mark.keeps("22.61")
 async def test_an_end_that_the_broker_may_take_later_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_module, "REFUSED_S", 0.05)
-    ends: list[Verdict] = [TAKEN, QUOTA_EXCEEDED, QUOTA_EXCEEDED]
-    async with scripted(lambda one: ends.pop() if one.topic == OPEN and not one.payload else TAKEN) as broker:
-        line = line_to(broker)
-        async with running(line):
-            line.say(OPEN, b"under way")
-            await broker.until(lambda: bodies(broker) == [b"under way"])
-            line.say(OPEN, b"")
-            await broker.until(lambda: bodies(broker) == [b"under way", b""])
+    async with ending([TAKEN, QUOTA_EXCEEDED, QUOTA_EXCEEDED]) as (broker, _):
+        await broker.until(lambda: bodies(broker) == [b"under way", b""])
 
 
 @pytest.mark.keeps("22.61")
 async def test_an_end_that_the_broker_refuses_is_said_with_the_next_connection() -> None:
     ends: list[Verdict] = [TAKEN, NOT_AUTHORIZED]
-    async with scripted(lambda one: ends.pop() if one.topic == OPEN and not one.payload else TAKEN) as broker:
-        line = line_to(broker)
-        async with running(line):
-            line.say(OPEN, b"under way")
-            await broker.until(lambda: bodies(broker) == [b"under way"])
-            line.say(OPEN, b"")
-            await broker.until(lambda: len(ends) == 1)
-            await line.flush(30)
-            broker.drop()
-            await broker.until(lambda: bodies(broker) == [b"under way", b""])
+    async with ending(ends) as (broker, line):
+        await broker.until(lambda: len(ends) == 1)
+        await line.flush(30)
+        broker.drop()
+        await broker.until(lambda: bodies(broker) == [b"under way", b""])
 
 
 @pytest.mark.keeps("22.61")

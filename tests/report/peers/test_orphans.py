@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.core.json_form import timestamp
 from gateway.report.peers import orphans as orphans_module
-from gateway.report.peers.documents import ClaimData
 from gateway.report.peers.line import Heard
 from gateway.report.peers.open_transfers import MOST, OpenTransfers
 from gateway.report.peers.orphans import AGAIN_S, RANK_S
@@ -39,9 +37,7 @@ async def test_one_tells_whoever_comes_back_and_claims_when(seeds: range) -> Non
     for seed in seeds:
         world = World(seed, latest_s=0.4)
         await world.begin()
-        world.nodes["gw-1"].kill()
-        await world.clock.run(world.chance.uniform(0, 2 * AFTER_S))
-        world.restart("gw-1").back()
+        await world.dies_and_is_back()
         await world.clock.run(60)
         assert world.once, (seed, world.told)
         assert world.open == []
@@ -60,9 +56,7 @@ async def test_what_others_know_and_its_own_disk_does_not_is_told_once_as_well()
         world = World(seed, latest_s=0.4)
         await world.begin()
         world.disks["gw-1"].own.difference_update(TRANSFERS[: 1 + seed % len(TRANSFERS)])
-        world.nodes["gw-1"].kill()
-        await world.clock.run(world.chance.uniform(0, 2 * AFTER_S))
-        world.restart("gw-1").back()
+        await world.dies_and_is_back()
         await world.clock.run(60)
         assert world.once, (seed, world.told)
         assert world.open == []
@@ -144,9 +138,7 @@ async def test_one_that_answers_is_left_alone_and_that_is_told_once() -> None:
 async def test_who_claims_and_dies_leaves_it_to_another() -> None:
     world = World()
     await world.begin()
-    claim = ClaimData(by="gw-2", mark="of its run", at=timestamp(BEGIN))
-    for transfer in TRANSFERS:
-        world.bus.publish(f"gw-1/orphans/{transfer}", claim.model_dump_json().encode())
+    world.claim("gw-2")
     world.nodes["gw-1"].kill()
     await world.clock.run(30)
     # It is there, and tells by itself what it has claimed, as it would after a restart of its own.
@@ -157,9 +149,7 @@ async def test_who_claims_and_dies_leaves_it_to_another() -> None:
 async def test_a_claim_of_one_that_is_lost_holds_no_longer() -> None:
     world = World()
     await world.begin()
-    claim = ClaimData(by="gw-2", mark="of its run", at=timestamp(BEGIN))
-    for transfer in TRANSFERS:
-        world.bus.publish(f"gw-1/orphans/{transfer}", claim.model_dump_json().encode())
+    world.claim("gw-2")
     world.nodes["gw-1"].kill()
     world.nodes["gw-2"].kill()
     await world.clock.run(30)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.core.json_form import timestamp
 from gateway.report.peers import orphans as orphans_module
-from gateway.report.peers.documents import ClaimData
 from gateway.report.peers.line import Heard
 from gateway.report.peers.orphans import HELD_S, RANK_S
 from gateway.report.peers.statuses import Statuses
@@ -81,9 +79,7 @@ async def test_one_tells_whatever_fails_meanwhile(trouble: Callable[[World], Awa
         world.slow_s = world.chance.choice((0.0, 0.5))
         world.disks["gw-1"].own.difference_update(TRANSFERS[: seed % 3])
         await world.begin()
-        world.nodes["gw-1"].kill()
-        await world.clock.run(world.chance.uniform(0, 2 * AFTER_S))
-        world.restart("gw-1").back()
+        await world.dies_and_is_back()
         await trouble(world)
         await world.clock.run(120)
         assert world.once, (seed, world.told)
@@ -131,19 +127,13 @@ async def test_each_is_told_whoever_dies_meanwhile() -> None:
         world.end()
 
 
-def claim_of(node: str, *, told: bool) -> bytes:
-    claim = ClaimData(by=node, mark="of its run", told=told, at=timestamp(BEGIN))
-    return claim.model_dump_json().encode()
-
-
 @pytest.mark.keeps("22.60")
 async def test_what_another_has_told_is_not_told_again_where_it_still_stands_at_the_broker() -> None:
     """Its own disk knows nothing of it any more once it has let go of it."""
     for seed in range(20):
         world = World(seed, latest_s=0.4)
         await world.begin()
-        for transfer in TRANSFERS:
-            world.bus.publish(f"gw-1/orphans/{transfer}", claim_of("gw-2", told=True))
+        world.claim("gw-2", told=True)
         world.nodes["gw-1"].kill()
         world.restart("gw-1").back()
         await world.clock.run(60)
@@ -159,8 +149,7 @@ async def test_a_claim_of_one_that_is_there_and_does_not_tell_holds_for_a_while(
     await world.begin()
     for task in world.nodes["gw-3"].tasks[:-1]:
         task.cancel()
-    for transfer in TRANSFERS:
-        world.bus.publish(f"gw-1/orphans/{transfer}", claim_of("gw-3", told=False))
+    world.claim("gw-3")
     world.nodes["gw-1"].kill()
     await world.clock.run(HELD_S / 2)
     world.restart("gw-1").back()
@@ -176,8 +165,7 @@ async def test_a_claim_of_one_that_is_there_and_does_not_tell_holds_for_a_while(
 async def test_who_was_restarted_after_it_had_claimed_lets_go_of_what_is_back() -> None:
     world = World()
     await world.begin()
-    for transfer in TRANSFERS:
-        world.bus.publish(f"gw-1/orphans/{transfer}", claim_of("gw-2", told=False))
+    world.claim("gw-2")
     world.nodes["gw-1"].kill()
     world.restart("gw-1").back()
     await world.clock.run(60)
