@@ -36,7 +36,8 @@ Timestamp = Annotated[
         description="RFC 3339, UTC, to the millisecond",
     ),
 ]
-Ulid = Annotated[str, Field(min_length=1, max_length=64, description="a ULID")]
+LONGEST_ID = 64
+Ulid = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, description="a ULID")]
 SipCode = Annotated[int, Field(ge=100, le=699)]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]

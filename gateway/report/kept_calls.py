@@ -12,6 +12,7 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.core.kept_call import KeptCall
+from gateway.documents import LONGEST_ID
 
 # Not a step of migrations.py: an earlier gateway would refuse a file that has had one more, and has no use for this.
 _TABLE = "CREATE TABLE IF NOT EXISTS kept_calls (call TEXT PRIMARY KEY, payload TEXT NOT NULL) WITHOUT ROWID"
@@ -84,6 +85,8 @@ def _check(kept: KeptCall, call: object) -> None:
     times = (kept.began_at, kept.connected_at, kept.kept_at)
     if kept.call != call:
         raise ValueError(f"it says that it is call {kept.call}")
+    if not all(0 < len(name) <= LONGEST_ID for name in (kept.call, kept.transfer) if name is not None):
+        raise ValueError("it has an id that none can be")  # an event with it would not be as its schema says
     if not all(at.tzinfo is not None and FIRST_YEAR <= at.year < LAST_YEAR for at in times):
         raise ValueError("it has a time that none can be")
     if kept.attempts < 0 or not 0 <= kept.max_forwards <= MOST_FORWARDS:

@@ -17,6 +17,7 @@ from gateway.core.caller import Party
 from gateway.core.kept_call import MOST, KeptCall, KeptDialog, KeptLeg
 from gateway.core.model import AnsweredBy, PeerKind
 from gateway.ports import NotSent, NotSentError
+from gateway.report import event
 from tests.bench.sip import FakeSip
 from tests.config_directory import write
 from tests.engine.test_calls_kept import Notes, Process
@@ -42,7 +43,7 @@ LEGS = st.builds(
 CALLS = st.builds(
     KeptCall, call=st.text(min_size=1, max_size=5), number=st.sampled_from(("main-line", "main-line", "gone")),
     begun_by=TEXT, caller=st.none() | TEXT, max_forwards=st.integers(0, 255), began_at=TIMES, connected_at=TIMES,
-    transfer=st.none() | TEXT, destination=st.none() | st.sampled_from(("sales", "gone")),
+    transfer=st.none() | st.text(min_size=1, max_size=64), destination=st.none() | st.sampled_from(("sales", "gone")),
     answered_by=st.none() | st.sampled_from(AnsweredBy), legs=st.tuples(LEGS, LEGS), kept_at=TIMES,
     attempts=st.integers(0, 5),
 )  # fmt: skip
@@ -87,6 +88,9 @@ def test_each_has_one_end(config: Config, left: list[KeptCall], ways: list[str])
     told = Counter(record.call for record in bench.witness.calls)
     # An event where somebody was put through, and a count of the metrics always.
     assert told == {one.call: 1 if one.destination is None else 2 for one in left}
+    for record in bench.witness.calls:
+        _, unfit = event.write(event.call_event("here", record, datetime.now(UTC)))
+        assert unfit is None
 
 
 def test_what_has_become_a_peer_of_another_kind_is_over(config: Config) -> None:

@@ -105,6 +105,8 @@ async def test_what_cannot_be_read_takes_nothing_along(tmp_path: Path) -> None:
         ('"max_forwards":69', '"max_forwards":100000'),
         ('"attempts":0', '"attempts":-5'),
         ('"call":"01A"', '"call":"01C"'),
+        ('"transfer":null', f'"transfer":"{"x" * 3000}"'),
+        ('"transfer":null', '"transfer":""'),
         ('"remote_cseq":-1', '"remote_cseq":"x"'),
         ('"legs":[{', '"legs":[{},{'),
         ("{", "\0{"),
