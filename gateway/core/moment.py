@@ -4,6 +4,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+FIRST_YEAR, LAST_YEAR = 1970, 2200
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -15,3 +17,8 @@ class Moment:
     def told_at(self, now: "Moment") -> datetime:
         """The wall-clock time of `now` for a record that begins with this moment: its times never run backward."""
         return self.wall + timedelta(seconds=now.steady - self.steady)
+
+
+def can_be(at: datetime) -> bool:
+    """Whether a gateway may have written this time: it has a zone, and what is counted on from it is a time as well."""
+    return at.tzinfo is not None and FIRST_YEAR <= at.year < LAST_YEAR

@@ -32,6 +32,9 @@ Change: TypeAlias = Callable[[str], str | None]
 _ASIDE = ("outbox.db.*-*Z", "history.db.*-*Z", "messages.db.*-*Z")
 """Files that were damaged or replaced: nobody reads them, and nobody but a person may delete them."""
 
+_NO_EVENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""Raised by what is done to a payload that is none, as a disk may have it that was restored."""
+
 _OUT_OF_REACH = (
     "what the broker, webhooks and the log's readers were told before; the broker retains no caller, but for those of"
     " transfers under way where orphan_after_s is set"
@@ -84,11 +87,22 @@ def without(forms: Collection[str]) -> Change:
     """The change that takes a caller out, in whichever of `forms` they are named."""
 
     def change(payload: str) -> str | None:
-        event: dict[str, Any] = json.loads(payload)
-        data = erased(event["data"], forms)
+        try:
+            event: dict[str, Any] = json.loads(payload)
+            data = erased(event["data"], forms)
+        except _NO_EVENT:
+            return _blotted(payload, forms)
         return None if data is None else json.dumps({**event, "data": data})
 
     return change
+
+
+def _blotted(payload: str, forms: Collection[str]) -> str | None:
+    """What is no event, and names them all the same, without their digits."""
+    found = payload
+    for form in forms:
+        found = found.replace(form.removeprefix("+"), "")
+    return None if found == payload else found
 
 
 def forget(forms: Collection[str]) -> Callable[[Store, list[Write]], Erased]:
@@ -159,8 +173,8 @@ def _rewrite(db: sqlite3.Connection, rows: Mapping[int, str], change: Change) ->
         for seq, payload in rows.items():
             try:
                 new = change(payload)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue  # it is no event
+            except _NO_EVENT:
+                continue
             if new is not None:
                 db.execute("UPDATE journal SET payload = ? WHERE seq = ?", (new, seq))
                 changed.add(seq)

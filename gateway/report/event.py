@@ -3,11 +3,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 from ulid import ULID
 
@@ -20,7 +21,8 @@ from gateway.core.event_types import (
     TransferEndedType,
 )
 from gateway.core.json_form import call_document, platform_call_document, timestamp, transfer_document
-from gateway.core.record import CallRecord, Milestone, PlatformCallRecord, TransferRecord
+from gateway.core.moment import can_be
+from gateway.core.record import CallRecord, Milestone, PlatformCallRecord, PlatformView, TransferRecord
 from gateway.documents import (
     CallData,
     EndedTransferData,
@@ -86,12 +88,30 @@ Event = Annotated[TransferEvent | TransferEndedEvent | CallEndedEvent | Platform
 _EVENTS: TypeAdapter[TransferEvent | TransferEndedEvent | CallEndedEvent | PlatformCallEvent] = TypeAdapter(Event)
 
 
+_Record = TypeVar("_Record", TransferRecord, PlatformCallRecord)
+
+
+def _with_times_that_can_be(record: _Record) -> _Record:
+    if not all(map(can_be, _times(record))):
+        raise ValueError("it has a time that none can be")
+    return record
+
+
+def _times(record: TransferRecord | PlatformCallRecord | PlatformView) -> Iterator[datetime]:
+    for each in fields(record):
+        value = getattr(record, each.name)
+        if isinstance(value, datetime):
+            yield value
+        elif isinstance(value, PlatformView):
+            yield from _times(value)
+
+
 class _Told(TypedDict):
-    data: TransferRecord
+    data: Annotated[TransferRecord, AfterValidator(_with_times_that_can_be)]
 
 
 class _ToldPlatformCall(TypedDict):
-    data: PlatformCallRecord
+    data: Annotated[PlatformCallRecord, AfterValidator(_with_times_that_can_be)]
 
 
 _TOLD = TypeAdapter(_Told)
@@ -180,7 +200,17 @@ def read_platform_call(payload: str) -> PlatformCallRecord:
 
 def event_id(payload: str) -> str:
     """The id of a stored event; empty where it has none (of a journal of version 1 the data alone is left)."""
-    return str(json.loads(payload).get("id", ""))
+    event = stored_event(payload)
+    return str(event.get("id", "")) if event is not None else ""
+
+
+def stored_event(payload: str) -> dict[str, Any] | None:
+    """A stored event; None: it is none, as a disk may have it that was restored."""
+    try:
+        read = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None
 
 
 def schema() -> dict[str, Any]:

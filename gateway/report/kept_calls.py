@@ -12,13 +12,12 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.core.kept_call import KeptCall
+from gateway.core.moment import can_be
 from gateway.documents import LONGEST_ID
 
 # Not a step of migrations.py: an earlier gateway would refuse a file that has had one more, and has no use for this.
 _TABLE = "CREATE TABLE IF NOT EXISTS kept_calls (call TEXT PRIMARY KEY, payload TEXT NOT NULL) WITHOUT ROWID"
 _FORM = TypeAdapter(KeptCall)
-FIRST_YEAR, LAST_YEAR = 1970, 2200
-"""Of times of a call: what is counted on from them is a time, too."""
 MOST_FORWARDS = 255
 """RFC 3261 §20.22."""
 
@@ -87,7 +86,7 @@ def _check(kept: KeptCall, call: object) -> None:
         raise ValueError(f"it says that it is call {kept.call}")
     if not all(0 < len(name) <= LONGEST_ID for name in (kept.call, kept.transfer) if name is not None):
         raise ValueError("it has an id that none can be")  # an event with it would not be as its schema says
-    if not all(at.tzinfo is not None and FIRST_YEAR <= at.year < LAST_YEAR for at in times):
+    if not all(map(can_be, times)):
         raise ValueError("it has a time that none can be")
     if kept.attempts < 0 or not 0 <= kept.max_forwards <= MOST_FORWARDS:
         raise ValueError("it has a number that none can be")

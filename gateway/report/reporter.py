@@ -480,7 +480,13 @@ def _records(remembered: Iterable[Remembered]) -> list[TransferRecord]:
     records = []
     for one in remembered:
         try:
-            records.append(read_transfer(one.payload))
+            record = read_transfer(one.payload)
         except ValidationError as error:
             log.error("stored-transfer-unreadable", transfer=one.change.transfer, why=str(error))
+            continue
+        if record.transfer == one.change.transfer:
+            records.append(record)
+        else:
+            why = f"it says that it is transfer {record.transfer}"
+            log.error("stored-transfer-unreadable", transfer=one.change.transfer, why=why)
     return records

@@ -26,15 +26,18 @@ def copies(rows: list[dict[str, Any]], mutator: Mutator) -> list[tuple[str, str]
     made = []
     for number, row in enumerate(rows):
         name = f"{row['call'][:-4]}{number:04}"
-        copy = json.loads(json.dumps(row | {"call": name}))
-        if mutator.may(0.7):
-            for _ in range(mutator.random.choice((1, 1, 2, 5))):
-                _change(copy, mutator)
-        text = json.dumps(copy)
-        if mutator.may(0.3):
-            text = mutator.raw(text.encode()).decode(errors="replace")
-        made.append((name, text))
+        made.append((name, garbled(json.dumps(row | {"call": name}), mutator)))
     return made
+
+
+def garbled(text: str, mutator: Mutator) -> str:
+    """Of a document of JSON one with another value somewhere, or with bytes gone; the same now and then."""
+    document = json.loads(text)
+    if mutator.may(0.7):
+        for _ in range(mutator.random.choice((1, 1, 2, 5))):
+            _change(document, mutator)
+    text = json.dumps(document)
+    return mutator.raw(text.encode()).decode(errors="replace") if mutator.may(0.3) else text
 
 
 def write(state: Path, made: list[tuple[str, str]]) -> None:

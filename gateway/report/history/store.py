@@ -41,7 +41,7 @@ from gateway.report.history.state import HistorySize
 from gateway.report.history.tables import HistoryFile
 
 _ABOUT_THE_EVENT = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
-_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 
 
 class HistoryStore:

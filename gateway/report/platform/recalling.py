@@ -8,7 +8,7 @@ then a report that comes again is told again.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
@@ -26,7 +26,7 @@ from gateway.report.store import Put
 from gateway.report.store_file import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gateway.ports import Clock
     from gateway.report.history.asking import HistoryAsking
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 MOST = 2000  # of each, at the start
 
 _RECORD = TypeAdapter(PlatformCallRecord)
+_Stored = TypeVar("_Stored")
+_Record = TypeVar("_Record")
 
 log = structlog.get_logger(__name__)
 
@@ -58,16 +60,15 @@ class Recalling:
         query = HistoryQuery(limit=MOST, since=now - LONGEST - KEPT)
         try:
             # The newest last: it is what counts.
-            for payload in reversed(await self._journal.change(_waiting)):
-                self._recall([read_platform_call(payload)], now)
+            self._recall(_readable(reversed(await self._journal.change(_waiting)), read_platform_call), now)
             self._recall(_records((await self._history.page(PLATFORM_CALL, query, ())).documents), now)
-            for one in await self._journal.history(untaken_by=HISTORY):
-                record = read_transfer(one.payload)
+            untaken = await self._journal.history(untaken_by=HISTORY)
+            for record in _readable((one.payload for one in untaken), read_transfer):
                 self._calls.recall_transfer(record.transfer, record.number, record.caller, record.requested_at)
             for document in reversed((await self._history.page(TRANSFER, query, ())).documents):
                 begun = datetime.fromisoformat(document["requested_at"])
                 self._calls.recall_transfer(document["transfer"], document["number"], document["caller"], begun)
-        except (StoreError, ValidationError, ValueError) as error:
+        except (StoreError, ValueError) as error:
             log.warning("platform-calls-unknown", why=str(error))
 
     async def one(self, platform: str, call_id: str) -> None:
@@ -95,5 +96,14 @@ def _waiting(store: Store, unwritten: list[Write]) -> list[str]:
     return stored + [write.payload for write in unwritten if isinstance(write, Put) and mark in write.payload]
 
 
-def _records(documents: Iterable[Mapping[str, Any]]) -> list[PlatformCallRecord]:
-    return [_RECORD.validate_python(dict(document)) for document in documents]
+def _records(documents: Iterable[Mapping[str, Any]]) -> Iterator[PlatformCallRecord]:
+    return _readable(map(dict, documents), _RECORD.validate_python)
+
+
+def _readable(stored: Iterable[_Stored], read: Callable[[_Stored], _Record]) -> Iterator[_Record]:
+    """What can be read of it, since one row that a disk has garbled must not hide the others."""
+    for one in stored:
+        try:
+            yield read(one)
+        except ValidationError as error:
+            log.warning("platform-calls-unknown", why=str(error))

@@ -58,6 +58,17 @@ async def test_only_what_was_asked_for_is_sent_and_the_rest_waits_for_nobody(jou
         assert subjects(server.asked) == ["c0"]
 
 
+@pytest.mark.keeps("22.70")
+@pytest.mark.parametrize("row", ['{"id": "1", "ty', "", "null", "[]", "7", "[" * 10_000, "{}", '{"type": [1]}'])
+async def test_a_row_that_is_no_event_silences_nobody(journal: QuickJournal, row: str) -> None:
+    """... as a disk may have it that was restored."""
+    journal.put("t0", "t1", "t2")
+    journal.store.db.execute("UPDATE journal SET payload = ? WHERE seq = 2", (row,))
+    async with Server() as server, sending(journal, receiver(server.url)):
+        await settled(journal)
+        assert subjects(server.asked) == ["t0", "t2"]
+
+
 @pytest.mark.parametrize("failure", [500, 502, 503, 429, 401, 404, 302, "hang", "drop"])
 async def test_a_receiver_that_fails_for_a_while_gets_everything_in_order(
     journal: QuickJournal, failure: Reaction

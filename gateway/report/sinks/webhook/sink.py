@@ -11,18 +11,17 @@ Decision 0043.
 
 import asyncio
 import contextlib
-import json
 import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
 from gateway.ports import Clock, sleep, time_limit
 from gateway.report.backlog import Backlog
 from gateway.report.cursors import StoredEvent
+from gateway.report.event import stored_event
 from gateway.report.sinks.webhook.post import Answer, Post, Said
 from gateway.report.sinks.webhook.receiver import Receiver
 
@@ -171,6 +170,9 @@ class WebhookSink:
         """Have an event taken, or refused for good, however long that takes."""
         if event.seq in self._taken:
             return
+        if stored_event(event.payload) is None:
+            self.backlog.refuse(event.seq, "it is no event, and was not sent")
+            return
         if not self._is_wanted(event):
             self.backlog.take(event.seq)
             return
@@ -207,8 +209,8 @@ class WebhookSink:
             self._set_aside(event, answer)
 
     def _is_wanted(self, event: StoredEvent) -> bool:
-        document: Any = json.loads(event.payload)
-        return document.get("type") in self.receiver.events
+        document = stored_event(event.payload)
+        return document is not None and str(document.get("type")) in self.receiver.events
 
     async def _takes_another(self) -> bool:
         """Whether the receiver takes one of the next events that wait and were not tried yet."""
