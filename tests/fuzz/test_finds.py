@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,12 +12,16 @@ import pytest
 from tests.fuzz.reports import of_sanitizers
 from tests.fuzz.sanitized import environment
 from tests.sip.scene import LINES, Scene, settings
+from tests.sip.test_hand_down import ANNA, staged
 from tests.support.gateway import Gateway
+from tests.support.processes import eventually
 from tests.support.rtp import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from tests.support.configuration import Configuration
+    from tests.support.peer import Entry
     from tests.support.processes import Net
 
 pytestmark = [pytest.mark.sip, pytest.mark.alone, pytest.mark.timeout(1800)]  # the build counts too
@@ -23,18 +29,24 @@ pytestmark = [pytest.mark.sip, pytest.mark.alone, pytest.mark.timeout(1800)]  # 
 START_S = 120.0
 
 
-@pytest.fixture
-async def scene(own_net: Net) -> AsyncIterator[Scene]:
-    """A gateway of its own, of which no sanitizer may have anything to say in the end."""
-    gateway = Gateway(settings(own_net, {"main": LINES["main"]}), env=environment())
+@asynccontextmanager
+async def sanitized(files: Configuration) -> AsyncIterator[Gateway]:
+    """A gateway of which no sanitizer may have anything to say in the end."""
+    gateway = Gateway(files, env=environment())
     await gateway.start(START_S)
     try:
-        async with Scene(own_net, gateway) as made:
-            yield made
+        yield gateway
         await gateway.child.stop(60)
         assert of_sanitizers(gateway.log) == []
     finally:
         await gateway.__aexit__(None, None, None)
+
+
+@pytest.fixture
+async def scene(own_net: Net) -> AsyncIterator[Scene]:
+    files = settings(own_net, {"main": LINES["main"]})
+    async with sanitized(files) as gateway, Scene(own_net, gateway) as made:
+        yield made
 
 
 @pytest.mark.keeps("16.121")
@@ -61,3 +73,37 @@ async def test_time_stamps_that_jump_by_half_their_range(scene: Scene) -> None:
         caller.media.transmit(HEADER.pack(0x80, 8, number, stamp, caller.media._ssrc) + bytes(160), where)
     await caller.hang_up()
     await assistant.wait_request("BYE")
+
+
+@pytest.mark.keeps("16.214")
+async def test_a_refer_that_is_never_answered_outlives_its_dialog(own_net: Net) -> None:
+    """It is sent again for 32 s (RFC 3261 §17.1.2.2), the dialog of a BYE that is answered goes after 5 (Timer K)."""
+    async with staged(own_net, sanitized) as stage:
+        leg, assistant = await stage.talk()
+
+        async def transactions() -> list[int]:
+            """Of the dialog with the caller; none: it is gone."""
+            told = await stage.gateway.get(f"/api/dialogs?call_id={leg.call_id}")
+            return [one["transactions"] for one in told["dialogs"]]
+
+        async def has_none() -> bool:
+            return await transactions() == [0]
+
+        async def is_gone() -> bool:
+            return not await transactions()
+
+        def sent_again() -> Entry | None:
+            again = (one for one in stage.pbx.trace if one.repeated and one.message.method == "REFER")
+            return next((one for one in again if one.at > gone_at), None)
+
+        await eventually(has_none, "the INVITE's transaction is over (RFC 6026, Timer L)", timeout_s=40, every_s=0.5)
+        leg.answers["REFER"] = None
+        await assistant.refer(ANNA)
+        await leg.wait_request("REFER")
+        (await stage.pbx.wait_call()).reject(486)
+        await stage.outcome()
+        await assistant.hang_up()
+        await leg.wait_request("BYE")
+        await eventually(is_gone, "the dialog is gone", timeout_s=20, every_s=0.5)
+        gone_at = time.monotonic()
+        await stage.pbx.until(sent_again, "the REFER, sent again", timeout_s=10)

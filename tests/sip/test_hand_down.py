@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
 from tests.pbx.fake_ami import FakeAmi, hint
 from tests.sip.scene import is_up
 from tests.support.company import NUMBER, settings
+from tests.support.configuration import Configuration
 from tests.support.gateway import Gateway
 from tests.support.peer import Peer
 from tests.support.processes import Net, eventually
@@ -25,6 +28,10 @@ pytestmark = pytest.mark.sip
 PBX_PORT = 5070
 CALLER_HZ, ASSISTANT_HZ, TARGET_HZ = 700, 900, 1200
 ANNA = "<sip:+31612345681@gw.example>"
+
+
+Running: TypeAlias = Callable[[Configuration], AbstractAsyncContextManager[Gateway]]
+"""A gateway with this configuration, which runs within the context."""
 
 
 class Stage:
@@ -72,14 +79,21 @@ class Stage:
 @pytest.fixture
 async def stage(own_net: Net) -> AsyncIterator[Stage]:
     """When the test is over nothing may be left in the gateway."""
-    async with FakeAmi() as ami, Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx, Peer(own_net.trunk) as platform:
+    async with staged(own_net) as made:
+        yield made
+
+
+@asynccontextmanager
+async def staged(net: Net, running: Running = Gateway) -> AsyncIterator[Stage]:
+    """Whoever still calls hangs up in the end, and then nothing may be left in the gateway."""
+    async with FakeAmi() as ami, Peer(net.pbx, PBX_PORT, user="pbx") as pbx, Peer(net.trunk) as platform:
         ami.hints = [hint("6001", 0)]
-        files = settings(own_net, pbx_uri=f"sip:{own_net.pbx}:{PBX_PORT}")
+        files = settings(net, pbx_uri=f"sip:{net.pbx}:{PBX_PORT}")
         files.follow("asterisk", ami.port, ami.secret)
         files.profiles["asterisk"]["transfer_mode"] = "hand-down"
         files.profiles["hms"]["pass_headers"] = ["User-to-User", "Referred-By"]
         files.destination("anna").update(ring_timeout_s=1, overflow=["voicemail"])
-        async with Gateway(files) as gateway:
+        async with running(files) as gateway:
 
             async def known() -> bool:
                 told = await gateway.get("/api/explain?target=%2B31612345681&number=main-line")

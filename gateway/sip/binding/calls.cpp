@@ -50,6 +50,25 @@ pjsua_call *call_for(const pjsip_rx_data *rdata)
     return call_in(pjsip_ua_find_dialog(&rdata->msg_info.cid->id, &ours, &theirs, PJ_FALSE));
 }
 
+pjsip_dialog *dialog_named_by(const pjsip_tx_data *tdata)
+{
+    const pjsip_msg *msg = tdata->msg;
+    const auto *from = static_cast<const pjsip_from_hdr *>(pjsip_msg_find_hdr(msg, PJSIP_H_FROM, nullptr));
+    const auto *to = static_cast<const pjsip_to_hdr *>(pjsip_msg_find_hdr(msg, PJSIP_H_TO, nullptr));
+    const auto *id = static_cast<const pjsip_cid_hdr *>(pjsip_msg_find_hdr(msg, PJSIP_H_CALL_ID, nullptr));
+    if (!from || !to || !id)
+        return nullptr;
+    const bool request = msg->type == PJSIP_REQUEST_MSG;
+    return pjsip_ua_find_dialog(&id->id, request ? &from->tag : &to->tag, request ? &to->tag : &from->tag, PJ_FALSE);
+}
+
+pjsip_dialog *dialog_behind(pjsip_tx_data *tdata)
+{
+    const pjsip_dialog *made_in = pjsip_tdata_get_dlg(tdata);
+    pjsip_dialog *there = made_in ? dialog_named_by(tdata) : nullptr;
+    return there == made_in ? there : nullptr;
+}
+
 pjsip_inv_session *session_in(const pjsip_dialog *dialog)
 {
     pjsip_inv_session *session = dialog ? pjsip_dlg_get_inv_session(const_cast<pjsip_dialog *>(dialog)) : nullptr;

@@ -9,6 +9,7 @@
 struct pjsip_dialog;
 struct pjsip_inv_session;
 struct pjsip_rx_data;
+struct pjsip_tx_data;
 struct pjsua_call;
 
 namespace gateway {
@@ -23,6 +24,13 @@ pjsua_call *call_in(const pjsip_dialog *dialog);
 
 /* The PJSUA call in whose dialog a message belongs, or null. */
 pjsua_call *call_for(const pjsip_rx_data *rdata);
+
+/* The dialog that the Call-ID and tags of a message of ours name, or null. */
+pjsip_dialog *dialog_named_by(const pjsip_tx_data *tdata);
+
+/* The dialog in which a message of ours was made, or null where it has ended: PJSIP leaves its address in the message,
+ * which may outlive it. A request is sent again for 32 s after the dialog has gone, and an ACK waits for a name server. */
+pjsip_dialog *dialog_behind(pjsip_tx_data *tdata);
 
 /* The INVITE session of this dialog, or null when there is none, or none any more: the dialog outlives it as well, and
  * names it still, although what it had offered and agreed on has been freed. */

@@ -11,6 +11,7 @@
 #include <pjsua-lib/pjsua_internal.h>
 
 #include "answers.hpp"
+#include "calls.hpp"
 #include "connections.hpp"
 #include "modules.hpp"
 #include "neighbours.hpp"
@@ -211,7 +212,7 @@ pj_bool_t on_response(pjsip_rx_data *rdata)
 
 pj_status_t on_request_sent(pjsip_tx_data *tdata)
 {
-    if (gone_to(address_of(tdata->tp_info.dst_addr), account_of(pjsip_tdata_get_dlg(tdata))))
+    if (gone_to(address_of(tdata->tp_info.dst_addr), account_of(dialog_behind(tdata))))
         let_in_anew();
     return PJ_SUCCESS;
 }

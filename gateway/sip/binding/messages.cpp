@@ -103,7 +103,7 @@ bool goes_to_peer(KeptDialog &dialog, const pjsip_tx_data *tdata)
 
 bool is_of_a_call(pjsip_tx_data *tdata)
 {
-    return call_in(pjsip_tdata_get_dlg(tdata)) != nullptr;
+    return call_in(dialog_behind(tdata)) != nullptr;
 }
 
 bool begins_a_dialog(const pjsip_msg *message)

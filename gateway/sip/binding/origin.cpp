@@ -9,6 +9,7 @@
 #include <pjsip_ua.h>
 #include <pjsua-lib/pjsua.h>
 
+#include "calls.hpp"
 #include "modules.hpp"
 
 namespace gateway {
@@ -22,18 +23,6 @@ struct Told : Origin {
 
 pjsip_module module_;
 pj_uint32_t next_;
-
-pjsip_dialog *dialog_of(const pjsip_tx_data *tdata)
-{
-    const pjsip_msg *msg = tdata->msg;
-    const auto *from = static_cast<pjsip_from_hdr *>(pjsip_msg_find_hdr(msg, PJSIP_H_FROM, nullptr));
-    const auto *to = static_cast<pjsip_to_hdr *>(pjsip_msg_find_hdr(msg, PJSIP_H_TO, nullptr));
-    const auto *id = static_cast<pjsip_cid_hdr *>(pjsip_msg_find_hdr(msg, PJSIP_H_CALL_ID, nullptr));
-    if (!from || !to || !id)
-        return nullptr;
-    const bool request = msg->type == PJSIP_REQUEST_MSG;
-    return pjsip_ua_find_dialog(&id->id, request ? &from->tag : &to->tag, request ? &to->tag : &from->tag, PJ_FALSE);
-}
 
 Told *begin(pjsip_dialog *dialog, Origin origin)
 {
@@ -51,7 +40,7 @@ pj_status_t on_sent(pjsip_tx_data *tdata)
     if (!body || !body->data || pjsip_tx_data_is_valid(tdata) || pj_stricmp2(&body->content_type.type, "application") != 0 ||
         pj_stricmp2(&body->content_type.subtype, "sdp") != 0 || body->len != 0)
         return PJ_SUCCESS;
-    pjsip_dialog *dialog = dialog_of(tdata);
+    pjsip_dialog *dialog = dialog_named_by(tdata);
     if (!dialog)
         return PJ_SUCCESS;
     auto *sdp = static_cast<pjmedia_sdp_session *>(body->data);

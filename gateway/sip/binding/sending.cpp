@@ -58,7 +58,9 @@ bool send_in_dialog(pjsip_dialog *dialog, pjsip_tx_data *tdata, Answered answere
     PJSIP_MSG_CSEQ_HDR(tdata->msg)->cseq = dialog->local.cseq++;
     pjsip_tx_data_invalidate_msg(tdata);
     if (dialog->via_addr.host.slen > 0) {
-        tdata->via_addr = dialog->via_addr;
+        // A copy: it may go out after the dialog has ended, once a name server has answered.
+        pj_strdup(tdata->pool, &tdata->via_addr.host, &dialog->via_addr.host);
+        tdata->via_addr.port = dialog->via_addr.port;
         tdata->via_tp = dialog->via_tp;
     }
     pjsip_tx_data_set_transport(tdata, &dialog->tp_sel);
