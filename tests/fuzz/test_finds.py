@@ -11,11 +11,15 @@ import pytest
 
 from tests.fuzz.reports import of_sanitizers
 from tests.fuzz.sanitized import environment
-from tests.sip.scene import LINES, Scene, settings
+from tests.sip.scene import LINES, PBX_PORT, Scene, settings
 from tests.sip.test_hand_down import ANNA, staged
+from tests.support import company
 from tests.support.gateway import Gateway
+from tests.support.names import NameServer
+from tests.support.peer import Peer
 from tests.support.processes import eventually
 from tests.support.rtp import HEADER
+from tests.support.wire import Streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.sip, pytest.mark.alone, pytest.mark.timeout(1800)]  # the build counts too
 
 START_S = 120.0
+SIP_PORT, DNS_PORT = 5060, 5353
 
 
 @asynccontextmanager
@@ -107,3 +112,35 @@ async def test_a_refer_that_is_never_answered_outlives_its_dialog(own_net: Net) 
         await eventually(is_gone, "the dialog is gone", timeout_s=20, every_s=0.5)
         gone_at = time.monotonic()
         await stage.pbx.until(sent_again, "the REFER, sent again", timeout_s=10)
+
+
+@pytest.mark.keeps("16.215")
+async def test_an_ack_that_waits_for_a_name_server_outlives_its_dialog(own_net: Net) -> None:
+    """Over TCP the dialog goes with the BYE at once; the Via of the ACK had been left in it."""
+    names = NameServer(own_net.host(53), DNS_PORT, {("slow.example", "A"): [own_net.trunk]})
+    names.silent.add("slow.example")
+    files = company.settings(own_net, pbx_uri=f"sip:{own_net.pbx}:{PBX_PORT}")
+    files.sip |= {"tcp_port": SIP_PORT, "name_servers": [f"{names.host}:{names.port}"]}
+    files.profiles["hms"]["transport"] = "tcp"
+
+    async def is_asked() -> bool:
+        return bool(names.asked)
+
+    async with (
+        names,
+        sanitized(files) as gateway,
+        Peer(own_net.pbx, PBX_PORT, user="pbx") as pbx,
+        Peer(own_net.trunk, SIP_PORT, wire=Streams()) as platform,
+    ):
+        platform.elsewhere = f"sip:assistant@slow.example:{SIP_PORT};transport=tcp"
+        caller = pbx.invite(f"sip:{company.NUMBER}@{gateway.sip[0]}", gateway.sip)
+        assistant = await platform.wait_call()
+        assert assistant.incoming
+        assistant.respond(assistant.incoming, 200, body=assistant.answer_to(assistant.incoming.body))
+        await eventually(is_asked, "the gateway asks where the ACK goes")
+        assert (await assistant.hang_up()).code == 200
+        await caller.wait_request("BYE")
+        assert not (await gateway.get(f"/api/dialogs?call_id={assistant.call_id}"))["dialogs"]
+        names.silent.clear()
+        ack = await assistant.wait_request("ACK")
+        assert ack["Via"].startswith(f"SIP/2.0/TCP {gateway.sip[0]}:")

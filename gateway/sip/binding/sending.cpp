@@ -11,6 +11,24 @@
 #include "requests.hpp"
 #include "strings.hpp"
 
+/* The linker's --wrap: what every request is sent by for the first time, PJSIP's own too. */
+extern "C" {
+pj_status_t __real_pjsip_endpt_send_request_stateless(pjsip_endpoint *endpoint, pjsip_tx_data *tdata, void *token,
+                                                      pjsip_send_callback done);
+pj_status_t __wrap_pjsip_endpt_send_request_stateless(pjsip_endpoint *endpoint, pjsip_tx_data *tdata, void *token,
+                                                      pjsip_send_callback done);
+}
+
+pj_status_t __wrap_pjsip_endpt_send_request_stateless(pjsip_endpoint *endpoint, pjsip_tx_data *tdata, void *token,
+                                                      pjsip_send_callback done)
+{
+    // The dialog has this text, and may be gone once a name server has answered, and the Via is made of it.
+    const pj_str_t host = tdata->via_addr.host;
+    if (host.slen > 0)
+        pj_strdup(tdata->pool, &tdata->via_addr.host, &host);
+    return __real_pjsip_endpt_send_request_stateless(endpoint, tdata, token, done);
+}
+
 namespace gateway {
 
 namespace {
@@ -58,9 +76,7 @@ bool send_in_dialog(pjsip_dialog *dialog, pjsip_tx_data *tdata, Answered answere
     PJSIP_MSG_CSEQ_HDR(tdata->msg)->cseq = dialog->local.cseq++;
     pjsip_tx_data_invalidate_msg(tdata);
     if (dialog->via_addr.host.slen > 0) {
-        // A copy: it may go out after the dialog has ended, once a name server has answered.
-        pj_strdup(tdata->pool, &tdata->via_addr.host, &dialog->via_addr.host);
-        tdata->via_addr.port = dialog->via_addr.port;
+        tdata->via_addr = dialog->via_addr;
         tdata->via_tp = dialog->via_tp;
     }
     pjsip_tx_data_set_transport(tdata, &dialog->tp_sel);
