@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tests.compare import process
@@ -84,7 +85,7 @@ class TransferEnds:
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, limit=1 << 26
+            *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 26
         )
         assert self._process.stdout is not None
         line = await self._process.stdout.readline()
@@ -95,8 +96,13 @@ class TransferEnds:
     async def _read(self, output: asyncio.StreamReader) -> str:
         """Tell of each call of the second party; returns what is said in the end."""
         while (line := (await output.readline()).decode()).startswith("rings "):
-            self._rings(line.split()[1])
+            call_id = line.split()[1]
+            self._rings(call_id, partial(self._pick_up, call_id))
         return line
+
+    def _pick_up(self, call_id: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"picked-up {call_id}\n".encode())
 
     async def __aexit__(self, *_: object) -> None:
         if self._process.returncode is None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Self
 from tests.pbx.fake_ami import FakeAmi, caller, changed, dial, hint, member, rings_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.support.configuration import Configuration
 
 SHARE_S = 0.1
@@ -49,8 +51,11 @@ class BusyPbx:
         """Have a gateway follow it, with the login and the file of a real one."""
         files.follow("asterisk", self._ami.port, self._ami.secret)
 
-    def rings(self, call_id: str) -> None:
-        """A call has come, which a phone takes before it is answered: as Asterisk tells it of a `Dial` of one phone."""
+    def rings(self, call_id: str, picked_up: Callable[[], None] = lambda: None) -> None:
+        """A call has come, which a phone takes before it is answered: as Asterisk tells it of a `Dial` of one phone.
+
+        `picked_up` is called once that is told.
+        """
         self._calls += 1
         unique, channel, phone = f"1.{self._calls}", f"PJSIP/gw-{self._calls:08x}", f"PJSIP/6001-{self._calls:08x}"
         self._ami.call_ids[channel] = call_id
@@ -60,11 +65,12 @@ class BusyPbx:
             dial("DialBegin", phone, root=unique, unique=unique, channel=channel, DialString="6001"),
         )
         loop = asyncio.get_running_loop()
-        loop.call_later(PICKED_UP_AFTER_S, self._picked_up, unique, channel, phone)
+        loop.call_later(PICKED_UP_AFTER_S, self._picked_up, unique, channel, phone, picked_up)
         loop.call_later(GONE_AFTER_S, self._gone, unique, channel)
 
-    def _picked_up(self, unique: str, channel: str, phone: str) -> None:
+    def _picked_up(self, unique: str, channel: str, phone: str, then: Callable[[], None]) -> None:
         self._ami.send(dial("DialEnd", phone, root=unique, unique=unique, channel=channel, DialStatus="ANSWER"))
+        then()
 
     def _gone(self, unique: str, channel: str) -> None:
         del self._ami.call_ids[channel]

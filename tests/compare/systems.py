@@ -24,6 +24,8 @@ from tests.support.configuration import Configuration
 from tests.support.gateway import Gateway
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.support.mqtt_broker import ScriptedBroker
     from tests.support.processes import Net
     from tests.support.sip_message import Address
@@ -80,8 +82,9 @@ class System(ABC):
     def expects(self, calls_per_second: float) -> None:
         """What comes next: what happens in the PBX meanwhile depends on it."""
 
-    def rings(self, call_id: str) -> None:  # noqa: B027  # whoever follows no PBX has nobody to be told by
-        """The second party is called: what the PBX tells of it."""
+    def rings(self, call_id: str, picked_up: Callable[[], None]) -> None:
+        """The second party is called: what the PBX tells of it, until it is `picked_up`."""
+        picked_up()
 
     async def idle(self, timeout_s: float) -> bool:
         """Wait until nothing is left; whether that was so in time."""
@@ -133,8 +136,8 @@ class GatewaySystem(System):
     def expects(self, calls_per_second: float) -> None:
         self._pbx.calls_per_second = calls_per_second
 
-    def rings(self, call_id: str) -> None:
-        self._pbx.rings(call_id)
+    def rings(self, call_id: str, picked_up: Callable[[], None]) -> None:
+        self._pbx.rings(call_id, picked_up)
 
     async def busy(self) -> int:
         status = await self.gateway.get("/api/status")

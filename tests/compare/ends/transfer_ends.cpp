@@ -5,10 +5,13 @@
 //   transfer_ends PLATFORM SECOND REFER-TO HOLD_MS    the platform at PLATFORM:5060, the second party at SECOND:5070
 //
 // The platform answers each call and, HOLD_MS after the ACK, sends a REFER with this Refer-To; with HOLD_MS -1 it sends none
-// and stays until it is hung up. It hangs up 40 ms after a final NOTIFY, unless the other side has. The second party rings for
-// 20 ms, which no time has in it, and says "rings CALL-ID" when it begins to: what the PBX tells of its calls. A caller is told by the user of their From: whose REFER an INVITE to the second party belongs to. SIPp is not used for
-// the platform: it aborts a call in which a second NOTIFY comes while it answers the first. Says "ready", and at SIGTERM what
-// it has counted, as JSON; times are in microseconds after the REFER was sent, as the kernel stamped what came.
+// and stays until it is hung up. It hangs up 40 ms after a final NOTIFY, unless the other side has. The second party says
+// "rings CALL-ID" when it begins to, and answers once "picked-up CALL-ID" comes on standard input, after 20 ms at least: the
+// PBX tells who has picked up before it answers. No time has in it how long it rang. A caller is told by the user of their
+// From: whose REFER an INVITE to the second party belongs to. SIPp is not used for the platform: it aborts a call in which a
+// second NOTIFY comes while it answers the first. Says "ready", and at SIGTERM what it has counted, as JSON; times are in
+// microseconds after the REFER was sent, as the kernel stamped what came.
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -33,7 +36,7 @@ struct Leg {
   sockaddr_in peer{};
   bool acknowledged = false, referred = false, answered = false, told = false, over = false, bye_sent = false;
   int repeats = 0;
-  Nanoseconds refer_at = 0;
+  Nanoseconds refer_at = 0, answers_from = 0;
 };
 
 // A REFER whose NOTIFY with 200 has not come.
@@ -62,11 +65,13 @@ public:
   void run() {
     printf("ready\n");
     fflush(stdout);
-    pollfd waiting[] = {{platform_.descriptor, POLLIN, 0}, {second_.descriptor, POLLIN, 0}};
+    pollfd waiting[] = {{platform_.descriptor, POLLIN, 0}, {second_.descriptor, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
+    fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
     while (!stopped) {
       Nanoseconds next = timers_.empty() ? 200 * MILLISECOND : timers_.top().at - now();
       int wait_ms = next <= 0 ? 0 : std::min<int>(200, (next + MILLISECOND - 1) / MILLISECOND);
-      if (poll(waiting, 2, wait_ms) < 0 && errno != EINTR) return perror("poll");
+      if (poll(waiting, 3, wait_ms) < 0 && errno != EINTR) return perror("poll");
+      if (waiting[2].revents && !take_words()) waiting[2].fd = -1; // nobody is there who could say more
       take_all(platform_, true);
       take_all(second_, false);
       while (!timers_.empty() && timers_.top().at <= now()) {
@@ -104,6 +109,22 @@ private:
     Nanoseconds at;
     while (socket.receive(text, from, at))
       if (text.size() > 20) take(Message(text), from, at, of_platform);
+  }
+
+  // What is said on standard input; whether there may be more.
+  bool take_words() {
+    char part[65536];
+    ssize_t length = read(STDIN_FILENO, part, sizeof part);
+    if (length <= 0) return length < 0 && (errno == EAGAIN || errno == EINTR);
+    words_.append(part, length);
+    for (size_t end; (end = words_.find('\n')) != string::npos; words_.erase(0, end + 1))
+      if (string line = words_.substr(0, end); line.compare(0, 10, "picked-up ") == 0) picked_up(line.substr(10));
+    return true;
+  }
+
+  void picked_up(const string &call_id) {
+    auto found = legs_.find(call_id);
+    if (found != legs_.end()) timers_.push({std::max(now(), found->second.answers_from), Due::Answer, call_id});
   }
 
   void take(const Message &message, const sockaddr_in &from, Nanoseconds at, bool of_platform) {
@@ -165,7 +186,8 @@ private:
     socket.send(from, answer(message, "180 Ringing", to, contact));
     if (!is_new) return;
     leg.accepted_with = accepted;
-    timers_.push({of_platform ? now() : now() + RINGS_FOR, Due::Answer, call_id});
+    leg.answers_from = now() + RINGS_FOR;
+    if (of_platform) timers_.push({now(), Due::Answer, call_id});
   }
 
   void acknowledged(Leg &leg, const string &call_id) {
@@ -265,7 +287,7 @@ private:
   std::priority_queue<Timer, std::vector<Timer>, std::greater<Timer>> timers_;
   Counts counts_;
   std::vector<double> to_202_, to_invite_, to_final_;
-  string codes_;
+  string codes_, words_;
 };
 
 } // namespace
