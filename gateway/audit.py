@@ -33,7 +33,7 @@ AT_HAND = 1000
 WAITING = 1000
 """How many may wait for a disk that hangs."""
 KEPT_S = 2.0
-"""So long at most does the answer to a command wait for its line."""
+"""So long at most does the answer to a command wait for its line, and for what it has begun to be on disk."""
 STOP_S = 2.0
 
 log = structlog.get_logger("app")

@@ -13,6 +13,7 @@ import structlog
 
 import gateway
 from gateway import call_messages
+from gateway.audit import KEPT_S
 from gateway.condition import Parts, because, conditions, listening, problems
 from gateway.core.call_line import lines
 from gateway.core.json_form import open_call_document, timestamp, transfer_document
@@ -252,7 +253,7 @@ class Operating:
 
     async def commands_kept(self) -> None:
         """See ports.Operations."""
-        await self._parts.audit.kept()
+        await asyncio.gather(self._parts.audit.kept(), self._parts.reporter.written(KEPT_S))
 
     def audit(self, most: int) -> Sequence[Mapping[str, Any]]:
         """See ports.Operations."""

@@ -190,7 +190,7 @@ class Operations(Protocol):
         """Keep in the audit trail who has given a command, and what came of it."""
 
     async def commands_kept(self) -> None:
-        """Wait until what was noted so far outlives the process, unless that takes too long."""
+        """Wait until what was noted and reported so far outlives the process, unless that takes too long."""
 
     def audit(self, most: int) -> Sequence[Mapping[str, Any]]:
         """So many of the commands that were given, the newest first: JSON-able."""

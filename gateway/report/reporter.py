@@ -202,11 +202,11 @@ class EventReporter:
         known = await self._journal.history(transfer=transfer)
         return bool(known) or await self._asking.get(TRANSFER, transfer) is not None
 
-    async def written(self) -> bool:
+    async def written(self, within_s: float = ANSWER_S) -> bool:
         """Wait until all that was reported is on disk, but not for ever; whether it is."""
         self.settle()
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(within_s):
                 await self._journal.flush()
         except TimeoutError:
             return False

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -11,6 +14,7 @@ import pytest
 
 from gateway.config import load
 from gateway.core.record import Milestone
+from gateway.report.store import Store
 from tests.bench import BEGIN, SALES
 from tests.report import samples
 from tests.report.webhook.server import SECRET, Server
@@ -19,7 +23,10 @@ from tests.support.certificates import Authority
 from tests.support.processes import eventually, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from gateway.report.store import Write
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +62,25 @@ async def test_when_certificates_end_is_exported_as_long_as_they_are_configured(
         main.write_text(before)
         await gateway.post("/api/reload")
         assert name not in await metrics(gateway)
+
+
+@pytest.mark.keeps("21.47")
+async def test_what_a_command_has_begun_is_on_disk_before_it_is_answered(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = Store.apply
+
+    def slowly(self: Store, writes: Sequence[Write]) -> None:
+        time.sleep(0.3)
+        apply(self, writes)
+
+    monkeypatch.setattr(Store, "apply", slowly)
+    async with running(directory) as gateway:
+        gateway.called()
+        [call] = (await gateway.get("/api/calls"))[1]["calls"]
+        told = (await gateway.post(f"/api/calls/{call['call']}/transfer", type="transfer", destination="sales"))[1]
+        with closing(sqlite3.connect(tmp_path / "state" / "outbox.db")) as db:
+            assert db.execute("SELECT transfer FROM transfers").fetchall() == [(told["transfer"]["transfer"],)]
 
 
 async def metrics(gateway: Running) -> str:
