@@ -21,6 +21,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import structlog
+
 from gateway.ports.history import HistoryQuery
 from gateway.report.history import index
 from gateway.report.history.callers import Callers
@@ -41,6 +43,8 @@ from gateway.report.history.rows import (
 from gateway.report.history.tables import FILE_NAME, STEPS
 from gateway.report.history.words import has, match_of, phrases
 from gateway.report.store_file import StoreError
+
+log = structlog.get_logger(__name__)
 
 _HUNT = "(SELECT json_group_array(json_array(h.destination, h.reason)) FROM hunts AS h WHERE h.at = transfers.at)"
 _NONE = "[]"
@@ -194,9 +198,13 @@ class HistoryReader:
             row = self._row(db, what, "at", key)
             if row is None:
                 continue  # deleted meanwhile, or words whose row is gone
-            if plain and not may_have(row[-1], plain):
+            try:
+                if plain and not may_have(row[-1], plain):
+                    continue
+                found = _found(what, row)
+            except ValueError as error:  # one that a disk has garbled hides no other
+                log.warning("history-record-unreadable", what=what, id=read_id(row[1]), why=str(error))
                 continue
-            found = _found(what, row)
             if words is None or has(trail_text(found.document), words):
                 yield found
 

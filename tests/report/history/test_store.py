@@ -290,6 +290,14 @@ def test_a_damaged_record_is_said_to_be_one() -> None:
             unpack(broken)
 
 
+@pytest.mark.keeps("22.70")
+def test_a_damaged_record_hides_no_other(store: HistoryStore, reader: HistoryReader, tmp_path: Path) -> None:
+    store.apply([call_over(over(n, CallEnd.HUNG_UP)) for n in range(3)], KEEP)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        db.execute("UPDATE calls SET record = x'02' WHERE at = (SELECT min(at) FROM calls)")
+    assert len(found(reader, CALL)) == 2
+
+
 def test_a_call_that_was_cut_off_is_a_failure_and_one_that_was_hung_up_is_none(
     store: HistoryStore, reader: HistoryReader, tmp_path: Path
 ) -> None:
