@@ -202,11 +202,11 @@ class EventReporter:
         known = await self._journal.history(transfer=transfer)
         return bool(known) or await self._asking.get(TRANSFER, transfer) is not None
 
-    async def written(self, within_s: float = ANSWER_S) -> bool:
+    async def written(self, within_s: float | None = None) -> bool:
         """Wait until all that was reported is on disk, but not for ever; whether it is."""
         self.settle()
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(ANSWER_S if within_s is None else within_s):
                 await self._journal.flush()
         except TimeoutError:
             return False

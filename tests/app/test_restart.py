@@ -113,7 +113,7 @@ async def test_files_by_which_calls_would_be_lost(recovering: Path) -> None:
 
 @pytest.mark.parametrize("hangs", [True, False])
 async def test_a_disk_that_takes_nothing(recovering: Path, monkeypatch: pytest.MonkeyPatch, *, hangs: bool) -> None:
-    async def written(_reporter: EventReporter, _within_s: float = 0.0) -> bool:
+    async def written(_reporter: EventReporter, _within_s: float | None = None) -> bool:
         return False
 
     monkeypatch.setattr(EventReporter, "written", written)
