@@ -143,7 +143,7 @@ async def test_a_webhook_refuses_events(own_net: Net, tmp_path: Path) -> None:
     async with Server() as server, Gateway(telling(server, own_net)) as gateway:
         server.otherwise = lambda event: 422 if event["type"] == "transfer.requested.v1" else 204
         await refuse_one(own_net, gateway)
-        await logged(gateway, "webhook-event-refused")
+        await until(gateway, "webhook_refused_events", 1)
 
         def mend() -> None:
             server.otherwise = 204
