@@ -15,6 +15,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -170,10 +171,11 @@ class WebhookSink:
         """Have an event taken, or refused for good, however long that takes."""
         if event.seq in self._taken:
             return
-        if stored_event(event.payload) is None:
+        document = stored_event(event.payload)
+        if document is None:
             self.backlog.refuse(event.seq, "it is no event, and was not sent")
             return
-        if not self._is_wanted(event):
+        if not self._is_wanted(document):
             self.backlog.take(event.seq)
             return
         if event.seq <= self._done_to:
@@ -208,15 +210,14 @@ class WebhookSink:
             self._failed_again += 1
             self._set_aside(event, answer)
 
-    def _is_wanted(self, event: StoredEvent) -> bool:
-        document = stored_event(event.payload)
+    def _is_wanted(self, document: dict[str, Any] | None) -> bool:
         return document is not None and str(document.get("type")) in self.receiver.events
 
     async def _takes_another(self) -> bool:
         """Whether the receiver takes one of the next events that wait and were not tried yet."""
         for other in await self.backlog.fetch(self._probed_to, BATCH):
             self._probed_to = other.seq
-            if other.seq in self._taken or not self._is_wanted(other):
+            if other.seq in self._taken or not self._is_wanted(stored_event(other.payload)):
                 continue
             answer = await self._try(other)
             if answer.said is Said.TAKEN:
