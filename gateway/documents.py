@@ -36,7 +36,7 @@ Timestamp = Annotated[
         description="RFC 3339, UTC, to the millisecond",
     ),
 ]
-LONGEST_ID = 64
+LONGEST_ID = 64  # characters
 Ulid = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, description="a ULID")]
 SipCode = Annotated[int, Field(ge=100, le=699)]
 Count = Annotated[int, Field(ge=0)]

@@ -17,6 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from gateway.core.record import TransferRecord
+from gateway.documents import LONGEST_ID
 from gateway.ports import Clock, sleep, time_limit
 from gateway.report.event import read_transfer
 from gateway.report.peers import claims as claims_module
@@ -34,7 +35,6 @@ AGAIN_S = 10.0
 HELD_S = 300.0
 """A claim counts for so long without a word that it is told: its gateway may be there, and its disk full."""
 _MOST_OF_ONE = 10_000
-_LONGEST = 64  # characters of a transfer's id
 
 log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -106,7 +106,7 @@ class Orphans:
             self._forget_told(message)
             return
         found = self._collected.get(message.node)
-        if found is None or len(found) >= _MOST_OF_ONE or len(message.name) > _LONGEST:
+        if found is None or len(found) >= _MOST_OF_ONE or len(message.name) > LONGEST_ID:
             return
         if message.body:
             found[message.name] = message.body
@@ -346,7 +346,7 @@ class Orphans:
         try:
             record = read_transfer(payload.decode())
         except (ValidationError, UnicodeError) as error:
-            log.error("orphan-unreadable", node=node, transfer=transfer[:64], why=str(error)[:500])
+            log.error("orphan-unreadable", node=node, transfer=transfer[:LONGEST_ID], why=str(error)[:500])
             return None
         return record if record.transfer == transfer and record.outcome is None else None
 
