@@ -8,6 +8,7 @@ at each use of a session, and ends the process at the first that is wrong.
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,13 +58,15 @@ async def test_packets_that_come_twice_make_srtp_anew_while_re_invites_ask_of_it
         await both_hear(caller, assistant)
         assistant.media.copies = 2
         for _ in range(RE_INVITES):
-            # A new key begins a hundred packets in which one that comes twice makes SRTP anew.
+            # A new key begins a hundred packets in which one that comes twice makes SRTP anew, by the thread of its
+            # socket. How many of them the gateway gets in a while is up to the machine, so each key waits for one.
             assistant.key = Key.new()
+            before = made_anew(bed)
             assert (await assistant.reinvite()).code == 200
+            await eventually(partial(more_made_anew, bed, before), "that packets that come twice made SRTP anew")
             await caller.media.hears(ASSISTANT_HZ)
         await assistant.media.hears(CALLER_HZ)
         await caller.hang_up()
-    assert bed.gateway.log.count("SRTP session given up by another thread") > RE_INVITES
 
 
 @pytest.mark.keeps("16.182")
@@ -82,6 +85,16 @@ async def test_of_two_sessions_of_which_one_cannot_be_made_anew_none_is_used(bed
         caller.media.received.clear()
         await both_hear(caller, assistant)
         await caller.hang_up()
+
+
+def made_anew(bed: Bed) -> int:
+    """How many sessions were given up by a thread other than the loop, which answers re-INVITEs."""
+    return bed.gateway.log.count("SRTP session given up by another thread")
+
+
+async def more_made_anew(bed: Bed, before: int) -> bool:
+    """Whether a packet that came twice has had SRTP made anew since there were so many."""
+    return made_anew(bed) > before
 
 
 async def told(bed: Bed, line: str) -> bool:
