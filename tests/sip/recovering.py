@@ -65,13 +65,22 @@ def written_down(gateway: Gateway) -> int:
 
 
 async def are_written_down(gateway: Gateway, calls: int) -> None:
-    """Wait until so many calls are in the journal, and none that is over, which one may be in for a moment longer."""
+    """Wait until so many calls are in the journal with the legs that they have now.
+
+    While the disk stands still, one that is over may be in it, and one whose leg has led elsewhere since.
+    """
 
     async def are_there() -> bool:
-        written = {row["call"] for row in kept_rows(gateway)}
+        written = {row["call"]: {leg["dialog"]["call_id"] for leg in row["legs"]} for row in kept_rows(gateway)}
         if len(written) != calls:
             return False
-        return not written or written <= {one["call"] for one in (await gateway.get("/api/calls"))["calls"]}
+        if not written:
+            return True
+        running = {
+            one["call"]: {leg["call_id"] for leg in one["legs"] if leg["state"] != "ending"}
+            for one in (await gateway.get("/api/calls"))["calls"]
+        }
+        return all(legs <= running.get(call, set()) for call, legs in written.items())
 
     await eventually(are_there, f"{calls} calls in the journal, not {written_down(gateway)}", timeout_s=30)
 
