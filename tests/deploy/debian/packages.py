@@ -106,4 +106,4 @@ def holds(lines: list[str]) -> None:
     """One part of what a trial says: all of it is right, and there is some. Raises AssertionError."""
     failed = [line for line in lines if not line.startswith("ok ")]
     assert len(lines) > 1
-    assert failed == []
+    assert not failed, "\n".join(failed)
