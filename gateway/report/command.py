@@ -47,7 +47,7 @@ class Commands:
     async def __call__(
         self, payload: bytes, response_topic: str | None, correlation: bytes | None
     ) -> Mapping[str, object] | None:
-        """Carry out one command; never raises."""
+        """Carry out one command at once, and wait until what it has begun is on disk; never raises."""
         if len(payload) > MAX_PAYLOAD:
             return _error(None, "bad-request", f"a command may be {MAX_PAYLOAD} bytes long, this is {len(payload)}")
         try:
@@ -55,6 +55,11 @@ class Commands:
         except CommandError as error:
             log.warning("mqtt-command-refused", why=str(error))
             return _error(None, error.code, str(error))
+        reply = self._answer_to(command)
+        await self._operations.commands_kept()
+        return reply
+
+    def _answer_to(self, command: Command) -> Mapping[str, object]:
         try:
             return self._carry_out(command)
         except CommandError as error:

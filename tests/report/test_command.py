@@ -43,6 +43,15 @@ async def test_a_call_is_ended_and_its_sender_told(commands: Commands, gateway: 
     ]  # fmt: skip
 
 
+@pytest.mark.keeps("21.47")
+async def test_what_a_command_has_begun_outlives_the_gateway_before_it_is_answered(
+    commands: Commands, gateway: Commanded
+) -> None:
+    for count, body in enumerate((BODY, BODY | {"type": "callback"}, {"type": "hangup", "call": "c2"}), start=1):
+        await send(commands, body)
+        assert gateway.kept == count
+
+
 async def test_a_call_is_transferred_and_its_sender_told(commands: Commands, gateway: Commanded) -> None:
     reply = await send(commands, BODY)
     assert gateway.asked == [("c1", "sales", "one moment", "crm-7")]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Events reach consumers through a real broker, whatever happens to the broker, the gateway or the connection."""
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -175,6 +176,40 @@ async def test_a_command_is_answered_where_the_sender_wants_it(tmp_path: Path) -
                 assert reply.properties.CorrelationData == b"\x00\x07"
     assert b'"old"' not in handler.asked
     assert len(handler.asked) == 10
+
+
+class Slowly:
+    """Carries commands out at once; the answer to the first waits until the second's is there."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self.second = asyncio.Event()
+
+    async def __call__(
+        self, payload: bytes, response_topic: str | None, correlation: bytes | None
+    ) -> dict[str, object]:
+        self.asked.append(payload)
+        if len(self.asked) == 1:
+            await self.second.wait()
+        elif len(self.asked) == 2:
+            self.second.set()
+        return {"echo": payload.decode()}
+
+
+@pytest.mark.keeps("21.48")
+async def test_no_command_waits_for_the_answer_to_another(tmp_path: Path) -> None:
+    handler = Slowly()
+    async with (
+        Broker() as broker,
+        Listener(broker) as listener,
+        reporting(tmp_path, address(broker), on_command=handler) as (_, connection),
+    ):
+        await connection.up.wait()
+        await listener.says("/status", state="online")
+        for number in range(150):
+            await listener.publish(f"{BASE}/commands/transfer", str(number).encode())
+        await listener.until(lambda _: len(listener.on(f"{BASE}/responses/transfer")) == 150)
+    assert handler.asked == [str(number).encode() for number in range(150)]
 
 
 async def test_home_assistant_is_told_where_the_configuration_says_so_and_nobody_else(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CommandHandler = Callable[[bytes, str | None, bytes | None], Awaitable[Mapping[str, object] | None]]
-"""Carries out a command: payload, response topic, correlation data -> the reply, None for none."""
+"""Carries out a command before it waits for anything: payload, response topic, correlation data -> reply or None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Listens for commands at the broker, and answers them."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 
@@ -17,6 +18,9 @@ from gateway.report.sinks.mqtt.notices import Notices
 
 MAX_TOPIC = 256  # characters of a response topic
 KIND = "commands"
+MOST_UNANSWERED = 100
+"""So many commands may be carried out and not answered yet; the next waits then: a broker may take no answer."""
+
 COMMANDS = ("transfer", "callback", "cancel", "hangup")
 """What is listened for under `commands/`."""
 
@@ -51,12 +55,22 @@ class Listening:
             await self.subscribe(client)
 
     async def take(self, client: Client) -> None:
-        """Carry out what comes, until the connection is lost: also what notices that."""
-        async for message in client.messages:
-            if self._handler is not None and not message.retain:
-                await self._take(client, message, self._handler)
+        """Carry out what comes, in its order, until the connection is lost: also what notices that.
 
-    async def _take(self, client: Client, message: aiomqtt.Message, handler: CommandHandler) -> None:
+        An answer may take its time, which no other command waits for.
+        """
+        room, answering = asyncio.Semaphore(MOST_UNANSWERED), asyncio.Lock()
+        async with asyncio.TaskGroup() as commands:
+            async for message in client.messages:
+                if self._handler is None or message.retain:
+                    continue
+                await room.acquire()
+                task = commands.create_task(self._take(client, message, self._handler, answering))
+                task.add_done_callback(lambda _: room.release())
+
+    async def _take(
+        self, client: Client, message: aiomqtt.Message, handler: CommandHandler, answering: asyncio.Lock
+    ) -> None:
         response_topic: str | None = getattr(message.properties, "ResponseTopic", None)
         correlation: bytes | None = getattr(message.properties, "CorrelationData", None)
         reply = await handler(message.payload, response_topic, correlation)
@@ -69,7 +83,8 @@ class Listening:
         topic = f"responses/{message.topic.value.rpartition('/')[2]}"
         if response_topic and self._may_reply_to(response_topic):
             topic = response_topic.removeprefix(f"{self._base}/")
-        await self._notices.send(client, topic, as_json(reply), qos=1, about=properties)
+        async with answering:
+            await self._notices.send(client, topic, as_json(reply), qos=1, about=properties)
 
     def _may_reply_to(self, topic: str) -> bool:
         """Whether a reply may go to the topic that the sender names: below our own `responses` alone.
