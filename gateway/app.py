@@ -125,6 +125,7 @@ class App:
         self.engine = Engine(config, reporters, self.metrics, clock)
         self.sip = user_agent(config, self.engine, clock)
         self.engine.attach(self.sip, self.reporter)
+        self.reporter.give_way_to(self.sip.has_more)
         self.whispers = Whispers(clock)
         self.engine.take_uploads(self.whispers)
         self._others = OtherGateways(self.engine, self.reporter, self.metrics.transfer_ended, clock)

@@ -64,6 +64,9 @@ class UserAgent(SipPort, Protocol):
     def strangers(self) -> Sequence[Stranger]:
         """Who was turned away within the last hour because no profile has the address; the last of them first."""
 
+    def has_more(self) -> bool:
+        """Whether messages that have come wait for its next turn of the loop."""
+
     def dialogs(self, most: int, call_id: str = "") -> Sequence[Mapping[str, Any]]:
         """Up to so many of the dialogs that it holds, the oldest first, and who holds each: JSON-able.
 

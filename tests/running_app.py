@@ -84,6 +84,9 @@ class FakeUserAgent(FakeSip):
         self.forget_legs(found)
         return frozenset(found)
 
+    def has_more(self) -> bool:
+        return False
+
     def forget_legs(self, call_ids: Collection[str]) -> None:
         self.kept_of = {leg: kept for leg, kept in self.kept_of.items() if leg not in call_ids}
 

@@ -352,6 +352,10 @@ class EventReporter:
         """See ports.Reporter."""
         self._reports.put(partial(self._report_transfer, milestone, record))
 
+    def give_way_to(self, busy: Callable[[], bool]) -> None:
+        """Report later while `busy` says that somebody's answers wait, but not for long."""
+        self._reports.gives_way = busy
+
     def settle(self) -> None:
         """Report now what is to be reported after this turn of the loop."""
         self._reports.do()

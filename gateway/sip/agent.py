@@ -129,6 +129,10 @@ class SipAgent:
         self._pump.start()
         self._dropped_media.start()
 
+    def has_more(self) -> bool:
+        """See user_agent.UserAgent."""
+        return self._pump is not None and self._pump.has_more
+
     def _kick(self) -> None:
         if self._pump is not None:
             self._pump.kick()

@@ -34,7 +34,7 @@ WRAPPED = (
     "pjmedia_conf_add_port", "pjmedia_conf_remove_port", "pjmedia_conf_configure_port", "pjmedia_conf_connect_port",
     "pjmedia_conf_disconnect_port", "pjmedia_conf_get_port_info", "pjmedia_conf_destroy", "pjsip_tx_data_encode",
     "pj_create_unique_string", "pjsip_dlg_create_uac", "pjsip_dlg_on_tsx_state",
-    "pjsip_endpt_send_request_stateless",
+    "pjsip_endpt_send_request_stateless", "pj_ioqueue_recvfrom", "pj_ioqueue_recv",
 )  # fmt: skip
 LINK_FLAGS = f"-shared -Wl,--exclude-libs,ALL -Wl,-z,now {' '.join(f'-Wl,--wrap={name}' for name in WRAPPED)}"
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.configuration import Configuration
 
-SHARE_S = 0.1
+SHARE_S = 0.01
 EVENTS_A_CALL = 10
 PICKED_UP_AFTER_S = 0.01
 """Half of what the second party rings for."""

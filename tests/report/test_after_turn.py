@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.core.record import Milestone
-from gateway.report.after_turn import AfterTurn
+from gateway.report.after_turn import PATIENCE_S, AfterTurn
 from tests.report import samples
 from tests.report.history.recording import reporting
 
@@ -33,6 +33,24 @@ async def test_what_is_done_at_once_is_not_done_again() -> None:
     assert done == ["first"]
     await asyncio.sleep(0)
     assert done == ["first", "second"]
+
+
+@pytest.mark.keeps("18.13")
+async def test_work_waits_while_answers_do_and_not_for_ever() -> None:
+    later, done, busy = AfterTurn(), list[str](), True
+    later.gives_way = lambda: busy
+    later.put(partial(done.append, "first"))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        later.put(partial(done.append, "next"))
+    assert done == []
+    busy = False
+    await asyncio.sleep(0)
+    assert done == ["first", "next", "next", "next"]
+    busy, is_done = True, asyncio.Event()
+    later.put(is_done.set)
+    async with asyncio.timeout(50 * PATIENCE_S):  # a busy machine takes its time
+        await is_done.wait()
 
 
 @pytest.mark.keeps("18.2")

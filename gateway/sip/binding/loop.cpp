@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include <pjlib.h>
 #include <pjsip.h>
@@ -15,16 +16,55 @@
 namespace {
 
 /* How long PJSIP may go on before whatever else waits on the loop has its turn. */
-constexpr std::chrono::milliseconds TURN(5);
+constexpr std::chrono::milliseconds TURN(2);
 
 bool more_ = false;
+
+/* When the turn of this thread is over; it has none otherwise. */
+thread_local std::optional<std::chrono::steady_clock::time_point> turn_ends;
+
+bool is_over()
+{
+    return turn_ends && std::chrono::steady_clock::now() >= *turn_ends;
+}
 
 }
 
 /*
- * The linker puts this in front of PJSIP's own, which goes on for 32 events. An event of a UDP socket is up to fifty
- * datagrams: while more came than could be read, 1,600 were read in one turn, and timers, HTTP, the PBX's state and the
- * broker waited until then.
+ * The linker puts these in front of PJLIB's own, by which a socket of PJSIP goes on to its next datagram, or to what a
+ * connection has brought next, fifty times in one event. A message takes half a millisecond: while many came, all of
+ * them had their turn before anything else. What is not read at once here is read by the next poll.
+ */
+extern "C" {
+pj_status_t __real_pj_ioqueue_recvfrom(pj_ioqueue_key_t *key, pj_ioqueue_op_key_t *operation, void *buffer,
+                                       pj_ssize_t *length, pj_uint32_t flags, pj_sockaddr_t *from, int *from_length);
+pj_status_t __wrap_pj_ioqueue_recvfrom(pj_ioqueue_key_t *key, pj_ioqueue_op_key_t *operation, void *buffer,
+                                       pj_ssize_t *length, pj_uint32_t flags, pj_sockaddr_t *from, int *from_length);
+pj_status_t __real_pj_ioqueue_recv(pj_ioqueue_key_t *key, pj_ioqueue_op_key_t *operation, void *buffer,
+                                   pj_ssize_t *length, pj_uint32_t flags);
+pj_status_t __wrap_pj_ioqueue_recv(pj_ioqueue_key_t *key, pj_ioqueue_op_key_t *operation, void *buffer,
+                                   pj_ssize_t *length, pj_uint32_t flags);
+}
+
+pj_status_t __wrap_pj_ioqueue_recvfrom(pj_ioqueue_key_t *key, pj_ioqueue_op_key_t *operation, void *buffer,
+                                       pj_ssize_t *length, pj_uint32_t flags, pj_sockaddr_t *from, int *from_length)
+{
+    if (is_over())
+        flags |= PJ_IOQUEUE_ALWAYS_ASYNC;
+    return __real_pj_ioqueue_recvfrom(key, operation, buffer, length, flags, from, from_length);
+}
+
+pj_status_t __wrap_pj_ioqueue_recv(pj_ioqueue_key_t *key, pj_ioqueue_op_key_t *operation, void *buffer,
+                                   pj_ssize_t *length, pj_uint32_t flags)
+{
+    if (is_over())
+        flags |= PJ_IOQUEUE_ALWAYS_ASYNC;
+    return __real_pj_ioqueue_recv(key, operation, buffer, length, flags);
+}
+
+/*
+ * The linker puts this in front of PJSIP's own, which goes on for 32 events of fifty datagrams each: while more came than
+ * could be read, 1,600 were read in one turn, and timers, HTTP, the PBX's state and the broker waited until then.
  */
 extern "C" pj_status_t __wrap_pjsip_endpt_handle_events2(pjsip_endpoint *endpoint, const pj_time_val *longest,
                                                          unsigned *count);
@@ -40,7 +80,7 @@ pj_status_t __wrap_pjsip_endpt_handle_events2(pjsip_endpoint *endpoint, const pj
     if (longest && PJ_TIME_VAL_GT(wait, *longest))
         wait = *longest;
     pj_status_t status = PJ_SUCCESS;
-    const auto end = std::chrono::steady_clock::now() + TURN;
+    turn_ends = std::chrono::steady_clock::now() + TURN;
     int events = 0;
     do {
         more_ = true; // should a callback throw: nobody knows what it has left
@@ -51,7 +91,8 @@ pj_status_t __wrap_pjsip_endpt_handle_events2(pjsip_endpoint *endpoint, const pj
             break;
         handled += static_cast<unsigned>(events);
         wait = {0, 0};
-    } while (std::chrono::steady_clock::now() < end);
+    } while (!is_over());
+    turn_ends.reset();
     more_ = events > 0;
     if (count)
         *count = handled;

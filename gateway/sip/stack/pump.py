@@ -30,6 +30,8 @@ class Pump:
         self._edges.register(descriptor, select.EPOLLIN | select.EPOLLET)
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
+        self.has_more = False
+        """Whether it has left messages to its next turn."""
 
     def start(self) -> None:
         """Begin to poll, with the loop's next turn: what is made ready in this one is there before anything is read."""
@@ -64,12 +66,12 @@ class Pump:
             return
         try:
             self._endpoint.libHandleEvents(0)
-            more = pj.more_events()
+            self.has_more = pj.more_events()
         except Exception:
             # It would be the last look otherwise, and nobody would be told: the watchdog only knows the loop.
             log.exception("sip-poll-failed")
-            more = False
-        if more:
+            self.has_more = False
+        if self.has_more:
             # No edge tells of it; whatever else waits on the loop has its turn first.
             if self._timer is not None:
                 self._timer.cancel()
