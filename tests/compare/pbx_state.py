@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.support.configuration import Configuration
 
 SHARE_S = 0.01
+"""What changes is told as the calls come: ten calls' changes at once would hold up what follows them."""
 EVENTS_A_CALL = 10
 PICKED_UP_AFTER_S = 0.01
 """Half of what the second party rings for."""
